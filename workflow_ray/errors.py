@@ -1,0 +1,308 @@
+"""Every error that a user or a role can meet. Each says what was wrong, where, and what to do, in one line.
+
+The constructor's arguments are the error's fields, all of them positional: errors cross processes, and pickle calls cls(*args).
+"""
+
+from collections.abc import Sequence
+
+
+class WorkflowError(Exception):
+    """The root of the tree."""
+
+    exit_code = 1  # of the command line
+
+
+# --- definitions ---------------------------------------------------------------------------------
+
+
+class InvalidDefinition(WorkflowError):
+    """A workflow's definition has mistakes: all of them, each with its file, line and way out."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, mistakes: Sequence[str]) -> None:
+        super().__init__(workflow, list(mistakes))
+        self.workflow, self.mistakes = workflow, list(mistakes)
+
+    def __str__(self) -> str:
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        return "\n  ".join([f"workflow {self.workflow!r} has {count}:", *self.mistakes])
+
+
+class NotImportable(WorkflowError):
+    """A definition can't be reached by other processes, or a reference names none."""
+
+    exit_code = 2
+
+    def __init__(self, reference: str, why: str) -> None:
+        super().__init__(reference, why)
+        self.reference, self.why = reference, why
+
+    def __str__(self) -> str:
+        return f"{self.reference}: {self.why}"
+
+
+class StatusRenumbered(WorkflowError):
+    """A status has another number than the one it was first deployed with."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, status: str, stored: int, found: int) -> None:
+        super().__init__(workflow, status, stored, found)
+        self.workflow, self.status, self.stored, self.found = workflow, status, stored, found
+
+    def __str__(self) -> str:
+        where = f"{self.workflow}.{self.status} is {self.found} in the code and {self.stored} in this deployment's records."
+        return f"{where} Put back {self.status} = {self.stored}; a new status takes a number of its own."
+
+
+class PartitionsChanged(WorkflowError):
+    """A workflow has another number of partitions than the one it was first deployed with."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, stored: int, found: int) -> None:
+        super().__init__(workflow, stored, found)
+        self.workflow, self.stored, self.found = workflow, stored, found
+
+    def __str__(self) -> str:
+        where = f"workflow {self.workflow!r} has partitions={self.found} in the code and {self.stored} in this deployment's records."
+        return f"{where} The number is fixed at the first deploy: put back partitions={self.stored}."
+
+
+class UnknownWorkflow(WorkflowError):
+    """The deployment has no such workflow."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, known: Sequence[str]) -> None:
+        super().__init__(workflow, list(known))
+        self.workflow, self.known = workflow, list(known)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first: `workflow-ray deploy`."
+
+
+# --- stores --------------------------------------------------------------------------------------
+
+
+class StoreError(WorkflowError):
+    """A store can't be used as asked. `where` never holds a password."""
+
+    exit_code = 5
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where, self.why = where, why
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+class StoreUnavailable(StoreError):
+    """The store didn't answer. The outcome is unknown; repeating with the same ids is safe."""
+
+
+class StoreBusy(StoreError):
+    """The store's queue of writes is full. Nothing was written; try again in a moment."""
+
+
+class StoreMissing(StoreError):
+    """There is no such store: nothing was deployed there yet."""
+
+
+class NotAStore(StoreError):
+    """Something is there, but it isn't a store of workflow_ray."""
+
+
+class StoreTooNew(StoreError):
+    """The store's schema asks for newer code."""
+
+
+class StoreReadOnly(StoreError):
+    """The store can be read but not written."""
+
+
+class StoreFull(StoreError):
+    """There is no room for the write. Nothing of it was stored."""
+
+
+class StoreInUse(StoreError):
+    """Another process holds the store, and doesn't share it."""
+
+
+class StoreMismatch(StoreError):
+    """The store there is not the one that this deployment was made on."""
+
+
+class UnknownScheme(WorkflowError):
+    """No adapter answers to the scheme of a URL."""
+
+    exit_code = 2
+
+    def __init__(self, scheme: str, known: Sequence[str]) -> None:
+        super().__init__(scheme, list(known))
+        self.scheme, self.known = scheme, list(known)
+
+    def __str__(self) -> str:
+        return f"no adapter for {self.scheme!r}. Known schemes: {', '.join(self.known)}."
+
+
+class WriteRejected(WorkflowError):
+    """The store can't hold this write, now or later. Nothing of its group was stored."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the store rejects the write: {self.why}"
+
+
+class DeploymentConflict(WorkflowError):
+    """Somebody else changed the deployment meanwhile. Read it again and repeat."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(expected, found)
+        self.expected, self.found = expected, found
+
+    def __str__(self) -> str:
+        return f"the deployment is at version {self.found}, not {self.expected}: someone else changed it meanwhile. Try again."
+
+
+# --- roles ---------------------------------------------------------------------------------------
+
+
+class RoleLost(WorkflowError):
+    """The role has a newer holder. This one must stop: none of its writes lands any more."""
+
+    def __init__(self, role: str, held: int, current: int) -> None:
+        super().__init__(role, held, current)
+        self.role, self.held, self.current = role, held, current
+
+    def __str__(self) -> str:
+        return f"role {self.role} is held by epoch {self.current}; epoch {self.held} must stop."
+
+
+class RoleRetired(WorkflowError):
+    """The role's group has another number of shards by now. `current` None: the group isn't deployed."""
+
+    def __init__(self, role: str, current: int | None) -> None:
+        super().__init__(role, current)
+        self.role, self.current = role, current
+
+    def __str__(self) -> str:
+        now = "is not deployed" if self.current is None else f"has {self.current} shards by now"
+        return f"role {self.role} can't be taken: its group {now}."
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+class InvalidInput(WorkflowError):
+    """What the caller handed in can't be used. Nothing was written."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what, self.why = what, why
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+class RunNotFound(WorkflowError):
+    """There is no such run."""
+
+    exit_code = 3
+
+    def __init__(self, workflow: str, key: str) -> None:
+        super().__init__(workflow, key)
+        self.workflow, self.key = workflow, key
+
+    def __str__(self) -> str:
+        return f"workflow {self.workflow!r} has no run {self.key!r}."
+
+
+class RunActive(WorkflowError):
+    """The foreign id has an unfinished run already."""
+
+    exit_code = 4
+
+    def __init__(self, workflow: str, foreign_id: str, run_id: str) -> None:
+        super().__init__(workflow, foreign_id, run_id)
+        self.workflow, self.foreign_id, self.run_id = workflow, foreign_id, run_id
+
+    def __str__(self) -> str:
+        where = f"workflow {self.workflow!r} has an unfinished run for {self.foreign_id!r}: {self.run_id}."
+        return f'{where} Wait for its end, or pass if_active="join" to get that run.'
+
+
+class RunUnreachable(WorkflowError):
+    """A wait for a status that the run can no longer get to."""
+
+    exit_code = 4
+
+    def __init__(self, run_id: str, wanted: str, why: str) -> None:
+        super().__init__(run_id, wanted, why)
+        self.run_id, self.wanted, self.why = run_id, wanted, why
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} can't get to {self.wanted} any more: {self.why}."
+
+
+class RunPaused(WorkflowError):
+    """A wait for a run that an error has paused."""
+
+    exit_code = 4
+
+    def __init__(self, run_id: str, status: str, error: str) -> None:
+        super().__init__(run_id, status, error)
+        self.run_id, self.status, self.error = run_id, status, error
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} is paused at {self.status} by an error: {self.error}. To wait on, pass through_errors=True."
+
+
+class WaitTimeout(WorkflowError, TimeoutError):
+    """The time given to a wait is over. Shows the last entries of the run's history."""
+
+    exit_code = 4
+
+    def __init__(self, run_id: str, wanted: str, seconds: float, history: Sequence[str]) -> None:
+        super().__init__(run_id, wanted, seconds, list(history))
+        self.run_id, self.wanted, self.seconds, self.history = run_id, wanted, seconds, list(history)
+
+    def __str__(self) -> str:
+        tail = "; ".join(self.history) or "none"
+        return f"run {self.run_id} didn't get to {self.wanted} within {self.seconds:g} s. Its last history: {tail}."
+
+
+class NothingLeft(WorkflowError):
+    """Under the fake clock: nothing can go on without time passing, so that the wait would never end."""
+
+    def __init__(self, waiting_for: str, due: Sequence[str]) -> None:
+        super().__init__(waiting_for, list(due))
+        self.waiting_for, self.due = waiting_for, list(due)
+
+    def __str__(self) -> str:
+        due = "; ".join(self.due) or "nothing is due, ever"
+        return f"waiting for {self.waiting_for}, but nothing goes on without time passing. Due: {due}. Call `advance`."
+
+
+# --- runtimes ------------------------------------------------------------------------------------
+
+
+class RuntimeUnavailable(WorkflowError):
+    """Ray, or the deployment on it, can't be reached or doesn't come up."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what, self.why = what, why
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}"

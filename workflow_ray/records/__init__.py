@@ -1,0 +1,80 @@
+"""What is stored and sent. Structs, without behaviour beyond their own arithmetic."""
+
+from workflow_ray.records.deployment import DeployedWorkflow, Deployment
+from workflow_ray.records.event import Event, OutboxEntry, OutgoingEvent, Received
+from workflow_ray.records.ids import (
+    NO_VERSION,
+    RoleName,
+    RunId,
+    Topic,
+    Version,
+    WriteId,
+    new_run_id,
+    new_write_id,
+    partition_of,
+    status_topic,
+)
+from workflow_ray.records.limits import BATCH_DATA, MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.query import RunCount, RunQuery
+from workflow_ray.records.record import HistoryEntry, Record
+from workflow_ray.records.role import CONSUMER, PUBLISHER, Fence, Position, Role, Taken, consumer_group
+from workflow_ray.records.run_state import Cause, RunState
+from workflow_ray.records.write import (
+    ActiveRun,
+    Committed,
+    Conflict,
+    Fenced,
+    GroupResult,
+    KeyUsed,
+    NewRun,
+    Stored,
+    Write,
+    WriteGroup,
+    WriteResult,
+)
+
+__all__ = [
+    "BATCH_DATA",
+    "CONSUMER",
+    "MAX_DATA",
+    "MAX_FOREIGN_ID",
+    "NO_VERSION",
+    "PUBLISHER",
+    "ActiveRun",
+    "Cause",
+    "Committed",
+    "Conflict",
+    "DeployedWorkflow",
+    "Deployment",
+    "Event",
+    "Fence",
+    "Fenced",
+    "GroupResult",
+    "HistoryEntry",
+    "KeyUsed",
+    "NewRun",
+    "OutboxEntry",
+    "OutgoingEvent",
+    "Position",
+    "Received",
+    "Record",
+    "Role",
+    "RoleName",
+    "RunCount",
+    "RunId",
+    "RunQuery",
+    "RunState",
+    "Stored",
+    "Taken",
+    "Topic",
+    "Version",
+    "Write",
+    "WriteGroup",
+    "WriteId",
+    "WriteResult",
+    "consumer_group",
+    "new_run_id",
+    "new_write_id",
+    "partition_of",
+    "status_topic",
+]

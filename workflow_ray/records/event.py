@@ -1,0 +1,44 @@
+"""What travels between a transition and the role that it wakes."""
+
+from datetime import datetime
+
+import msgspec
+
+from workflow_ray.records.ids import RunId, Topic, Version
+from workflow_ray.records.record import Record
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Run R reached version V at status S; never the data. Fields are only added, with a default: old code reads new events."""
+
+    run_id: RunId
+    topic: Topic
+    partition: int
+    version: Version  # behind the record's: stale, dropped; ahead of it: look again on the writer
+    status: int  # the stored number: a role that doesn't know the status can pass it on
+    headers: dict[str, str] = {}  # trace context
+
+
+class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event as a write asks for it: run, version and status are the write's."""
+
+    topic: Topic
+    partition: int
+    delay: float = 0.0  # seconds from the commit, by the store's clock, until it may be published
+    headers: dict[str, str] = {}
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event committed with its record and not yet published."""
+
+    id: int  # names the entry; no order is to be read from it
+    event: Event
+    due_at: datetime | None = None  # None: publish now
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """An event read from a stream. `record` is None where the stream's store doesn't hold the records, or has no such run."""
+
+    event: Event
+    offset: int  # in its topic and partition, from 0
+    record: Record | None = None

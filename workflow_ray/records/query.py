@@ -1,0 +1,30 @@
+"""Questions to a record store."""
+
+from datetime import datetime
+
+import msgspec
+
+from workflow_ray.records.ids import RunId
+from workflow_ray.records.run_state import RunState
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of a workflow's runs, by run id and so by time of creation. Filters left out don't filter; all given must hold."""
+
+    workflow: str
+    statuses: tuple[int, ...] = ()  # any of them
+    run_states: tuple[RunState, ...] = ()  # any of them
+    foreign_id: str | None = None
+    created_from: datetime | None = None  # inclusive
+    created_before: datetime | None = None
+    newest_first: bool = False
+    after: RunId | None = None  # the last run of the page before, not itself included
+    limit: int = 500
+
+
+class RunCount(msgspec.Struct, frozen=True):
+    """How many runs of a workflow stand at a status in a run_state."""
+
+    status: int
+    run_state: RunState
+    runs: int

@@ -1,0 +1,43 @@
+"""A run as stored, and its history."""
+
+from datetime import datetime
+
+import msgspec
+
+from workflow_ray.records.ids import RunId, Version, WriteId
+from workflow_ray.records.run_state import Cause, RunState
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as stored. Fields are only added, with a default."""
+
+    run_id: RunId
+    workflow: str
+    foreign_id: str
+    status: int  # the stored number
+    run_state: RunState
+    version: Version
+    visit: Version  # the version at which the run entered its status
+    attempt: int = 0  # failed attempts in this visit
+    cause: Cause  # of the last write
+    reason: str | None = None  # given to a halt, or the error of the last failed attempt
+    partition: int
+    data: bytes  # JSON, UTF-8
+    idempotency_key: str | None = None
+    created_at: datetime  # UTC by the store's clock, like every time here
+    updated_at: datetime
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a run. Append-only; a run has one entry for each version from 1 to its record's."""
+
+    run_id: RunId
+    version: Version
+    status: int
+    run_state: RunState
+    cause: Cause
+    by: str  # the role's name, or the client's
+    reason: str | None = None  # the error, where the cause is one
+    at: datetime
+    write_id: WriteId
+    data: bytes | None = None  # None: as in the version before

@@ -1,0 +1,38 @@
+"""How far a run is, whatever its status."""
+
+from enum import IntEnum
+
+
+class RunState(IntEnum):
+    """The numbers are stored: never change one."""
+
+    INITIATED = 1
+    RUNNING = 2
+    PAUSED = 3
+    CANCELLED = 4
+    COMPLETED = 5
+    REQUESTED_DATA_DELETED = 6
+    DATA_DELETED = 7
+
+    @property
+    def finished(self) -> bool:
+        """True where the run takes no further step, so that its foreign id is free again."""
+        return self >= RunState.CANCELLED
+
+
+class Cause(IntEnum):
+    """What a version was written for. The numbers are stored: never change one."""
+
+    TRIGGER = 1
+    STEP = 2
+    """A step returned a status."""
+    REPEAT = 3
+    STAY = 4
+    PAUSE = 5
+    CANCEL = 6
+    RETRY = 7
+    """A step failed and has attempts left."""
+    DOUBT = 8
+    """A role died with this run in hand: the attempt is counted before it is made again."""
+    FAILED = 9
+    """A step failed for good: the run is paused with the error, or went to the step's `exhausted` status."""

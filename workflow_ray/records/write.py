@@ -1,0 +1,101 @@
+"""What roles and clients ask a record store to write, and its answers."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_ray.records.event import OutgoingEvent
+from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
+from workflow_ray.records.role import Fence, Position
+from workflow_ray.records.run_state import Cause, RunState
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written once, with a run's first version."""
+
+    workflow: str
+    foreign_id: str
+    partition: int
+    idempotency_key: str | None = None
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The next version of one run: its record, its history entry and its events, all or nothing."""
+
+    run_id: RunId
+    write_id: WriteId
+    expected: Version  # the version it builds on; NO_VERSION: the run is new, and `new` is set
+    status: int
+    run_state: RunState
+    visit: Version
+    cause: Cause
+    by: str
+    attempt: int = 0
+    reason: str | None = None
+    data: bytes | None = None  # None: unchanged; never None in a new run
+    new: NewRun | None = None
+    events: tuple[OutgoingEvent, ...] = ()
+
+    @property
+    def version(self) -> Version:
+        """The version that this write makes."""
+        return Version(self.expected + 1)
+
+    @property
+    def creates(self) -> bool:
+        return self.expected == NO_VERSION
+
+
+class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Writes that commit with the positions that they account for. Conflicts leave single writes out; a lost fence all of it."""
+
+    writes: tuple[Write, ...] = ()
+    positions: tuple[Position, ...] = ()
+    fence: Fence | None = None  # None: a client's
+
+
+class Stored(msgspec.Struct, frozen=True, tag=True):
+    """Committed; or had been, by an earlier send of the same write."""
+
+    run_id: RunId
+    version: Version
+
+
+class Conflict(msgspec.Struct, frozen=True, tag=True):
+    """Left out: the record is at version `found`, not at the one expected. NO_VERSION: there is no such run."""
+
+    run_id: RunId
+    found: Version
+
+
+class KeyUsed(msgspec.Struct, frozen=True, tag=True):
+    """Left out: the idempotency key belongs to the run `first`, which may be long finished."""
+
+    run_id: RunId
+    first: RunId
+
+
+class ActiveRun(msgspec.Struct, frozen=True, tag=True):
+    """Left out: the foreign id has the unfinished run `active`."""
+
+    run_id: RunId
+    active: RunId
+
+
+WriteResult: TypeAlias = Stored | Conflict | KeyUsed | ActiveRun
+
+
+class Committed(msgspec.Struct, frozen=True, tag=True):
+    """One result for each write of the group, in order; the group's positions stand."""
+
+    results: tuple[WriteResult, ...]
+
+
+class Fenced(msgspec.Struct, frozen=True, tag=True):
+    """Nothing of the group was written: the role has a newer holder, at epoch `current`."""
+
+    role: RoleName
+    current: int
+
+
+GroupResult: TypeAlias = Committed | Fenced
