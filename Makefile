@@ -1,0 +1,56 @@
+# Everything a newcomer needs: `make demo` to see it work, `make test` to see that it works. Python >= 3.11 is all it asks for.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := build/demo
+RECORDS := sqlite:///$(DEMO)/orders.db
+
+.DEFAULT_GOAL := help
+.PHONY: help install check format lint contracts mypy pyright test demo down clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv, with the exact versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or later is needed: put one on the PATH as python3, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@echo 'Installing into .venv'
+	@$(PYTHON) -m venv .venv || { echo 'This Python has no venv module (Debian and Ubuntu: apt install python3-venv).' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+check: format lint contracts mypy pyright ## formatting, linters, contracts between layers, type checkers
+
+format: $(INSTALLED)
+	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted: run .venv/bin/ruff format' >&2; exit 1; }
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check --quiet .
+
+contracts: $(INSTALLED)
+	@$(BIN)/lint-imports --no-timings
+
+mypy: $(INSTALLED)
+	@$(BIN)/mypy
+
+pyright: $(INSTALLED)
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+test: check ## check, then every test
+	@$(BIN)/python -m pytest --quiet
+
+demo: $(DEMO)/orders.jsonl ## 2,000 orders through a workflow on a local Ray; again: none is processed twice
+	@$(BIN)/workflow-ray run examples.orders:orders --input $< --records $(RECORDS) --json $(DEMO)/report.json
+
+$(DEMO)/orders.jsonl: examples/orders/generate.py $(INSTALLED)
+	@mkdir -p $(DEMO)
+	@$(BIN)/python -m examples.orders.generate --count 2000 --seed 7 --output $@
+
+down: $(INSTALLED) ## stop what `make demo` left running; its data stays in build/demo
+	@$(BIN)/workflow-ray down
+
+clean: ## remove .venv, build/ and caches; run `make down` first
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

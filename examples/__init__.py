@@ -1,0 +1,1 @@
+"""Workflows to learn from. Run them from the root of the repository."""
