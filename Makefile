@@ -31,7 +31,7 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
 
 contracts: $(INSTALLED)
-	@$(BIN)/lint-imports --no-timings
+	@found=$$($(BIN)/lint-imports --no-logo) || { echo "$$found" >&2; exit 1; }
 
 mypy: $(INSTALLED)
 	@$(BIN)/mypy

@@ -1,0 +1,54 @@
+"""The files around the code: what a newcomer's machine, a cluster and continuous integration rely on."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def cluster() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    return loaded
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return dict(line.lower().replace("_", "-").split("==") for line in lines)
+
+
+def requirements() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
+    return [re.split(r"[\[<>=]", requirement)[0] for requirement in asked]
+
+
+def test_rays_own_schema_accepts_the_cluster() -> None:
+    validate_config(prepare_config(cluster()))
+
+
+def test_rays_own_schema_rejects_a_misspelt_cluster() -> None:
+    misspelt: dict[str, Any] = {**cluster(), "setup_comands": ""}
+    with pytest.raises(Exception, match="'setup_comands' was unexpected"):
+        validate_config(prepare_config(misspelt))
+
+
+def test_the_cluster_runs_the_pinned_ray_with_token_authentication() -> None:
+    docker = cluster()["docker"]
+    assert f"ray:{pins()['ray']}-" in docker["image"]
+    assert "--env RAY_AUTH_MODE=token" in docker["run_options"]
+    assert "~/.ray/auth_token" in cluster()["file_mounts"]
+
+
+def test_everything_that_is_asked_for_is_pinned() -> None:
+    assert [name for name in requirements() if name not in pins()] == []
+
+
+def test_the_pins_are_exact_and_name_no_index_and_no_path() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+", line)] == []
