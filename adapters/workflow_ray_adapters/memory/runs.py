@@ -1,0 +1,201 @@
+"""The runs: their records, histories, and what finds them."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from msgspec.structs import replace
+
+from workflow_ray.errors import WriteRejected
+from workflow_ray.records import (
+    MAX_DATA,
+    MAX_FOREIGN_ID,
+    NO_VERSION,
+    ActiveRun,
+    Conflict,
+    HistoryEntry,
+    KeyUsed,
+    NewRun,
+    Record,
+    RunCount,
+    RunId,
+    RunQuery,
+    RunState,
+    Stored,
+    Version,
+    Write,
+    WriteResult,
+)
+
+
+def check(write: Write) -> None:
+    """Raises WriteRejected where no store can hold the write."""
+    if write.creates and (write.new is None or write.data is None):
+        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
+    if write.data is not None and len(write.data) > MAX_DATA:
+        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
+    if write.new is not None:
+        for name, text in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key or "")):
+            if len(text) > MAX_FOREIGN_ID:
+                raise WriteRejected(f"run {write.run_id} has a {name} of {len(text)} characters; {MAX_FOREIGN_ID} is the most")
+
+
+class Runs:
+    """Records and histories. A workflow's runs, and those of a foreign id, are kept sorted by run id."""
+
+    def __init__(self) -> None:
+        self._records: dict[RunId, Record] = {}
+        self._history: dict[RunId, list[HistoryEntry]] = {}  # the entry of version v at v - 1
+        self._by_workflow: dict[str, list[RunId]] = {}
+        self._by_foreign_id: dict[tuple[str, str], list[RunId]] = {}
+        self._unfinished: dict[tuple[str, str], RunId] = {}
+        self._keys: dict[tuple[str, str], RunId] = {}
+        self._counts: dict[str, Counter[tuple[int, RunState]]] = {}
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def answer(self, write: Write) -> WriteResult | None:
+        """The answer to a write that isn't to be made: it was made before, or it lost. None: it may be made."""
+        record = self._records.get(write.run_id)
+        found = record.version if record else NO_VERSION
+        if found != write.expected:
+            return Stored(write.run_id, write.version) if self._made(write) else Conflict(write.run_id, found)
+        return None if write.new is None else self._taken(write.run_id, write.new)
+
+    def _made(self, write: Write) -> bool:
+        entries = self._history.get(write.run_id, ())
+        return write.expected < len(entries) and entries[write.expected].write_id == write.write_id
+
+    def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
+        if new.idempotency_key is not None and (first := self._keys.get((new.workflow, new.idempotency_key))):
+            return KeyUsed(run_id, first)
+        if active := self._unfinished.get((new.workflow, new.foreign_id)):
+            return ActiveRun(run_id, active)
+        return None
+
+    def make(self, write: Write, now: datetime) -> None:
+        """Make a write that `answer` has nothing against."""
+        before = self._records.get(write.run_id)
+        record = _next(write, before, now) if before else _first(write, now)
+        self._records[write.run_id] = record
+        self._history.setdefault(write.run_id, []).append(_entry(write, now))
+        counts = self._counts.setdefault(record.workflow, Counter())
+        counts[record.status, record.run_state] += 1
+        if before is None:
+            self._index(record)
+        else:
+            counts[before.status, before.run_state] -= 1
+        if record.run_state.finished:
+            self._finish(record)
+
+    def _index(self, record: Record) -> None:
+        key = (record.workflow, record.foreign_id)
+        insort(self._by_workflow.setdefault(record.workflow, []), record.run_id)
+        insort(self._by_foreign_id.setdefault(key, []), record.run_id)
+        self._unfinished[key] = record.run_id
+        if record.idempotency_key is not None:
+            self._keys[record.workflow, record.idempotency_key] = record.run_id
+
+    def _finish(self, record: Record) -> None:
+        key = (record.workflow, record.foreign_id)
+        if self._unfinished.get(key) == record.run_id:
+            del self._unfinished[key]
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def get(self, run_id: RunId) -> Record | None:
+        return self._records.get(run_id)
+
+    def latest(self, workflow: str, foreign_id: str) -> Record | None:
+        run_ids = self._by_foreign_id.get((workflow, foreign_id))
+        return self._records[run_ids[-1]] if run_ids else None
+
+    def page(self, query: RunQuery) -> list[Record]:
+        records = (self._records[run_id] for run_id in self._candidates(query))
+        return list(islice((record for record in records if _matches(record, query)), query.limit))
+
+    def _candidates(self, query: RunQuery) -> Iterator[RunId]:
+        if query.foreign_id is None:
+            run_ids: Sequence[RunId] = self._by_workflow.get(query.workflow, ())
+        else:
+            run_ids = self._by_foreign_id.get((query.workflow, query.foreign_id), ())
+        if query.newest_first:
+            end = len(run_ids) if query.after is None else bisect_left(run_ids, query.after)
+            return (run_ids[at] for at in range(end - 1, -1, -1))
+        start = 0 if query.after is None else bisect_right(run_ids, query.after)
+        return (run_ids[at] for at in range(start, len(run_ids)))
+
+    def counts(self, workflow: str) -> list[RunCount]:
+        counts = self._counts.get(workflow, Counter())
+        return [RunCount(status, run_state, runs) for (status, run_state), runs in sorted(counts.items()) if runs]
+
+    def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+        return self._history.get(run_id, [])[after : after + limit]
+
+    def newer(self, seen: Iterable[tuple[RunId, Version]]) -> list[Record]:
+        """The records above the versions seen, by run id."""
+        return [record for run_id, version in sorted(seen) if (record := self._records.get(run_id)) and record.version > version]
+
+
+def _first(write: Write, now: datetime) -> Record:
+    new, data = write.new, write.data
+    assert new, "check() has refused it"
+    assert data is not None, "check() has refused it"
+    return Record(
+        run_id=write.run_id,
+        workflow=new.workflow,
+        foreign_id=new.foreign_id,
+        status=write.status,
+        run_state=write.run_state,
+        version=write.version,
+        visit=write.visit,
+        attempt=write.attempt,
+        cause=write.cause,
+        reason=write.reason,
+        partition=new.partition,
+        data=data,
+        idempotency_key=new.idempotency_key,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _next(write: Write, before: Record, now: datetime) -> Record:
+    return replace(
+        before,
+        status=write.status,
+        run_state=write.run_state,
+        version=write.version,
+        visit=write.visit,
+        attempt=write.attempt,
+        cause=write.cause,
+        reason=write.reason,
+        data=before.data if write.data is None else write.data,
+        updated_at=now,
+    )
+
+
+def _entry(write: Write, now: datetime) -> HistoryEntry:
+    return HistoryEntry(
+        run_id=write.run_id,
+        version=write.version,
+        status=write.status,
+        run_state=write.run_state,
+        cause=write.cause,
+        by=write.by,
+        reason=write.reason,
+        at=now,
+        write_id=write.write_id,
+        data=write.data,
+    )
+
+
+def _matches(record: Record, query: RunQuery) -> bool:
+    return (
+        (not query.statuses or record.status in query.statuses)
+        and (not query.run_states or record.run_state in query.run_states)
+        and (query.created_from is None or record.created_at >= query.created_from)
+        and (query.created_before is None or record.created_at < query.created_before)
+    )

@@ -1,0 +1,47 @@
+"""Published events, by topic and partition."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice, zip_longest
+
+from workflow_ray.records import BATCH_DATA, Event, Received, Topic
+from workflow_ray_adapters.memory.runs import Runs
+
+
+class Stream:
+    """An event's offset is its place in its topic-partition's list."""
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[Topic, int], list[Event]] = {}
+        self._turn = 0
+
+    def append(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._events.setdefault((event.topic, event.partition), []).append(event)
+
+    def read(self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs) -> list[Received]:
+        """Up to `limit` events with their records, one of each partition in turn, until their data fills a batch."""
+        batch: list[Received] = []
+        size = 0
+        for offset, event in islice(self._in_turn(topic, offsets), limit):
+            record = runs.get(event.run_id)
+            batch.append(Received(event=event, offset=offset, record=record))
+            size += len(record.data) if record else 0
+            if size >= BATCH_DATA:
+                break
+        return batch
+
+    def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
+        return sum(max(0, len(self._events.get((topic, partition), ())) - offset) for partition, offset in offsets.items())
+
+    def _in_turn(self, topic: Topic, offsets: Mapping[int, int]) -> Iterator[tuple[int, Event]]:
+        waiting = [partition for partition, offset in offsets.items() if self.lag(topic, {partition: offset})]
+        if not waiting:
+            return iter(())
+        self._turn += 1  # each read begins with another partition, or a small limit would starve the last ones
+        first = self._turn % len(waiting)
+        heads = (self._from(topic, partition, offsets[partition]) for partition in waiting[first:] + waiting[:first])
+        return (head for head in chain.from_iterable(zip_longest(*heads)) if head is not None)
+
+    def _from(self, topic: Topic, partition: int, offset: int) -> Iterator[tuple[int, Event]]:
+        events = self._events[topic, partition]
+        return ((at, events[at]) for at in range(offset, len(events)))

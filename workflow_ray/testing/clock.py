@@ -1,0 +1,61 @@
+"""A clock that stands still until it is told to go on."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+QUIET = 20
+"""Turns of the event loop in which nobody begins or ends a wait, after which whoever can go on has done so."""
+
+
+class FakeClock:
+    """ports.Clock whose time moves by `advance` only. For one event loop."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._waiters: dict[asyncio.Timeout, datetime] = {}  # in the order they came, each with its deadline
+        self._waits = 0  # begun or ended, ever
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        if event.is_set() or seconds <= 0:
+            return event.is_set()
+        try:
+            async with asyncio.timeout(None) as alarm:
+                self._waiters[alarm] = self._now + timedelta(seconds=seconds)
+                self._waits += 1
+                try:
+                    return await event.wait()
+                finally:
+                    self._waits += 1
+                    self._waiters.pop(alarm, None)
+        except TimeoutError:
+            return event.is_set()
+
+    def deadlines(self) -> list[datetime]:
+        """When those who wait now give up, the next one first."""
+        return sorted(self._waiters.values())
+
+    async def advance(self, by: timedelta) -> None:
+        """Let time pass: each deadline on the way comes at its own time, and what it wakes runs before time goes on."""
+        target = self._now + by
+        await self.settle()
+        while (deadlines := self.deadlines()) and deadlines[0] <= target:
+            self._now = deadlines[0]
+            self._ring()
+            await self.settle()
+        self._now = target
+
+    async def settle(self) -> None:
+        """Let every task run that can without time passing. What runs in threads isn't waited for."""
+        quiet, waits = 0, self._waits
+        while quiet < QUIET:
+            await asyncio.sleep(0)
+            quiet, waits = (quiet + 1, waits) if waits == self._waits else (0, self._waits)
+
+    def _ring(self) -> None:
+        for alarm in [alarm for alarm, deadline in self._waiters.items() if deadline <= self._now]:
+            del self._waiters[alarm]
+            alarm.reschedule(asyncio.get_running_loop().time())
