@@ -1,0 +1,99 @@
+"""The end of the lane that asks."""
+
+import asyncio
+import itertools
+from typing import Self
+
+from workflow_ray.errors import StoreUnavailable, WriteRejected
+from workflow_ray.runtime.lane.frames import MAX_BODY, Frame, Kind, Wire
+
+PING = 1.0
+"""Seconds between pings."""
+MISSES = 3
+"""Pings in a row without a sign of life that are a break."""
+
+
+class LaneTransport:
+    """One connection to a LaneServer. Requests share it, and are answered in any order. Once broken it stays so.
+
+    A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with StoreUnavailable.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Use `connect`."""
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._wire = Wire(self._receive, self._lost)
+        self._requests = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[bytes]] = {}
+        self._broken: str | None = None
+        self._heard, self._misses = True, 0
+        self._beating: asyncio.TimerHandle | None = None
+        self._ping = PING
+
+    @classmethod
+    async def connect(cls, path: str, *, ping: float = PING) -> Self:
+        """Connect to the socket `path`. ping: seconds between pings. Raises StoreUnavailable: nobody listens there."""
+        lane = cls(path)
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: lane._wire, path)
+        except OSError as error:
+            raise StoreUnavailable(path, f"nobody serves the store there ({error.strerror})") from error
+        lane._ping = ping
+        lane._beat()
+        return lane
+
+    @property
+    def broken(self) -> bool:
+        return self._broken is not None
+
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        """See Transport. A call that is given up is cancelled at the server too."""
+        if len(body) > MAX_BODY:
+            raise WriteRejected(f"{method} is asked with {len(body)} bytes, and {MAX_BODY} can be carried; send fewer at once")
+        if self._broken is not None:
+            raise StoreUnavailable(self._path, self._broken)
+        request = next(self._requests)
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._pending[request] = answer
+        self._wire.send(Frame(Kind.CALL, request, method, body))
+        try:
+            async with asyncio.timeout(deadline):
+                return await answer
+        except TimeoutError:
+            raise StoreUnavailable(self._path, f"no answer to {method} within {deadline:.3g} s") from None
+        finally:
+            if self._pending.pop(request, None) is not None:
+                self._wire.send(Frame(Kind.CANCEL, request))
+
+    def close(self) -> None:
+        """End the connection; what is in flight fails as in a break. Safe to repeat."""
+        self._wire.break_off("the connection was closed here")
+
+    def _receive(self, frame: Frame) -> None:
+        self._heard = True
+        if frame.kind is Kind.ANSWER:
+            answer = self._pending.pop(frame.request, None)  # None: given up meanwhile
+            if answer is not None and not answer.done():
+                answer.set_result(frame.body)
+        elif frame.kind is not Kind.PONG:
+            self._wire.break_off("the other side is no server")
+
+    def _beat(self) -> None:
+        # Beats are counted, not seconds: a loop that was blocked for long reads what came meanwhile before its next beat.
+        self._misses = 0 if self._heard else self._misses + 1
+        if self._misses >= MISSES:
+            self._wire.break_off(f"the server didn't answer {MISSES} pings")
+        else:
+            self._heard = False
+            self._wire.send(Frame(Kind.PING))
+            self._beating = self._loop.call_later(self._ping, self._beat)
+
+    def _lost(self, why: str) -> None:
+        self._broken = why
+        if self._beating is not None:
+            self._beating.cancel()
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(StoreUnavailable(self._path, why))
+        self._pending.clear()

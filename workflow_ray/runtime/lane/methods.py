@@ -1,0 +1,237 @@
+"""The store's methods as they travel: one table, from which both sides encode and decode."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from workflow_ray import errors
+from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
+from workflow_ray.ports import Store
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    GroupResult,
+    HistoryEntry,
+    OutboxEntry,
+    Position,
+    Received,
+    Record,
+    Role,
+    RunCount,
+    RunId,
+    RunQuery,
+    Taken,
+    Topic,
+    Version,
+    WriteGroup,
+)
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+
+# --- arguments: fields are only added, with a default, so that old and new code understand each other --------------------------------
+
+
+class Call(msgspec.Struct, frozen=True):
+    """The arguments of one call; alone, of a method that has none."""
+
+
+class StoreCall(Call, frozen=True):
+    groups: tuple[WriteGroup, ...]
+
+
+class LookupCall(Call, frozen=True):
+    run_ids: tuple[RunId, ...]
+    fresh: bool
+
+
+class LatestCall(Call, frozen=True):
+    workflow: str
+    foreign_ids: tuple[str, ...]
+
+
+class RunsCall(Call, frozen=True):
+    query: RunQuery
+
+
+class CountsCall(Call, frozen=True):
+    workflow: str
+
+
+class HistoryCall(Call, frozen=True):
+    run_id: RunId
+    after: Version
+    limit: int
+
+
+class WatchCall(Call, frozen=True):
+    seen: dict[RunId, Version]
+    wait: float
+
+
+class PositionsCall(Call, frozen=True):
+    group: str
+
+
+class PendingCall(Call, frozen=True):
+    fence: Fence
+    limit: int
+    wait: float
+    without: tuple[tuple[Topic, int], ...] = ()
+
+
+class PublishedCall(Call, frozen=True):
+    fence: Fence
+    ids: tuple[int, ...]
+
+
+class DeployCall(Call, frozen=True):
+    expected: int
+    workflows: tuple[DeployedWorkflow, ...]
+
+
+class TakeCall(Call, frozen=True):
+    role: Role
+
+
+class ReleaseCall(Call, frozen=True):
+    fence: Fence
+
+
+class SendCall(Call, frozen=True):
+    events: tuple[Event, ...]
+
+
+class ReceiveCall(Call, frozen=True):
+    topic: Topic
+    offsets: dict[int, int]
+    limit: int
+    wait: float
+
+
+class LagCall(Call, frozen=True):
+    topic: Topic
+    offsets: dict[int, int]
+
+
+class MoveCall(Call, frozen=True):
+    fence: Fence
+    limit: int
+    wait: float
+
+
+# --- answers -----------------------------------------------------------------------------------------------------------------------
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An error of the store: the name of its class in workflow_ray.errors, and its fields."""
+
+    error: str
+    fields: tuple[Any, ...]
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    value: msgspec.Raw = msgspec.Raw()
+    raised: Raised | None = None
+
+
+_ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkflowError)}
+_encode_refusal = msgspec.msgpack.Encoder(enc_hook=str).encode  # whatever an error holds: it must not be lost for its fields
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+def refusal(error: WorkflowError) -> bytes:
+    """The answer that raises `error` at the caller."""
+    return _encode_refusal(Answer(raised=Raised(type(error).__name__, error.args)))
+
+
+def _revived(raised: Raised) -> WorkflowError:
+    try:
+        return _ERRORS[raised.error](*raised.fields)
+    except (KeyError, TypeError):  # the other side runs newer code
+        return WorkflowError(f"{raised.error}: {', '.join(map(str, raised.fields))}")
+
+
+# --- the table ---------------------------------------------------------------------------------------------------------------------
+
+C = TypeVar("C", bound=Call)
+R = TypeVar("R")
+
+
+class Method(Generic[C, R]):
+    """One method of the store: what it takes, what it answers, and how it is called."""
+
+    def __init__(self, name: str, takes: type[C], answers: type[R], call: Callable[[Store, C], Awaitable[R]]) -> None:
+        self.name = name
+        self.waits = "wait" in takes.__struct_fields__  # a long poll: nothing is lost when it is cut short
+        self._call = call
+        self._decode_call = msgspec.msgpack.Decoder(takes).decode
+        self._decode_value = msgspec.msgpack.Decoder(answers).decode
+
+    def request(self, call: C) -> bytes:
+        return _encode(call)
+
+    async def perform(self, store: Store, body: bytes) -> bytes:
+        return _encode(Answer(value=msgspec.Raw(_encode(await self._call(store, self._decode_call(body))))))
+
+    def result(self, body: bytes) -> R:
+        """What the method returned; what it raised is raised here."""
+        answer = _decode_answer(body)
+        if answer.raised is not None:
+            raise _revived(answer.raised)
+        return self._decode_value(answer.value)
+
+
+STORE = Method("store", StoreCall, list[GroupResult], lambda store, call: store.store(call.groups))
+LOOKUP = Method("lookup", LookupCall, list[Record | None], lambda store, call: store.lookup(call.run_ids, fresh=call.fresh))
+LATEST = Method("latest", LatestCall, list[Record | None], lambda store, call: store.latest(call.workflow, call.foreign_ids))
+RUNS = Method("runs", RunsCall, list[Record], lambda store, call: store.runs(call.query))
+COUNTS = Method("counts", CountsCall, list[RunCount], lambda store, call: store.counts(call.workflow))
+HISTORY = Method(
+    "history", HistoryCall, list[HistoryEntry], lambda store, call: store.history(call.run_id, after=call.after, limit=call.limit)
+)
+WATCH = Method("watch", WatchCall, list[Record], lambda store, call: store.watch(call.seen, wait=call.wait))
+POSITIONS = Method("positions", PositionsCall, list[Position], lambda store, call: store.positions(call.group))
+PENDING = Method(
+    "pending",
+    PendingCall,
+    list[OutboxEntry],
+    lambda store, call: store.pending(call.fence, limit=call.limit, wait=call.wait, without=call.without),
+)
+PUBLISHED = Method("published", PublishedCall, type(None), lambda store, call: store.published(call.fence, call.ids))
+DEPLOYMENT = Method("deployment", Call, Deployment, lambda store, _: store.deployment())
+DEPLOY = Method("deploy", DeployCall, Deployment, lambda store, call: store.deploy(call.expected, call.workflows))
+TAKE = Method("take", TakeCall, Taken, lambda store, call: store.take(call.role))
+RELEASE = Method("release", ReleaseCall, type(None), lambda store, call: store.release(call.fence))
+SEND = Method("send", SendCall, type(None), lambda store, call: store.send(call.events))
+RECEIVE = Method(
+    "receive",
+    ReceiveCall,
+    list[Received],
+    lambda store, call: store.receive(call.topic, call.offsets, limit=call.limit, wait=call.wait),
+)
+LAG = Method("lag", LagCall, int, lambda store, call: store.lag(call.topic, call.offsets))
+MOVE = Method("move", MoveCall, int, lambda store, call: store.move(call.fence, limit=call.limit, wait=call.wait))
+
+_ALL: tuple[Method[Any, Any], ...] = (
+    *(STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, DEPLOYMENT, DEPLOY),
+    *(TAKE, RELEASE, SEND, RECEIVE, LAG, MOVE),
+)
+METHODS = {method.name: method for method in _ALL}
+
+
+async def answer(store: Store, method: str, body: bytes) -> bytes:
+    """Do what a request asks and encode the outcome, errors included. Raises nothing but CancelledError."""
+    try:
+        if method not in METHODS:
+            raise StoreError("the store", f"doesn't know {method!r}: it runs older code than its caller. Upgrade the deployment")
+        return await METHODS[method].perform(store, body)
+    except Exception as error:
+        if isinstance(error, WorkflowError) and type(error).__name__ in _ERRORS:
+            return refusal(error)
+        _log.exception("the store failed in %s", method, extra={"method": method})
+        return refusal(StoreUnavailable("the store", f"{method} failed there ({type(error).__name__}); its log says more"))

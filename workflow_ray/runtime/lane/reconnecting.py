@@ -1,0 +1,81 @@
+"""A lane that finds its server again."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.runtime.lane.client import PING, LaneTransport
+
+ONCE = frozenset({"send", "deploy"})
+"""Not repeated after a break: `send` would append its events again, `deploy` would find itself in conflict with itself.
+
+All else may be repeated: it only reads, is idempotent by its ids, or only ever goes on (`published`, `release`, `move`). A `take`
+raises the epoch once more, and finds the role uncleanly left by the first: what was in hand is then taken one at a time.
+"""
+_BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
+
+
+class Reconnecting:
+    """A Transport that asks for the server's socket again whenever the lane breaks, and repeats what may be repeated.
+
+    A call that was in flight goes out again, byte for byte, for as long as its deadline allows; one of ONCE raises
+    StoreUnavailable instead. A call that wasn't sent yet waits for the connection, whatever it is.
+
+    find: the socket's path, asked for before each attempt to connect. It raises StoreUnavailable while there is none, and is asked
+    again after a pause; any other error ends the call that waits.
+    """
+
+    def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
+        self._find, self._ping = find, ping
+        self._lane: LaneTransport | None = None
+        self._connecting = asyncio.Lock()
+        self._attempts = 0  # since a call was last answered: a server that accepts only to break doesn't make this spin
+        self._failure = "not tried yet"
+        self._closed = False
+
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        """See Transport. The time it takes to connect counts against the deadline."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline
+        while True:
+            lane = await self._connected(end)
+            try:
+                answer = await lane.call(method, body, deadline=end - loop.time())
+            except StoreUnavailable:
+                if method in ONCE or not lane.broken:  # not broken: the deadline is over
+                    raise
+            else:
+                self._attempts = 0
+                return answer
+
+    def close(self) -> None:
+        """End the connection for good: every call fails with StoreUnavailable. Safe to repeat."""
+        self._closed = True
+        if self._lane is not None:
+            self._lane.close()
+
+    async def _connected(self, end: float) -> LaneTransport:
+        if self._lane is not None and not self._lane.broken:
+            return self._lane
+        try:
+            async with asyncio.timeout_at(end), self._connecting:  # the calls that wait share one attempt
+                while self._lane is None or self._lane.broken:
+                    await self._connect()
+                return self._lane
+        except TimeoutError:
+            raise StoreUnavailable("the store", f"no connection in time: {self._failure}") from None
+
+    async def _connect(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store", "the connection was closed here")
+        if self._attempts:
+            await asyncio.sleep(_BACKOFF * 2 ** min(self._attempts - 1, _MAX_DOUBLINGS) * random.uniform(0.5, 1.0))
+        self._attempts += 1
+        try:
+            self._lane = await LaneTransport.connect(await self._find(), ping=self._ping)
+        except StoreUnavailable as error:
+            self._failure = str(error)
+        else:
+            if self._closed:
+                self._lane.close()
