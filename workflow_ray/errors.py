@@ -226,6 +226,28 @@ class RunNotFound(WorkflowError):
         return f"workflow {self.workflow!r} has no run {self.key!r}."
 
 
+class UnknownStatus(WorkflowError):
+    """A run stands, or stood, at a status that the code no longer has."""
+
+    def __init__(self, workflow: str, run_id: str, status: int) -> None:
+        super().__init__(workflow, run_id, status)
+        self.workflow, self.run_id, self.status = workflow, run_id, status
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} of {self.workflow!r} is at status {self.status}, which its Status doesn't have. Put it back."
+
+
+class UnreadableData(WorkflowError):
+    """A run's data can't be read as its workflow's model."""
+
+    def __init__(self, workflow: str, run_id: str, why: str) -> None:
+        super().__init__(workflow, run_id, why)
+        self.workflow, self.run_id, self.why = workflow, run_id, why
+
+    def __str__(self) -> str:
+        return f"the data of run {self.run_id} doesn't fit the model of {self.workflow!r}: {self.why}"
+
+
 class RunActive(WorkflowError):
     """The foreign id has an unfinished run already."""
 

@@ -1,0 +1,8 @@
+"""How the outside triggers runs, reads them and waits for them."""
+
+from workflow_ray.client.client import Client
+from workflow_ray.client.handle import Handle
+from workflow_ray.client.history import Entry
+from workflow_ray.client.triggers import Trigger, TriggerOutcome
+
+__all__ = ["Client", "Entry", "Handle", "Trigger", "TriggerOutcome"]

@@ -1,0 +1,153 @@
+"""What a program does with a workflow's runs: no roles, no Ray, only the records."""
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client.handle import Handle
+from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
+from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.engine.runs import run_of, status_of
+from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
+from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.records import Committed, RunId, RunQuery, RunState, Write, WriteGroup, WriteResult
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+BY = "client"
+PATIENCE = 30.0
+"""Seconds that a client keeps asking a store that doesn't answer, before it raises StoreUnavailable."""
+
+
+class Client(Generic[D, S]):
+    """One workflow's runs. Safe to share by the tasks of one event loop.
+
+    Calls repeat themselves, with the same ids, while the store doesn't answer; after 30 seconds they raise StoreUnavailable.
+    """
+
+    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock) -> None:
+        self._workflow, self._records, self._clock = workflow, records, clock
+
+    async def trigger(
+        self,
+        foreign_id: str,
+        data: D,
+        *,
+        start_at: S | None = None,
+        idempotency_key: str | None = None,
+        if_active: Literal["raise", "join"] = "raise",
+    ) -> Handle[D, S]:
+        """Start a run; it is stored when this returns.
+
+        foreign_id: your key, 1 to 255 characters; at most one unfinished run has it.
+        start_at: the first status; default: the workflow's start.
+        idempotency_key: who triggers with the same one again gets the first run, even when that is long finished.
+        if_active: what to do where the foreign id has an unfinished run: raise RunActive, or join: return that run.
+        Raises InvalidInput: nothing was written.
+        """
+        if if_active not in ("raise", "join"):
+            raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
+        ((handle, outcome),) = await self.trigger_many([Trigger(foreign_id, data, start_at, idempotency_key)])
+        if outcome is TriggerOutcome.ACTIVE and if_active == "raise":
+            raise RunActive(self._workflow.name, foreign_id, handle.run_id)
+        return handle
+
+    async def trigger_many(self, triggers: Iterable[Trigger[D, S]]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
+        """Start many runs, in batches of 500: one answer each, in order; a foreign id or key in use leaves that one out.
+
+        Each batch commits whole. All triggers are checked before the first is written.
+        Raises InvalidInput, naming the trigger: nothing was written.
+        """
+        writes = [self._checked(number, trigger) for number, trigger in enumerate(triggers)]
+        answers: list[WriteResult] = []
+        for batch in batches(writes):
+            answers += await self._store(batch)
+        found = (outcome_of(answer) for answer in answers)
+        return [(self.handle(run_id), outcome) for run_id, outcome in found]
+
+    def handle(self, run_id: str) -> Handle[D, S]:
+        """The run with this id; whether there is one shows when it is used."""
+        return Handle(self._workflow, self._records, self._clock, RunId(run_id))
+
+    async def get(self, run_id: str) -> Run[D, S]:
+        """The run as it stands. Raises RunNotFound."""
+        return await self.handle(run_id).get()
+
+    async def latest(self, foreign_id: str) -> Run[D, S]:
+        """The newest run of a foreign id, finished or not. Raises RunNotFound."""
+        (record,) = await self._records.latest(self._workflow.name, [foreign_id])
+        if record is None:
+            raise RunNotFound(self._workflow.name, foreign_id)
+        return run_of(self._workflow, record)
+
+    async def runs(
+        self,
+        *,
+        status: S | Collection[S] | None = None,
+        run_state: RunState | Collection[RunState] | None = None,
+        foreign_id: str | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        newest_first: bool = False,
+        page_size: int = 500,
+    ) -> AsyncIterator[Run[D, S]]:
+        """The runs that all given filters let through, by age, read page by page.
+
+        status, run_state: one, or any of several. created_from is inclusive, created_before isn't; both with a timezone.
+        A run that stood when the iteration began comes exactly once if it passes the filters all along.
+        """
+        after: RunId | None = None
+        while True:
+            query = RunQuery(
+                workflow=self._workflow.name,
+                statuses=tuple(s.value for s in _several(status, Status)),
+                run_states=_several(run_state, RunState),
+                foreign_id=foreign_id,
+                created_from=_aware("created_from", created_from),
+                created_before=_aware("created_before", created_before),
+                newest_first=newest_first,
+                after=after,
+                limit=page_size,
+            )
+            page = await self._records.runs(query)
+            for record in page:
+                yield run_of(self._workflow, record)
+            if len(page) < page_size:
+                return
+            after = page[-1].run_id
+
+    async def counts(self) -> dict[tuple[S, RunState], int]:
+        """How many runs stand at each status in each run_state, in one snapshot; only where there are some."""
+        counted = await self._records.counts(self._workflow.name)
+        return {(status_of(self._workflow, RunId("?"), c.status), c.run_state): c.runs for c in counted}
+
+    def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
+        try:
+            return write_of(self._workflow, trigger, BY)
+        except InvalidInput as error:
+            raise InvalidInput(f"trigger {number} ({trigger.foreign_id!r}): {error.what}", error.why) from None
+
+    async def _store(self, writes: list[Write]) -> tuple[WriteResult, ...]:
+        group = WriteGroup(writes=tuple(writes))
+        (answer,) = await persist(lambda: self._records.store([group]), self._clock, BY, patience=PATIENCE)
+        if not isinstance(answer, Committed):
+            raise AssertionError("a group without a fence can't be fenced off")
+        return answer.results
+
+
+V = TypeVar("V")
+
+
+def _several(given: "V | Collection[V] | None", kind: type) -> tuple[V, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, kind) else tuple(given)  # type: ignore[arg-type,return-value]  # a V, or some
+
+
+def _aware(what: str, time: datetime | None) -> datetime | None:
+    if time is not None and time.tzinfo is None:
+        raise InvalidInput(what, "it has no timezone; give one, e.g. datetime.now(UTC)")
+    return time

@@ -1,0 +1,119 @@
+"""One run, from outside: look at it, wait for it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client.history import Entry, entry_of
+from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
+from workflow_ray.engine.runs import run_of
+from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
+from workflow_ray.ports import Clock, RecordStore
+from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Version
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+LONG_POLL = 20.0
+"""Seconds that a store is asked to wait for a change; it answers at once when there is one."""
+PAGE = 1000
+"""History entries read at once."""
+SHOWN = 5
+"""History entries that a wait which times out shows."""
+
+
+class Handle(Generic[D, S]):
+    """A run that may be anywhere on its way. Handles are cheap; they hold no connection of their own."""
+
+    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, run_id: RunId) -> None:
+        self._workflow, self._records, self._clock = workflow, records, clock
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"<Handle {self._workflow.name} {self.run_id}>"
+
+    async def get(self) -> Run[D, S]:
+        """The run as it stands. Raises RunNotFound."""
+        return run_of(self._workflow, await self._record())
+
+    async def history(self) -> list[Entry[D, S]]:
+        """Every version of the run, from the first. Raises RunNotFound."""
+        entries = [entry_of(self._workflow, entry) for entry in await self._entries()]
+        if not entries:
+            raise RunNotFound(self._workflow.name, self.run_id)
+        return entries
+
+    async def wait_for(self, status: S, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
+        """Wait until the run is at the status, or has been; the run as it stands then, which may be further on.
+
+        timeout: None waits for ever. through_errors: wait on while an error keeps the run paused.
+        Raises WaitTimeout; RunUnreachable, at once, when no transition leads there any more; RunPaused; RunNotFound.
+        """
+        graph, names = self._workflow.checked(), {s.value: s.name for s in self._workflow.statuses}
+        visited: set[int] = set()
+        read = NO_VERSION
+
+        async def there(record: Record) -> bool:
+            nonlocal read
+            visited.add(record.status)
+            if record.status != status.value:  # it may have been there between two looks
+                missed = await self._entries(after=read)
+                visited.update(entry.status for entry in missed)
+                read = missed[-1].version if missed else read
+            view = outlook(record, visited, status, graph, names)
+            if view.prospect is Prospect.UNREACHABLE:
+                raise RunUnreachable(self.run_id, status.name, view.why)
+            return view.prospect is Prospect.THERE
+
+        return await self._until(there, status.name, timeout, through_errors)
+
+    async def wait(self, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
+        """Wait for the run's end, whatever it is: completed or cancelled.
+
+        timeout: None waits for ever. through_errors: wait on while an error keeps the run paused.
+        Raises WaitTimeout; RunPaused; RunNotFound.
+        """
+
+        async def ended(record: Record) -> bool:
+            return record.run_state.finished
+
+        return await self._until(ended, "its end", timeout, through_errors)
+
+    async def _until(
+        self, reached: "Callable[[Record], asyncio._CoroutineLike[bool]]", wanted: str, timeout: timedelta | None, through_errors: bool
+    ) -> Run[D, S]:
+        start = self._clock.now()
+        record = await self._record()
+        while not await reached(record):
+            if paused_by_error(record) and not through_errors:
+                status = self._workflow.status_of(record.status).name
+                raise RunPaused(self.run_id, status, record.reason or "")
+            left = LONG_POLL if timeout is None else (start + timeout - self._clock.now()).total_seconds()
+            if left <= 0:
+                raise await self._timed_out(wanted, timeout or timedelta())
+            changed = await self._records.watch({self.run_id: record.version}, wait=min(left, LONG_POLL))
+            record = changed[0] if changed else record
+        return run_of(self._workflow, record)
+
+    async def _record(self) -> Record:
+        (record,) = await self._records.lookup([self.run_id])
+        if record is None or record.workflow != self._workflow.name:
+            raise RunNotFound(self._workflow.name, self.run_id)
+        return record
+
+    async def _entries(self, after: Version = NO_VERSION) -> list[HistoryEntry]:
+        entries: list[HistoryEntry] = []
+        while page := await self._records.history(self.run_id, after=after, limit=PAGE):
+            entries += page
+            after = page[-1].version
+            if len(page) < PAGE:
+                break
+        return entries
+
+    async def _timed_out(self, wanted: str, timeout: timedelta) -> WaitTimeout:
+        last = [str(entry) for entry in (await self.history())[-SHOWN:]]
+        return WaitTimeout(self.run_id, wanted, timeout.total_seconds(), last)

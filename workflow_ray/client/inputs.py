@@ -1,0 +1,46 @@
+"""What callers hand in, refused before anything is written."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from workflow_ray.definition import Status, Workflow
+from workflow_ray.errors import InvalidInput
+from workflow_ray.records import MAX_DATA, MAX_FOREIGN_ID
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+def checked_key(what: str, key: object) -> str:
+    """A foreign id or idempotency key: text of 1 to 255 characters that every database can hold."""
+    if not isinstance(key, str):
+        raise InvalidInput(what, f"it must be text, not {type(key).__name__}")
+    if not key:
+        raise InvalidInput(what, "it is empty; give each run a key of its own")
+    if len(key) > MAX_FOREIGN_ID:
+        raise InvalidInput(what, f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed")
+    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
+        raise InvalidInput(what, "it holds a NUL or half a surrogate pair, which not every database can store")
+    return key
+
+
+def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
+    """The data as it is stored."""
+    if not isinstance(data, workflow.data):
+        raise InvalidInput("data", f"workflow {workflow.name!r} takes {workflow.data.__name__}, not {type(data).__name__}")
+    try:
+        encoded = workflow.encode(data)
+    except PydanticSerializationError as error:
+        raise InvalidInput("data", f"it can't be stored as JSON: {error}") from None
+    if len(encoded) > MAX_DATA:
+        raise InvalidInput("data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed")
+    return encoded
+
+
+def checked_start(workflow: Workflow[D, S], start_at: S | None) -> S:
+    start = workflow.start if start_at is None else start_at
+    if not isinstance(start, workflow.statuses):
+        raise InvalidInput("start_at", f"{start!r} is no status of workflow {workflow.name!r}")
+    return start

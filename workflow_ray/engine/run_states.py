@@ -1,0 +1,22 @@
+"""The moves of run_state that are allowed. The one table."""
+
+from workflow_ray.records import RunState
+
+MOVES: dict[RunState, frozenset[RunState]] = {
+    RunState.INITIATED: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
+    RunState.RUNNING: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+    RunState.CANCELLED: frozenset({RunState.REQUESTED_DATA_DELETED}),
+    RunState.COMPLETED: frozenset({RunState.REQUESTED_DATA_DELETED}),
+    RunState.REQUESTED_DATA_DELETED: frozenset({RunState.DATA_DELETED}),
+    RunState.DATA_DELETED: frozenset(),
+}
+
+
+def may_move(current: RunState, to: RunState) -> bool:
+    return to in MOVES[current]
+
+
+def may_step(run_state: RunState) -> bool:
+    """Whether a run in this state takes steps."""
+    return run_state is RunState.INITIATED or run_state is RunState.RUNNING

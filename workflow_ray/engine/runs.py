@@ -1,0 +1,106 @@
+"""From records to the runs that users see, and from a trigger to the first write."""
+
+from typing import TypeVar
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.errors import UnknownStatus, UnreadableData
+from workflow_ray.records import (
+    NO_VERSION,
+    Cause,
+    NewRun,
+    OutgoingEvent,
+    Record,
+    RunId,
+    RunState,
+    Version,
+    Write,
+    WriteId,
+    partition_of,
+    status_topic,
+)
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+FIRST = Version(1)
+
+
+def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
+    """The record as its workflow's typed run. Raises UnreadableData, UnknownStatus."""
+    return Run(
+        decoded(workflow, record.run_id, record.data),
+        status_of(workflow, record.run_id, record.status),
+        run_id=record.run_id,
+        foreign_id=record.foreign_id,
+        run_state=record.run_state,
+        version=record.version,
+        visit=record.visit,
+        attempt=record.attempt,
+        reason=record.reason,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )
+
+
+def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
+    """The data of a run. An error tells which fields are wrong, and never what they hold."""
+    try:
+        return workflow.decode(data)
+    except ValidationError as error:
+        fields = (f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}" for e in error.errors(include_input=False))
+        raise UnreadableData(workflow.name, run_id, "; ".join(fields)) from None
+
+
+def status_of(workflow: Workflow[D, S], run_id: RunId, number: int) -> S:
+    try:
+        return workflow.status_of(number)
+    except KeyError:
+        raise UnknownStatus(workflow.name, run_id, number) from None
+
+
+def first_write(
+    workflow: Workflow[D, S],
+    foreign_id: str,
+    data: bytes,
+    start: S,
+    *,
+    run_id: RunId,
+    write_id: WriteId,
+    by: str,
+    idempotency_key: str | None = None,
+) -> Write:
+    """A run's first version. One that starts at a status without a step is complete at once."""
+    partition = partition_of(run_id, workflow.partitions)
+    ends = workflow.checked().terminal(start)
+    event = OutgoingEvent(topic=status_topic(workflow.name, start.value), partition=partition)
+    return Write(
+        run_id=run_id,
+        write_id=write_id,
+        expected=NO_VERSION,
+        status=start.value,
+        run_state=RunState.COMPLETED if ends else RunState.INITIATED,
+        visit=FIRST,
+        cause=Cause.TRIGGER,
+        by=by,
+        data=data,
+        new=NewRun(workflow=workflow.name, foreign_id=foreign_id, partition=partition, idempotency_key=idempotency_key),
+        events=() if ends else (event,),
+    )
+
+
+def after(record: Record, write: Write) -> Record:
+    """The record once `write` has landed on it; its times stay those of before."""
+    return msgspec.structs.replace(
+        record,
+        version=write.version,
+        visit=write.visit,
+        status=write.status,
+        run_state=write.run_state,
+        attempt=write.attempt,
+        cause=write.cause,
+        reason=write.reason,
+        data=record.data if write.data is None else write.data,
+    )

@@ -1,0 +1,142 @@
+"""Pure decisions: what the outcome of a step makes of a record."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_never
+
+from workflow_ray.definition import Cancel, Graph, Pause, Repeat, Status, Stay, Step
+from workflow_ray.records import Cause, OutgoingEvent, Record, RunState, Version, Write, WriteId, status_topic
+
+AnyStep: TypeAlias = Step[Any]
+AnyGraph: TypeAlias = Graph[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The step returned: a status of its annotation or a halt of it, and the data, None where nothing changed."""
+
+    value: Status | Cancel | Pause | Repeat | Stay
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The step raised, or what it returned can't be stored. Changes to the data are dropped."""
+
+    error: str
+    fatal: bool = False  # no further attempt
+
+
+Outcome: TypeAlias = Returned | Failed
+
+
+def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
+    """What `outcome` makes of `record`. Pure: no clock, no new ids, no I/O.
+
+    Every write that leaves the run able to go on by itself puts an event in the outbox.
+    """
+    nxt = _Next(record, by, write_id)
+    match outcome:
+        case Failed(error, fatal):
+            return _failed(nxt, error, step, graph, fatal=fatal)
+        case Returned(Status() as status, data):
+            return nxt.enter(status, graph, Cause.STEP, data=data)
+        case Returned(Repeat(after), data):
+            return nxt.stay(Cause.REPEAT, data=data, again_in=after.total_seconds())
+        case Returned(Stay(), data):
+            return nxt.stay(Cause.STAY, data=data)
+        case Returned(Pause(reason), data):
+            return nxt.stay(Cause.PAUSE, run_state=RunState.PAUSED, reason=reason, data=data)
+        case Returned(Cancel(reason), data):
+            return nxt.stay(Cause.CANCEL, run_state=RunState.CANCELLED, reason=reason, data=data)
+    assert_never(outcome)
+
+
+def doubt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
+    """Count the attempt that is about to be made, because the role before died with this run in hand.
+
+    The write is what a failure would have made of the record, retry included: if the process dies again the run is safe.
+    One that has used its attempts fails instead (see `attempt_counted`): a step that kills its process ends, not loops.
+    """
+    nxt = _Next(record, by, write_id)
+    if record.attempt >= step.retry.attempts:
+        error = f"the process died while {step.name} ran, in each of {record.attempt} attempts counted beforehand"
+        return _failed(nxt, error, step, graph, fatal=True)
+    attempt = record.attempt + 1
+    return nxt.stay(
+        Cause.DOUBT,
+        attempt=attempt,
+        reason="a role died with this run in hand",
+        again_in=step.retry.delay(record.run_id, attempt),
+    )
+
+
+def attempt_counted(write: Write) -> bool:
+    """Whether a write by `doubt` leaves the attempt to be made."""
+    return write.cause is Cause.DOUBT
+
+
+def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, fatal: bool) -> Write:
+    attempt = nxt.record.attempt + 1
+    if not fatal and attempt < step.retry.attempts:
+        delay = step.retry.delay(nxt.record.run_id, attempt)
+        return nxt.stay(Cause.RETRY, attempt=attempt, reason=error, again_in=delay)
+    if step.exhausted is not None:
+        return nxt.enter(step.exhausted, graph, Cause.FAILED, reason=error)
+    return nxt.stay(Cause.FAILED, run_state=RunState.PAUSED, attempt=attempt, reason=error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The next version of a record, in its two forms."""
+
+    record: Record
+    by: str
+    write_id: WriteId
+
+    def enter(self, status: Status, graph: AnyGraph, cause: Cause, *, reason: str | None = None, data: bytes | None = None) -> Write:
+        """A new visit: the attempts begin anew, and a status without a step ends the run."""
+        record, number = self.record, status.value
+        ends = graph.terminal(status)
+        topic = status_topic(record.workflow, number)
+        return Write(
+            run_id=record.run_id,
+            write_id=self.write_id,
+            expected=record.version,
+            status=number,
+            run_state=RunState.COMPLETED if ends else RunState.RUNNING,
+            visit=Version(record.version + 1),
+            cause=cause,
+            by=self.by,
+            reason=reason,
+            data=data,
+            events=() if ends else (OutgoingEvent(topic=topic, partition=record.partition),),
+        )
+
+    def stay(
+        self,
+        cause: Cause,
+        *,
+        run_state: RunState = RunState.RUNNING,
+        attempt: int = 0,
+        reason: str | None = None,
+        data: bytes | None = None,
+        again_in: float | None = None,
+    ) -> Write:
+        """The same visit; with an event in `again_in` seconds, if given."""
+        record = self.record
+        topic = status_topic(record.workflow, record.status)
+        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
+        return Write(
+            run_id=record.run_id,
+            write_id=self.write_id,
+            expected=record.version,
+            status=record.status,
+            run_state=run_state,
+            visit=record.visit,
+            cause=cause,
+            by=self.by,
+            attempt=attempt,
+            reason=reason,
+            data=data,
+            events=again,
+        )

@@ -1,0 +1,6 @@
+"""Where roles run: in this process, or on Ray; and how clients find them."""
+
+from workflow_ray.runtime.connect import connect
+from workflow_ray.runtime.runtime import Runtime
+
+__all__ = ["Runtime", "connect"]

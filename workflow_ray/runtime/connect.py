@@ -1,0 +1,69 @@
+"""A client from anywhere: no roles, no Ray."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client import Client
+from workflow_ray.definition import Status, Workflow
+from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
+from workflow_ray.ports import Clock, Store, SystemClock, adapter_for
+from workflow_ray.runtime.lane.address import find
+from workflow_ray.runtime.lane.reconnecting import Reconnecting
+from workflow_ray.runtime.lane.remote import RemoteStore
+from workflow_ray.runtime.runtime import records_url
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+@asynccontextmanager
+async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncIterator[Client[D, S]]:
+    """A client of a deployed workflow, for a web service or a script.
+
+    records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+    Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered.
+    """
+    workflow.checked()
+    clock = SystemClock()
+    async with open_beside(records_url(records), clock) as store:
+        await _check_deployed(workflow, store)
+        yield Client(workflow, store, clock)
+
+
+@asynccontextmanager
+async def open_beside(url: str, clock: Clock) -> AsyncIterator[Store]:
+    """The store, beside whatever runs on it: through the lane of the process that serves its roles, else by itself."""
+    adapter = adapter_for(url)
+    where = adapter.canonical(url)
+    if find(where) is None:
+        async with adapter.open(url, clock=clock, exclusive=False) as store:
+            yield store
+        return
+    transport = Reconnecting(partial(_socket, where))
+    try:
+        yield RemoteStore(transport, "")
+    finally:
+        transport.close()
+
+
+async def _socket(where: str) -> str:
+    path = await asyncio.to_thread(find, where)
+    if path is None:
+        raise StoreUnavailable(where, "the process that served it is gone, and no other has taken over yet")
+    return path
+
+
+async def _check_deployed(workflow: Workflow[D, S], store: Store) -> None:
+    deployment = await store.deployment()
+    known = {deployed.name: deployed for deployed in deployment.workflows}
+    if workflow.name not in known:
+        raise UnknownWorkflow(workflow.name, sorted(known))
+    statuses = known[workflow.name].statuses
+    for status in workflow.statuses:
+        if statuses.get(status.name, status.value) != status.value:
+            raise StatusRenumbered(workflow.name, status.name, statuses[status.name], status.value)

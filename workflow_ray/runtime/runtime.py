@@ -1,0 +1,76 @@
+"""What a program starts workflows with."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client import Client
+from workflow_ray.definition import Status, Workflow
+from workflow_ray.errors import UnknownWorkflow
+from workflow_ray.ports import Clock, Store, SystemClock
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+RECORDS = "WORKFLOW_RAY_RECORDS"
+DEFAULT_RECORDS = "sqlite:///workflow.db"
+
+
+def records_url(given: str | None) -> str:
+    """The URL given, else the environment's WORKFLOW_RAY_RECORDS, else workflow.db in the current folder."""
+    return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
+
+
+class Runtime(ABC):
+    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)` talks to them."""
+
+    def __init__(self, workflows: Sequence[Workflow[Any, Any]], records: str | None, clock: Clock | None = None) -> None:
+        self._workflows = {workflow.name: workflow for workflow in workflows}
+        self.records = records_url(records)
+        self._clock = clock or SystemClock()
+
+    @staticmethod
+    def local(*workflows: Workflow[Any, Any], records: str | None = None) -> "Runtime":
+        """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
+
+        records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+        Raises, when entered, InvalidDefinition, StatusRenumbered, StoreInUse and the like: nothing runs then.
+        """
+        from workflow_ray.runtime.local import LocalRuntime
+
+        return LocalRuntime(workflows, records)
+
+    @staticmethod
+    def ray(
+        *workflows: Workflow[Any, Any], records: str | None = None, address: str | None = None, namespace: str | None = None
+    ) -> "Runtime":
+        """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
+
+        records: as for `local`. address: of the Ray cluster; default: RAY_ADDRESS, else one of our own on this machine.
+        namespace: of the actors on Ray; default: one that belongs to the store.
+        Raises, when entered, what `local` does, NotImportable, and RuntimeUnavailable.
+        """
+        from workflow_ray.runtime.ray.deployment import RayRuntime
+
+        return RayRuntime(workflows, records, address=address, namespace=namespace)
+
+    def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
+        """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow."""
+        if self._workflows.get(workflow.name) is not workflow:
+            raise UnknownWorkflow(workflow.name, sorted(self._workflows))
+        return Client(workflow, self.store, self._clock)
+
+    @property
+    @abstractmethod
+    def store(self) -> Store:
+        """Where the records are, open while the runtime is entered."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
+
+    @abstractmethod
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
