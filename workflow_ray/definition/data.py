@@ -1,0 +1,45 @@
+"""A run's data as bytes and back."""
+
+import re
+from typing import Generic
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from workflow_ray.definition.run import D
+from workflow_ray.errors import InvalidInput
+
+
+class DataCodec(Generic[D]):
+    """JSON of one model, by the fields' names, so that aliases for other readers don't matter. Errors never show the data."""
+
+    def __init__(self, model: type[D]) -> None:
+        adapter = TypeAdapter(model)
+        self._model = model
+        self._to_json = adapter.serializer.to_json
+        self._validate = adapter.validate_json
+
+    def encode(self, data: D) -> bytes:
+        if type(data) is not self._model:  # pydantic would write the fields that it knows, and drop the others
+            raise InvalidInput("the run's data", f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.")
+        try:
+            return self._to_json(data, by_alias=False, round_trip=True, warnings="error")
+        except PydanticSerializationError as error:
+            raise InvalidInput("the run's data", _why(error)) from None
+
+    def decode(self, data: bytes) -> D:
+        try:
+            return self._validate(data, by_alias=False, by_name=True)
+        except ValidationError as error:
+            mistakes = [
+                f"{'.'.join(map(str, mistake['loc'])) or 'all of it'}: {mistake['msg']}"
+                for mistake in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+            raise InvalidInput("stored data", f"doesn't fit {self._model.__name__}: {'; '.join(mistakes)}.") from None
+
+
+def _why(error: PydanticSerializationError) -> str:
+    fields = re.findall(r"field_name='(\w+)'", str(error))  # nothing but the message names them, amid their values
+    if not fields:
+        return f"can't be written as JSON: {error}."
+    return f"has values that aren't of their field's type: {', '.join(fields)}. Assign what the model says."

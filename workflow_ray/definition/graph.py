@@ -1,0 +1,47 @@
+"""A workflow's statuses and the transitions between them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Generic
+
+from workflow_ray.definition.run import S
+from workflow_ray.definition.step import Step
+
+
+class Graph(Generic[S]):
+    """Which status has which step, and what can follow what."""
+
+    def __init__(self, steps: Iterable[Step[S]]) -> None:
+        self.steps = tuple(steps)
+        """In the order declared, one a status."""
+        self._steps = {step.status: step for step in self.steps}
+        self._targets = {step.status: _targets(step) for step in self.steps}
+        self._reached = {status: _closure(status, self._targets) for status in self._targets}
+
+    def step(self, status: S) -> Step[S] | None:
+        return self._steps.get(status)
+
+    def terminal(self, status: S) -> bool:
+        """True where no step leads on: a run that gets there is complete."""
+        return status not in self._steps
+
+    def targets(self, status: S) -> frozenset[S]:
+        """The statuses that one transition leads to, `exhausted` included."""
+        return self._targets.get(status, frozenset())
+
+    def reaches(self, origin: S, target: S) -> bool:
+        """True where one transition or more lead from `origin` to `target`. A status reaches itself only by going round."""
+        return target in self._reached.get(origin, frozenset())
+
+
+def _targets(step: Step[S]) -> frozenset[S]:
+    return step.returns if step.exhausted is None else step.returns | {step.exhausted}
+
+
+def _closure(origin: S, targets: Mapping[S, frozenset[S]]) -> frozenset[S]:
+    reached: set[S] = set()
+    ahead = set(targets[origin])
+    while ahead:
+        status = ahead.pop()
+        reached.add(status)
+        ahead |= targets.get(status, frozenset()) - reached
+    return frozenset(reached)

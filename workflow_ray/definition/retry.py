@@ -1,0 +1,52 @@
+"""When a step that failed is tried again."""
+
+import math
+import zlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from workflow_ray.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a step is tried, and how long apart: `backoff` after the first failure, times `factor` after each further one.
+
+    attempts: runs of the step in one visit, the first included; 1: no retry.
+    max_backoff: no delay is longer.
+    Raises InvalidInput, naming the argument, for values that make no sense.
+    """
+
+    attempts: int = 3
+    backoff: timedelta = timedelta(seconds=1)
+    factor: float = 2.0
+    max_backoff: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise InvalidInput(f"Retry(attempts={self.attempts})", "a step is tried at least once; attempts=1 means no retry.")
+        if self.backoff < timedelta(0):
+            raise InvalidInput(f"Retry(backoff={self.backoff!r})", "a delay can't be negative; timedelta(0) means none.")
+        if not 1 <= self.factor < math.inf:
+            raise InvalidInput(f"Retry(factor={self.factor})", "delays can't shrink or be endless; factor=1 keeps them the same.")
+        if self.max_backoff < self.backoff:
+            raise InvalidInput(f"Retry(max_backoff={self.max_backoff!r})", f"is less than backoff={self.backoff!r}; raise it to that.")
+
+    def delay(self, run_id: str, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt`, from 1.
+
+        Half to all of the exponential delay. The jitter comes from its arguments, so that whoever repeats a write that got
+        lost asks for the same delay again.
+        """
+        jitter = zlib.crc32(f"{run_id}:{attempt}".encode()) / 2**32
+        return self._full(attempt) * (0.5 + jitter / 2)
+
+    def _full(self, attempt: int) -> float:
+        longest = self.max_backoff.total_seconds()
+        try:
+            return min(self.backoff.total_seconds() * self.factor ** (attempt - 1), longest)
+        except OverflowError:  # a float's range ends before the attempts do
+            return longest if self.backoff else 0.0
+
+
+DEFAULT_RETRY = Retry()

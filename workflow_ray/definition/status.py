@@ -1,0 +1,12 @@
+"""The nodes of a workflow's graph."""
+
+from enum import Enum
+
+
+class Status(Enum):
+    """Where a run can stand. Subclass it, each member a number of its own from 1 up; numbers are stored, so never change one.
+
+    The first member is a workflow's start unless it names another.
+    """
+
+    _value_: int

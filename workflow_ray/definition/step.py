@@ -1,0 +1,75 @@
+"""Steps: the functions that take a run from one status to the next."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+from workflow_ray.definition.halt import Halt
+from workflow_ray.definition.resource import Resource
+from workflow_ray.definition.retry import Retry
+from workflow_ray.definition.run import D, Run, S
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+AnyStep: TypeAlias = Callable[..., Any]
+"""A step's function once it is known to be one: called with the run, and the resources by name."""
+
+
+class StepFunction(Protocol[D, S, P, R_co]):
+    """A function that can be a step. It must be both: this is how the result is held to S and yet keeps its precise type."""
+
+    @overload
+    def __call__(self, run: Run[D, S], /) -> S | Halt | Awaitable[S | Halt]: ...
+    @overload
+    def __call__(self, run: Run[D, S], /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class StepDecorator(Protocol[D, S]):
+    """Registers a step and returns the very function it got."""
+
+    def __call__(self, function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options(Generic[S]):
+    """What `.step` was told."""
+
+    shards: int
+    retry: Retry
+    exhausted: S | None
+    max_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Generic[S]):
+    """A step as it was declared, not yet read or checked."""
+
+    status: S
+    function: AnyStep
+    options: Options[S]
+    where: str  # file:line
+    scope: Mapping[str, object]  # names that its annotations may use, beside its module's
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.function, "__qualname__", self.function))
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[S]):
+    """A step, read and checked."""
+
+    status: S
+    function: AnyStep
+    name: str  # the function's qualified name
+    where: str  # file:line
+    is_async: bool  # if not, the function belongs in a thread
+    returns: frozenset[S]  # the statuses it may return
+    halts: frozenset[type[Halt]]  # the halts it may return
+    resources: Mapping[str, Resource[Any]]  # by the parameter's name
+    shards: int
+    retry: Retry
+    exhausted: S | None  # where a run goes whose attempts are used up; None: it is paused with the error
+    max_in_flight: int  # runs that one role works on at a time
