@@ -103,11 +103,11 @@ class Workflow(Generic[D, S]):
         return self._numbers[number]
 
     def encode(self, data: D) -> bytes:
-        """The data as JSON. Raises InvalidInput, naming the fields: a value isn't of its field's type, or all of it is another model's."""
+        """The data as JSON. Raises InvalidInput, without its values: a field's isn't of the field's type, or it is another model's."""
         return self._codec.encode(data)
 
     def decode(self, data: bytes) -> D:
-        """What `encode` made, read back. Raises InvalidInput, naming the fields: it doesn't fit the model."""
+        """What `encode` made, read back. Raises pydantic.ValidationError: it doesn't fit the model."""
         return self._codec.decode(data)
 
     @cached_property
