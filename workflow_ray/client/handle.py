@@ -1,7 +1,6 @@
 """One run, from outside: look at it, wait for it."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -84,7 +83,7 @@ class Handle(Generic[D, S]):
         return await self._until(ended, "its end", timeout, through_errors)
 
     async def _until(
-        self, reached: "Callable[[Record], asyncio._CoroutineLike[bool]]", wanted: str, timeout: timedelta | None, through_errors: bool
+        self, reached: Callable[[Record], Awaitable[bool]], wanted: str, timeout: timedelta | None, through_errors: bool
     ) -> Run[D, S]:
         start = self._clock.now()
         record = await self._record()

@@ -35,20 +35,21 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
     Every write that leaves the run able to go on by itself puts an event in the outbox.
     """
     nxt = _Next(record, by, write_id)
-    match outcome:
-        case Failed(error, fatal):
-            return _failed(nxt, error, step, graph, fatal=fatal)
-        case Returned(Status() as status, data):
+    if isinstance(outcome, Failed):
+        return _failed(nxt, outcome.error, step, graph, fatal=outcome.fatal)
+    data = outcome.data
+    match outcome.value:
+        case Status() as status:
             return nxt.enter(status, graph, Cause.STEP, data=data)
-        case Returned(Repeat(after), data):
+        case Repeat(after):
             return nxt.stay(Cause.REPEAT, data=data, again_in=after.total_seconds())
-        case Returned(Stay(), data):
+        case Stay():
             return nxt.stay(Cause.STAY, data=data)
-        case Returned(Pause(reason), data):
+        case Pause(reason):
             return nxt.stay(Cause.PAUSE, run_state=RunState.PAUSED, reason=reason, data=data)
-        case Returned(Cancel(reason), data):
+        case Cancel(reason):
             return nxt.stay(Cause.CANCEL, run_state=RunState.CANCELLED, reason=reason, data=data)
-    assert_never(outcome)
+    assert_never(outcome.value)
 
 
 def doubt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:

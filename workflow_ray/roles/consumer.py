@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,10 @@ class Consumer:
         """True where all that was received is committed."""
         return not self._results.in_hand
 
+    async def rest(self) -> None:
+        """Wait until it is idle."""
+        await self._results.room(below=1)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish what is in hand. Cancelled, it leaves that to the next holder. Raises RoleLost."""
         try:
@@ -103,19 +108,16 @@ class Consumer:
         offsets = {p: at.next for p, at in self._progress.items() if at.in_hand < self._share}
         limit, all_asked = min(BATCH, WINDOW - self._results.in_hand), len(offsets) == len(self._owned)
         wait = LONG_POLL if all_asked and not self._doubtful else 0.0
-        received = await persist(
-            lambda: self._events.receive(self._topic, offsets, limit=limit, wait=wait), self._clock, self._fence.role
-        )
+        received = await persist(lambda: self._events.receive(self._topic, offsets, limit=limit, wait=wait), self._clock, self._fence.role)
         if not received and all_asked:
             self._doubtful.clear()  # all that the holder before can have seen has been begun
             self._results.flush()
         elif not received:
-            await self._clock.wait(asyncio.Event(), FULL_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
         return received
 
-    async def _dispatch(
-        self, received: Sequence[Received], stop: asyncio.Event, tasks: asyncio.TaskGroup, execution: Execution
-    ) -> None:
+    async def _dispatch(self, received: Sequence[Received], stop: asyncio.Event, tasks: asyncio.TaskGroup, execution: Execution) -> None:
         for item in received:
             self._progress[item.event.partition].begin(item.offset)
         self._results.in_hand += len(received)

@@ -24,9 +24,7 @@ MAX_THREADS = 64
 class Execution:
     """One step, its resources open."""
 
-    def __init__(
-        self, workflow: Workflow[Any, Any], step: Step[Any], resources: Mapping[str, object], threads: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, workflow: Workflow[Any, Any], step: Step[Any], resources: Mapping[str, object], threads: ThreadPoolExecutor) -> None:
         self._workflow, self._step, self._resources, self._threads = workflow, step, resources, threads
 
     async def outcome(self, record: Record) -> Outcome:
@@ -68,9 +66,7 @@ class Execution:
 
 
 @asynccontextmanager
-async def opened(
-    workflow: Workflow[Any, Any], step: Step[Any], replaced: Mapping[Resource[Any], object]
-) -> AsyncIterator[Execution]:
+async def opened(workflow: Workflow[Any, Any], step: Step[Any], replaced: Mapping[Resource[Any], object]) -> AsyncIterator[Execution]:
     """The step ready to run: its resources are opened first and closed last; those `replaced` are taken as given."""
     async with AsyncExitStack() as stack:
         resources = {

@@ -71,8 +71,12 @@ class Results:
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` events are in hand."""
         while self.in_hand >= below:
-            self._settled.clear()
-            await self._settled.wait()
+            await self.next_settled()
+
+    async def next_settled(self) -> None:
+        """Wait until the next events are settled."""
+        self._settled.clear()
+        await self._settled.wait()
 
     async def run(self) -> None:
         while not (self._closing and not self._queue):

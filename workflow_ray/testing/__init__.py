@@ -1,1 +1,6 @@
-"""What users test their workflows with, and adapters their promises."""
+"""For tests of workflows, and of adapters (`workflow_ray.testing.conformance`)."""
+
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.tester import WorkflowTester
+
+__all__ = ["FakeClock", "WorkflowTester"]

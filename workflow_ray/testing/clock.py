@@ -48,6 +48,11 @@ class FakeClock:
             await self.settle()
         self._now = target
 
+    def jump(self, to: datetime) -> None:
+        """Make it `to` at once: whoever waited for a time on the way is told late, as after a machine's sleep."""
+        self._now = max(self._now, to)
+        self._ring()
+
     async def settle(self) -> None:
         """Let every task run that can without time passing. What runs in threads isn't waited for."""
         quiet, waits = 0, self._waits
