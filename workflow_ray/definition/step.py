@@ -21,9 +21,9 @@ class StepFunction(Protocol[D, S, P, R_co]):
     """A function that can be a step. It must be both: this is how the result is held to S and yet keeps its precise type."""
 
     @overload
-    def __call__(self, run: Run[D, S], /) -> S | Halt | Awaitable[S | Halt]: ...
-    @overload
     def __call__(self, run: Run[D, S], /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, run: Run[D, S], /, *args: Any, **kwargs: Any) -> S | Halt | Awaitable[S | Halt]: ...
 
 
 class StepDecorator(Protocol[D, S]):

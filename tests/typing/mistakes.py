@@ -1,0 +1,109 @@
+"""Mistakes that a type checker must reject, each line marked; the rest of the file is correct."""
+
+from typing import Literal
+
+from tests.typing.shop import (
+    Invoice,
+    InvoiceRun,
+    InvoiceStatus,
+    Order,
+    OrderRun,
+    OrderStatus,
+    RiskModel,
+    orders,
+    reserve_stock,
+    risk_model,
+    warehouse,
+)
+from workflow_ray import Cancel, Client, Pause, Repeat, Run, Status, Workflow
+
+
+class Other(Status):
+    X = 1
+
+
+Workflow("orders", Order, Order)  # mistake
+Workflow("orders", str, OrderStatus)  # mistake
+
+
+@orders.step(OrderStatus.SHIPPED)
+async def undeclared(run: OrderRun) -> Literal[OrderStatus.FAILED]:
+    return OrderStatus.PAID  # mistake
+
+
+@orders.step(OrderStatus.SHIPPED)
+async def undeclared_halt(run: OrderRun) -> Literal[OrderStatus.PAID] | Cancel:
+    return Pause("x")  # mistake
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake: another workflow's status
+async def foreign(run: OrderRun) -> Literal[Other.X]:
+    return Other.X
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake
+def foreign_from_a_plain_function(run: OrderRun) -> Literal[Other.X, OrderStatus.PAID]:
+    return Other.X
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake: another workflow's run
+async def foreign_run(run: InvoiceRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake: takes no run
+async def no_run() -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake: None is no result
+async def optional(run: OrderRun) -> Literal[OrderStatus.PAID] | None:
+    return None
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake
+async def no_result(run: OrderRun) -> None:
+    pass
+
+
+@orders.step(Other.X)  # mistake
+async def wrong_from(run: OrderRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED, shard=3)  # mistake: a misspelt option
+async def typo(run: OrderRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED, exhausted=Other.X)  # mistake
+async def wrong_exhausted(run: OrderRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)
+async def missing_branch(run: OrderRun) -> Literal[OrderStatus.PAID]:  # mistake
+    if run.data.total:
+        return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)
+async def wrong_resource(run: OrderRun, model: str = risk_model.value) -> Literal[OrderStatus.PAID]:  # mistake
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)
+async def changes(run: OrderRun) -> Literal[OrderStatus.PAID] | Repeat:
+    run.status = OrderStatus.PAID  # mistake: the status is what the step returns
+    run.data = Invoice(total=1)  # mistake
+    return Repeat(after=5)  # mistake: seconds of what?
+
+
+async def use(client: Client[Order, OrderStatus]) -> None:
+    await client.trigger("1", Invoice(total=1))  # mistake
+    await client.trigger("1", Order(total=1), start_at=InvoiceStatus.DRAFT)  # mistake
+    handle = await client.trigger("1", Order(total=1))
+    await handle.wait_for(Other.X)  # mistake
+    await reserve_stock(Run(Order(total=1), OrderStatus.CREATED), RiskModel())  # mistake
+    await reserve_stock(Run(Invoice(total=1), InvoiceStatus.DRAFT))  # mistake
+    warehouse()  # mistake: a role opens it

@@ -1,0 +1,110 @@
+"""A shop's orders, as a user writes them. Both type checkers accept this file; it also runs."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from workflow_ray import Cancel, Client, Fatal, Pause, Repeat, Retry, Run, Status, Stay, Workflow, resource
+
+
+class OrderStatus(Status):
+    CREATED = 1
+    AWAITING_PAYMENT = 2
+    PAID = 3
+    SHIPPED = 4
+    FAILED = 5
+
+
+class Order(BaseModel):
+    total: int
+    receipt: str | None = None
+
+
+OrderRun: TypeAlias = Run[Order, OrderStatus]
+orders = Workflow("orders", Order, OrderStatus)
+
+
+class InvoiceStatus(Status):
+    DRAFT = 1
+    SENT = 2
+
+
+class Invoice(BaseModel):
+    total: int
+
+
+InvoiceRun: TypeAlias = Run[Invoice, InvoiceStatus]
+invoices = Workflow("invoices", Invoice, InvoiceStatus)
+
+
+class Warehouse:
+    async def reserve(self, order: str, *, idempotency_key: str) -> None: ...
+
+
+class RiskModel:
+    def predict(self, total: int) -> float:
+        return min(total / 10_000, 1.0)
+
+
+@resource
+async def warehouse() -> AsyncIterator[Warehouse]:
+    yield Warehouse()
+
+
+@resource
+async def risk_model() -> AsyncIterator[RiskModel]:
+    yield RiskModel()
+
+
+@orders.step(
+    OrderStatus.CREATED,
+    shards=4,
+    retry=Retry(attempts=5, backoff=timedelta(seconds=1), factor=2.0),
+    exhausted=OrderStatus.FAILED,
+)
+async def reserve_stock(run: OrderRun, stock: Warehouse = warehouse.value) -> Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause:
+    if run.data.total == 0:
+        return Cancel("empty order")
+    if run.data.total < 0:
+        raise Fatal("a negative total is a bug")
+    if run.data.total > 1_000_000:
+        return Pause("a person must look at this one")
+    await stock.reserve(run.foreign_id, idempotency_key=run.idempotency_key)
+    return OrderStatus.AWAITING_PAYMENT
+
+
+Paid: TypeAlias = Literal[OrderStatus.PAID] | Repeat | Stay
+
+
+@orders.step(OrderStatus.AWAITING_PAYMENT)
+async def await_payment(run: OrderRun) -> Paid:
+    return OrderStatus.PAID if run.data.receipt else Repeat(after=timedelta(minutes=1))
+
+
+@orders.step(OrderStatus.PAID, max_in_flight=8)
+def ship(run: OrderRun, *, model: RiskModel = risk_model.value) -> Literal[OrderStatus.SHIPPED, OrderStatus.FAILED]:
+    return OrderStatus.FAILED if model.predict(run.data.total) > 0.9 else OrderStatus.SHIPPED
+
+
+@invoices.step(InvoiceStatus.DRAFT)
+def send(run: InvoiceRun) -> Literal[InvoiceStatus.SENT]:
+    run.data = Invoice(total=run.data.total)
+    return InvoiceStatus.SENT
+
+
+async def use(client: Client[Order, OrderStatus]) -> str | None:
+    handle = await client.trigger("order-42", Order(total=40))
+    run = await handle.wait_for(OrderStatus.SHIPPED, timeout=timedelta(seconds=5))
+    number: int = run.status.value
+    return run.data.receipt or str(number)
+
+
+async def keep_their_types() -> None:
+    """A step stays the function it was: its parameters, and its result as precise as annotated."""
+    reserved: Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause
+    reserved = await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), stock=Warehouse())
+    shipped: Literal[OrderStatus.SHIPPED, OrderStatus.FAILED] = ship(Run(Order(total=1), OrderStatus.PAID), model=RiskModel())
+    sent: Literal[InvoiceStatus.SENT] = send(Run(Invoice(total=1), InvoiceStatus.DRAFT))
+    print(reserved, shipped, sent)  # noqa: T201  uses them
