@@ -294,7 +294,8 @@ class WaitTimeout(WorkflowError, TimeoutError):
     exit_code = 4
 
     def __init__(self, run_id: str, wanted: str, seconds: float, history: Sequence[str]) -> None:
-        super().__init__(run_id, wanted, seconds, list(history))
+        super().__init__()
+        self.args = (run_id, wanted, seconds, list(history))  # handed to TimeoutError, an OSError, two of them would get lost
         self.run_id, self.wanted, self.seconds, self.history = run_id, wanted, seconds, list(history)
 
     def __str__(self) -> str:
