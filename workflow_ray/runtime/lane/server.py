@@ -1,6 +1,7 @@
 """The end of the lane that owns the store."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,6 @@ class LaneServer:
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._path = Path()
-        self._closing = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,18 +46,16 @@ class LaneServer:
 
         Long polls are cut short, and what comes meanwhile isn't begun: their callers see a break, and may repeat.
         """
-        if self._listener is None or self._closing:
+        if self._listener is None:
             return
-        self._closing = True
-        self._listener.close()
+        listener, self._listener = self._listener, None
+        listener.close()
         self._path.unlink(missing_ok=True)
-        for connection in self._connections:
-            connection.finish()
-        if tasks := [task for connection in self._connections for task in connection.tasks.values()]:
-            await asyncio.wait(tasks, timeout=drain)
-        for connection in list(self._connections):
-            connection.wire.close()
-        await self._listener.wait_closed()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain):
+                await asyncio.gather(*(connection.finish() for connection in self._connections))
+        await asyncio.gather(*(connection.abandon() for connection in list(self._connections)))
+        await listener.wait_closed()
 
     def _accept(self) -> Wire:
         connection = _Connection(self._store, self._bounds, self._connections.discard)
@@ -78,22 +76,32 @@ class _Connection:
     def __init__(self, store: Store, bounds: _Bounds, gone: Callable[["_Connection"], None]) -> None:
         self._store, self._bounds, self._gone = store, bounds, gone
         self.wire = Wire(self._receive, self._lost)
-        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._polls: set[int] = set()
         self._finishing = False
 
-    def finish(self) -> None:
-        """Begin nothing more, and cut short what only waits."""
+    async def finish(self) -> None:
+        """Begin nothing more, cut short what only waits, and leave once the rest is answered."""
         self._finishing = True
         for request in self._polls:
-            self.tasks[request].cancel()
+            self._tasks[request].cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        await self.wire.close()
+
+    async def abandon(self) -> None:
+        """Leave at once, once what is in hand has heard of it."""
+        tasks = list(self._tasks.values())
+        self.wire.break_off("the server leaves")
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _receive(self, frame: Frame) -> None:
         match frame.kind:
             case Kind.CALL:
                 self._call(frame)
             case Kind.CANCEL:
-                if task := self.tasks.get(frame.request):
+                if task := self._tasks.get(frame.request):
                     task.cancel()
             case Kind.PING:
                 self.wire.send(Frame(Kind.PONG))
@@ -103,10 +111,10 @@ class _Connection:
                 assert_never(frame.kind)
 
     def _call(self, frame: Frame) -> None:
-        bounds, in_hand = self._bounds, len(self.tasks)
+        bounds, in_hand = self._bounds, len(self._tasks)
         if self._finishing:
             pass  # unanswered: the connection's end tells the client, and it may ask the next server
-        elif frame.request in self.tasks:
+        elif frame.request in self._tasks:
             self.wire.break_off("a client gave two requests one number")
         elif in_hand >= bounds.per_connection or bounds.in_hand >= bounds.in_all:
             why = f"it has {in_hand} requests of this connection in hand and {bounds.in_hand} in all; try again in a moment"
@@ -116,7 +124,7 @@ class _Connection:
 
     def _begin(self, frame: Frame) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(frame))
-        self.tasks[frame.request] = task
+        self._tasks[frame.request] = task
         if frame.name in METHODS and METHODS[frame.name].waits:
             self._polls.add(frame.request)
         self._bounds.in_hand += 1
@@ -133,11 +141,11 @@ class _Connection:
         self.wire.send(Frame(Kind.ANSWER, request, body=body))
 
     def _end(self, request: int) -> None:
-        del self.tasks[request]
+        del self._tasks[request]
         self._polls.discard(request)
         self._bounds.in_hand -= 1
 
     def _lost(self, why: str) -> None:
         self._gone(self)
-        for task in self.tasks.values():
+        for task in self._tasks.values():
             task.cancel()

@@ -1,0 +1,64 @@
+"""A store whose waits a test can see, and a process that serves one: `python serving.py SOCKET`."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from workflow_ray.ports import SystemClock
+from workflow_ray.records import Event, GroupResult, Record, RunId, Topic, Version, WriteGroup
+from workflow_ray.runtime.lane import LaneServer
+from workflow_ray_adapters.memory import MemoryStore
+
+TOPIC = Topic("orders-1")
+LAG = 42
+
+
+class VisibleStore(MemoryStore):
+    """`lag` answers LAG at once, `watch` waits for good, `store` until `written` is set; `sent` counts what `send` appended."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.written = asyncio.Event()
+        self.waiting, self.cancelled, self.sent = 0, 0, 0
+
+    async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
+        return LAG
+
+    async def send(self, events: Sequence[Event]) -> None:
+        self.sent += 1
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        await self._wait(self.written)
+        return []
+
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
+        await self._wait(asyncio.Event())
+        return []
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        self.waiting += 1
+        try:
+            await event.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.waiting -= 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until the condition holds; pytest's timeout bounds it."""
+    while not condition():  # noqa: ASYNC110  what is awaited is plain state, which signals nothing
+        await asyncio.sleep(0.001)
+
+
+async def serve(path: str) -> None:
+    async with LaneServer(VisibleStore()) as server:
+        await server.start(path)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))

@@ -1,0 +1,213 @@
+"""What a store is asked and answers comes through the lane unchanged."""
+
+import inspect
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from workflow_ray import errors
+from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
+from workflow_ray.ports import Store
+from workflow_ray.records import (
+    NO_VERSION,
+    ActiveRun,
+    Cause,
+    Committed,
+    Conflict,
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    Fenced,
+    HistoryEntry,
+    KeyUsed,
+    NewRun,
+    OutboxEntry,
+    OutgoingEvent,
+    Position,
+    Received,
+    Record,
+    Role,
+    RoleName,
+    RunCount,
+    RunId,
+    RunQuery,
+    RunState,
+    Stored,
+    Taken,
+    Topic,
+    Version,
+    Write,
+    WriteGroup,
+    WriteId,
+)
+from workflow_ray.runtime.lane import RemoteStore, answer
+from workflow_ray.runtime.lane.methods import METHODS, Answer, Raised
+
+NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)
+RUN, OTHER, TOPIC = RunId("0190-run"), RunId("0190-other"), Topic("orders-1")
+FENCE = Fence(RoleName("orders-1-consumer-2-of-4"), 7)
+RECORD = Record(
+    run_id=RUN,
+    workflow="orders",
+    foreign_id="order-ü",
+    status=1,
+    run_state=RunState.RUNNING,
+    version=Version(3),
+    visit=Version(2),
+    attempt=1,
+    cause=Cause.RETRY,
+    reason="boom",
+    partition=5,
+    data=b'{"total":40}',
+    created_at=NOW,
+    updated_at=NOW,
+)
+EVENT = Event(run_id=RUN, topic=TOPIC, partition=5, version=Version(3), status=1, headers={"traceparent": "00-1"})
+WRITE = Write(
+    run_id=RUN,
+    write_id=WriteId("w1"),
+    expected=NO_VERSION,
+    status=1,
+    run_state=RunState.INITIATED,
+    visit=Version(1),
+    cause=Cause.TRIGGER,
+    by="client",
+    data=b"{}",
+    new=NewRun(workflow="orders", foreign_id="order-1", partition=5, idempotency_key="line-1"),
+    events=(OutgoingEvent(topic=TOPIC, partition=5, delay=1.5),),
+)
+ENTRY = HistoryEntry(
+    run_id=RUN, version=Version(1), status=1, run_state=RunState.INITIATED, cause=Cause.TRIGGER, by="client", at=NOW, write_id=WriteId("w1")
+)
+ORDERS = DeployedWorkflow(
+    name="orders", reference="shop:orders", python_path=("/app",), statuses={"CREATED": 1}, partitions=16, groups={"orders-1-consumer": 4}
+)
+EVERYTHING = RunQuery(workflow="orders", statuses=(1, 2), run_states=(RunState.PAUSED,), created_from=NOW, newest_first=True, after=RUN)
+RESULTS = (Stored(RUN, Version(1)), Conflict(RUN, Version(4)), KeyUsed(RUN, OTHER), ActiveRun(RUN, OTHER))
+
+CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional and named arguments, answer
+    "store": (
+        [(WriteGroup(writes=(WRITE,), positions=(Position("g", 5, 9),), fence=FENCE),)],
+        {},
+        [Committed(RESULTS), Fenced(FENCE.role, 8)],
+    ),
+    "lookup": ([(RUN, OTHER)], {"fresh": True}, [RECORD, None]),
+    "latest": (["orders", ("order-1", "order-2")], {}, [None, RECORD]),
+    "runs": ([EVERYTHING], {}, [RECORD]),
+    "counts": (["orders"], {}, [RunCount(1, RunState.PAUSED, 3)]),
+    "history": ([RUN], {"after": Version(0), "limit": 10}, [ENTRY]),
+    "watch": ([{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25}, [RECORD]),
+    "positions": (["orders-1-consumer"], {}, [Position("orders-1-consumer", 5, 9)]),
+    "pending": (
+        [FENCE],
+        {"limit": 10, "wait": 0.5, "without": ((TOPIC, 5),)},
+        [OutboxEntry(id=2**40, event=EVENT, due_at=NOW), OutboxEntry(id=1, event=EVENT)],
+    ),
+    "published": ([FENCE, (1, 2**40)], {}, None),
+    "deployment": ([], {}, Deployment(store_id="s", version=2, workflows=(ORDERS,))),
+    "deploy": ([2, (ORDERS,)], {}, Deployment(store_id="s", version=3)),
+    "take": ([Role("orders-1-consumer", 2, 4)], {}, Taken(FENCE, clean=False)),
+    "release": ([FENCE], {}, None),
+    "send": ([(EVENT,)], {}, None),
+    "receive": ([TOPIC, {5: 9, 6: 0}], {"limit": 500, "wait": 1.0}, [Received(event=EVENT, offset=9, record=RECORD)]),
+    "lag": ([TOPIC, {5: 9}], {}, 12),
+    "move": ([FENCE], {"limit": 500, "wait": 1.0}, 499),
+}
+
+
+class RecordingStore:
+    """Answers, or raises, what it is given, and keeps what it was asked."""
+
+    def __init__(self, outcome: object) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._outcome = outcome
+
+    def __getattr__(self, name: str) -> Any:
+        async def method(*args: Any, **named: Any) -> Any:
+            bound = inspect.signature(getattr(Store, name)).bind(self, *args, **named)
+            bound.apply_defaults()
+            self.asked.append((name, {key: value for key, value in bound.arguments.items() if key != "self"}))
+            if isinstance(self._outcome, Exception):
+                raise self._outcome
+            return self._outcome
+
+        return method
+
+
+class Loopback:
+    """The other side without a socket."""
+
+    def __init__(self, store: object) -> None:
+        self._store = cast(Store, store)
+        self.deadline = 0.0
+
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        self.deadline = deadline
+        return await answer(self._store, method, body)
+
+
+def test_every_method_of_the_store_is_served_and_tried_here() -> None:
+    methods = {name for name in dir(Store) if not name.startswith("_")} - {"store_id"}
+    assert set(METHODS) == set(CASES) == methods
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_call_over_the_lane_is_the_call_itself(name: str) -> None:
+    args, named, expected = CASES[name]
+    store = RecordingStore(expected)
+    direct = await getattr(store, name)(*args, **named)
+    remote = await getattr(RemoteStore(Loopback(store), "s"), name)(*args, **named)
+    assert remote == direct
+    assert store.asked[0] == store.asked[1]
+
+
+@pytest.mark.parametrize("name", [name for name, (_, named, _) in CASES.items() if "wait" in named])
+async def test_a_long_poll_has_the_time_that_it_waits_on_top_of_the_patience(name: str) -> None:
+    args, named, expected = CASES[name]
+    transport = Loopback(RecordingStore(expected))
+    await getattr(RemoteStore(transport, "s", patience=10.0), name)(*args, **named)
+    assert transport.deadline == named["wait"] + 10.0
+
+
+def sample(kind: type[WorkflowError]) -> WorkflowError:
+    values: dict[object, object] = {str: "x", int: 3, float: 0.5, Sequence[str]: ["a", "b"]}
+    return kind(*(values.get(each.annotation) for each in inspect.signature(kind).parameters.values()))  # None for the others
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkflowError) and kind is not WorkflowError]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_error_of_the_store_arrives_as_itself(kind: type[WorkflowError]) -> None:
+    raised = sample(kind)
+    with pytest.raises(kind) as caught:
+        await RemoteStore(Loopback(RecordingStore(raised)), "s").deployment()
+    assert type(caught.value) is kind
+    assert vars(caught.value) == vars(raised)
+    assert str(caught.value) == str(raised)
+
+
+async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(StoreUnavailable, match="deployment failed there \\(ZeroDivisionError\\)"):
+        await RemoteStore(Loopback(RecordingStore(ZeroDivisionError("secret"))), "s").deployment()
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_an_error_that_only_newer_code_knows_keeps_its_name_and_fields() -> None:
+    class Newer:
+        async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+            return msgspec.msgpack.encode(Answer(raised=Raised("RunFrozen", ("order-1", 3))))
+
+    with pytest.raises(WorkflowError, match="RunFrozen: order-1, 3"):
+        await RemoteStore(Newer(), "s").deployment()
+
+
+async def test_a_method_that_only_newer_code_knows_is_refused_with_advice() -> None:
+    body = await answer(cast(Store, RecordingStore(None)), "freeze", b"")
+    with pytest.raises(StoreError, match=r"doesn't know 'freeze'.*Upgrade the deployment"):
+        METHODS["deployment"].result(body)

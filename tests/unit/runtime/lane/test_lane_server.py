@@ -1,0 +1,121 @@
+"""Who serves a store: requests side by side, bounds, and leaving."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.unit.runtime.lane.serving import LAG, TOPIC, VisibleStore, until
+from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable, WriteRejected
+from workflow_ray.records import RunId, Version
+from workflow_ray.runtime.lane import LaneServer, LaneTransport, RemoteStore
+from workflow_ray.runtime.lane.frames import MAX_BODY
+
+Connect = Callable[[], Awaitable[LaneTransport]]
+
+
+def poll(lane: LaneTransport) -> asyncio.Task[object]:
+    return asyncio.create_task(RemoteStore(lane, "s").watch({RunId("r"): Version(1)}, wait=60))
+
+
+async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(connect: Connect, store: VisibleStore) -> None:
+    lane = await connect()
+    waiting = poll(lane)
+    await until(lambda: store.waiting == 1)
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not(connect: Connect, store: VisibleStore) -> None:
+    lane, other = await connect(), await connect()
+    polls = [poll(lane) for _ in range(4)]
+    await until(lambda: store.waiting == 4)
+    with pytest.raises(StoreBusy, match="4 requests of this connection in hand and 4 in all"):
+        await RemoteStore(lane, "s").lag(TOPIC, {})
+    assert await RemoteStore(other, "s").lag(TOPIC, {}) == LAG
+    polls[0].cancel()
+    await until(lambda: store.waiting == 3)
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+
+
+async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
+    first, second = await connect(), await connect()
+    polls = [poll(lane) for lane in (first, first, first, second, second, second)]
+    await until(lambda: store.waiting == 6)
+    with pytest.raises(StoreBusy, match="6 in all"):
+        await RemoteStore(await connect(), "s").lag(TOPIC, {})
+    for each in polls:
+        each.cancel()
+
+
+async def test_the_polls_of_a_client_that_went_away_are_cancelled(connect: Connect, store: VisibleStore) -> None:
+    lane = await connect()
+    polls = [poll(lane), poll(lane)]
+    await until(lambda: store.waiting == 2)
+    lane.close()
+    await until(lambda: store.cancelled == 2)
+    assert [type(outcome) for outcome in await asyncio.gather(*polls, return_exceptions=True)] == [StoreUnavailable] * 2
+
+
+async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(connect: Connect, store: VisibleStore) -> None:
+    store_there = RemoteStore(await connect(), "s", patience=0.05)
+    with pytest.raises(StoreUnavailable, match=r"no answer to store within 0\.05 s"):
+        await store_there.store([])
+    await until(lambda: store.cancelled == 1)
+    assert await store_there.lag(TOPIC, {}) == LAG
+
+
+async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody(connect: Connect, store: VisibleStore) -> None:
+    lane = await connect()
+    waiting = poll(lane)
+    await until(lambda: store.waiting == 1)
+    with pytest.raises(WriteRejected, match="send fewer at once"):
+        await lane.call("store", bytes(MAX_BODY + 1), deadline=5)
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflow_ray.runtime.lane.server.MAX_BODY", 10)
+    store = RemoteStore(await connect(), "s")
+    with pytest.raises(StoreError, match="ask for fewer at once"):
+        await store.deployment()
+    assert await store.lag(TOPIC, {}) == LAG
+
+
+@pytest.mark.parametrize("rubbish", [b"GET / HTTP/1.1\r\n\r\n", (MAX_BODY + 1).to_bytes(4, "little") + b"\1" + bytes(9)])
+async def test_a_peer_that_breaks_the_protocol_is_cut_off_alone(connect: Connect, socket_path: str, rubbish: bytes) -> None:
+    lane = await connect()
+    reader, writer = await asyncio.open_unix_connection(socket_path)
+    writer.write(rubbish)
+    with contextlib.suppress(ConnectionResetError):  # how it ends depends on what the server had read
+        assert await reader.read() == b""
+    writer.close()
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+
+
+async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_short(
+    connect: Connect, server: LaneServer, store: VisibleStore
+) -> None:
+    lane = await connect()
+    waiting, writing = poll(lane), asyncio.create_task(RemoteStore(lane, "s").store([]))
+    await until(lambda: store.waiting == 2)
+    leaving = asyncio.create_task(server.close())
+    await until(lambda: store.cancelled == 1)
+    store.written.set()
+    await leaving
+    assert await writing == []
+    with pytest.raises(StoreUnavailable, match="the connection was closed"):
+        await waiting
+
+
+async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: LaneServer, store: VisibleStore) -> None:
+    writing = asyncio.create_task(RemoteStore(await connect(), "s").store([]))
+    await until(lambda: store.waiting == 1)
+    await server.close(drain=0.01)
+    assert store.cancelled == 1
+    with pytest.raises(StoreUnavailable):
+        await writing
