@@ -50,7 +50,7 @@ class Fences:
 
     def take(self, role: Role, shards: int | None) -> Taken:
         """shards: how many the role's group has by now."""
-        if role.shards != shards or not 1 <= role.shard <= role.shards:
+        if role.shards != shards:
             raise RoleRetired(role.name, shards)
         epoch = self._epochs[role.name] = self.epoch(role.name) + 1
         clean = role.name not in self._in_doubt

@@ -1,0 +1,166 @@
+"""All that a store must do which holds records, outbox and stream together."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from workflow_ray.errors import RoleLost
+from workflow_ray.ports import Store
+from workflow_ray.records import BATCH_DATA
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID, START, event, names, new_run, received, step, store_all, stored, take
+
+MIB = 1024 * 1024
+
+
+class OutboxMoverConformance(Conformance):
+    """For a `store` that is a Store."""
+
+    async def test_moved_events_are_received_in_commit_order_per_partition(self, store: Store) -> None:
+        fence, runs = await take(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
+        for run in runs:
+            await store_all(store, run)
+        assert [await store.move(fence, limit=5, wait=0) for _ in range(4)] == [5, 5, 2, 0]
+        items = await received(store)
+        for partition in range(3):
+            assert names(items, partition) == [(run.run_id, run.version) for run in runs[partition::3]]
+            offsets = [item.offset for item in items if item.event.partition == partition]
+            assert offsets == sorted(set(offsets))
+
+    async def test_a_runs_events_move_in_order_of_version(self, store: Store) -> None:
+        fence, write = await take(store), new_run(events=[event()])
+        writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
+        await store_all(store, *writes)
+        assert await store.move(fence, limit=100, wait=0) == 10
+        assert [item.event.version for item in await received(store)] == list(range(1, 11))
+
+    async def test_a_moved_event_is_pending_no_more(self, store: Store) -> None:
+        fence, run = await take(store), new_run(events=[event(), event(1)])
+        await store_all(store, run)
+        await store.move(fence, limit=1, wait=0)
+        assert len(await store.pending(fence, limit=10, wait=0)) == 1
+
+    async def test_events_sent_and_moved_share_the_offsets(self, store: Store) -> None:
+        fence, run = await take(store), new_run(events=[event()])
+        await store_all(store, run)
+        (entry,) = await store.pending(fence, limit=10, wait=0)
+        await store.send([entry.event])
+        await store.move(fence, limit=10, wait=0)
+        first, second = await received(store)
+        assert first.event == second.event
+        assert first.offset < second.offset
+
+    async def test_moves_at_once_publish_each_event_once(self, store: Store) -> None:
+        fence, runs = await take(store), [new_run(events=[event(at % 4)]) for at in range(40)]
+        await store_all(store, *runs)
+        moved = await asyncio.gather(*(store.move(fence, limit=7, wait=0) for _ in range(10)))
+        assert sum(moved) == 40
+        assert sorted(names(await received(store))) == sorted((run.run_id, run.version) for run in runs)
+
+    # --- records beside events -------------------------------------------------------------------
+
+    async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: Store) -> None:
+        fence, run = await take(store), new_run(events=[event()])
+        await store_all(store, run)
+        await store.move(fence, limit=10, wait=0)
+        await store_all(store, step(run, status=PAID))
+        (item,) = await received(store)
+        assert (item.event.version, item.record) == (1, await stored(store, run.run_id))
+
+    async def test_a_batch_is_bounded_by_its_data(self, store: Store) -> None:
+        fence, runs = await take(store), [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)]
+        await store_all(store, *runs)
+        await store.move(fence, limit=100, wait=0)
+        batch = await received(store)
+        size = sum(len(item.record.data) for item in batch if item.record)
+        assert len(batch) == sum(item.record is not None for item in batch)
+        assert 0 < size <= BATCH_DATA + MIB
+
+    async def test_a_run_larger_than_a_batch_is_received_alone(self, store: Store) -> None:
+        fence, run = await take(store), new_run(data=b"x" * (BATCH_DATA + 1), events=[event()])
+        await store_all(store, run)
+        await store.move(fence, limit=100, wait=0)
+        assert names(await received(store)) == [(run.run_id, run.version)]
+
+    # --- delays ----------------------------------------------------------------------------------
+
+    async def test_a_delayed_event_moves_when_due_and_not_before(self, store: Store, clock: FakeClock) -> None:
+        fence = await take(store)
+        await store_all(store, new_run(events=[event(delay=60)]))
+        await clock.advance(timedelta(seconds=60, microseconds=-1))
+        assert await store.move(fence, limit=10, wait=0) == 0
+        await clock.advance(timedelta(microseconds=1))
+        assert await store.move(fence, limit=10, wait=0) == 1
+
+    async def test_a_delayed_event_holds_up_no_other(self, store: Store) -> None:
+        fence, prompt = await take(store), new_run(events=[event()])
+        await store_all(store, new_run(events=[event(delay=60)]), prompt)
+        assert await store.move(fence, limit=10, wait=0) == 1
+        assert names(await received(store)) == [(prompt.run_id, prompt.version)]
+
+    async def test_events_due_by_now_move_in_commit_order(self, store: Store, clock: FakeClock) -> None:
+        fence, runs = await take(store), [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)]
+        for run in runs:
+            await store_all(store, run)
+        await clock.advance(timedelta(seconds=60))
+        await store.move(fence, limit=10, wait=0)
+        assert names(await received(store)) == [(run.run_id, run.version) for run in runs]
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    async def test_move_waits_and_is_woken_by_a_commit(self, store: Store, clock: FakeClock) -> None:
+        fence = await take(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        await store_all(store, new_run(events=[event()]))
+        assert await ended(move) == 1
+
+    async def test_move_waits_for_what_gets_due(self, store: Store, clock: FakeClock) -> None:
+        fence = await take(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        await store_all(store, new_run(events=[event(delay=60)]))
+        assert await timed_out(clock, move, seconds=60) == 1
+        assert len(await received(store)) == 1
+
+    async def test_move_ends_with_its_wait(self, store: Store, clock: FakeClock) -> None:
+        fence = await take(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=5))
+        await store_all(store, new_run())  # without an event
+        assert await timed_out(clock, move, seconds=5) == 0
+
+    async def test_a_move_wakes_who_waits_to_receive(self, store: Store, clock: FakeClock) -> None:
+        fence, run = await take(store), new_run(events=[event(2)])
+        receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        await store_all(store, run)
+        await store.move(fence, limit=10, wait=0)
+        assert names(await ended(receive)) == [(run.run_id, run.version)]
+
+    async def test_a_waiting_move_given_up_loses_no_event(self, store: Store, clock: FakeClock) -> None:
+        fence = await take(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        move.cancel()
+        await asyncio.wait([move])
+        await store_all(store, new_run(events=[event()]))
+        await store.move(fence, limit=10, wait=0)
+        assert len(await received(store)) == 1
+
+    # --- fences ----------------------------------------------------------------------------------
+
+    async def test_an_old_fence_moves_nothing(self, store: Store) -> None:
+        old, new = await take(store), await take(store)
+        await store_all(store, new_run(events=[event()]))
+        with pytest.raises(RoleLost) as lost:
+            await store.move(old, limit=10, wait=0)
+        assert (lost.value.role, lost.value.held, lost.value.current) == (old.role, old.epoch, new.epoch)
+        assert await received(store) == []
+        assert await store.move(new, limit=10, wait=0) == 1
+
+    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(self, store: Store, clock: FakeClock) -> None:
+        old = await take(store)
+        move = await begun(clock, store.move(old, limit=10, wait=LONG))
+        new = await take(store)
+        await store_all(store, new_run(events=[event()]))
+        with pytest.raises(RoleLost):
+            await ended(move)
+        assert await store.move(new, limit=10, wait=0) == 1

@@ -1,0 +1,184 @@
+"""Cases of a RecordStore's questions: records, pages, counts, histories, and word of changes."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import Record, RunCount, RunId, RunQuery, RunState, Version, new_run_id
+from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    PAID,
+    SHIPPED,
+    new_run,
+    step,
+    store_all,
+    stored,
+    stored_run,
+    stored_runs,
+    versions,
+)
+
+FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "none": ({}, {"first", "second", "third", "fourth"}),
+    "a status": ({"statuses": (PAID,)}, {"second", "third"}),
+    "statuses": ({"statuses": (CREATED, SHIPPED)}, {"first", "fourth"}),
+    "a run_state": ({"run_states": (RunState.PAUSED,)}, {"third"}),
+    "run_states": ({"run_states": (RunState.PAUSED, RunState.COMPLETED)}, {"third", "fourth"}),
+    "foreign id": ({"foreign_id": "second"}, {"second"}),
+    "created from": ({"created_from": START + timedelta(hours=2)}, {"third", "fourth"}),
+    "created before": ({"created_before": START + timedelta(hours=2)}, {"first", "second"}),
+    "created between": (
+        {"created_from": START + timedelta(hours=1), "created_before": START + timedelta(hours=2)},
+        {"second"},
+    ),
+    "all of them": ({"statuses": (PAID,), "run_states": (RunState.RUNNING,), "foreign_id": "second", "created_from": START}, {"second"}),
+    "what nothing meets": ({"statuses": (CREATED,), "run_states": (RunState.COMPLETED,)}, set()),
+}
+
+
+class QueryCases(Conformance):
+    # --- single runs -----------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    async def test_a_lookup_answers_in_the_order_asked_for(self, store: RecordStore, fresh: bool) -> None:
+        one, two, three = await stored_runs(store, count=3)
+        run_ids = [three.run_id, new_run_id(), one.run_id, two.run_id, one.run_id]
+        assert await store.lookup(run_ids, fresh=fresh) == [three, None, one, two, one]
+        assert await store.lookup([], fresh=fresh) == []
+
+    async def test_a_lookup_may_ask_for_thousands(self, store: RecordStore) -> None:
+        runs = [new_run() for _ in range(2000)]
+        await store_all(store, *runs)
+        found = await store.lookup([run.run_id for run in runs])
+        assert [record and record.run_id for record in found] == [run.run_id for run in runs]
+
+    async def test_latest_is_the_newest_run_finished_or_not(self, store: RecordStore) -> None:
+        first, second = new_run("order-42"), new_run("order-42")
+        other = new_run("order-43")
+        await store_all(store, first, step(first, run_state=RunState.COMPLETED), second)
+        await store_all(store, step(second, run_state=RunState.CANCELLED), other, new_run("order-42", workflow="invoices"))
+        found = await store.latest("orders", ["order-43", "unknown", "order-42"])
+        assert found == [await stored(store, other.run_id), None, await stored(store, second.run_id)]
+
+    async def test_history_is_ascending_and_comes_in_pages(self, store: RecordStore) -> None:
+        write = new_run()
+        writes = [write, *(write := step(write) for _ in range(9))]
+        await store_all(store, *writes)
+        run_id = write.run_id
+        assert [entry.write_id for entry in await store.history(run_id)] == [write.write_id for write in writes]
+        pages = [await store.history(run_id, after=Version(after), limit=4) for after in (0, 4, 8, 10)]
+        assert [[entry.version for entry in page] for page in pages] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10], []]
+
+    async def test_an_unknown_run_has_no_history(self, store: RecordStore) -> None:
+        assert await store.history(new_run_id()) == []
+
+    # --- pages -----------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    @pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS.keys())
+    async def test_every_filter_given_must_hold(
+        self, store: RecordStore, clock: FakeClock, filters: dict[str, Any], expected: set[str], newest_first: bool
+    ) -> None:
+        runs = [new_run(name) for name in ("first", "second", "third", "fourth")]
+        for run in runs:
+            await store_all(store, run, new_run(run.new and run.new.foreign_id, workflow="invoices", status=PAID))
+            await clock.advance(timedelta(hours=1))
+        _, second, third, fourth = runs
+        await store_all(store, step(second, status=PAID), step(third, status=PAID, run_state=RunState.PAUSED))
+        await store_all(store, step(fourth, status=SHIPPED, run_state=RunState.COMPLETED))
+        page = await store.runs(RunQuery(workflow="orders", newest_first=newest_first, **filters))
+        assert {record.foreign_id for record in page} == expected
+        assert [record.run_id for record in page] == sorted((record.run_id for record in page), reverse=newest_first)
+
+    async def test_created_from_counts_itself_in_and_created_before_out(self, store: RecordStore, clock: FakeClock) -> None:
+        begin: datetime = clock.now()
+        record = await stored_run(store)
+        tick = timedelta(microseconds=1)
+        assert await store.runs(RunQuery(workflow="orders", created_from=begin, created_before=begin + tick)) == [record]
+        assert await store.runs(RunQuery(workflow="orders", created_from=begin + tick)) == []
+        assert await store.runs(RunQuery(workflow="orders", created_before=begin)) == []
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    async def test_pages_neither_repeat_nor_skip_while_runs_come_in(self, store: RecordStore, newest_first: bool) -> None:
+        before = [record.run_id for record in await stored_runs(store, count=25)]
+        seen: list[RunId] = []
+        query = RunQuery(workflow="orders", newest_first=newest_first, limit=4)
+        while len(page := await next_page(store, query, seen)) == query.limit and len(seen) < 100:
+            seen += [record.run_id for record in page]
+            await stored_runs(store, count=2)
+        seen += [record.run_id for record in page]
+        assert len(seen) == len(set(seen))
+        assert [run_id for run_id in seen if run_id in before] == sorted(before, reverse=newest_first)
+
+    async def test_a_run_that_changes_stays_in_its_place(self, store: RecordStore) -> None:
+        one, two, three = await stored_runs(store, count=3)
+        await store_all(store, step(one))
+        assert [record.run_id for record in await store.runs(RunQuery(workflow="orders", after=one.run_id))] == [two.run_id, three.run_id]
+
+    async def test_an_unknown_workflow_has_no_runs(self, store: RecordStore) -> None:
+        await stored_run(store)
+        assert await store.runs(RunQuery(workflow="order")) == []
+        assert await store.counts("order") == []
+
+    async def test_counts_tell_where_runs_stand_now(self, store: RecordStore) -> None:
+        one, two, three, _ = await stored_runs(store, count=4)
+        await store_all(store, new_run(workflow="invoices"), step(one), step(two), step(three, run_state=RunState.PAUSED))
+        await store_all(store, step(await stored(store, two.run_id), status=SHIPPED, run_state=RunState.COMPLETED))
+        assert await store.counts("orders") == [
+            RunCount(CREATED, RunState.INITIATED, 1),
+            RunCount(PAID, RunState.RUNNING, 1),
+            RunCount(PAID, RunState.PAUSED, 1),
+            RunCount(SHIPPED, RunState.COMPLETED, 1),
+        ]
+
+    # --- watching --------------------------------------------------------------------------------
+
+    async def test_a_watch_tells_at_once_what_is_newer(self, store: RecordStore) -> None:
+        one, two, three = await stored_runs(store, count=3)
+        await store_all(store, step(one), step(three))
+        changed = [await stored(store, record.run_id) for record in (one, three)]
+        seen = {record.run_id: record.version for record in (three, two, one)}
+        assert await store.watch(seen, wait=LONG) == sorted(changed, key=lambda record: record.run_id)
+
+    async def test_a_waiting_watch_is_woken_by_a_write(self, store: RecordStore, clock: FakeClock) -> None:
+        one, two = await stored_runs(store, count=2)
+        watch = await begun(clock, store.watch({one.run_id: one.version, two.run_id: two.version}, wait=LONG))
+        await store_all(store, step(two))
+        assert await ended(watch) == [await stored(store, two.run_id)]
+
+    async def test_a_watch_sees_a_run_come_into_being(self, store: RecordStore, clock: FakeClock) -> None:
+        run = new_run()
+        watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
+        await store_all(store, run)
+        assert await ended(watch) == [await stored(store, run.run_id)]
+
+    async def test_a_watch_ends_with_its_wait(self, store: RecordStore, clock: FakeClock) -> None:
+        record, other = await stored_runs(store, count=2)
+        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=5))
+        await store_all(store, step(other))
+        assert await timed_out(clock, watch, seconds=5) == []
+
+    async def test_every_watch_of_a_run_is_woken(self, store: RecordStore, clock: FakeClock) -> None:
+        record = await stored_run(store)
+        watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for _ in range(10)]
+        await store_all(store, step(record))
+        assert await asyncio.gather(*map(ended, watches)) == [[await stored(store, record.run_id)]] * 10
+
+    async def test_a_watch_given_up_harms_nobody(self, store: RecordStore, clock: FakeClock) -> None:
+        record = await stored_run(store)
+        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        watch.cancel()
+        await asyncio.wait([watch])
+        await store_all(store, step(record))
+        assert await versions(store, record.run_id) == [1, 2]
+
+
+async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
+    return await store.runs(
+        RunQuery(workflow=query.workflow, newest_first=query.newest_first, limit=query.limit, after=seen[-1] if seen else None)
+    )

@@ -1,0 +1,190 @@
+"""Runs, writes and roles to try a store with."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from workflow_ray.ports import EventStreamer, RecordStore
+from workflow_ray.records import (
+    NO_VERSION,
+    PUBLISHER,
+    Cause,
+    Committed,
+    DeployedWorkflow,
+    Deployment,
+    Fence,
+    GroupResult,
+    HistoryEntry,
+    NewRun,
+    OutgoingEvent,
+    Position,
+    Received,
+    Record,
+    Role,
+    RunId,
+    RunState,
+    Topic,
+    Version,
+    Write,
+    WriteGroup,
+    WriteResult,
+    consumer_group,
+    new_run_id,
+    new_write_id,
+    status_topic,
+)
+from workflow_ray.testing.conformance.base import FencedRecords
+
+T = TypeVar("T")
+
+PARTITIONS = 4
+CREATED, PAID, SHIPPED = 1, 2, 3
+CREATED_TOPIC = status_topic("orders", CREATED)
+CONSUMERS = consumer_group("orders", CREATED)
+PAID_CONSUMERS = consumer_group("orders", PAID)
+START = dict.fromkeys(range(PARTITIONS), 0)
+"""The offsets of one who has received nothing yet."""
+
+
+# --- writes --------------------------------------------------------------------------------------
+
+
+def new_run(
+    foreign_id: str | None = None,
+    *,
+    run_id: RunId | None = None,
+    workflow: str = "orders",
+    key: str | None = None,
+    status: int = CREATED,
+    data: bytes = b"{}",
+    partition: int = 0,
+    events: Sequence[OutgoingEvent] = (),
+) -> Write:
+    """A trigger; with a foreign id of its own unless one is given."""
+    run_id = run_id or new_run_id()
+    new = NewRun(workflow=workflow, foreign_id=foreign_id or f"order-{run_id}", partition=partition, idempotency_key=key)
+    return Write(
+        run_id=run_id,
+        write_id=new_write_id(),
+        expected=NO_VERSION,
+        status=status,
+        run_state=RunState.INITIATED,
+        visit=Version(1),
+        cause=Cause.TRIGGER,
+        by="client",
+        data=data,
+        new=new,
+        events=tuple(events),
+    )
+
+
+def step(
+    before: Record | Write,
+    *,
+    status: int = PAID,
+    run_state: RunState = RunState.RUNNING,
+    data: bytes | None = None,
+    events: Sequence[OutgoingEvent] = (),
+) -> Write:
+    """The write that takes a run on from `before`, under a write id of its own."""
+    return Write(
+        run_id=before.run_id,
+        write_id=new_write_id(),
+        expected=before.version,
+        status=status,
+        run_state=run_state,
+        visit=Version(before.version + 1),
+        cause=Cause.STEP,
+        by="orders-1-consumer-1-of-1",
+        data=data,
+        events=tuple(events),
+    )
+
+
+def event(partition: int = 0, *, topic: Topic = CREATED_TOPIC, delay: float = 0.0) -> OutgoingEvent:
+    return OutgoingEvent(topic=topic, partition=partition, delay=delay)
+
+
+def group(*writes: Write, fence: Fence | None = None, positions: Sequence[Position] = ()) -> WriteGroup:
+    return WriteGroup(writes=writes, fence=fence, positions=tuple(positions))
+
+
+async def store_all(store: RecordStore, *writes: Write, fence: Fence | None = None) -> list[WriteResult]:
+    """Store the writes as one group, and return its results."""
+    return results(await store.store([group(*writes, fence=fence)]))
+
+
+def results(answers: Sequence[GroupResult]) -> list[WriteResult]:
+    """Of groups that all commit: the results of their writes."""
+    found: list[WriteResult] = []
+    for answer in answers:
+        assert isinstance(answer, Committed)
+        found.extend(answer.results)
+    return found
+
+
+async def stored_runs(store: RecordStore, *, count: int) -> list[Record]:
+    """New runs, by run id."""
+    writes = [new_run() for _ in range(count)]
+    await store_all(store, *writes)
+    return [await stored(store, write.run_id) for write in writes]
+
+
+async def stored_run(store: RecordStore) -> Record:
+    (record,) = await stored_runs(store, count=1)
+    return record
+
+
+async def stored(store: RecordStore, run_id: RunId) -> Record:
+    """The run as it is by now."""
+    (record,) = await store.lookup([run_id], fresh=True)
+    assert record is not None
+    return record
+
+
+async def versions(store: RecordStore, run_id: RunId) -> list[int]:
+    """Those that the run's history holds."""
+    return [entry.version for entry in await store.history(run_id)]
+
+
+async def last_entry(store: RecordStore, run_id: RunId) -> HistoryEntry:
+    return (await store.history(run_id))[-1]
+
+
+# --- roles and events ----------------------------------------------------------------------------
+
+
+def workflow(
+    name: str = "orders",
+    *,
+    statuses: dict[str, int] | None = None,
+    partitions: int = PARTITIONS,
+    groups: dict[str, int] | None = None,
+) -> DeployedWorkflow:
+    return DeployedWorkflow(
+        name=name,
+        reference=f"shop:{name}",
+        statuses={"CREATED": CREATED, "PAID": PAID, "SHIPPED": SHIPPED} if statuses is None else statuses,
+        partitions=partitions,
+        groups={CONSUMERS: 1, PAID_CONSUMERS: 2, PUBLISHER: 1} if groups is None else groups,
+    )
+
+
+async def deploy(store: RecordStore, *workflows: DeployedWorkflow) -> Deployment:
+    return await store.deploy((await store.deployment()).version, workflows)
+
+
+async def take(store: FencedRecords, group: str = PUBLISHER) -> Fence:
+    """Take the first role of a group, deployed if need be."""
+    if (await store.deployment()).version == 0:
+        await deploy(store, workflow())
+    return (await store.take(Role(group))).fence
+
+
+async def received(store: EventStreamer, *, topic: Topic = CREATED_TOPIC) -> list[Received]:
+    """All that was ever published to the topic."""
+    return await store.receive(topic, START, limit=10_000, wait=0)
+
+
+def names(events: Sequence[Received], partition: int | None = None) -> list[tuple[RunId, Version]]:
+    """Run and version of the events, or of those in one partition."""
+    return [(item.event.run_id, item.event.version) for item in events if partition in (None, item.event.partition)]
