@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Record, RunCount, RunId, RunQuery, RunState, Version, new_run_id
@@ -84,11 +85,11 @@ class QueryCases(Conformance):
     async def test_every_filter_given_must_hold(
         self, store: RecordStore, clock: FakeClock, filters: dict[str, Any], expected: set[str], newest_first: bool
     ) -> None:
-        runs = [new_run(name) for name in ("first", "second", "third", "fourth")]
-        for run in runs:
-            await store_all(store, run, new_run(run.new and run.new.foreign_id, workflow="invoices", status=PAID))
+        runs = {name: new_run(name) for name in ("first", "second", "third", "fourth")}
+        for name, run in runs.items():
+            await store_all(store, run, new_run(name, workflow="invoices", status=PAID))
             await clock.advance(timedelta(hours=1))
-        _, second, third, fourth = runs
+        _, second, third, fourth = runs.values()
         await store_all(store, step(second, status=PAID), step(third, status=PAID, run_state=RunState.PAUSED))
         await store_all(store, step(fourth, status=SHIPPED, run_state=RunState.COMPLETED))
         page = await store.runs(RunQuery(workflow="orders", newest_first=newest_first, **filters))
@@ -179,6 +180,4 @@ class QueryCases(Conformance):
 
 
 async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
-    return await store.runs(
-        RunQuery(workflow=query.workflow, newest_first=query.newest_first, limit=query.limit, after=seen[-1] if seen else None)
-    )
+    return await store.runs(replace(query, after=seen[-1]) if seen else query)
