@@ -1,0 +1,70 @@
+"""The graph of a definition."""
+
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel
+
+from workflow_ray.definition import Run, Status, Workflow
+
+
+class At(Status):
+    START = 1
+    LOOP = 2
+    FAILED = 3
+    END = 4
+
+
+class Data(BaseModel):
+    pass
+
+
+Here = Run[Data, At]
+workflow = Workflow("round", Data, At)
+
+
+@workflow.step(At.START)
+async def begin(run: Here) -> Literal[At.LOOP]:
+    return At.LOOP
+
+
+@workflow.step(At.LOOP, exhausted=At.FAILED)
+async def again(run: Here) -> Literal[At.LOOP, At.END]:
+    return At.END
+
+
+graph = workflow.checked()
+
+
+def test_a_status_without_a_step_is_terminal() -> None:
+    assert [status for status in At if graph.terminal(status)] == [At.FAILED, At.END]
+    assert graph.step(At.END) is None
+
+
+def test_steps_stand_in_the_order_declared() -> None:
+    assert [step.function for step in graph.steps] == [begin, again]
+
+
+def test_targets_are_what_one_transition_leads_to() -> None:
+    assert graph.targets(At.START) == {At.LOOP}
+    assert graph.targets(At.LOOP) == {At.LOOP, At.END, At.FAILED}
+    assert graph.targets(At.END) == set()
+
+
+@pytest.mark.parametrize(
+    ("origin", "reached"),
+    [(At.START, {At.LOOP, At.FAILED, At.END}), (At.LOOP, {At.LOOP, At.FAILED, At.END}), (At.FAILED, set[At]()), (At.END, set[At]())],
+)
+def test_a_status_reaches_what_some_transitions_lead_to_itself_only_by_going_round(origin: At, reached: set[At]) -> None:
+    assert {status for status in At if graph.reaches(origin, status)} == reached
+
+
+def test_a_status_is_found_by_its_number() -> None:
+    assert workflow.status_of(3) is At.FAILED
+    with pytest.raises(KeyError):
+        workflow.status_of(9)
+
+
+def test_the_first_member_is_the_start_unless_another_is_named() -> None:
+    assert workflow.start is At.START
+    assert Workflow("round", Data, At, start=At.LOOP).start is At.LOOP

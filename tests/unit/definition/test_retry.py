@@ -1,0 +1,53 @@
+"""When a failed step is tried again."""
+
+import math
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from workflow_ray.definition import Repeat, Retry
+from workflow_ray.errors import InvalidInput
+
+
+def test_delays_grow_by_the_factor_up_to_the_longest_and_keep_at_least_half(rng: random.Random) -> None:
+    retry = Retry(attempts=9, backoff=timedelta(seconds=2), factor=3.0, max_backoff=timedelta(seconds=40))
+    for attempt, full in [(1, 2), (2, 6), (3, 18), (4, 40), (5, 40), (5000, 40)]:
+        for _ in range(50):
+            assert full / 2 <= retry.delay(str(rng.random()), attempt) <= full
+
+
+def test_runs_that_fail_together_come_back_apart() -> None:
+    assert len({Retry().delay(f"run-{n}", 1) for n in range(100)}) > 90
+
+
+def test_the_same_attempt_always_waits_as_long() -> None:
+    assert Retry().delay("run", 2) == Retry().delay("run", 2)
+
+
+@pytest.mark.parametrize("attempt", [1, 3, 5000])
+def test_without_backoff_nothing_waits(attempt: int) -> None:
+    assert Retry(backoff=timedelta(0)).delay("run", attempt) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"backoff": timedelta(seconds=-1)},
+        {"factor": 0.5},
+        {"factor": math.inf},
+        {"factor": math.nan},
+        {"max_backoff": timedelta(0)},
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(InvalidInput, match=rf"Retry\({name}="):
+        Retry(**wrong)
+
+
+def test_a_repeat_cant_lie_in_the_past() -> None:
+    with pytest.raises(InvalidInput, match=r"Repeat\(after="):
+        Repeat(after=timedelta(seconds=-1))
