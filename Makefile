@@ -50,7 +50,7 @@ $(DEMO)/orders.jsonl: examples/orders/generate.py $(INSTALLED)
 	@$(BIN)/python -m examples.orders.generate --count 2000 --seed 7 --output $@
 
 down: $(INSTALLED) ## stop what `make demo` left running; its data stays in build/demo
-	@$(BIN)/workflow-ray down
+	@$(BIN)/workflow-ray down --records $(RECORDS)
 
 clean: ## remove .venv, build/ and caches; run `make down` first
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -214,16 +214,16 @@ class InvalidInput(WorkflowError):
 
 
 class RunNotFound(WorkflowError):
-    """There is no such run."""
+    """There is no such run. `workflow` None: in no workflow."""
 
     exit_code = 3
 
-    def __init__(self, workflow: str, key: str) -> None:
+    def __init__(self, workflow: str | None, key: str) -> None:
         super().__init__(workflow, key)
         self.workflow, self.key = workflow, key
 
     def __str__(self) -> str:
-        return f"workflow {self.workflow!r} has no run {self.key!r}."
+        return f"there is no run {self.key!r}." if self.workflow is None else f"workflow {self.workflow!r} has no run {self.key!r}."
 
 
 class UnknownStatus(WorkflowError):

@@ -1,0 +1,111 @@
+"""A job: the lines of an input become runs of a workflow, which are followed to their ends."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from workflow_ray.cli.lines import Line, Parser, Refused, arriving
+from workflow_ray.cli.progress import Show
+from workflow_ray.cli.tally import Ends, Timing
+from workflow_ray.client import Client, Trigger, TriggerOutcome
+from workflow_ray.definition import Status, Workflow
+from workflow_ray.ports import RecordStore, SystemClock, persist
+from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
+
+WINDOW = 500
+"""Runs looked at by one call to the store."""
+PAUSE = 0.1
+"""Seconds between two looks; more where a look takes long, so that following costs little beside the work."""
+
+PATIENCE = 60.0
+"""Seconds that a store may go without an answer before the job gives up; started again, it goes on."""
+
+
+class Job:
+    """One input's runs. Nothing is kept but in the records: who starts the same job again goes on where this one was left."""
+
+    def __init__(self, workflow: Workflow[Any, Status], client: Client[Any, Any], records: RecordStore) -> None:
+        self._workflow, self._client, self._records = workflow, client, records
+        self._parser = Parser(workflow)
+        self._open: dict[RunId, Version] = {}  # runs that haven't ended -> the version last seen
+        self._started: set[RunId] = set()  # those of them that this job started
+        self._fed = False
+        self.ends = Ends({status.value: status.name for status in workflow.statuses})
+        self.timing = Timing()
+        self.started = 0
+        self.known = 0
+
+    async def run(self, descriptor: int, show: Show, refuse: Callable[[Refused], None]) -> None:
+        """Trigger the input's runs and wait until each has ended: completed, cancelled or paused.
+
+        show: told how far it is. refuse: told of each line that can't be triggered; the others go through.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._feed(descriptor, refuse))
+                tasks.create_task(self._follow(show))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # the other task was cancelled for it
+
+    async def _feed(self, descriptor: int, refuse: Callable[[Refused], None]) -> None:
+        async for texts in arriving(descriptor):
+            for batch in _batches(self._accepted(texts, refuse)):
+                await self._trigger(batch, refuse)
+        self.known += self._parser.repeats
+        self._fed = True
+
+    def _accepted(self, texts: Iterable[bytes], refuse: Callable[[Refused], None]) -> Iterator[Line]:
+        for answer in self._parser.parse(texts):
+            if isinstance(answer, Refused):
+                refuse(answer)
+            else:
+                yield answer
+
+    async def _trigger(self, lines: Sequence[Line], refuse: Callable[[Refused], None]) -> None:
+        answers = await self._client.trigger_many([Trigger(line.key, line.data, idempotency_key=line.key) for line in lines])
+        for line, (handle, outcome) in zip(lines, answers, strict=True):
+            match outcome:
+                case TriggerOutcome.STARTED:
+                    self.started += 1
+                    self._started.add(handle.run_id)
+                case TriggerOutcome.KNOWN:
+                    self.known += 1
+                case TriggerOutcome.ACTIVE:
+                    refuse(Refused(line.number, f"key: {line.key!r} has an unfinished run that didn't come from a line: {handle.run_id}"))
+                    continue
+            self._open[handle.run_id] = NO_VERSION
+
+    async def _follow(self, show: Show) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            began = now()
+            for window in _windows(self._open):
+                for record in await persist(partial(self._records.watch, window, wait=0), SystemClock(), "job", patience=PATIENCE):
+                    self._look_at(record)
+            show(self.ends.total(), self.ends.total() + len(self._open))
+            if self._fed and not self._open:
+                return
+            await asyncio.sleep(max(PAUSE, 4 * (now() - began)))
+
+    def _look_at(self, record: Record) -> None:
+        if not (record.run_state.finished or record.run_state is RunState.PAUSED):
+            self._open[record.run_id] = record.version
+            return
+        del self._open[record.run_id]
+        self.ends.add(record)
+        if record.run_id in self._started:
+            self._started.remove(record.run_id)
+            self.timing.add(record)
+
+
+def _windows(runs: dict[RunId, Version]) -> Iterator[dict[RunId, Version]]:
+    standing = iter(list(runs.items()))
+    while window := dict(islice(standing, WINDOW)):
+        yield window
+
+
+def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while batch := list(islice(lines, WINDOW)):
+        yield batch

@@ -1,0 +1,130 @@
+"""A job's input: JSON lines, each with a key and a workflow's data, taken as they come."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from workflow_ray.client.inputs import checked_data, checked_key
+from workflow_ray.definition import Workflow
+from workflow_ray.errors import InvalidInput
+from workflow_ray.records import MAX_DATA
+
+CHUNK = 256 * 1024
+MAX_LINE = MAX_DATA + 64 * 1024
+"""Bytes: the largest data there is, and room for its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that can be triggered."""
+
+    number: int  # in the input, from 1
+    key: str
+    data: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that can't, and why."""
+
+    number: int
+    why: str
+
+
+class _Written(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    data: msgspec.Raw
+
+
+_WRITTEN = msgspec.json.Decoder(_Written)
+
+
+async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
+    """The input's lines, as many as are there at once. Never holds more than a chunk and a line; a line over MAX_LINE comes cut."""
+    rest = b""
+    while chunk := await _read(descriptor):
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[: MAX_LINE + 1]
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+class Parser:
+    """Makes lines of text into lines to trigger. Remembers the keys, since a key must not stand for two things."""
+
+    def __init__(self, workflow: Workflow[Any, Any]) -> None:
+        self._workflow = workflow
+        self._read = 0
+        self._keys: dict[str, tuple[int, int]] = {}  # key -> the number of its line, a hash of its data
+        self.repeats = 0
+        """Lines that say again what an earlier one said."""
+
+    def parse(self, lines: Iterable[bytes]) -> Iterator[Line | Refused]:
+        """One answer each, in order; none for an empty line or a repeat."""
+        for text in lines:
+            self._read += 1
+            if text.strip():
+                try:
+                    yield from self._parsed(self._read, text)
+                except InvalidInput as error:
+                    yield Refused(self._read, str(error))
+
+    def _parsed(self, number: int, text: bytes) -> Iterator[Line]:
+        written = _written(text)
+        key = checked_key("key", written.key)
+        data = self._validated(bytes(written.data))
+        content = hash(checked_data(self._workflow, data))
+        first, known = self._keys.setdefault(key, (number, content))
+        if first == number:
+            yield Line(number, key, data)
+        elif known == content:
+            self.repeats += 1
+        else:
+            raise InvalidInput("key", f"{key!r} stands on line {first} with other data")
+
+    def _validated(self, data: bytes) -> BaseModel:
+        model: type[BaseModel] = self._workflow.data
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise InvalidInput("data", _reasons(error)) from None
+        except Exception as error:  # a validator of the model's own: whatever it raises, it refuses this line and no other
+            raise InvalidInput("data", f"{model.__name__} raised {type(error).__name__}: {error}") from None
+
+
+def _written(text: bytes) -> _Written:
+    if len(text) > MAX_LINE:
+        raise InvalidInput("line", f"longer than {MAX_LINE} bytes")
+    try:
+        return _WRITTEN.decode(text)
+    except msgspec.ValidationError as error:
+        raise InvalidInput('not {"key": text, "data": {...}}', str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("not JSON", str(error).removeprefix("JSON is malformed: ")) from None
+
+
+def _reasons(error: ValidationError) -> str:
+    """pydantic's findings in one line, without the values: they may be personal."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
+
+
+async def _read(descriptor: int) -> bytes:
+    """Some bytes, as soon as there are any; none at the end. No thread stays behind in a read when the caller is cancelled."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except PermissionError:  # epoll's word for a plain file, which can always be read
+        return os.read(descriptor, CHUNK)
+    try:
+        await ready.wait()
+        return os.read(descriptor, CHUNK)
+    finally:
+        loop.remove_reader(descriptor)

@@ -1,0 +1,13 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Records: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--records", metavar="URL", help="Where the records are. Default: $WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db."),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JsonFile: TypeAlias = Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Also write the report there, as JSON.")]

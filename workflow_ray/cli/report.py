@@ -1,0 +1,88 @@
+"""What a job came to: shown as a table, written as JSON."""
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from workflow_ray.cli.job import Job
+from workflow_ray.records import RunState
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    line: int
+    reason: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The same, whether shown or written. Times are those of the runs that this job started; None: it started none."""
+
+    workflow: str
+    records: str  # where the data lies
+    input: str
+    started: int  # runs that this job started
+    known: int  # lines whose run stood already, from an earlier job or an earlier line
+    refused: list[RefusedLine]
+    paused: int
+    runs: dict[str, int]  # all of this input's runs, by final status
+    transitions: int
+    seconds: float
+    transitions_per_second: float | None
+    p50_ms: float | None  # trigger to end
+    p99_ms: float | None
+
+    @classmethod
+    def of(cls, job: Job, *, workflow: str, records: str, source: str, refused: list[RefusedLine]) -> "Report":
+        return cls(
+            workflow=workflow,
+            records=records,
+            input=source,
+            started=job.started,
+            known=job.known,
+            refused=refused,
+            paused=job.ends.total(RunState.PAUSED),
+            runs=job.ends.by_status(),
+            transitions=job.timing.transitions,
+            seconds=job.timing.seconds,
+            transitions_per_second=job.timing.transitions_per_second,
+            p50_ms=job.timing.percentile_ms(50),
+            p99_ms=job.timing.percentile_ms(99),
+        )
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+
+    def show(self, console: Console) -> None:
+        console.print(self._ends())
+        console.print(self._numbers())
+        console.print(f"The data lies in {self.records}. What to try next:", soft_wrap=True)
+        for command, what in self._next():
+            console.print(f"  {command}  # {what}", soft_wrap=True, highlight=False)
+
+    def _ends(self) -> Table:
+        table = Table("final status", title=f"{self.workflow}: {sum(self.runs.values()):,} runs", title_justify="left")
+        table.add_column("runs", justify="right")
+        for status, count in self.runs.items():
+            table.add_row(status, f"{count:,}")
+        return table
+
+    def _numbers(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_row("started now", f"{self.started:,}")
+        table.add_row("known already", f"{self.known:,}" + (", none processed twice" if self.known else ""))
+        table.add_row("lines refused", f"{len(self.refused):,}")
+        if self.transitions_per_second is not None:
+            table.add_row("transitions per second", f"{self.transitions_per_second:,.0f}")
+        if self.p50_ms is not None:
+            table.add_row("trigger to end", f"p50 {self.p50_ms:,.1f} ms, p99 {self.p99_ms:,.1f} ms")
+        return table
+
+    def _next(self) -> list[tuple[str, str]]:
+        listed = f"workflow-ray runs list {self.workflow} --records {self.records}"
+        return [
+            *([(f"{listed} --state PAUSED", f"why {self.paused:,} are paused")] if self.paused else []),
+            (listed, "the newest runs"),
+            (f"workflow-ray runs history RUN_ID --records {self.records}", "how one of them got there"),
+            ("the same command again", "no run is processed twice"),
+        ]

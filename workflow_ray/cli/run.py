@@ -1,0 +1,90 @@
+"""The main job: a file of data through a workflow."""
+
+import asyncio
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from workflow_ray.cli.job import Job
+from workflow_ray.cli.lines import Refused
+from workflow_ray.cli.options import JsonFile, Records
+from workflow_ray.cli.progress import shown
+from workflow_ray.cli.report import RefusedLine, Report
+from workflow_ray.definition import Workflow, load
+from workflow_ray.errors import InvalidInput
+from workflow_ray.runtime import Runtime
+
+INTERRUPTED = 130
+LINES_REFUSED = 6
+"""The exit code of a job some of whose lines were refused."""
+STANDARD_INPUT = "-"
+
+
+class Where(StrEnum):
+    RAY = "ray"
+    LOCAL = "local"
+
+
+Reference = Annotated[str, typer.Argument(metavar="MODULE:ATTRIBUTE", help="The workflow, e.g. examples.orders:orders.")]
+Input = Annotated[str, typer.Option("--input", metavar="FILE", help='Lines of {"key": "...", "data": {...}}; - is standard input.')]
+On = Annotated[Where, typer.Option("--runtime", help="Where the steps run: on Ray, where they go on without this command; or in it.")]
+
+
+def run(reference: Reference, source: Input, records: Records = None, json: JsonFile = None, on: On = Where.RAY) -> None:
+    """Put each line of FILE through a workflow, wait for the ends, and report.
+
+    A line's key is its run's foreign id and idempotency key: given again, it leads to the run that there is, and nothing is done
+    twice. A run that pauses counts as ended. Exit 6: some lines were refused, each with its number and reason on stderr; the others
+    went through.
+    """
+    workflow = load(reference, [os.getcwd()])
+    runtime = Runtime.ray(workflow, records=records) if on is Where.RAY else Runtime.local(workflow, records=records)
+    try:
+        with _opened(source) as descriptor:
+            report = asyncio.run(_report(workflow, runtime, descriptor, source))
+    except KeyboardInterrupt:
+        goes_on = "What was triggered goes on without this command" if on is Where.RAY else "What was triggered stands in the records"
+        typer.echo(f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    report.show(Console())
+    if json is not None:
+        report.write(json)
+    if report.refused:
+        raise typer.Exit(LINES_REFUSED)
+
+
+async def _report(workflow: Workflow[Any, Any], runtime: Runtime, descriptor: int, source: str) -> Report:
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    refused: list[RefusedLine] = []
+
+    def refuse(line: Refused) -> None:
+        refused.append(RefusedLine(line.number, line.why))
+        console.print(f"line {line.number} refused: {line.why}")
+
+    console.print(f"Starting {workflow.name}.")
+    async with runtime:
+        job = Job(workflow, runtime.client(workflow), runtime.store)
+        with shown(console, workflow.name) as show:
+            await job.run(descriptor, show, refuse)
+    return Report.of(job, workflow=workflow.name, records=runtime.records, source=source, refused=refused)
+
+
+@contextmanager
+def _opened(source: str) -> Generator[int]:
+    """The input's file descriptor, before anything is started for it."""
+    if source == STANDARD_INPUT:
+        yield 0
+        return
+    try:
+        descriptor = os.open(source, os.O_RDONLY)
+    except OSError as error:
+        raise InvalidInput("--input", f"{source} can't be read: {error.strerror}") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
