@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
-    if not _NAME.fullmatch(workflow.name) or len(workflow.name) > MAX_NAME:
+    if not _is_a(workflow.name, str) or not _NAME.fullmatch(workflow.name) or len(workflow.name) > MAX_NAME:
         allowed = f"use up to {MAX_NAME} of A-Z a-z 0-9 . _ -, a letter or digit first"
         yield f"{workflow.where}: the name {workflow.name!r} can't be part of a role or topic; {allowed}"
     if not _is_subclass(workflow.data, BaseModel):
@@ -105,7 +105,7 @@ def duplicate_mistakes(steps: Sequence[Declaration[S]]) -> Iterator[str]:
 
 def unreachable_mistakes(graph: Graph[S], statuses: Iterable[S], start: S, where: str) -> Iterator[str]:
     for status in statuses:
-        if status != start and not graph.reaches(start, status):
+        if isinstance(start, type(status)) and status != start and not graph.reaches(start, status):
             step = graph.step(status)
             way_out = "let a step return it, or take it out"
             yield f"{step.where if step else where}: nothing leads from the start, {start}, to {status}; {way_out}"

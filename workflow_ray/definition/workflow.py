@@ -80,6 +80,7 @@ class Workflow(Generic[D, S]):
             if graph is None or mistakes:
                 raise InvalidDefinition(self.name, mistakes)
             self._graph = graph
+            self._declared.clear()  # their scopes would keep whole functions' names alive
         return self._graph
 
     def _read(self) -> tuple[Graph[S] | None, list[str]]:
