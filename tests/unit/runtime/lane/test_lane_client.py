@@ -1,0 +1,108 @@
+"""A client and the death of its server, in processes of their own."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from tests.unit.runtime.lane import serving
+from tests.unit.runtime.lane.serving import LAG, TOPIC
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.records import RunId, Version
+from workflow_ray.runtime.lane import LaneTransport, Reconnecting, RemoteStore
+
+Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
+
+
+@asynccontextmanager
+async def process(path: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+    running = await asyncio.create_subprocess_exec(sys.executable, serving.__file__, path, stdout=asyncio.subprocess.PIPE)
+    assert running.stdout is not None
+    assert await running.stdout.readline() == b"ready\n"
+    try:
+        yield running
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.communicate()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a process that serves a store, and ends it with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(path: str) -> asyncio.subprocess.Process:
+            return await stack.enter_async_context(process(path))
+
+        yield start
+
+
+def poll(store: RemoteStore) -> asyncio.Task[object]:
+    return asyncio.create_task(store.watch({RunId("r"): Version(1)}, wait=60))
+
+
+async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
+    server = await start(socket_path)
+    lane = await LaneTransport.connect(socket_path, ping=60)  # the break is seen without it
+    store = RemoteStore(lane, "s")
+    polls = [poll(store) for _ in range(10)]
+    assert await store.lag(TOPIC, {}) == LAG
+    server.kill()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(*polls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 10
+    with pytest.raises(StoreUnavailable):
+        await store.lag(TOPIC, {})
+    await server.wait()
+    with pytest.raises(StoreUnavailable, match="nobody serves the store there"):
+        await LaneTransport.connect(socket_path)
+
+
+async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
+    server = await start(socket_path)
+    lane = await LaneTransport.connect(socket_path, ping=0.05)
+    store = RemoteStore(lane, "s")
+    assert await store.lag(TOPIC, {}) == LAG
+    server.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable, match="didn't answer 3 pings"):
+            await store.watch({}, wait=60)
+    assert lane.broken
+
+
+async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(start: Start, socket_path: str) -> None:
+    await start(socket_path)
+    lane = await LaneTransport.connect(socket_path, ping=0.01)
+    for _ in range(5):
+        await asyncio.sleep(0)  # so that a ping may leave before each block
+        signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+    lane.close()
+
+
+async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start, socket_path: str) -> None:
+    found: list[str] = []
+
+    async def find() -> str:
+        found.append(paths[-1])
+        return found[-1]
+
+    paths = [socket_path]
+    server = await start(socket_path)
+    lane = Reconnecting(find)
+    store = RemoteStore(lane, "s")
+    waiting = poll(store)
+    assert await store.lag(TOPIC, {}) == LAG
+    paths.append(socket_path + "2")
+    server.kill()
+    await start(socket_path + "2")
+    assert await store.lag(TOPIC, {}) == LAG
+    assert not waiting.done()  # it waits on, over the new connection
+    assert found[-1] == socket_path + "2"
+    lane.close()
+    with pytest.raises(StoreUnavailable):
+        await waiting

@@ -1,0 +1,115 @@
+"""What is repeated after a break, what isn't, and how patiently."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.runtime.lane.serving import LAG, TOPIC
+from workflow_ray.errors import RuntimeUnavailable, StoreUnavailable
+from workflow_ray.runtime.lane import LaneServer, Reconnecting, RemoteStore
+from workflow_ray.runtime.lane.frames import Frame, Kind, Wire
+from workflow_ray.runtime.lane.methods import METHODS
+from workflow_ray.runtime.lane.reconnecting import ONCE
+
+
+class Finder:
+    """Gives `path` after `failures`."""
+
+    def __init__(self, path: str, *failures: Exception) -> None:
+        self.asked, self._path, self._failures = 0, path, list(failures)
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        return self._path
+
+
+@pytest.fixture
+async def breaking(socket_path: str) -> AsyncIterator[str]:
+    """A server that takes a request and dies of it."""
+
+    def accept() -> Wire:
+        def receive(frame: Frame) -> None:
+            if frame.kind is Kind.CALL:
+                wire.break_off("died of it")
+
+        wire = Wire(receive, lambda _: None)
+        return wire
+
+    async with await asyncio.get_running_loop().create_unix_server(accept, socket_path):
+        yield socket_path
+
+
+def nowhere() -> StoreUnavailable:
+    return StoreUnavailable("the store", "is starting")
+
+
+@pytest.mark.parametrize("method", sorted(ONCE))
+async def test_what_may_not_be_repeated_is_sent_once(breaking: str, method: str) -> None:
+    find = Finder(breaking)
+    lane = Reconnecting(find)
+    with pytest.raises(StoreUnavailable, match="the connection"):
+        await lane.call(method, b"", deadline=30)
+    assert find.asked == 1
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - ONCE))
+async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadline(breaking: str, method: str) -> None:
+    find = Finder(breaking)
+    lane = Reconnecting(find)
+    with pytest.raises(StoreUnavailable):
+        await lane.call(method, b"", deadline=0.15)
+    assert 2 <= find.asked <= 6
+    lane.close()
+
+
+@pytest.mark.usefixtures("server")
+async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_path: str) -> None:
+    find = Finder(socket_path, nowhere(), nowhere())
+    lane = Reconnecting(find)
+    await RemoteStore(lane, "s").send([])
+    assert find.asked == 3
+    lane.close()
+
+
+@pytest.mark.usefixtures("server")
+async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
+    find = Finder(socket_path, nowhere())
+    lane = Reconnecting(find)
+    assert await asyncio.gather(*(RemoteStore(lane, "s").lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
+    assert find.asked == 2
+    lane.close()
+
+
+async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(socket_path: str) -> None:
+    lane = Reconnecting(Finder(socket_path))
+    with pytest.raises(StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"):
+        await RemoteStore(lane, "s", patience=0.05).lag(TOPIC, {})
+
+
+async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str) -> None:
+    lane = Reconnecting(Finder(socket_path, RuntimeUnavailable("Ray", "isn't running")))
+    with pytest.raises(RuntimeUnavailable):
+        await RemoteStore(lane, "s").lag(TOPIC, {})
+
+
+async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: LaneServer, socket_path: str) -> None:
+    lane = Reconnecting(Finder(socket_path))
+    store = RemoteStore(lane, "s")
+    assert await store.lag(TOPIC, {}) == LAG
+    await server.close()
+    late = asyncio.create_task(store.lag(TOPIC, {}))
+    await server.start(socket_path)
+    assert await late == LAG
+    lane.close()
+
+
+@pytest.mark.usefixtures("server")
+async def test_once_closed_it_stays_closed(socket_path: str) -> None:
+    lane = Reconnecting(Finder(socket_path))
+    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+    lane.close()
+    with pytest.raises(StoreUnavailable, match="closed here"):
+        await RemoteStore(lane, "s").lag(TOPIC, {})
