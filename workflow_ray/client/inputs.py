@@ -3,7 +3,6 @@
 from typing import TypeVar
 
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
 
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import InvalidInput
@@ -27,15 +26,10 @@ def checked_key(what: str, key: object) -> str:
 
 
 def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
-    """The data as it is stored."""
-    if not isinstance(data, workflow.data):
-        raise InvalidInput("data", f"workflow {workflow.name!r} takes {workflow.data.__name__}, not {type(data).__name__}")
-    try:
-        encoded = workflow.encode(data)
-    except PydanticSerializationError as error:
-        raise InvalidInput("data", f"it can't be stored as JSON: {error}") from None
+    """The data as it is stored. Raises InvalidInput: it isn't the model's, can't be written as JSON, or is too long."""
+    encoded = workflow.encode(data)
     if len(encoded) > MAX_DATA:
-        raise InvalidInput("data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed")
+        raise InvalidInput("the run's data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed")
     return encoded
 
 

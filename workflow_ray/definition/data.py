@@ -3,7 +3,7 @@
 import re
 from typing import Generic
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from workflow_ray.definition.run import D
@@ -23,12 +23,24 @@ class DataCodec(Generic[D]):
         if type(data) is not self._model:  # pydantic would write the fields that it knows, and drop the others
             raise InvalidInput("the run's data", f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.")
         try:
-            return self._to_json(data, by_alias=False, round_trip=True, warnings="error")
+            encoded = self._to_json(data, by_alias=False, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
             raise InvalidInput("the run's data", _why(error)) from None
+        if b"null" in encoded:
+            self._read_back(encoded)
+        return encoded
 
     def decode(self, data: bytes) -> D:
         return self._validate(data, by_alias=False, by_name=True)
+
+    def _read_back(self, encoded: bytes) -> None:
+        """JSON has no NaN and no infinity: pydantic writes null for them, which the field may not take back."""
+        try:
+            self.decode(encoded)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False))
+            why = f"can't be read back: {fields}. For NaN or infinity set ser_json_inf_nan='strings' in the model's config."
+            raise InvalidInput("the run's data", why) from None
 
 
 def _why(error: PydanticSerializationError) -> str:

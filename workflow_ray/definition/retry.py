@@ -13,7 +13,7 @@ class Retry:
     """How often a step is tried, and how long apart: `backoff` after the first failure, times `factor` after each further one.
 
     attempts: runs of the step in one visit, the first included; 1: no retry.
-    max_backoff: no delay is longer.
+    max_backoff: no delay is longer, unless `backoff` itself is.
     Raises InvalidInput, naming the argument, for values that make no sense.
     """
 
@@ -29,8 +29,8 @@ class Retry:
             raise InvalidInput(f"Retry(backoff={self.backoff!r})", "a delay can't be negative; timedelta(0) means none.")
         if not 1 <= self.factor < math.inf:
             raise InvalidInput(f"Retry(factor={self.factor})", "delays can't shrink or be endless; factor=1 keeps them the same.")
-        if self.max_backoff < self.backoff:
-            raise InvalidInput(f"Retry(max_backoff={self.max_backoff!r})", f"is less than backoff={self.backoff!r}; raise it to that.")
+        if self.max_backoff < timedelta(0):
+            raise InvalidInput(f"Retry(max_backoff={self.max_backoff!r})", "a delay can't be negative; timedelta(0) means none.")
 
     def delay(self, run_id: str, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt`, from 1.
@@ -42,7 +42,7 @@ class Retry:
         return self._full(attempt) * (0.5 + jitter / 2)
 
     def _full(self, attempt: int) -> float:
-        longest = self.max_backoff.total_seconds()
+        longest = max(self.max_backoff, self.backoff).total_seconds()
         try:
             return min(self.backoff.total_seconds() * self.factor ** (attempt - 1), longest)
         except OverflowError:  # a float's range ends before the attempts do

@@ -30,9 +30,7 @@ class Adapter(Protocol):
         """
         ...
 
-    def open(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
-    ) -> OpenStore:
+    def open(self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0) -> OpenStore:
         """The store, not yet open: `async with` opens it, and never creates it.
 
         store_id: refuse (StoreMismatch) a store with another id.

@@ -74,9 +74,7 @@ class RecordStore(Protocol):
         """The group's positions, by partition; a partition that has none begins at offset 0."""
         ...
 
-    async def pending(
-        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()
-    ) -> list[OutboxEntry]:
+    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
         """Up to `limit` entries due for publication, in commit order per topic and partition; waits up to `wait` seconds for the first.
 
         without: topics and partitions to leave out, because sending to them has failed and backs off.

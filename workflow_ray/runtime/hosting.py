@@ -91,9 +91,7 @@ async def play(
         await store.release(taken.fence)
 
 
-def role_process(
-    role: Role, taken: Taken, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced
-) -> RoleProcess:
+def role_process(role: Role, taken: Taken, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced) -> RoleProcess:
     """What the role does, from its group."""
     if role.group == PUBLISHER:
         return MovingPublisher(taken.fence, store, clock)

@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -12,6 +12,10 @@ from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
+
+if TYPE_CHECKING:
+    from workflow_ray.runtime.local import LocalRuntime
+    from workflow_ray.runtime.ray.deployment import RayRuntime
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -34,7 +38,7 @@ class Runtime(ABC):
         self._clock = clock or SystemClock()
 
     @staticmethod
-    def local(*workflows: Workflow[Any, Any], records: str | None = None) -> "Runtime":
+    def local(*workflows: Workflow[Any, Any], records: str | None = None) -> "LocalRuntime":
         """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
 
         records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
@@ -47,7 +51,7 @@ class Runtime(ABC):
     @staticmethod
     def ray(
         *workflows: Workflow[Any, Any], records: str | None = None, address: str | None = None, namespace: str | None = None
-    ) -> "Runtime":
+    ) -> "RayRuntime":
         """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
 
         records: as for `local`. address: of the Ray cluster; default: RAY_ADDRESS, else one of our own on this machine.

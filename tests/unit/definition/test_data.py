@@ -1,5 +1,6 @@
 """A run's data as bytes."""
 
+import math
 from typing import Any
 
 import pytest
@@ -36,6 +37,11 @@ class Lookalike(BaseModel):
     items: list[Item] = []
 
 
+class Parcel(BaseModel):
+    weight: float
+    label: str | None = None
+
+
 orders = Workflow("orders", Order, At)
 
 
@@ -63,3 +69,11 @@ def test_data_of_another_type_is_refused(data: Any) -> None:
 def test_bytes_that_dont_fit_the_model_are_refused() -> None:
     with pytest.raises(ValidationError):
         orders.decode(b'{"items": 3}')
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_a_number_that_json_would_lose_is_refused_by_name(weight: float) -> None:
+    parcels = Workflow("parcels", Parcel, At)
+    with pytest.raises(InvalidInput, match=r"weight.*ser_json_inf_nan"):
+        parcels.encode(Parcel(weight=weight))
+    assert parcels.decode(parcels.encode(Parcel(weight=1.5))) == Parcel(weight=1.5)

@@ -31,6 +31,10 @@ def test_without_backoff_nothing_waits(attempt: int) -> None:
     assert Retry(backoff=timedelta(0)).delay("run", attempt) == 0
 
 
+def test_a_first_delay_beyond_the_longest_is_kept() -> None:
+    assert 1800 <= Retry(backoff=timedelta(hours=1)).delay("run", 2) <= 3600
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -39,7 +43,7 @@ def test_without_backoff_nothing_waits(attempt: int) -> None:
         {"factor": 0.5},
         {"factor": math.inf},
         {"factor": math.nan},
-        {"max_backoff": timedelta(0)},
+        {"max_backoff": timedelta(-1)},
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:

@@ -1,0 +1,62 @@
+"""What the benchmarks share: their options, a fresh store, and the report."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.workload import jobs
+from workflow_ray import Runtime
+
+
+def options(what: str, runs: int) -> argparse.Namespace:
+    """The command line: --runtime local|ray, --runs N, --json PATH."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--runtime", choices=["local", "ray"], default="local", help="where the roles run (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=runs, help="how many runs, of three steps each (default: %(default)s)")
+    parser.add_argument("--json", type=Path, default=None, metavar="PATH", help="write the report there too")
+    chosen = parser.parse_args()
+    if chosen.runs < 1:
+        parser.error("--runs must be at least 1")
+    return chosen
+
+
+@asynccontextmanager
+async def deployed(runtime: str) -> AsyncIterator[Runtime]:
+    """The workload on a fresh SQLite file. On Ray, nothing of it is left running afterwards."""
+    with tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder:
+        records = f"sqlite:///{folder}/benchmark.db"
+        if runtime == "local":
+            async with Runtime.local(jobs, records=records) as local:
+                yield local
+            return
+        async with Runtime.ray(jobs, records=records) as on_ray:
+            try:
+                yield on_ray
+            finally:
+                await on_ray.down()
+
+
+def report(measured: dict[str, object], path: Path | None) -> None:
+    """Print what was measured, with the command and the machine; write it as JSON, if asked to."""
+    whole = {
+        "command": f"python {' '.join(sys.argv)}",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "store": "SQLite, WAL, synchronous=FULL",
+        **measured,
+    }
+    for key, value in whole.items():
+        print(f"{key:>24}  {value:,.2f}" if isinstance(value, float) else f"{key:>24}  {value}")
+    if path is not None:
+        path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile of the values."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]

@@ -1,0 +1,129 @@
+"""Kills a local runtime with SIGKILL before each SQL statement and each commit that one run's transitions make, in turn.
+
+    python kill_points.py FOLDER
+
+Prints one line of JSON for each point: which statement came next, and what the file holds once a second process has finished the
+run. Every scenario is a forked process of its own, so that only the first has to import anything.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel
+from sqlalchemy import Engine, event
+
+from workflow_ray import Run, Runtime, Status, Workflow
+
+KEY = "the-one"
+
+
+class Stage(Status):
+    FIRST = 1
+    SECOND = 2
+    THIRD = 3
+    LAST = 4
+
+
+class Count(BaseModel):
+    steps: int = 0
+
+
+CountRun: TypeAlias = Run[Count, Stage]
+counting = Workflow("counting", Count, Stage)
+
+
+@counting.step(Stage.FIRST)
+async def first(run: CountRun) -> Literal[Stage.SECOND]:
+    run.data.steps += 1
+    return Stage.SECOND
+
+
+@counting.step(Stage.SECOND)
+async def second(run: CountRun) -> Literal[Stage.THIRD]:
+    run.data.steps += 1
+    return Stage.THIRD
+
+
+@counting.step(Stage.THIRD)
+async def third(run: CountRun) -> Literal[Stage.LAST]:
+    run.data.steps += 1
+    return Stage.LAST
+
+
+class Trap:
+    """Ends this process before the statement numbered `at`, counted from when it is armed."""
+
+    def __init__(self, at: int, note: Path) -> None:
+        self.armed, self._left, self._note = False, at, note
+        event.listen(Engine, "before_cursor_execute", self._statement)
+        event.listen(Engine, "commit", lambda connection: self._pass("COMMIT"))
+
+    def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        self._pass(statement)
+
+    def _pass(self, what: str) -> None:
+        if not self.armed:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self._note.write_text(" ".join(what.split())[:60])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def finish_the_run(records: str, trap: Trap | None) -> None:
+    async with Runtime.local(counting, records=records) as runtime:
+        if trap is not None:
+            trap.armed = True
+        handle = await runtime.client(counting).trigger(KEY, Count(), idempotency_key=KEY)
+        await handle.wait()
+        if trap is not None:
+            trap.armed = False
+
+
+def in_a_fork(scenario: Callable[[], None]) -> bool:
+    """Run it in a process of its own; whether that lived to the end. Raises where it failed in another way."""
+    if (child := os.fork()) == 0:
+        try:
+            scenario()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return False
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"the scenario failed: {status}")
+    return True
+
+
+def found(file: Path) -> dict[str, object]:
+    """What the file holds, read by SQLite alone."""
+    with sqlite3.connect(file) as connection:
+        runs = connection.execute("SELECT status, run_state, version, data FROM records").fetchall()
+        history = connection.execute("SELECT version, status FROM history ORDER BY version").fetchall()
+        left = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
+    return {"runs": [[*row[:3], json.loads(row[3])] for row in runs], "history": history, "outbox": left}
+
+
+def main(folder: Path) -> None:
+    point, alive = 0, False
+    while not alive:
+        point += 1
+        file, note = folder / f"{point}.db", folder / f"{point}.txt"
+        records = f"sqlite:///{file}"
+        trapped = point
+        alive = in_a_fork(lambda: asyncio.run(finish_the_run(records, Trap(trapped, note))))  # noqa: B023  it is run at once
+        if not alive:
+            in_a_fork(lambda: asyncio.run(finish_the_run(records, None)))  # noqa: B023
+        print(json.dumps({"before": note.read_text() if note.exists() else None, **found(file)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
