@@ -60,6 +60,7 @@ class DeploymentCases(Conformance):
         error = refusal.value
         assert (error.workflow, error.status, error.stored, error.found) == ("orders", "PAID", 2, 3)
         assert await store.deployment() == before
+        await deploy(store, workflow("invoices", partitions=INVOICES.partitions * 2, groups={}))  # the refused one bound nobody
 
     async def test_numbers_that_change_places_are_refused(self, store: RecordStore) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
