@@ -19,9 +19,9 @@ class LaneTransport:
     A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with StoreUnavailable.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, ping: float) -> None:
         """Use `connect`."""
-        self._path = path
+        self._path, self._ping = path, ping
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._receive, self._lost)
         self._requests = itertools.count(1)
@@ -29,17 +29,15 @@ class LaneTransport:
         self._broken: str | None = None
         self._heard, self._misses = True, 0
         self._beating: asyncio.TimerHandle | None = None
-        self._ping = PING
 
     @classmethod
     async def connect(cls, path: str, *, ping: float = PING) -> Self:
         """Connect to the socket `path`. ping: seconds between pings. Raises StoreUnavailable: nobody listens there."""
-        lane = cls(path)
+        lane = cls(path, ping)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: lane._wire, path)
         except OSError as error:
             raise StoreUnavailable(path, f"nobody serves the store there ({error.strerror})") from error
-        lane._ping = ping
         lane._beat()
         return lane
 

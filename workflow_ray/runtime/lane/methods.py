@@ -33,7 +33,7 @@ from workflow_ray.records import (
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
-# --- arguments: fields are only added, with a default, so that old and new code understand each other --------------------------------
+# --- arguments: fields are only added, with a default, so that old and new code understand each other
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ class MoveCall(Call, frozen=True):
     wait: float
 
 
-# --- answers -----------------------------------------------------------------------------------------------------------------------
+# --- answers
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -156,7 +156,7 @@ def _revived(raised: Raised) -> WorkflowError:
         return WorkflowError(f"{raised.error}: {', '.join(map(str, raised.fields))}")
 
 
-# --- the table ---------------------------------------------------------------------------------------------------------------------
+# --- the table
 
 C = TypeVar("C", bound=Call)
 R = TypeVar("R")

@@ -21,7 +21,7 @@ class LaneServer:
     per_connection, in_all: how many requests may be in hand, long polls included; one more is answered with StoreBusy.
     """
 
-    def __init__(self, store: Store, *, per_connection: int = 1024, in_all: int = 8192) -> None:
+    def __init__(self, store: Store, *, per_connection: int = 8192, in_all: int = 32768) -> None:
         self._store, self._bounds = store, _Bounds(per_connection, in_all)
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
