@@ -1,7 +1,8 @@
 """The store. Nothing in a method awaits between looking and changing: that makes each of them atomic in its event loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import uuid4
 
 from workflow_ray.ports import Clock
@@ -36,6 +37,8 @@ from workflow_ray_adapters.memory.hints import Hints
 from workflow_ray_adapters.memory.outbox import Outbox
 from workflow_ray_adapters.memory.runs import Runs, check
 from workflow_ray_adapters.memory.stream import Stream
+
+T = TypeVar("T")
 
 OUTBOX = RoleName("")  # the hint that any publisher waits for, beside the one that its own role was taken
 
@@ -124,12 +127,8 @@ class MemoryStore:
         return [Position(group, partition, offset) for partition, offset in sorted(offsets.items())]
 
     async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
-        def look() -> list[OutboxEntry]:
-            self._contents.fences.check(fence)
-            return self._contents.outbox.peek(self._clock.now(), limit, frozenset(without))
-
-        keys, due = (OUTBOX, fence.role), self._contents.outbox.next_due
-        return await self._contents.publishing.poll(keys, look, clock=self._clock, wait=wait, due=due)
+        left_out = frozenset(without)
+        return await self._once_due(fence, wait, lambda: self._contents.outbox.peek(self._clock.now(), limit, left_out))
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         self._contents.fences.check(fence)
@@ -157,15 +156,23 @@ class MemoryStore:
         return self._contents.stream.lag(topic, offsets)
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
-        def look() -> int:
-            self._contents.fences.check(fence)
+        def publish() -> int:
             events = [entry.event for entry in self._contents.outbox.pop(self._clock.now(), limit)]
             self._contents.stream.append(events)
             self._contents.arrivals.give({event.topic for event in events})
             return len(events)
 
+        return await self._once_due(fence, wait, publish)
+
+    async def _once_due(self, fence: Fence, wait: float, look: Callable[[], T]) -> T:
+        """What `look` finds in the outbox, by a publisher that still holds its role when it looks."""
+
+        def look_as_holder() -> T:
+            self._contents.fences.check(fence)
+            return look()
+
         keys, due = (OUTBOX, fence.role), self._contents.outbox.next_due
-        return await self._contents.publishing.poll(keys, look, clock=self._clock, wait=wait, due=due)
+        return await self._contents.publishing.poll(keys, look_as_holder, clock=self._clock, wait=wait, due=due)
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
