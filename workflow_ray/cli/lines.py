@@ -113,7 +113,7 @@ def _written(text: bytes) -> _Written:
 def _reasons(error: ValidationError) -> str:
     """pydantic's findings in one line, without the values: they may be personal."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'it'}: {each['msg']}" for each in found)
+    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'all of it'}: {each['msg']}" for each in found)
 
 
 async def _read(descriptor: int) -> bytes:
