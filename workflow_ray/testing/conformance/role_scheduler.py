@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from workflow_ray.errors import PartitionsChanged, RoleRetired
-from workflow_ray.records import Fence, Fenced, Role
+from workflow_ray.records import PUBLISHER, Fence, Fenced, Role
 from workflow_ray.testing.conformance.base import Conformance, FencedRecords
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, group, new_run, take, workflow
 
@@ -98,6 +98,13 @@ class RoleSchedulerConformance(Conformance):
         with pytest.raises(RoleRetired) as retired:
             await store.take(ROLE)
         assert retired.value.current is None
+
+    async def test_a_group_that_workflows_share_lasts_as_long_as_one_of_them(self, store: FencedRecords) -> None:
+        orders, invoices = workflow("orders", groups={PUBLISHER: 1}), workflow("invoices", groups={PUBLISHER: 1})
+        await deploy(store, orders, invoices)
+        first = await store.take(Role(PUBLISHER))
+        await deploy(store, invoices)
+        assert (await store.take(Role(PUBLISHER))).fence.epoch > first.fence.epoch
 
     async def test_epochs_go_on_where_they_were_when_a_role_comes_back(self, store: FencedRecords) -> None:
         before = await take(store, CONSUMERS)
