@@ -14,7 +14,7 @@ def seed(request: pytest.FixtureRequest) -> int:
     """The seed of a random test: `--seed N`, else a new one. Printed, so that a failure can be repeated."""
     given: int | None = request.config.getoption("--seed")
     chosen = random.randrange(2**32) if given is None else given
-    print(f"seed {chosen}: repeat with --seed {chosen}")  # noqa: T201  pytest shows it with the failure
+    print(f"seed {chosen}: repeat with --seed {chosen}")  # pytest shows it with the failure
     return chosen
 
 

@@ -1,0 +1,57 @@
+"""The command line, as a user has it: a process, its output, its exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`workflow-ray`, in the root of the repository, on records of its own."""
+
+    records: str
+    environment: Mapping[str, str]
+
+    def __call__(self, *arguments: str, given: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, which must have the exit code expected."""
+        done = subprocess.run(
+            self._command(arguments), input=given, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """What a command prints with --json."""
+        return msgspec.json.decode(self(*arguments, "--json").stdout)
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command, its streams piped."""
+        return subprocess.Popen(self._command(arguments), cwd=ROOT, env=self.environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "workflow_ray.cli", *arguments]
+
+
+def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C. Its exit code, and what it said on stderr."""
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    records = f"sqlite:///{tmp_path}/records.db"
+    home = {"WORKFLOW_RAY_RECORDS": records, "WORKFLOW_RAY_HOME": str(tmp_path / "home")}
+    return CommandLine(records, {**os.environ, **home})
