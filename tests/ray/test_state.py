@@ -1,0 +1,116 @@
+"""What the supervisor decides, without Ray and without time."""
+
+from workflow_ray.records import DeployedWorkflow, Deployment, Role
+from workflow_ray.runtime.ray.state import (
+    LONGEST_DELAY,
+    STEADY,
+    Drain,
+    Phase,
+    Seat,
+    Standing,
+    Start,
+    Wanted,
+    heard,
+    next_due,
+    plan,
+    started,
+    vacated,
+    wanted_by,
+)
+
+STORE = Wanted("store", None)
+
+
+def shard(number: int, of: int, code: str = "v1") -> Wanted:
+    role = Role("orders-1-consumer", number, of)
+    return Wanted(role.name, role, code)
+
+
+def at_work(wanted: Wanted, since: float = 0.0) -> Seat:
+    return heard(started(None, wanted), Standing(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code), since)
+
+
+def seats(*at: Seat) -> dict[str, Seat]:
+    return {seat.wanted.name: seat for seat in at}
+
+
+def crashed(seat: Seat, now: float) -> Seat:
+    """The seat after its actor died at once, and the next was started as soon as it was due, and so on."""
+    return vacated(started(seat, seat.wanted), "it was killed", now)
+
+
+def test_what_should_run_and_does_not_is_started() -> None:
+    assert plan([STORE, shard(1, 1)], {}, now=0.0) == [Start(STORE), Start(shard(1, 1))]
+
+
+def test_what_runs_as_it_should_is_left_alone() -> None:
+    assert plan([STORE, shard(1, 1)], seats(at_work(STORE), at_work(shard(1, 1))), now=0.0) == []
+
+
+def test_what_should_not_run_any_more_is_drained_once() -> None:
+    told = seats(at_work(STORE), at_work(shard(1, 1)))
+    assert plan([STORE], told, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    told["orders-1-consumer-1-of-1"] = Seat(shard(1, 1), occupied=True, leaving=True)
+    assert plan([STORE], told, now=0.0) == []
+
+
+def test_new_shards_start_only_when_those_of_the_old_count_have_left() -> None:
+    scaled = [shard(1, 2), shard(2, 2)]
+    assert plan(scaled, seats(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    left = vacated(Seat(shard(1, 1), occupied=True, leaving=True), "it was told to stop", now=1.0)
+    assert plan(scaled, seats(left), now=1.0) == [Start(one) for one in scaled]
+
+
+def test_a_changed_definition_starts_its_roles_anew() -> None:
+    assert plan([shard(1, 1, "v2")], seats(at_work(shard(1, 1, "v1"))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+
+
+def test_an_adopted_actor_with_older_code_is_known_once_it_speaks() -> None:
+    silent = started(None, shard(1, 1, "v2"))
+    assert plan([shard(1, 1, "v2")], seats(silent), now=0.0) == []
+    spoken = heard(silent, Standing(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0)
+    assert plan([shard(1, 1, "v2")], seats(spoken), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+
+
+def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
+    seat, delays = started(None, STORE), []
+    for _ in range(9):
+        seat = crashed(seat, now=100.0)
+        delays.append(round(seat.due - 100.0, 3))
+    assert delays == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_DELAY, LONGEST_DELAY]
+
+
+def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
+    seat = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
+    assert plan([STORE], seats(seat), now=0.1) == []
+    assert next_due([STORE], seats(seat)) == 0.2
+    assert plan([STORE], seats(seat), now=0.2) == [Start(STORE)]
+
+
+def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
+    failed = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
+    working = heard(started(failed, STORE), Standing(phase=Phase.RUNNING, pid=1, node="n"), now=1.0)
+    assert vacated(working, "it was killed", now=1.0 + STEADY).failures == 1
+    assert vacated(working, "it was killed", now=1.5).failures == 3
+
+
+def test_leaving_when_told_is_no_failure() -> None:
+    seat = vacated(Seat(STORE, occupied=True, leaving=True, failures=3), "it was told to stop", now=5.0)
+    assert (seat.failures, seat.due) == (0, 5.0)
+
+
+def test_a_scaled_step_does_not_restart_the_others_and_a_new_status_does() -> None:
+    before = _deployment(statuses={"CREATED": 1, "PAID": 2}, shards=1)
+    scaled = _deployment(statuses={"CREATED": 1, "PAID": 2}, shards=2)
+    widened = _deployment(statuses={"CREATED": 1, "PAID": 2, "SHIPPED": 3}, shards=1)
+    names = {one.name for one in wanted_by(before)} & {one.name for one in wanted_by(scaled)}
+    assert names == {"orders-2-consumer-1-of-1", "outbox-publisher-1-of-1"}
+    assert [one for one in wanted_by(before) if one.name in names] == [one for one in wanted_by(scaled) if one.name in names]
+    changed = set(wanted_by(before)) - set(wanted_by(widened))
+    assert {one.name for one in changed} == {"orders-1-consumer-1-of-1", "orders-2-consumer-1-of-1"}
+
+
+def _deployment(statuses: dict[str, int], shards: int) -> Deployment:
+    groups = {"orders-1-consumer": shards, "orders-2-consumer": 1, "outbox-publisher": 1}
+    workflow = DeployedWorkflow(name="orders", reference="shop:orders", statuses=statuses, partitions=16, groups=groups)
+    return Deployment(store_id="s", version=1, workflows=(workflow,))

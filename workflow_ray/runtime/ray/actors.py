@@ -1,0 +1,98 @@
+"""Ray's actors as the rest of this package sees them: named, detached, addressed by id once found."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray as partly_typed_ray
+from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+ray: Any = partly_typed_ray  # Ray's annotations leave gaps that strict checkers stop at
+
+SUPERVISOR = "supervisor"
+STORE = "store"
+FOREVER = -1  # restarts by Ray itself, which makes them without a pause in between: for the supervisor alone
+LONG_POLLS = 10_000
+"""Calls that an actor takes at once: each role, watcher and client elsewhere may have some waiting."""
+
+
+class ActorGone(Exception):
+    """The actor isn't there, has died, or can't be reached. The outcome of a call is unknown."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One life of an actor: another that takes over its name is another Actor."""
+
+    handle: Any
+
+    @property
+    def id(self) -> str:
+        return str(self.handle._actor_id.hex())
+
+    async def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method. Raises ActorGone, and what the method raises."""
+        try:
+            return await getattr(self.handle, method).remote(*arguments)
+        except RayActorError as error:
+            raise ActorGone(_reason(error)) from error
+
+    def kill(self) -> None:
+        """End its process at once; no clean-up is run, and Ray doesn't restart it."""
+        ray.kill(self.handle, no_restart=True)
+
+
+def create(
+    kind: type[object], arguments: tuple[object, ...], *, name: str, namespace: str, node: str | None = None, restarts: int = 0
+) -> Actor:
+    """Start a named actor that outlives its creator. Raises ActorGone: the name is taken, or Ray doesn't answer.
+
+    node: the one node that it may run on.
+    """
+    options: Mapping[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "lifetime": "detached",
+        "num_cpus": 0,
+        "max_restarts": restarts,
+        "max_task_retries": 0,
+        "max_concurrency": LONG_POLLS,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False) if node else "DEFAULT",
+    }
+    try:
+        return Actor(ray.remote(kind).options(**options).remote(*arguments))
+    except (RayError, ValueError) as error:
+        raise ActorGone(_reason(error)) from error
+
+
+def find(name: str, namespace: str) -> Actor:
+    """The actor that holds the name now. Raises ActorGone: none does."""
+    try:
+        return Actor(ray.get_actor(name, namespace=namespace))
+    except (RayError, ValueError) as error:
+        raise ActorGone(f"there is no actor {name!r} in namespace {namespace!r}") from error
+
+
+def names(namespace: str) -> list[str]:
+    """The actors of the namespace that hold a name now."""
+    everywhere: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+    return sorted(actor["name"] for actor in everywhere if actor["namespace"] == namespace)
+
+
+def this_node() -> str:
+    """Ray's id of the node that this process is on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def namespace_of(records: str) -> str:
+    """The namespace of the actors that work on a store: one for each store. records: as `Adapter.canonical` spells it."""
+    return f"workflow-ray-{hashlib.sha256(records.encode()).hexdigest()[:12]}"
+
+
+def _reason(error: Exception) -> str:
+    """Ray's message in one line: it goes on for pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith("The actor is dead because")), lines[0] if lines else type(error).__name__)
+    return said.split(". ")[0]

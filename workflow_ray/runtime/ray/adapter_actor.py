@@ -1,0 +1,67 @@
+"""The actor that owns the store's connections, and gathers everybody's writes."""
+
+import asyncio
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import Store, SystemClock, adapter_for
+from workflow_ray.records import RunId
+from workflow_ray.runtime.lane import LaneServer, announce, answer
+from workflow_ray.runtime.ray.life import Life
+from workflow_ray.runtime.ray.state import Phase, Standing
+from workflow_ray.runtime.ray.stores import Deployed
+
+PATIENCE = 60.0
+"""Seconds to wait for the one before to let go of the store."""
+CHECK = 5.0
+"""Seconds between looks whether the store still commits..."""
+CHECKS = 3
+"""...and how many failed ones in a row end this actor: a new one opens the store afresh."""
+NOBODY = RunId("00000000-0000-7000-8000-000000000000")
+
+
+class AdapterActor:
+    """Opens the store and serves it until it is told to stop: on the lane to its node, by actor calls to others."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._deployed = deployed
+        self._open: asyncio.Future[tuple[Store, str]] = asyncio.get_running_loop().create_future()
+        self._life = Life(self._serve)
+
+    async def standing(self, seen: Phase | None) -> Standing:
+        return await self._life.standing(seen)
+
+    async def drain(self, deadline: float) -> None:
+        await self._life.drain(deadline)
+
+    async def endpoint(self) -> str:
+        """The lane's socket, once it is there."""
+        _, path = await asyncio.shield(self._open)
+        return path
+
+    async def call(self, method: str, body: bytes) -> bytes:
+        """One request of another node, as the lane carries it."""
+        store, _ = await asyncio.shield(self._open)
+        return await answer(store, method, body)
+
+    async def _serve(self, life: Life) -> None:
+        url, clock = self._deployed.records, SystemClock()
+        opening = adapter_for(url).open(url, clock=clock, store_id=self._deployed.store_id, patience=PATIENCE)
+        async with opening as store:
+            with announce(url) as path:
+                async with LaneServer(store) as lane:
+                    await lane.start(path)
+                    self._open.set_result((store, path))
+                    await life.running()
+                    await _while_it_commits(store, clock, life.stop)
+
+
+async def _while_it_commits(store: Store, clock: SystemClock, stop: asyncio.Event) -> None:
+    failures = 0
+    while not await clock.wait(stop, CHECK):
+        try:
+            await store.lookup([NOBODY], fresh=True)
+            failures = 0
+        except StoreUnavailable:
+            failures += 1
+            if failures == CHECKS:
+                raise

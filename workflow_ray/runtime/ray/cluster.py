@@ -1,0 +1,63 @@
+"""Being a driver of a Ray cluster: the one that this process is connected to, the one that is named, or our own on this machine."""
+
+import logging
+import os
+
+from workflow_ray.errors import RuntimeUnavailable
+from workflow_ray.runtime.ray.actors import ray
+from workflow_ray.runtime.ray.head import local_head
+
+ADDRESS = "RAY_ADDRESS"
+
+
+def exists(address: str | None) -> bool:
+    """Whether there is a cluster to connect to; False: `connect` would start one."""
+    return bool(ray.is_initialized() or address or os.environ.get(ADDRESS)) or local_head().running()
+
+
+def connect(address: str | None) -> None:
+    """Connect this process: as it is already, else to `address`, else to RAY_ADDRESS, else to our own head, started if need be.
+
+    Our own head takes only those who have its token, and keeps Ray's output off the terminal. Blocks for some seconds.
+    Raises RuntimeUnavailable.
+    """
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get(ADDRESS)
+    if not address:
+        head = local_head()
+        address = head.start()
+        os.environ.update(head.environment)
+        ray._raylet.Config.initialize("")  # Ray has read the environment when it was imported: as ray.init() does when it turns tokens on
+    _init(address)
+
+
+def disconnect() -> None:
+    """Be no driver any more. What runs on the cluster runs on."""
+    ray.shutdown()
+
+
+def stop_cluster() -> bool:
+    """End the head that `connect` started on this machine, here or in another process.
+
+    False: there is none, or some named actor is still on it, of whatever namespace. Other clusters are left alone.
+    Raises RuntimeUnavailable: it doesn't answer, or some process of it doesn't leave.
+    """
+    head = local_head()
+    if not head.running():
+        return False
+    connect(None)
+    context = ray.get_runtime_context()
+    if context.gcs_address != head.address() or ray.util.list_named_actors(all_namespaces=True):
+        return False
+    disconnect()  # first: Ray ends a driver that loses its cluster
+    return head.stop()
+
+
+def _init(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RuntimeUnavailable(f"Ray at {address}", str(error).splitlines()[0]) from error
+    # log_to_driver leaves out what workers print, not Ray's word of each worker's death, which goes to stdout
+    ray._private.worker._worker_logs_enabled = False

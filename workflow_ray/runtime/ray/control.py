@@ -1,0 +1,97 @@
+"""The supervisor as drivers talk to it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+from workflow_ray.errors import RuntimeUnavailable
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.actors import FOREVER, SUPERVISOR, ActorGone
+from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.ray.supervisor import DRAIN, SLACK, ActorStatus, Supervisor
+
+START = 60.0
+"""Seconds that a deployment has to come up."""
+RESTART = 10.0
+"""Seconds for the supervisor to come back, when its process has died."""
+RETRY = 0.1
+"""Seconds between attempts to reach it."""
+
+
+class Control:
+    """One deployment on Ray, found by its namespace. Another driver may end it at any time."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self.deployed = deployed
+
+    @classmethod
+    async def find(cls, namespace: str) -> Self | None:
+        """The deployment in that namespace; None: there is none. Raises RuntimeUnavailable: its supervisor doesn't answer."""
+        if SUPERVISOR not in actors.names(namespace):
+            return None
+        return cls(await _asked(namespace, "deployed"))
+
+    @classmethod
+    async def start(cls, deployed: Deployed) -> Self:
+        """Start a deployment. If another driver has just started it, that one's is found."""
+        with suppress(ActorGone):
+            actors.create(Supervisor, (deployed,), name=SUPERVISOR, namespace=deployed.namespace, restarts=FOREVER)
+        return cls(await _asked(deployed.namespace, "deployed"))
+
+    async def status(self) -> list[ActorStatus]:
+        """How every actor stands that should run, or does; by name. Raises RuntimeUnavailable."""
+        status: list[ActorStatus] = await _asked(self.deployed.namespace, "status")
+        return status
+
+    async def settle(self, names: Sequence[str]) -> None:
+        """Have the supervisor look at what should run, and wait until these actors do.
+
+        Raises RuntimeUnavailable: naming the ones that don't come up, and why.
+        """
+        end = time.monotonic() + START
+        while True:
+            standing: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic())
+            down = [one for one in standing if not one.running]
+            if not down:
+                return
+            if any(one.why for one in down) or time.monotonic() > end:
+                raise RuntimeUnavailable(f"the deployment {self.deployed.namespace!r}", _excuse(down))
+
+    async def down(self, deadline: float = DRAIN) -> None:
+        """End all actors of the namespace: roles are drained for up to `deadline` seconds. The records stay."""
+        namespace = self.deployed.namespace
+        with suppress(ActorGone, TimeoutError):
+            supervisor = actors.find(SUPERVISOR, namespace)
+            async with asyncio.timeout(2 * (deadline + SLACK)):  # the roles, then the store
+                await supervisor.ask("shutdown", deadline)
+        await _swept(namespace)
+
+
+async def _asked(namespace: str, method: str, *arguments: object) -> Any:
+    """What the supervisor answers, asked again if it is just being restarted."""
+    end = time.monotonic() + RESTART
+    while True:
+        try:
+            return await actors.find(SUPERVISOR, namespace).ask(method, *arguments)
+        except ActorGone as error:
+            if time.monotonic() > end:
+                why = f"its supervisor doesn't answer: {error}; `workflow-ray down`, then deploy again"
+                raise RuntimeUnavailable(f"the deployment {namespace!r}", why) from error
+        await asyncio.sleep(RETRY)
+
+
+async def _swept(namespace: str) -> None:
+    """Kill what is left, the supervisor first: it would start the others again."""
+    while names := actors.names(namespace):
+        for name in sorted(names, key=lambda name: name != SUPERVISOR):
+            with suppress(ActorGone):
+                actors.find(name, namespace).kill()
+        await asyncio.sleep(RETRY)
+
+
+def _excuse(down: Sequence[ActorStatus]) -> str:
+    first = next((one for one in down if one.why), down[0])
+    others = f" (and {len(down) - 1} more)" if len(down) > 1 else ""
+    return f"{first.name} doesn't come up{others}: {first.why or f'it is {first.phase} after {START:g} s'}"

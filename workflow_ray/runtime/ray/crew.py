@@ -1,0 +1,96 @@
+"""The actors of a deployment, as the supervisor handles them."""
+
+import asyncio
+import re
+from typing import Any, Protocol
+
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.lane import RemoteStore
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
+from workflow_ray.runtime.ray.adapter_actor import AdapterActor
+from workflow_ray.runtime.ray.role_actor import RoleActor
+from workflow_ray.runtime.ray.state import Wanted
+from workflow_ray.runtime.ray.stores import ActorCalls, Deployed
+
+PATIENCE = 5.0
+"""Seconds for the store to say what should run."""
+FREED = 5.0
+"""Seconds for Ray to free the name of an actor that was killed."""
+POLL = 0.01
+
+THE_STORE = Wanted(STORE, None)
+
+
+class Member(Protocol):
+    """One life of an actor."""
+
+    async def ask(self, method: str, *arguments: object) -> Any: ...
+
+
+class Crew(Protocol):
+    """What the supervisor needs of Ray and of the store; its tests have another."""
+
+    async def deployment(self) -> Deployment:
+        """What should run. Raises StoreUnavailable."""
+        ...
+
+    def present(self) -> list[str]:
+        """The names that actors hold now, the supervisor's own left out."""
+        ...
+
+    def adopt(self, name: str) -> Member:
+        """The actor that holds the name. Raises ActorGone."""
+        ...
+
+    def hire(self, wanted: Wanted, deployment: Deployment) -> Member:
+        """Start an actor. Raises ActorGone: its name is taken."""
+        ...
+
+    async def dismiss(self, name: str, member: Member) -> None:
+        """Kill this one life, not what may hold its name by now, and wait until it doesn't hold it any more."""
+        ...
+
+
+class RayCrew:
+    """See Crew."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._deployed = deployed
+        self._store = RemoteStore(ActorCalls(deployed.namespace), deployed.store_id, patience=PATIENCE)
+
+    async def deployment(self) -> Deployment:
+        return await self._store.deployment()
+
+    def present(self) -> list[str]:
+        return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]
+
+    def adopt(self, name: str) -> Actor:
+        return actors.find(name, self._deployed.namespace)
+
+    def hire(self, wanted: Wanted, deployment: Deployment) -> Actor:
+        deployed = self._deployed
+        if wanted.role is None:
+            return actors.create(AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node)
+        arguments = (wanted.role, wanted.code, deployment, deployed)
+        return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
+
+    async def dismiss(self, name: str, member: Member) -> None:
+        if not isinstance(member, Actor):
+            raise TypeError(member)
+        member.kill()
+        async with asyncio.timeout(FREED):
+            while self._holds(name, member):  # noqa: ASYNC110  Ray tells nobody when a name is free
+                await asyncio.sleep(POLL)
+
+    def _holds(self, name: str, actor: Actor) -> bool:
+        try:
+            return actors.find(name, self._deployed.namespace).id == actor.id
+        except ActorGone:
+            return False
+
+
+def role_named(name: str) -> Role | None:
+    """The role whose actor has the name; None: it isn't a role's."""
+    parts = re.fullmatch(r"(.+)-(\d+)-of-(\d+)", name)
+    return Role(parts[1], int(parts[2]), int(parts[3])) if parts else None

@@ -1,0 +1,208 @@
+"""A Ray head of our own on this machine, for those who have no cluster: started once, found again by whoever comes later."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_ray.errors import RuntimeUnavailable
+
+HOME = "WORKFLOW_RAY_HOME"
+START = 60.0
+"""Seconds that a head has to come up."""
+STOP = 5.0
+"""Seconds that its processes have to be gone once they are killed."""
+OBJECT_STORE = 128 * 1024 * 1024
+"""Bytes for Ray's shared objects. Nothing of ours is kept there but a large call between nodes, while it is under way."""
+POLL = 0.02
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head whose state is kept in the folder `home`.
+
+    The head holds an OS lock on `head.lock` for life and has left its process id in it: no id that was given to another process
+    meanwhile is ever taken for it.
+    """
+
+    home: Path
+
+    @property
+    def files(self) -> Path:
+        """Holds Ray's own folder. Short: there are Unix sockets in it, and their paths may have about a hundred bytes."""
+        return Path("/tmp") / f"wr-{hashlib.sha256(bytes(self.home)).hexdigest()[:12]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to talk to this head."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.home / "token")}
+
+    @property
+    def _lock(self) -> Path:
+        return self.home / "head.lock"
+
+    def running(self) -> bool:
+        """Whether the head's process is there. It may still be coming up."""
+        with suppress(FileNotFoundError), self._lock.open() as lock:
+            return not _acquired(lock.fileno(), fcntl.LOCK_SH)
+        return False
+
+    def start(self) -> str:
+        """The address of the head, started if there is none. Of callers at the same time, one starts it.
+
+        Raises RuntimeUnavailable: it didn't come up.
+        """
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(self.home / "start.lock"):
+            if not self.running():
+                self._launch()
+            return self.address()
+
+    def address(self) -> str:
+        """Where drivers connect, once it takes them. Raises RuntimeUnavailable: it didn't come up."""
+        address = self.files / "ray" / "ray_current_cluster"  # written last
+        _until(lambda: address.exists() or not self.running(), START)
+        try:
+            return address.read_text().strip()
+        except FileNotFoundError:
+            log = self.home / "head.log"
+            state = f"doesn't come up within {START:g} s" if self.running() else "ended while it came up"
+            raise RuntimeUnavailable("Ray's head", f"{state}: {_last_line(log)} ({log} says more)") from None
+
+    def stop(self) -> bool:
+        """Kill the head's processes, and only those, and wait until all are gone: whoever wants roles drained does so before.
+
+        False: there was none. Raises RuntimeUnavailable: some of them don't leave.
+        """
+        if not self.home.is_dir():
+            return False
+        with _locked(self.home / "start.lock"):
+            running = self.running()
+            self._clear()
+            return running
+
+    def _clear(self) -> None:
+        """End what there is of a head: of one that was killed, some of Ray's servers live on."""
+        session = self._session()
+        if session is not None and not _until(lambda: not _killed(session), STOP):
+            raise RuntimeUnavailable("Ray's head", f"its processes don't leave; look at them with `ps -s {session}`")
+        shutil.rmtree(self.files, ignore_errors=True)
+
+    def _session(self) -> int | None:
+        """The id of the head's session; None: it has no process any more, and the id may be another's."""
+        try:
+            session = int(self._lock.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return session if any(bytes(self.files) in command for _, command in _members(session)) else None
+
+    def _launch(self) -> None:
+        self._clear()
+        self.files.mkdir(mode=0o700)  # Ray opens its folder in there to everybody
+        self._make_token()
+        with self._lock.open("a") as lock, (self.home / "head.log").open("wb") as log:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = subprocess.Popen(
+                # the shell leaves its id, which is the head's after `exec`: nothing can come between the head and its being found
+                ["/bin/sh", "-c", 'echo $$ >"$0"; exec "$@"', lock.name, *_command(self.files)],
+                env=_inherited() | self.environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(lock.fileno(),),  # the lock lives as long as the head
+            )
+        threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends before this process
+
+    def _make_token(self) -> None:
+        with suppress(FileExistsError):
+            token = os.open(self.home / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(token, "w") as file:
+                file.write(secrets.token_hex(32))
+
+
+def local_head() -> Head:
+    """The head of this user: its home is the environment's WORKFLOW_RAY_HOME, default ~/.workflow_ray."""
+    return Head(Path(os.environ.get(HOME) or Path.home() / ".workflow_ray").resolve())
+
+
+def _command(files: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *("--node-ip-address=127.0.0.1", "--port=0", "--dashboard-port=0", "--dashboard-agent-listen-port=0"),
+        f"--ray-client-server-port={_free_port()}",  # it takes no 0
+        *("--include-dashboard=false", "--include-log-monitor=false", "--disable-usage-stats"),
+        *(f"--temp-dir={files / 'ray'}", f"--object-store-memory={OBJECT_STORE}"),
+    ]
+
+
+def _inherited() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    if path := environment.get("PYTHONPATH"):  # the head has another working folder
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(folder) for folder in path.split(os.pathsep))
+    return environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}  # SIGTERM would drain for 30 s: our roles have drained by then
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _members(session: int) -> Iterator[tuple[int, bytes]]:
+    """The live processes of a session, each with its command line."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                yield int(folder.name), (folder / "cmdline").read_bytes()
+
+
+def _killed(session: int) -> list[int]:
+    """Kill what lives of a session; what lived."""
+    members = [process for process, _ in _members(session)]
+    for process in members:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return members
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def _acquired(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

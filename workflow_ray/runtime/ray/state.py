@@ -1,0 +1,135 @@
+"""What the supervisor decides: from what should run and what does, to what to do. Pure: no Ray, no clock of its own."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+
+from workflow_ray.records import PUBLISHER, Deployment, Role
+from workflow_ray.runtime.hosting import roles_of
+
+FIRST_DELAY = 0.2
+"""Seconds before the second restart in a row, the first being immediate; each further one waits twice as long..."""
+LONGEST_DELAY = 10.0
+"""...up to this."""
+STEADY = 10.0
+"""Seconds at work after which what went before is forgotten."""
+
+
+class Phase(Enum):
+    """Where an actor is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What an actor says of itself."""
+
+    phase: Phase
+    pid: int
+    node: str  # Ray's id of it
+    code: str = ""  # that it was started with, as in `Wanted`
+    epoch: int | None = None  # of the role that it holds
+    why: str = ""  # it ended
+    crashed: bool = False  # it ended by an error, and not because it was asked to or has lost its role
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An actor that should run."""
+
+    name: str
+    role: Role | None  # None: the adapter actor
+    code: str = ""  # changes where an actor that runs has to be started anew
+
+    @property
+    def group(self) -> str:
+        return self.role.group if self.role else self.name
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What is known of one name: the actor that holds it, and how those before it fared. Times are in seconds, of any one clock."""
+
+    wanted: Wanted  # as it was when its actor was started
+    standing: Standing | None = None  # the last that its actor said; None: it hasn't spoken yet
+    occupied: bool = False
+    leaving: bool = False  # told to drain
+    failures: int = 0  # in a row
+    since: float = 0.0  # its actor runs
+    due: float = 0.0  # the next start, if nothing holds the name
+    why: str = ""  # the last one ended
+
+    @property
+    def running(self) -> bool:
+        return self.occupied and not self.leaving and self.standing is not None and self.standing.phase is Phase.RUNNING
+
+
+@dataclass(frozen=True)
+class Start:
+    wanted: Wanted
+
+
+@dataclass(frozen=True)
+class Drain:
+    name: str
+
+
+Action: TypeAlias = Start | Drain
+
+
+def wanted_by(deployment: Deployment) -> list[Wanted]:
+    """The roles of a deployment. A change of a workflow's definition starts its roles anew; a change of its shards does not."""
+    code: dict[str, str] = {}
+    for workflow in deployment.workflows:
+        identity = f"{workflow.reference} {workflow.python_path} {sorted(workflow.statuses.items())}"
+        code |= dict.fromkeys(workflow.groups, identity)
+    code[PUBLISHER] = ""  # the same for every workflow
+    return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows)]
+
+
+def plan(wanted: Iterable[Wanted], seats: Mapping[str, Seat], now: float) -> list[Action]:
+    """What brings the actors that run nearer to those that should.
+
+    A role starts once those that leave its group have left: two of them would work on the same partitions.
+    """
+    target = {one.name: one for one in wanted}
+    outdated = {name for name, seat in seats.items() if seat.occupied and seat.wanted != target.get(name)}
+    leaving = {name for name, seat in seats.items() if seat.occupied and seat.leaving}
+    held_up = {seats[name].wanted.group for name in outdated | leaving}
+    starts = [Start(one) for one in target.values() if one.group not in held_up and _startable(seats.get(one.name), now)]
+    return [*(Drain(name) for name in sorted(outdated - leaving)), *starts]
+
+
+def next_due(wanted: Iterable[Wanted], seats: Mapping[str, Seat]) -> float | None:
+    """When the next start is due that waits for nothing but time."""
+    return min((seats[one.name].due for one in wanted if one.name in seats and not seats[one.name].occupied), default=None)
+
+
+def started(seat: Seat | None, wanted: Wanted) -> Seat:
+    """The seat with a new actor in it."""
+    return Seat(wanted, occupied=True, failures=seat.failures, why=seat.why) if seat else Seat(wanted, occupied=True)
+
+
+def heard(seat: Seat, standing: Standing, now: float) -> Seat:
+    """The seat after its actor said how it stands, and with what code it was started: one that was adopted may have older."""
+    since = now if standing.phase is Phase.RUNNING and not seat.running else seat.since
+    return replace(seat, wanted=replace(seat.wanted, code=standing.code), standing=standing, since=since)
+
+
+def vacated(seat: Seat, why: str, now: float) -> Seat:
+    """The seat after its actor's end. One that was told to leave, or had worked for a while, leaves no failure behind."""
+    steady = seat.leaving or (seat.running and now - seat.since >= STEADY)
+    before = 0 if steady else seat.failures
+    delay = min(FIRST_DELAY * 2 ** (before - 1), LONGEST_DELAY) if before else 0.0
+    failures = 0 if seat.leaving else before + 1
+    return replace(seat, standing=None, occupied=False, leaving=False, failures=failures, due=now + delay, why=why)
+
+
+def _startable(seat: Seat | None, now: float) -> bool:
+    return seat is None or (not seat.occupied and now >= seat.due)
