@@ -9,6 +9,11 @@ from workflow_ray.records import Cause, OutgoingEvent, Record, RunState, Version
 AnyStep: TypeAlias = Step[Any]
 AnyGraph: TypeAlias = Graph[Any]
 
+MAX_REASON = 2000
+"""Characters of an error, or of a halt's reason, that the record and its history keep."""
+MAX_DELAY = 100 * 365 * 86_400.0
+"""Seconds. Beyond it the due time could be one that no clock or database holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Returned:
@@ -36,7 +41,7 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
     """
     nxt = _Next(record, by, write_id)
     if isinstance(outcome, Failed):
-        return _failed(nxt, outcome.error, step, graph, fatal=outcome.fatal)
+        return _failed(nxt, outcome.error, step, graph, attempt=record.attempt + 1, fatal=outcome.fatal)
     data = outcome.data
     match outcome.value:
         case Status() as status:
@@ -60,8 +65,8 @@ def doubt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: 
     """
     nxt = _Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
-        error = f"the process died while {step.name} ran, in each of {record.attempt} attempts counted beforehand"
-        return _failed(nxt, error, step, graph, fatal=True)
+        error = f"the process died while {step.name} ran, and its attempts ({record.attempt}) are used up"
+        return _failed(nxt, error, step, graph, attempt=record.attempt, fatal=True)
     attempt = record.attempt + 1
     return nxt.stay(
         Cause.DOUBT,
@@ -76,14 +81,20 @@ def attempt_counted(write: Write) -> bool:
     return write.cause is Cause.DOUBT
 
 
-def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, fatal: bool) -> Write:
-    attempt = nxt.record.attempt + 1
+def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool) -> Write:
     if not fatal and attempt < step.retry.attempts:
         delay = step.retry.delay(nxt.record.run_id, attempt)
         return nxt.stay(Cause.RETRY, attempt=attempt, reason=error, again_in=delay)
     if step.exhausted is not None:
         return nxt.enter(step.exhausted, graph, Cause.FAILED, reason=error)
     return nxt.stay(Cause.FAILED, run_state=RunState.PAUSED, attempt=attempt, reason=error)
+
+
+def _kept(reason: str | None) -> str | None:
+    """What every database can hold of a text that a step made: no NUL, no half of a surrogate pair, not too long."""
+    if reason is None:
+        return None
+    return str(reason)[:MAX_REASON].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class _Next:
             visit=Version(record.version + 1),
             cause=cause,
             by=self.by,
-            reason=reason,
+            reason=_kept(reason),
             data=data,
             events=() if ends else (OutgoingEvent(topic=topic, partition=record.partition),),
         )
@@ -126,7 +137,7 @@ class _Next:
         """The same visit; with an event in `again_in` seconds, if given."""
         record = self.record
         topic = status_topic(record.workflow, record.status)
-        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
+        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=min(again_in, MAX_DELAY)),)
         return Write(
             run_id=record.run_id,
             write_id=self.write_id,
@@ -137,7 +148,7 @@ class _Next:
             cause=cause,
             by=self.by,
             attempt=attempt,
-            reason=reason,
+            reason=_kept(reason),
             data=data,
             events=again,
         )

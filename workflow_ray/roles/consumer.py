@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -73,9 +73,9 @@ class Consumer:
         """True where all that was received is committed."""
         return not self._results.in_hand
 
-    async def rest(self) -> None:
-        """Wait until it is idle."""
-        await self._results.room(below=1)
+    def progress(self) -> Coroutine[Any, Any, bool]:
+        """Await it until the next of what it has in hand is committed, counted from this call."""
+        return self._results.next_settled()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish what is in hand. Cancelled, it leaves that to the next holder. Raises RoleLost."""
@@ -111,7 +111,6 @@ class Consumer:
         received = await persist(lambda: self._events.receive(self._topic, offsets, limit=limit, wait=wait), self._clock, self._fence.role)
         if not received and all_asked:
             self._doubtful.clear()  # all that the holder before can have seen has been begun
-            self._results.flush()
         elif not received:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
@@ -126,25 +125,35 @@ class Consumer:
                 if stop.is_set():  # left in doubt: neither begun nor finished
                     self._results.in_hand -= 1
                     continue
-                task = tasks.create_task(self._run_counted(item, record, execution))
-                await asyncio.wait({task}, timeout=SUSPENSE)
+                await self._done(tasks.create_task(self._run_counted(item, record, execution)), within=SUSPENSE)
             elif record.cause is Cause.DOUBT:  # it died when counted last: count it again, whoever takes it
                 tasks.create_task(self._run_counted(item, record, execution))
             else:
                 tasks.create_task(self._run(item, record, execution))
 
+    async def _done(self, task: asyncio.Task[None], *, within: float) -> None:
+        done = asyncio.Event()
+        task.add_done_callback(lambda _: done.set())
+        await self._clock.wait(done, within)
+
     async def _news(self, received: Sequence[Received]) -> list[tuple[Received, Record]]:
-        """The events that are news, each with the record it is about. The others settle without a write."""
+        """The events that are news, each with the record it is about. The others settle without a write.
+
+        News is what stands at its record's version, with no attempt being made on that yet. Such a repeat may be dropped: the
+        first is of the same partition and keeps its position back, so that whoever comes next receives both again.
+        """
         unclear = [item for item in received if item.record is None]
         looked_up = await self._look_up(unclear, fresh=False) if unclear else {}
         found = {item.event.run_id: item.record or looked_up.get(item.event.run_id) for item in received}
         ahead = [item for item in received if _is_ahead(item, found[item.event.run_id])]
         if ahead:  # the reader's snapshot was older than the event
             found |= await self._look_up(ahead, fresh=True)
-        news = []
+        news: list[tuple[Received, Record]] = []
         for item in received:
             record = found[item.event.run_id]
-            if record is not None and record.version == item.event.version and may_step(record.run_state):
+            attempt = item.event.run_id, item.event.version
+            if record is not None and _is_current(item, record) and attempt not in self._results.attempts:
+                self._results.attempts.add(attempt)
                 news.append((item, record))
             else:
                 self._drop(item, record)
@@ -179,13 +188,21 @@ class Consumer:
         write = doubt(record, self._step, self._graph, by=self._fence.role, write_id=new_write_id())
         if not attempt_counted(write):
             self._results.add(Result(record, write, item))
-        elif isinstance(await self._results.commit(record, write), Conflict):
+            return
+        landed = await self._results.commit(record, write)
+        self._results.attempts.discard((record.run_id, record.version))
+        if isinstance(landed, Conflict):
             self._results.add(Result(None, None, item))
         else:
+            self._results.attempts.add((record.run_id, write.version))  # the write's event may come while the attempt is being made
             await self._run(item, msgspec.structs.replace(after(record, write), attempt=record.attempt), execution)
 
     def _refuse(self, record: Record, write: Write, why: str) -> Write:
         return decide(record, Failed(why, fatal=True), self._step, self._graph, by=write.by, write_id=new_write_id())
+
+
+def _is_current(item: Received, record: Record) -> bool:
+    return record.version == item.event.version and may_step(record.run_state)
 
 
 def _is_ahead(item: Received, record: Record | None) -> bool:

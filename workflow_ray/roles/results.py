@@ -2,14 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from workflow_ray.engine.progress import Progress
 from workflow_ray.errors import RoleLost, WriteRejected
 from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import BATCH_DATA, Conflict, Fence, Fenced, Position, Received, Record, Write, WriteGroup, WriteResult
+from workflow_ray.records import (
+    BATCH_DATA,
+    Conflict,
+    Fence,
+    Fenced,
+    Position,
+    Received,
+    Record,
+    RunId,
+    Version,
+    Write,
+    WriteGroup,
+    WriteResult,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +51,11 @@ class Results:
         self._fence, self._group, self._store, self._clock, self._refuse = fence, group, store, clock, refuse
         self._queue: list[Result] = []
         self._wakeup, self._settled = asyncio.Event(), asyncio.Event()
-        self._closing = self._flushing = False
+        self._closing = False
         self._progress: Mapping[int, Progress] = {}
         self._stored: dict[int, int] = {}  # partition -> the position that was committed last
         self.in_hand = 0  # events that were begun and aren't settled
+        self.attempts: set[tuple[RunId, Version]] = set()  # the versions that an attempt is being made on, until it is committed
 
     def begin(self, progress: Mapping[int, Progress]) -> None:
         """From the positions in the store on."""
@@ -58,25 +72,19 @@ class Results:
         self.add(Result(record, write, None, answer))
         return await answer
 
-    def flush(self) -> None:
-        """Commit positions that moved without a write, for lack of anything better to do."""
-        self._flushing = True
-        self._wakeup.set()
-
     def close(self) -> None:
         """Let `run` end once all that was added is committed."""
         self._closing = True
-        self.flush()
+        self._wakeup.set()
 
     async def room(self, below: int) -> None:
         """Wait until fewer than `below` events are in hand."""
         while self.in_hand >= below:
             await self.next_settled()
 
-    async def next_settled(self) -> None:
-        """Wait until the next events are settled."""
-        self._settled.clear()
-        await self._settled.wait()
+    def next_settled(self) -> Coroutine[Any, Any, bool]:
+        """Await it until the next events are settled, counted from this call."""
+        return self._settled.wait()
 
     async def run(self) -> None:
         while not (self._closing and not self._queue):
@@ -84,9 +92,6 @@ class Results:
             self._wakeup.clear()
             while self._queue:
                 await self._commit(self._next_batch())
-            if self._flushing:
-                self._flushing = False
-                await self._commit([])
 
     def _next_batch(self) -> list[Result]:
         size = count = 0
@@ -108,8 +113,11 @@ class Results:
         if writing or positions:
             await self._store_group(writing, positions)
         self._stored.update(moved)
-        self.in_hand -= sum(result.item is not None for result in batch)
-        self._settled.set()
+        settled = [result for result in batch if result.item is not None]
+        self.in_hand -= len(settled)
+        self.attempts.difference_update((result.record.run_id, result.record.version) for result in settled if result.record is not None)
+        told, self._settled = self._settled, asyncio.Event()
+        told.set()
 
     async def _store_group(self, batch: Sequence[Result], positions: tuple[Position, ...]) -> None:
         """A group that the store rejects is stored in halves, down to the write that is to blame; the positions go last."""
