@@ -1,0 +1,111 @@
+"""What should run, and what was ever deployed."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
+from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.tables import deployment, statuses, topology, workflows
+
+
+def read(connection: Connection) -> Deployment:
+    store_id, version = connection.execute(select(deployment.c.store_id, deployment.c.version)).one()
+    numbers: dict[str, dict[str, int]] = {}
+    for workflow, name, number in connection.execute(
+        select(statuses.c.workflow, statuses.c.name, statuses.c.number).where(statuses.c.active).order_by(statuses.c.number)
+    ):
+        numbers.setdefault(workflow, {})[name] = number
+    groups: dict[str, dict[str, int]] = {}
+    for group, workflow, shards in connection.execute(select(topology.c.role_group, topology.c.workflow, topology.c.shards)):
+        groups.setdefault(workflow, {})[group] = shards
+    rows = connection.execute(
+        select(workflows.c.name, workflows.c.reference, workflows.c.python_path, workflows.c.partitions)
+        .where(workflows.c.place.is_not(None))
+        .order_by(workflows.c.place)
+    )
+    return Deployment(
+        store_id=store_id,
+        version=version,
+        workflows=tuple(
+            DeployedWorkflow(
+                name=name,
+                reference=reference,
+                python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
+                statuses=numbers.get(name, {}),
+                partitions=partitions,
+                groups=groups.get(name, {}),
+            )
+            for name, reference, python_path, partitions in rows
+        ),
+    )
+
+
+def deploy(connection: Connection, dialect: Dialect, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
+    """Refuses before it writes."""
+    found = connection.execute(dialect.locked(select(deployment.c.version))).scalar_one()
+    if found != expected:
+        raise DeploymentConflict(expected, found)
+    _check(connection, wanted)
+    connection.execute(update(deployment).values(version=expected + 1))
+    _write_workflows(connection, dialect, wanted)
+    _write_statuses(connection, dialect, wanted)
+    _write_topology(connection, wanted)
+    return read(connection)
+
+
+def _check(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
+    partitions = dict(connection.execute(select(workflows.c.name, workflows.c.partitions)).all())
+    numbers = {
+        (workflow, name): number
+        for workflow, name, number in connection.execute(select(statuses.c.workflow, statuses.c.name, statuses.c.number))
+    }
+    for workflow in wanted:
+        stored = partitions.get(workflow.name, workflow.partitions)
+        if stored != workflow.partitions:
+            raise PartitionsChanged(workflow.name, stored, workflow.partitions)
+        for name, number in workflow.statuses.items():
+            stored = numbers.get((workflow.name, name), number)
+            if stored != number:
+                raise StatusRenumbered(workflow.name, name, stored, number)
+
+
+def _write_workflows(connection: Connection, dialect: Dialect, wanted: Sequence[DeployedWorkflow]) -> None:
+    connection.execute(update(workflows).values(place=None))
+    rows = [
+        {
+            "name": workflow.name,
+            "place": place,
+            "reference": workflow.reference,
+            "python_path": msgspec.json.encode(workflow.python_path).decode(),
+            "partitions": workflow.partitions,
+        }
+        for place, workflow in enumerate(wanted)
+    ]
+    if rows:
+        upsert = dialect.upsert(workflows, lambda _, new: {"place": new.place, "reference": new.reference, "python_path": new.python_path})
+        connection.execute(upsert, rows)
+
+
+def _write_statuses(connection: Connection, dialect: Dialect, wanted: Sequence[DeployedWorkflow]) -> None:
+    connection.execute(update(statuses).values(active=False))
+    rows = [
+        {"workflow": workflow.name, "name": name, "number": number, "active": True}
+        for workflow in wanted
+        for name, number in workflow.statuses.items()
+    ]
+    if rows:
+        connection.execute(dialect.upsert(statuses, lambda _, new: {"active": new.active}), rows)
+
+
+def _write_topology(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
+    connection.execute(delete(topology))
+    rows = [
+        {"role_group": group, "workflow": workflow.name, "shards": shards}
+        for workflow in wanted
+        for group, shards in workflow.groups.items()
+    ]
+    if rows:
+        connection.execute(insert(topology), rows)

@@ -1,0 +1,182 @@
+"""What a transaction's writes come to: each decided as if those before it stood, all of them landed together."""
+
+from dataclasses import dataclass, field
+
+from workflow_ray.errors import WriteRejected
+from workflow_ray.records import (
+    MAX_DATA,
+    MAX_FOREIGN_ID,
+    NO_VERSION,
+    ActiveRun,
+    Conflict,
+    KeyUsed,
+    NewRun,
+    OutgoingEvent,
+    Position,
+    RunId,
+    Stored,
+    Version,
+    Write,
+    WriteResult,
+)
+from workflow_ray_adapters.sql.rows import Values, from_headers
+
+AT_ONCE = 0  # the due time of what may be published right away
+MICROSECONDS = 1_000_000
+
+
+@dataclass
+class Standing:
+    """What the writes meet in the store. A run that isn't in `versions` doesn't exist."""
+
+    versions: dict[RunId, Version]
+    keys: dict[tuple[str, str], RunId]  # (workflow, idempotency key) -> the run that used it first
+    unfinished: dict[tuple[str, str], RunId]  # (workflow, foreign id) -> its unfinished run
+
+
+@dataclass
+class Ledger:
+    """Decides write by write, and keeps the rows that they come to; of `inserts` and `updates` one a run, whatever its writes."""
+
+    standing: Standing
+    now: int
+    inserts: dict[RunId, Values] = field(default_factory=dict)
+    updates: dict[RunId, Values] = field(default_factory=dict)
+    keys: list[Values] = field(default_factory=list)
+    history: list[Values] = field(default_factory=list)
+    outbox: list[Values] = field(default_factory=list)
+    due: set[int] = field(default_factory=set)  # when the new outbox entries get due
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._holders = {run_id: key for key, run_id in self.standing.unfinished.items()}
+
+    def enter(self, write: Write) -> WriteResult:
+        """The answer to a write; where it is Stored, its rows are in the ledger. A repeat gets a Conflict here."""
+        _check(write)
+        found = self.standing.versions.get(write.run_id, NO_VERSION)
+        if found != write.expected:
+            return Conflict(write.run_id, found)
+        if write.new is not None and (taken := self._taken(write.run_id, write.new)):
+            return taken
+        self._land(write)
+        return Stored(write.run_id, write.version)
+
+    def reach(self, position: Position) -> None:
+        """Note a position; of two for one partition the further one."""
+        key = (position.group, position.partition)
+        self.positions[key] = max(position.offset, self.positions.get(key, 0))
+
+    def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
+        if new.idempotency_key is not None and (first := self.standing.keys.get((new.workflow, new.idempotency_key))):
+            return KeyUsed(run_id, first)
+        if active := self.standing.unfinished.get((new.workflow, new.foreign_id)):
+            return ActiveRun(run_id, active)
+        return None
+
+    def _land(self, write: Write) -> None:
+        if write.new is not None:
+            self._create(write, write.new)
+        elif write.run_id in self.inserts:
+            self._amend(write)
+        else:
+            self._change(write)
+        if write.run_state.finished and (key := self._holders.pop(write.run_id, None)):
+            del self.standing.unfinished[key]
+        self.standing.versions[write.run_id] = write.version
+        self.history.append(_entry(write, self.now))
+        for outgoing in write.events:
+            self._send(write, outgoing)
+
+    def _create(self, write: Write, new: NewRun) -> None:
+        key = (new.workflow, new.foreign_id)
+        self.standing.unfinished[key] = write.run_id
+        self._holders[write.run_id] = key
+        if new.idempotency_key is not None:
+            self.standing.keys[new.workflow, new.idempotency_key] = write.run_id
+            self.keys.append({"workflow": new.workflow, "idempotency_key": new.idempotency_key, "run_id": write.run_id})
+        self.inserts[write.run_id] = {
+            **_state(write, self.now),
+            "run_id": write.run_id,
+            "workflow": new.workflow,
+            "foreign_id": new.foreign_id,
+            "partition_no": new.partition,
+            "data": write.data,
+            "idempotency_key": new.idempotency_key,
+            "created_at": self.now,
+            "unfinished": None if write.run_state.finished else new.foreign_id,
+        }
+
+    def _amend(self, write: Write) -> None:
+        """The next version of a run that is new in this transaction."""
+        row = self.inserts[write.run_id]
+        row |= _state(write, self.now)
+        if write.data is not None:
+            row["data"] = write.data
+        if write.run_state.finished:
+            row["unfinished"] = None
+
+    def _change(self, write: Write) -> None:
+        before = self.updates.get(write.run_id, {})
+        self.updates[write.run_id] = {
+            **_state(write, self.now),
+            "run": write.run_id,
+            "before": before.get("before", write.expected),
+            "new_data": before.get("new_data") if write.data is None else write.data,
+            "finished": write.run_state.finished,
+        }
+
+    def _send(self, write: Write, outgoing: OutgoingEvent) -> None:
+        due_at = self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE
+        self.due.add(due_at)
+        self.outbox.append(
+            {
+                "topic": outgoing.topic,
+                "partition_no": outgoing.partition,
+                "run_id": write.run_id,
+                "version": write.version,
+                "status": write.status,
+                "due_at": due_at,
+                "headers": from_headers(outgoing.headers),
+            }
+        )
+
+
+def _check(write: Write) -> None:
+    """Raises WriteRejected where no store can hold the write."""
+    if write.creates and (write.new is None or write.data is None):
+        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
+    if write.data is not None and len(write.data) > MAX_DATA:
+        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
+    if write.new is not None:
+        for name, text in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key or "")):
+            if len(text) > MAX_FOREIGN_ID:
+                raise WriteRejected(f"run {write.run_id} has a {name} of {len(text)} characters; {MAX_FOREIGN_ID} is the most")
+
+
+def _state(write: Write, now: int) -> Values:
+    return {
+        "status": write.status,
+        "run_state": write.run_state,
+        "version": write.version,
+        "visit": write.visit,
+        "attempt": write.attempt,
+        "cause": write.cause,
+        "reason": write.reason,
+        "updated_at": now,
+    }
+
+
+def _entry(write: Write, now: int) -> Values:
+    return {
+        "run_id": write.run_id,
+        "version": write.version,
+        "status": write.status,
+        "run_state": write.run_state,
+        "cause": write.cause,
+        "written_by": write.by,
+        "reason": write.reason,
+        "written_at": now,
+        "write_id": write.write_id,
+        "data": write.data,
+    }

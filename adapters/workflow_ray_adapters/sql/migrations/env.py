@@ -1,0 +1,9 @@
+"""Alembic's entry: runs revisions on the connection that schema.migrate hands in, inside its transaction."""
+
+from alembic import context
+
+from workflow_ray_adapters.sql.schema import VERSION_TABLE
+from workflow_ray_adapters.sql.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE)
+context.run_migrations()

@@ -1,0 +1,96 @@
+"""What waits for a writing transaction."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflow_ray.errors import WorkflowError
+from workflow_ray.records import BATCH_DATA, WriteGroup
+from workflow_ray_adapters.sql.transaction import Call, Move
+
+TRANSACTION_ROWS = 2_000
+QUEUE_ROWS = 50_000
+
+
+@dataclass(eq=False)
+class Request:
+    """Something to be done, and its answer. It may be done although nobody waits for it any more."""
+
+    what: Call | Sequence[WriteGroup] | Move
+    patient: bool = False  # a move that waits where it finds nothing
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        groups = self.what if isinstance(self.what, Sequence) else ()
+        self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
+        self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
+        self.urgent = not groups or any(group.fence for group in groups)  # asked by a role
+        self._answer: Any = None
+
+    def settle(self, answer: Any) -> None:
+        if isinstance(answer, WorkflowError):
+            answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
+        self._answer = answer
+        self.settled.set()
+
+    async def answer(self) -> Any:
+        """Raises it where it is an error."""
+        await self.settled.wait()
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
+class Queue:
+    """Requests in order of arrival, up to a number of rows. One larger than that is let in where nothing else waits."""
+
+    def __init__(self) -> None:
+        self._requests: deque[Request] = deque()
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def put(self, request: Request) -> bool:
+        """False: it is full."""
+        if self._requests and self._rows + request.rows > QUEUE_ROWS:
+            return False
+        self._requests.append(request)
+        self._rows += request.rows
+        return True
+
+    def first(self) -> Request:
+        return self._requests[0]
+
+    def pop(self) -> Request:
+        request = self._requests.popleft()
+        self._rows -= request.rows
+        return request
+
+
+class Arrivals:
+    """Two queues: what roles ask for goes before what clients do."""
+
+    def __init__(self) -> None:
+        self._roles, self._clients = Queue(), Queue()
+
+    def __len__(self) -> int:
+        return len(self._roles) + len(self._clients)
+
+    def put(self, request: Request) -> bool:
+        """False: its queue is full."""
+        return (self._roles if request.urgent else self._clients).put(request)
+
+    def batch(self) -> list[Request]:
+        """Remove what goes into the next transaction: as much as fits, and at least one request where there is one."""
+        batch: list[Request] = []
+        rows, size = TRANSACTION_ROWS, BATCH_DATA
+        while queue := self._roles or self._clients:
+            request = queue.first()
+            rows, size = rows - request.rows, size - request.size
+            if batch and (rows < 0 or size < 0):
+                break
+            batch.append(queue.pop())
+        return batch

@@ -1,0 +1,104 @@
+"""Between rows and structs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import msgspec
+from sqlalchemy import Column, Row
+
+from workflow_ray.records import Cause, Event, HistoryEntry, Record, RunState
+from workflow_ray_adapters.sql.tables import history, records
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+Values: TypeAlias = dict[str, object]
+
+RECORD: tuple[Column[Any], ...] = (
+    records.c.run_id,
+    records.c.workflow,
+    records.c.foreign_id,
+    records.c.status,
+    records.c.run_state,
+    records.c.version,
+    records.c.visit,
+    records.c.attempt,
+    records.c.cause,
+    records.c.reason,
+    records.c.partition_no,
+    records.c.data,
+    records.c.idempotency_key,
+    records.c.created_at,
+    records.c.updated_at,
+)
+ENTRY: tuple[Column[Any], ...] = (
+    history.c.run_id,
+    history.c.version,
+    history.c.status,
+    history.c.run_state,
+    history.c.cause,
+    history.c.written_by,
+    history.c.reason,
+    history.c.written_at,
+    history.c.write_id,
+    history.c.data,
+)
+
+
+def micros(at: datetime) -> int:
+    return (at - EPOCH) // MICROSECOND
+
+
+def moment(at: int) -> datetime:
+    return EPOCH + timedelta(microseconds=at)
+
+
+def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
+    """Of the columns RECORD, in their order."""
+    run_id, workflow, foreign_id, status, run_state, version, visit, attempt, cause, reason, partition, data, key, created, updated = row
+    return Record(
+        run_id=run_id,
+        workflow=workflow,
+        foreign_id=foreign_id,
+        status=status,
+        run_state=RunState(run_state),
+        version=version,
+        visit=visit,
+        attempt=attempt,
+        cause=Cause(cause),
+        reason=reason,
+        partition=partition,
+        data=data,
+        idempotency_key=key,
+        created_at=moment(created),
+        updated_at=moment(updated),
+    )
+
+
+def to_entry(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> HistoryEntry:
+    """Of the columns ENTRY, in their order."""
+    run_id, version, status, run_state, cause, by, reason, at, write_id, data = row
+    return HistoryEntry(
+        run_id=run_id,
+        version=version,
+        status=status,
+        run_state=RunState(run_state),
+        cause=Cause(cause),
+        by=by,
+        reason=reason,
+        at=moment(at),
+        write_id=write_id,
+        data=data,
+    )
+
+
+def to_event(topic: Any, partition: Any, run_id: Any, version: Any, status: Any, headers: Any) -> Event:
+    return Event(run_id=run_id, topic=topic, partition=partition, version=version, status=status, headers=to_headers(headers))
+
+
+def from_headers(headers: dict[str, str]) -> str | None:
+    return msgspec.json.encode(headers).decode() if headers else None
+
+
+def to_headers(text: str | None) -> dict[str, str]:
+    return msgspec.json.decode(text, type=dict[str, str]) if text else {}

@@ -1,0 +1,1 @@
+"""SQLite: a file, its lock, and the threads that work on it."""

@@ -1,0 +1,50 @@
+"""`sqlite:///shop.db`: one file that holds everything, the embedded default."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+from sqlalchemy import make_url
+
+from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import Clock, Store
+from workflow_ray_adapters.sql.sqlite import file
+from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
+from workflow_ray_adapters.sql.sqlite.lock import FileLock
+from workflow_ray_adapters.sql.store import SqlStore
+
+PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older store
+
+
+class SqliteAdapter:
+    """ports.Adapter for SQLite files. Readable and writable for their owner alone, unless he changes that."""
+
+    def canonical(self, url: str) -> str:
+        return f"sqlite:///{_path(url)}"
+
+    def create(self, url: str) -> str:
+        path = _path(url)
+        if not file.is_current(path):
+            with FileLock(path).held_by_thread(PATIENCE):
+                file.make(path)
+        return file.checked(path)
+
+    @asynccontextmanager
+    async def open(
+        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+    ) -> AsyncGenerator[Store]:
+        path = _path(url)
+        found = file.checked(path, store_id)  # before the lock: its file isn't to be left beside what is no store
+        async with AsyncExitStack() as stack:
+            if exclusive:
+                await stack.enter_async_context(FileLock(path).held(patience))
+                found = file.checked(path, store_id)
+            database = stack.enter_context(closing(SqliteDatabase(path)))
+            yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+
+def _path(url: str) -> str:
+    path = make_url(url).database
+    if path in (None, "", ":memory:"):
+        raise InvalidInput(url, "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.")
+    return os.path.realpath(path)

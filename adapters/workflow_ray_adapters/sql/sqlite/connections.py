@@ -1,0 +1,62 @@
+"""How a SQLite file is opened."""
+
+import sqlite3
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from workflow_ray_adapters.sql.dialects import SQLITE
+
+PATIENCE = 5.0  # seconds to wait for another program's write lock
+READ = "BEGIN"  # a snapshot, taken at the first look
+PRAGMAS = ("cache_size = -65536", "temp_store = MEMORY")
+DURABLE = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # a commit that was answered survives a power cut
+    "wal_autocheckpoint = 4000",  # pages: fewer checkpoints than by default, each of them sequential enough
+)
+
+
+def writing(path: str) -> Connection:
+    """Its transactions hold the write lock from their first statement on."""
+    return _connect(path, SQLITE.begin, (*PRAGMAS, *DURABLE))
+
+
+def reading(path: str) -> Connection:
+    return _connect(path, READ, (*PRAGMAS, "query_only = ON"))
+
+
+def probing(path: str) -> Connection:
+    """Changes nothing about the file, whatever it is."""
+    return _connect(path, READ, ())
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's own, for what SQLAlchemy would begin a transaction for."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
+    def connect() -> sqlite3.Connection:
+        raw = sqlite3.connect(
+            f"file:{quote(path)}?mode=rw",  # never creates it
+            uri=True,
+            timeout=PATIENCE,
+            isolation_level=None,  # transactions begin where SQLAlchemy begins them, by the statement below
+            check_same_thread=False,  # opened and closed by another thread than the one that works with it
+        )
+        for pragma in pragmas:
+            raw.execute(f"PRAGMA {pragma}")
+        return raw
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine.connect()

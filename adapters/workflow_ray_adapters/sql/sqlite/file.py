@@ -1,0 +1,75 @@
+"""A SQLite file at rest: whether it is a store, and how it becomes one."""
+
+import os
+from contextlib import closing
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select
+
+from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
+from workflow_ray_adapters.sql import schema
+from workflow_ray_adapters.sql.sqlite.connections import driver, probing, writing
+from workflow_ray_adapters.sql.sqlite.faults import explained
+from workflow_ray_adapters.sql.tables import deployment
+
+
+def checked(path: str, store_id: str | None = None) -> str:
+    """The store id of a file that is ready to be opened. Writes nothing.
+
+    Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
+    """
+    if not os.path.lexists(path):
+        raise StoreMissing(path, "there is no such file. `workflow-ray deploy` makes it.")
+    with explained(path), closing(_probe(path)) as connection:
+        revision = _revision(path, connection)
+        if revision is None:
+            raise StoreMissing(path, "the file is empty. `workflow-ray deploy` makes it a store.")
+        if revision != schema.REVISION:
+            raise StoreMismatch(path, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
+        found = _store_id(connection)
+        if store_id not in (None, found):
+            raise StoreMismatch(path, f"its store id is {found}; this deployment was made on {store_id}. Name the file of that one.")
+        connection.rollback()
+        driver(connection).executescript("BEGIN IMMEDIATE; ROLLBACK")  # finds out whether it can be written
+    return found
+
+
+def is_current(path: str) -> bool:
+    """False: there is none yet, or an older one. Raises NotAStore, StoreTooNew."""
+    if not os.path.lexists(path):
+        return False
+    with explained(path), closing(_probe(path)) as connection:
+        return _revision(path, connection) == schema.REVISION
+
+
+def make(path: str) -> None:
+    """Make it a store of the newest schema, all in one transaction. Whoever calls holds the file's lock."""
+    if is_current(path):  # somebody else was quicker
+        return
+    with explained(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # whoever else may read it is for its owner to say
+        with closing(writing(path)) as connection, connection.begin():
+            schema.migrate(connection)
+            if connection.scalar(select(deployment.c.store_id)) is None:
+                connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0))
+
+
+def _probe(path: str) -> Connection:
+    if not os.path.isfile(path):
+        raise NotAStore(path, "this is no file. Name another one.")
+    return probing(path)
+
+
+def _revision(path: str, connection: Connection) -> str | None:
+    """None: nobody has made a table in it yet."""
+    revision = schema.revision(connection)
+    if revision is None and not schema.is_empty(connection):
+        raise NotAStore(path, "it holds another program's tables. Name another file.")
+    if revision not in (None, *schema.KNOWN):
+        raise StoreTooNew(path, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
+    return revision
+
+
+def _store_id(connection: Connection) -> str:
+    found: str = connection.execute(select(deployment.c.store_id)).scalar_one()
+    return found

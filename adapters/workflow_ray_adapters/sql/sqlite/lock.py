@@ -1,0 +1,65 @@
+"""The OS lock that says who serves a store's file."""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
+
+from workflow_ray.errors import StoreInUse
+from workflow_ray_adapters.sql.sqlite.faults import explained
+
+PAUSE = 0.02  # seconds between two tries
+
+
+class FileLock:
+    """Held on `PATH.lock` beside the store, which stays there: deleting it would let a third process lock another file of that name.
+
+    The system lets go of it when its holder dies, however that happens.
+    """
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._file: int | None = None
+
+    @asynccontextmanager
+    async def held(self, patience: float) -> AsyncIterator[None]:
+        """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse, StoreReadOnly, StoreFull."""
+        deadline = monotonic() + patience
+        while not self._acquired(deadline):  # noqa: ASYNC110  flock tells nobody that the lock is free
+            await asyncio.sleep(PAUSE)
+        try:
+            yield
+        finally:
+            self._release()
+
+    @contextmanager
+    def held_by_thread(self, patience: float) -> Iterator[None]:
+        """As `held`, where there is no event loop."""
+        deadline = monotonic() + patience
+        while not self._acquired(deadline):
+            time.sleep(PAUSE)  # flock's own wait has no end
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _acquired(self, deadline: float) -> bool:
+        with explained(self._store):
+            file = os.open(f"{self._store}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            if monotonic() >= deadline:
+                raise StoreInUse(self._store, "another process serves it. Stop that one first, or attach to it.") from None
+            return False
+        self._file = file
+        return True
+
+    def _release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,182 @@
+"""The store that SQL databases share: what reads goes to the database's readers, what writes to its gathering writer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from workflow_ray.ports import Clock
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    GroupResult,
+    HistoryEntry,
+    OutboxEntry,
+    Position,
+    Received,
+    Record,
+    Role,
+    RunCount,
+    RunId,
+    RunQuery,
+    Taken,
+    Topic,
+    Version,
+    WriteGroup,
+)
+from workflow_ray_adapters.sql import deployments, outbox, queries, roles, stream
+from workflow_ray_adapters.sql.database import Database
+from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.hints import Hints
+from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.transaction import Done
+from workflow_ray_adapters.sql.wakeups import Alarm, Pulse
+from workflow_ray_adapters.sql.writer import Writer
+
+OUTBOX = "outbox"
+
+
+class SqlStore:
+    """ports.Store on a database. Nothing that was read is kept for a later transaction."""
+
+    def __init__(self, database: Database, clock: Clock, store_id: str) -> None:
+        self._database, self._clock, self._store_id = database, clock, store_id
+        self._writer = Writer(database, clock, self._announce)
+        self._versions = Hints[RunId](clock)
+        self._arrivals = Hints[Topic](clock)
+        self._pending = Hints[str](clock)
+        self._alarm = Alarm(clock, self._publish)
+        self._pulse = Pulse(self._waited_for, database.changed_elsewhere, self._look_again)
+        self._turn = 0
+
+    @property
+    def store_id(self) -> str:
+        return self._store_id
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncGenerator["SqlStore"]:
+        """Work until left; then what was asked is finished, and the database may close."""
+        writer = asyncio.create_task(self._writer.run())
+        wakeups = [asyncio.create_task(self._alarm.run()), asyncio.create_task(self._pulse.run())]
+        try:
+            yield self
+        finally:
+            for task in wakeups:
+                task.cancel()
+            self._writer.close()
+            await asyncio.gather(writer, *wakeups, return_exceptions=True)
+
+    # --- RecordStore -----------------------------------------------------------------------------
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        return await self._writer.store(groups)
+
+    async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+        if fresh:
+            return await self._writer.call(lambda connection, dialect: queries.lookup(connection, dialect, run_ids))
+        return await self._database.read(lambda connection: queries.lookup(connection, self._dialect, run_ids))
+
+    async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
+        return await self._database.read(lambda connection: queries.latest(connection, self._dialect, workflow, foreign_ids))
+
+    async def runs(self, query: RunQuery) -> list[Record]:
+        return await self._database.read(lambda connection: queries.runs(connection, query))
+
+    async def counts(self, workflow: str) -> list[RunCount]:
+        return await self._database.read(lambda connection: queries.counts(connection, workflow))
+
+    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
+        return await self._database.read(lambda connection: queries.history(connection, run_id, after, limit))
+
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
+        look = partial(self._database.read, lambda connection: queries.newer(connection, self._dialect, seen))
+        return await self._versions.poll(seen, look, wait)
+
+    async def positions(self, group: str) -> list[Position]:
+        return await self._database.read(lambda connection: queries.positions(connection, group))
+
+    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
+        async def look() -> list[OutboxEntry]:
+            now = micros(self._clock.now())
+            entries, next_due = await self._database.read(
+                lambda connection: outbox.look(connection, self._dialect, fence, now, limit, without)
+            )
+            if next_due is not None:
+                self._alarm.set(next_due)
+            return entries
+
+        return await self._pending.poll([OUTBOX], look, wait)
+
+    async def published(self, fence: Fence, ids: Sequence[int]) -> None:
+        await self._writer.call(lambda connection, dialect: outbox.published(connection, dialect, fence, ids))
+
+    async def deployment(self) -> Deployment:
+        return await self._database.read(deployments.read)
+
+    async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
+        return await self._writer.call(lambda connection, dialect: deployments.deploy(connection, dialect, expected, workflows))
+
+    # --- EventStreamer and OutboxMover -----------------------------------------------------------
+
+    async def send(self, events: Sequence[Event]) -> None:
+        await self._writer.call(lambda connection, dialect: stream.append(connection, dialect, events))
+        self._arrivals.give({event.topic for event in events})
+
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+        async def look() -> list[Received]:
+            turned = self._turned(offsets)
+            return await self._database.read(lambda connection: stream.read(connection, topic, turned, limit))
+
+        return await self._arrivals.poll([topic], look, wait)
+
+    async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
+        return await self._database.read(lambda connection: stream.lag(connection, topic, offsets))
+
+    async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
+        return await self._writer.move(fence, limit, wait)
+
+    # --- RoleScheduler ---------------------------------------------------------------------------
+
+    async def take(self, role: Role) -> Taken:
+        taken = await self._writer.call(lambda connection, dialect: roles.take(connection, dialect, role))
+        self._publish()  # whoever published before is told now, not when its wait is over
+        return taken
+
+    async def release(self, fence: Fence) -> None:
+        await self._writer.call(lambda connection, dialect: roles.release(connection, fence))
+
+    @property
+    def _dialect(self) -> Dialect:
+        return self._database.dialect
+
+    def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Beginning with another partition each time, or a small limit would starve the last ones."""
+        self._turn += 1
+        partitions = list(offsets)
+        first = self._turn % (len(partitions) or 1)
+        return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
+
+    # --- hints -----------------------------------------------------------------------------------
+
+    def _announce(self, done: Done) -> None:
+        self._versions.give(done.runs)
+        self._arrivals.give(done.topics)
+        for due in done.due - {AT_ONCE}:
+            self._alarm.set(due)
+        if AT_ONCE in done.due:
+            self._pending.give([OUTBOX])
+
+    def _publish(self) -> None:
+        self._pending.give([OUTBOX])
+        self._writer.nudge()
+
+    def _waited_for(self) -> bool:
+        return bool(self._versions or self._arrivals or self._pending or self._writer.waited_for)
+
+    def _look_again(self) -> None:
+        self._versions.give_all()
+        self._arrivals.give_all()
+        self._publish()

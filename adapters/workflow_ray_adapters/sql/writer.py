@@ -1,0 +1,159 @@
+"""The gathering writer: what arrives while a transaction runs goes into the next one together."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
+from workflow_ray.ports import Clock
+from workflow_ray.records import Fence, GroupResult, WriteGroup
+from workflow_ray_adapters.sql.database import Database
+from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.requests import Arrivals, Request
+from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.transaction import Done, Move, Work, perform
+
+T = TypeVar("T")
+
+
+class Writer:
+    """Runs one transaction at a time; `announce` is told what each has done, before those who asked are answered."""
+
+    def __init__(self, database: Database, clock: Clock, announce: Callable[[Done], None]) -> None:
+        self._database, self._clock, self._announce = database, clock, announce
+        self._arrivals = Arrivals()
+        self._arrived = asyncio.Event()
+        self._parked: list[Request] = []  # moves that found nothing: the next transaction that adds an event makes them too
+        self._closed = False
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        answers: list[GroupResult] = await self._submit(Request(groups)).answer()
+        return answers
+
+    async def call(self, call: Callable[[Connection, Dialect], T]) -> T:
+        answer: T = await self._submit(Request(call)).answer()
+        return answer
+
+    async def move(self, fence: Fence, limit: int, wait: float) -> int:
+        request = self._submit(Request(Move(fence, limit), patient=wait > 0))
+        try:
+            await self._clock.wait(request.settled, wait)
+        finally:
+            self._dismiss(request)
+        moved: int = await request.answer()
+        return moved
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a move is parked."""
+        return bool(self._parked)
+
+    def nudge(self) -> None:
+        """Make the parked moves now: something may have become due without a transaction of this writer."""
+        parked, self._parked = self._parked, []
+        for request in parked:
+            self._arrivals.put(request)
+        self._arrived.set()
+
+    def _submit(self, request: Request) -> Request:
+        if self._closed:
+            raise StoreUnavailable(self._database.where, "it is closed.")
+        if not self._arrivals.put(request):
+            raise StoreBusy(self._database.where, "its queue of writes is full. Try again in a moment.")
+        self._arrived.set()
+        return request
+
+    def _dismiss(self, request: Request) -> None:
+        """Answer a move by what the transaction that it may be in moves, and without waiting for another one."""
+        request.patient = False
+        if request in self._parked:
+            self._parked.remove(request)
+            request.settle(0)
+
+    # --- doing -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let `run` end once it has done what was asked until now."""
+        self._closed = True
+        for request in list(self._parked):
+            self._dismiss(request)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Work until closed. However it ends, nobody is left without an answer."""
+        batch: list[Request] = []
+        try:
+            while not self._closed:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while batch := self._arrivals.batch():
+                    await self._commit(batch)
+        finally:
+            self._closed = True
+            self._abandon([*batch, *self._parked])
+            while batch := self._arrivals.batch():
+                self._abandon(batch)
+
+    async def _commit(self, requests: Sequence[Request], *, again: bool = True) -> None:
+        """Make one transaction of the requests. Where it fails try again, then in halves: only what is at fault gets the error."""
+        parked = tuple(self._parked) if again else ()
+        try:
+            done = await self._database.write(partial(perform, dialect=self._database.dialect, work=self._work(requests, parked)))
+        except StoreError as error:  # the store's fault, not a request's
+            self._settle((request, error) for request in requests)
+        except Exception as error:
+            if again:
+                await self._commit(requests, again=False)
+            elif len(requests) == 1:
+                self._settle([(requests[0], error)])
+            else:
+                middle = len(requests) // 2
+                await self._commit(requests[:middle], again=False)
+                await self._commit(requests[middle:], again=False)
+        else:
+            self._announce(done)
+            self._settle(_answered(requests, done))
+            self._settle(zip(parked, done.parked, strict=False))
+            if AT_ONCE in done.due and not done.parked:
+                self.nudge()
+
+    def _work(self, requests: Sequence[Request], parked: Sequence[Request]) -> Work:
+        asked = [request.what for request in requests]
+        return Work(
+            now=micros(self._clock.now()),
+            stores=[what for what in asked if isinstance(what, Sequence)],
+            moves=[what for what in asked if isinstance(what, Move)],
+            calls=[what for what in asked if callable(what)],
+            parked=[request.what for request in parked if isinstance(request.what, Move)],
+        )
+
+    def _settle(self, answered: Iterable[tuple[Request, Any]]) -> None:
+        for request, answer in answered:
+            waits = request.patient and answer == 0 and not self._closed
+            if waits and request not in self._parked:
+                self._parked.append(request)
+            elif not waits:
+                request.settle(answer)
+        self._parked = [request for request in self._parked if not request.settled.is_set()]
+
+    def _abandon(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            if not request.settled.is_set():
+                request.settle(StoreUnavailable(self._database.where, "its writer has stopped. Open the store again."))
+
+
+def _answered(requests: Sequence[Request], done: Done) -> Iterator[tuple[Request, Any]]:
+    stores, moves, calls = iter(done.stores), iter(done.moves), iter(done.calls)
+    for request in requests:
+        if isinstance(request.what, Sequence):
+            yield request, next(stores)
+        elif isinstance(request.what, Move):
+            yield request, next(moves)
+        else:
+            yield request, next(calls)
