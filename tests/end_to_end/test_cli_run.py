@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -131,5 +132,5 @@ async def test_ctrl_c_at_any_moment_loses_and_doubles_nothing(cli: CommandLine, 
         with suppress(subprocess.TimeoutExpired):
             job.wait(timeout=rng.uniform(0.3, 2.0))
         code, said = interrupted(job)
-        assert code in (0, 130), said
+        assert code in (0, 130, -signal.SIGINT), said  # the last: Python had put its own handler away, at its very end or beginning
     await assert_each_order_was_processed_once(cli.records, 500)
