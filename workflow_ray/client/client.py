@@ -2,24 +2,22 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.handle import Handle
+from workflow_ray.client.patience import BY, answered
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import run_of, status_of
 from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
-from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import Committed, RunId, RunQuery, RunState, Write, WriteGroup, WriteResult
+from workflow_ray.ports import Clock, RecordStore
+from workflow_ray.records import Committed, RunId, RunQuery, RunState, Write, WriteGroup
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
-
-BY = "client"
-PATIENCE = 30.0
-"""Seconds that a client keeps asking a store that doesn't answer, before it raises StoreUnavailable."""
 
 
 class Client(Generic[D, S]):
@@ -50,7 +48,8 @@ class Client(Generic[D, S]):
         """
         if if_active not in ("raise", "join"):
             raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
-        ((handle, outcome),) = await self.trigger_many([Trigger(foreign_id, data, start_at, idempotency_key)])
+        write = write_of(self._workflow, Trigger(foreign_id, data, start_at, idempotency_key), BY)
+        ((handle, outcome),) = await self._start([write])
         if outcome is TriggerOutcome.ACTIVE and if_active == "raise":
             raise RunActive(self._workflow.name, foreign_id, handle.run_id)
         return handle
@@ -62,11 +61,7 @@ class Client(Generic[D, S]):
         Raises InvalidInput, naming the trigger: nothing was written.
         """
         writes = [self._checked(number, trigger) for number, trigger in enumerate(triggers)]
-        answers: list[WriteResult] = []
-        for batch in batches(writes):
-            answers += await self._store(batch)
-        found = (outcome_of(answer) for answer in answers)
-        return [(self.handle(run_id), outcome) for run_id, outcome in found]
+        return [started for batch in batches(writes) for started in await self._start(batch)]
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """The run with this id; whether there is one shows when it is used."""
@@ -78,7 +73,7 @@ class Client(Generic[D, S]):
 
     async def latest(self, foreign_id: str) -> Run[D, S]:
         """The newest run of a foreign id, finished or not. Raises RunNotFound."""
-        (record,) = await self._records.latest(self._workflow.name, [foreign_id])
+        (record,) = await answered(lambda: self._records.latest(self._workflow.name, [foreign_id]), self._clock)
         if record is None:
             raise RunNotFound(self._workflow.name, foreign_id)
         return run_of(self._workflow, record)
@@ -98,7 +93,10 @@ class Client(Generic[D, S]):
 
         status, run_state: one, or any of several. created_from is inclusive, created_before isn't; both with a timezone.
         A run that stood when the iteration began comes exactly once if it passes the filters all along.
+        page_size: runs read at once, from 1. Raises InvalidInput, when first asked for a run.
         """
+        if page_size < 1:
+            raise InvalidInput("page_size", f"a page has one run at least, not {page_size}")
         after: RunId | None = None
         while True:
             query = RunQuery(
@@ -112,7 +110,7 @@ class Client(Generic[D, S]):
                 after=after,
                 limit=page_size,
             )
-            page = await self._records.runs(query)
+            page = await answered(partial(self._records.runs, query), self._clock)
             for record in page:
                 yield run_of(self._workflow, record)
             if len(page) < page_size:
@@ -121,21 +119,22 @@ class Client(Generic[D, S]):
 
     async def counts(self) -> dict[tuple[S, RunState], int]:
         """How many runs stand at each status in each run_state, in one snapshot; only where there are some."""
-        counted = await self._records.counts(self._workflow.name)
+        counted = await answered(lambda: self._records.counts(self._workflow.name), self._clock)
         return {(status_of(self._workflow, RunId("?"), c.status), c.run_state): c.runs for c in counted}
 
     def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
         try:
             return write_of(self._workflow, trigger, BY)
         except InvalidInput as error:
-            raise InvalidInput(f"trigger {number} ({trigger.foreign_id!r}): {error.what}", error.why) from None
+            raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
-    async def _store(self, writes: list[Write]) -> tuple[WriteResult, ...]:
+    async def _start(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
         group = WriteGroup(writes=tuple(writes))
-        (answer,) = await persist(lambda: self._records.store([group]), self._clock, BY, patience=PATIENCE)
+        (answer,) = await answered(lambda: self._records.store([group]), self._clock)
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
-        return answer.results
+        found = (outcome_of(result) for result in answer.results)
+        return [(self.handle(run_id), outcome) for run_id, outcome in found]
 
 
 V = TypeVar("V")

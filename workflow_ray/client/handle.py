@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.history import Entry, entry_of
+from workflow_ray.client.patience import PATIENCE, answered
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
-from workflow_ray.engine.runs import run_of
+from workflow_ray.engine.runs import run_of, status_of
 from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Version
@@ -89,24 +91,27 @@ class Handle(Generic[D, S]):
         record = await self._record()
         while not await reached(record):
             if paused_by_error(record) and not through_errors:
-                status = self._workflow.status_of(record.status).name
-                raise RunPaused(self.run_id, status, record.reason or "")
-            left = LONG_POLL if timeout is None else (start + timeout - self._clock.now()).total_seconds()
+                status = status_of(self._workflow, self.run_id, record.status)
+                raise RunPaused(self.run_id, status.name, record.reason or "")
+            left = PATIENCE if timeout is None else (start + timeout - self._clock.now()).total_seconds()
             if left <= 0:
                 raise await self._timed_out(wanted, timeout or timedelta())
-            changed = await self._records.watch({self.run_id: record.version}, wait=min(left, LONG_POLL))
+            changed = await answered(partial(self._watch, record.version, min(left, LONG_POLL)), self._clock, patience=min(left, PATIENCE))
             record = changed[0] if changed else record
         return run_of(self._workflow, record)
 
+    async def _watch(self, seen: Version, wait: float) -> list[Record]:
+        return await self._records.watch({self.run_id: seen}, wait=wait)
+
     async def _record(self) -> Record:
-        (record,) = await self._records.lookup([self.run_id])
+        (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock)
         if record is None or record.workflow != self._workflow.name:
             raise RunNotFound(self._workflow.name, self.run_id)
         return record
 
     async def _entries(self, after: Version = NO_VERSION) -> list[HistoryEntry]:
         entries: list[HistoryEntry] = []
-        while page := await self._records.history(self.run_id, after=after, limit=PAGE):
+        while page := await answered(partial(self._records.history, self.run_id, after=after, limit=PAGE), self._clock):
             entries += page
             after = page[-1].version
             if len(page) < PAGE:

@@ -1,7 +1,7 @@
 """A client from anywhere: no roles, no Ray."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Status)
 
 
 @asynccontextmanager
-async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncIterator[Client[D, S]]:
+async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncGenerator[Client[D, S]]:
     """A client of a deployed workflow, for a web service or a script.
 
     records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
@@ -36,7 +36,7 @@ async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> As
 
 
 @asynccontextmanager
-async def open_beside(url: str, clock: Clock) -> AsyncIterator[Store]:
+async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Store]:
     """The store, beside whatever runs on it: through the lane of the process that serves its roles, else by itself."""
     adapter = adapter_for(url)
     where = adapter.canonical(url)

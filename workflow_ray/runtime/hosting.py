@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from workflow_ray.definition import Resource, Status, Workflow, load, python_path_of, reference_of
 from workflow_ray.errors import DeploymentConflict, NotImportable
@@ -52,11 +52,10 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployme
 
     Raises StatusRenumbered, PartitionsChanged: nothing was written.
     """
-    names = {workflow.name for workflow in workflows}
     while True:
         current = await store.deployment()
-        target = [*(w for w in current.workflows if w.name not in names), *workflows]
-        if list(current.workflows) == target:
+        target = tuple({workflow.name: workflow for workflow in (*current.workflows, *workflows)}.values())  # in the order first deployed
+        if target == current.workflows:
             return current
         try:
             return await store.deploy(current.version, target)
@@ -108,13 +107,13 @@ def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow,
 
 
 def _described(workflow: AnyWorkflow, reference: str, python_path: tuple[str, ...]) -> DeployedWorkflow:
-    steps = workflow.checked().steps
+    steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
     groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
     return DeployedWorkflow(
         name=workflow.name,
         reference=reference,
         python_path=python_path,
-        statuses={status.name: status.value for status in workflow.statuses},
+        statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
         groups={**groups, PUBLISHER: 1},
     )

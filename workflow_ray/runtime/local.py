@@ -55,9 +55,10 @@ class LocalRuntime(Runtime):
         pause = FIRST_RESTART
         while not self._stop.is_set():
             try:
-                return await play(role, list(self._workflows.values()), self._store, self._clock, self._stop)
+                await play(role, list(self._workflows.values()), self._store, self._clock, self._stop)
             except (RoleLost, RoleRetired) as error:
-                return log.warning("%s", error, extra={"role": role.name})
+                log.warning("%s", error, extra={"role": role.name})
+                return
             except Exception:
                 log.exception("role %s crashed; starting it again in %.1f s", role.name, pause, extra={"role": role.name})
                 await self._clock.wait(self._stop, pause)
