@@ -43,10 +43,10 @@ def down(records: Records = None) -> None:
 
     The Ray that was started for it on this machine ends too, unless something else runs on it.
     """
-    from workflow_ray.runtime.ray.cluster import stop_cluster
+    from workflow_ray.runtime.ray.cluster import stop_unused_cluster
     from workflow_ray.runtime.ray.deployment import down
 
     found = asyncio.run(down(records))
     typer.echo(f"{'Ended what ran' if found else 'Nothing ran'} on {records_url(records)}. The records stay.")
-    if stop_cluster():
+    if stop_unused_cluster():
         typer.echo("Stopped Ray on this machine.")

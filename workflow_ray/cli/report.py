@@ -1,5 +1,6 @@
 """What a job came to: shown as a table, written as JSON."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The same, whether shown or written. Times are those of the runs that this job started; None: it started none."""
 
     workflow: str
+    runtime: str
     records: str  # where the data lies
     input: str
     started: int  # runs that this job started
@@ -33,9 +35,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
 
     @classmethod
-    def of(cls, job: Job, *, workflow: str, records: str, source: str, refused: list[RefusedLine]) -> "Report":
+    def of(cls, job: Job, *, workflow: str, runtime: str, records: str, source: str, refused: list[RefusedLine]) -> "Report":
         return cls(
             workflow=workflow,
+            runtime=runtime,
             records=records,
             input=source,
             started=job.started,
@@ -78,11 +81,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             table.add_row("trigger to end", f"p50 {self.p50_ms:,.1f} ms, p99 {self.p99_ms:,.1f} ms")
         return table
 
-    def _next(self) -> list[tuple[str, str]]:
+    def _next(self) -> Iterator[tuple[str, str]]:
         listed = f"workflow-ray runs list {self.workflow} --records {self.records}"
-        return [
-            *([(f"{listed} --state PAUSED", f"why {self.paused:,} are paused")] if self.paused else []),
-            (listed, "the newest runs"),
-            (f"workflow-ray runs history RUN_ID --records {self.records}", "how one of them got there"),
-            ("the same command again", "no run is processed twice"),
-        ]
+        if self.paused:
+            yield f"{listed} --state PAUSED", f"why {self.paused:,} are paused"
+        yield listed, "the newest runs"
+        yield f"workflow-ray runs history RUN_ID --records {self.records}", "how one of them got there"
+        yield "the same command again", "no run is processed twice"
+        if self.runtime == "ray":
+            yield f"workflow-ray down --records {self.records}", "end what stays on Ray; the records stay"

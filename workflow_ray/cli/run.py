@@ -17,6 +17,7 @@ from workflow_ray.cli.progress import shown
 from workflow_ray.cli.report import RefusedLine, Report
 from workflow_ray.definition import Workflow, load
 from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import adapter_for
 from workflow_ray.runtime import Runtime
 
 INTERRUPTED = 130
@@ -43,10 +44,9 @@ def run(reference: Reference, source: Input, records: Records = None, json: Json
     went through.
     """
     workflow = load(reference, [os.getcwd()])
-    runtime = Runtime.ray(workflow, records=records) if on is Where.RAY else Runtime.local(workflow, records=records)
     try:
         with _opened(source) as descriptor:
-            report = asyncio.run(_report(workflow, runtime, descriptor, source))
+            report = asyncio.run(_report(workflow, records, on, source, descriptor))
     except KeyboardInterrupt:
         goes_on = "What was triggered goes on without this command" if on is Where.RAY else "What was triggered stands in the records"
         typer.echo(f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True)
@@ -58,7 +58,7 @@ def run(reference: Reference, source: Input, records: Records = None, json: Json
         raise typer.Exit(LINES_REFUSED)
 
 
-async def _report(workflow: Workflow[Any, Any], runtime: Runtime, descriptor: int, source: str) -> Report:
+async def _report(workflow: Workflow[Any, Any], records: str | None, on: Where, source: str, descriptor: int) -> Report:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     refused: list[RefusedLine] = []
 
@@ -66,12 +66,14 @@ async def _report(workflow: Workflow[Any, Any], runtime: Runtime, descriptor: in
         refused.append(RefusedLine(line.number, line.why))
         console.print(f"line {line.number} refused: {line.why}")
 
-    console.print(f"Starting {workflow.name}.")
+    runtime = Runtime.ray(workflow, records=records) if on is Where.RAY else Runtime.local(workflow, records=records)
+    console.print(f"Starting {workflow.name}" + ("; Ray takes some seconds the first time." if on is Where.RAY else "."))
     async with runtime:
         job = Job(workflow, runtime.client(workflow), runtime.store)
         with shown(console, workflow.name) as show:
             await job.run(descriptor, show, refuse)
-    return Report.of(job, workflow=workflow.name, records=runtime.records, source=source, refused=refused)
+    where = adapter_for(runtime.records).canonical(runtime.records)
+    return Report.of(job, workflow=workflow.name, runtime=on.value, records=where, source=source, refused=refused)
 
 
 @contextmanager
