@@ -1,0 +1,72 @@
+"""The main job, on a Ray of its own: what `make demo`, Ctrl-C, a second `make demo` and `make down` do."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.orders.generate import generated, line
+from tests.end_to_end.conftest import CommandLine, interrupted
+
+COUNT = 2000
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def cli(cli: CommandLine) -> Iterator[CommandLine]:
+    """The command line; whatever the test left on Ray ends with it."""
+    yield cli
+    cli("down")
+    assert cli.json("status") == []
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "orders.jsonl"
+    path.write_text("".join(f"{line(key, order)}\n" for key, order in generated(COUNT, seed=7)))
+    return str(path)
+
+
+def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(cli: CommandLine, source: str, tmp_path: Path) -> None:
+    command, report = ("run", "examples.orders:orders", "--input"), tmp_path / "report.json"
+
+    job = cli.started(*command, "-")  # given a part of the orders, and then left waiting
+    assert job.stdin is not None
+    job.stdin.write("".join(Path(source).read_text().splitlines(keepends=True)[: COUNT // 2]))
+    job.stdin.flush()
+    while not any(actor["name"].startswith("orders-1-consumer") for actor in cli.json("status")):
+        assert job.poll() is None
+    code, said = interrupted(job)
+    assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (130, "Interrupted", False)
+
+    cli(*command, source, "--json", str(report))
+    first = json.loads(report.read_bytes())
+    assert first["started"] + first["known"] == COUNT
+    assert sum(first["runs"].values()) == COUNT
+
+    again = cli(*command, source, "--json", str(report)).stdout
+    second = json.loads(report.read_bytes())
+    assert (second["started"], second["known"], second["runs"]) == (0, COUNT, first["runs"])
+    assert "2,000, none processed twice" in again
+
+    actors = cli.json("status")
+    assert {actor["phase"] for actor in actors} == {"running"}
+    assert "Stopped Ray on this machine." in cli("down").stdout
+    assert [actor["name"] for actor in actors if alive(actor["pid"])] == []
+    assert "Nothing runs on sqlite://" in cli("status").stdout
+
+
+def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
+    deployed = cli("deploy", "examples.orders:orders", "tests.end_to_end.letters:letters").stdout
+    assert deployed == f"orders, letters: running, on {cli.records}.\n"
+    names = [actor["name"] for actor in cli.json("status")]
+    assert {"orders-1-consumer-1-of-1", "letters-1-consumer-1-of-1"} <= set(names)
+
+
+def alive(pid: int | None) -> bool:
+    try:
+        return pid is not None and os.kill(pid, 0) is None
+    except ProcessLookupError:
+        return False
