@@ -66,7 +66,10 @@ def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
 
 
 def alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
     try:
-        return pid is not None and os.kill(pid, 0) is None
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    return True
