@@ -1,0 +1,40 @@
+"""The position of a partition."""
+
+import random
+
+from workflow_ray.engine.progress import Progress
+
+
+def test_the_position_is_the_lowest_offset_in_hand() -> None:
+    progress = Progress(5)
+    for offset in (5, 6, 9):
+        progress.begin(offset)
+    progress.finish(6)
+    assert progress.position == 5
+    progress.finish(5)
+    assert progress.position == 9
+
+
+def test_with_nothing_in_hand_the_position_is_where_to_receive_from() -> None:
+    progress = Progress(5)
+    assert (progress.position, progress.next, progress.in_hand) == (5, 5, 0)
+    progress.begin(8)
+    progress.finish(8)
+    assert (progress.position, progress.next, progress.in_hand) == (9, 9, 0)
+
+
+def test_whatever_order_offsets_finish_in_the_position_skips_none(rng: random.Random) -> None:
+    for _ in range(200):
+        progress, offset, in_hand = Progress(0), 0, set[int]()
+        for _ in range(50):
+            if in_hand and rng.random() < 0.5:
+                finished = rng.choice(sorted(in_hand))
+                in_hand.remove(finished)
+                progress.finish(finished)
+            else:
+                offset += rng.choice((1, 1, 1, 7))  # streams may have gaps
+                in_hand.add(offset)
+                progress.begin(offset)
+            assert progress.position == min(in_hand, default=progress.next)
+            assert progress.in_hand == len(in_hand)
+            assert progress.next == offset + 1 or offset == 0
