@@ -3,29 +3,24 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection
-
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
 
 
 class Database(Protocol):
-    """Runs functions on connections, off the event loop. What it raises are the ports' errors, or the function's own."""
-
-    @property
-    def dialect(self) -> Dialect: ...
+    """Runs functions in transactions, off the event loop. What it raises are the ports' errors, or the function's own."""
 
     @property
     def where(self) -> str:
         """The store's name for people, without a password."""
         ...
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Session], T]) -> T:
         """Run it in a writing transaction and commit. An error undoes all of it. One at a time."""
         ...
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Session], T]) -> T:
         """Run it on one snapshot of what is committed."""
         ...
 

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Insert, delete, insert, select, update
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, statuses, topology, workflows
 
 
-def read(connection: Connection) -> Deployment:
+def read(session: Session) -> Deployment:
+    connection = session.connection
     store_id, version = connection.execute(select(deployment.c.store_id, deployment.c.version)).one()
     numbers: dict[str, dict[str, int]] = {}
     for workflow, name, number in connection.execute(
@@ -43,17 +45,17 @@ def read(connection: Connection) -> Deployment:
     )
 
 
-def deploy(connection: Connection, dialect: Dialect, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
+def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
     """Refuses before it writes."""
-    found = connection.execute(dialect.locked(select(deployment.c.version))).scalar_one()
+    found = session.connection.execute(session.dialect.locked(select(deployment.c.version))).scalar_one()
     if found != expected:
         raise DeploymentConflict(expected, found)
-    _check(connection, wanted)
-    connection.execute(update(deployment).values(version=expected + 1))
-    _write_workflows(connection, dialect, wanted)
-    _write_statuses(connection, dialect, wanted)
-    _write_topology(connection, wanted)
-    return read(connection)
+    _check(session.connection, wanted)
+    session.connection.execute(update(deployment).values(version=expected + 1))
+    _write_workflows(session, wanted)
+    _write_statuses(session, wanted)
+    _write_topology(session, wanted)
+    return read(session)
 
 
 def _check(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
@@ -72,8 +74,8 @@ def _check(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
                 raise StatusRenumbered(workflow.name, name, stored, number)
 
 
-def _write_workflows(connection: Connection, dialect: Dialect, wanted: Sequence[DeployedWorkflow]) -> None:
-    connection.execute(update(workflows).values(place=None))
+def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
+    session.connection.execute(update(workflows).values(place=None))
     rows = [
         {
             "name": workflow.name,
@@ -84,28 +86,36 @@ def _write_workflows(connection: Connection, dialect: Dialect, wanted: Sequence[
         }
         for place, workflow in enumerate(wanted)
     ]
-    if rows:
-        upsert = dialect.upsert(workflows, lambda _, new: {"place": new.place, "reference": new.reference, "python_path": new.python_path})
-        connection.execute(upsert, rows)
+    session.run(_put_workflow, rows)
 
 
-def _write_statuses(connection: Connection, dialect: Dialect, wanted: Sequence[DeployedWorkflow]) -> None:
-    connection.execute(update(statuses).values(active=False))
+def _put_workflow(dialect: Dialect) -> Insert:
+    return dialect.upsert(workflows, lambda _, new: {"place": new.place, "reference": new.reference, "python_path": new.python_path})
+
+
+def _write_statuses(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
+    session.connection.execute(update(statuses).values(active=False))
     rows = [
         {"workflow": workflow.name, "name": name, "number": number, "active": True}
         for workflow in wanted
         for name, number in workflow.statuses.items()
     ]
-    if rows:
-        connection.execute(dialect.upsert(statuses, lambda _, new: {"active": new.active}), rows)
+    session.run(_put_status, rows)
 
 
-def _write_topology(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
-    connection.execute(delete(topology))
+def _put_status(dialect: Dialect) -> Insert:
+    return dialect.upsert(statuses, lambda _, new: {"active": new.active})
+
+
+def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
+    session.connection.execute(delete(topology))
     rows = [
         {"role_group": group, "workflow": workflow.name, "shards": shards}
         for workflow in wanted
         for group, shards in workflow.groups.items()
     ]
-    if rows:
-        connection.execute(insert(topology), rows)
+    session.run(_put_group, rows)
+
+
+def _put_group(_: Dialect) -> Insert:
+    return insert(topology)

@@ -2,20 +2,23 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Select, insert, select, update
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName, Taken
 from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import fences, topology
 
 
-def epochs(connection: Connection, dialect: Dialect, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
+def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
     """The newest epoch of each role that was ever taken. In a writing transaction none of them changes before its end."""
-    if not roles:
-        return {}
-    query = select(fences.c.role, fences.c.epoch).where(fences.c.role.in_(sorted(roles))).order_by(fences.c.role)
-    return dict(connection.execute(dialect.locked(query, shared=True)).all())
+    return dict(session.rows(_epochs, roles=sorted(roles))) if roles else {}
+
+
+def _epochs(dialect: Dialect) -> Select[str, int]:
+    query = select(fences.c.role, fences.c.epoch).where(fences.c.role.in_(dialect.listed("roles")))
+    return dialect.locked(query.order_by(fences.c.role), shared=True)
 
 
 def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
@@ -24,8 +27,9 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
         raise RoleLost(fence.role, fence.epoch, epoch)
 
 
-def take(connection: Connection, dialect: Dialect, role: Role) -> Taken:
+def take(session: Session, role: Role) -> Taken:
     """Raise the role's epoch, while its group's shard count can't change."""
+    connection, dialect = session.connection, session.dialect
     shards: int | None = connection.scalar(
         dialect.locked(select(topology.c.shards).where(topology.c.role_group == role.group), shared=True)
     )
@@ -33,13 +37,14 @@ def take(connection: Connection, dialect: Dialect, role: Role) -> Taken:
         raise RoleRetired(role.name, shards)
     held = connection.execute(dialect.locked(select(fences.c.epoch, fences.c.clean).where(fences.c.role == role.name))).one_or_none()
     if held is None:
-        connection.execute(insert(fences), {"role": role.name, "epoch": 1, "clean": False})
+        connection.execute(insert(fences).values(role=role.name, epoch=1, clean=False))
         return Taken(Fence(role.name, 1), clean=True)
     epoch, clean = held
     connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=epoch + 1, clean=False))
     return Taken(Fence(role.name, epoch + 1), clean=clean)
 
 
-def release(connection: Connection, fence: Fence) -> None:
+def release(session: Session, fence: Fence) -> None:
     """Note that the holder left nothing in doubt; nothing where it holds the role no more."""
-    connection.execute(update(fences).where(fences.c.role == fence.role, fences.c.epoch == fence.epoch).values(clean=True))
+    held = (fences.c.role == fence.role, fences.c.epoch == fence.epoch)
+    session.connection.execute(update(fences).where(*held).values(clean=True))

@@ -28,7 +28,6 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql import deployments, outbox, queries, roles, stream
 from workflow_ray_adapters.sql.database import Database
-from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.hints import Hints
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.rows import micros
@@ -76,34 +75,32 @@ class SqlStore:
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         if fresh:
-            return await self._writer.call(lambda connection, dialect: queries.lookup(connection, dialect, run_ids))
-        return await self._database.read(lambda connection: queries.lookup(connection, self._dialect, run_ids))
+            return await self._writer.call(lambda session: queries.lookup(session, run_ids))
+        return await self._database.read(lambda session: queries.lookup(session, run_ids))
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
-        return await self._database.read(lambda connection: queries.latest(connection, self._dialect, workflow, foreign_ids))
+        return await self._database.read(lambda session: queries.latest(session, workflow, foreign_ids))
 
     async def runs(self, query: RunQuery) -> list[Record]:
-        return await self._database.read(lambda connection: queries.runs(connection, query))
+        return await self._database.read(lambda session: queries.runs(session, query))
 
     async def counts(self, workflow: str) -> list[RunCount]:
-        return await self._database.read(lambda connection: queries.counts(connection, workflow))
+        return await self._database.read(lambda session: queries.counts(session, workflow))
 
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
-        return await self._database.read(lambda connection: queries.history(connection, run_id, after, limit))
+        return await self._database.read(lambda session: queries.history(session, run_id, after, limit))
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
-        look = partial(self._database.read, lambda connection: queries.newer(connection, self._dialect, seen))
+        look = partial(self._database.read, lambda session: queries.newer(session, seen))
         return await self._versions.poll(seen, look, wait)
 
     async def positions(self, group: str) -> list[Position]:
-        return await self._database.read(lambda connection: queries.positions(connection, group))
+        return await self._database.read(lambda session: queries.positions(session, group))
 
     async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
         async def look() -> list[OutboxEntry]:
             now = micros(self._clock.now())
-            entries, next_due = await self._database.read(
-                lambda connection: outbox.look(connection, self._dialect, fence, now, limit, without)
-            )
+            entries, next_due = await self._database.read(lambda session: outbox.look(session, fence, now, limit, without))
             if next_due is not None:
                 self._alarm.set(next_due)
             return entries
@@ -111,29 +108,29 @@ class SqlStore:
         return await self._pending.poll([OUTBOX], look, wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
-        await self._writer.call(lambda connection, dialect: outbox.published(connection, dialect, fence, ids))
+        await self._writer.call(lambda session: outbox.published(session, fence, ids))
 
     async def deployment(self) -> Deployment:
         return await self._database.read(deployments.read)
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-        return await self._writer.call(lambda connection, dialect: deployments.deploy(connection, dialect, expected, workflows))
+        return await self._writer.call(lambda session: deployments.deploy(session, expected, workflows))
 
     # --- EventStreamer and OutboxMover -----------------------------------------------------------
 
     async def send(self, events: Sequence[Event]) -> None:
-        await self._writer.call(lambda connection, dialect: stream.append(connection, dialect, events))
+        await self._writer.call(lambda session: stream.append(session, events))
         self._arrivals.give({event.topic for event in events})
 
     async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
         async def look() -> list[Received]:
             turned = self._turned(offsets)
-            return await self._database.read(lambda connection: stream.read(connection, topic, turned, limit))
+            return await self._database.read(lambda session: stream.read(session, topic, turned, limit))
 
         return await self._arrivals.poll([topic], look, wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        return await self._database.read(lambda connection: stream.lag(connection, topic, offsets))
+        return await self._database.read(lambda session: stream.lag(session, topic, offsets))
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._writer.move(fence, limit, wait)
@@ -141,16 +138,12 @@ class SqlStore:
     # --- RoleScheduler ---------------------------------------------------------------------------
 
     async def take(self, role: Role) -> Taken:
-        taken = await self._writer.call(lambda connection, dialect: roles.take(connection, dialect, role))
+        taken = await self._writer.call(lambda session: roles.take(session, role))
         self._publish()  # whoever published before is told now, not when its wait is over
         return taken
 
     async def release(self, fence: Fence) -> None:
-        await self._writer.call(lambda connection, dialect: roles.release(connection, fence))
-
-    @property
-    def _dialect(self) -> Dialect:
-        return self._database.dialect
+        await self._writer.call(lambda session: roles.release(session, fence))
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Beginning with another partition each time, or a small limit would starve the last ones."""

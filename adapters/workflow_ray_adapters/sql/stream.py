@@ -5,21 +5,20 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Select, bindparam, func, insert, literal_column, select, union_all
+from sqlalchemy import Insert, Integer, Select, bindparam, func, insert, literal_column, select, union_all
 
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.rows import RECORD, Values, from_headers, to_event, to_record
+from workflow_ray_adapters.sql.rows import RECORD, from_headers, to_event, to_record
+from workflow_ray_adapters.sql.session import Session, Statement, Values
 from workflow_ray_adapters.sql.tables import events, heads, records
 
 
-def append(connection: Connection, dialect: Dialect, appended: Sequence[Event]) -> None:
+def append(session: Session, appended: Sequence[Event]) -> None:
     """Append events, in the order given within each topic and partition."""
     counts = Counter[tuple[str, int]]((event.topic, event.partition) for event in appended)
-    query = select(heads.c.topic, heads.c.partition_no, heads.c.next_offset)
-    stored = connection.execute(dialect.locked(query.where(heads.c.topic.in_({topic for topic, _ in counts}))))
-    offsets = {(topic, partition): offset for topic, partition, offset in stored}
+    offsets = {(topic, partition): offset for topic, partition, offset in session.rows(_heads, topics={topic for topic, _ in counts})}
     rows: list[Values] = []
     for event in appended:
         lane = (event.topic, event.partition)
@@ -36,49 +35,61 @@ def append(connection: Connection, dialect: Dialect, appended: Sequence[Event]) 
                 "headers": from_headers(event.headers),
             }
         )
-    if rows:
-        connection.execute(insert(events), rows)
-        outbox.advance(connection, dialect, counts)
+    session.run(_insert_event, rows)
+    outbox.advance(session, counts)
 
 
-def read(connection: Connection, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
+def _heads(dialect: Dialect) -> Select[Any]:
+    query = select(heads.c.topic, heads.c.partition_no, heads.c.next_offset)
+    return dialect.locked(query.where(heads.c.topic.in_(dialect.listed("topics"))))
+
+
+def _insert_event(_: Dialect) -> Insert:
+    return insert(events)
+
+
+def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
+    following = {partition: offset for _, partition, offset in session.rows(_heads, topics=[topic])}
+    return sum(max(0, following.get(partition, 0) - offset) for partition, offset in offsets.items())
+
+
+def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
     """Up to `limit` events with their records, one of each partition in the order given and again, until their data fills a batch."""
     if not offsets:
         return []
-    starts: Values = {}
+    starts: dict[str, object] = {}
     for at, (partition, offset) in enumerate(offsets.items()):
         starts |= {f"partition_{at}": partition, f"offset_{at}": offset}
     share = -(-limit // len(offsets))
-    rows = connection.execute(_from(len(offsets)), {"topic": topic, "share": share, "most": limit, **starts})
-    return [_received(topic, row) for row in rows]
-
-
-def lag(connection: Connection, topic: Topic, offsets: Mapping[int, int]) -> int:
-    query = select(heads.c.partition_no, heads.c.next_offset).where(heads.c.topic == topic, heads.c.partition_no.in_(offsets))
-    return sum(max(0, following - offsets[partition]) for partition, following in connection.execute(query))
+    rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, most=limit, **starts)
+    return [_received(topic, *row) for row in rows]
 
 
 @cache
-def _from(partitions: int) -> Select[Any]:
-    """One statement for that many partitions. The sizes are added up first, so that no data beyond the batch is read."""
-    waiting = union_all(*(_waiting(at) for at in range(partitions))).subquery("waiting")
-    size = func.coalesce(func.length(records.c.data), 0)
-    sized = (
-        select(waiting, (func.sum(size).over(order_by=(waiting.c.turn, waiting.c.place)) - size).label("before"))
-        .select_from(waiting.outerjoin(records, records.c.run_id == waiting.c.run_id))
-        .subquery("sized")
-    )
-    return (
-        select(sized.c.partition_no, sized.c.stream_offset, sized.c.run_id, sized.c.version, sized.c.status, sized.c.headers, *RECORD)
-        .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))
-        .where(sized.c.before < BATCH_DATA)
-        .order_by(sized.c.turn, sized.c.place)
-        .limit(bindparam("most"))
-    )
+def _waiting(partitions: int) -> Statement:
+    """What waits in that many partitions. The sizes are added up first, so that no data beyond the batch is read."""
+
+    def statement(_: Dialect) -> Select[Any]:
+        waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
+        size = func.coalesce(func.length(records.c.data), 0)
+        sized = (
+            select(waiting, (func.sum(size).over(order_by=(waiting.c.turn, waiting.c.place)) - size).label("before"))
+            .select_from(waiting.outerjoin(records, records.c.run_id == waiting.c.run_id))
+            .subquery("sized")
+        )
+        return (
+            select(sized.c.partition_no, sized.c.stream_offset, sized.c.run_id, sized.c.version, sized.c.status, sized.c.headers, *RECORD)
+            .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))
+            .where(sized.c.before < BATCH_DATA)
+            .order_by(sized.c.turn, sized.c.place)
+            .limit(bindparam("most"))
+        )
+
+    return statement
 
 
-def _waiting(at: int) -> Select[Any]:
-    """A partition's share; `turn` lets each partition go first once before any goes twice."""
+def _share(at: int) -> Select[Any]:
+    """A partition's part of the batch; by `turn` each partition goes first once before any goes twice."""
     start = bindparam(f"offset_{at}", type_=Integer)
     share = (
         select(
@@ -99,10 +110,8 @@ def _waiting(at: int) -> Select[Any]:
     return select(share.subquery())  # a limit inside of a union needs a query of its own
 
 
-def _received(topic: Topic, row: Row[*tuple[Any, ...]]) -> Received:
-    partition, offset, run_id, version, status, headers, *record = row
-    return Received(
-        event=to_event(topic, partition, run_id, version, status, headers),
-        offset=offset,
-        record=None if record[0] is None else to_record(record),
-    )
+def _received(
+    topic: Topic, partition: int, offset: int, run_id: str, version: int, status: int, headers: str | None, *row: Any
+) -> Received:
+    event = to_event(topic, partition, run_id, version, status, headers)
+    return Received(event=event, offset=offset, record=None if row[0] is None else to_record(row))

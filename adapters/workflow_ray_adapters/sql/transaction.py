@@ -4,15 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection
-
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Fence, GroupResult, RoleName, RunId, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, writes
-from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.session import Session
 
-Call: TypeAlias = Callable[[Connection, Dialect], Any]
+Call: TypeAlias = Callable[[Session], Any]
 """What one request wants done. A WorkflowError that it raises is its answer, so it comes before its first write."""
 
 
@@ -48,18 +46,18 @@ class Done:
     due: set[int] = field(default_factory=set)  # when entries of the outbox get due
 
 
-def perform(connection: Connection, dialect: Dialect, work: Work) -> Done:
+def perform(session: Session, work: Work) -> Done:
     """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
-    done = Done(calls=[_call(call, connection, dialect) for call in work.calls])
-    epochs = roles.epochs(connection, dialect, _roles(work))
+    done = Done(calls=[_call(call, session) for call in work.calls])
+    epochs = roles.epochs(session, _roles(work))
     if work.stores:
-        landed = writes.store(connection, dialect, [group for groups in work.stores for group in groups], epochs, work.now)
+        landed = writes.store(session, [group for groups in work.stores for group in groups], epochs, work.now)
         answers = iter(landed.answers)
         done.stores = [[next(answers) for _ in groups] for groups in work.stores]
         done.runs, done.due = landed.runs, landed.due
-    done.moves = [_move(connection, dialect, move, epochs, work.now, done) for move in work.moves]
+    done.moves = [_move(session, move, epochs, work.now, done) for move in work.moves]
     if AT_ONCE in done.due:
-        done.parked = [_move(connection, dialect, move, epochs, work.now, done) for move in work.parked]
+        done.parked = [_move(session, move, epochs, work.now, done) for move in work.parked]
     return done
 
 
@@ -68,22 +66,20 @@ def _roles(work: Work) -> set[RoleName]:
     return held | {move.fence.role for move in (*work.moves, *work.parked)}
 
 
-def _call(call: Call, connection: Connection, dialect: Dialect) -> Any:
+def _call(call: Call, session: Session) -> Any:
     try:
-        return call(connection, dialect)
+        return call(session)
     except WorkflowError as refusal:
         return refusal
 
 
-def _move(
-    connection: Connection, dialect: Dialect, move: Move, epochs: Mapping[RoleName, int], now: int, done: Done
-) -> int | WorkflowError:
+def _move(session: Session, move: Move, epochs: Mapping[RoleName, int], now: int, done: Done) -> int | WorkflowError:
     try:
         roles.check(move.fence, epochs)
     except WorkflowError as refusal:
         return refusal
-    moved = outbox.move(connection, dialect, now, move.limit)
+    moved = outbox.move(session, now, move.limit)
     done.topics.update(moved)
-    if not moved and (due := outbox.next_due(connection, now)) is not None:
+    if not moved and (due := outbox.next_due(session, now)) is not None:
         done.due.add(due)
     return sum(moved.values())

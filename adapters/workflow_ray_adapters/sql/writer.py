@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, WriteGroup
 from workflow_ray_adapters.sql.database import Database
-from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.requests import Arrivals, Request
 from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.transaction import Done, Move, Work, perform
 
 T = TypeVar("T")
@@ -36,7 +34,7 @@ class Writer:
         answers: list[GroupResult] = await self._submit(Request(groups)).answer()
         return answers
 
-    async def call(self, call: Callable[[Connection, Dialect], T]) -> T:
+    async def call(self, call: Callable[[Session], T]) -> T:
         answer: T = await self._submit(Request(call)).answer()
         return answer
 
@@ -104,7 +102,7 @@ class Writer:
         """Make one transaction of the requests. Where it fails try again, then in halves: only what is at fault gets the error."""
         parked = tuple(self._parked) if again else ()
         try:
-            done = await self._database.write(partial(perform, dialect=self._database.dialect, work=self._work(requests, parked)))
+            done = await self._database.write(partial(perform, work=self._work(requests, parked)))
         except StoreError as error:  # the store's fault, not a request's
             self._settle((request, error) for request in requests)
         except Exception as error:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, LargeBinary, bindparam, case, func, insert, null, select, update
+from sqlalchemy import Insert, LargeBinary, Select, Update, bindparam, case, func, insert, null, select, update
 
 from workflow_ray.records import (
     Committed,
@@ -23,20 +22,9 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import Ledger, Standing
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, outbox, positions, records
 
-STATE = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
-UPDATE_RECORD = (
-    update(records)
-    .where(records.c.run_id == bindparam("run"), records.c.version == bindparam("before"))
-    .values(
-        {
-            **{name: bindparam(name) for name in STATE},
-            "data": func.coalesce(bindparam("new_data", type_=LargeBinary), records.c.data),
-            "unfinished": case((bindparam("finished"), null()), else_=records.c.unfinished),
-        }
-    )
-)
 Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
 Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
@@ -50,19 +38,19 @@ class Landed:
     due: set[int]  # when new outbox entries may be published
 
 
-def store(connection: Connection, dialect: Dialect, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], now: int) -> Landed:
+def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], now: int) -> Landed:
     """Decide the groups in order and land what wins. Of two writes for one version the first wins, whichever groups they are in."""
     fenced = [_fenced(group, epochs) for group in groups]
     valid = [group for group, refusal in zip(groups, fenced, strict=True) if refusal is None]
-    ledger = Ledger(_standing(connection, dialect, [write for group in valid for write in group.writes]), now)
+    ledger = Ledger(_standing(session, [write for group in valid for write in group.writes]), now)
     decided: list[Decided] = []
     for group in valid:
         decided.append([(write, ledger.enter(write)) for write in group.writes])
         for position in group.positions:
             ledger.reach(position)
-    _land(connection, dialect, ledger)
-    repeats = _repeats(connection, dialect, decided)
-    committed = iter([Committed(tuple(_answer(write, result, repeats) for write, result in group)) for group in decided])
+    _land(session, ledger)
+    repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
+    committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
     return Landed(
         answers=[refusal or next(committed) for refusal in fenced],
         runs={*ledger.inserts, *ledger.updates},
@@ -76,86 +64,109 @@ def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
     return Fenced(group.fence.role, current)
 
 
-def _standing(connection: Connection, dialect: Dialect, writes: Sequence[Write]) -> Standing:
-    new = [write.new for write in writes if write.new is not None]
-    return Standing(
-        versions=_versions(connection, dialect, sorted({write.run_id for write in writes})),
-        keys=_keys(connection, dialect, [(run.workflow, run.idempotency_key) for run in new if run.idempotency_key is not None]),
-        unfinished=_unfinished(connection, dialect, [(run.workflow, run.foreign_id) for run in new]),
-    )
-
-
-def _versions(connection: Connection, dialect: Dialect, run_ids: Sequence[RunId]) -> dict[RunId, Version]:
-    query = select(records.c.run_id, records.c.version).order_by(records.c.run_id)
-    found: dict[RunId, Version] = {}
-    for part in dialect.slices(run_ids):
-        found.update(connection.execute(dialect.locked(query.where(records.c.run_id.in_(part)))).all())
-    return found
-
-
-def _keys(connection: Connection, dialect: Dialect, wanted: Sequence[Key]) -> dict[Key, RunId]:
-    """The runs of idempotency keys, of more than those wanted where there are several workflows."""
-    query = select(idempotency_keys.c.workflow, idempotency_keys.c.idempotency_key, idempotency_keys.c.run_id)
-    found: dict[Key, RunId] = {}
-    for part in dialect.slices(wanted):
-        rows = connection.execute(query.where(*_among(idempotency_keys.c.workflow, idempotency_keys.c.idempotency_key, part)))
-        found.update({(workflow, key): run_id for workflow, key, run_id in rows})
-    return found
-
-
-def _unfinished(connection: Connection, dialect: Dialect, wanted: Sequence[Key]) -> dict[Key, RunId]:
-    """The unfinished runs of foreign ids, of more than those wanted where there are several workflows."""
-    query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
-    found: dict[Key, RunId] = {}
-    for part in dialect.slices(wanted):
-        rows = connection.execute(query.where(*_among(records.c.workflow, records.c.unfinished, part)))
-        found.update({(workflow, foreign_id): run_id for workflow, foreign_id, run_id in rows})
-    return found
-
-
-def _among(workflow: Column[Any], key: Column[Any], wanted: Sequence[Key]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return workflow.in_(sorted({name for name, _ in wanted})), key.in_(sorted({value for _, value in wanted}))
-
-
-def _land(connection: Connection, dialect: Dialect, ledger: Ledger) -> None:
-    """Updates before inserts: a run that ends frees its foreign id for one that begins."""
-    reached = [
-        {"role_group": group, "partition_no": partition, "stream_offset": offset} for (group, partition), offset in ledger.positions.items()
-    ]
-    statements: list[tuple[Executable, Sequence[Mapping[str, object]]]] = [
-        (UPDATE_RECORD, list(ledger.updates.values())),
-        (insert(records), list(ledger.inserts.values())),
-        (insert(idempotency_keys), ledger.keys),
-        (insert(history), ledger.history),
-        (insert(outbox), ledger.outbox),
-        (_furthest(dialect), reached),
-    ]
-    for statement, rows in statements:
-        if rows:
-            connection.execute(statement, rows)
-
-
-@cache
-def _furthest(dialect: Dialect) -> Executable:
-    return dialect.upsert(
-        positions,
-        lambda row, new: {"stream_offset": case((new.stream_offset > row.c.stream_offset, new.stream_offset), else_=row.c.stream_offset)},
-    )
-
-
-def _repeats(connection: Connection, dialect: Dialect, decided: Sequence[Decided]) -> set[tuple[RunId, Version, WriteId]]:
-    """Of the writes in conflict those that stand in the history: made before, or earlier in this transaction."""
-    lost = [write for group in decided for write, result in group if isinstance(result, Conflict)]
-    found: set[tuple[RunId, Version, WriteId]] = set()
-    for writes in dialect.slices(lost):
-        query = select(history.c.run_id, history.c.version, history.c.write_id).where(
-            history.c.run_id.in_({write.run_id for write in writes}), history.c.version.in_({write.version for write in writes})
-        )
-        found.update((run_id, version, write_id) for run_id, version, write_id in connection.execute(query))
-    return found
-
-
 def _answer(write: Write, result: WriteResult, repeats: set[tuple[RunId, Version, WriteId]]) -> WriteResult:
     if isinstance(result, Conflict) and (write.run_id, write.version, write.write_id) in repeats:
         return Stored(write.run_id, write.version)
     return result
+
+
+# --- what the writes meet ------------------------------------------------------------------------
+
+
+def _standing(session: Session, writes: Sequence[Write]) -> Standing:
+    new = [write.new for write in writes if write.new is not None]
+    workflows = {run.workflow for run in new}
+    keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
+    run_ids = sorted({write.run_id for write in writes})
+    return Standing(
+        versions=dict(session.rows(_versions, run_ids=run_ids)) if run_ids else {},
+        keys=_by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {},
+        unfinished=_by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {},
+    )
+
+
+def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
+    return {(workflow, key): run_id for workflow, key, run_id in rows}
+
+
+def _versions(dialect: Dialect) -> Select[Any]:
+    query = select(records.c.run_id, records.c.version).where(records.c.run_id.in_(dialect.listed("run_ids")))
+    return dialect.locked(query.order_by(records.c.run_id))
+
+
+def _keys(dialect: Dialect) -> Select[Any]:
+    """Finds more than is asked for where there are several workflows: each key in each of them."""
+    table = idempotency_keys.c
+    query = select(table.workflow, table.idempotency_key, table.run_id)
+    return query.where(table.workflow.in_(dialect.listed("workflows")), table.idempotency_key.in_(dialect.listed("keys")))
+
+
+def _unfinished(dialect: Dialect) -> Select[Any]:
+    """As _keys."""
+    query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
+    return query.where(records.c.workflow.in_(dialect.listed("workflows")), records.c.unfinished.in_(dialect.listed("foreign_ids")))
+
+
+def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
+    """Of the writes in conflict those that stand in the history: made before, or earlier in this transaction."""
+    if not lost:
+        return set()
+    return set(session.rows(_made, run_ids={write.run_id for write in lost}, versions={write.version for write in lost}))
+
+
+def _made(dialect: Dialect) -> Select[Any]:
+    query = select(history.c.run_id, history.c.version, history.c.write_id)
+    return query.where(history.c.run_id.in_(dialect.listed("run_ids")), history.c.version.in_(dialect.listed("versions")))
+
+
+# --- what they come to ---------------------------------------------------------------------------
+
+
+def _land(session: Session, ledger: Ledger) -> None:
+    """Updates before inserts: a run that ends frees its foreign id for one that begins."""
+    session.run(_update_record, list(ledger.updates.values()))
+    session.run(_insert_record, list(ledger.inserts.values()))
+    session.run(_insert_key, ledger.keys)
+    session.run(_insert_entry, ledger.history)
+    session.run(_insert_outgoing, ledger.outbox)
+    session.run(
+        _advance_position,
+        [{"role_group": group, "partition_no": number, "stream_offset": offset} for (group, number), offset in ledger.positions.items()],
+    )
+
+
+def _update_record(_: Dialect) -> Update:
+    names = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
+    return (
+        update(records)
+        .where(records.c.run_id == bindparam("run"), records.c.version == bindparam("before"))
+        .values({name: bindparam(name, type_=records.c[name].type) for name in names})
+        .values(
+            data=func.coalesce(bindparam("new_data", type_=LargeBinary), records.c.data),
+            unfinished=case((bindparam("finished"), null()), else_=records.c.unfinished),
+        )
+    )
+
+
+def _insert_record(_: Dialect) -> Insert:
+    return insert(records)
+
+
+def _insert_key(_: Dialect) -> Insert:
+    return insert(idempotency_keys)
+
+
+def _insert_entry(_: Dialect) -> Insert:
+    return insert(history)
+
+
+def _insert_outgoing(_: Dialect) -> Insert:
+    return insert(outbox).values({column.name: bindparam(column.name) for column in outbox.c if column is not outbox.c.id}).inline()
+
+
+def _advance_position(dialect: Dialect) -> Insert:
+    """A position never goes back."""
+    return dialect.upsert(
+        positions,
+        lambda row, new: {"stream_offset": case((new.stream_offset > row.stream_offset, new.stream_offset), else_=row.stream_offset)},
+    )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.dialects import SQLITE
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.connections import driver, reading, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained
 
@@ -19,8 +20,6 @@ READERS = 2
 
 class SqliteDatabase:
     """sql.database.Database. Each connection is used by one thread at a time."""
-
-    dialect = SQLITE
 
     def __init__(self, path: str) -> None:
         self.where = path
@@ -34,10 +33,10 @@ class SqliteDatabase:
                 self._readers.put(reading(path))
         self._data_version = self._read_data_version()
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Session], T]) -> T:
         return await self._run(self._writing, lambda: self._transact(self._writer, work))
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Session], T]) -> T:
         return await self._run(self._reading, lambda: self._look(work))
 
     async def changed_elsewhere(self) -> bool:
@@ -57,11 +56,11 @@ class SqliteDatabase:
             raise StoreUnavailable(self.where, "it is closed.")
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
-    def _transact(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+    def _transact(self, connection: Connection, work: Callable[[Session], T]) -> T:
         with explained(self.where), connection.begin():
-            return work(connection)
+            return work(Session(connection, SQLITE))
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
+    def _look(self, work: Callable[[Session], T]) -> T:
         connection = self._readers.get()  # there is one for each thread
         try:
             return self._transact(connection, work)
