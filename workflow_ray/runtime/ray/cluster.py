@@ -37,7 +37,7 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def stop_cluster() -> bool:
+def stop_unused_cluster() -> bool:
     """End the head that `connect` started on this machine, here or in another process.
 
     False: there is none, or some named actor is still on it, of whatever namespace. Other clusters are left alone.

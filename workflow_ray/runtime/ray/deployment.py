@@ -39,6 +39,8 @@ class RayRuntime(Runtime):
         self._route: Route = route
 
     async def __aenter__(self) -> Self:
+        for workflow in self._workflows.values():
+            workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
         records = _canonical(self.records)
         if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ import msgspec
 
 from workflow_ray.errors import StoreError
 from workflow_ray.records import Deployment
-from workflow_ray.runtime.ray.actors import STORE, ActorGone
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, ActorGone, this_node
 from workflow_ray.runtime.ray.crew import THE_STORE, Crew, Member, RayCrew, role_named
 from workflow_ray.runtime.ray.state import Drain, Phase, Seat, Standing, Start, Wanted, heard, next_due, plan, started, vacated, wanted_by
 from workflow_ray.runtime.ray.stores import Deployed
@@ -31,7 +32,7 @@ HOPELESS = 2
 class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How one actor of a deployment fares."""
 
-    name: str  # of its role; the adapter actor's is `store`
+    name: str  # of its role; `store`, the adapter actor; `supervisor`
     phase: str  # starting, running, draining; waiting: for its next start
     pid: int | None = None
     node: str | None = None  # Ray's id of it
@@ -217,7 +218,8 @@ class Supervisor:
         self._supervision.refresh()
 
     async def status(self) -> list[ActorStatus]:
-        return self._supervision.status()
+        me = ActorStatus(name=SUPERVISOR, phase=Phase.RUNNING.value, pid=os.getpid(), node=this_node())
+        return [me, *self._supervision.status()]
 
     async def settled(self, names: Sequence[str], wait: float) -> list[ActorStatus]:
         return await self._supervision.settled(names, wait)

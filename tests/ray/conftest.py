@@ -1,0 +1,107 @@
+"""One Ray head for the session, in a folder of its own; a deployment for each test, ended after it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from tests.ray.flows import Parcel, ParcelStatus, parcels
+from workflow_ray import Client, RunState, connect
+from workflow_ray.errors import StoreMissing, UnknownWorkflow
+from workflow_ray.runtime.ray import cluster
+from workflow_ray.runtime.ray.deployment import down, status
+from workflow_ray.runtime.ray.head import HOME, local_head
+from workflow_ray.runtime.ray.supervisor import ActorStatus
+
+PATIENCE = 30.0
+POLL = 0.05
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a test deploys on: records of its own, and so a namespace of its own."""
+
+    records: str
+
+    async def actors(self) -> dict[str, ActorStatus]:
+        """Its actors by name."""
+        return {one.name: one for one in await status(self.records)}
+
+    async def pids(self, other_than: int | None = None) -> dict[str, int]:
+        """The processes of all its actors by name, once all run, in other processes than that."""
+        await eventually(lambda: self._all_run(other_than), "some actor doesn't run")
+        return {name: one.pid or 0 for name, one in (await self.actors()).items()}
+
+    async def has_runs(self) -> bool:
+        """Whether there is any parcel."""
+        with suppress(StoreMissing, UnknownWorkflow):
+            async with connect(parcels, records=self.records) as client:
+                return bool(await client.counts())
+        return False
+
+    @contextmanager
+    def driver(self, runs: int) -> Generator[Popen[bytes], None, None]:
+        """A driver in a process of its own, killed at the end."""
+        with Popen([sys.executable, "-m", "tests.ray.driver", self.records, str(runs)], cwd=ROOT) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    async def _all_run(self, other_than: int | None) -> bool:
+        return all(one.running and one.pid != other_than for one in (await self.actors()).values())
+
+
+@pytest.fixture(scope="session")
+def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    os.environ[HOME] = str(tmp_path_factory.mktemp("ray"))
+    cluster.connect(None)
+    yield
+    cluster.disconnect()
+    local_head().stop()
+    del os.environ[HOME]
+
+
+@pytest.fixture
+async def deployment(ray_head: None, tmp_path: Path) -> AsyncIterator[Deployment]:
+    deployment = Deployment(f"sqlite:///{tmp_path}/records.db")
+    yield deployment
+    await down(deployment.records, deadline=5.0)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], otherwise: str, patience: float = PATIENCE) -> None:
+    """Wait for a condition that nobody announces."""
+    async with asyncio.timeout(patience):
+        try:
+            while not await condition():
+                await asyncio.sleep(POLL)
+        except asyncio.CancelledError as error:
+            raise AssertionError(otherwise) from error
+
+
+async def ended(pids: Iterable[int]) -> bool:
+    """Whether these processes are gone; one that nobody has waited for counts as gone."""
+    states = [Path(f"/proc/{pid}/stat") for pid in pids]
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return all(not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z" for state in states)
+    return False
+
+
+async def check_history(client: Client[Parcel, ParcelStatus], runs: int) -> None:
+    """That many runs have ended right, each step was committed once, and the history holds each version exactly once."""
+    found = [run async for run in client.runs()]
+    assert len(found) == len({run.foreign_id for run in found}) == runs
+    for run in found:
+        assert (run.run_state, run.data.steps) == (RunState.COMPLETED, ["weigh", "pack", "send"])
+        entries = await client.handle(run.run_id).history()
+        assert [entry.version for entry in entries] == list(range(1, run.version + 1))
+        arrived = [entry.status for before, entry in pairwise(entries) if before.status is not entry.status]
+        assert arrived == [ParcelStatus.WEIGHED, ParcelStatus.PACKED, ParcelStatus.SENT]

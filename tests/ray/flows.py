@@ -1,0 +1,62 @@
+"""Workflows that the tests deploy."""
+
+import os
+import signal
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from workflow_ray import Run, Status, Workflow
+
+
+class Parcel(BaseModel):
+    deadly: bool = False
+    steps: list[str] = []
+
+
+class ParcelStatus(Status):
+    CREATED = 1
+    WEIGHED = 2
+    PACKED = 3
+    SENT = 4
+
+
+ParcelRun: TypeAlias = Run[Parcel, ParcelStatus]
+parcels = Workflow("parcels", Parcel, ParcelStatus)
+
+
+@parcels.step(ParcelStatus.CREATED, shards=2)
+async def weigh(run: ParcelRun) -> Literal[ParcelStatus.WEIGHED]:
+    if run.data.deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+    run.data.steps.append("weigh")
+    return ParcelStatus.WEIGHED
+
+
+@parcels.step(ParcelStatus.WEIGHED)
+async def pack(run: ParcelRun) -> Literal[ParcelStatus.PACKED]:
+    run.data.steps.append("pack")
+    return ParcelStatus.PACKED
+
+
+@parcels.step(ParcelStatus.PACKED)
+def send(run: ParcelRun) -> Literal[ParcelStatus.SENT]:
+    run.data.steps.append("send")
+    return ParcelStatus.SENT
+
+
+class Letter(BaseModel):
+    text: str = ""
+
+
+class LetterStatus(Status):
+    WRITTEN = 1
+    POSTED = 2
+
+
+letters = Workflow("letters", Letter, LetterStatus)
+
+
+@letters.step(LetterStatus.WRITTEN)
+async def post(run: Run[Letter, LetterStatus]) -> Literal[LetterStatus.POSTED]:
+    return LetterStatus.POSTED

@@ -1,0 +1,115 @@
+"""SIGKILL and SIGSTOP on Ray: it heals by itself, and the history shows that nothing was lost or done twice."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import cycle, islice
+
+import pytest
+
+from tests.ray.conftest import POLL, Deployment, check_history, ended, eventually
+from tests.ray.flows import Parcel, ParcelStatus, parcels
+from workflow_ray import Client, RunState, Runtime, Trigger
+from workflow_ray.errors import RunPaused
+from workflow_ray.records import Role
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR
+
+SOON = timedelta(seconds=30)
+ROLE = Role("parcels-2-consumer")
+CONSUMER, PUBLISHER, DRIVER, ALL = ROLE.name, "outbox-publisher-1-of-1", "driver", "all"
+RUNS = 2_000
+KILLS = 12  # each victim twice
+
+
+@pytest.mark.parametrize("victim", [CONSUMER, PUBLISHER, STORE, SUPERVISOR])
+async def test_an_actor_that_is_killed_is_replaced_and_work_goes_on(deployment: Deployment, victim: str) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        before = await deployment.pids()
+        os.kill(before[victim], signal.SIGKILL)
+        handle = await runtime.client(parcels).trigger("parcel", Parcel())
+        await handle.wait(timeout=SOON)
+        after = await deployment.pids(other_than=before[victim])
+    assert {name for name in before if before[name] != after[name]} == {victim}
+
+
+@pytest.mark.timeout(300)
+async def test_a_job_survives_whatever_is_killed_and_whenever(deployment: Deployment, rng: random.Random) -> None:
+    moments = sorted(rng.randrange(1, RUNS) for _ in range(KILLS))
+    victims = islice(cycle([CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL]), KILLS)
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        await _feed_and_kill(deployment, runtime.client(parcels), deque(zip(moments, victims, strict=True)))
+        await check_history(runtime.client(parcels), RUNS)
+
+
+async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        client = runtime.client(parcels)
+        triggers = [Trigger(f"parcel-{number}", Parcel(deadly=number == 77)) for number in range(200)]
+        handles = [handle for handle, _ in await client.trigger_many(triggers)]
+        for handle in handles[:77] + handles[78:]:
+            await handle.wait(timeout=SOON)
+        with pytest.raises(RunPaused):
+            await handles[77].wait(timeout=SOON)
+        assert await client.counts() == {
+            (ParcelStatus.CREATED, RunState.PAUSED): 1,
+            (ParcelStatus.SENT, RunState.COMPLETED): 199,
+        }
+
+
+async def test_a_role_taken_elsewhere_while_it_stood_still_writes_nothing_and_leaves(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        client, pids = runtime.client(parcels), await deployment.pids()
+        with _standing_still(pids[SUPERVISOR]):  # so that the role has to leave by itself
+            with _standing_still(pids[CONSUMER]):
+                await runtime.store.take(ROLE)
+                triggered = await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20))
+                for handle, _ in triggered:
+                    await handle.wait_for(ParcelStatus.WEIGHED, timeout=SOON)
+            await eventually(lambda: ended([pids[CONSUMER]]), "the role stays")
+            assert await client.counts() == {(ParcelStatus.WEIGHED, RunState.RUNNING): 20}
+        for handle, _ in triggered:
+            await handle.wait(timeout=SOON)
+        await check_history(client, 20)
+
+
+async def _feed_and_kill(deployment: Deployment, client: Client[Parcel, ParcelStatus], kills: deque[tuple[int, str]]) -> None:
+    """Have a driver feed all runs, and kill each victim when so many have ended. A driver that was killed is started again."""
+    while True:
+        with deployment.driver(RUNS) as driver:
+            while driver.poll() is None:
+                if kills and await _ended(client) >= kills[0][0]:
+                    _, victim = kills.popleft()
+                    await _kill(deployment, victim)
+                    if victim in (DRIVER, ALL):
+                        break
+                await asyncio.sleep(POLL)
+            else:
+                assert (driver.returncode, kills) == (0, deque())
+                return
+
+
+async def _ended(client: Client[Parcel, ParcelStatus]) -> int:
+    return (await client.counts()).get((ParcelStatus.SENT, RunState.COMPLETED), 0)
+
+
+async def _kill(deployment: Deployment, victim: str) -> None:
+    """SIGKILL an actor, or all at once; the driver dies where it was started."""
+    if victim == DRIVER:
+        return
+    pids = await deployment.pids()
+    for pid in pids.values() if victim == ALL else [pids[victim]]:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def _standing_still(pid: int) -> Generator[None, None, None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -1,0 +1,188 @@
+"""Deploying on Ray: what is found, what stays, what goes."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.ray.conftest import Deployment, check_history, ended, eventually
+from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters, parcels
+from workflow_ray import Run, Runtime, Workflow, connect
+from workflow_ray.definition import load
+from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered
+from workflow_ray.ports import adapter_for
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.deployment import RayRuntime, down
+from workflow_ray.runtime.ray.stores import Route
+
+SOON = timedelta(seconds=20)
+ROLES = [
+    "outbox-publisher-1-of-1",
+    "parcels-1-consumer-1-of-2",
+    "parcels-1-consumer-2-of-2",
+    "parcels-2-consumer-1-of-1",
+    "parcels-3-consumer-1-of-1",
+]
+
+
+async def test_a_run_goes_through_all_its_steps(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        handle = await runtime.client(parcels).trigger("parcel", Parcel())
+        run = await handle.wait_for(ParcelStatus.SENT, timeout=SOON)
+        assert run.data.steps == ["weigh", "pack", "send"]
+        running = [one.name for one in await runtime.status() if one.running]
+    assert running == ["supervisor", *ROLES, "store"]
+
+
+@pytest.mark.parametrize("route", ["lane", "calls"])
+async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, route: Route) -> None:
+    async with RayRuntime([parcels], deployment.records, route=route) as runtime:
+        client = runtime.client(parcels)
+        for number in range(20):
+            await client.trigger(f"parcel-{number}", Parcel())
+        for number in range(20):
+            await client.handle((await client.latest(f"parcel-{number}")).run_id).wait(timeout=SOON)
+        await check_history(client, 20)
+
+
+async def test_starting_twice_finds_what_runs(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as first:
+        before = {one.name: one.pid for one in await first.status()}
+    async with Runtime.ray(parcels, records=deployment.records) as second:
+        assert {one.name: one.pid for one in await second.status()} == before
+
+
+async def test_a_driver_that_is_killed_stops_nothing(deployment: Deployment) -> None:
+    with deployment.driver(runs=1_000_000):
+        await eventually(deployment.has_runs, "the driver feeds nothing")
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        handle = await runtime.client(parcels).trigger("after", Parcel())
+        await handle.wait_for(ParcelStatus.SENT, timeout=SOON)
+        assert all(one.failures == 0 for one in await runtime.status())
+
+
+async def test_a_client_without_ray_talks_to_what_runs_on_it(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records):
+        pass
+    async with connect(parcels, records=deployment.records) as client:
+        handle = await client.trigger("parcel", Parcel())
+        assert (await handle.wait(timeout=SOON)).status is ParcelStatus.SENT
+
+
+async def test_another_workflow_joins_and_leaves_the_first_alone(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        before = {one.name: one.pid for one in await runtime.status()}
+    async with Runtime.ray(letters, records=deployment.records) as runtime:
+        handle = await runtime.client(letters).trigger("letter", Letter())
+        await handle.wait_for(LetterStatus.POSTED, timeout=SOON)
+        after = {one.name: one.pid for one in await runtime.status()}
+    assert after == before | {"letters-1-consumer-1-of-1": after["letters-1-consumer-1-of-1"]}
+
+
+async def test_another_number_of_shards_replaces_the_roles_of_that_step(deployment: Deployment, tmp_path: Path) -> None:
+    async with Runtime.ray(_written(tmp_path, shards=1), records=deployment.records) as runtime:
+        before = {one.name: one.pid for one in await runtime.status()}
+    async with Runtime.ray(_written(tmp_path, shards=3), records=deployment.records) as runtime:
+        await eventually(lambda: _gone(deployment, "scaled-1-consumer-1-of-1"), "the old shard stays")
+        after = {one.name: one.pid for one in await runtime.status() if one.running}
+    shards = {f"scaled-1-consumer-{shard}-of-3" for shard in (1, 2, 3)}
+    assert set(after) == set(before) - {"scaled-1-consumer-1-of-1"} | shards
+    assert after["scaled-2-consumer-1-of-1"] == before["scaled-2-consumer-1-of-1"]
+
+
+async def test_down_leaves_no_actor_and_no_process(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        pids = [one.pid for one in await runtime.status() if one.pid]
+        namespace = actors.namespace_of(adapter_for(deployment.records).canonical(deployment.records))
+    assert await down(deployment.records)
+    assert actors.names(namespace) == []
+    await eventually(lambda: ended(pids), "some process stays")
+    assert not await down(deployment.records)
+
+
+async def test_what_was_under_way_goes_on_after_down_and_up_again(deployment: Deployment) -> None:
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        client = runtime.client(parcels)
+        run_ids = [(await client.trigger(f"parcel-{number}", Parcel())).run_id for number in range(100)]
+        await runtime.down()
+    async with Runtime.ray(parcels, records=deployment.records) as runtime:
+        client = runtime.client(parcels)
+        for run_id in run_ids:
+            await client.handle(run_id).wait(timeout=SOON)
+        await check_history(client, 100)
+
+
+async def test_what_cannot_be_deployed_starts_nothing(deployment: Deployment) -> None:
+    with pytest.raises(InvalidDefinition):
+        async with Runtime.ray(Workflow("empty", Parcel, ParcelStatus), records=deployment.records):
+            pass
+    with pytest.raises(InvalidInput, match="Ray has many"):
+        async with Runtime.ray(parcels, records="memory://"):
+            pass
+    assert await deployment.actors() == {}
+
+
+async def test_a_renumbered_status_is_refused_and_what_runs_stays(deployment: Deployment, tmp_path: Path) -> None:
+    async with Runtime.ray(_written(tmp_path, shards=1), records=deployment.records) as runtime:
+        before = await runtime.status()
+    with pytest.raises(StatusRenumbered):
+        async with Runtime.ray(_written(tmp_path, shards=1, last=4), records=deployment.records):
+            pass
+    assert list((await deployment.actors()).values()) == before
+
+
+async def test_a_definition_that_roles_cannot_import_is_the_drivers_error(deployment: Deployment, tmp_path: Path) -> None:
+    workflow = _written(tmp_path, shards=1)
+    (tmp_path / f"{workflow.module}.py").write_text("raise RuntimeError('no licence')")
+    with pytest.raises(RuntimeUnavailable, match=r"scaled-.* doesn't come up.*RuntimeError: no licence"):
+        async with Runtime.ray(workflow, records=deployment.records):
+            pass
+
+
+async def test_a_workflow_without_a_name_in_its_module_is_refused(deployment: Deployment) -> None:
+    hidden = Workflow("hidden", Letter, LetterStatus)
+
+    @hidden.step(LetterStatus.WRITTEN)
+    async def post(run: Run[Letter, LetterStatus]) -> Literal[LetterStatus.POSTED]:
+        return LetterStatus.POSTED
+
+    with pytest.raises(NotImportable):
+        async with Runtime.ray(hidden, records=deployment.records):
+            pass
+    assert await deployment.actors() == {}
+
+
+SCALED = """
+from typing import Literal
+from workflow_ray import Run, Status, Workflow
+from tests.ray.flows import Letter
+
+class S(Status):
+    A, B, C = 1, 2, {last}
+
+scaled = Workflow("scaled", Letter, S)
+
+@scaled.step(S.A, shards={shards})
+async def first(run: Run[Letter, S]) -> Literal[S.B]:
+    return S.B
+
+@scaled.step(S.B)
+async def second(run: Run[Letter, S]) -> Literal[S.C]:
+    return S.C
+{padding}
+"""
+
+
+def _written(folder: Path, shards: int, last: int = 3) -> Workflow[Any, Any]:
+    """A workflow in a module that was just written."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in folder.name)
+    padding = "#" * (10 * shards + last)  # another length: Python's cache of the last one is not taken for it
+    (folder / f"{name}.py").write_text(SCALED.format(shards=shards, last=last, padding=padding))
+    sys.modules.pop(name, None)
+    return load(f"{name}:scaled", [str(folder)])
+
+
+async def _gone(deployment: Deployment, name: str) -> bool:
+    return name not in await deployment.actors()
