@@ -150,6 +150,8 @@ def _check(write: Write) -> None:
         raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
     if write.new is not None:
         for name, text in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key or "")):
+            if "\0" in text:
+                raise WriteRejected(f"run {write.run_id} has a {name} with a NUL character, which not every database can hold")
             if len(text) > MAX_FOREIGN_ID:
                 raise WriteRejected(f"run {write.run_id} has a {name} of {len(text)} characters; {MAX_FOREIGN_ID} is the most")
 

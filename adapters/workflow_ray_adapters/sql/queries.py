@@ -83,7 +83,7 @@ def _versions(dialect: Dialect) -> Select[Any]:
 
 
 def positions(session: Session, group: str) -> list[Position]:
-    statement = select(reached.c.partition_no, reached.c.stream_offset).where(reached.c.role_group == group)
-    return [
-        Position(group, partition, offset) for partition, offset in session.connection.execute(statement.order_by(reached.c.partition_no))
-    ]
+    rows = session.connection.execute(
+        select(reached.c.partition_no, reached.c.stream_offset).where(reached.c.role_group == group).order_by(reached.c.partition_no)
+    )
+    return [Position(group, partition, offset) for partition, offset in rows]

@@ -76,9 +76,6 @@ class Arrivals:
     def __init__(self) -> None:
         self._roles, self._clients = Queue(), Queue()
 
-    def __len__(self) -> int:
-        return len(self._roles) + len(self._clients)
-
     def put(self, request: Request) -> bool:
         """False: its queue is full."""
         return (self._roles if request.urgent else self._clients).put(request)

@@ -5,9 +5,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 REVISION = "0001"
-"""The newest revision in migrations/versions. Kept here so that opening a store doesn't import Alembic."""
-KNOWN = (REVISION,)
-"""Every revision that this code can migrate from, the newest last."""
+"""The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't import Alembic."""
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
 

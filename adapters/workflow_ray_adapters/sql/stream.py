@@ -111,7 +111,7 @@ def _share(at: int) -> Select[Any]:
 
 
 def _received(
-    topic: Topic, partition: int, offset: int, run_id: str, version: int, status: int, headers: str | None, *row: Any
+    topic: Topic, partition: int, offset: int, run_id: str, version: int, status: int, headers: str | None, *record: Any
 ) -> Received:
     event = to_event(topic, partition, run_id, version, status, headers)
-    return Received(event=event, offset=offset, record=None if row[0] is None else to_record(row))
+    return Received(event=event, offset=offset, record=None if record[0] is None else to_record(record))

@@ -26,6 +26,7 @@ class Writer:
         self._arrivals = Arrivals()
         self._arrived = asyncio.Event()
         self._parked: list[Request] = []  # moves that found nothing: the next transaction that adds an event makes them too
+        self._nudged: list[Request] = []  # parked ones that the next transaction makes in any case
         self._closed = False
 
     # --- asking ----------------------------------------------------------------------------------
@@ -54,9 +55,8 @@ class Writer:
 
     def nudge(self) -> None:
         """Make the parked moves now: something may have become due without a transaction of this writer."""
-        parked, self._parked = self._parked, []
-        for request in parked:
-            self._arrivals.put(request)
+        self._nudged += self._parked
+        self._parked = []
         self._arrived.set()
 
     def _submit(self, request: Request) -> Request:
@@ -90,13 +90,17 @@ class Writer:
             while not self._closed:
                 await self._arrived.wait()
                 self._arrived.clear()
-                while batch := self._arrivals.batch():
+                while batch := self._gather():
                     await self._commit(batch)
         finally:
             self._closed = True
             self._abandon([*batch, *self._parked])
-            while batch := self._arrivals.batch():
+            while batch := self._gather():
                 self._abandon(batch)
+
+    def _gather(self) -> list[Request]:
+        nudged, self._nudged = self._nudged, []
+        return nudged + self._arrivals.batch()
 
     async def _commit(self, requests: Sequence[Request], *, again: bool = True) -> None:
         """Make one transaction of the requests. Where it fails try again, then in halves: only what is at fault gets the error."""

@@ -1,8 +1,9 @@
 """`sqlite:///shop.db`: one file that holds everything, the embedded default."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import make_url
 
@@ -34,12 +35,13 @@ class SqliteAdapter:
         self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
     ) -> AsyncGenerator[Store]:
         path = _path(url)
-        found = file.checked(path, store_id)  # before the lock: its file isn't to be left beside what is no store
+        found = await asyncio.to_thread(file.checked, path, store_id)  # before the lock: its file isn't to be left beside what is no store
         async with AsyncExitStack() as stack:
             if exclusive:
                 await stack.enter_async_context(FileLock(path).held(patience))
-                found = file.checked(path, store_id)
-            database = stack.enter_context(closing(SqliteDatabase(path)))
+                found = await asyncio.to_thread(file.checked, path, store_id)
+            database = SqliteDatabase(path)
+            stack.push_async_callback(asyncio.to_thread, database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
 
 

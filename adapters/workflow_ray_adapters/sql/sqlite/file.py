@@ -65,7 +65,7 @@ def _revision(path: str, connection: Connection) -> str | None:
     revision = schema.revision(connection)
     if revision is None and not schema.is_empty(connection):
         raise NotAStore(path, "it holds another program's tables. Name another file.")
-    if revision not in (None, *schema.KNOWN):
+    if revision is not None and revision > schema.REVISION:
         raise StoreTooNew(path, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
     return revision
 
