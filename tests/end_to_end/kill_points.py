@@ -14,10 +14,11 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
-from sqlalchemy import Engine, event
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from workflow_ray import Run, Runtime, Status, Workflow
 
@@ -58,31 +59,45 @@ async def third(run: CountRun) -> Literal[Stage.LAST]:
 
 
 class Trap:
-    """Ends this process before the statement numbered `at`, counted from when it is armed."""
+    """Ends this process before the statement numbered `at` of those in writing transactions, counted from when it is armed.
+
+    It listens to SQLite itself, whatever the adapter sends through; COMMIT counts as a statement.
+    """
 
     def __init__(self, at: int, note: Path) -> None:
         self.armed, self._left, self._note = False, at, note
-        event.listen(Engine, "before_cursor_execute", self._statement)
-        event.listen(Engine, "commit", lambda connection: self._pass("COMMIT"))
+        event.listen(Pool, "connect", self._watch)
 
-    def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        self._pass(statement)
+    def _watch(self, connection: sqlite3.Connection, _: object) -> None:
+        writing = False
 
-    def _pass(self, what: str) -> None:
+        def statement(sql: str) -> None:
+            nonlocal writing
+            writing = writing or sql.startswith("BEGIN IMMEDIATE")
+            if writing:
+                self._pass(sql)
+            if sql == "COMMIT":
+                writing = False
+
+        connection.set_trace_callback(statement)
+
+    def _pass(self, sql: str) -> None:
         if not self.armed:
             return
         self._left -= 1
         if self._left == 0:
-            self._note.write_text(" ".join(what.split())[:60])
+            self._note.write_text(" ".join(sql.replace('"', "").split())[:60])
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def finish_the_run(records: str, trap: Trap | None) -> None:
+    """Its transitions, and nothing else, are trapped: by then each role has been taken and has worked."""
     async with Runtime.local(counting, records=records) as runtime:
+        client = runtime.client(counting)
+        await (await client.trigger("warm-up", Count(), idempotency_key="warm-up")).wait()
         if trap is not None:
             trap.armed = True
-        handle = await runtime.client(counting).trigger(KEY, Count(), idempotency_key=KEY)
-        await handle.wait()
+        await (await client.trigger(KEY, Count(), idempotency_key=KEY)).wait()
         if trap is not None:
             trap.armed = False
 
@@ -104,12 +119,12 @@ def in_a_fork(scenario: Callable[[], None]) -> bool:
 
 
 def found(file: Path) -> dict[str, object]:
-    """What the file holds, read by SQLite alone."""
+    """What the file holds of the run, read by SQLite alone."""
     with sqlite3.connect(file) as connection:
-        runs = connection.execute("SELECT status, run_state, version, data FROM records").fetchall()
-        history = connection.execute("SELECT version, status FROM history ORDER BY version").fetchall()
-        left = connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
-    return {"runs": [[*row[:3], json.loads(row[3])] for row in runs], "history": history, "outbox": left}
+        query = "SELECT run_id, status, run_state, version, data FROM records WHERE foreign_id = ?"
+        runs = connection.execute(query, (KEY,)).fetchall()
+        history = connection.execute("SELECT version, status FROM history WHERE run_id = ? ORDER BY version", (runs[0][0],)).fetchall()
+    return {"runs": [[*run[1:4], json.loads(run[4])] for run in runs], "history": history}
 
 
 def main(folder: Path) -> None:
