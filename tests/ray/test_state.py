@@ -73,7 +73,8 @@ def test_an_adopted_actor_with_older_code_is_known_once_it_speaks() -> None:
 
 
 def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
-    seat, delays = started(None, STORE), []
+    seat = started(None, STORE)
+    delays: list[float] = []
     for _ in range(9):
         seat = crashed(seat, now=100.0)
         delays.append(round(seat.due - 100.0, 3))

@@ -15,7 +15,7 @@ from workflow_ray.runtime.ray.supervisor import DRAIN, SLACK, ActorStatus, Super
 START = 60.0
 """Seconds that a deployment has to come up."""
 RESTART = 10.0
-"""Seconds for the supervisor to come back, when its process has died."""
+"""Seconds for the supervisor to come back, when its process has died, and for actors that were killed to be gone."""
 RETRY = 0.1
 """Seconds between attempts to reach it."""
 
@@ -56,7 +56,7 @@ class Control:
             down = [one for one in standing if not one.running]
             if not down:
                 return
-            if any(one.why for one in down) or time.monotonic() > end:
+            if any(one.hopeless for one in down) or time.monotonic() > end:
                 raise RuntimeUnavailable(f"the deployment {self.deployed.namespace!r}", _excuse(down))
 
     async def down(self, deadline: float = DRAIN) -> None:
@@ -84,7 +84,10 @@ async def _asked(namespace: str, method: str, *arguments: object) -> Any:
 
 async def _swept(namespace: str) -> None:
     """Kill what is left, the supervisor first: it would start the others again."""
+    end = time.monotonic() + RESTART
     while names := actors.names(namespace):
+        if time.monotonic() > end:
+            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"actors of it don't leave: {', '.join(names)}")
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             with suppress(ActorGone):
                 actors.find(name, namespace).kill()
@@ -92,6 +95,6 @@ async def _swept(namespace: str) -> None:
 
 
 def _excuse(down: Sequence[ActorStatus]) -> str:
-    first = next((one for one in down if one.why), down[0])
+    first = max(down, key=lambda one: (one.hopeless, bool(one.why)))
     others = f" (and {len(down) - 1} more)" if len(down) > 1 else ""
     return f"{first.name} doesn't come up{others}: {first.why or f'it is {first.phase} after {START:g} s'}"

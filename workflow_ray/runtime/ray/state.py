@@ -64,6 +64,7 @@ class Seat:
     since: float = 0.0  # its actor runs
     due: float = 0.0  # the next start, if nothing holds the name
     why: str = ""  # the last one ended
+    crashed: bool = False  # by an error of its own, not by being killed
 
     @property
     def running(self) -> bool:
@@ -113,7 +114,8 @@ def next_due(wanted: Iterable[Wanted], seats: Mapping[str, Seat]) -> float | Non
 
 def started(seat: Seat | None, wanted: Wanted) -> Seat:
     """The seat with a new actor in it."""
-    return Seat(wanted, occupied=True, failures=seat.failures, why=seat.why) if seat else Seat(wanted, occupied=True)
+    before = seat or Seat(wanted)
+    return Seat(wanted, occupied=True, failures=before.failures, why=before.why, crashed=before.crashed)
 
 
 def heard(seat: Seat, standing: Standing, now: float) -> Seat:
@@ -128,7 +130,8 @@ def vacated(seat: Seat, why: str, now: float) -> Seat:
     before = 0 if steady else seat.failures
     delay = min(FIRST_DELAY * 2 ** (before - 1), LONGEST_DELAY) if before else 0.0
     failures = 0 if seat.leaving else before + 1
-    return replace(seat, standing=None, occupied=False, leaving=False, failures=failures, due=now + delay, why=why)
+    crashed = seat.standing is not None and seat.standing.crashed
+    return replace(seat, standing=None, occupied=False, leaving=False, failures=failures, due=now + delay, why=why, crashed=crashed)
 
 
 def _startable(seat: Seat | None, now: float) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 from workflow_ray.errors import StoreError
 from workflow_ray.records import Deployment
-from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, ActorGone, this_node
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, ActorGone, find, this_node
 from workflow_ray.runtime.ray.crew import THE_STORE, Crew, Member, RayCrew, role_named
 from workflow_ray.runtime.ray.state import Drain, Phase, Seat, Standing, Start, Wanted, heard, next_due, plan, started, vacated, wanted_by
 from workflow_ray.runtime.ray.stores import Deployed
@@ -26,7 +26,9 @@ DRAIN = 10.0
 SLACK = 1.0
 """...and to say that it has."""
 HOPELESS = 2
-"""Failures in a row after which a deploy needn't wait any longer."""
+"""Failures in a row after which an actor that ends by its own errors is waited for no longer."""
+
+WAITING = "waiting"
 
 
 class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +41,16 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None  # of its role
     failures: int = 0  # in a row
     why: str = ""  # the one before ended
+    crashed: bool = False  # by an error of its own, not by being killed
 
     @property
     def running(self) -> bool:
         return self.phase == Phase.RUNNING.value
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether waiting for it helps no more."""
+        return not self.running and self.crashed and self.failures >= HOPELESS
 
 
 class Supervision:
@@ -74,13 +82,13 @@ class Supervision:
         return [_status(name, self._seats.get(name)) for name in names]
 
     async def settled(self, names: Sequence[str], wait: float) -> list[ActorStatus]:
-        """How these stand, once all are running or one fails again and again; after `wait` seconds anyhow."""
+        """How these stand, once all are running or one of them is hopeless; after `wait` seconds anyhow."""
 
         def stand() -> list[ActorStatus]:
             return [_status(name, self._seats.get(name)) for name in names]
 
         def clear() -> bool:
-            return all(one.running for one in stand()) or any(one.failures >= HOPELESS and not one.running for one in stand())
+            return all(one.running for one in stand()) or any(one.hopeless for one in stand())
 
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), self._noticed:
@@ -225,16 +233,18 @@ class Supervisor:
         return await self._supervision.settled(names, wait)
 
     async def shutdown(self, deadline: float) -> None:
+        """End all actors, this one last: whoever asked for it need not be there any more. It gets no answer."""
         await self._supervision.shutdown(deadline)
+        find(SUPERVISOR, self._deployed.namespace).kill()
 
 
 def _status(name: str, seat: Seat | None) -> ActorStatus:
-    if seat is None or not seat.occupied:
-        return ActorStatus(name=name, phase="waiting", failures=seat.failures if seat else 0, why=seat.why if seat else "")
-    standing = seat.standing
-    if standing is None:
-        return ActorStatus(name=name, phase=Phase.STARTING.value, failures=seat.failures, why=seat.why)
-    phase = Phase.DRAINING if seat.leaving else standing.phase
-    return ActorStatus(
-        name=name, phase=phase.value, pid=standing.pid, node=standing.node, epoch=standing.epoch, failures=seat.failures, why=seat.why
-    )
+    if seat is None:
+        return ActorStatus(name=name, phase=WAITING)
+    past = ActorStatus(name=name, phase=WAITING, failures=seat.failures, why=seat.why, crashed=seat.crashed)
+    if not seat.occupied:
+        return past
+    if seat.standing is None:
+        return msgspec.structs.replace(past, phase=Phase.STARTING.value)
+    now, phase = seat.standing, Phase.DRAINING if seat.leaving else seat.standing.phase
+    return msgspec.structs.replace(past, phase=phase.value, pid=now.pid, node=now.node, epoch=now.epoch)

@@ -1,0 +1,67 @@
+"""The Ray head that is started for those who have no cluster."""
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ray.conftest import ROOT, ended
+from workflow_ray.errors import RuntimeUnavailable
+from workflow_ray.runtime.ray.head import Head, local_head
+
+STARTED = "import sys; from pathlib import Path; from workflow_ray.runtime.ray.head import Head; print(Head(Path(sys.argv[1])).start())"
+
+
+async def test_of_two_that_start_at_once_both_find_the_one_head_which_leaves_nothing_behind(tmp_path: Path) -> None:
+    head = Head(tmp_path / "home")
+    starts = [await asyncio.create_subprocess_exec(sys.executable, "-c", STARTED, head.home, cwd=ROOT, stdout=-1) for _ in range(2)]
+    try:
+        found = {(await start.communicate())[0].decode().strip() for start in starts}
+        assert found == {head.address()}
+        assert head.running()
+        pids = _session(int((head.home / "head.lock").read_text()))
+        assert len(pids) > 3
+    finally:
+        assert head.stop()
+    assert await ended(pids)
+    assert not head.files.exists()
+    assert not head.running()
+    assert not head.stop()
+
+
+def test_only_the_user_who_started_it_can_read_its_token_and_reach_its_sockets(ray_head: None) -> None:
+    head = local_head()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (head.home, head.files, head.home / "token")}
+    assert modes == {head.home: 0o700, head.files: 0o700, head.home / "token": 0o600}
+
+
+@pytest.mark.parametrize(("token", "exit_code"), [(True, 0), (False, 1)])
+def test_only_who_has_the_token_can_talk_to_it(ray_head: None, token: bool, exit_code: int) -> None:
+    head = local_head()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", head.address()]
+    done = subprocess.run(command, env=environment | (head.environment if token else {}), capture_output=True, text=True, check=False)
+    assert done.returncode == exit_code, done.stderr
+    assert ("InvalidAuthToken" in done.stderr) is not token
+
+
+def test_a_head_that_does_not_come_up_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    with pytest.raises(RuntimeUnavailable, match=r"Ray's head: ended while it came up: .*head.log says more"):
+        Head(tmp_path / "home").start()
+
+
+def _session(session: int) -> list[int]:
+    processes = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [process for process in processes if _session_of(process) == session]
+
+
+def _session_of(process: int) -> int | None:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return None
