@@ -107,4 +107,4 @@ async def keep_their_types() -> None:
     reserved = await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), stock=Warehouse())
     shipped: Literal[OrderStatus.SHIPPED, OrderStatus.FAILED] = ship(Run(Order(total=1), OrderStatus.PAID), model=RiskModel())
     sent: Literal[InvoiceStatus.SENT] = send(Run(Invoice(total=1), InvoiceStatus.DRAFT))
-    print(reserved, shipped, sent)  # noqa: T201  uses them
+    print(reserved, shipped, sent)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from workflow_ray.records import (
-    Deployment,
     DeployedWorkflow,
+    Deployment,
     Fence,
     GroupResult,
     HistoryEntry,

@@ -48,7 +48,7 @@ class VisibleStore(MemoryStore):
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until the condition holds; pytest's timeout bounds it."""
-    while not condition():  # noqa: ASYNC110  what is awaited is plain state, which signals nothing
+    while not condition():
         await asyncio.sleep(0.001)
 
 
