@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+RUNS := .venv/.runs
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 RECORDS := sqlite:///$(DEMO)/orders.db
 
@@ -14,12 +16,17 @@ help: ## show this list
 
 install: $(INSTALLED) ## make .venv, with the exact versions of constraints.txt
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or later is needed: put one on the PATH as python3, or name it: make PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@echo 'Installing into .venv'
 	@$(PYTHON) -m venv .venv || { echo 'This Python has no venv module (Debian and Ubuntu: apt install python3-venv).' >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(INSTALLED): $(RUNS) # the tools on top: the demo does without
+	@echo 'Installing the tools into .venv'
+	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
 
 check: format lint contracts mypy pyright ## formatting, linters, contracts between layers, type checkers
@@ -45,11 +52,11 @@ test: check ## check, then every test
 demo: $(DEMO)/orders.jsonl ## 2,000 orders through a workflow on a local Ray; again: none is processed twice
 	@$(BIN)/workflow-ray run examples.orders:orders --input $< --records $(RECORDS) --json $(DEMO)/report.json
 
-$(DEMO)/orders.jsonl: examples/orders/generate.py $(INSTALLED)
+$(DEMO)/orders.jsonl: examples/orders/generate.py | $(RUNS)
 	@mkdir -p $(DEMO)
 	@$(BIN)/python -m examples.orders.generate --count 2000 --seed 7 --output $@
 
-down: $(INSTALLED) ## stop what `make demo` left running; its data stays in build/demo
+down: $(RUNS) ## stop what `make demo` left running; its data stays in build/demo
 	@$(BIN)/workflow-ray down --records $(RECORDS)
 
 clean: ## remove .venv, build/ and caches; run `make down` first
