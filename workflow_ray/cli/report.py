@@ -59,9 +59,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def show(self, console: Console) -> None:
         console.print(self._ends())
         console.print(self._numbers())
-        console.print(f"The data lies in {self.records}. What to try next:", soft_wrap=True)
+        console.print(f"The data lies in {self.records}")
+        console.print("What to try next:")
         for command, what in self._next():
-            console.print(f"  {command}  # {what}", soft_wrap=True, highlight=False)
+            console.print(f"  {command}  # {what}")
 
     def _ends(self) -> Table:
         table = Table("final status", title=f"{self.workflow}: {sum(self.runs.values()):,} runs", title_justify="left")

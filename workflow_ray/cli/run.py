@@ -51,7 +51,7 @@ def run(reference: Reference, source: Input, records: Records = None, json: Json
         goes_on = "What was triggered goes on without this command" if on is Where.RAY else "What was triggered stands in the records"
         typer.echo(f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    report.show(Console())
+    report.show(Console(soft_wrap=True, highlight=False, markup=False))
     if json is not None:
         report.write(json)
     if report.refused:
