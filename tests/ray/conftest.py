@@ -37,8 +37,16 @@ class Deployment:
 
     async def pids(self, other_than: int | None = None) -> dict[str, int]:
         """The processes of all its actors by name, once all run, in other processes than that."""
-        await eventually(lambda: self._all_run(other_than), "some actor doesn't run")
-        return {name: one.pid or 0 for name, one in (await self.actors()).items()}
+        pids: dict[str, int] = {}
+
+        async def all_run() -> bool:
+            found = await self.actors()
+            pids.clear()
+            pids.update((name, one.pid) for name, one in found.items() if one.running and one.pid and one.pid != other_than)
+            return pids.keys() == found.keys()
+
+        await eventually(all_run, "some actor doesn't run")
+        return pids
 
     async def has_runs(self) -> bool:
         """Whether there is any parcel."""
@@ -55,9 +63,6 @@ class Deployment:
                 yield process
             finally:
                 process.kill()
-
-    async def _all_run(self, other_than: int | None) -> bool:
-        return all(one.running and one.pid != other_than for one in (await self.actors()).values())
 
 
 @pytest.fixture(scope="session")

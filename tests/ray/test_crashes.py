@@ -49,7 +49,8 @@ async def test_a_job_survives_whatever_is_killed_and_whenever(deployment: Deploy
 async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(deployment: Deployment) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client = runtime.client(parcels)
-        triggers = [Trigger[Parcel, ParcelStatus](f"parcel-{number}", Parcel(deadly=number == 77)) for number in range(200)]
+        triggers: list[Trigger[Parcel, ParcelStatus]]
+        triggers = [Trigger(f"parcel-{number}", Parcel(deadly=number == 77)) for number in range(200)]
         handles = [handle for handle, _ in await client.trigger_many(triggers)]
         for handle in handles[:77] + handles[78:]:
             await handle.wait(timeout=SOON)
@@ -67,7 +68,7 @@ async def test_a_role_taken_elsewhere_while_it_stood_still_writes_nothing_and_le
         with _standing_still(pids[SUPERVISOR]):  # so that the role has to leave by itself
             with _standing_still(pids[CONSUMER]):
                 await runtime.store.take(ROLE)
-                triggered = await client.trigger_many(Trigger[Parcel, ParcelStatus](f"parcel-{number}", Parcel()) for number in range(20))
+                triggered = await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20))
                 for handle, _ in triggered:
                     await handle.wait_for(ParcelStatus.WEIGHED, timeout=SOON)
             await eventually(lambda: ended([pids[CONSUMER]]), "the role stays")
