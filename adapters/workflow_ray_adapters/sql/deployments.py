@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Connection, Insert, delete, insert, select, update
+from sqlalchemy import ClauseElement, Connection, delete, insert, select, update
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
@@ -89,7 +89,7 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
     session.run(_put_workflow, rows)
 
 
-def _put_workflow(dialect: Dialect) -> Insert:
+def _put_workflow(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(workflows, lambda _, new: {"place": new.place, "reference": new.reference, "python_path": new.python_path})
 
 
@@ -103,7 +103,7 @@ def _write_statuses(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
     session.run(_put_status, rows)
 
 
-def _put_status(dialect: Dialect) -> Insert:
+def _put_status(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(statuses, lambda _, new: {"active": new.active})
 
 
@@ -117,5 +117,5 @@ def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
     session.run(_put_group, rows)
 
 
-def _put_group(_: Dialect) -> Insert:
+def _put_group(_: Dialect) -> ClauseElement:
     return insert(topology)

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Insert, Select, Table, Text, bindparam, fu
 from sqlalchemy import Dialect as Driver
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql.selectable import GenerativeSelect
 
-S = TypeVar("S", bound="Select[Any]")
+Q = TypeVar("Q", bound=GenerativeSelect)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Dialect:
     upsert: Callable[[Table, Callable[[Any, Any], dict[str, ColumnElement[Any]]]], Insert]
     """INSERT, or where the primary key exists, set what the function makes of the row there and the one offered."""
 
-    def locked(self, query: S, *, shared: bool = False) -> S:
+    def locked(self, query: Q, *, shared: bool = False) -> Q:
         """The query's rows stay as they are until the transaction ends."""
         return query.with_for_update(read=shared) if self.row_locks else query
 

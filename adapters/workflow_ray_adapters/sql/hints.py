@@ -1,7 +1,7 @@
 """Hints that something has changed, for those who wait for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Generator, Hashable, Iterable
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -44,7 +44,7 @@ class Hints(Generic[K]):
                 await self._clock.wait(hint, left)
 
     @contextmanager
-    def _listening(self, keys: Collection[K]) -> Iterator[asyncio.Event]:
+    def _listening(self, keys: Collection[K]) -> Generator[asyncio.Event]:
         event = asyncio.Event()
         for key in keys:
             self._waiting.setdefault(key, set()).add(event)

@@ -40,13 +40,13 @@ class Ledger:
 
     standing: Standing
     now: int
-    inserts: dict[RunId, Values] = field(default_factory=dict)
-    updates: dict[RunId, Values] = field(default_factory=dict)
-    keys: list[Values] = field(default_factory=list)
-    history: list[Values] = field(default_factory=list)
-    outbox: list[Values] = field(default_factory=list)
-    due: set[int] = field(default_factory=set)  # when the new outbox entries get due
-    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    inserts: dict[RunId, Values] = field(default_factory=dict[RunId, Values])
+    updates: dict[RunId, Values] = field(default_factory=dict[RunId, Values])
+    keys: list[Values] = field(default_factory=list[Values])
+    history: list[Values] = field(default_factory=list[Values])
+    outbox: list[Values] = field(default_factory=list[Values])
+    due: set[int] = field(default_factory=set[int])  # when the new outbox entries get due
+    positions: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
 
     def __post_init__(self) -> None:
         self._holders = {run_id: key for key, run_id in self.standing.unfinished.items()}

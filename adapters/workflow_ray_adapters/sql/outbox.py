@@ -1,9 +1,8 @@
 """Events committed with their records and not yet published."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Insert, Select, and_, bindparam, delete, func, insert, not_, or_, select
+from sqlalchemy import ClauseElement, ColumnElement, and_, bindparam, delete, func, insert, not_, or_, select
 
 from workflow_ray.records import Fence, OutboxEntry, Topic
 from workflow_ray_adapters.sql import roles
@@ -39,11 +38,11 @@ def _due() -> ColumnElement[bool]:
     return outbox.c.id.in_(select(due.subquery("due").c.id))
 
 
-def _count(_: Dialect) -> Select[Any]:
+def _count(_: Dialect) -> ClauseElement:
     return select(*LANE, func.count()).where(_due()).group_by(*LANE)
 
 
-def _publish(_: Dialect) -> Insert:
+def _publish(_: Dialect) -> ClauseElement:
     place = func.row_number().over(partition_by=LANE, order_by=outbox.c.id) - 1
     placed = (
         select(*LANE, func.coalesce(heads.c.next_offset, 0) + place, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
@@ -53,7 +52,7 @@ def _publish(_: Dialect) -> Insert:
     return insert(events).from_select([column.name for column in events.c], placed)
 
 
-def _remove(_: Dialect) -> Delete:
+def _remove(_: Dialect) -> ClauseElement:
     return delete(outbox).where(_due())
 
 
@@ -62,7 +61,7 @@ def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
     session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in appended.items()])
 
 
-def _advance(dialect: Dialect) -> Insert:
+def _advance(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(heads, lambda row, new: {"next_offset": row.next_offset + new.next_offset})
 
 
@@ -93,7 +92,7 @@ def next_due(session: Session, now: int) -> int | None:
     return None if due is None else int(due)
 
 
-def _next_due(_: Dialect) -> Select[Any]:
+def _next_due(_: Dialect) -> ClauseElement:
     return select(func.min(outbox.c.due_at)).where(outbox.c.due_at > bindparam("now"))
 
 
@@ -103,5 +102,5 @@ def published(session: Session, fence: Fence, ids: Sequence[int]) -> None:
     session.run(_remove_one, [{"sent": entry_id} for entry_id in ids])
 
 
-def _remove_one(_: Dialect) -> Delete:
+def _remove_one(_: Dialect) -> ClauseElement:
     return delete(outbox).where(outbox.c.id == bindparam("sent"))

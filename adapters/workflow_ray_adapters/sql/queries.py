@@ -1,9 +1,8 @@
 """What is read of runs. Each function is to run in one snapshot."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ClauseElement, ColumnElement, bindparam, func, select
 
 from workflow_ray.records import HistoryEntry, Position, Record, RunCount, RunId, RunQuery, RunState, Version
 from workflow_ray_adapters.sql.dialects import Dialect
@@ -19,7 +18,7 @@ def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
     return [found.get(run_id) for run_id in run_ids]
 
 
-def _lookup(dialect: Dialect) -> Select[Any]:
+def _lookup(dialect: Dialect) -> ClauseElement:
     return select(*RECORD).where(records.c.run_id.in_(dialect.listed("run_ids")))
 
 
@@ -29,7 +28,7 @@ def latest(session: Session, workflow: str, foreign_ids: Sequence[str]) -> list[
     return [found.get(foreign_id) for foreign_id in foreign_ids]
 
 
-def _latest(dialect: Dialect) -> Select[Any]:
+def _latest(dialect: Dialect) -> ClauseElement:
     newest = (
         select(func.max(records.c.run_id))
         .where(records.c.workflow == bindparam("workflow"), records.c.foreign_id.in_(dialect.listed("foreign_ids")))
@@ -78,7 +77,7 @@ def newer(session: Session, seen: Mapping[RunId, Version]) -> list[Record]:
     return [record for record in lookup(session, sorted(changed)) if record is not None] if changed else []
 
 
-def _versions(dialect: Dialect) -> Select[Any]:
+def _versions(dialect: Dialect) -> ClauseElement:
     return select(records.c.run_id, records.c.version).where(records.c.run_id.in_(dialect.listed("run_ids")))
 
 

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import BATCH_DATA, WriteGroup
-from workflow_ray_adapters.sql.transaction import Call, Move
+from workflow_ray.records import BATCH_DATA
+from workflow_ray_adapters.sql.transaction import Call, Move, Store
 
 TRANSACTION_ROWS = 2_000
 QUEUE_ROWS = 50_000
@@ -18,12 +17,12 @@ QUEUE_ROWS = 50_000
 class Request:
     """Something to be done, and its answer. It may be done although nobody waits for it any more."""
 
-    what: Call | Sequence[WriteGroup] | Move
+    what: Call | Store | Move
     patient: bool = False  # a move that waits where it finds nothing
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        groups = self.what if isinstance(self.what, Sequence) else ()
+        groups = self.what.groups if isinstance(self.what, Store) else ()
         self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
         self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
         self.urgent = not groups or any(group.fence for group in groups)  # asked by a role

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import ClauseElement, insert, select, update
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName, Taken
@@ -16,7 +16,7 @@ def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, i
     return dict(session.rows(_epochs, roles=sorted(roles))) if roles else {}
 
 
-def _epochs(dialect: Dialect) -> Select[str, int]:
+def _epochs(dialect: Dialect) -> ClauseElement:
     query = select(fences.c.role, fences.c.epoch).where(fences.c.role.in_(dialect.listed("roles")))
     return dialect.locked(query.order_by(fences.c.role), shared=True)
 

@@ -5,7 +5,19 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Insert, Integer, Select, bindparam, func, insert, literal_column, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    union_all,
+)
 
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
@@ -39,12 +51,12 @@ def append(session: Session, appended: Sequence[Event]) -> None:
     outbox.advance(session, counts)
 
 
-def _heads(dialect: Dialect) -> Select[Any]:
+def _heads(dialect: Dialect) -> ClauseElement:
     query = select(heads.c.topic, heads.c.partition_no, heads.c.next_offset)
     return dialect.locked(query.where(heads.c.topic.in_(dialect.listed("topics"))))
 
 
-def _insert_event(_: Dialect) -> Insert:
+def _insert_event(_: Dialect) -> ClauseElement:
     return insert(events)
 
 
@@ -69,7 +81,7 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
 def _waiting(partitions: int) -> Statement:
     """What waits in that many partitions. The sizes are added up first, so that no data beyond the batch is read."""
 
-    def statement(_: Dialect) -> Select[Any]:
+    def statement(_: Dialect) -> ClauseElement:
         waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
         size = func.coalesce(func.length(records.c.data), 0)
         sized = (
@@ -90,13 +102,15 @@ def _waiting(partitions: int) -> Statement:
 
 def _share(at: int) -> Select[Any]:
     """A partition's part of the batch; by `turn` each partition goes first once before any goes twice."""
-    start = bindparam(f"offset_{at}", type_=Integer)
+    start: BindParameter[int] = bindparam(f"offset_{at}", type_=Integer)
+    turn: ColumnElement[int] = events.c.stream_offset - start
+    place: ColumnElement[int] = literal_column(str(at))
     share = (
         select(
             events.c.partition_no,
             events.c.stream_offset,
-            (events.c.stream_offset - start).label("turn"),
-            literal_column(str(at)).label("place"),
+            turn.label("turn"),
+            place.label("place"),
             events.c.run_id,
             events.c.version,
             events.c.status,

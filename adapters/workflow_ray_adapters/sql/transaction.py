@@ -15,6 +15,13 @@ Call: TypeAlias = Callable[[Session], Any]
 
 
 @dataclass(frozen=True)
+class Store:
+    """Store the groups, or nothing of them."""
+
+    groups: Sequence[WriteGroup]
+
+
+@dataclass(frozen=True)
 class Move:
     """Publish up to `limit` entries of the outbox."""
 
@@ -28,7 +35,7 @@ class Work:
 
     now: int  # microseconds
     calls: Sequence[Call] = ()
-    stores: Sequence[Sequence[WriteGroup]] = ()
+    stores: Sequence[Store] = ()
     moves: Sequence[Move] = ()
     parked: Sequence[Move] = ()  # these found nothing before: they are made where `stores` adds something
 
@@ -37,13 +44,13 @@ class Work:
 class Done:
     """The answers, each list in the order of what was asked, and what to wake others for."""
 
-    calls: list[Any] = field(default_factory=list)
-    stores: list[list[GroupResult]] = field(default_factory=list)
-    moves: list[int | WorkflowError] = field(default_factory=list)
-    parked: list[int | WorkflowError] = field(default_factory=list)  # empty: they weren't made
-    runs: set[RunId] = field(default_factory=set)  # that have a new version
-    topics: set[Topic] = field(default_factory=set)  # that have new events
-    due: set[int] = field(default_factory=set)  # when entries of the outbox get due
+    calls: list[Any] = field(default_factory=list[Any])
+    stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
+    moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
+    parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
+    runs: set[RunId] = field(default_factory=set[RunId])  # that have a new version
+    topics: set[Topic] = field(default_factory=set[Topic])  # that have new events
+    due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
 
 
 def perform(session: Session, work: Work) -> Done:
@@ -51,9 +58,9 @@ def perform(session: Session, work: Work) -> Done:
     done = Done(calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
     if work.stores:
-        landed = writes.store(session, [group for groups in work.stores for group in groups], epochs, work.now)
+        landed = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.now)
         answers = iter(landed.answers)
-        done.stores = [[next(answers) for _ in groups] for groups in work.stores]
+        done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
         done.runs, done.due = landed.runs, landed.due
     done.moves = [_move(session, move, epochs, work.now, done) for move in work.moves]
     if AT_ONCE in done.due:
@@ -62,7 +69,7 @@ def perform(session: Session, work: Work) -> Done:
 
 
 def _roles(work: Work) -> set[RoleName]:
-    held = {group.fence.role for groups in work.stores for group in groups if group.fence}
+    held = {group.fence.role for store in work.stores for group in store.groups if group.fence}
     return held | {move.fence.role for move in (*work.moves, *work.parked)}
 
 

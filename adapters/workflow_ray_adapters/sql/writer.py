@@ -13,7 +13,7 @@ from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.requests import Arrivals, Request
 from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.transaction import Done, Move, Work, perform
+from workflow_ray_adapters.sql.transaction import Done, Move, Store, Work, perform
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Writer:
     # --- asking ----------------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        answers: list[GroupResult] = await self._submit(Request(groups)).answer()
+        answers: list[GroupResult] = await self._submit(Request(Store(groups))).answer()
         return answers
 
     async def call(self, call: Callable[[Session], T]) -> T:
@@ -129,7 +129,7 @@ class Writer:
         asked = [request.what for request in requests]
         return Work(
             now=micros(self._clock.now()),
-            stores=[what for what in asked if isinstance(what, Sequence)],
+            stores=[what for what in asked if isinstance(what, Store)],
             moves=[what for what in asked if isinstance(what, Move)],
             calls=[what for what in asked if callable(what)],
             parked=[request.what for request in parked if isinstance(request.what, Move)],
@@ -153,7 +153,7 @@ class Writer:
 def _answered(requests: Sequence[Request], done: Done) -> Iterator[tuple[Request, Any]]:
     stores, moves, calls = iter(done.stores), iter(done.moves), iter(done.calls)
     for request in requests:
-        if isinstance(request.what, Sequence):
+        if isinstance(request.what, Store):
             yield request, next(stores)
         elif isinstance(request.what, Move):
             yield request, next(moves)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import Insert, LargeBinary, Select, Update, bindparam, case, func, insert, null, select, update
+from sqlalchemy import ClauseElement, LargeBinary, bindparam, case, func, insert, null, select, update
 
 from workflow_ray.records import (
     Committed,
@@ -89,19 +89,19 @@ def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
     return {(workflow, key): run_id for workflow, key, run_id in rows}
 
 
-def _versions(dialect: Dialect) -> Select[Any]:
+def _versions(dialect: Dialect) -> ClauseElement:
     query = select(records.c.run_id, records.c.version).where(records.c.run_id.in_(dialect.listed("run_ids")))
     return dialect.locked(query.order_by(records.c.run_id))
 
 
-def _keys(dialect: Dialect) -> Select[Any]:
+def _keys(dialect: Dialect) -> ClauseElement:
     """Finds more than is asked for where there are several workflows: each key in each of them."""
     table = idempotency_keys.c
     query = select(table.workflow, table.idempotency_key, table.run_id)
     return query.where(table.workflow.in_(dialect.listed("workflows")), table.idempotency_key.in_(dialect.listed("keys")))
 
 
-def _unfinished(dialect: Dialect) -> Select[Any]:
+def _unfinished(dialect: Dialect) -> ClauseElement:
     """As _keys."""
     query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
     return query.where(records.c.workflow.in_(dialect.listed("workflows")), records.c.unfinished.in_(dialect.listed("foreign_ids")))
@@ -114,7 +114,7 @@ def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Versio
     return set(session.rows(_made, run_ids={write.run_id for write in lost}, versions={write.version for write in lost}))
 
 
-def _made(dialect: Dialect) -> Select[Any]:
+def _made(dialect: Dialect) -> ClauseElement:
     query = select(history.c.run_id, history.c.version, history.c.write_id)
     return query.where(history.c.run_id.in_(dialect.listed("run_ids")), history.c.version.in_(dialect.listed("versions")))
 
@@ -135,7 +135,7 @@ def _land(session: Session, ledger: Ledger) -> None:
     )
 
 
-def _update_record(_: Dialect) -> Update:
+def _update_record(_: Dialect) -> ClauseElement:
     names = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
     return (
         update(records)
@@ -148,23 +148,23 @@ def _update_record(_: Dialect) -> Update:
     )
 
 
-def _insert_record(_: Dialect) -> Insert:
+def _insert_record(_: Dialect) -> ClauseElement:
     return insert(records)
 
 
-def _insert_key(_: Dialect) -> Insert:
+def _insert_key(_: Dialect) -> ClauseElement:
     return insert(idempotency_keys)
 
 
-def _insert_entry(_: Dialect) -> Insert:
+def _insert_entry(_: Dialect) -> ClauseElement:
     return insert(history)
 
 
-def _insert_outgoing(_: Dialect) -> Insert:
+def _insert_outgoing(_: Dialect) -> ClauseElement:
     return insert(outbox).values({column.name: bindparam(column.name) for column in outbox.c if column is not outbox.c.id}).inline()
 
 
-def _advance_position(dialect: Dialect) -> Insert:
+def _advance_position(dialect: Dialect) -> ClauseElement:
     """A position never goes back."""
     return dialect.upsert(
         positions,

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 
@@ -25,7 +25,7 @@ class FileLock:
         self._file: int | None = None
 
     @asynccontextmanager
-    async def held(self, patience: float) -> AsyncIterator[None]:
+    async def held(self, patience: float) -> AsyncGenerator[None]:
         """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse, StoreReadOnly, StoreFull."""
         deadline = monotonic() + patience
         while not self._acquired(deadline):  # noqa: ASYNC110  flock tells nobody that the lock is free
@@ -36,7 +36,7 @@ class FileLock:
             self._release()
 
     @contextmanager
-    def held_by_thread(self, patience: float) -> Iterator[None]:
+    def held_by_thread(self, patience: float) -> Generator[None]:
         """As `held`, where there is no event loop."""
         deadline = monotonic() + patience
         while not self._acquired(deadline):

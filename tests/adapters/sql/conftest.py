@@ -1,0 +1,38 @@
+"""A SQLite store to do things to."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from workflow_ray.ports import Store, SystemClock
+from workflow_ray_adapters.sql import SqliteAdapter
+
+Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store_id(url: str) -> str:
+    return SqliteAdapter().create(url)
+
+
+@pytest.fixture
+def opened(url: str) -> Opener:
+    """Opens the store, with the adapter's options."""
+
+    def opened(*, exclusive: bool = True, patience: float = 0.0, store_id: str | None = None) -> AbstractAsyncContextManager[Store]:
+        return SqliteAdapter().open(url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id)
+
+    return opened

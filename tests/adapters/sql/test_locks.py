@@ -1,0 +1,114 @@
+"""Who serves a file, who uses it beside him, and what they see of each other."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from workflow_ray.errors import StoreInUse, StoreUnavailable
+from workflow_ray.records import PUBLISHER, Fenced, Role, Version
+from workflow_ray.testing.conformance.runs import deploy, event, group, new_run, received, store_all, take, workflow
+from workflow_ray_adapters.sql import SqliteAdapter
+from workflow_ray_adapters.sql.sqlite import connections
+
+from .conftest import Opener
+
+SERVE = """
+import asyncio, sys
+from workflow_ray.ports import SystemClock
+from workflow_ray_adapters.sql import SqliteAdapter
+
+async def serve() -> None:
+    async with SqliteAdapter().open(sys.argv[1], clock=SystemClock()):
+        print("open", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
+
+
+async def test_a_file_has_one_server(store_id: str, opened: Opener) -> None:
+    async with opened():
+        with pytest.raises(StoreInUse, match="another process serves it"):
+            await opened(patience=0.05).__aenter__()
+
+
+async def test_a_second_server_waits_for_the_first_to_leave(store_id: str, opened: Opener) -> None:
+    async def second() -> str:
+        async with opened(patience=60) as store:
+            return store.store_id
+
+    async with opened():
+        waiting = asyncio.create_task(second())
+        assert not (await asyncio.wait({waiting}, timeout=0.05))[0]
+    assert await waiting == store_id
+
+
+async def test_a_server_that_gave_up_waiting_holds_nothing(store_id: str, opened: Opener) -> None:
+    async with opened():
+        waiting = asyncio.ensure_future(opened(patience=60).__aenter__())
+        assert not (await asyncio.wait({waiting}, timeout=0.05))[0]
+        waiting.cancel()
+    async with opened():
+        pass
+
+
+async def test_a_killed_server_lets_go(url: str, store_id: str, opened: Opener) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout
+        assert server.stdout.readline() == b"open\n"
+        with pytest.raises(StoreInUse):
+            await opened().__aenter__()
+        server.send_signal(signal.SIGKILL)
+    async with opened():
+        pass
+
+
+async def test_a_served_store_can_be_created_again(url: str, store_id: str, opened: Opener) -> None:
+    async with opened():
+        assert SqliteAdapter().create(url) == store_id
+
+
+async def test_the_lock_file_stays(path: Path, store_id: str, opened: Opener) -> None:
+    async with opened():
+        pass
+    assert path.with_name("runs.db.lock").exists()
+
+
+async def test_a_client_beside_the_server_wakes_who_waits_there(store_id: str, opened: Opener) -> None:
+    run = new_run(events=[event()])
+    async with opened() as server, opened(exclusive=False) as client:
+        await deploy(server, workflow())
+        fence = (await server.take(Role(PUBLISHER))).fence
+        seen = asyncio.create_task(server.watch({run.run_id: Version(0)}, wait=60))
+        moved = asyncio.create_task(server.move(fence, limit=10, wait=60))
+        await store_all(client, run)
+        (record,) = await seen
+        assert (record.run_id, await moved) == (run.run_id, 1)
+        assert [item.event.run_id for item in await received(client)] == [run.run_id]
+
+
+async def test_an_epoch_raised_by_another_process_refuses_the_next_write(store_id: str, opened: Opener) -> None:
+    async with opened() as old, opened(exclusive=False) as new:
+        fence = await take(old)
+        newer = (await new.take(Role(PUBLISHER))).fence
+        assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]
+
+
+async def test_another_programs_long_transaction_makes_the_store_unavailable(
+    path: Path, store_id: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", 0.05)
+    async with opened() as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable, match="write lock"):
+                await store_all(store, new_run())
+        await store_all(store, new_run())

@@ -1,0 +1,249 @@
+"""How the gathering writer gathers, and what happens to whom when something fails."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from msgspec.structs import replace
+
+from workflow_ray.errors import RoleLost, StoreBusy, StoreUnavailable, WriteRejected
+from workflow_ray.ports import SystemClock
+from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version, Write
+from workflow_ray.testing.conformance.runs import event, group, new_run, received, store_all, take
+from workflow_ray_adapters.sql import requests
+from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
+from workflow_ray_adapters.sql.store import SqlStore
+
+T = TypeVar("T")
+
+
+class Gated(SqliteDatabase):
+    """Counts writing transactions, holds them up while its gate is shut, and fails or dies as it is told."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.transactions = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = asyncio.Event()  # a transaction stands before the gate
+        self.failure: BaseException | None = None
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        self.waiting.set()
+        await self.gate.wait()
+        self.waiting.clear()
+        self.transactions += 1
+        if self.failure:
+            raise self.failure
+        return await super().write(work)
+
+
+@pytest.fixture
+def database(path: Path, store_id: str) -> Gated:
+    return Gated(str(path))
+
+
+@pytest.fixture
+async def store(database: Gated, store_id: str) -> AsyncIterator[SqlStore]:
+    async with AsyncExitStack() as stack:
+        stack.callback(database.close)
+        yield await stack.enter_async_context(SqlStore(database, SystemClock(), store_id).serve())
+
+
+@asynccontextmanager
+async def held_up(database: Gated, store: SqlStore) -> AsyncGenerator[None]:
+    """While one transaction stands before the gate, what is asked for gathers behind it."""
+    database.gate.clear()
+    first = asyncio.create_task(store_all(store, new_run()))
+    await database.waiting.wait()
+    try:
+        yield
+    finally:
+        database.gate.set()
+        await first
+
+
+def asked(store: SqlStore, *writes: Write) -> list[asyncio.Task[object]]:
+    """One call for each of the writes."""
+    return [asyncio.create_task(store_all(store, write)) for write in writes]
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def unfit() -> Write:
+    """No column of SQLite's holds its status."""
+    return replace(new_run(), status=2**70)
+
+
+async def test_what_arrives_meanwhile_shares_the_next_transaction(database: Gated, store: SqlStore) -> None:
+    async with held_up(database, store):
+        calls = asked(store, *(new_run() for _ in range(100)))
+        await settle()
+    await asyncio.gather(*calls)
+    assert database.transactions == 2
+
+
+async def test_a_transaction_takes_no_more_than_its_rows(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "TRANSACTION_ROWS", 10)
+    async with held_up(database, store):
+        calls = asked(store, *(new_run() for _ in range(25)))
+        await settle()
+    await asyncio.gather(*calls)
+    assert database.transactions == 1 + 3
+
+
+async def test_only_the_request_at_fault_gets_the_error(database: Gated, store: SqlStore) -> None:
+    runs = [new_run() for _ in range(20)]
+    async with held_up(database, store):
+        calls = asked(store, *runs[:7], unfit(), *runs[7:])
+        await settle()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers.pop(7), WriteRejected)
+    assert answers == [[Stored(run.run_id, Version(1))] for run in runs]
+
+
+async def test_text_that_no_encoding_holds_is_rejected(store: SqlStore) -> None:
+    with pytest.raises(WriteRejected):
+        await store_all(store, new_run(foreign_id="\ud800"))
+    with pytest.raises(WriteRejected, match="NUL"):
+        await store_all(store, new_run(foreign_id="order\0"))
+
+
+async def test_a_store_that_fails_says_so_to_everybody(database: Gated, store: SqlStore) -> None:
+    async with held_up(database, store):
+        calls = asked(store, new_run(), new_run())
+        await settle()
+    database.failure = StoreUnavailable(database.where, "it is gone.")
+    answers = await asyncio.gather(*asked(store, new_run(), new_run()), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable, StoreUnavailable]
+    database.failure = None
+    assert await asyncio.gather(*calls)
+    await store_all(store, new_run())
+
+
+async def test_a_full_queue_is_busy_for_clients_and_open_for_roles(
+    database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "QUEUE_ROWS", 3)
+    fence, of_role = await take(store), new_run()
+    async with held_up(database, store):
+        calls = asked(store, *(new_run() for _ in range(4)))
+        await settle()
+        with pytest.raises(StoreBusy, match="Try again"):
+            await calls[3]
+        role = asyncio.create_task(store_all(store, of_role, fence=fence))
+        await settle()
+    await asyncio.gather(*calls[:3])
+    assert await role == [Stored(of_role.run_id, Version(1))]
+
+
+async def test_roles_go_before_clients(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "TRANSACTION_ROWS", 1)
+    fence = await take(store)
+    ended: list[str] = []
+    async with held_up(database, store):
+        (client,) = asked(store, new_run())
+        client.add_done_callback(lambda _: ended.append("client"))
+        await settle()
+        role = asyncio.create_task(store_all(store, new_run(), fence=fence))
+        role.add_done_callback(lambda _: ended.append("role"))
+        await settle()
+    await asyncio.gather(client, role)
+    assert ended == ["role", "client"]
+
+
+async def test_a_cancelled_call_disturbs_nobody(database: Gated, store: SqlStore) -> None:
+    async with held_up(database, store):
+        cancelled, other = asked(store, new_run(), new_run())
+        await settle()
+        cancelled.cancel()
+    assert await other
+    assert cancelled.cancelled()
+
+
+async def test_a_lost_answer_is_given_again(database: Gated, store: SqlStore) -> None:
+    run = new_run()
+    async with held_up(database, store):
+        (call,) = asked(store, run)
+        await settle()
+        call.cancel()
+    assert await store_all(store, run, run) == [Stored(run.run_id, Version(1))] * 2
+
+
+async def test_closing_finishes_what_was_asked(path: Path, store_id: str) -> None:
+    database = Gated(str(path))
+    async with SqlStore(database, SystemClock(), store_id).serve() as store:
+        database.gate.clear()
+        calls = asked(store, *(new_run() for _ in range(3)))
+        await settle()
+        asyncio.get_running_loop().call_soon(database.gate.set)
+    assert all([await call for call in calls])
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store_all(store, new_run())
+    database.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.counts("orders")
+
+
+class Death(BaseException):
+    """What no writer survives."""
+
+
+async def test_a_writer_that_dies_leaves_nobody_waiting(database: Gated, store: SqlStore) -> None:
+    database.gate.clear()
+    calls = asked(store, new_run())
+    await database.waiting.wait()
+    calls += asked(store, new_run(), new_run())
+    await settle()
+    database.failure = Death()
+    database.gate.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StoreUnavailable}
+    with pytest.raises(StoreUnavailable):
+        await store_all(store, new_run())
+
+
+# --- moves ---------------------------------------------------------------------------------------
+
+
+async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: SqlStore) -> None:
+    fence = await take(store)
+    moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
+    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})  # after it the move is parked
+    before = database.transactions
+    await store_all(store, new_run(events=[event()]))
+    assert len(await received(store)) == 1
+    assert (await moved, database.transactions - before) == (1, 1)
+
+
+async def test_a_waiting_move_whose_role_is_taken_ends(database: Gated, store: SqlStore) -> None:
+    fence = await take(store)
+    moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
+    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
+    await store.take(Role(PUBLISHER))
+    with pytest.raises(RoleLost):
+        await moved
+
+
+async def test_a_waiting_move_that_fails_holds_up_no_write(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fence, run = await take(store), new_run(events=[event()])
+    moved = asyncio.create_task(store.move(fence, limit=-(2**70), wait=60))  # no parameter of SQLite's holds it
+    with pytest.raises(WriteRejected):
+        await moved
+    assert await store_all(store, run) == [Stored(run.run_id, Version(1))]
+
+
+async def test_an_old_fence_stores_nothing_while_others_commit(store: SqlStore) -> None:
+    fence = await take(store)
+    newer = (await store.take(Role(PUBLISHER))).fence
+    refused, stored = new_run(), new_run()
+    answers = await store.store([group(refused, fence=fence), group(stored, fence=newer)])
+    assert answers[0] == Fenced(fence.role, newer.epoch)
+    assert [record and record.run_id for record in await store.lookup([refused.run_id, stored.run_id])] == [None, stored.run_id]
