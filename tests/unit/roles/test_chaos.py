@@ -1,0 +1,115 @@
+"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled."""
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Literal
+
+from tests.unit.bench import Bench, Played, triggered
+from tests.unit.parcels import Parcel, Route, RoutedRun
+from workflow_ray import Handle, Repeat, Retry, RunState, Workflow
+from workflow_ray.errors import RoleLost
+from workflow_ray.records import status_topic
+
+RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=100), factor=1.0)
+
+
+def unreliable(rng: random.Random) -> Workflow[Parcel, Route]:
+    workflow = Workflow("routed", Parcel, Route)
+
+    async def act(run: RoutedRun) -> None:
+        for _ in range(rng.randrange(40)):
+            await asyncio.sleep(0)
+        if rng.random() < 0.2:
+            raise ValueError("broken")
+        run.data.weight += 1
+
+    @workflow.step(Route.NEW, retry=RETRY)
+    async def pack(run: RoutedRun) -> Literal[Route.PACKED, Route.LOST]:
+        await act(run)
+        return Route.PACKED
+
+    @workflow.step(Route.PACKED, retry=RETRY, max_in_flight=5)
+    async def send(run: RoutedRun) -> Literal[Route.SENT] | Repeat:
+        await act(run)
+        return Route.SENT if rng.random() < 0.8 else Repeat(timedelta(seconds=1))
+
+    return workflow
+
+
+class Chaos:
+    """The roles of a workflow, one of which now and then dies, leaves, or finds that another has taken its place."""
+
+    def __init__(self, bench: Bench, rng: random.Random) -> None:
+        self._bench, self._rng = bench, rng
+        self._played: dict[Route | None, Played] = {}
+        self._losers: list[Played] = []
+
+    async def begin(self) -> None:
+        for status in (None, Route.NEW, Route.PACKED):
+            await self._start(status)
+
+    async def _start(self, status: Route | None) -> None:
+        self._played[status] = await (self._bench.publisher() if status is None else self._bench.consumer(status))
+
+    async def strike(self) -> None:
+        status = self._rng.choice(list(self._played))
+        match self._rng.choice(["die", "leave", "lose", "lost answer", "wait"]):
+            case "die":
+                await self._played[status].kill()
+                await self._start(status)
+            case "leave":
+                self._played[status].stop.set()
+                await self._bench.pass_time(30)  # it may have to ask again for a lost answer
+                await self._played[status].task
+                await self._start(status)
+            case "lose":
+                self._losers.append(self._played[status])
+                await self._start(status)
+            case "lost answer":
+                self._bench.store.lose_answers += 1
+            case _:
+                for _ in range(self._rng.randrange(60)):
+                    await asyncio.sleep(0)
+        await self._bench.pass_time(self._rng.choice([0, 0.1, 1]))
+
+    def check_losers(self) -> None:
+        """Whoever lost its role has left by itself, or had nothing to write since."""
+        assert all(isinstance(loser.task.exception(), RoleLost) for loser in self._losers if loser.task.done())
+
+
+async def check_positions(bench: Bench) -> None:
+    """No position lies above an event whose run still stands where the event found it."""
+    for status in (Route.NEW, Route.PACKED):
+        positions = await bench.position(status)
+        events = await bench.store.receive(status_topic("routed", status.value), dict.fromkeys(range(16), 0), limit=100_000, wait=0)
+        for item in events:
+            assert item.record
+            if item.offset < positions.get(item.event.partition, 0):
+                assert item.record.version > item.event.version, f"{status}: {item}"
+
+
+async def check_history(bench: Bench, handle: Handle[Parcel, Route]) -> None:
+    run = await handle.get()
+    history = await handle.history()
+    assert (run.run_state, run.status) == (RunState.COMPLETED, Route.SENT)
+    assert [entry.version for entry in history] == list(range(1, run.version + 1))
+    assert [entry.status for entry in history].count(Route.SENT) == 1
+    successes = sum(entry.data is not None for entry in history) - 1
+    assert run.data.weight == successes, "each attempt that was committed counts once, all others not at all"
+
+
+async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(rng: random.Random) -> None:
+    workflow = unreliable(rng)
+    async with Bench(workflow) as bench:
+        chaos = Chaos(bench, rng)
+        await chaos.begin()
+        handles = list[Handle[Parcel, Route]]()
+        for turn in range(40):
+            handles += (await triggered(bench, workflow, *(f"{turn}-{n}" for n in range(rng.randrange(4))))).values()
+            await chaos.strike()
+            await check_positions(bench)
+        await bench.pass_time(seconds=600)
+        chaos.check_losers()
+        for handle in handles:
+            await check_history(bench, handle)
