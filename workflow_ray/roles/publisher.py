@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from workflow_ray.errors import StoreUnavailable
@@ -40,7 +41,7 @@ class SendingPublisher:
 
     def __init__(self, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock) -> None:
         self._fence, self._records, self._events, self._clock = fence, records, events, clock
-        self._failing: dict[Lane, tuple[float, float]] = {}  # the pause, and the time (s) it is over
+        self._failing: dict[Lane, tuple[float, datetime]] = {}  # the pause in seconds, and when it is over
         self.settled = True  # whoever comes next sends what is left
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -50,9 +51,9 @@ class SendingPublisher:
                 await self._publish(pending)
 
     async def _pending(self) -> list[OutboxEntry]:
-        now = self._clock.now().timestamp()
+        now = self._clock.now()
         backing_off = {lane: until for lane, (_, until) in self._failing.items() if until > now}
-        wait = min((until - now for until in backing_off.values()), default=LONG_POLL)
+        wait = min(((until - now).total_seconds() for until in backing_off.values()), default=LONG_POLL)
         return await self._records.pending(self._fence, limit=BATCH, wait=wait, without=tuple(backing_off))
 
     async def _publish(self, pending: Sequence[OutboxEntry]) -> None:
@@ -74,8 +75,8 @@ class SendingPublisher:
         try:
             await self._events.send([entry.event for entry in entries])
         except StoreUnavailable:
-            pause = min(2 * self._failing.get(lane, (FIRST_PAUSE / 2, 0.0))[0], LONGEST_PAUSE)
-            self._failing[lane] = (pause, self._clock.now().timestamp() + pause)
+            pause = min(2 * self._failing[lane][0], LONGEST_PAUSE) if lane in self._failing else FIRST_PAUSE
+            self._failing[lane] = (pause, self._clock.now() + timedelta(seconds=pause))
             return []
         self._failing.pop(lane, None)
         return entries
