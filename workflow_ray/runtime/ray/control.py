@@ -51,6 +51,7 @@ class Control:
         Raises RuntimeUnavailable: naming the ones that don't come up, and why.
         """
         end = time.monotonic() + START
+        await _asked(self.deployed.namespace, "refresh")
         while True:
             standing: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic())
             down = [one for one in standing if not one.running]

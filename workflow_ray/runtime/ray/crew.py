@@ -4,14 +4,15 @@ import asyncio
 import re
 from typing import Any, Protocol
 
+from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.lane import RemoteStore
+from workflow_ray.runtime.lane.methods import DEPLOYMENT, Call
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
 from workflow_ray.runtime.ray.adapter_actor import AdapterActor
 from workflow_ray.runtime.ray.role_actor import RoleActor
 from workflow_ray.runtime.ray.state import Wanted
-from workflow_ray.runtime.ray.stores import ActorCalls, Deployed
+from workflow_ray.runtime.ray.stores import Deployed
 
 PATIENCE = 5.0
 """Seconds for the store to say what should run."""
@@ -57,10 +58,15 @@ class RayCrew:
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
-        self._store = RemoteStore(ActorCalls(deployed.namespace), deployed.store_id, patience=PATIENCE)
 
     async def deployment(self) -> Deployment:
-        return await self._store.deployment()
+        # asked once, not by a transport that waits for the adapter actor to come back: it is the supervisor that brings it back
+        try:
+            async with asyncio.timeout(PATIENCE):
+                store = actors.find(STORE, self._deployed.namespace)
+                return DEPLOYMENT.result(await store.ask("call", DEPLOYMENT.name, DEPLOYMENT.request(Call())))
+        except (ActorGone, TimeoutError) as error:
+            raise StoreUnavailable("the store", f"its adapter actor doesn't answer: {error}") from error
 
     def present(self) -> list[str]:
         return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]
