@@ -38,19 +38,26 @@ class FaultyStore(MemoryStore):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.groups: list[WriteGroup] = []  # as they were sent, repeats too
-        self.lose_answers = 0  # so many of the next answers to roles
+        self.lose_answers = 0  # so many of the next ones to roles
+        self.lose_answers_to_clients = 0
         self.rejected: Callable[[Write], bool] = lambda write: False
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         if any(self.rejected(write) for group in groups for write in group.writes):
             raise WriteRejected("it doesn't fit")
         answers = await super().store(groups)
-        of_role = [group for group in groups if group.fence]
-        self.groups += of_role
-        if of_role and self.lose_answers:
-            self.lose_answers -= 1
-            raise StoreUnavailable("the store", "the connection broke after the commit")
+        self.groups += groups
+        self._lose(to_role=any(group.fence for group in groups))
         return answers
+
+    def _lose(self, *, to_role: bool) -> None:
+        if to_role and self.lose_answers:
+            self.lose_answers -= 1
+        elif not to_role and self.lose_answers_to_clients:
+            self.lose_answers_to_clients -= 1
+        else:
+            return
+        raise StoreUnavailable("the store", "the connection broke after the commit")
 
 
 class Played:
