@@ -1,7 +1,9 @@
 """A transaction as the functions of this package see it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from contextlib import closing
+from functools import cache, partial
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,35 +28,32 @@ class Session:
     def rows(self, statement: Statement, **values: object) -> list[Any]:
         """All rows. A collection among the values is one that the statement has `listed`."""
         compiled = _compiled(statement, self.dialect)
-        cursor = self.connection.connection.cursor()
-        try:
+        with closing(self.connection.connection.cursor()) as cursor:
             cursor.execute(compiled.sql, compiled.bind({name: _bound(value) for name, value in values.items()}))
             return list(cursor.fetchall())
-        finally:
-            cursor.close()
 
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
         """Once for each of the rows, in order."""
-        if not rows:
-            return
-        compiled = _compiled(statement, self.dialect)
-        cursor = self.connection.connection.cursor()
-        try:
-            cursor.executemany(compiled.sql, [compiled.bind(row) for row in rows])
-        finally:
-            cursor.close()
+        if rows:
+            compiled = _compiled(statement, self.dialect)
+            with closing(self.connection.connection.cursor()) as cursor:
+                cursor.executemany(compiled.sql, [compiled.bind(row) for row in rows])
 
 
 class _Compiled:
     def __init__(self, compiled: SQLCompiler) -> None:
         self.sql = compiled.string
-        self._order = tuple(compiled.positiontup or ())
+        order = tuple(compiled.positiontup or ())
+        self._pick: Callable[[Values], tuple[object, ...]] = itemgetter(*order) if len(order) > 1 else partial(_each, order)
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
     def bind(self, values: Values) -> tuple[object, ...]:
-        if self._constants:
-            values = {**self._constants, **values}
-        return tuple([values[name] for name in self._order])
+        """The values in the order of the statement's parameters, among them the constants that it was said with."""
+        return self._pick({**self._constants, **values} if self._constants else values)
+
+
+def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
+    return tuple([values[name] for name in names])  # a tuple for one name too, which itemgetter doesn't give
 
 
 @cache

@@ -87,11 +87,13 @@ class Writer:
         """Work until closed. However it ends, nobody is left without an answer."""
         batch: list[Request] = []
         try:
-            while not self._closed:
+            while True:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while batch := self._gather():
                     await self._commit(batch)
+                if self._closed:
+                    return
         finally:
             self._closed = True
             self._abandon([*batch, *self._parked])
