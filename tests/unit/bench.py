@@ -6,6 +6,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pydantic import BaseModel
+
 from tests.unit.parcels import Parcel
 from workflow_ray import Client, Handle, Status, Workflow
 from workflow_ray.errors import StoreUnavailable, WriteRejected
@@ -29,6 +31,7 @@ from workflow_ray.runtime.hosting import RoleProcess, deployed_here, merge, play
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
+D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
@@ -95,6 +98,9 @@ class Bench:
         for played in self._played:
             await played.kill()
 
+    def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
+        return Client(workflow, self.store, self.clock)
+
     async def publisher(self) -> Played:
         return await self._play(Role(PUBLISHER))
 
@@ -153,5 +159,4 @@ class Bench:
 
 async def triggered(bench: Bench, workflow: Workflow[Parcel, S], *foreign_ids: str) -> dict[str, Handle[Parcel, S]]:
     """New runs, by foreign id."""
-    client = Client(workflow, bench.store, bench.clock)
-    return {foreign_id: await client.trigger(foreign_id, Parcel()) for foreign_id in foreign_ids}
+    return {foreign_id: await bench.client(workflow).trigger(foreign_id, Parcel()) for foreign_id in foreign_ids}
