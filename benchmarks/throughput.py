@@ -7,13 +7,10 @@ import asyncio
 import time
 
 from benchmarks.setting import deployed, options, percentile, report
-from benchmarks.workload import TRANSITIONS, Job, JobStatus, check, jobs
-from workflow_ray import Client, Trigger
+from benchmarks.workload import TRANSITIONS, check, ended, feed, jobs, times
 
 WARM_UP = 50
 """Runs before the clock starts, so that every role has its code loaded."""
-POLL = 0.05
-"""Seconds between looks at how far the runs are."""
 
 
 async def main() -> None:
@@ -26,10 +23,8 @@ async def main() -> None:
         run_ids = await feed(client, "job", chosen.runs)
         fed = time.time()
         await ended(client, WARM_UP + chosen.runs)
-        runs = [run async for run in client.runs(status=JobStatus.DONE) if run.foreign_id.startswith("job")]
+        end, took = await times(client, "job")
         await check(client, run_ids)
-    end = max(run.updated_at.timestamp() for run in runs)
-    took = [(run.updated_at - run.created_at).total_seconds() * 1000 for run in runs]
     measured: dict[str, object] = {
         "runtime": chosen.runtime,
         "runs": chosen.runs,
@@ -41,21 +36,6 @@ async def main() -> None:
         "p99_ms": percentile(took, 99),
     }
     report(measured, chosen.json)
-
-
-async def feed(client: Client[Job, JobStatus], name: str, runs: int) -> list[str]:
-    triggered = await client.trigger_many(Trigger(f"{name}-{number}", Job(number=number)) for number in range(runs))
-    return [handle.run_id for handle, _ in triggered]
-
-
-async def ended(client: Client[Job, JobStatus], runs: int) -> None:
-    """Wait until so many runs are finished. A look at the counts is one cheap query, so it hardly disturbs what it measures."""
-    while await finished(client) < runs:  # noqa: ASYNC110  a wait for each run would cost more than what is measured
-        await asyncio.sleep(POLL)
-
-
-async def finished(client: Client[Job, JobStatus]) -> int:
-    return sum(number for (_, run_state), number in (await client.counts()).items() if run_state.finished)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Client, Handle, Run, RunState, Status, Workflow
+from workflow_ray import Client, Handle, Run, RunState, Status, Trigger, Workflow
 
 TRANSITIONS = 3
 """Steps of each run."""
 CHECKED_AT_ONCE = 200
 """Histories read side by side."""
+POLL = 0.05
+"""Seconds between looks at how far the runs are."""
 
 
 class JobStatus(Status):
@@ -24,6 +26,7 @@ class Job(BaseModel):
     number: int
     steps: int = 0
     note: str = "x" * 100
+    fails: bool = False
 
 
 JobRun: TypeAlias = Run[Job, JobStatus]
@@ -38,6 +41,8 @@ async def prepare(run: JobRun) -> Literal[JobStatus.PREPARED]:
 
 @jobs.step(JobStatus.PREPARED)
 async def work(run: JobRun) -> Literal[JobStatus.WORKED]:
+    if run.data.fails:
+        raise RuntimeError("this run always fails")
     run.data.steps += 1
     return JobStatus.WORKED
 
@@ -48,6 +53,25 @@ async def finish(run: JobRun) -> Literal[JobStatus.DONE]:
     return JobStatus.DONE
 
 
+async def feed(client: Client[Job, JobStatus], name: str, runs: int, *, fails: int | None = None) -> list[str]:
+    """Trigger so many runs, their foreign ids beginning with the name; the one numbered `fails` will. Their run ids."""
+    triggers = (Trigger(f"{name}-{number}", Job(number=number, fails=number == fails)) for number in range(runs))
+    return [handle.run_id for handle, _ in await client.trigger_many(triggers)]
+
+
+async def ended(client: Client[Job, JobStatus], runs: int) -> None:
+    """Wait until so many runs are finished. A look at the counts is one cheap query, so it hardly disturbs what it measures."""
+    while await _finished(client) < runs:  # noqa: ASYNC110  a wait for each run would cost more than what is measured
+        await asyncio.sleep(POLL)
+
+
+async def times(client: Client[Job, JobStatus], name: str) -> tuple[float, list[float]]:
+    """When the last of the finished runs ended, in seconds since the epoch, and how many milliseconds each of them took."""
+    runs = [run async for run in client.runs(status=JobStatus.DONE) if run.foreign_id.startswith(f"{name}-")]
+    took = [(run.updated_at - run.created_at).total_seconds() * 1000 for run in runs]
+    return max(run.updated_at.timestamp() for run in runs), took
+
+
 async def check(client: Client[Job, JobStatus], run_ids: list[str]) -> None:
     """Raise SystemExit unless each run ended as it should, with each version exactly once in its history."""
     for start in range(0, len(run_ids), CHECKED_AT_ONCE):
@@ -55,6 +79,10 @@ async def check(client: Client[Job, JobStatus], run_ids: list[str]) -> None:
         faults = await asyncio.gather(*map(_fault, handles))
         if found := [fault for fault in faults if fault]:
             raise SystemExit(f"{len(found)} runs ended wrong; the first: {found[0]}")
+
+
+async def _finished(client: Client[Job, JobStatus]) -> int:
+    return sum(number for (_, run_state), number in (await client.counts()).items() if run_state.finished)
 
 
 async def _fault(handle: Handle[Job, JobStatus]) -> str | None:
