@@ -1,0 +1,95 @@
+"""Clients from elsewhere: no roles, no Ray."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.unit.parcels import Parcel, ParcelRun, Stage, packing, parcels
+from workflow_ray import RunState, Runtime, Workflow, connect
+from workflow_ray.errors import InvalidDefinition, StoreMissing, UnknownWorkflow
+from workflow_ray.ports import SystemClock
+from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.lane.remote import RemoteStore
+from workflow_ray.runtime.runtime import records_url
+
+SOON = timedelta(seconds=20)
+
+
+async def test_beside_a_runtime_a_client_goes_through_its_lane(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url), open_beside(url, SystemClock()) as store:
+        assert isinstance(store, RemoteStore)
+    async with open_beside(url, SystemClock()) as store:
+        assert not isinstance(store, RemoteStore)
+
+
+async def test_a_client_beside_a_runtime_triggers_waits_and_reads(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        handle = await client.trigger("1", Parcel(weight=2))
+        run = await handle.wait(timeout=SOON)
+        assert (run.status, run.run_state, run.data) == (Stage.DONE, RunState.COMPLETED, Parcel(weight=2))
+        assert [entry.version for entry in await handle.history()] == [1, 2]
+        assert [found.run_id async for found in client.runs()] == [handle.run_id]
+        assert await client.counts() == {(Stage.DONE, RunState.COMPLETED): 1}
+
+
+async def test_a_change_reaches_a_waiting_client_at_once(url: str) -> None:
+    """Well within the 20 seconds that a client asks the store to wait."""
+    workflow, begun, gate = parcels(), asyncio.Event(), asyncio.Event()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        begun.set()
+        await gate.wait()
+        return Stage.DONE
+
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        waiting = asyncio.create_task((await client.trigger("1", Parcel())).wait())
+        await begun.wait()
+        gate.set()
+        async with asyncio.timeout(5):
+            assert (await waiting).status is Stage.DONE
+
+
+async def test_a_client_without_a_runtime_reads_and_triggers(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        pass
+    async with connect(workflow, records=url) as client:
+        handle = await client.trigger("1", Parcel())
+        assert (await handle.get()).run_state is RunState.INITIATED
+
+
+async def test_a_store_that_is_not_there_is_missed(url: str) -> None:
+    with pytest.raises(StoreMissing, match=r"nothing was deployed|there is no such file"):
+        await connect(packing(), records=url).__aenter__()
+
+
+async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_that_are(url: str) -> None:
+    async with Runtime.local(packing(), records=url):
+        pass
+    other = Workflow("others", Parcel, Stage)
+
+    @other.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    with pytest.raises(UnknownWorkflow, match=r"'others' is not deployed here \(deployed: parcels\)"):
+        await connect(other, records=url).__aenter__()
+
+
+async def test_a_definition_with_mistakes_is_refused(url: str) -> None:
+    with pytest.raises(InvalidDefinition):
+        await connect(parcels(), records=url).__aenter__()
+
+
+def test_records_are_where_the_caller_or_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("WORKFLOW_RAY_RECORDS", raising=False)
+    assert records_url(None) == "sqlite:///workflow.db"
+    monkeypatch.setenv("WORKFLOW_RAY_RECORDS", f"sqlite:///{tmp_path}/shop.db")
+    assert records_url(None) == f"sqlite:///{tmp_path}/shop.db"
+    assert records_url("memory://given") == "memory://given"

@@ -1,0 +1,164 @@
+"""The local runtime: every role a task of this process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+
+from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
+from workflow_ray import Cause, Handle, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
+from workflow_ray.errors import InvalidDefinition, StatusRenumbered, StoreInUse, StoreMissing, UnknownScheme, UnknownWorkflow
+from workflow_ray.ports import SystemClock, adapter_for
+from workflow_ray.runtime import local
+
+SOON = timedelta(seconds=20)
+
+
+async def test_runs_go_through_a_workflow_made_in_a_function(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url) as runtime:
+        answers = await runtime.client(workflow).trigger_many(Trigger(f"{n}", Parcel()) for n in range(50))
+        for handle, _ in answers:
+            run = await handle.wait(timeout=SOON)
+            assert (run.status, run.run_state, run.version) == (Stage.DONE, RunState.COMPLETED, 2)
+
+
+async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        pass
+    async with connect(workflow, records=url) as client:
+        run_id = (await client.trigger("1", Parcel())).run_id
+    async with Runtime.local(workflow, records=url) as runtime:
+        assert (await runtime.client(workflow).handle(run_id).wait(timeout=SOON)).status is Stage.DONE
+
+
+async def test_a_step_cut_off_at_the_end_is_made_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow, begun = parcels(), asyncio.Event()
+    monkeypatch.setattr(local, "STOPPING", 0.0)
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        if not begun.is_set():
+            begun.set()
+            await asyncio.Event().wait()
+        return Stage.DONE
+
+    async with Runtime.local(workflow, records=url) as runtime:
+        run_id = (await runtime.client(workflow).trigger("1", Parcel())).run_id
+        await begun.wait()
+    async with Runtime.local(workflow, records=url) as runtime:
+        handle = runtime.client(workflow).handle(run_id)
+        await handle.wait(timeout=SOON)
+        assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.DOUBT, Cause.STEP]
+
+
+async def test_leaving_finishes_what_is_in_hand(url: str) -> None:
+    workflow, begun, gate = parcels(), asyncio.Event(), asyncio.Event()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        begun.set()
+        await gate.wait()
+        return Stage.DONE
+
+    async with Runtime.local(workflow, records=url) as runtime:
+        run_id = (await runtime.client(workflow).trigger("1", Parcel())).run_id
+        await begun.wait()
+        gate.set()
+    async with connect(workflow, records=url) as client:
+        assert (await client.get(run_id)).status is Stage.DONE
+
+
+class Renumbered(Status):
+    NEW = 1
+    DONE = 3
+
+
+async def test_a_renumbered_status_is_refused_and_the_store_is_left_as_it_was(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        pass
+    renumbered = Workflow("parcels", Parcel, Renumbered)
+
+    @renumbered.step(Renumbered.NEW)
+    async def pack(run: Run[Parcel, Renumbered]) -> Literal[Renumbered.DONE]:
+        return Renumbered.DONE
+
+    with pytest.raises(StatusRenumbered, match=r"parcels\.DONE is 3 in the code and 2"):
+        await Runtime.local(renumbered, records=url).__aenter__()
+    async with Runtime.local(workflow, records=url) as runtime:
+        assert (await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)).status is Stage.DONE
+
+
+async def test_mistakes_of_a_definition_are_raised_before_a_store_is_made(url: str) -> None:
+    with pytest.raises(InvalidDefinition):
+        await Runtime.local(parcels(), records=url).__aenter__()
+    with pytest.raises(StoreMissing):
+        await adapter_for(url).open(url, clock=SystemClock()).__aenter__()
+
+
+async def test_a_store_has_one_runtime_at_a_time(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        with pytest.raises(StoreInUse):
+            async with adapter_for(url).open(url, clock=SystemClock(), patience=0):
+                pass
+
+
+async def test_a_url_of_an_unknown_scheme_names_the_known_ones() -> None:
+    with pytest.raises(UnknownScheme, match=r"no adapter for 'oracle'\. Known schemes: memory, sqlite"):
+        await Runtime.local(packing(), records="oracle://shop").__aenter__()
+
+
+async def test_a_runtime_has_clients_of_its_own_workflows_only(url: str) -> None:
+    async with Runtime.local(packing(), records=url) as runtime:
+        with pytest.raises(UnknownWorkflow):
+            runtime.client(packing())
+
+
+async def test_several_workflows_share_one_store(url: str) -> None:
+    first, second = packing(), Workflow("others", Parcel, Stage)
+
+    @second.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    async def ended(runtime: Runtime, workflow: Parcels) -> Handle[Parcel, Stage]:
+        handle = await runtime.client(workflow).trigger("1", Parcel())
+        await handle.wait(timeout=SOON)
+        return handle
+
+    async with Runtime.local(first, second, records=url) as runtime:
+        of_first, of_second = await asyncio.gather(ended(runtime, first), ended(runtime, second))
+    assert of_first.run_id != of_second.run_id
+
+
+openings: list[str] = []
+
+
+@resource
+async def reluctant() -> AsyncIterator[str]:
+    openings.append("tried")
+    if len(openings) == 1:
+        raise OSError("not yet")
+    yield "open"
+
+
+async def test_a_role_that_crashes_is_started_again(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    workflow = parcels()
+    openings.clear()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun, by: str = reluctant.value) -> Literal[Stage.DONE]:
+        run.data.label = by
+        return Stage.DONE
+
+    with caplog.at_level(logging.ERROR):
+        async with Runtime.local(workflow, records=url) as runtime:
+            run = await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)
+    assert run.data.label == "open"
+    assert "role parcels-1-consumer-1-of-1 crashed; starting it again" in caplog.text
