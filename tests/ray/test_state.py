@@ -61,6 +61,12 @@ def test_new_shards_start_only_when_those_of_the_old_count_have_left() -> None:
     assert plan(scaled, seats(left), now=1.0) == [Start(one) for one in scaled]
 
 
+def test_a_role_that_others_hold_up_is_not_waited_for_by_the_clock() -> None:
+    leaving, waiting = Seat(shard(2, 2), occupied=True, leaving=True), vacated(started(None, shard(1, 1)), "it was killed", now=0.0)
+    assert plan([shard(1, 1)], seats(leaving, waiting), now=1.0) == []
+    assert next_due([shard(1, 1)], seats(leaving, waiting), now=1.0) is None
+
+
 def test_a_changed_definition_starts_its_roles_anew() -> None:
     assert plan([shard(1, 1, "v2")], seats(at_work(shard(1, 1, "v1"))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 
@@ -84,7 +90,7 @@ def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
 def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
     seat = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
     assert plan([STORE], seats(seat), now=0.1) == []
-    assert next_due([STORE], seats(seat)) == 0.2
+    assert next_due([STORE], seats(seat), now=0.1) == 0.2
     assert plan([STORE], seats(seat), now=0.2) == [Start(STORE)]
 
 
@@ -93,6 +99,8 @@ def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
     working = heard(started(failed, STORE), Standing(phase=Phase.RUNNING, pid=1, node="n"), now=1.0)
     assert vacated(working, "it was killed", now=1.0 + STEADY).failures == 1
     assert vacated(working, "it was killed", now=1.5).failures == 3
+    ended = heard(working, Standing(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY)
+    assert vacated(ended, "it crashed", now=1.0 + STEADY).failures == 1
 
 
 def test_leaving_when_told_is_no_failure() -> None:

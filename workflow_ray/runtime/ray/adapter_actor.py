@@ -10,7 +10,7 @@ from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed
 
-PATIENCE = 60.0
+PATIENCE = 10.0
 """Seconds to wait for the one before to let go of the store."""
 CHECK = 5.0
 """Seconds between looks whether the store still commits..."""

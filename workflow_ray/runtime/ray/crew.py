@@ -1,7 +1,9 @@
 """The actors of a deployment, as the supervisor handles them."""
 
 import asyncio
+import logging
 import re
+import time
 from typing import Any, Protocol
 
 from workflow_ray.errors import StoreUnavailable
@@ -13,6 +15,8 @@ from workflow_ray.runtime.ray.adapter_actor import AdapterActor
 from workflow_ray.runtime.ray.role_actor import RoleActor
 from workflow_ray.runtime.ray.state import Wanted
 from workflow_ray.runtime.ray.stores import Deployed
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds for the store to say what should run."""
@@ -49,7 +53,7 @@ class Crew(Protocol):
         ...
 
     async def dismiss(self, name: str, member: Member) -> None:
-        """Kill this one life, not what may hold its name by now, and wait until it doesn't hold it any more."""
+        """Kill this one life, not what may hold its name by now, and wait until it doesn't hold it any more, or for some seconds."""
         ...
 
 
@@ -85,9 +89,12 @@ class RayCrew:
         if not isinstance(member, Actor):
             raise TypeError(member)
         member.kill()
-        async with asyncio.timeout(FREED):
-            while self._holds(name, member):  # noqa: ASYNC110  Ray tells nobody when a name is free
-                await asyncio.sleep(POLL)
+        end = time.monotonic() + FREED
+        while self._holds(name, member):
+            if time.monotonic() > end:
+                return log.warning("Ray doesn't free the name %s of an actor that was killed", name, extra={"role": name})
+            await asyncio.sleep(POLL)
+        return None
 
     def _holds(self, name: str, actor: Actor) -> bool:
         try:

@@ -12,6 +12,7 @@ from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
 from workflow_ray.runtime.lane import RemoteStore
 from workflow_ray.runtime.ray import actors, cluster
+from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import Deployed, Route, transport_to
 from workflow_ray.runtime.ray.supervisor import DRAIN, ActorStatus
@@ -19,7 +20,7 @@ from workflow_ray.runtime.runtime import Runtime, records_url
 
 
 class RayRuntime(Runtime):
-    """See `Runtime.ray`.
+    """See `Runtime.ray`. The process stays connected to Ray until it ends.
 
     route: how drivers and roles reach the store: `auto`, or one way for all of them, as tests and measurements want it. It is settled
     by the driver that starts the deployment.
@@ -50,6 +51,7 @@ class RayRuntime(Runtime):
         self._transport = transport_to(self._control.deployed)
         self._store = RemoteStore(self._transport, self._control.deployed.store_id)
         try:
+            await self._control.settle([STORE])
             await merge(self._store, described)
             await self._control.settle([role.name for role in roles_of(described)])
         except BaseException:

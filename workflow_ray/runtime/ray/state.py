@@ -61,7 +61,7 @@ class Seat:
     occupied: bool = False
     leaving: bool = False  # told to drain
     failures: int = 0  # in a row
-    since: float = 0.0  # its actor runs
+    since: float | None = None  # its actor first ran; None: it hasn't yet
     due: float = 0.0  # the next start, if nothing holds the name
     why: str = ""  # the last one ended
     crashed: bool = False  # by an error of its own, not by being killed
@@ -107,9 +107,10 @@ def plan(wanted: Iterable[Wanted], seats: Mapping[str, Seat], now: float) -> lis
     return [*(Drain(name) for name in sorted(outdated - leaving)), *starts]
 
 
-def next_due(wanted: Iterable[Wanted], seats: Mapping[str, Seat]) -> float | None:
-    """When the next start is due that waits for nothing but time."""
-    return min((seats[one.name].due for one in wanted if one.name in seats and not seats[one.name].occupied), default=None)
+def next_due(wanted: Iterable[Wanted], seats: Mapping[str, Seat], now: float) -> float | None:
+    """When, after `now`, a start is due. What was due by then has been started, or is held up by more than time."""
+    vacant = [seats[one.name] for one in wanted if one.name in seats and not seats[one.name].occupied]
+    return min((seat.due for seat in vacant if seat.due > now), default=None)
 
 
 def started(seat: Seat | None, wanted: Wanted) -> Seat:
@@ -120,13 +121,13 @@ def started(seat: Seat | None, wanted: Wanted) -> Seat:
 
 def heard(seat: Seat, standing: Standing, now: float) -> Seat:
     """The seat after its actor said how it stands, and with what code it was started: one that was adopted may have older."""
-    since = now if standing.phase is Phase.RUNNING and not seat.running else seat.since
+    since = now if seat.since is None and standing.phase is Phase.RUNNING else seat.since
     return replace(seat, wanted=replace(seat.wanted, code=standing.code), standing=standing, since=since)
 
 
 def vacated(seat: Seat, why: str, now: float) -> Seat:
     """The seat after its actor's end. One that was told to leave, or had worked for a while, leaves no failure behind."""
-    steady = seat.leaving or (seat.running and now - seat.since >= STEADY)
+    steady = seat.leaving or (seat.since is not None and now - seat.since >= STEADY)
     before = 0 if steady else seat.failures
     delay = min(FIRST_DELAY * 2 ** (before - 1), LONGEST_DELAY) if before else 0.0
     failures = 0 if seat.leaving else before + 1

@@ -106,32 +106,32 @@ class Supervision:
     async def _reconcile(self) -> None:
         while True:
             self._changed.clear()
+            pause = POLL
             try:
-                await self._pass()
+                pause = await self._pass()
             except Exception:  # whatever it is, the next pass starts from what is there then
                 log.exception("a pass of the supervisor failed")
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
+                async with asyncio.timeout(pause):
                     await self._changed.wait()
 
-    async def _pass(self) -> None:
+    async def _pass(self) -> float:
+        """Do what is to be done now. Returns the seconds until there may be more, if nothing happens before."""
         self._adopt()
         up_to_date = await self._read_deployment()
-        for action in plan(self._wanted(), self._seats, time.monotonic()):
+        wanted, now = self._wanted(), time.monotonic()
+        for action in plan(wanted, self._seats, now):
             match action:
-                case Start(wanted):
-                    await self._start(wanted)
-                case Drain(name) if up_to_date:
-                    self._spawn(self._drain(name, DRAIN))
-                case Drain():
-                    pass
+                case Start(one):
+                    self._start(one)
+                case Drain(name):
+                    if up_to_date:
+                        self._spawn(self._drain(name, DRAIN))
+        due = next_due(wanted, self._seats, now)
+        return POLL if due is None else min(POLL, due - now)
 
     def _wanted(self) -> list[Wanted]:
         return [THE_STORE, *wanted_by(self._deployment)]
-
-    def _pause(self) -> float:
-        due = next_due(self._wanted(), self._seats)
-        return POLL if due is None else max(0.0, min(POLL, due - time.monotonic()))
 
     def _adopt(self) -> None:
         """Take charge of actors that run already: a supervisor before this one started them."""
@@ -154,7 +154,7 @@ class Supervision:
             return False
         return True
 
-    async def _start(self, wanted: Wanted) -> None:
+    def _start(self, wanted: Wanted) -> None:
         try:
             self._seat(self._crew.hire(wanted, self._deployment), wanted)
         except ActorGone as error:
@@ -171,6 +171,9 @@ class Supervision:
             why = await self._follow(name, member)
         except ActorGone as error:
             why = str(error)
+        except Exception as error:
+            log.exception("%s doesn't say how it stands", name, extra={"role": name})
+            why = f"{type(error).__name__}: {error}"
         try:
             await self._crew.dismiss(name, member)  # it is dead or about to leave: this frees its name
         finally:
