@@ -83,9 +83,9 @@ class Played:
 class Bench:
     """One workflow under a fake clock. With `apart` the stream is kept in another store than the records."""
 
-    def __init__(self, workflow: Workflow[Any, Any], *, apart: bool = False) -> None:
+    def __init__(self, workflow: Workflow[Any, Any], *, apart: bool = False, clock: FakeClock | None = None) -> None:
         self.workflow = workflow
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.store = FaultyStore(self.clock)
         self.stream = FaultyStore(self.clock) if apart else self.store
         self._played: list[Played] = []

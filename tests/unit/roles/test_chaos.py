@@ -10,16 +10,17 @@ from tests.unit.parcels import Parcel, Route, RoutedRun
 from workflow_ray import Handle, Repeat, Retry, RunState, Workflow
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import status_topic
+from workflow_ray.testing import FakeClock
 
 RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=100), factor=1.0)
 
 
-def unreliable(rng: random.Random) -> Workflow[Parcel, Route]:
+def unreliable(rng: random.Random, clock: FakeClock) -> Workflow[Parcel, Route]:
+    """Its steps take a while, and fail now and then."""
     workflow = Workflow("routed", Parcel, Route)
 
     async def act(run: RoutedRun) -> None:
-        for _ in range(rng.randrange(40)):
-            await asyncio.sleep(0)
+        await clock.wait(asyncio.Event(), rng.choice([0, 0.01, 0.1, 1, 10]))
         if rng.random() < 0.2:
             raise ValueError("broken")
         run.data.weight += 1
@@ -69,8 +70,7 @@ class Chaos:
             case "lost answer":
                 self._bench.store.lose_answers += 1
             case _:
-                for _ in range(self._rng.randrange(60)):
-                    await asyncio.sleep(0)
+                pass
         await self._bench.pass_time(self._rng.choice([0, 0.1, 1]))
 
     def check_losers(self) -> None:
@@ -100,8 +100,9 @@ async def check_history(bench: Bench, handle: Handle[Parcel, Route]) -> None:
 
 
 async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(rng: random.Random) -> None:
-    workflow = unreliable(rng)
-    async with Bench(workflow) as bench:
+    clock = FakeClock()
+    workflow = unreliable(rng, clock)
+    async with Bench(workflow, clock=clock) as bench:
         chaos = Chaos(bench, rng)
         await chaos.begin()
         handles = list[Handle[Parcel, Route]]()

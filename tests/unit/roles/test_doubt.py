@@ -109,6 +109,24 @@ async def test_a_step_that_ends_its_process_each_time_is_paused_unrun_once_its_a
         assert await bench.causes(run.run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.DOUBT, Cause.FAILED]
 
 
+async def test_an_attempt_whose_process_died_after_the_count_is_counted_again_though_its_event_comes_past_the_doubt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, "1")
+        for _ in range(2):
+            consumer = await bench.consumer(Stage.NEW)
+            await bench.pass_time()
+            await consumer.kill()
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT]
+        await bench.pass_time(seconds=1)
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.DOUBT, Cause.STEP]
+
+
 async def test_an_attempt_counted_in_doubt_is_counted_once_when_it_fails() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
