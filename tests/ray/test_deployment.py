@@ -1,5 +1,6 @@
 """Deploying on Ray: what is found, what stays, what goes."""
 
+import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.ray.conftest import Deployment, check_history, ended, eventually
 from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters, parcels
 from workflow_ray import Run, Runtime, Workflow, connect
 from workflow_ray.definition import load
-from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered
+from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered, StoreInUse
 from workflow_ray.ports import adapter_for
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.deployment import RayRuntime, down
@@ -122,6 +123,22 @@ async def test_what_cannot_be_deployed_starts_nothing(deployment: Deployment) ->
         async with Runtime.ray(parcels, records="memory://"):
             pass
     assert await deployment.actors() == {}
+
+
+async def test_records_that_another_process_works_on_are_refused(deployment: Deployment) -> None:
+    async with Runtime.local(parcels, records=deployment.records):
+        with pytest.raises(StoreInUse):
+            async with Runtime.ray(parcels, records=deployment.records):
+                pass
+    assert await deployment.actors() == {}
+
+
+async def test_two_drivers_that_deploy_at_once_share_one_deployment(deployment: Deployment) -> None:
+    with deployment.driver(runs=100) as first, deployment.driver(runs=100) as second:
+        await asyncio.gather(asyncio.to_thread(first.wait), asyncio.to_thread(second.wait))
+        assert (first.returncode, second.returncode) == (0, 0)
+    async with connect(parcels, records=deployment.records) as client:
+        await check_history(client, 100)
 
 
 async def test_a_renumbered_status_is_refused_and_what_runs_stays(deployment: Deployment, tmp_path: Path) -> None:

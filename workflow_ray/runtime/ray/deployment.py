@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from workflow_ray.definition import Workflow
-from workflow_ray.errors import InvalidInput, RuntimeUnavailable
+from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, adapter_for, scheme_of
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
@@ -17,6 +17,9 @@ from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import Deployed, Route, transport_to
 from workflow_ray.runtime.ray.supervisor import DRAIN, ActorStatus
 from workflow_ray.runtime.runtime import Runtime, records_url
+
+PATIENCE = 2.0
+"""Seconds for the processes of a deployment that has just ended to let go of the store."""
 
 
 class RayRuntime(Runtime):
@@ -78,13 +81,21 @@ class RayRuntime(Runtime):
         namespace = self._namespace or actors.namespace_of(records)
         control = await Control.find(namespace)
         if control is None:
-            store_id = await _prepared(records, described)
-            node = actors.this_node()  # that of the store's file
-            control = await Control.start(Deployed(records=records, store_id=store_id, namespace=namespace, node=node, route=self._route))
+            try:
+                control = await self._started(namespace, records, described)
+            except StoreInUse:
+                control = await Control.find(namespace)  # of another driver, which was faster
+                if control is None:
+                    raise
         if control.deployed.records != records:
             why = f"works on {control.deployed.records}, not on {records}; leave the namespace out, or name another"
             raise RuntimeUnavailable(f"the deployment {namespace!r}", why)
         return control
+
+    async def _started(self, namespace: str, records: str, described: Sequence[DeployedWorkflow]) -> Control:
+        store_id = await _prepared(records, described)
+        node = actors.this_node()  # that of the store's file
+        return await Control.start(Deployed(records=records, store_id=store_id, namespace=namespace, node=node, route=self._route))
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
@@ -118,9 +129,12 @@ def _canonical(records: str) -> str:
 
 
 async def _prepared(records: str, described: Sequence[DeployedWorkflow]) -> str:
-    """Make the store if there is none, and have it say what should run. Returns its id."""
-    adapter = adapter_for(records)
+    """Make the store if there is none, and have it say what should run. Returns its id.
+
+    Raises StoreInUse: roles work on it, in another process or under another namespace.
+    """
+    adapter, clock = adapter_for(records), SystemClock()
     store_id = await asyncio.to_thread(adapter.create, records)
-    async with adapter.open(records, clock=SystemClock(), store_id=store_id, exclusive=False) as store:
+    async with adapter.open(records, clock=clock, store_id=store_id, patience=PATIENCE) as store:
         await merge(store, described)
     return store_id
