@@ -50,9 +50,12 @@ def test_only_who_has_the_token_can_talk_to_it(ray_head: None, token: bool, exit
 
 
 def test_a_head_that_does_not_come_up_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = Head(tmp_path / "home")
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
     with pytest.raises(RuntimeUnavailable, match=r"Ray's head: ended while it came up: .*head.log says more"):
-        Head(tmp_path / "home").start()
+        head.start()
+    assert not head.stop()
+    assert not head.files.exists()
 
 
 def _session(session: int) -> list[int]:
