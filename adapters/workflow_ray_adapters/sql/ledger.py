@@ -45,7 +45,6 @@ class Ledger:
     keys: list[Values] = field(default_factory=list[Values])
     history: list[Values] = field(default_factory=list[Values])
     outbox: list[Values] = field(default_factory=list[Values])
-    due: set[int] = field(default_factory=set[int])  # when the new outbox entries get due
     positions: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
 
     def __post_init__(self) -> None:
@@ -128,7 +127,6 @@ class Ledger:
 
     def _send(self, write: Write, outgoing: OutgoingEvent) -> None:
         due_at = self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE
-        self.due.add(due_at)
         self.outbox.append(
             {
                 "topic": outgoing.topic,

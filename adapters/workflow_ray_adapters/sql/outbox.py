@@ -9,10 +9,18 @@ from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.rows import moment, to_event
-from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.session import Session, Values
 from workflow_ray_adapters.sql.tables import events, heads, outbox
 
 LANE = (outbox.c.topic, outbox.c.partition_no)
+
+
+def add(session: Session, entries: Sequence[Values]) -> None:
+    session.run(_insert, entries)
+
+
+def _insert(_: Dialect) -> ClauseElement:
+    return insert(outbox).values({column.name: bindparam(column.name) for column in outbox.c if column is not outbox.c.id}).inline()
 
 
 def move(session: Session, now: int, limit: int) -> Mapping[Topic, int]:

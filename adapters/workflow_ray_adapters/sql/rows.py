@@ -12,7 +12,7 @@ from workflow_ray_adapters.sql.tables import history, records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-Values: TypeAlias = dict[str, object]
+Values: TypeAlias = dict[str, Any]
 
 RECORD: tuple[Column[Any], ...] = (
     records.c.run_id,

@@ -14,7 +14,7 @@ from workflow_ray_adapters.sql.dialects import Dialect
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
 """Says a statement in SQLAlchemy's Core. It is asked once per dialect: what varies is bound."""
-Values: TypeAlias = Mapping[str, object]
+Values: TypeAlias = Mapping[str, Any]
 
 
 class Session:

@@ -29,26 +29,32 @@ from workflow_ray_adapters.sql.tables import events, heads, records
 
 def append(session: Session, appended: Sequence[Event]) -> None:
     """Append events, in the order given within each topic and partition."""
-    counts = Counter[tuple[str, int]]((event.topic, event.partition) for event in appended)
+    place(session, [_row(event) for event in appended])
+
+
+def place(session: Session, rows: Sequence[Values]) -> None:
+    """Append rows that lack nothing but their offsets, in the order given within each topic and partition."""
+    counts = Counter[tuple[str, int]]((row["topic"], row["partition_no"]) for row in rows)
     offsets = {(topic, partition): offset for topic, partition, offset in session.rows(_heads, topics={topic for topic, _ in counts})}
-    rows: list[Values] = []
-    for event in appended:
-        lane = (event.topic, event.partition)
+    placed: list[Values] = []
+    for row in rows:
+        lane = (row["topic"], row["partition_no"])
         offset = offsets.get(lane, 0)
         offsets[lane] = offset + 1
-        rows.append(
-            {
-                "topic": event.topic,
-                "partition_no": event.partition,
-                "stream_offset": offset,
-                "run_id": event.run_id,
-                "version": event.version,
-                "status": event.status,
-                "headers": from_headers(event.headers),
-            }
-        )
-    session.run(_insert_event, rows)
+        placed.append({**row, "stream_offset": offset})
+    session.run(_insert_event, placed)
     outbox.advance(session, counts)
+
+
+def _row(event: Event) -> Values:
+    return {
+        "topic": event.topic,
+        "partition_no": event.partition,
+        "run_id": event.run_id,
+        "version": event.version,
+        "status": event.status,
+        "headers": from_headers(event.headers),
+    }
 
 
 def _heads(dialect: Dialect) -> ClauseElement:

@@ -1,14 +1,15 @@
 """One writing transaction, for all the requests that have arrived."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Fence, GroupResult, RoleName, RunId, Topic, WriteGroup
-from workflow_ray_adapters.sql import outbox, roles, writes
+from workflow_ray_adapters.sql import outbox, roles, stream, writes
 from workflow_ray_adapters.sql.ledger import AT_ONCE
-from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.session import Session, Values
 
 Call: TypeAlias = Callable[[Session], Any]
 """What one request wants done. A WorkflowError that it raises is its answer, so it comes before its first write."""
@@ -57,14 +58,17 @@ def perform(session: Session, work: Work) -> Done:
     """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
     done = Done(calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
+    publishing = Publishing(session, work.now, done)
     if work.stores:
         landed = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.now)
         answers = iter(landed.answers)
         done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
-        done.runs, done.due = landed.runs, landed.due
-    done.moves = [_move(session, move, epochs, work.now, done) for move in work.moves]
+        done.runs = landed.runs
+        publishing.add(landed.outgoing)
+    done.moves = [publishing.move(move, epochs) for move in work.moves]
     if AT_ONCE in done.due:
-        done.parked = [_move(session, move, epochs, work.now, done) for move in work.parked]
+        done.parked = [publishing.move(move, epochs) for move in work.parked]
+    publishing.leave_the_rest()
     return done
 
 
@@ -80,13 +84,37 @@ def _call(call: Call, session: Session) -> Any:
         return refusal
 
 
-def _move(session: Session, move: Move, epochs: Mapping[RoleName, int], now: int, done: Done) -> int | WorkflowError:
-    try:
-        roles.check(move.fence, epochs)
-    except WorkflowError as refusal:
-        return refusal
-    moved = outbox.move(session, now, move.limit)
-    done.topics.update(moved)
-    if not moved and (due := outbox.next_due(session, now)) is not None:
-        done.due.add(due)
-    return sum(moved.values())
+class Publishing:
+    """What the transaction does to outbox and stream. Where its publisher is there already, new entries skip the outbox: to put
+    them in and take them out again was a third of a transition's time. Those that wait there go first, so commit order holds.
+    """
+
+    def __init__(self, session: Session, now: int, done: Done) -> None:
+        self._session, self._now, self._done = session, now, done
+        self._at_once: list[Values] = []
+
+    def add(self, entries: Sequence[Values]) -> None:
+        """Entries that the transaction makes: those for later go into the outbox, the others wait for a move."""
+        later = [entry for entry in entries if entry["due_at"] != AT_ONCE]
+        self._at_once = [entry for entry in entries if entry["due_at"] == AT_ONCE]
+        outbox.add(self._session, later)
+        self._done.due |= {entry["due_at"] for entry in entries}
+
+    def move(self, move: Move, epochs: Mapping[RoleName, int]) -> int | WorkflowError:
+        try:
+            roles.check(move.fence, epochs)
+        except WorkflowError as refusal:
+            return refusal
+        by_topic = Counter(outbox.move(self._session, self._now, move.limit))
+        if self._at_once and by_topic.total() < move.limit:
+            stream.place(self._session, self._at_once)
+            by_topic.update(entry["topic"] for entry in self._at_once)
+            self._at_once = []
+        self._done.topics.update(by_topic)
+        if not by_topic and (due := outbox.next_due(self._session, self._now)) is not None:
+            self._done.due.add(due)
+        return by_topic.total()
+
+    def leave_the_rest(self) -> None:
+        """What no move has published stands in the outbox."""
+        outbox.add(self._session, self._at_once)

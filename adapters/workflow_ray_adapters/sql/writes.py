@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import ClauseElement, LargeBinary, bindparam, case, func, insert, null, select, update
+from sqlalchemy import ClauseElement, LargeBinary, Update, bindparam, case, func, insert, null, select, update
 
 from workflow_ray.records import (
     Committed,
@@ -22,8 +22,8 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import Ledger, Standing
-from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import history, idempotency_keys, outbox, positions, records
+from workflow_ray_adapters.sql.session import Session, Values
+from workflow_ray_adapters.sql.tables import history, idempotency_keys, positions, records
 
 Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
 Decided: TypeAlias = list[tuple[Write, WriteResult]]
@@ -35,7 +35,7 @@ class Landed:
 
     answers: list[GroupResult]
     runs: set[RunId]  # that have a new version
-    due: set[int]  # when new outbox entries may be published
+    outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
 
 
 def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], now: int) -> Landed:
@@ -54,7 +54,7 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     return Landed(
         answers=[refusal or next(committed) for refusal in fenced],
         runs={*ledger.inserts, *ledger.updates},
-        due=ledger.due,
+        outgoing=ledger.outbox,
     )
 
 
@@ -124,27 +124,33 @@ def _made(dialect: Dialect) -> ClauseElement:
 
 def _land(session: Session, ledger: Ledger) -> None:
     """Updates before inserts: a run that ends frees its foreign id for one that begins."""
-    session.run(_update_record, list(ledger.updates.values()))
+    session.run(_go_on, [row for row in ledger.updates.values() if not row["finished"]])
+    session.run(_finish, [row for row in ledger.updates.values() if row["finished"]])
     session.run(_insert_record, list(ledger.inserts.values()))
     session.run(_insert_key, ledger.keys)
     session.run(_insert_entry, ledger.history)
-    session.run(_insert_outgoing, ledger.outbox)
     session.run(
         _advance_position,
         [{"role_group": group, "partition_no": number, "stream_offset": offset} for (group, number), offset in ledger.positions.items()],
     )
 
 
-def _update_record(_: Dialect) -> ClauseElement:
+def _go_on(_: Dialect) -> ClauseElement:
+    return _update()
+
+
+def _finish(_: Dialect) -> ClauseElement:
+    """Frees the foreign id. A statement of its own, because it costs an index that the other one leaves alone."""
+    return _update().values(unfinished=null())
+
+
+def _update() -> Update:
     names = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
     return (
         update(records)
         .where(records.c.run_id == bindparam("run"), records.c.version == bindparam("before"))
         .values({name: bindparam(name, type_=records.c[name].type) for name in names})
-        .values(
-            data=func.coalesce(bindparam("new_data", type_=LargeBinary), records.c.data),
-            unfinished=case((bindparam("finished"), null()), else_=records.c.unfinished),
-        )
+        .values(data=func.coalesce(bindparam("new_data", type_=LargeBinary), records.c.data))
     )
 
 
@@ -158,10 +164,6 @@ def _insert_key(_: Dialect) -> ClauseElement:
 
 def _insert_entry(_: Dialect) -> ClauseElement:
     return insert(history)
-
-
-def _insert_outgoing(_: Dialect) -> ClauseElement:
-    return insert(outbox).values({column.name: bindparam(column.name) for column in outbox.c if column is not outbox.c.id}).inline()
 
 
 def _advance_position(dialect: Dialect) -> ClauseElement:
