@@ -1,6 +1,7 @@
 """The workflow that the benchmarks run: three steps that do next to nothing, so that the engine is what is measured."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ TRANSITIONS = 3
 """Steps of each run."""
 CHECKED_AT_ONCE = 200
 """Histories read side by side."""
-POLL = 0.05
+POLL = 0.25
 """Seconds between looks at how far the runs are."""
 
 
@@ -55,12 +56,14 @@ async def finish(run: JobRun) -> Literal[JobStatus.DONE]:
 
 async def feed(client: Client[Job, JobStatus], name: str, runs: int, *, fails: int | None = None) -> list[str]:
     """Trigger so many runs, their foreign ids beginning with the name; the one numbered `fails` will. Their run ids."""
-    triggers = (Trigger(f"{name}-{number}", Job(number=number, fails=number == fails)) for number in range(runs))
+    triggers: Iterator[Trigger[Job, JobStatus]] = (
+        Trigger(f"{name}-{number}", Job(number=number, fails=number == fails)) for number in range(runs)
+    )
     return [handle.run_id for handle, _ in await client.trigger_many(triggers)]
 
 
 async def ended(client: Client[Job, JobStatus], runs: int) -> None:
-    """Wait until so many runs are finished. A look at the counts is one cheap query, so it hardly disturbs what it measures."""
+    """Wait until so many runs are finished. Looks seldom: counting reads every run, and so slows what it measures."""
     while await _finished(client) < runs:  # noqa: ASYNC110  a wait for each run would cost more than what is measured
         await asyncio.sleep(POLL)
 

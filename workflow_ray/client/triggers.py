@@ -19,7 +19,7 @@ BATCH = 500
 """Runs triggered by one call to the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trigger(Generic[D, S]):
     """A run to start.
 
