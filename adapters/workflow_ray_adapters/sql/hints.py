@@ -31,10 +31,17 @@ class Hints(Generic[K]):
     def give_all(self) -> None:
         self.give(self._waiting)
 
-    async def poll(self, keys: Collection[K], look: Callable[[], Awaitable[T]], wait: float) -> T:
-        """What `look` finds: at once, or after a hint, or else when `wait` seconds are over."""
+    async def poll(
+        self, keys: Collection[K], look: Callable[[], Awaitable[T]], wait: float, *, no_news: Callable[[], bool] = lambda: False
+    ) -> T:
+        """What `look` finds: at once, or after a hint, or else when `wait` seconds are over.
+
+        no_news: says that a look now would find nothing, so that the first one may wait for a hint.
+        """
         deadline = self._clock.now() + timedelta(seconds=wait)
         with self._listening(keys) as hint:
+            if wait > 0 and no_news():
+                await self._clock.wait(hint, wait)
             while True:
                 hint.clear()  # before the look, so that what changes meanwhile is seen by the next one
                 found = await look()

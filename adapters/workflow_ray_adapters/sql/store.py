@@ -29,6 +29,7 @@ from workflow_ray.records import (
 from workflow_ray_adapters.sql import deployments, outbox, queries, roles, stream
 from workflow_ray_adapters.sql.database import Database
 from workflow_ray_adapters.sql.hints import Hints
+from workflow_ray_adapters.sql.known import Ends, Versions
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.transaction import Done
@@ -49,6 +50,7 @@ class SqlStore:
         self._pending = Hints[str](clock)
         self._alarm = Alarm(clock, self._publish)
         self._pulse = Pulse(self._waited_for, database.changed_elsewhere, self._look_again)
+        self._written, self._ends = Versions(), Ends()
         self._turn = 0
 
     @property
@@ -92,7 +94,7 @@ class SqlStore:
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
         look = partial(self._database.read, lambda session: queries.newer(session, seen))
-        return await self._versions.poll(seen, look, wait)
+        return await self._versions.poll(seen, look, wait, no_news=lambda: self._written.are(seen))
 
     async def positions(self, group: str) -> list[Position]:
         return await self._database.read(lambda session: queries.positions(session, group))
@@ -120,14 +122,16 @@ class SqlStore:
 
     async def send(self, events: Sequence[Event]) -> None:
         await self._writer.call(lambda session: stream.append(session, events))
-        self._arrivals.give({event.topic for event in events})
+        self._arrived({event.topic for event in events})
 
     async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
         async def look() -> list[Received]:
-            turned = self._turned(offsets)
-            return await self._database.read(lambda session: stream.read(session, topic, turned, limit))
+            turned, mark = self._turned(offsets), self._ends.mark(topic)
+            received = await self._database.read(lambda session: stream.read(session, topic, turned, limit))
+            self._ends.note(topic, mark, offsets, limit, received)
+            return received
 
-        return await self._arrivals.poll([topic], look, wait)
+        return await self._arrivals.poll([topic], look, wait, no_news=lambda: self._ends.are(topic, offsets))
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._database.read(lambda session: stream.lag(session, topic, offsets))
@@ -155,12 +159,17 @@ class SqlStore:
     # --- hints -----------------------------------------------------------------------------------
 
     def _announce(self, done: Done) -> None:
+        self._written.note(done.runs)
         self._versions.give(done.runs)
-        self._arrivals.give(done.topics)
+        self._arrived(done.topics)
         for due in done.due - {AT_ONCE}:
             self._alarm.set(due)
         if AT_ONCE in done.due:
             self._pending.give([OUTBOX])
+
+    def _arrived(self, topics: set[Topic]) -> None:
+        self._ends.grow(topics)
+        self._arrivals.give(topics)
 
     def _publish(self) -> None:
         self._pending.give([OUTBOX])
@@ -170,6 +179,8 @@ class SqlStore:
         return bool(self._versions or self._arrivals or self._pending or self._writer.waited_for)
 
     def _look_again(self) -> None:
+        self._written.forget()
+        self._ends.forget()
         self._versions.give_all()
         self._arrivals.give_all()
         self._publish()

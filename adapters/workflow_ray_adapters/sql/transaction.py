@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Fence, GroupResult, RoleName, RunId, Topic, WriteGroup
+from workflow_ray.records import Fence, GroupResult, RoleName, RunId, Topic, Version, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.session import Session, Values
@@ -49,9 +49,10 @@ class Done:
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
     parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
-    runs: set[RunId] = field(default_factory=set[RunId])  # that have a new version
+    runs: Mapping[RunId, Version] = field(default_factory=dict[RunId, Version])  # their new versions
     topics: set[Topic] = field(default_factory=set[Topic])  # that have new events
     due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
+    drained: bool = False  # nothing of the outbox is due
 
 
 def perform(session: Session, work: Work) -> Done:
@@ -105,16 +106,19 @@ class Publishing:
             roles.check(move.fence, epochs)
         except WorkflowError as refusal:
             return refusal
-        by_topic = Counter(outbox.move(self._session, self._now, move.limit))
+        waited = outbox.move(self._session, self._now, move.limit)
+        by_topic = Counter(waited)
         if self._at_once and by_topic.total() < move.limit:
             stream.place(self._session, self._at_once)
             by_topic.update(entry["topic"] for entry in self._at_once)
             self._at_once = []
         self._done.topics.update(by_topic)
-        if not by_topic and (due := outbox.next_due(self._session, self._now)) is not None:
+        self._done.drained = by_topic.total() < move.limit
+        if (waited or not by_topic) and (due := outbox.next_due(self._session, self._now)) is not None:
             self._done.due.add(due)
         return by_topic.total()
 
     def leave_the_rest(self) -> None:
         """What no move has published stands in the outbox."""
         outbox.add(self._session, self._at_once)
+        self._done.drained &= not self._at_once

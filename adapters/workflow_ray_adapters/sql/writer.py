@@ -27,6 +27,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._parked: list[Request] = []  # moves that found nothing: the next transaction that adds an event makes them too
         self._nudged: list[Request] = []  # parked ones that the next transaction makes in any case
+        self._drained = False  # nothing of the outbox is due, as far as is known: a move has but to wait
         self._closed = False
 
     # --- asking ----------------------------------------------------------------------------------
@@ -40,7 +41,11 @@ class Writer:
         return answer
 
     async def move(self, fence: Fence, limit: int, wait: float) -> int:
-        request = self._submit(Request(Move(fence, limit), patient=wait > 0))
+        request = Request(Move(fence, limit), patient=wait > 0)
+        if self._drained and request.patient and not self._closed:
+            self._parked.append(request)
+        else:
+            self._submit(request)
         try:
             await self._clock.wait(request.settled, wait)
         finally:
@@ -55,6 +60,7 @@ class Writer:
 
     def nudge(self) -> None:
         """Make the parked moves now: something may have become due without a transaction of this writer."""
+        self._drained = False
         self._nudged += self._parked
         self._parked = []
         self._arrived.set()
@@ -124,7 +130,8 @@ class Writer:
             self._announce(done)
             self._settle(_answered(requests, done))
             self._settle(zip(parked, done.parked, strict=False))
-            if AT_ONCE in done.due and not done.parked:
+            self._drained = done.drained or (self._drained and AT_ONCE not in done.due)
+            if AT_ONCE in done.due and not self._drained:
                 self.nudge()
 
     def _work(self, requests: Sequence[Request], parked: Sequence[Request]) -> Work:

@@ -34,7 +34,7 @@ class Landed:
     """One answer a group, in order, and what to wake others for."""
 
     answers: list[GroupResult]
-    runs: set[RunId]  # that have a new version
+    runs: Mapping[RunId, Version]  # their new versions
     outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
 
 
@@ -53,7 +53,7 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
     return Landed(
         answers=[refusal or next(committed) for refusal in fenced],
-        runs={*ledger.inserts, *ledger.updates},
+        runs={run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()},
         outgoing=ledger.outbox,
     )
 
