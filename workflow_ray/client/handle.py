@@ -82,11 +82,18 @@ class Handle(Generic[D, S]):
         async def ended(record: Record) -> bool:
             return record.run_state.finished
 
-        return await self._until(ended, "its end", timeout, through_errors)
+        return await self._until(ended, "its end", timeout, through_errors, at_rest=True)
 
     async def _until(
-        self, reached: Callable[[Record], Awaitable[bool]], wanted: str, timeout: timedelta | None, through_errors: bool
+        self,
+        reached: Callable[[Record], Awaitable[bool]],
+        wanted: str,
+        timeout: timedelta | None,
+        through_errors: bool,
+        *,
+        at_rest: bool = False,
     ) -> Run[D, S]:
+        """at_rest: what is waited for comes with the run at rest, so that the versions before needn't be looked at."""
         start = self._clock.now()
         record = await self._record()
         while not await reached(record):
@@ -96,12 +103,10 @@ class Handle(Generic[D, S]):
             left = PATIENCE if timeout is None else (start + timeout - self._clock.now()).total_seconds()
             if left <= 0:
                 raise await self._timed_out(wanted, timeout or timedelta())
-            changed = await answered(partial(self._watch, record.version, min(left, LONG_POLL)), self._clock, patience=min(left, PATIENCE))
+            watch = partial(self._records.watch, {self.run_id: record.version}, wait=min(left, LONG_POLL), at_rest=at_rest)
+            changed = await answered(watch, self._clock, patience=min(left, PATIENCE))
             record = changed[0] if changed else record
         return run_of(self._workflow, record)
-
-    async def _watch(self, seen: Version, wait: float) -> list[Record]:
-        return await self._records.watch({self.run_id: seen}, wait=wait)
 
     async def _record(self) -> Record:
         (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock)

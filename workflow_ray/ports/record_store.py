@@ -66,8 +66,11 @@ class RecordStore(Protocol):
         """The run's entries with a version above `after`, ascending; none for an unknown run."""
         ...
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
-        """Those of the runs whose version is above the one seen, by run id; waits up to `wait` seconds for the first."""
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+        """Those of the runs whose version is above the one seen, by run id; waits up to `wait` seconds for the first.
+
+        at_rest: only those that take no further step by themselves, finished or paused; the others' versions wake nobody.
+        """
         ...
 
     async def positions(self, group: str) -> list[Position]:

@@ -15,6 +15,11 @@ class RunState(IntEnum):
     DATA_DELETED = 7
 
     @property
+    def at_rest(self) -> bool:
+        """True where the run takes no further step by itself."""
+        return self >= RunState.PAUSED
+
+    @property
     def finished(self) -> bool:
         """True where the run takes no further step, so that its foreign id is free again."""
         return self >= RunState.CANCELLED

@@ -141,9 +141,9 @@ class _TestedStore(MemoryStore):
         super().__init__(clock)
         self._roles, self._workflows = roles, workflows
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         await self._roles.quiet()
-        while not (changed := await super().watch(seen, wait=0)):
+        while not (changed := await super().watch(seen, wait=0, at_rest=at_rest)):
             if not await self._roles.progress():
                 raise NothingLeft(" and ".join(map(self._whereabouts, seen)), self.due_in_words())
             await self._roles.quiet()

@@ -71,14 +71,15 @@ def history(session: Session, run_id: RunId, after: Version, limit: int) -> list
     return [to_entry(row) for row in session.connection.execute(statement)]
 
 
-def newer(session: Session, seen: Mapping[RunId, Version]) -> list[Record]:
-    """The records above the versions seen, by run id. The data of the others isn't read."""
-    changed = [run_id for run_id, version in session.rows(_versions, run_ids=list(seen)) if version > seen[run_id]]
+def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
+    """The records above the versions seen, by run id; or only those at rest. The data of the others isn't read."""
+    rows = session.rows(_versions, run_ids=list(seen))
+    changed = [run for run, version, run_state in rows if version > seen[run] and (RunState(run_state).at_rest or not at_rest)]
     return [record for record in lookup(session, sorted(changed)) if record is not None] if changed else []
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
-    return select(records.c.run_id, records.c.version).where(records.c.run_id.in_(dialect.listed("run_ids")))
+    return select(records.c.run_id, records.c.version, records.c.run_state).where(records.c.run_id.in_(dialect.listed("run_ids")))
 
 
 def positions(session: Session, group: str) -> list[Position]:

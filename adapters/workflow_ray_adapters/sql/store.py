@@ -46,6 +46,7 @@ class SqlStore:
         self._database, self._clock, self._store_id = database, clock, store_id
         self._writer = Writer(database, clock, self._announce)
         self._versions = Hints[RunId](clock)
+        self._ends_of_runs = Hints[RunId](clock)
         self._arrivals = Hints[Topic](clock)
         self._pending = Hints[str](clock)
         self._alarm = Alarm(clock, self._publish)
@@ -92,9 +93,10 @@ class SqlStore:
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
         return await self._database.read(lambda session: queries.history(session, run_id, after, limit))
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
-        look = partial(self._database.read, lambda session: queries.newer(session, seen))
-        return await self._versions.poll(seen, look, wait, no_news=lambda: self._written.are(seen))
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+        look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest))
+        hints = self._ends_of_runs if at_rest else self._versions
+        return await hints.poll(seen, look, wait, no_news=lambda: self._written.are(seen))
 
     async def positions(self, group: str) -> list[Position]:
         return await self._database.read(lambda session: queries.positions(session, group))
@@ -161,6 +163,7 @@ class SqlStore:
     def _announce(self, done: Done) -> None:
         self._written.note(done.runs)
         self._versions.give(done.runs)
+        self._ends_of_runs.give(done.at_rest)
         self._arrived(done.topics)
         for due in done.due - {AT_ONCE}:
             self._alarm.set(due)
@@ -176,11 +179,12 @@ class SqlStore:
         self._writer.nudge()
 
     def _waited_for(self) -> bool:
-        return bool(self._versions or self._arrivals or self._pending or self._writer.waited_for)
+        return bool(self._versions or self._ends_of_runs or self._arrivals or self._pending or self._writer.waited_for)
 
     def _look_again(self) -> None:
         self._written.forget()
         self._ends.forget()
         self._versions.give_all()
+        self._ends_of_runs.give_all()
         self._arrivals.give_all()
         self._publish()

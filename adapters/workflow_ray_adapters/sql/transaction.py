@@ -1,7 +1,7 @@
 """One writing transaction, for all the requests that have arrived."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -50,6 +50,7 @@ class Done:
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
     parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
     runs: Mapping[RunId, Version] = field(default_factory=dict[RunId, Version])  # their new versions
+    at_rest: Collection[RunId] = ()  # of these the ones that now take no step by themselves
     topics: set[Topic] = field(default_factory=set[Topic])  # that have new events
     due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
     drained: bool = False  # nothing of the outbox is due
@@ -64,7 +65,7 @@ def perform(session: Session, work: Work) -> Done:
         landed = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.now)
         answers = iter(landed.answers)
         done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
-        done.runs = landed.runs
+        done.runs, done.at_rest = landed.runs, landed.at_rest
         publishing.add(landed.outgoing)
     done.moves = [publishing.move(move, epochs) for move in work.moves]
     if AT_ONCE in done.due:

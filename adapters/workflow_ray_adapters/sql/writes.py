@@ -1,6 +1,6 @@
 """The writes of a transaction: all its groups together, in a number of statements that doesn't depend on how many there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -35,6 +35,7 @@ class Landed:
 
     answers: list[GroupResult]
     runs: Mapping[RunId, Version]  # their new versions
+    at_rest: Collection[RunId]  # of these the ones that now take no step by themselves
     outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
 
 
@@ -54,6 +55,7 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     return Landed(
         answers=[refusal or next(committed) for refusal in fenced],
         runs={run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()},
+        at_rest=[write.run_id for group in decided for write, result in group if write.run_state.at_rest and isinstance(result, Stored)],
         outgoing=ledger.outbox,
     )
 

@@ -137,9 +137,9 @@ class Deaf(MemoryStore):
         self._ask()
         return await super().lookup(run_ids, fresh=fresh)
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         self._ask()
-        return await super().watch(seen, wait=wait)
+        return await super().watch(seen, wait=wait, at_rest=at_rest)
 
 
 async def test_questions_are_asked_again_while_the_store_does_not_answer(clock: FakeClock) -> None:

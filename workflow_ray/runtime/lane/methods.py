@@ -71,6 +71,7 @@ class HistoryCall(Call, frozen=True):
 class WatchCall(Call, frozen=True):
     seen: dict[RunId, Version]
     wait: float
+    at_rest: bool
 
 
 class PositionsCall(Call, frozen=True):
@@ -194,7 +195,7 @@ COUNTS = Method("counts", CountsCall, list[RunCount], lambda store, call: store.
 HISTORY = Method(
     "history", HistoryCall, list[HistoryEntry], lambda store, call: store.history(call.run_id, after=call.after, limit=call.limit)
 )
-WATCH = Method("watch", WatchCall, list[Record], lambda store, call: store.watch(call.seen, wait=call.wait))
+WATCH = Method("watch", WatchCall, list[Record], lambda store, call: store.watch(call.seen, wait=call.wait, at_rest=call.at_rest))
 POSITIONS = Method("positions", PositionsCall, list[Position], lambda store, call: store.positions(call.group))
 PENDING = Method(
     "pending",

@@ -61,8 +61,8 @@ class RemoteStore:
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
         return await self._ask(methods.HISTORY, methods.HistoryCall(run_id, after, limit))
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
-        return await self._ask(methods.WATCH, methods.WatchCall(dict(seen), wait), wait)
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+        return await self._ask(methods.WATCH, methods.WatchCall(dict(seen), wait, at_rest), wait)
 
     async def positions(self, group: str) -> list[Position]:
         return await self._ask(methods.POSITIONS, methods.PositionsCall(group))

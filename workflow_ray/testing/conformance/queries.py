@@ -164,6 +164,18 @@ class QueryCases(Conformance):
         await store_all(store, step(other))
         assert await timed_out(clock, watch, seconds=5) == []
 
+    async def test_a_watch_for_runs_at_rest_passes_over_the_others(self, store: RecordStore, clock: FakeClock) -> None:
+        one, two = await stored_runs(store, count=2)
+        seen = {one.run_id: one.version, two.run_id: two.version}
+        await store_all(store, step(one))
+        assert await store.watch(seen, wait=0, at_rest=True) == []
+        watch = await begun(clock, store.watch(seen, wait=LONG, at_rest=True))
+        await store_all(store, step(await stored(store, one.run_id)))
+        await store_all(store, step(two, run_state=RunState.PAUSED))
+        assert await ended(watch) == [await stored(store, two.run_id)]
+        await store_all(store, step(await stored(store, one.run_id), run_state=RunState.COMPLETED))
+        assert await store.watch(seen, wait=LONG, at_rest=True) == [await stored(store, run_id) for run_id in sorted(seen)]
+
     async def test_every_watch_of_a_run_is_woken(self, store: RecordStore, clock: FakeClock) -> None:
         record = await stored_run(store)
         watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for _ in range(10)]

@@ -31,7 +31,7 @@ class VisibleStore(MemoryStore):
         await self._wait(self.written)
         return []
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float) -> list[Record]:
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         await self._wait(asyncio.Event())
         return []
 

@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional an
     "runs": ([EVERYTHING], {}, [RECORD]),
     "counts": (["orders"], {}, [RunCount(1, RunState.PAUSED, 3)]),
     "history": ([RUN], {"after": Version(0), "limit": 10}, [ENTRY]),
-    "watch": ([{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25}, [RECORD]),
+    "watch": ([{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25, "at_rest": True}, [RECORD]),
     "positions": (["orders-1-consumer"], {}, [Position("orders-1-consumer", 5, 9)]),
     "pending": (
         [FENCE],
