@@ -31,9 +31,11 @@ class OutboxMover(Protocol):
     """A store that holds both the outbox and the stream: events move inside it, by statement, and no process carries them."""
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
-        """Publish up to `limit` due outbox entries in commit order and remove them, in one transaction; how many.
+        """Publish due outbox entries in commit order and remove them; how many.
 
-        Waits up to `wait` seconds for the first; a commit that adds entries may carry a waiting move with it.
-        Raises RoleLost: the fence is old, and nothing was moved.
+        A transaction takes `limit` at most. Without a wait there is one; else, for `wait` seconds, what gets due meanwhile is
+        published too, as it comes, and a commit that adds entries may carry that with it: a standing order, so that nobody is
+        called for each event. Given up, it has moved what it has.
+        Raises RoleLost: the fence is old, as each transaction makes sure anew, and nothing more was moved.
         """
         ...

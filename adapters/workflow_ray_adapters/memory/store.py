@@ -1,7 +1,7 @@
 """The store. Nothing in a method awaits between looking and changing: that makes each of them atomic in its event loop."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
 
@@ -166,7 +166,11 @@ class MemoryStore:
             self._contents.arrivals.give({event.topic for event in events})
             return len(events)
 
-        return await self._once_due(fence, wait, publish)
+        deadline, moved = self._clock.now() + timedelta(seconds=wait), 0
+        while True:
+            moved += await self._once_due(fence, (deadline - self._clock.now()).total_seconds(), publish)
+            if self._clock.now() >= deadline:
+                return moved
 
     async def _once_due(self, fence: Fence, wait: float, look: Callable[[], T]) -> T:
         """What `look` finds in the outbox, by a publisher that still holds its role when it looks."""

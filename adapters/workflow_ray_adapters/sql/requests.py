@@ -18,7 +18,7 @@ class Request:
     """Something to be done, and its answer. It may be done although nobody waits for it any more."""
 
     what: Call | Store | Move
-    patient: bool = False  # a move that waits where it finds nothing
+    patient: bool = False  # a move that stands until its wait is over
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -26,9 +26,12 @@ class Request:
         self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
         self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
         self.urgent = not groups or any(group.fence for group in groups)  # asked by a role
+        self.moved = 0  # by a move that stands, until now
         self._answer: Any = None
 
     def settle(self, answer: Any) -> None:
+        if isinstance(self.what, Move) and isinstance(answer, int):
+            answer += self.moved
         if isinstance(answer, WorkflowError):
             answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
         self._answer = answer

@@ -53,7 +53,8 @@ class Done:
     at_rest: Collection[RunId] = ()  # of these the ones that now take no step by themselves
     topics: set[Topic] = field(default_factory=set[Topic])  # that have new events
     due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
-    drained: bool = False  # nothing of the outbox is due
+    drained: bool = False  # nothing of the outbox is due any more
+    undone: bool = False  # a move came to its limit
 
 
 def perform(session: Session, work: Work) -> Done:
@@ -115,6 +116,7 @@ class Publishing:
             self._at_once = []
         self._done.topics.update(by_topic)
         self._done.drained = by_topic.total() < move.limit
+        self._done.undone |= not self._done.drained
         if (waited or not by_topic) and (due := outbox.next_due(self._session, self._now)) is not None:
             self._done.due.add(due)
         return by_topic.total()

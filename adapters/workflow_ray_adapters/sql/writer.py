@@ -25,7 +25,7 @@ class Writer:
         self._database, self._clock, self._announce = database, clock, announce
         self._arrivals = Arrivals()
         self._arrived = asyncio.Event()
-        self._parked: list[Request] = []  # moves that found nothing: the next transaction that adds an event makes them too
+        self._parked: list[Request] = []  # moves that stand: the next transaction that adds an event makes them too
         self._nudged: list[Request] = []  # parked ones that the next transaction makes in any case
         self._drained = False  # nothing of the outbox is due, as far as is known: a move has but to wait
         self._closed = False
@@ -43,7 +43,7 @@ class Writer:
     async def move(self, fence: Fence, limit: int, wait: float) -> int:
         request = Request(Move(fence, limit), patient=wait > 0)
         if self._drained and request.patient and not self._closed:
-            self._parked.append(request)
+            self._park(request)
         else:
             self._submit(request)
         try:
@@ -74,7 +74,7 @@ class Writer:
         return request
 
     def _dismiss(self, request: Request) -> None:
-        """Answer a move by what the transaction that it may be in moves, and without waiting for another one."""
+        """Let a move stand no longer: the transaction that it may be in is its last."""
         request.patient = False
         if request in self._parked:
             self._parked.remove(request)
@@ -131,7 +131,7 @@ class Writer:
             self._settle(_answered(requests, done))
             self._settle(zip(parked, done.parked, strict=False))
             self._drained = done.drained or (self._drained and AT_ONCE not in done.due)
-            if AT_ONCE in done.due and not self._drained:
+            if done.undone or (AT_ONCE in done.due and not self._drained):
                 self.nudge()
 
     def _work(self, requests: Sequence[Request], parked: Sequence[Request]) -> Work:
@@ -146,12 +146,16 @@ class Writer:
 
     def _settle(self, answered: Iterable[tuple[Request, Any]]) -> None:
         for request, answer in answered:
-            waits = request.patient and answer == 0 and not self._closed
-            if waits and request not in self._parked:
-                self._parked.append(request)
-            elif not waits:
+            if request.patient and isinstance(answer, int) and not self._closed:
+                request.moved += answer
+                self._park(request)
+            else:
                 request.settle(answer)
         self._parked = [request for request in self._parked if not request.settled.is_set()]
+
+    def _park(self, request: Request) -> None:
+        if request not in self._parked:
+            self._parked.append(request)
 
     def _abandon(self, requests: Iterable[Request]) -> None:
         for request in requests:
