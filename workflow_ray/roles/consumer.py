@@ -19,7 +19,7 @@ from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import Cause, Conflict, Received, Record, Role, RunId, Taken, Write, new_write_id, status_topic
 from workflow_ray.roles.execution import Execution, opened
 from workflow_ray.roles.results import BATCH, Result, Results
-from workflow_ray.roles.waiting import LONG_POLL, unless_stopped
+from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,10 @@ class Consumer:
         self._results.begin(self._progress)
 
     async def _receive(self, stop: asyncio.Event, tasks: asyncio.TaskGroup, execution: Execution) -> None:
-        while not stop.is_set():
-            received = await unless_stopped(stop, self._next())
-            if received:
-                await self._dispatch(received, stop, tasks, execution)
+        async with Interruptible(stop) as until_stopped:
+            while not stop.is_set():
+                if received := await until_stopped.wait(self._next):
+                    await self._dispatch(received, stop, tasks, execution)
 
     async def _next(self) -> list[Received]:
         """The next events; while some partitions have used up their share of the window only the others are asked."""

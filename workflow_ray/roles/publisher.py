@@ -9,7 +9,7 @@ from typing import TypeAlias
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import FIRST_PAUSE, LONGEST_PAUSE, Clock, EventStreamer, OutboxMover, RecordStore, persist
 from workflow_ray.records import Fence, OutboxEntry, Topic
-from workflow_ray.roles.waiting import LONG_POLL, unless_stopped
+from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 BATCH = 2000
 """Events published at once."""
@@ -26,8 +26,9 @@ class MovingPublisher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. A move cut off has happened or not; either way the next one goes on from there. Raises RoleLost."""
-        while not stop.is_set():
-            await unless_stopped(stop, persist(self._move, self._clock, self._fence.role))
+        async with Interruptible(stop) as until_stopped:
+            while not stop.is_set():
+                await until_stopped.wait(lambda: persist(self._move, self._clock, self._fence.role))
 
     async def _move(self) -> int:
         return await self._store.move(self._fence, limit=BATCH, wait=LONG_POLL)
@@ -46,9 +47,10 @@ class SendingPublisher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`, then finish the batch in hand. Cancelled, it leaves that to the next holder. Raises RoleLost."""
-        while not stop.is_set():
-            if pending := await unless_stopped(stop, persist(self._pending, self._clock, self._fence.role)):
-                await self._publish(pending)
+        async with Interruptible(stop) as until_stopped:
+            while not stop.is_set():
+                if pending := await until_stopped.wait(lambda: persist(self._pending, self._clock, self._fence.role)):
+                    await self._publish(pending)
 
     async def _pending(self) -> list[OutboxEntry]:
         now = self._clock.now()

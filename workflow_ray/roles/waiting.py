@@ -1,8 +1,9 @@
-"""How a role waits for an answer, and stops waiting."""
+"""How a role waits, until it is stopped."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -10,14 +11,36 @@ LONG_POLL = 20.0
 """Seconds that a role asks a store to wait for work; hints end it early."""
 
 
-async def unless_stopped(stop: asyncio.Event, call: Coroutine[Any, Any, T]) -> T | None:
-    """The call's answer; None where `stop` came first, and the call was cancelled."""
-    answer, stopped = asyncio.ensure_future(call), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        return answer.result() if answer.done() else None
-    finally:
-        stopped.cancel()
-        if not answer.done():
-            answer.cancel()
-            await asyncio.wait({answer})
+class Interruptible:
+    """Waits that `stop` cuts short, one at a time. What is waited for gets cancelled; nothing is spawned for a wait."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._wait: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> Self:
+        self._interrupting = asyncio.create_task(self._interrupt())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._interrupting.cancel()
+        await asyncio.wait([self._interrupting])
+
+    async def wait(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """The call's answer; None where `stop` came first."""
+        if self._stop.is_set():
+            return None
+        try:
+            async with asyncio.timeout(None) as self._wait:
+                return await call()
+        except TimeoutError:
+            if self._wait is not None and self._wait.expired():
+                return None
+            raise
+        finally:
+            self._wait = None
+
+    async def _interrupt(self) -> None:
+        await self._stop.wait()
+        if self._wait is not None:
+            self._wait.reschedule(asyncio.get_running_loop().time())

@@ -8,10 +8,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from workflow_ray.errors import WriteRejected
 from workflow_ray.records import (
-    MAX_DATA,
-    MAX_FOREIGN_ID,
     NO_VERSION,
     ActiveRun,
     Conflict,
@@ -28,18 +25,6 @@ from workflow_ray.records import (
     Write,
     WriteResult,
 )
-
-
-def check(write: Write) -> None:
-    """Raises WriteRejected where no store can hold the write."""
-    if write.creates and (write.new is None or write.data is None):
-        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
-    if write.data is not None and len(write.data) > MAX_DATA:
-        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
-    if write.new is not None:
-        for name, text in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key or "")):
-            if len(text) > MAX_FOREIGN_ID:
-                raise WriteRejected(f"run {write.run_id} has a {name} of {len(text)} characters; {MAX_FOREIGN_ID} is the most")
 
 
 class Runs:
@@ -141,8 +126,8 @@ class Runs:
 
 def _first(write: Write, now: datetime) -> Record:
     new, data = write.new, write.data
-    assert new, "check() has refused it"
-    assert data is not None, "check() has refused it"
+    assert new, "check_write has refused it"
+    assert data is not None, "check_write has refused it"
     return Record(
         run_id=write.run_id,
         workflow=new.workflow,

@@ -31,11 +31,12 @@ from workflow_ray.records import (
     Write,
     WriteGroup,
     WriteResult,
+    check_write,
 )
 from workflow_ray_adapters.memory.deployments import Deployments, Fences
 from workflow_ray_adapters.memory.hints import Hints
 from workflow_ray_adapters.memory.outbox import Outbox
-from workflow_ray_adapters.memory.runs import Runs, check
+from workflow_ray_adapters.memory.runs import Runs
 from workflow_ray_adapters.memory.stream import Stream
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class MemoryStore:
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for group in groups:
             for write in group.writes:
-                check(write)
+                check_write(write)
         now = self._clock.now()
         return [self._commit(group, now) for group in groups]
 

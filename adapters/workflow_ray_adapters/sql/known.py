@@ -5,7 +5,7 @@ Only whether to look hangs on it, never what is written. Commits of other proces
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from workflow_ray.records import BATCH_DATA, Received, RunId, Topic, Version
 
@@ -40,9 +40,9 @@ class Ends:
         self._growth = Counter[Topic]()  # how often new events have come
         self._forgotten = 0
 
-    def grow(self, topics: Sequence[Topic] | set[Topic]) -> None:
+    def grow(self, topics: Collection[Topic]) -> None:
         """There are new events."""
-        self._growth.update(topics)
+        self._growth.update(list(topics))
         for topic in topics:
             self._ends.pop(topic, None)
 

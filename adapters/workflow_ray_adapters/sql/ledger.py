@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from workflow_ray.errors import WriteRejected
 from workflow_ray.records import (
-    MAX_DATA,
-    MAX_FOREIGN_ID,
     NO_VERSION,
     ActiveRun,
     Conflict,
@@ -18,6 +15,7 @@ from workflow_ray.records import (
     Version,
     Write,
     WriteResult,
+    check_write,
 )
 from workflow_ray_adapters.sql.rows import Values, from_headers
 
@@ -52,7 +50,7 @@ class Ledger:
 
     def enter(self, write: Write) -> WriteResult:
         """The answer to a write; where it is Stored, its rows are in the ledger. A repeat gets a Conflict here."""
-        _check(write)
+        check_write(write)
         found = self.standing.versions.get(write.run_id, NO_VERSION)
         if found != write.expected:
             return Conflict(write.run_id, found)
@@ -138,20 +136,6 @@ class Ledger:
                 "headers": from_headers(outgoing.headers),
             }
         )
-
-
-def _check(write: Write) -> None:
-    """Raises WriteRejected where no store can hold the write."""
-    if write.creates and (write.new is None or write.data is None):
-        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
-    if write.data is not None and len(write.data) > MAX_DATA:
-        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
-    if write.new is not None:
-        for name, text in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key or "")):
-            if "\0" in text:
-                raise WriteRejected(f"run {write.run_id} has a {name} with a NUL character, which not every database can hold")
-            if len(text) > MAX_FOREIGN_ID:
-                raise WriteRejected(f"run {write.run_id} has a {name} of {len(text)} characters; {MAX_FOREIGN_ID} is the most")
 
 
 def _state(write: Write, now: int) -> Values:

@@ -1,7 +1,7 @@
 """The store that SQL databases share: what reads goes to the database's readers, what writes to its gathering writer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -32,7 +32,8 @@ from workflow_ray_adapters.sql.hints import Hints
 from workflow_ray_adapters.sql.known import Ends, Versions
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.rows import micros
-from workflow_ray_adapters.sql.transaction import Done
+from workflow_ray_adapters.sql.standing import Standing
+from workflow_ray_adapters.sql.transaction import Done, Receive, Work
 from workflow_ray_adapters.sql.wakeups import Alarm, Pulse
 from workflow_ray_adapters.sql.writer import Writer
 
@@ -44,7 +45,8 @@ class SqlStore:
 
     def __init__(self, database: Database, clock: Clock, store_id: str) -> None:
         self._database, self._clock, self._store_id = database, clock, store_id
-        self._writer = Writer(database, clock, self._announce)
+        self._standing = Standing(clock)
+        self._writer = Writer(database, clock, self._announce, self._standing.receives)
         self._versions = Hints[RunId](clock)
         self._ends_of_runs = Hints[RunId](clock)
         self._arrivals = Hints[Topic](clock)
@@ -133,7 +135,12 @@ class SqlStore:
             self._ends.note(topic, mark, offsets, limit, received)
             return received
 
-        return await self._arrivals.poll([topic], look, wait, no_news=lambda: self._ends.are(topic, offsets))
+        began = self._clock.now()
+        if wait > 0 and self._ends.are(topic, offsets):
+            if received := await self._standing.receive(Receive(topic, offsets, limit), wait):
+                return received
+            wait -= (self._clock.now() - began).total_seconds()
+        return await self._arrivals.poll([topic], look, wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._database.read(lambda session: stream.lag(session, topic, offsets))
@@ -160,30 +167,38 @@ class SqlStore:
 
     # --- hints -----------------------------------------------------------------------------------
 
-    def _announce(self, done: Done) -> None:
+    def _announce(self, work: Work, done: Done) -> None:
         self._written.note(done.runs)
         self._versions.give(done.runs)
         self._ends_of_runs.give(done.at_rest)
         self._arrived(done.topics)
+        for receive, received in zip(work.receives, done.received, strict=True):
+            if received:
+                self._ends.note(receive.topic, self._ends.mark(receive.topic), receive.offsets, receive.limit, received)
+                self._standing.answer(receive, received)
         for due in done.due - {AT_ONCE}:
             self._alarm.set(due)
         if AT_ONCE in done.due:
             self._pending.give([OUTBOX])
 
-    def _arrived(self, topics: set[Topic]) -> None:
+    def _arrived(self, topics: Collection[Topic]) -> None:
         self._ends.grow(topics)
         self._arrivals.give(topics)
+        self._standing.tell(topics)
 
     def _publish(self) -> None:
         self._pending.give([OUTBOX])
         self._writer.nudge()
 
     def _waited_for(self) -> bool:
-        return bool(self._versions or self._ends_of_runs or self._arrivals or self._pending or self._writer.waited_for)
+        return bool(
+            self._versions or self._ends_of_runs or self._arrivals or self._standing.receives() or self._pending or self._writer.waited_for
+        )
 
     def _look_again(self) -> None:
         self._written.forget()
         self._ends.forget()
+        self._standing.tell_all()
         self._versions.give_all()
         self._ends_of_runs.give_all()
         self._arrivals.give_all()

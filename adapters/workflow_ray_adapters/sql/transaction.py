@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Fence, GroupResult, RoleName, RunId, Topic, Version, WriteGroup
+from workflow_ray.records import Fence, GroupResult, Received, RoleName, RunId, Topic, Version, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
 from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.session import Session, Values
 
+LITTLE = 20
+"""Events that are read with the transaction that publishes them: to wake a reader for so few takes longer."""
 Call: TypeAlias = Callable[[Session], Any]
 """What one request wants done. A WorkflowError that it raises is its answer, so it comes before its first write."""
 
@@ -31,6 +33,15 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Receive:
+    """Read events from these offsets on."""
+
+    topic: Topic
+    offsets: Mapping[int, int]
+    limit: int
+
+
+@dataclass(frozen=True)
 class Work:
     """What one transaction does, in this order."""
 
@@ -38,7 +49,8 @@ class Work:
     calls: Sequence[Call] = ()
     stores: Sequence[Store] = ()
     moves: Sequence[Move] = ()
-    parked: Sequence[Move] = ()  # these found nothing before: they are made where `stores` adds something
+    parked: Sequence[Move] = ()  # these stand: they are made where `stores` adds something
+    receives: Sequence[Receive] = ()  # these stand too: they are answered with what the moves publish, if that is little
 
 
 @dataclass
@@ -51,7 +63,8 @@ class Done:
     parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
     runs: Mapping[RunId, Version] = field(default_factory=dict[RunId, Version])  # their new versions
     at_rest: Collection[RunId] = ()  # of these the ones that now take no step by themselves
-    topics: set[Topic] = field(default_factory=set[Topic])  # that have new events
+    received: list[list[Received]] = field(default_factory=list[list[Received]])
+    topics: Counter[Topic] = field(default_factory=Counter[Topic])  # how many new events they have
     due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
     drained: bool = False  # nothing of the outbox is due any more
     undone: bool = False  # a move came to its limit
@@ -72,12 +85,18 @@ def perform(session: Session, work: Work) -> Done:
     if AT_ONCE in done.due:
         done.parked = [publishing.move(move, epochs) for move in work.parked]
     publishing.leave_the_rest()
+    done.received = [_received(session, receive, done.topics[receive.topic]) for receive in work.receives]
     return done
 
 
 def _roles(work: Work) -> set[RoleName]:
     held = {group.fence.role for store in work.stores for group in store.groups if group.fence}
     return held | {move.fence.role for move in (*work.moves, *work.parked)}
+
+
+def _received(session: Session, receive: Receive, published: int) -> list[Received]:
+    """Much is left to the readers, who read it while the next transaction runs."""
+    return stream.read(session, receive.topic, receive.offsets, receive.limit) if 0 < published <= LITTLE else []
 
 
 def _call(call: Call, session: Session) -> Any:

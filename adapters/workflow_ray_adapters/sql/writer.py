@@ -13,16 +13,21 @@ from workflow_ray_adapters.sql.ledger import AT_ONCE
 from workflow_ray_adapters.sql.requests import Arrivals, Request
 from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.transaction import Done, Move, Store, Work, perform
+from workflow_ray_adapters.sql.transaction import Done, Move, Receive, Store, Work, perform
 
 T = TypeVar("T")
 
 
 class Writer:
-    """Runs one transaction at a time; `announce` is told what each has done, before those who asked are answered."""
+    """Runs one transaction at a time; `announce` is told what each has done, before those who asked are answered.
 
-    def __init__(self, database: Database, clock: Clock, announce: Callable[[Done], None]) -> None:
-        self._database, self._clock, self._announce = database, clock, announce
+    receives: those that stand when a transaction begins.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, announce: Callable[[Work, Done], None], receives: Callable[[], Sequence[Receive]]
+    ) -> None:
+        self._database, self._clock, self._announce, self._receives = database, clock, announce, receives
         self._arrivals = Arrivals()
         self._arrived = asyncio.Event()
         self._parked: list[Request] = []  # moves that stand: the next transaction that adds an event makes them too
@@ -113,8 +118,9 @@ class Writer:
     async def _commit(self, requests: Sequence[Request], *, again: bool = True) -> None:
         """Make one transaction of the requests. Where it fails try again, then in halves: only what is at fault gets the error."""
         parked = tuple(self._parked) if again else ()
+        work = self._work(requests, parked)
         try:
-            done = await self._database.write(partial(perform, work=self._work(requests, parked)))
+            done = await self._database.write(partial(perform, work=work))
         except StoreError as error:  # the store's fault, not a request's
             self._settle((request, error) for request in requests)
         except Exception as error:
@@ -127,7 +133,7 @@ class Writer:
                 await self._commit(requests[:middle], again=False)
                 await self._commit(requests[middle:], again=False)
         else:
-            self._announce(done)
+            self._announce(work, done)
             self._settle(_answered(requests, done))
             self._settle(zip(parked, done.parked, strict=False))
             self._drained = done.drained or (self._drained and AT_ONCE not in done.due)
@@ -142,6 +148,7 @@ class Writer:
             moves=[what for what in asked if isinstance(what, Move)],
             calls=[what for what in asked if callable(what)],
             parked=[request.what for request in parked if isinstance(request.what, Move)],
+            receives=self._receives(),
         )
 
     def _settle(self, answered: Iterable[tuple[Request, Any]]) -> None:
