@@ -24,7 +24,9 @@ from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 log = logging.getLogger(__name__)
 
 WINDOW = 2 * BATCH
-"""Events in hand: enough to run one batch while another commits. Shared equally by the role's partitions."""
+"""Events in hand: enough to run one batch while another commits."""
+UNEVEN = 2
+"""A partition may have this many times its equal share of the window in hand. Of what a holder leaves in doubt, no more is."""
 SUSPENSE = 5.0
 """Seconds after which a step taken in doubt no longer holds up the next: what kills a process does so sooner."""
 FULL_PAUSE = 0.05
@@ -57,7 +59,7 @@ class Consumer:
         self._fence, self._records, self._events, self._clock = taken.fence, records, events, clock
         self._topic = status_topic(work.workflow.name, work.status.value)
         self._owned = work.role.owned(work.workflow.partitions)
-        self._share = -(-WINDOW // len(self._owned))
+        self._share = -(-UNEVEN * WINDOW // len(self._owned))
         self._doubtful = {} if taken.clean else dict.fromkeys(self._owned, self._share)
         self._progress: dict[int, Progress] = {}
         self._results = Results(taken.fence, work.role.group, records, clock, self._refuse)
@@ -111,10 +113,21 @@ class Consumer:
         received = await persist(lambda: self._events.receive(self._topic, offsets, limit=limit, wait=wait), self._clock, self._fence.role)
         if not received and all_asked:
             self._doubtful.clear()  # all that the holder before can have seen has been begun
+            await self._results.make_sure()
         elif not received:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
-        return received
+        return self._within_share(received)
+
+    def _within_share(self, received: Sequence[Received]) -> list[Received]:
+        """What goes beyond a partition's share is left for the next time: whoever comes after a crash counts on the share."""
+        room = {partition: self._share - at.in_hand for partition, at in self._progress.items()}
+        within: list[Received] = []
+        for item in received:
+            room[item.event.partition] -= 1
+            if room[item.event.partition] >= 0:
+                within.append(item)
+        return within
 
     async def _dispatch(self, received: Sequence[Received], stop: asyncio.Event, tasks: asyncio.TaskGroup, execution: Execution) -> None:
         for item in received:

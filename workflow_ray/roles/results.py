@@ -72,6 +72,10 @@ class Results:
         self.add(Result(record, write, None, answer))
         return await answer
 
+    async def make_sure(self) -> None:
+        """Raise RoleLost if the role has a newer holder: one that has nothing to write would never hear of it."""
+        await self._store_group([], ())
+
     def close(self) -> None:
         """Let `run` end once all that was added is committed."""
         self._closing = True
