@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import InvalidInput
-from workflow_ray.records import MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records import MAX_DATA, flaw_of_key
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -18,10 +18,8 @@ def checked_key(what: str, key: object) -> str:
         raise InvalidInput(what, f"it must be text, not {type(key).__name__}")
     if not key:
         raise InvalidInput(what, "it is empty; give each run a key of its own")
-    if len(key) > MAX_FOREIGN_ID:
-        raise InvalidInput(what, f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed")
-    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
-        raise InvalidInput(what, "it holds a NUL or half a surrogate pair, which not every database can store")
+    if why := flaw_of_key(key):
+        raise InvalidInput(what, why)
     return key
 
 

@@ -1,5 +1,6 @@
 """What is stored and sent. Structs, without behaviour beyond their own arithmetic."""
 
+from workflow_ray.records.admission import check_write, flaw_of_key
 from workflow_ray.records.deployment import DeployedWorkflow, Deployment
 from workflow_ray.records.event import Event, OutboxEntry, OutgoingEvent, Received
 from workflow_ray.records.ids import (
@@ -72,7 +73,9 @@ __all__ = [
     "WriteGroup",
     "WriteId",
     "WriteResult",
+    "check_write",
     "consumer_group",
+    "flaw_of_key",
     "new_run_id",
     "new_write_id",
     "partition_of",

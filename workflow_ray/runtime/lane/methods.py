@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from workflow_ray import errors
-from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
+from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError, WriteRejected
 from workflow_ray.ports import Store
 from workflow_ray.records import (
     DeployedWorkflow,
@@ -174,7 +174,11 @@ class Method(Generic[C, R]):
         self._decode_value = msgspec.msgpack.Decoder(answers).decode
 
     def request(self, call: C) -> bytes:
-        return _encode(call)
+        """Raises WriteRejected: a text in it can't be encoded, and so not be stored either."""
+        try:
+            return _encode(call)
+        except UnicodeEncodeError as error:
+            raise WriteRejected(f"{self.name} is asked with text that isn't Unicode: {error}") from error
 
     async def perform(self, store: Store, body: bytes) -> bytes:
         return _encode(Answer(value=msgspec.Raw(_encode(await self._call(store, self._decode_call(body))))))

@@ -1,6 +1,7 @@
 """Cases of RecordStore.store: versions, conflicts, repeats, fences and positions."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec.structs import replace
 
 from workflow_ray.errors import WriteRejected
 from workflow_ray.records import (
+    MAX_DATA,
     MAX_FOREIGN_ID,
     NO_VERSION,
     Cause,
@@ -52,6 +54,17 @@ DATA = {
     "1 MiB": b'"' + b"x" * 1024 * 1024 + b'"',
     "not ASCII": '{"название": "naïve 🦄"}'.encode(),
     "with NUL": b'"a\x00b"\x00',
+}
+
+FLAWED: dict[str, Callable[[], Write]] = {
+    "a long foreign id": lambda: new_run("x" * (MAX_FOREIGN_ID + 1)),
+    "NUL in a foreign id": lambda: new_run("order\0"),
+    "half a surrogate pair in a foreign id": lambda: new_run("order-\ud83e"),
+    "a long key": lambda: new_run(key="x" * (MAX_FOREIGN_ID + 1)),
+    "NUL in a key": lambda: new_run(key="\0order"),
+    "half a surrogate pair in a key": lambda: new_run(key="order-\udd84"),
+    "no data": lambda: replace(new_run(), data=None),
+    "too much data": lambda: new_run(data=b"x" * (MAX_DATA + 1)),
 }
 
 
@@ -234,12 +247,11 @@ class WriteCases(Conformance):
         fence = Fence(RoleName("orders-1-consumer-1-of-1"), 1)
         assert await store.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, 0)]
 
-    @pytest.mark.parametrize("flaw", ["foreign id", "data"])
-    async def test_a_rejected_write_leaves_nothing_of_the_call(self, store: FencedRecords, flaw: str) -> None:
+    @pytest.mark.parametrize("flawed", FLAWED.values(), ids=FLAWED.keys())
+    async def test_a_rejected_write_leaves_nothing_of_the_call(self, store: FencedRecords, flawed: Callable[[], Write]) -> None:
         good = new_run()
-        bad = new_run("x" * (MAX_FOREIGN_ID + 1)) if flaw == "foreign id" else replace(new_run(), data=None)
         with pytest.raises(WriteRejected):
-            await store.store([group(good), group(bad)])
+            await store.store([group(good), group(flawed())])
         assert await store.lookup([good.run_id], fresh=True) == [None]
 
     # --- positions -------------------------------------------------------------------------------

@@ -1,0 +1,30 @@
+"""What no store can hold, told before anything is written."""
+
+import re
+
+from workflow_ray.errors import WriteRejected
+from workflow_ray.records.limits import MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.write import Write
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def check_write(write: Write) -> None:
+    """Raises WriteRejected where no store can hold the write."""
+    if write.creates and (write.new is None or write.data is None):
+        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
+    if write.data is not None and len(write.data) > MAX_DATA:
+        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
+    if write.new is not None:
+        for name, key in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key)):
+            if key is not None and (why := flaw_of_key(key)):
+                raise WriteRejected(f"run {write.run_id} has a {name} that can't be used: {why}")
+
+
+def flaw_of_key(key: str) -> str | None:
+    """Why a foreign id or idempotency key can't be stored by every database; None: it can."""
+    if len(key) > MAX_FOREIGN_ID:
+        return f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed"
+    if UNSTORABLE.search(key):
+        return "it holds a NUL or half a surrogate pair, which not every database can store"
+    return None
