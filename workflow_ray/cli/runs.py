@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
+from msgspec.structs import replace
 
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.views import EntryView, Names, RunView, RunWithData, show, show_one
@@ -47,9 +48,8 @@ def list_runs(
             run_states=tuple(_run_state(name) for name in state or []),
             foreign_id=key,
             newest_first=True,
-            limit=limit,
         )
-        return [names.run(record) for record in await store.runs(query)]
+        return [names.run(record) for record in await _found(store, query, limit)]
 
     show(_ask(records, found), ("run_id", "foreign_id", "status", "run_state", "updated_at", "reason"), as_json=as_json)
 
@@ -83,6 +83,14 @@ def _ask(url: str | None, question: Callable[[Store, Names], Awaitable[T]]) -> T
             return await question(store, Names(await store.deployment()))
 
     return asyncio.run(answer())
+
+
+async def _found(store: Store, query: RunQuery, limit: int) -> list[Record]:
+    found: list[Record] = []
+    while len(found) < limit and (page := await store.runs(replace(query, limit=limit - len(found)))):
+        found += page
+        query = replace(query, after=page[-1].run_id)
+    return found
 
 
 async def _record(store: Store, run_id: str) -> Record:

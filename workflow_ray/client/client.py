@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Generic, Literal, TypeVar
 
+import msgspec
 from pydantic import BaseModel
 
 from workflow_ray.client.handle import Handle
@@ -93,29 +94,24 @@ class Client(Generic[D, S]):
 
         status, run_state: one, or any of several. created_from is inclusive, created_before isn't; both with a timezone.
         A run that stood when the iteration began comes exactly once if it passes the filters all along.
-        page_size: runs read at once, from 1. Raises InvalidInput, when first asked for a run.
+        page_size: runs read at once, from 1; fewer where their data is large. Raises InvalidInput, when first asked for a run.
         """
         if page_size < 1:
             raise InvalidInput("page_size", f"a page has one run at least, not {page_size}")
-        after: RunId | None = None
-        while True:
-            query = RunQuery(
-                workflow=self._workflow.name,
-                statuses=tuple(s.value for s in _several(status, Status)),
-                run_states=_several(run_state, RunState),
-                foreign_id=foreign_id,
-                created_from=_aware("created_from", created_from),
-                created_before=_aware("created_before", created_before),
-                newest_first=newest_first,
-                after=after,
-                limit=page_size,
-            )
-            page = await answered(partial(self._records.runs, query), self._clock)
+        query = RunQuery(
+            workflow=self._workflow.name,
+            statuses=tuple(s.value for s in _several(status, Status)),
+            run_states=_several(run_state, RunState),
+            foreign_id=foreign_id,
+            created_from=_aware("created_from", created_from),
+            created_before=_aware("created_before", created_before),
+            newest_first=newest_first,
+            limit=page_size,
+        )
+        while page := await answered(partial(self._records.runs, query), self._clock):
             for record in page:
                 yield run_of(self._workflow, record)
-            if len(page) < page_size:
-                return
-            after = page[-1].run_id
+            query = msgspec.structs.replace(query, after=page[-1].run_id)
 
     async def counts(self) -> dict[tuple[S, RunState], int]:
         """How many runs stand at each status in each run_state, in one snapshot; only where there are some."""

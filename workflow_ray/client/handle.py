@@ -43,10 +43,8 @@ class Handle(Generic[D, S]):
 
     async def history(self) -> list[Entry[D, S]]:
         """Every version of the run, from the first. Raises RunNotFound."""
-        entries = [entry_of(self._workflow, entry) for entry in await self._entries()]
-        if not entries:
-            raise RunNotFound(self._workflow.name, self.run_id)
-        return entries
+        record = await self._record()
+        return [entry_of(self._workflow, entry) for entry in await self._entries(record.version)]
 
     async def wait_for(self, status: S, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
         """Wait until the run is at the status, or has been; the run as it stands then, which may be further on.
@@ -62,9 +60,8 @@ class Handle(Generic[D, S]):
             nonlocal read
             visited.add(record.status)
             if record.status != status.value:  # it may have been there between two looks
-                missed = await self._entries(after=read)
-                visited.update(entry.status for entry in missed)
-                read = missed[-1].version if missed else read
+                visited.update(entry.status for entry in await self._entries(record.version, after=read))
+                read = record.version
             view = outlook(record, visited, status, graph, names)
             if view.prospect is Prospect.UNREACHABLE:
                 raise RunUnreachable(self.run_id, status.name, view.why)
@@ -114,13 +111,12 @@ class Handle(Generic[D, S]):
             raise RunNotFound(self._workflow.name, self.run_id)
         return record
 
-    async def _entries(self, after: Version = NO_VERSION) -> list[HistoryEntry]:
+    async def _entries(self, upto: Version, *, after: Version = NO_VERSION) -> list[HistoryEntry]:
+        """Those of the versions above `after`, to `upto` at least."""
         entries: list[HistoryEntry] = []
-        while page := await answered(partial(self._records.history, self.run_id, after=after, limit=PAGE), self._clock):
+        while after < upto and (page := await answered(partial(self._records.history, self.run_id, after=after, limit=PAGE), self._clock)):
             entries += page
             after = page[-1].version
-            if len(page) < PAGE:
-                break
         return entries
 
     async def _timed_out(self, wanted: str, timeout: timedelta) -> WaitTimeout:

@@ -55,7 +55,10 @@ class RecordStore(Protocol):
         ...
 
     async def runs(self, query: RunQuery) -> list[Record]:
-        """One page, sorted by run id. Shorter than the limit: the last. Pages neither repeat nor skip a run that stood before the first."""
+        """One page, sorted by run id. Only an empty one is the end. Pages neither repeat nor skip a run that stood before the first.
+
+        Up to the query's limit, and until their data exceeds BATCH_DATA: the run that crosses it is the page's last.
+        """
         ...
 
     async def counts(self, workflow: str) -> list[RunCount]:
@@ -63,13 +66,17 @@ class RecordStore(Protocol):
         ...
 
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
-        """The run's entries with a version above `after`, ascending; none for an unknown run."""
+        """The run's entries with a version above `after`, ascending; none for an unknown run.
+
+        Up to `limit`, and until their data exceeds BATCH_DATA: the entry that crosses it is the last. Only an empty answer is the end.
+        """
         ...
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         """Those of the runs whose version is above the one seen, by run id; waits up to `wait` seconds for the first.
 
         at_rest: only those that take no further step by themselves, finished or paused; the others' versions wake nobody.
+        Where their data exceeds BATCH_DATA the run that crosses it is the last; to ask again brings the others, at once.
         """
         ...
 

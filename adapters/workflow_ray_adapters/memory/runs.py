@@ -2,13 +2,15 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from workflow_ray.records import (
+    BATCH_DATA,
     NO_VERSION,
     ActiveRun,
     Conflict,
@@ -25,6 +27,8 @@ from workflow_ray.records import (
     Write,
     WriteResult,
 )
+
+P = TypeVar("P", Record, HistoryEntry)
 
 
 class Runs:
@@ -99,7 +103,7 @@ class Runs:
 
     def page(self, query: RunQuery) -> list[Record]:
         records = (self._records[run_id] for run_id in self._candidates(query))
-        return list(islice((record for record in records if _matches(record, query)), query.limit))
+        return _page((record for record in records if _matches(record, query)), query.limit)
 
     def _candidates(self, query: RunQuery) -> Iterator[RunId]:
         if query.foreign_id is None:
@@ -117,11 +121,24 @@ class Runs:
         return [RunCount(status, run_state, runs) for (status, run_state), runs in sorted(counts.items()) if runs]
 
     def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
-        return self._history.get(run_id, [])[after : after + limit]
+        return _page(islice(self._history.get(run_id, ()), after, None), limit)
 
-    def newer(self, seen: Iterable[tuple[RunId, Version]]) -> list[Record]:
-        """The records above the versions seen, by run id."""
-        return [record for run_id, version in sorted(seen) if (record := self._records.get(run_id)) and record.version > version]
+    def newer(self, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
+        """The records above the versions seen, by run id; or only those at rest. As many as fit into a page."""
+        records = (record for run_id in sorted(seen) if (record := self._records.get(run_id)) and record.version > seen[run_id])
+        return _page((record for record in records if record.run_state.at_rest or not at_rest), len(seen))
+
+
+def _page(items: Iterable[P], limit: int) -> list[P]:
+    """The first `limit` items, or fewer: the one whose data exceeds BATCH_DATA is the last."""
+    page: list[P] = []
+    size = 0
+    for item in islice(items, limit):
+        page.append(item)
+        size += len(item.data or b"")
+        if size > BATCH_DATA:
+            break
+    return page
 
 
 def _first(write: Write, now: datetime) -> Record:

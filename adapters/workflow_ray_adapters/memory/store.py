@@ -121,11 +121,7 @@ class MemoryStore:
         return self._contents.runs.history(run_id, after, limit)
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
-        def look() -> list[Record]:
-            newer = self._contents.runs.newer(seen.items())
-            return [record for record in newer if record.run_state.at_rest] if at_rest else newer
-
-        return await self._contents.writes.poll(seen, look, clock=self._clock, wait=wait)
+        return await self._contents.writes.poll(seen, lambda: self._contents.runs.newer(seen, at_rest), clock=self._clock, wait=wait)
 
     async def positions(self, group: str) -> list[Position]:
         offsets = self._contents.positions.get(group, {})

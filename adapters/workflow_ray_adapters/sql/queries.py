@@ -1,16 +1,20 @@
 """What is read of runs. Each function is to run in one snapshot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from sqlalchemy import ClauseElement, ColumnElement, bindparam, func, select
+from sqlalchemy import BindParameter, ClauseElement, Column, ColumnElement, Subquery, UnaryExpression, asc, bindparam, desc, func, select
 
-from workflow_ray.records import HistoryEntry, Position, Record, RunCount, RunId, RunQuery, RunState, Version
+from workflow_ray.records import BATCH_DATA, HistoryEntry, Position, Record, RunCount, RunId, RunQuery, RunState, Version
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.rows import ENTRY, RECORD, micros, to_entry, to_record
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history as entries
 from workflow_ray_adapters.sql.tables import positions as reached
 from workflow_ray_adapters.sql.tables import records
+
+Order: TypeAlias = Callable[[ColumnElement[Any]], UnaryExpression[Any]]
+Limit: TypeAlias = int | BindParameter[int]
 
 
 def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
@@ -38,8 +42,10 @@ def _latest(dialect: Dialect) -> ClauseElement:
 
 
 def runs(session: Session, query: RunQuery) -> list[Record]:
-    order = records.c.run_id.desc() if query.newest_first else records.c.run_id
-    statement = select(*RECORD).where(*_filters(query)).order_by(order).limit(query.limit)
+    run_id = records.c.run_id
+    by = desc if query.newest_first else asc
+    page = _page(run_id, records.c.data, _filters(query), by, query.limit)
+    statement = select(*RECORD).join(page, page.c.key == run_id).order_by(by(run_id))
     return [to_record(row) for row in session.connection.execute(statement)]
 
 
@@ -67,19 +73,39 @@ def counts(session: Session, workflow: str) -> list[RunCount]:
 
 
 def history(session: Session, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
-    statement = select(*ENTRY).where(entries.c.run_id == run_id, entries.c.version > after).order_by(entries.c.version).limit(limit)
-    return [to_entry(row) for row in session.connection.execute(statement)]
+    return [to_entry(row) for row in session.rows(_history, run_id=run_id, after=after, most=limit)]
+
+
+def _history(_: Dialect) -> ClauseElement:
+    run_id, version = entries.c.run_id, entries.c.version
+    filters = [run_id == bindparam("run_id"), version > bindparam("after")]
+    page = _page(version, entries.c.data, filters, asc, bindparam("most"))
+    return select(*ENTRY).join(page, page.c.key == version).where(filters[0]).order_by(version)
+
+
+def _page(key: Column[Any], data: Column[Any], filters: Sequence[ColumnElement[bool]], by: Order, limit: Limit) -> Subquery:
+    """The keys of up to `limit` rows whose data makes a page. The sizes are added up first, so that no data beyond it is read."""
+    size = func.coalesce(func.length(data), 0)
+    sized = select(key.label("key"), size.label("size")).where(*filters).order_by(by(key)).limit(limit).subquery("sized")
+    before = func.sum(sized.c.size).over(order_by=by(sized.c.key)) - sized.c.size
+    summed = select(sized.c.key, before.label("before")).subquery("summed")
+    return select(summed.c.key).where(summed.c.before <= BATCH_DATA).subquery("page")
 
 
 def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
     """The records above the versions seen, by run id; or only those at rest. The data of the others isn't read."""
-    rows = session.rows(_versions, run_ids=list(seen))
-    changed = [run for run, version, run_state in rows if version > seen[run] and (RunState(run_state).at_rest or not at_rest)]
-    return [record for record in lookup(session, sorted(changed)) if record is not None] if changed else []
+    changed: list[RunId] = []
+    size = 0
+    for run_id, version, run_state, length in session.rows(_versions, run_ids=list(seen)):
+        if size <= BATCH_DATA and version > seen[run_id] and (RunState(run_state).at_rest or not at_rest):
+            changed.append(run_id)
+            size += length
+    return [record for record in lookup(session, changed) if record is not None] if changed else []
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
-    return select(records.c.run_id, records.c.version, records.c.run_state).where(records.c.run_id.in_(dialect.listed("run_ids")))
+    columns = (records.c.run_id, records.c.version, records.c.run_state, func.length(records.c.data))
+    return select(*columns).where(records.c.run_id.in_(dialect.listed("run_ids"))).order_by(records.c.run_id)
 
 
 def positions(session: Session, group: str) -> list[Position]:

@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias
 
 import pytest
 
-from tests.unit.parcels import Parcel, Route, RoutedRun, routed
+from tests.unit.parcels import Parcel, ParcelRun, Route, RoutedRun, Stage, parcels, routed
 from workflow_ray import Cause, Client, Entry, Pause, Run, RunState, Workflow
 from workflow_ray.errors import InvalidInput, RunNotFound, StoreUnavailable
-from workflow_ray.records import Record, RunId, Version
+from workflow_ray.records import BATCH_DATA, Record, RunId, Version
 from workflow_ray.testing import FakeClock, WorkflowTester
 from workflow_ray.testing.clock import START
 from workflow_ray_adapters.memory import MemoryStore
@@ -65,6 +65,32 @@ async def test_runs_are_read_in_pages_that_neither_repeat_nor_skip(client: Parce
     for page_size in (1, 2, 3, 7, 8):
         assert "".join(await names(client.runs(page_size=page_size))) == "abcdefg"
         assert "".join(await names(client.runs(page_size=page_size, newest_first=True))) == "gfedcba"
+
+
+async def test_runs_whose_data_fills_many_pages_all_come(client: ParcelClient) -> None:
+    for name in "abcdefghijkl":
+        await client.trigger(name, heavy())
+    assert "".join(await names(client.runs())) == "abcdefghijkl"
+    assert "".join(await names(client.runs(newest_first=True))) == "lkjihgfedcba"
+
+
+async def test_a_history_whose_data_fills_many_pages_comes_whole() -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.NEW, Stage.DONE]:
+        run.data.weight += 1
+        return Stage.NEW if run.data.weight < 12 else Stage.DONE
+
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("1", heavy())
+        await handle.wait()
+        assert [entry.version for entry in await handle.history()] == list(range(1, 14))
+
+
+def heavy() -> Parcel:
+    """Five of them fill a page."""
+    return Parcel(label="x" * (BATCH_DATA // 5))
 
 
 async def test_all_filters_given_must_hold(client: ParcelClient, clock: FakeClock) -> None:

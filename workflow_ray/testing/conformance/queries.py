@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import Record, RunCount, RunId, RunQuery, RunState, Version, new_run_id
+from workflow_ray.records import BATCH_DATA, Record, RunCount, RunId, RunQuery, RunState, Version, new_run_id
 from workflow_ray.testing.clock import START, FakeClock
 from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import (
@@ -24,6 +24,8 @@ from workflow_ray.testing.conformance.runs import (
     versions,
 )
 
+QUARTER = b"x" * (BATCH_DATA // 4)
+"""Data of which four fit into a page, and the fifth is its last."""
 FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "none": ({}, {"first", "second", "third", "fourth"}),
     "a status": ({"statuses": (PAID,)}, {"second", "third"}),
@@ -75,6 +77,16 @@ class QueryCases(Conformance):
         pages = [await store.history(run_id, after=Version(after), limit=4) for after in (0, 4, 8, 10)]
         assert [[entry.version for entry in page] for page in pages] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10], []]
 
+    async def test_a_page_of_a_history_ends_with_the_entry_whose_data_is_too_much(self, store: RecordStore) -> None:
+        write = new_run(data=QUARTER)
+        await store_all(store, write)
+        for at in range(10):
+            write = step(write, data=QUARTER if at % 2 else None)
+            await store_all(store, write)
+        pages = [await store.history(write.run_id, after=Version(after)) for after in (0, 9, 11)]
+        assert [[entry.version for entry in page] for page in pages] == [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11], []]
+        assert [entry.version for entry in await store.history(write.run_id, after=Version(1), limit=7)] == [2, 3, 4, 5, 6, 7, 8]
+
     async def test_an_unknown_run_has_no_history(self, store: RecordStore) -> None:
         assert await store.history(new_run_id()) == []
 
@@ -109,12 +121,22 @@ class QueryCases(Conformance):
         before = [record.run_id for record in await stored_runs(store, count=25)]
         seen: list[RunId] = []
         query = RunQuery(workflow="orders", newest_first=newest_first, limit=4)
-        while len(page := await next_page(store, query, seen)) == query.limit and len(seen) < 100:
+        while len(seen) < 100 and (page := await next_page(store, query, seen)):
             seen += [record.run_id for record in page]
-            await stored_runs(store, count=2)
-        seen += [record.run_id for record in page]
+            await stored_runs(store, count=2 if len(seen) < 50 else 0)
         assert len(seen) == len(set(seen))
         assert [run_id for run_id in seen if run_id in before] == sorted(before, reverse=newest_first)
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    async def test_a_page_ends_with_the_run_whose_data_is_too_much(self, store: RecordStore, newest_first: bool) -> None:
+        runs = sorted(await heavy_runs(store), reverse=newest_first)
+        query, seen, pages = RunQuery(workflow="orders", newest_first=newest_first), list[RunId](), list[int]()
+        while page := await next_page(store, query, seen):
+            seen += [record.run_id for record in page]
+            pages.append(len(page))
+        assert seen == runs
+        assert pages == [5, 1]
+        assert len(await store.runs(replace(query, limit=4))) == 4
 
     async def test_a_run_that_changes_stays_in_its_place(self, store: RecordStore) -> None:
         one, two, three = await stored_runs(store, count=3)
@@ -176,6 +198,14 @@ class QueryCases(Conformance):
         await store_all(store, step(await stored(store, one.run_id), run_state=RunState.COMPLETED))
         assert await store.watch(seen, wait=LONG, at_rest=True) == [await stored(store, run_id) for run_id in sorted(seen)]
 
+    async def test_a_watch_tells_of_as_many_runs_as_a_page_holds(self, store: RecordStore) -> None:
+        runs = await heavy_runs(store)
+        seen = dict.fromkeys(runs, Version(0))
+        first = await store.watch(seen, wait=LONG)
+        assert [record.run_id for record in first] == sorted(runs)[:5]
+        rest = await store.watch(seen | {record.run_id: record.version for record in first}, wait=LONG)
+        assert [record.run_id for record in rest] == sorted(runs)[5:]
+
     async def test_every_watch_of_a_run_is_woken(self, store: RecordStore, clock: FakeClock) -> None:
         record = await stored_run(store)
         watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for _ in range(10)]
@@ -189,6 +219,14 @@ class QueryCases(Conformance):
         await asyncio.wait([watch])
         await store_all(store, step(record))
         assert await versions(store, record.run_id) == [1, 2]
+
+
+async def heavy_runs(store: RecordStore) -> list[RunId]:
+    """Six runs, of which five make a page."""
+    runs = [new_run(data=QUARTER) for _ in range(6)]
+    for run in runs:
+        await store_all(store, run)
+    return [run.run_id for run in runs]
 
 
 async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
