@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from workflow_ray import Run, Runtime, Status, Workflow
+from workflow_ray import Retry, Run, Runtime, Status, Workflow
 
 KEY = "the-one"
 
@@ -46,8 +47,10 @@ async def first(run: CountRun) -> Literal[Stage.SECOND]:
     return Stage.SECOND
 
 
-@counting.step(Stage.SECOND)
+@counting.step(Stage.SECOND, retry=Retry(attempts=10, backoff=timedelta(milliseconds=10)))
 async def second(run: CountRun) -> Literal[Stage.THIRD]:
+    if run.attempt == 0:
+        raise RuntimeError("the first attempt fails, so that an event has to wait in the outbox")
     run.data.steps += 1
     return Stage.THIRD
 

@@ -16,7 +16,8 @@ def test_a_process_killed_between_any_two_statements_loses_and_doubles_nothing(t
     ran = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], check=True, capture_output=True, text=True)
     points = [json.loads(line) for line in ran.stdout.splitlines()]
     statements = [point["before"] for point in points if point["before"] is not None]
-    assert {"INSERT INTO history", "INSERT INTO outbox", "INSERT INTO positions", "UPDATE records", "COMMIT"} <= set(map(start, statements))
+    tables = ("history", "outbox", "events", "positions")
+    assert {*(f"INSERT INTO {table}" for table in tables), "UPDATE records", "DELETE FROM outbox", "COMMIT"} <= set(map(start, statements))
     for point in points:
         ((status, run_state, version, data),) = point["runs"]
         assert (status, run_state) == (LAST, COMPLETED), point
@@ -28,4 +29,4 @@ def test_a_process_killed_between_any_two_statements_loses_and_doubles_nothing(t
 
 
 def start(statement: str) -> str:
-    return " ".join(statement.split()[: 3 if statement.startswith("INSERT") else 2])
+    return " ".join(statement.split()[: 2 if statement.startswith("UPDATE") else 3])
