@@ -90,7 +90,7 @@ class Run(Generic[D, S]):
 
     @property
     def attempt(self) -> int:
-        """How many attempts at the step have failed in this visit."""
+        """How many attempts at the step have failed since the run entered its status, or since the step last returned, as with Repeat."""
         return self._attempt
 
     @property

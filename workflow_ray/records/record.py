@@ -18,7 +18,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     run_state: RunState
     version: Version
     visit: Version  # the version at which the run entered its status
-    attempt: int = 0  # failed attempts in this visit
+    attempt: int = 0  # failed ones since the run entered its status or its step last returned, as with Repeat
     cause: Cause  # of the last write
     reason: str | None = None  # given to a halt, or the error of the last failed attempt
     partition: int
