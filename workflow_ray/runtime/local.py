@@ -31,31 +31,28 @@ class LocalRuntime(Runtime):
         adapter = adapter_for(self.records)
         store_id = await asyncio.to_thread(adapter.create, self.records)
         async with AsyncExitStack() as stack:
-            self._store = await stack.enter_async_context(adapter.open(self.records, clock=self._clock, store_id=store_id))
-            await merge(self._store, described)
+            store = await stack.enter_async_context(adapter.open(self.records, clock=self._clock, store_id=store_id))
+            await merge(store, described)
             path = stack.enter_context(announce(adapter.canonical(self.records)))
-            lane = LaneServer(self._store)
+            lane = LaneServer(store)
             await lane.start(path)
             stack.push_async_callback(lane.close)
             self._stop = asyncio.Event()
-            self._tasks = [asyncio.create_task(self._keep(role), name=role.name) for role in roles_of(described)]
+            self._tasks = [asyncio.create_task(self._keep(role, store), name=role.name) for role in roles_of(described)]
             stack.push_async_callback(self._stopped)
-            self._stack = stack.pop_all()
+            self._stack, self._store = stack.pop_all(), store
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._store = None
         await self._stack.aclose()
 
-    @property
-    def store(self) -> Store:
-        return self._store
-
-    async def _keep(self, role: Role) -> None:
+    async def _keep(self, role: Role, store: Store) -> None:
         """Have the role played until the end, whatever happens to it."""
         pause = FIRST_RESTART
         while not self._stop.is_set():
             try:
-                await play(role, list(self._workflows.values()), self._store, self._clock, self._stop)
+                await play(role, list(self._workflows.values()), store, self._clock, self._stop)
             except (RoleLost, RoleRetired) as error:
                 log.warning("%s", error, extra={"role": role.name})
                 return

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
-from workflow_ray.errors import UnknownWorkflow
+from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+T = TypeVar("T")
 
 RECORDS = "WORKFLOW_RAY_RECORDS"
 DEFAULT_RECORDS = "sqlite:///workflow.db"
@@ -36,6 +37,7 @@ class Runtime(ABC):
         self._workflows = {workflow.name: workflow for workflow in workflows}
         self.records = records_url(records)
         self._clock = clock or SystemClock()
+        self._store: Store | None = None  # while the runtime is entered
 
     @staticmethod
     def local(*workflows: Workflow[Any, Any], records: str | None = None) -> "LocalRuntime":
@@ -63,15 +65,21 @@ class Runtime(ABC):
         return RayRuntime(workflows, records, address=address, namespace=namespace)
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
-        """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow."""
+        """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow, and RuntimeUnavailable: see `store`."""
         if self._workflows.get(workflow.name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
         return Client(workflow, self.store, self._clock)
 
     @property
-    @abstractmethod
     def store(self) -> Store:
-        """Where the records are, open while the runtime is entered."""
+        """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
+        return self._entered(self._store)
+
+    def _entered(self, part: T | None) -> T:
+        """A part that is there once the runtime is entered."""
+        if part is None:
+            raise RuntimeUnavailable("the runtime", "it isn't running; use it inside of `async with runtime:`")
+        return part
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...

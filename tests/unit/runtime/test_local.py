@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Literal
 
@@ -10,7 +10,15 @@ import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray import Cause, Handle, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
-from workflow_ray.errors import InvalidDefinition, StatusRenumbered, StoreInUse, StoreMissing, UnknownScheme, UnknownWorkflow
+from workflow_ray.errors import (
+    InvalidDefinition,
+    RuntimeUnavailable,
+    StatusRenumbered,
+    StoreInUse,
+    StoreMissing,
+    UnknownScheme,
+    UnknownWorkflow,
+)
 from workflow_ray.ports import SystemClock, adapter_for
 from workflow_ray.runtime import local
 
@@ -118,6 +126,21 @@ async def test_a_runtime_has_clients_of_its_own_workflows_only(url: str) -> None
     async with Runtime.local(packing(), records=url) as runtime:
         with pytest.raises(UnknownWorkflow):
             runtime.client(packing())
+
+
+@pytest.mark.parametrize("made", [Runtime.local, Runtime.ray])
+async def test_a_runtime_that_was_not_entered_says_so(url: str, made: Callable[..., Runtime]) -> None:
+    workflow = packing()
+    runtime = made(workflow, records=url)
+    with pytest.raises(RuntimeUnavailable, match=r"it isn't running; use it inside of `async with runtime:`"):
+        runtime.client(workflow)
+
+
+async def test_a_runtime_that_was_left_says_so(url: str) -> None:
+    async with Runtime.local(packing(), records=url) as runtime:
+        pass
+    with pytest.raises(RuntimeUnavailable, match="it isn't running"):
+        _ = runtime.store
 
 
 async def test_several_workflows_share_one_store(url: str) -> None:

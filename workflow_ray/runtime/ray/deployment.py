@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from workflow_ray.definition import Workflow
 from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
-from workflow_ray.ports import Store, SystemClock, adapter_for, scheme_of
+from workflow_ray.ports import SystemClock, adapter_for, scheme_of
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
 from workflow_ray.runtime.lane import RemoteStore
@@ -41,6 +41,7 @@ class RayRuntime(Runtime):
         super().__init__(workflows, records)
         self._address, self._namespace = address, namespace
         self._route: Route = route
+        self._control: Control | None = None  # from the first entering on
 
     async def __aenter__(self) -> Self:
         for workflow in self._workflows.values():
@@ -50,32 +51,30 @@ class RayRuntime(Runtime):
         if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started
             await _prepared(records, described)
         await asyncio.to_thread(cluster.connect, self._address)
-        self._control = await self._found_or_started(records, described)
-        self._transport = transport_to(self._control.deployed)
-        self._store = RemoteStore(self._transport, self._control.deployed.store_id)
+        control = await self._found_or_started(records, described)
+        self._transport = transport_to(control.deployed)
+        store = RemoteStore(self._transport, control.deployed.store_id)
         try:
-            await self._control.settle([STORE])
-            await merge(self._store, described)
-            await self._control.settle([role.name for role in roles_of(described)])
+            await control.settle([STORE])
+            await merge(store, described)
+            await control.settle([role.name for role in roles_of(described)])
         except BaseException:
             self._transport.close()
             raise
+        self._control, self._store = control, store
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._store = None
         self._transport.close()
-
-    @property
-    def store(self) -> Store:
-        return self._store
 
     async def status(self) -> list[ActorStatus]:
         """How the deployment's actors stand, other drivers' workflows included. Raises RuntimeUnavailable."""
-        return await self._control.status()
+        return await self._entered(self._control).status()
 
     async def down(self, *, deadline: float = DRAIN) -> None:
         """End all its actors, other drivers' workflows included: roles are drained for up to `deadline` seconds. The records stay."""
-        await self._control.down(deadline)
+        await self._entered(self._control).down(deadline)
 
     async def _found_or_started(self, records: str, described: Sequence[DeployedWorkflow]) -> Control:
         namespace = self._namespace or actors.namespace_of(records)
