@@ -6,6 +6,7 @@ python benchmarks/latency.py --runtime ray --runs 500
 import asyncio
 import time
 
+from benchmarks import floor
 from benchmarks.setting import deployed, options, percentile, report
 from benchmarks.workload import TRANSITIONS, Job, check, jobs
 
@@ -26,13 +27,15 @@ async def main() -> None:
             took.append((time.perf_counter() - start) * 1000)
             run_ids.append(handle.run_id)
         await check(client, run_ids)
-    took = took[WARM_UP:]
+    took, commit = took[WARM_UP:], floor.commit_ms()
     measured: dict[str, object] = {
         "runtime": chosen.runtime,
         "runs": chosen.runs,
         "transitions_per_second": TRANSITIONS * chosen.runs / (sum(took) / 1000),
         "p50_ms": percentile(took, 50),
         "p99_ms": percentile(took, 99),
+        "bare_commit_ms": commit,
+        "p50_in_bare_commits": percentile(took, 50) / commit,
     }
     report(measured, chosen.json)
 
