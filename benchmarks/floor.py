@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 
 from benchmarks.workload import TRANSITIONS
@@ -19,7 +19,7 @@ CREATE TABLE events (topic TEXT, place INTEGER, run_id TEXT, version INTEGER, PR
 
 
 @contextmanager
-def _database() -> Iterator[sqlite3.Connection]:
+def _database() -> Generator[sqlite3.Connection]:
     with (
         tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder,
         closing(sqlite3.connect(f"{folder}/floor.db", isolation_level=None)) as connection,

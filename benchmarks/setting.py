@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def options(what: str, runs: int) -> argparse.Namespace:
 
 
 @asynccontextmanager
-async def deployed(runtime: str) -> AsyncIterator[Runtime]:
+async def deployed(runtime: str) -> AsyncGenerator[Runtime]:
     """The workload on a fresh SQLite file. On Ray, nothing of it is left running afterwards."""
     with tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder:
         records = f"sqlite:///{folder}/benchmark.db"

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.patience import BY, answered
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
+from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import run_of, status_of
 from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
@@ -29,6 +30,7 @@ class Client(Generic[D, S]):
 
     def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock) -> None:
         self._workflow, self._records, self._clock = workflow, records, clock
+        self._watcher = Watcher(records, clock)
 
     async def trigger(
         self,
@@ -66,7 +68,7 @@ class Client(Generic[D, S]):
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """The run with this id; whether there is one shows when it is used."""
-        return Handle(self._workflow, self._records, self._clock, RunId(run_id))
+        return Handle(self._workflow, self._records, self._clock, self._watcher, RunId(run_id))
 
     async def get(self, run_id: str) -> Run[D, S]:
         """The run as it stands. Raises RunNotFound."""

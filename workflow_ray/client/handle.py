@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from workflow_ray.client.history import Entry, entry_of
 from workflow_ray.client.patience import PATIENCE, answered
+from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
 from workflow_ray.engine.runs import run_of, status_of
@@ -19,8 +20,6 @@ from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Versio
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
-LONG_POLL = 20.0
-"""Seconds that a store is asked to wait for a change; it answers at once when there is one."""
 PAGE = 1000
 """History entries read at once."""
 SHOWN = 5
@@ -30,8 +29,8 @@ SHOWN = 5
 class Handle(Generic[D, S]):
     """A run that may be anywhere on its way. Handles are cheap; they hold no connection of their own."""
 
-    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, run_id: RunId) -> None:
-        self._workflow, self._records, self._clock = workflow, records, clock
+    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, watcher: Watcher, run_id: RunId) -> None:
+        self._workflow, self._records, self._clock, self._watcher = workflow, records, clock, watcher
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -97,12 +96,11 @@ class Handle(Generic[D, S]):
             if paused_by_error(record) and not through_errors:
                 status = status_of(self._workflow, self.run_id, record.status)
                 raise RunPaused(self.run_id, status.name, record.reason or "")
-            left = PATIENCE if timeout is None else (start + timeout - self._clock.now()).total_seconds()
-            if left <= 0:
+            left = None if timeout is None else (start + timeout - self._clock.now()).total_seconds()
+            newer = await self._watcher.newer(self.run_id, record.version, wait=left, at_rest=at_rest)
+            if newer is None:
                 raise await self._timed_out(wanted, timeout or timedelta())
-            watch = partial(self._records.watch, {self.run_id: record.version}, wait=min(left, LONG_POLL), at_rest=at_rest)
-            changed = await answered(watch, self._clock, patience=min(left, PATIENCE))
-            record = changed[0] if changed else record
+            record = newer
         return run_of(self._workflow, record)
 
     async def _record(self) -> Record:
