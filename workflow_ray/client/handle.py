@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
@@ -24,6 +23,8 @@ PAGE = 1000
 """History entries read at once."""
 SHOWN = 5
 """History entries that a wait which times out shows."""
+GRACE = 1.0
+"""Seconds that it keeps asking for them a store that doesn't answer."""
 
 
 class Handle(Generic[D, S]):
@@ -103,20 +104,26 @@ class Handle(Generic[D, S]):
             record = newer
         return run_of(self._workflow, record)
 
-    async def _record(self) -> Record:
-        (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock)
+    async def _record(self, *, patience: float = PATIENCE) -> Record:
+        (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock, patience=patience)
         if record is None or record.workflow != self._workflow.name:
             raise RunNotFound(self._workflow.name, self.run_id)
         return record
 
-    async def _entries(self, upto: Version, *, after: Version = NO_VERSION) -> list[HistoryEntry]:
+    async def _entries(self, upto: Version, *, after: Version = NO_VERSION, patience: float = PATIENCE) -> list[HistoryEntry]:
         """Those of the versions above `after`, to `upto` at least."""
         entries: list[HistoryEntry] = []
-        while after < upto and (page := await answered(partial(self._records.history, self.run_id, after=after, limit=PAGE), self._clock)):
-            entries += page
-            after = page[-1].version
+
+        async def page() -> list[HistoryEntry]:
+            return await self._records.history(self.run_id, after=after, limit=PAGE)
+
+        while after < upto and (read := await answered(page, self._clock, patience=patience)):
+            entries += read
+            after = read[-1].version
         return entries
 
     async def _timed_out(self, wanted: str, timeout: timedelta) -> WaitTimeout:
-        last = [str(entry) for entry in (await self.history())[-SHOWN:]]
-        return WaitTimeout(self.run_id, wanted, timeout.total_seconds(), last)
+        record = await self._record(patience=GRACE)
+        before = Version(max(NO_VERSION, record.version - SHOWN))
+        last = await self._entries(record.version, after=before, patience=GRACE)
+        return WaitTimeout(self.run_id, wanted, timeout.total_seconds(), [str(entry_of(self._workflow, entry)) for entry in last])

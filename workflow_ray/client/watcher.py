@@ -1,0 +1,143 @@
+"""Word of changes for all waits of a client: they share their calls to the store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from workflow_ray.client.patience import answered
+from workflow_ray.errors import WorkflowError
+from workflow_ray.ports import Clock, RecordStore
+from workflow_ray.records import Record, RunId, Version
+
+LONG_POLL = 20.0
+"""Seconds that a store is asked to wait for a change; it answers at once when there is one."""
+TOGETHER = 1000
+"""Waits that one call is made for."""
+AT_ONCE = 2
+"""Calls out at a time that aren't full: one for those who wait already, one for those who come."""
+GATHERING = 0.01
+"""Seconds after which those who came while both were out are asked for too, by the machine's clock."""
+PER_WAIT = 10e-6
+"""Seconds to the next call for each wait in it: the more it is made for, the more changes one answer should tell of."""
+
+
+@dataclass(eq=False)
+class _Wait:
+    run_id: RunId
+    seen: Version
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    answer: Record | Exception | None = None
+
+    def tell(self, answer: Record | Exception) -> None:
+        if isinstance(answer, WorkflowError):
+            answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
+        self.answer = answer
+        self.told.set()
+
+
+class Watcher:
+    """Tells waits of changes. There is nothing to close: its tasks end with the waits that they are for."""
+
+    def __init__(self, records: RecordStore, clock: Clock) -> None:
+        self._records, self._clock = records, clock
+        self._calls: dict[bool, set[_Call]] = {False: set(), True: set()}  # those for runs at rest apart
+
+    async def newer(self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False) -> Record | None:
+        """The run's record once its version is above the one seen; None: `wait` seconds are over. `wait` None: as long as it takes.
+
+        at_rest: only once it takes no further step by itself. Raises what the store's `watch` does.
+        """
+        waiting = _Wait(run_id, seen)
+        call = self._next_call(at_rest)
+        call.add(waiting)
+        try:
+            await (waiting.told.wait() if wait is None else self._clock.wait(waiting.told, wait))
+        finally:
+            call.remove(waiting)
+        if isinstance(waiting.answer, Exception):
+            raise waiting.answer
+        return waiting.answer
+
+    def _next_call(self, at_rest: bool) -> "_Call":
+        """The one to join: that is made soon, or else made for newcomers, or else made again for them before long."""
+        calls = self._calls[at_rest]
+        room = [call for call in calls if len(call) < TOGETHER]
+        soon = next((call for call in room if not call.out), None)
+        if soon is not None:
+            return soon
+        if len(room) >= AT_ONCE:
+            return min(room, key=len)
+        call = _Call(partial(self._watch, at_rest), calls.discard)
+        calls.add(call)
+        return call
+
+    async def _watch(self, at_rest: bool, seen: Mapping[RunId, Version]) -> list[Record]:
+        return await answered(partial(self._records.watch, seen, wait=LONG_POLL, at_rest=at_rest), self._clock)
+
+
+class _Call:
+    """A call to the store that is made again and again, as long as somebody waits for its answer."""
+
+    def __init__(self, watch: Callable[[Mapping[RunId, Version]], Awaitable[list[Record]]], ended: Callable[["_Call"], None]) -> None:
+        self._watch, self._ended = watch, ended
+        self._waits: set[_Wait] = set()
+        self._alarm: asyncio.Timeout | None = None  # breaks off the call that is out
+        self._task = asyncio.create_task(self._run())
+
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    @property
+    def out(self) -> bool:
+        return self._alarm is not None
+
+    def add(self, waiting: _Wait) -> None:
+        """Ask for this one too: with the next call, which is made soon."""
+        self._waits.add(waiting)
+        if self._alarm is not None and self._alarm.when() is None:
+            self._alarm.reschedule(asyncio.get_running_loop().time() + GATHERING)
+
+    def remove(self, waiting: _Wait) -> None:
+        """It waits no longer. Does nothing for one that was told."""
+        self._waits.discard(waiting)
+        if not self._waits:
+            self._ended(self)
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while self._waits:
+            asked = tuple(self._waits)
+            try:
+                self._tell(asked, await self._changed(asked))
+            except Exception as error:
+                for waiting in asked:
+                    waiting.tell(error)
+                self._waits.difference_update(asked)
+            if self._waits:
+                await asyncio.sleep(len(self._waits) * PER_WAIT)
+        self._ended(self)
+
+    async def _changed(self, asked: Collection[_Wait]) -> list[Record]:
+        """The answer to a call; none where it was broken off for newcomers."""
+        seen: dict[RunId, Version] = {}
+        for waiting in asked:
+            seen[waiting.run_id] = min(waiting.seen, seen.get(waiting.run_id, waiting.seen))
+        alarm = self._alarm = asyncio.timeout(None)
+        try:
+            async with alarm:
+                return await self._watch(seen)
+        except TimeoutError:
+            if not alarm.expired():
+                raise
+            return []
+        finally:
+            self._alarm = None
+
+    def _tell(self, asked: Collection[_Wait], changed: Collection[Record]) -> None:
+        records = {record.run_id: record for record in changed}
+        for waiting in asked:
+            record = records.get(waiting.run_id)
+            if record is not None and record.version > waiting.seen:
+                waiting.tell(record)
+                self._waits.discard(waiting)
