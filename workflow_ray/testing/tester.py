@@ -174,7 +174,9 @@ class _TestedStore(MemoryStore):
 async def _first(calls: Sequence[Coroutine[Any, Any, bool]], others: Iterable[asyncio.Task[None]]) -> None:
     """Wait until one of the calls or of the other tasks is done; the calls are ended then."""
     tasks = [asyncio.ensure_future(call) for call in calls]
-    await asyncio.wait({*tasks, *others}, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        await asyncio.wait({*tasks, *others}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
