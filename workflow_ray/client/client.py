@@ -16,7 +16,7 @@ from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import run_of, status_of
 from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
 from workflow_ray.ports import Clock, RecordStore
-from workflow_ray.records import Committed, RunId, RunQuery, RunState, Write, WriteGroup
+from workflow_ray.records import Committed, RunId, RunQuery, RunState, Version, Write, WriteGroup
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -68,7 +68,10 @@ class Client(Generic[D, S]):
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """The run with this id; whether there is one shows when it is used."""
-        return Handle(self._workflow, self._records, self._clock, self._watcher, RunId(run_id))
+        return self._handle(run_id, None)
+
+    def _handle(self, run_id: str, started: Version | None) -> Handle[D, S]:
+        return Handle(self._workflow, self._records, self._clock, self._watcher, RunId(run_id), started)
 
     async def get(self, run_id: str) -> Run[D, S]:
         """The run as it stands. Raises RunNotFound."""
@@ -131,8 +134,13 @@ class Client(Generic[D, S]):
         (answer,) = await answered(lambda: self._records.store([group]), self._clock)
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
-        found = (outcome_of(result) for result in answer.results)
-        return [(self.handle(run_id), outcome) for run_id, outcome in found]
+        found = zip(writes, map(outcome_of, answer.results), strict=True)
+        return [(self._handle(run_id, _under_way(write, outcome)), outcome) for write, (run_id, outcome) in found]
+
+
+def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
+    """The version of a run that has just begun; None where it isn't new, or ended where it began."""
+    return write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
 
 
 V = TypeVar("V")

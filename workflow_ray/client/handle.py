@@ -30,8 +30,18 @@ GRACE = 1.0
 class Handle(Generic[D, S]):
     """A run that may be anywhere on its way. Handles are cheap; they hold no connection of their own."""
 
-    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, watcher: Watcher, run_id: RunId) -> None:
+    def __init__(
+        self,
+        workflow: Workflow[D, S],
+        records: RecordStore,
+        clock: Clock,
+        watcher: Watcher,
+        run_id: RunId,
+        started: Version | None = None,
+    ) -> None:
+        """started: the version that its trigger wrote just now, if the run takes steps from there: no need to look it up."""
         self._workflow, self._records, self._clock, self._watcher = workflow, records, clock, watcher
+        self._started = started
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -92,13 +102,14 @@ class Handle(Generic[D, S]):
     ) -> Run[D, S]:
         """at_rest: what is waited for comes with the run at rest, so that the versions before needn't be looked at."""
         start = self._clock.now()
-        record = await self._record()
-        while not await reached(record):
-            if paused_by_error(record) and not through_errors:
+        record = None if at_rest and self._started else await self._record()
+        while record is None or not await reached(record):
+            if record is not None and paused_by_error(record) and not through_errors:
                 status = status_of(self._workflow, self.run_id, record.status)
                 raise RunPaused(self.run_id, status.name, record.reason or "")
             left = None if timeout is None else (start + timeout - self._clock.now()).total_seconds()
-            newer = await self._watcher.newer(self.run_id, record.version, wait=left, at_rest=at_rest)
+            seen = self._started if record is None else record.version
+            newer = await self._watcher.newer(self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest)
             if newer is None:
                 raise await self._timed_out(wanted, timeout or timedelta())
             record = newer
