@@ -90,7 +90,16 @@ async def test_another_number_of_shards_replaces_the_roles_of_that_step(deployme
         after = {one.name: one.pid for one in await runtime.status() if one.running}
     shards = {f"scaled-1-consumer-{shard}-of-3" for shard in (1, 2, 3)}
     assert set(after) == set(before) - {"scaled-1-consumer-1-of-1"} | shards
-    assert after["scaled-2-consumer-1-of-1"] == before["scaled-2-consumer-1-of-1"]
+    assert after["scaled-2-consumer-1-of-1"] != before["scaled-2-consumer-1-of-1"]  # its module has changed too
+
+
+async def test_steps_run_the_code_that_was_deployed_last(deployment: Deployment, tmp_path: Path) -> None:
+    for say in ("before", "after"):
+        written = _written(tmp_path, shards=1, say=say)
+        async with Runtime.ray(written, records=deployment.records) as runtime:
+            handle = await runtime.client(written).trigger(say, Letter())
+            run = await handle.wait(timeout=SOON)
+            assert run.data.text == say
 
 
 async def test_down_leaves_no_actor_and_no_process(deployment: Deployment) -> None:
@@ -183,6 +192,7 @@ scaled = Workflow("scaled", Letter, S)
 
 @scaled.step(S.A, shards={shards})
 async def first(run: Run[Letter, S]) -> Literal[S.B]:
+    run.data.text = "{say}"
     return S.B
 
 @scaled.step(S.B)
@@ -192,11 +202,11 @@ async def second(run: Run[Letter, S]) -> Literal[S.C]:
 """
 
 
-def _written(folder: Path, shards: int, last: int = 3) -> Workflow[Any, Any]:
+def _written(folder: Path, shards: int, last: int = 3, say: str = "") -> Workflow[Any, Any]:
     """A workflow in a module that was just written."""
     name = "".join(letter if letter.isalnum() else "_" for letter in folder.name)
-    padding = "#" * (10 * shards + last)  # another length: Python's cache of the last one is not taken for it
-    (folder / f"{name}.py").write_text(SCALED.format(shards=shards, last=last, padding=padding))
+    padding = "#" * (10 * shards + last + 100 * len(say))  # another length: the cache of the last one is not taken for it
+    (folder / f"{name}.py").write_text(SCALED.format(shards=shards, last=last, say=say, padding=padding))
     sys.modules.pop(name, None)
     return load(f"{name}:scaled", [str(folder)])
 

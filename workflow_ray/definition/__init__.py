@@ -2,7 +2,7 @@
 
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
-from workflow_ray.definition.reference import load, python_path_of, reference_of
+from workflow_ray.definition.reference import code_of, load, python_path_of, reference_of
 from workflow_ray.definition.resource import Resource, resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run
@@ -24,6 +24,7 @@ __all__ = [
     "Stay",
     "Step",
     "Workflow",
+    "code_of",
     "load",
     "python_path_of",
     "reference_of",

@@ -1,5 +1,6 @@
 """How a definition travels: as "module:attribute" and the folder that the module is found in."""
 
+import hashlib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,15 @@ def python_path_of(workflow: Workflow[Any, Any]) -> tuple[str, ...]:
     file = Path(module.__file__).absolute()
     depth = workflow.module.count(".") + (file.stem == "__init__")
     return (str(file.parents[depth]),)
+
+
+def code_of(workflow: Workflow[Any, Any]) -> str:
+    """A digest of the source that made the workflow: of its module's file alone, not of what that imports. Empty where it is no file.
+
+    Raises NotImportable as `reference_of` does for its module.
+    """
+    file = _module_of(workflow).__file__
+    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _module_of(workflow: Workflow[Any, Any]) -> ModuleType:

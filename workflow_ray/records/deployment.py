@@ -9,6 +9,7 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     reference: str  # module:attribute of the definition
     python_path: tuple[str, ...] = ()  # folders, in front of sys.path, that the module is found in
+    code: str = ""  # a digest of the module's source: another one starts the workflow's roles anew
     statuses: dict[str, int]
     partitions: int
     groups: dict[str, int]  # a group of roles -> its shards

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
-from workflow_ray.definition import Resource, Status, Workflow, load, python_path_of, reference_of
+from workflow_ray.definition import Resource, Status, Workflow, code_of, load, python_path_of, reference_of
 from workflow_ray.errors import DeploymentConflict, NotImportable
 from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.records import PUBLISHER, DeployedWorkflow, Deployment, Role, Taken, consumer_group
@@ -30,7 +30,7 @@ class RoleProcess(Protocol):
 
 def deployed(workflow: AnyWorkflow) -> DeployedWorkflow:
     """The workflow as a deployment keeps it. Raises InvalidDefinition; NotImportable: other processes couldn't import it."""
-    return _described(workflow, reference_of(workflow), python_path_of(workflow))
+    return _described(workflow, reference_of(workflow), python_path_of(workflow), code_of(workflow))
 
 
 def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
@@ -38,7 +38,7 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     try:
         return deployed(workflow)
     except NotImportable:
-        return _described(workflow, "", ())
+        return _described(workflow, "", (), "")
 
 
 def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
@@ -106,13 +106,14 @@ def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow,
     raise NotImportable(role.group, "the definition has no step for this group; deploy what it has now")
 
 
-def _described(workflow: AnyWorkflow, reference: str, python_path: tuple[str, ...]) -> DeployedWorkflow:
+def _described(workflow: AnyWorkflow, reference: str, python_path: tuple[str, ...], code: str) -> DeployedWorkflow:
     steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
     groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
     return DeployedWorkflow(
         name=workflow.name,
         reference=reference,
         python_path=python_path,
+        code=code,
         statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
         groups={**groups, PUBLISHER: 1},

@@ -24,7 +24,7 @@ def read(session: Session) -> Deployment:
     for group, workflow, shards in connection.execute(select(topology.c.role_group, topology.c.workflow, topology.c.shards)):
         groups.setdefault(workflow, {})[group] = shards
     rows = connection.execute(
-        select(workflows.c.name, workflows.c.reference, workflows.c.python_path, workflows.c.partitions)
+        select(workflows.c.name, workflows.c.reference, workflows.c.python_path, workflows.c.code, workflows.c.partitions)
         .where(workflows.c.place.is_not(None))
         .order_by(workflows.c.place)
     )
@@ -36,11 +36,12 @@ def read(session: Session) -> Deployment:
                 name=name,
                 reference=reference,
                 python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
+                code=code,
                 statuses=numbers.get(name, {}),
                 partitions=partitions,
                 groups=groups.get(name, {}),
             )
-            for name, reference, python_path, partitions in rows
+            for name, reference, python_path, code, partitions in rows
         ),
     )
 
@@ -82,6 +83,7 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
             "place": place,
             "reference": workflow.reference,
             "python_path": msgspec.json.encode(workflow.python_path).decode(),
+            "code": workflow.code,
             "partitions": workflow.partitions,
         }
         for place, workflow in enumerate(wanted)
@@ -90,7 +92,8 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
 
 
 def _put_workflow(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(workflows, lambda _, new: {"place": new.place, "reference": new.reference, "python_path": new.python_path})
+    changing = ("place", "reference", "python_path", "code")
+    return dialect.upsert(workflows, lambda _, new: {name: new[name] for name in changing})
 
 
 def _write_statuses(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:

@@ -30,6 +30,7 @@ workflows = _table(  # kept for good, and with them the number of partitions
     Column("place", Integer),  # in the deployment's order; NULL: retired
     Column("reference", Text, nullable=False),
     Column("python_path", Text, nullable=False),  # JSON
+    Column("code", _key(64), nullable=False),
     Column("partitions", Integer, nullable=False),
 )
 statuses = _table(  # kept for good

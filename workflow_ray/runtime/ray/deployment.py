@@ -56,8 +56,8 @@ class RayRuntime(Runtime):
         store = RemoteStore(self._transport, control.deployed.store_id)
         try:
             await control.settle([STORE])
-            await merge(store, described)
-            await control.settle([role.name for role in roles_of(described)])
+            target = await merge(store, described)
+            await control.settle([role.name for role in roles_of(described)], target.version)
         except BaseException:
             self._transport.close()
             raise

@@ -85,10 +85,10 @@ Action: TypeAlias = Start | Drain
 
 
 def wanted_by(deployment: Deployment) -> list[Wanted]:
-    """The roles of a deployment. A change of a workflow's definition starts its roles anew; a change of its shards does not."""
+    """The roles of a deployment. A change of the source, the place or the statuses of a workflow starts its roles anew."""
     code: dict[str, str] = {}
     for workflow in deployment.workflows:
-        identity = f"{workflow.reference} {workflow.python_path} {sorted(workflow.statuses.items())}"
+        identity = f"{workflow.reference} {workflow.python_path} {workflow.code} {sorted(workflow.statuses.items())}"
         code |= dict.fromkeys(workflow.groups, identity)
     code[PUBLISHER] = ""  # the same for every workflow
     return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows)]

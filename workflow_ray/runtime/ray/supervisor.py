@@ -81,11 +81,15 @@ class Supervision:
         names = sorted({one.name for one in self._wanted()} | {name for name, seat in self._seats.items() if seat.occupied})
         return [_status(name, self._seats.get(name)) for name in names]
 
-    async def settled(self, names: Sequence[str], wait: float) -> list[ActorStatus]:
-        """How these stand, once all are running or one of them is hopeless; after `wait` seconds anyhow."""
+    async def settled(self, names: Sequence[str], wait: float, version: int = 0) -> list[ActorStatus]:
+        """How these stand, once all are running or one of them is hopeless; after `wait` seconds anyhow.
+
+        version: of the deployment that they are to run for; one that was started for another isn't running yet.
+        """
 
         def stand() -> list[ActorStatus]:
-            return [_status(name, self._seats.get(name)) for name in names]
+            target = {one.name: one for one in self._wanted()} if self._deployment.version >= version else {}
+            return [self._for_target(name, target.get(name)) for name in names]
 
         def clear() -> bool:
             return all(one.running for one in stand()) or any(one.hopeless for one in stand())
@@ -94,6 +98,13 @@ class Supervision:
             async with asyncio.timeout(wait), self._noticed:
                 await self._noticed.wait_for(clear)
         return stand()
+
+    def _for_target(self, name: str, wanted: Wanted | None) -> ActorStatus:
+        """How the actor stands; about to leave, if it runs and isn't the one wanted."""
+        seat = self._seats.get(name)
+        status = _status(name, seat)
+        outdated = status.running and seat is not None and seat.wanted != wanted
+        return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if outdated else status
 
     async def shutdown(self, deadline: float) -> None:
         """End all actors: the roles, drained for up to `deadline` seconds, then the store's. Starts none any more."""
@@ -232,8 +243,8 @@ class Supervisor:
         me = ActorStatus(name=SUPERVISOR, phase=Phase.RUNNING.value, pid=os.getpid(), node=this_node())
         return [me, *self._supervision.status()]
 
-    async def settled(self, names: Sequence[str], wait: float) -> list[ActorStatus]:
-        return await self._supervision.settled(names, wait)
+    async def settled(self, names: Sequence[str], wait: float, version: int) -> list[ActorStatus]:
+        return await self._supervision.settled(names, wait, version)
 
     async def shutdown(self, deadline: float) -> None:
         """End all actors, this one last: whoever asked for it need not be there any more. It gets no answer."""

@@ -30,6 +30,7 @@ def _deployment() -> None:
         sa.Column("place", sa.Integer),
         sa.Column("reference", sa.Text, nullable=False),
         sa.Column("python_path", sa.Text, nullable=False),
+        sa.Column("code", sa.String(64), nullable=False),
         sa.Column("partitions", sa.Integer, nullable=False),
         **IN_ITS_KEY,
     )
