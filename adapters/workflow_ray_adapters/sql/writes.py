@@ -49,7 +49,7 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
         decided.append([(write, ledger.enter(write)) for write in group.writes])
         for position in group.positions:
             ledger.reach(position)
-    _land(session, ledger)
+    land(session, ledger)
     repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
     return Landed(
@@ -124,7 +124,7 @@ def _made(dialect: Dialect) -> ClauseElement:
 # --- what they come to ---------------------------------------------------------------------------
 
 
-def _land(session: Session, ledger: Ledger) -> None:
+def land(session: Session, ledger: Ledger) -> None:
     """Updates before inserts: a run that ends frees its foreign id for one that begins."""
     session.run(_go_on, [row for row in ledger.updates.values() if not row["finished"]])
     session.run(_finish, [row for row in ledger.updates.values() if row["finished"]])

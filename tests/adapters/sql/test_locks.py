@@ -6,15 +6,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from workflow_ray.errors import StoreInUse, StoreUnavailable
-from workflow_ray.records import PUBLISHER, Fenced, Role, Version
+from workflow_ray.records import PUBLISHER, Committed, Fenced, Role, Version
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, deploy, event, group, new_run, store_all, take, workflow
-from workflow_ray_adapters.sql import SqliteAdapter
+from workflow_ray_adapters.sql import SqliteAdapter, writes
+from workflow_ray_adapters.sql.ledger import Ledger
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite import connections
 
 from .conftest import Opener
@@ -22,7 +25,9 @@ from .conftest import Opener
 SERVE = """
 import asyncio, sys
 from workflow_ray.ports import SystemClock
-from workflow_ray_adapters.sql import SqliteAdapter
+from workflow_ray_adapters.sql import SqliteAdapter, writes
+from workflow_ray_adapters.sql.ledger import Ledger
+from workflow_ray_adapters.sql.session import Session
 
 async def serve() -> None:
     async with SqliteAdapter().open(sys.argv[1], clock=SystemClock()):
@@ -101,6 +106,34 @@ async def test_an_epoch_raised_by_another_process_refuses_the_next_write(store_i
     async with opened() as old, opened(exclusive=False) as new:
         fence = await take(old)
         newer = (await new.take(Role(PUBLISHER))).fence
+        assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]
+
+
+async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
+    path: Path, store_id: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, go_on, land = threading.Event(), threading.Event(), writes.land
+
+    def held(session: Session, ledger: Ledger) -> None:
+        """The fence was checked, and nothing is written yet."""
+        checked.set()
+        go_on.wait()
+        land(session, ledger)
+
+    monkeypatch.setattr(writes, "land", held)
+    async with opened() as old, opened(exclusive=False) as new:
+        fence = await take(old)
+        storing = asyncio.create_task(old.store([group(new_run(), fence=fence)]))
+        await asyncio.to_thread(checked.wait)
+        taking = asyncio.create_task(new.take(Role(PUBLISHER)))
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")  # what raising the epoch begins with
+            assert other.execute("SELECT epoch FROM fences").fetchall() == [(fence.epoch,)]
+        go_on.set()
+        ((answer,), newer) = (await storing, (await taking).fence)
+        assert isinstance(answer, Committed)
+        assert newer.epoch == fence.epoch + 1
         assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]
 
 
