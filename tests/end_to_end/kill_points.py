@@ -14,6 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -105,11 +106,15 @@ async def finish_the_run(records: str, trap: Trap | None) -> None:
             trap.armed = False
 
 
-def in_a_fork(scenario: Callable[[], None]) -> bool:
+def scenario(records: str, kill_at: int | None = None, note: Path = Path()) -> None:
+    asyncio.run(finish_the_run(records, None if kill_at is None else Trap(kill_at, note)))
+
+
+def in_a_fork(work: Callable[[], None]) -> bool:
     """Run it in a process of its own; whether that lived to the end. Raises where it failed in another way."""
     if (child := os.fork()) == 0:
         try:
-            scenario()
+            work()
             os._exit(0)
         finally:
             os._exit(1)
@@ -136,10 +141,9 @@ def main(folder: Path) -> None:
         point += 1
         file, note = folder / f"{point}.db", folder / f"{point}.txt"
         records = f"sqlite:///{file}"
-        trapped = point
-        alive = in_a_fork(lambda: asyncio.run(finish_the_run(records, Trap(trapped, note))))  # noqa: B023  it is run at once
+        alive = in_a_fork(partial(scenario, records, point, note))
         if not alive:
-            in_a_fork(lambda: asyncio.run(finish_the_run(records, None)))  # noqa: B023
+            in_a_fork(partial(scenario, records))
         print(json.dumps({"before": note.read_text() if note.exists() else None, **found(file)}))
 
 

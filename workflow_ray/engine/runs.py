@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-import msgspec
 from pydantic import BaseModel, ValidationError
 
 from workflow_ray.definition import Run, Status, Workflow
@@ -88,19 +87,4 @@ def first_write(
         data=data,
         new=NewRun(workflow=workflow.name, foreign_id=foreign_id, partition=partition, idempotency_key=idempotency_key),
         events=() if ends else (event,),
-    )
-
-
-def after(record: Record, write: Write) -> Record:
-    """The record once `write` has landed on it; its times stay those of before."""
-    return msgspec.structs.replace(
-        record,
-        version=write.version,
-        visit=write.visit,
-        status=write.status,
-        run_state=write.run_state,
-        attempt=write.attempt,
-        cause=write.cause,
-        reason=write.reason,
-        data=record.data if write.data is None else write.data,
     )

@@ -19,9 +19,6 @@ class Role(msgspec.Struct, frozen=True):
     def name(self) -> RoleName:
         return RoleName(f"{self.group}-{self.shard}-of-{self.shards}")
 
-    def owns(self, partition: int) -> bool:
-        return partition % self.shards == self.shard - 1
-
     def owned(self, partitions: int) -> tuple[int, ...]:
         """The partitions, of that many in all, that this shard works on."""
         return tuple(range(self.shard - 1, partitions, self.shards))

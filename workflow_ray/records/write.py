@@ -6,6 +6,7 @@ import msgspec
 
 from workflow_ray.records.event import OutgoingEvent
 from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
+from workflow_ray.records.record import Record
 from workflow_ray.records.role import Fence, Position
 from workflow_ray.records.run_state import Cause, RunState
 
@@ -40,6 +41,20 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def version(self) -> Version:
         """The version that this write makes."""
         return Version(self.expected + 1)
+
+    def onto(self, record: Record) -> Record:
+        """The record once this has landed on it; its times stay those of before."""
+        return msgspec.structs.replace(
+            record,
+            status=self.status,
+            run_state=self.run_state,
+            version=self.version,
+            visit=self.visit,
+            attempt=self.attempt,
+            cause=self.cause,
+            reason=self.reason,
+            data=record.data if self.data is None else self.data,
+        )
 
     @property
     def creates(self) -> bool:

@@ -12,7 +12,6 @@ import msgspec
 from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.run_states import may_step
-from workflow_ray.engine.runs import after
 from workflow_ray.engine.transition import Failed, attempt_counted, decide, doubt
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
@@ -208,7 +207,7 @@ class Consumer:
             self._results.add(Result(None, None, item))
         else:
             self._results.attempts.add((record.run_id, write.version))  # the write's event may come while the attempt is being made
-            await self._run(item, msgspec.structs.replace(after(record, write), attempt=record.attempt), execution)
+            await self._run(item, msgspec.structs.replace(write.onto(record), attempt=record.attempt), execution)
 
     def _refuse(self, record: Record, write: Write, why: str) -> Write:
         return decide(record, Failed(why, fatal=True), self._step, self._graph, by=write.by, write_id=new_write_id())

@@ -67,7 +67,7 @@ class Runs:
     def make(self, write: Write, now: datetime) -> None:
         """Make a write that `answer` has nothing against."""
         before = self._records.get(write.run_id)
-        record = _next(write, before, now) if before else _first(write, now)
+        record = replace(write.onto(before), updated_at=now) if before else _first(write, now)
         self._records[write.run_id] = record
         self._history.setdefault(write.run_id, []).append(_entry(write, now))
         counts = self._counts.setdefault(record.workflow, Counter())
@@ -160,21 +160,6 @@ def _first(write: Write, now: datetime) -> Record:
         data=data,
         idempotency_key=new.idempotency_key,
         created_at=now,
-        updated_at=now,
-    )
-
-
-def _next(write: Write, before: Record, now: datetime) -> Record:
-    return replace(
-        before,
-        status=write.status,
-        run_state=write.run_state,
-        version=write.version,
-        visit=write.visit,
-        attempt=write.attempt,
-        cause=write.cause,
-        reason=write.reason,
-        data=before.data if write.data is None else write.data,
         updated_at=now,
     )
 

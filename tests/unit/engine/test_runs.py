@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.parcels import Parcel, Route, record, routed
-from workflow_ray.engine.runs import after, first_write, run_of
+from workflow_ray.engine.runs import first_write, run_of
 from workflow_ray.engine.transition import Returned, decide
 from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import NO_VERSION, Cause, RunState, Version, Write, new_run_id, new_write_id, partition_of
@@ -64,6 +64,6 @@ def test_a_record_after_a_write_is_what_a_store_makes_of_it() -> None:
     assert step
     before = record()
     write = decide(before, Returned(Route.SENT, None), step, graph, by="role", write_id=new_write_id())
-    landed = after(before, write)
+    landed = write.onto(before)
     assert (landed.version, landed.status, landed.run_state, landed.cause) == (3, Route.SENT.value, RunState.COMPLETED, Cause.STEP)
     assert landed.data == before.data

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.bench import Bench, triggered
-from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from workflow_ray.engine.runs import first_write
+from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import (
     CONSUMER,
@@ -22,14 +21,8 @@ from workflow_ray.records import (
     RunState,
     Topic,
     Version,
-    Write,
-    WriteGroup,
     consumer_group,
-    new_run_id,
-    new_write_id,
-    partition_of,
 )
-from workflow_ray.roles.consumer import UNEVEN, WINDOW
 from workflow_ray.roles.waiting import LONG_POLL
 
 ROLE = Role(consumer_group("parcels", Stage.NEW.value))
@@ -284,30 +277,3 @@ async def test_a_role_that_is_lost_while_nothing_happens_ends_when_its_wait_is_o
         await bench.pass_time(LONG_POLL)
         with pytest.raises(RoleLost):
             await old.task
-
-
-async def test_a_backlog_in_one_partition_is_taken_in_hand_share_by_share() -> None:
-    workflow, gate, started = parcels(partitions=16), asyncio.Event(), list[str]()
-
-    @workflow.step(Stage.NEW, max_in_flight=1000)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        started.append(run.foreign_id)
-        await gate.wait()
-        return Stage.DONE
-
-    share = UNEVEN * WINDOW // 16
-    async with Bench(workflow) as bench:
-        run_ids = [run_id for run_id in (new_run_id() for _ in range(20 * share)) if partition_of(run_id, 16) == 3][: share + 1]
-        await bench.publisher()
-        await bench.store.store([WriteGroup(writes=tuple(new_parcel(workflow, run_id) for run_id in run_ids))])
-        await bench.consumer(Stage.NEW)
-        await bench.pass_time()
-        assert len(started) == share
-        gate.set()
-        await bench.pass_time()
-        assert len(started) == share + 1
-
-
-def new_parcel(workflow: Parcels, run_id: RunId) -> Write:
-    data = workflow.encode(Parcel())
-    return first_write(workflow, run_id, data, Stage.NEW, run_id=run_id, write_id=new_write_id(), by="test")
