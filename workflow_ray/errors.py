@@ -136,6 +136,53 @@ class StoreMismatch(StoreError):
     """The store there is not the one that this deployment was made on."""
 
 
+class AccessDenied(StoreError):
+    """The server refuses the user or the password."""
+
+
+class TopicMismatch(StoreError):
+    """A topic is there with another number of partitions than its workflow has."""
+
+
+class StreamLost(StoreError):
+    """A partition ends before a position in it: it was made anew, or has lost events that it had acknowledged."""
+
+
+class SendFailed(StoreUnavailable):
+    """Of some topics and partitions it is unknown whether they have the events sent to them; all others do."""
+
+    def __init__(self, where: str, why: str, lanes: Sequence[tuple[str, int]]) -> None:
+        super().__init__(where, why)
+        self.lanes = [(topic, partition) for topic, partition in lanes]
+        self.args = (where, why, self.lanes)
+
+
+class AdapterNotInstalled(WorkflowError):
+    """An adapter of ours lacks what it needs."""
+
+    exit_code = 2
+
+    def __init__(self, scheme: str, extra: str, why: str) -> None:
+        super().__init__(scheme, extra, why)
+        self.scheme, self.extra, self.why = scheme, extra, why
+
+    def __str__(self) -> str:
+        return f"{self.scheme}: its adapter isn't installed ({self.why}). Install it: pip install 'workflow-ray[{self.extra}]'"
+
+
+class UnfitAdapter(WorkflowError):
+    """A scheme's adapter holds something else than what its URL was given for."""
+
+    exit_code = 2
+
+    def __init__(self, scheme: str, what: str) -> None:
+        super().__init__(scheme, what)
+        self.scheme, self.what = scheme, what
+
+    def __str__(self) -> str:
+        return f"{self.scheme}: it holds no {self.what}. Name another URL for the {self.what}."
+
+
 class UnknownScheme(WorkflowError):
     """No adapter answers to the scheme of a URL."""
 
@@ -146,7 +193,8 @@ class UnknownScheme(WorkflowError):
         self.scheme, self.known = scheme, list(known)
 
     def __str__(self) -> str:
-        return f"no adapter for {self.scheme!r}. Known schemes: {', '.join(self.known)}."
+        known = f"Known, each with the extra that brings it, as in pip install 'workflow-ray[kafka]': {', '.join(self.known)}."
+        return f"no adapter for {self.scheme!r}. {known}"
 
 
 class WriteRejected(WorkflowError):

@@ -1,25 +1,50 @@
 """What an adapter implements: typed protocols, async and batch-first. The docstrings are the contract."""
 
-from workflow_ray.ports.adapters import Adapter, adapter_for, scheme_of
+from workflow_ray.ports.adapters import (
+    Adapter,
+    EventsAdapter,
+    RecordsAdapter,
+    TimeoutsAdapter,
+    adapter_for,
+    events_adapter,
+    records_adapter,
+    scheme_of,
+    timeouts_adapter,
+)
 from workflow_ray.ports.clock import Clock, SystemClock
-from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover
+from workflow_ray.ports.connector_source import ConnectorSource, SourceReader
+from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, PositionMirror
 from workflow_ray.ports.persistence import FIRST_PAUSE, LONGEST_PAUSE, persist
 from workflow_ray.ports.record_store import RecordStore, RoleScheduler
-from workflow_ray.ports.store import OpenStore, Store
+from workflow_ray.ports.sharing import assigned
+from workflow_ray.ports.store import Records, Store, WholeStore
+from workflow_ray.ports.timeout_store import TimeoutStore
 
 __all__ = [
     "FIRST_PAUSE",
     "LONGEST_PAUSE",
     "Adapter",
     "Clock",
+    "ConnectorSource",
     "EventStreamer",
-    "OpenStore",
+    "EventsAdapter",
     "OutboxMover",
+    "PositionMirror",
     "RecordStore",
+    "Records",
+    "RecordsAdapter",
     "RoleScheduler",
+    "SourceReader",
     "Store",
     "SystemClock",
+    "TimeoutStore",
+    "TimeoutsAdapter",
+    "WholeStore",
     "adapter_for",
+    "assigned",
+    "events_adapter",
     "persist",
+    "records_adapter",
     "scheme_of",
+    "timeouts_adapter",
 ]

@@ -6,6 +6,7 @@ from typing import Protocol
 from workflow_ray.records import (
     DeployedWorkflow,
     Deployment,
+    Event,
     Fence,
     GroupResult,
     HistoryEntry,
@@ -16,6 +17,7 @@ from workflow_ray.records import (
     RunCount,
     RunId,
     RunQuery,
+    Shared,
     Taken,
     Topic,
     Version,
@@ -96,6 +98,16 @@ class RecordStore(Protocol):
         """Remove outbox entries that were sent. Idempotent. Raises RoleLost: the fence is old, and nothing was removed."""
         ...
 
+    async def idle(
+        self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None
+    ) -> list[Event]:
+        """Runs at these statuses that could proceed, but were last written `seconds` ago or longer, and have no outbox entry.
+
+        As the events that should have woken them: `topic` is the status's, `version` the record's. Sorted by run id, from above
+        `after` on; only an empty answer is the end.
+        """
+        ...
+
     async def deployment(self) -> Deployment:
         """What should run, as last written."""
         ...
@@ -110,7 +122,11 @@ class RecordStore(Protocol):
 
 
 class RoleScheduler(Protocol):
-    """Who holds a role. Taking one raises its epoch, and that fences off whoever held it before."""
+    """Who holds a role. Taking one raises its epoch, and that fences off whoever held it before.
+
+    Two ways to use it: where something else says who is to hold a role, as Ray does, that process takes it. Where processes share
+    roles among themselves, each of them calls `share` every few seconds.
+    """
 
     async def take(self, role: Role) -> Taken:
         """Take the role. Epochs only go up, and are never forgotten. Atomic with the check of the group's shard count.
@@ -120,5 +136,20 @@ class RoleScheduler(Protocol):
         ...
 
     async def release(self, fence: Fence) -> None:
-        """Say that the role was left with nothing in doubt. Does nothing where the fence is old. Idempotent."""
+        """Say that the role was left with nothing in doubt; its lease ends. Does nothing where the fence is old. Idempotent."""
+        ...
+
+    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        """A heartbeat of the process `member`: it lives, and what it holds is its own, for `lease` more seconds by the store's clock.
+
+        roles: those that it can play. held: those that it plays, also such as it is about to leave.
+        Each live member's fair share is told by `assigned`. Of its own share it takes, as `take` does, the roles that nobody holds:
+        whose lease is over, or that have none. What it holds beyond its share is surplus. Lost is what has a newer holder, or is
+        retired. Atomic; members are told one after another, so no role is ever taken by two. A repeat takes nothing twice.
+        Raises StoreInUse: a process has the store exclusively, as a Ray cluster's does; nothing was taken.
+        """
+        ...
+
+    async def leave(self, member: str) -> None:
+        """The member is gone: its leases end now, so that the others take over at their next heartbeat. Idempotent."""
         ...

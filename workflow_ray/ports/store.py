@@ -1,17 +1,25 @@
-"""A store that holds everything at once, as the embedded ones do."""
+"""What a process works with: everything that its URLs name, as one object."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import Protocol, runtime_checkable
 
 from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover
 from workflow_ray.ports.record_store import RecordStore, RoleScheduler
+from workflow_ray.ports.timeout_store import TimeoutStore
 
 
-class Store(RecordStore, EventStreamer, RoleScheduler, OutboxMover, Protocol):
-    """Records, events and roles in one place, so that a transaction can span them."""
+class Records(RecordStore, RoleScheduler, Protocol):
+    """Runs and the roles that write them: fences live with what they guard."""
 
     @property
-    def store_id(self) -> str: ...
+    def store_id(self) -> str:
+        """Chosen when the store was made; a copy of it has the same."""
+        ...
 
 
-OpenStore: TypeAlias = AbstractAsyncContextManager[Store]
+class Store(Records, EventStreamer, TimeoutStore, Protocol):
+    """Every port, whether one server holds them all or several do."""
+
+
+@runtime_checkable
+class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Protocol):
+    """What a record store is where it holds events and timeouts too, so that a transaction can span them."""

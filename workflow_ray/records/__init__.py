@@ -1,6 +1,7 @@
 """What is stored and sent. Structs, without behaviour beyond their own arithmetic."""
 
 from workflow_ray.records.admission import check_write, flaw_of_key
+from workflow_ray.records.connector import ConnectorEvent
 from workflow_ray.records.deployment import DeployedWorkflow, Deployment
 from workflow_ray.records.event import Event, OutboxEntry, OutgoingEvent, Received
 from workflow_ray.records.ids import (
@@ -18,8 +19,9 @@ from workflow_ray.records.ids import (
 from workflow_ray.records.limits import BATCH_DATA, MAX_DATA, MAX_FOREIGN_ID
 from workflow_ray.records.query import RunCount, RunQuery
 from workflow_ray.records.record import HistoryEntry, Record
-from workflow_ray.records.role import CONSUMER, PUBLISHER, Fence, Position, Role, Taken, consumer_group
+from workflow_ray.records.role import CONSUMER, PUBLISHER, SWEEPER, Fence, Position, Role, Shared, Taken, consumer_group
 from workflow_ray.records.run_state import Cause, RunState
+from workflow_ray.records.timeout import Timeout, TimeoutKey
 from workflow_ray.records.write import (
     ActiveRun,
     Committed,
@@ -41,10 +43,12 @@ __all__ = [
     "MAX_FOREIGN_ID",
     "NO_VERSION",
     "PUBLISHER",
+    "SWEEPER",
     "ActiveRun",
     "Cause",
     "Committed",
     "Conflict",
+    "ConnectorEvent",
     "DeployedWorkflow",
     "Deployment",
     "Event",
@@ -65,8 +69,11 @@ __all__ = [
     "RunId",
     "RunQuery",
     "RunState",
+    "Shared",
     "Stored",
     "Taken",
+    "Timeout",
+    "TimeoutKey",
     "Topic",
     "Version",
     "Write",

@@ -6,6 +6,7 @@ from workflow_ray.records.ids import RoleName
 
 CONSUMER = "consumer"
 PUBLISHER = "outbox-publisher"
+SWEEPER = "sweeper"
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -40,6 +41,14 @@ class Taken(msgspec.Struct, frozen=True):
 
     fence: Fence
     clean: bool
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a heartbeat came to, for a process that shares roles with others."""
+
+    taken: tuple[Taken, ...] = ()  # new: play them
+    lost: tuple[RoleName, ...] = ()  # held no more: stop them, none of their writes lands
+    surplus: tuple[RoleName, ...] = ()  # others are short of roles: finish these, then release them
 
 
 class Position(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.records.event import OutgoingEvent
+from workflow_ray.records.event import Event, OutgoingEvent
 from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
 from workflow_ray.records.record import Record
 from workflow_ray.records.role import Fence, Position
@@ -67,6 +67,7 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     writes: tuple[Write, ...] = ()
     positions: tuple[Position, ...] = ()
     fence: Fence | None = None  # None: a client's
+    events: tuple[Event, ...] = ()  # put into the outbox as they are, at once: what a stream lost is sent again
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True):
