@@ -1,15 +1,16 @@
 """The role that empties the outbox. It alone publishes, under its fence, so that offsets follow commit order."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import logging
+from collections.abc import Set
 from typing import TypeAlias
 
-from workflow_ray.errors import StoreUnavailable
+from workflow_ray.errors import SendFailed, StoreUnavailable, WorkflowError
 from workflow_ray.ports import FIRST_PAUSE, LONGEST_PAUSE, Clock, EventStreamer, OutboxMover, RecordStore, persist
-from workflow_ray.records import Fence, OutboxEntry, Topic
+from workflow_ray.records import Event, Fence, OutboxEntry, Topic
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
+
+log = logging.getLogger(__name__)
 
 BATCH = 2000
 """Events published at once."""
@@ -37,48 +38,55 @@ class MovingPublisher:
 class SendingPublisher:
     """Sends what is pending, in order per topic and partition, and removes it. At least once; a repeat is stale when it arrives.
 
-    A topic and partition that can't be sent to backs off alone: the others go on.
+    A topic and partition that can't be sent to backs off, and is tried again, beside the others: none waits for it.
     """
 
     def __init__(self, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock) -> None:
         self._fence, self._records, self._events, self._clock = fence, records, events, clock
-        self._failing: dict[Lane, tuple[float, datetime]] = {}  # the pause in seconds, and when it is over
+        self._failing: frozenset[Lane] = frozenset()
         self.settled = True  # whoever comes next sends what is left
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, then finish the batch in hand. Cancelled, it leaves that to the next holder. Raises RoleLost."""
-        async with Interruptible(stop) as until_stopped:
-            while not stop.is_set():
-                if pending := await until_stopped.wait(lambda: persist(self._pending, self._clock, self._fence.role)):
-                    await self._publish(pending)
+        """Publish until `stop`, then finish what is being sent. Cancelled, it leaves that to the next holder. Raises RoleLost."""
+        try:
+            async with asyncio.TaskGroup() as retries, Interruptible(stop) as until_stopped:
+                while not stop.is_set():
+                    pending = await until_stopped.wait(lambda: persist(self._pending, self._clock, self._fence.role))
+                    if pending and (failed := await self._send(pending)):
+                        retries.create_task(self._retry(failed, stop))
+        except* WorkflowError as errors:
+            raise errors.exceptions[0] from None
 
     async def _pending(self) -> list[OutboxEntry]:
-        now = self._clock.now()
-        backing_off = {lane: until for lane, (_, until) in self._failing.items() if until > now}
-        wait = min(((until - now).total_seconds() for until in backing_off.values()), default=LONG_POLL)
-        return await self._records.pending(self._fence, limit=BATCH, wait=wait, without=tuple(backing_off))
+        wait = LONGEST_PAUSE if self._failing else LONG_POLL  # a lane that recovers meanwhile has its next events looked for soon
+        return await self._records.pending(self._fence, limit=BATCH, wait=wait, without=tuple(self._failing))
 
-    async def _publish(self, pending: Sequence[OutboxEntry]) -> None:
-        lanes: dict[Lane, list[OutboxEntry]] = defaultdict(list)
-        for entry in pending:
-            lanes[entry.event.topic, entry.event.partition].append(entry)
-        try:
-            await self._events.send([entry.event for entry in pending])
-            sent = list(pending)
-            self._failing = {lane: pause for lane, pause in self._failing.items() if lane not in lanes}
-        except StoreUnavailable:  # which of them failed is unknown: each on its own
-            tried = await asyncio.gather(*(self._send(lane, entries) for lane, entries in lanes.items()))
-            sent = [entry for entries in tried for entry in entries]
-        ids = [entry.id for entry in sent]
-        if ids:
-            await persist(lambda: self._records.published(self._fence, ids), self._clock, self._fence.role)
+    async def _retry(self, entries: list[OutboxEntry], stop: asyncio.Event) -> None:
+        """Send them, after a pause that doubles, until all are sent. Until then their lanes are left out of what is pending."""
+        pause = FIRST_PAUSE
+        while entries and not await self._clock.wait(stop, pause):
+            pause = min(2 * pause, LONGEST_PAUSE)
+            entries = await self._send(entries)
 
-    async def _send(self, lane: Lane, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+    async def _send(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
+        """Send them and remove those that arrived. Answers the others, which may have arrived too."""
+        lanes = {_lane(entry) for entry in entries}
+        failed = await self._failed([entry.event for entry in entries], lanes)
+        self._failing |= failed
+        if arrived := [entry.id for entry in entries if _lane(entry) not in failed]:
+            await persist(lambda: self._records.published(self._fence, arrived), self._clock, self._fence.role)
+        self._failing -= lanes - failed
+        return [entry for entry in entries if _lane(entry) in failed]
+
+    async def _failed(self, events: list[Event], lanes: Set[Lane]) -> Set[Lane]:
+        """Send the events, and tell which of their lanes may lack some."""
         try:
-            await self._events.send([entry.event for entry in entries])
-        except StoreUnavailable:
-            pause = min(2 * self._failing[lane][0], LONGEST_PAUSE) if lane in self._failing else FIRST_PAUSE
-            self._failing[lane] = (pause, self._clock.now() + timedelta(seconds=pause))
-            return []
-        self._failing.pop(lane, None)
-        return entries
+            await self._events.send(events)
+        except StoreUnavailable as error:
+            log.warning("%s; trying again", error, extra={"role": self._fence.role})
+            return lanes & set(error.lanes) if isinstance(error, SendFailed) else lanes
+        return frozenset()
+
+
+def _lane(entry: OutboxEntry) -> Lane:
+    return entry.event.topic, entry.event.partition
