@@ -1,0 +1,61 @@
+"""MariaDB."""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from tests.servers.installation import ensure
+from tests.servers.ports import HOST, exchange
+from tests.servers.server import Server
+
+PROTOCOL = 10
+"""Of the greeting; 255 would be an error."""
+
+
+class MariaDB(Server):
+    """User root, no password; the database `test` is there."""
+
+    name = "mariadb"
+    user = "mysql"
+
+    @property
+    def url(self) -> str:
+        return f"mariadb://root@{HOST}:{self.port}/test"
+
+    @classmethod
+    def install(cls) -> None:
+        ensure("MariaDB", "mariadb-server", lambda: _server() is not None)
+
+    @contextmanager
+    def database(self, name: str) -> Generator[str, None, None]:
+        """A new, empty database: its URL. Dropped in the end."""
+        self._sql(f"CREATE DATABASE `{name}`")
+        try:
+            yield f"mariadb://root@{HOST}:{self.port}/{name}"
+        finally:
+            self._sql(f"DROP DATABASE `{name}`")
+
+    def _make(self) -> None:
+        who = ["--user=mysql"] if os.geteuid() == 0 else []
+        # "normal" gives root an empty password in place of the socket's check of who asks
+        access = ["--auth-root-authentication-method=normal", "--skip-name-resolve", "--skip-test-db"]
+        self._run("mariadb-install-db", "--no-defaults", f"--datadir={self.data}", *who, *access)
+        (self.folder / "first.sql").write_text("CREATE DATABASE IF NOT EXISTS test;\n")
+
+    def _command(self) -> list[str]:
+        where = [f"--datadir={self.data}", f"--bind-address={HOST}", f"--port={self.port}", f"--socket={self.folder / 'socket'}"]
+        settings = {"innodb-buffer-pool-size": "64M", "max-connections": "200", "character-set-server": "utf8mb4", **self.settings}
+        extra = [f"--{name}={value}" for name, value in settings.items()]
+        first = f"--init-file={self.folder / 'first.sql'}"
+        return [str(_server()), "--no-defaults", *where, f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve", first, *extra]
+
+    def _ready(self) -> bool:
+        return exchange(self.port, b"", 5)[4] == PROTOCOL
+
+    def _sql(self, statement: str) -> None:
+        self._run("mariadb", "--no-defaults", f"--host={HOST}", f"--port={self.port}", "--user=root", f"--execute={statement}")
+
+
+def _server() -> str | None:
+    return shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -1,0 +1,28 @@
+"""Ports and packets on loopback."""
+
+import socket
+
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """That many different ports that nobody listens at."""
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]  # all held until all are chosen
+    try:
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def exchange(port: int, said: bytes, count: int) -> bytes:
+    """The first `count` bytes that a server answers. Raises OSError: nobody is there, or it answers less."""
+    with socket.create_connection((HOST, port), timeout=5) as connection:
+        connection.sendall(said)
+        answer = b""
+        while len(answer) < count:
+            part = connection.recv(count - len(answer))
+            if not part:
+                raise ConnectionError(f"port {port} closed after {len(answer)} bytes")
+            answer += part
+        return answer

@@ -1,0 +1,216 @@
+"""What all servers have in common: a folder, ports, a process, its beginning and its end."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
+from typing import IO, ClassVar, Self
+
+import msgspec
+
+from tests.servers import processes
+from tests.servers.ports import free_ports
+
+READY_WITHIN, STOPPED_WITHIN = 60.0, 30.0
+"""Seconds for a start and for a stop."""
+TAIL = 3000
+"""Characters of the log that an error shows."""
+
+
+class NotStarted(Exception):
+    """A server didn't come up. Shows the end of its log."""
+
+
+class State(msgspec.Struct):
+    """What is known of a server from one process to the next."""
+
+    ports: list[int]
+    made: bool = False  # the data is there
+    pid: int = 0
+    started_at: str | None = None
+
+
+class Server(ABC):
+    """A server in the folder root/NAME. It ends with this process, however that ends, and its folder with it.
+
+    settings: of the server's own, by their names there; they go before ours.
+    lasting: it stays when this process ends, and its folder stays too: whoever names the same root finds it.
+    """
+
+    name: ClassVar[str]
+    user: ClassVar[str | None] = None  # whom it runs as when root starts it
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    port_count: ClassVar[int] = 1
+
+    def __init__(self, root: Path, settings: Mapping[str, str] | None = None, *, lasting: bool = False) -> None:
+        self.folder = root.resolve() / self.name
+        self.data, self.log = self.folder / "data", self.folder / "server.log"
+        self.settings, self._lasting = dict(settings or {}), lasting
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        state = self.folder / "state.json"
+        self._state = msgspec.json.decode(state.read_bytes(), type=State) if state.exists() else State(free_ports(self.port_count))
+
+    # --- what each server says -------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """As workflow_ray takes it."""
+
+    @classmethod
+    @abstractmethod
+    def install(cls) -> None:
+        """Bring what it needs to this machine. Idempotent. Raises NotInstalled."""
+
+    @abstractmethod
+    def _make(self) -> None:
+        """Make the data."""
+
+    @abstractmethod
+    def _command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _ready(self) -> bool:
+        """Whether it answers. May raise OSError instead."""
+
+    # --- its life --------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The same over all restarts."""
+        return self._state.ports[0]
+
+    @property
+    def running(self) -> bool:
+        return self._state.pid != 0 and processes.started_at(self._state.pid) == self._state.started_at
+
+    def start(self) -> None:
+        """Start it, on the data there if there are any; return once it answers. Does nothing where it runs.
+
+        Raises NotInstalled; NotStarted.
+        """
+        if self.running:
+            return
+        self.install()
+        self._make_folder()
+        if not self._state.made:
+            shutil.rmtree(self.data, ignore_errors=True)
+            self._make()
+            self._state.made = True
+        with self.log.open("ab") as log:
+            self._process = process = self._popen(self._command(), stdout=log)
+        if not self._lasting:
+            self._guard = processes.guard(process.pid, self.folder)
+        self._state.pid, self._state.started_at = process.pid, processes.started_at(process.pid)
+        self._save()
+        self._wait_until_ready(process)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has. Does nothing where it doesn't run. The data stay."""
+        if self.running:
+            processes.send(self.stop_signal, [self._state.pid])
+            if not processes.gone([self._state.pid], STOPPED_WITHIN):
+                self.kill()
+        self._left()
+
+    def kill(self) -> None:
+        """A crash: SIGKILL to it and to all its processes. The data stay."""
+        if self.running:
+            every = processes.family(self._state.pid)
+            processes.send(signal.SIGKILL, every)
+            processes.gone(every, STOPPED_WITHIN)
+        self._left()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nobody, until `thaw`, `kill` or `stop`."""
+        processes.send(signal.SIGSTOP, processes.family(self._state.pid))
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on."""
+        processes.send(signal.SIGCONT, processes.family(self._state.pid))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thaw()  # the frozen can't stop
+        self.stop()
+
+    # --- how -------------------------------------------------------------------------------------
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (account := self._account()) is None:
+            return
+        os.chown(self.folder, account.pw_uid, account.pw_gid)
+        for above in self.folder.parents:
+            if not above.stat().st_mode & 0o001:
+                raise NotStarted(f"user {self.user} can't enter {above}: give {self.name} another folder (the fixture server_folder).")
+
+    def _account(self) -> pwd.struct_passwd | None:
+        return pwd.getpwnam(self.user) if self.user and os.geteuid() == 0 else None
+
+    def _popen(self, command: list[str], stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
+        account = self._account()
+        uid, gid, groups = (None, None, None) if account is None else (account.pw_uid, account.pw_gid, list[int]())
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdin=DEVNULL,
+            stdout=stdout,
+            stderr=STDOUT,
+            start_new_session=True,  # Ctrl-C is for the tests
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+        )
+
+    def _run(self, *command: str) -> None:
+        """Run one of the server's tools to its end. Raises NotStarted."""
+        with self._popen(list(command), stdout=PIPE) as process:
+            said, _ = process.communicate()
+        if process.returncode:
+            raise NotStarted(f"{command[0]} exited with {process.returncode}:\n{said.decode(errors='replace')[-TAIL:]}")
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while not self._answers():
+            if process.poll() is not None:
+                why = f"it exited with {process.returncode}"
+            elif time.monotonic() > deadline:
+                self.kill()
+                why = f"it didn't answer within {READY_WITHIN:g} s"
+            else:
+                time.sleep(processes.POLL)
+                continue
+            raise NotStarted(f"{self.name} didn't start: {why}. The end of its log:\n{self.log.read_text(errors='replace')[-TAIL:]}")
+
+    def _answers(self) -> bool:
+        try:
+            return self._ready()
+        except OSError:
+            return False
+
+    def _left(self) -> None:
+        if self._guard is not None:
+            self._guard.kill()  # before the pid can be another's
+            self._guard.communicate()
+        if self._process is not None:
+            self._process.wait()
+        self._guard = self._process = None
+        self._state.pid, self._state.started_at = 0, None
+        if self.folder.exists():
+            self._save()
+
+    def _save(self) -> None:
+        new = self.folder / "state.json.new"
+        new.write_bytes(msgspec.json.encode(self._state))
+        new.replace(self.folder / "state.json")
