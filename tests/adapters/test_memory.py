@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from workflow_ray.errors import InvalidInput, StoreInUse, StoreMismatch, StoreMissing
-from workflow_ray.ports import Store, adapter_for
+from workflow_ray.ports import Store, records_adapter
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     EventStreamerConformance,
@@ -38,19 +38,19 @@ class TestRecordsAndEventsApart:
         assert await received(records) == []
 
 
-class TestDue:
-    async def test_due_are_the_events_that_only_time_holds_back(self) -> None:
+class TestDelayed:
+    async def test_delayed_are_the_events_that_only_time_holds_back(self) -> None:
         clock = FakeClock()
         store = MemoryStore(clock)
         fence = await take(store)
         late, soon, now = (new_run(events=[event(delay=delay)]) for delay in (60, 30, 0))
         await store_all(store, late, soon, now)
-        assert [entry.event.run_id for entry in store.due()] == [soon.run_id, late.run_id]
+        assert [entry.event.run_id for entry in store.delayed()] == [soon.run_id, late.run_id]
         await clock.advance(timedelta(seconds=30))
-        assert [entry.event.run_id for entry in store.due()] == [late.run_id]
+        assert [entry.event.run_id for entry in store.delayed()] == [late.run_id]
         await clock.advance(timedelta(seconds=30))
         await store.move(fence, limit=10, wait=0)
-        assert store.due() == []
+        assert store.delayed() == []
 
 
 class TestMemoryAdapter:
@@ -59,12 +59,12 @@ class TestMemoryAdapter:
         return f"memory://{request.node.name}"
 
     async def test_a_store_is_kept_by_its_name(self, url: str) -> None:
-        adapter, clock = adapter_for(url), FakeClock()
+        adapter, clock = records_adapter(url), FakeClock()
         store_id = adapter.create(url)
-        async with adapter.open(url, clock=clock, store_id=store_id) as store:
+        async with adapter.open_records(url, clock=clock, store_id=store_id) as store:
             record = await stored_run(store)
         assert MemoryAdapter().create(url) == store_id
-        async with MemoryAdapter().open(url, clock=clock, exclusive=False) as store:
+        async with MemoryAdapter().open_records(url, clock=clock, exclusive=False) as store:
             assert await stored(store, record.run_id) == record
 
     @pytest.mark.parametrize("spelling", ["memory://shop", "MEMORY://shop", "memory:shop", "memory://shop/"])
@@ -78,26 +78,26 @@ class TestMemoryAdapter:
 
     async def test_opening_never_creates(self, url: str) -> None:
         with pytest.raises(StoreMissing):
-            async with MemoryAdapter().open(url, clock=FakeClock()):
+            async with MemoryAdapter().open_records(url, clock=FakeClock()):
                 pass
 
     async def test_a_store_with_another_id_is_refused(self, url: str) -> None:
         MemoryAdapter().create(url)
         with pytest.raises(StoreMismatch):
-            async with MemoryAdapter().open(url, clock=FakeClock(), store_id="another"):
+            async with MemoryAdapter().open_records(url, clock=FakeClock(), store_id="another"):
                 pass
 
     async def test_a_second_server_waits_for_the_first_to_leave(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
-        async with adapter.open(url, clock=clock):
+        async with adapter.open_records(url, clock=clock):
             second = await begun(clock, opened(adapter, url, clock))
         await ended(second)
 
     async def test_a_second_server_gives_up_when_its_patience_ends(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
-        async with adapter.open(url, clock=clock), adapter.open(url, clock=clock, exclusive=False):
+        async with adapter.open_records(url, clock=clock), adapter.open_records(url, clock=clock, exclusive=False):
             second = await begun(clock, opened(adapter, url, clock))
             with pytest.raises(StoreInUse):
                 await timed_out(clock, second, seconds=5)
@@ -105,5 +105,5 @@ class TestMemoryAdapter:
 
 async def opened(adapter: MemoryAdapter, url: str, clock: FakeClock) -> None:
     """Serve the store for a moment, after 5 seconds of patience at most."""
-    async with adapter.open(url, clock=clock, patience=5):
+    async with adapter.open_records(url, clock=clock, patience=5):
         pass

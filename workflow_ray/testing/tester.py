@@ -74,7 +74,7 @@ class WorkflowTester:
         target = self.now + by
         while self.now < target:
             await self.settle()
-            due = self._store.due()
+            due = self._store.delayed()
             self._clock.jump(min([target, *(entry.due_at for entry in due[:1] if entry.due_at)]))
         await self.settle()
 
@@ -150,7 +150,7 @@ class _TestedStore(MemoryStore):
         return changed
 
     def due_in_words(self) -> list[str]:
-        return [self._in_words(entry) for entry in self.due()]
+        return [self._in_words(entry) for entry in self.delayed()]
 
     def _in_words(self, entry: OutboxEntry) -> str:
         record = self._record(entry.event.run_id)

@@ -1,9 +1,9 @@
-"""What should run, and who holds which role."""
+"""What should run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from workflow_ray.errors import DeploymentConflict, PartitionsChanged, RoleLost, RoleRetired, StatusRenumbered
-from workflow_ray.records import DeployedWorkflow, Deployment, Fence, Role, RoleName, Taken
+from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
+from workflow_ray.records import DeployedWorkflow, Deployment
 
 
 class Deployments:
@@ -13,7 +13,8 @@ class Deployments:
         self.current = Deployment(store_id=store_id)
         self._partitions: dict[str, int] = {}
         self._statuses: dict[str, dict[str, int]] = {}
-        self._shards: dict[str, int] = {}
+        self.shards: Mapping[str, int] = {}
+        """How many share the work of each group that is deployed."""
 
     def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         if expected != self.current.version:
@@ -23,13 +24,9 @@ class Deployments:
         for workflow in workflows:
             self._partitions[workflow.name] = workflow.partitions
             self._statuses.setdefault(workflow.name, {}).update(workflow.statuses)
-        self._shards = {group: shards for workflow in workflows for group, shards in workflow.groups.items()}
+        self.shards = {group: shards for workflow in workflows for group, shards in workflow.groups.items()}
         self.current = Deployment(store_id=self.current.store_id, version=expected + 1, workflows=tuple(workflows))
         return self.current
-
-    def shards(self, group: str) -> int | None:
-        """How many share the group's work; None: it isn't deployed."""
-        return self._shards.get(group)
 
     def _check(self, workflow: DeployedWorkflow) -> None:
         partitions = self._partitions.get(workflow.name, workflow.partitions)
@@ -39,33 +36,3 @@ class Deployments:
         for name, number in workflow.statuses.items():
             if stored.get(name, number) != number:
                 raise StatusRenumbered(workflow.name, name, stored[name], number)
-
-
-class Fences:
-    """The epoch of each role that was ever taken, and whether its holder left it with nothing in doubt."""
-
-    def __init__(self) -> None:
-        self._epochs: dict[RoleName, int] = {}
-        self._in_doubt: set[RoleName] = set()
-
-    def take(self, role: Role, shards: int | None) -> Taken:
-        """shards: how many the role's group has by now."""
-        if role.shards != shards:
-            raise RoleRetired(role.name, shards)
-        epoch = self._epochs[role.name] = self.epoch(role.name) + 1
-        clean = role.name not in self._in_doubt
-        self._in_doubt.add(role.name)
-        return Taken(Fence(role.name, epoch), clean)
-
-    def release(self, fence: Fence) -> None:
-        if self.epoch(fence.role) == fence.epoch:
-            self._in_doubt.discard(fence.role)
-
-    def epoch(self, role: RoleName) -> int:
-        """The newest; 0: nobody ever took the role."""
-        return self._epochs.get(role, 0)
-
-    def check(self, fence: Fence) -> None:
-        """Raises RoleLost."""
-        if self.epoch(fence.role) != fence.epoch:
-            raise RoleLost(fence.role, fence.epoch, self.epoch(fence.role))

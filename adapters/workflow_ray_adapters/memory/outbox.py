@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TypeAlias
 
-from workflow_ray.records import Event, OutboxEntry, OutgoingEvent, Topic, Write
+from workflow_ray.records import Event, OutboxEntry, OutgoingEvent, RunId, Topic, Write
 
 Lane: TypeAlias = tuple[Topic, int]  # a topic's partition: within it, entries leave in the order they were committed
 
@@ -19,16 +19,18 @@ class Outbox:
         self._ready: dict[Lane, list[int]] = {}  # a heap each, none of them empty
         self._delayed: list[tuple[datetime, int]] = []
 
-    def add(self, write: Write, now: datetime) -> None:
+    def add_all(self, write: Write, now: datetime) -> None:
+        """The events that a write asks for."""
         for outgoing in write.events:
-            self._last += 1
-            due_at = now + timedelta(seconds=outgoing.delay) if outgoing.delay > 0 else None
-            entry = OutboxEntry(id=self._last, event=_event(write, outgoing), due_at=due_at)
-            self._entries[entry.id] = entry
-            if due_at is None:
-                self._line_up(entry)
-            else:
-                heappush(self._delayed, (due_at, entry.id))
+            self.add(_event(write, outgoing), now + timedelta(seconds=outgoing.delay) if outgoing.delay > 0 else None)
+
+    def add(self, event: Event, due_at: datetime | None = None) -> None:
+        self._last += 1
+        entry = self._entries[self._last] = OutboxEntry(id=self._last, event=event, due_at=due_at)
+        if due_at is None:
+            self._line_up(entry)
+        else:
+            heappush(self._delayed, (due_at, entry.id))
 
     def peek(self, now: datetime, limit: int, without: Collection[Lane]) -> list[OutboxEntry]:
         """Up to `limit` entries that are due, in commit order; none of the topics and partitions in `without`."""
@@ -63,6 +65,10 @@ class Outbox:
     def next_due(self) -> datetime | None:
         """When the next delayed entry gets due."""
         return self._delayed[0][0] if self._delayed else None
+
+    def awaited(self) -> set[RunId]:
+        """The runs that some entry will wake."""
+        return {entry.event.run_id for entry in self._entries.values()}
 
     def delayed(self, now: datetime) -> list[OutboxEntry]:
         """Those not yet due, the next one first."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -122,6 +122,11 @@ class Runs:
 
     def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
         return _page(islice(self._history.get(run_id, ()), after, None), limit)
+
+    def unmoved(self, workflow: str, statuses: Collection[int], since: datetime, after: RunId | None) -> Iterator[Record]:
+        """Runs that could take a step and were last written at `since` or before, by run id."""
+        records = (self._records[run_id] for run_id in self._candidates(RunQuery(workflow=workflow, after=after)))
+        return (record for record in records if record.status in statuses and not record.run_state.at_rest and record.updated_at <= since)
 
     def newer(self, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
         """The records above the versions seen, by run id; or only those at rest. As many as fit into a page."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
+from workflow_ray.errors import StreamLost, TopicMismatch
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.memory.runs import Runs
 
@@ -10,9 +11,17 @@ from workflow_ray_adapters.memory.runs import Runs
 class Stream:
     """An event's offset is its place in its topic-partition's list."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._partitions: dict[Topic, int] = {}  # of topics that were prepared
         self._events: dict[tuple[Topic, int], list[Event]] = {}
         self._turn = 0
+
+    def prepare(self, topics: Mapping[Topic, int]) -> None:
+        for topic, partitions in topics.items():
+            if (found := self._partitions.get(topic, partitions)) != partitions:
+                raise TopicMismatch(self._where, f"topic {topic!r} has {found} partitions, not {partitions}.")
+        self._partitions.update(topics)
 
     def append(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -20,6 +29,7 @@ class Stream:
 
     def read(self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs) -> list[Received]:
         """Up to `limit` events with their records, one of each partition in turn, until their data fills a batch."""
+        self._check(topic, offsets)
         batch: list[Received] = []
         size = 0
         for offset, event in islice(self._in_turn(topic, offsets), limit):
@@ -31,7 +41,16 @@ class Stream:
         return batch
 
     def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        return sum(max(0, len(self._events.get((topic, partition), ())) - offset) for partition, offset in offsets.items())
+        return sum(max(0, self.end(topic, partition) - offset) for partition, offset in offsets.items())
+
+    def end(self, topic: Topic, partition: int) -> int:
+        """The offset that the next event gets."""
+        return len(self._events.get((topic, partition), ()))
+
+    def _check(self, topic: Topic, offsets: Mapping[int, int]) -> None:
+        for partition, offset in offsets.items():
+            if (end := self.end(topic, partition)) < offset:
+                raise StreamLost(self._where, f"partition {partition} of topic {topic!r} ends at {end}, and was read up to {offset}.")
 
     def _in_turn(self, topic: Topic, offsets: Mapping[int, int]) -> Iterator[tuple[int, Event]]:
         waiting = [partition for partition, offset in offsets.items() if self.lag(topic, {partition: offset})]

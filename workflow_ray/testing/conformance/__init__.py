@@ -1,12 +1,26 @@
-"""What every adapter must do, as tests. An adapter's own test file holds subclasses with a `store` fixture, and no more:
+"""What every adapter must do, as tests, one suite for each port. An adapter's own test file holds subclasses, and no more:
 
-    class TestMyStore(RecordStoreConformance, EventStreamerConformance, RoleSchedulerConformance, OutboxMoverConformance):
+    class TestMyStore(RecordStoreConformance, RoleSchedulerConformance):
+        lacks = {Capability.FAULTS: "it talks to nobody: there is no connection to break"}
+
         @pytest.fixture
-        async def store(self, clock: FakeClock) -> AsyncIterator[Store]:
-            async with my_store(clock) as store:
+        async def store(self, clock: FakeClock) -> AsyncIterator[Records]:
+            async with my_adapter.open_records(URL, clock=clock) as store:
                 yield store
 
-Each test gets a new, empty store, by a `clock` that stands still. The tests are async: pytest-asyncio's mode must be `auto`.
+        @pytest.fixture
+        def another(self, store: Records, clock: FakeClock) -> Another:
+            return lambda: my_adapter.open_records(URL, clock=clock, exclusive=False)
+
+The fixtures that a subclass brings:
+
+store    a new, empty store, open, by the `clock`, which stands still. What it must be the suite's docstring says.
+another  opens the same store once more, by the same clock, as another process beside the first would: not exclusively.
+fragile  a further such opening (see `Fragile`), through something that a test can break in the middle of a transaction.
+         For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the two together.
+
+Who can't bring `another` or `fragile` says so in `lacks`: the cases that need it are then reported as skipped, in the words
+"lacks <capability>: <reason>", and where neither is there they fail. The tests are async: pytest-asyncio's mode must be `auto`.
 """
 
 from pkgutil import iter_modules
@@ -16,9 +30,20 @@ import pytest
 # Before the imports below, so that a case that fails shows its values.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
 
+from workflow_ray.testing.conformance.base import Another, Capability, Conformance, Fragile, Proxied  # noqa: E402 - see above
 from workflow_ray.testing.conformance.event_streamer import EventStreamerConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.outbox_mover import OutboxMoverConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.record_store import RecordStoreConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.role_scheduler import RoleSchedulerConformance  # noqa: E402 - see above
 
-__all__ = ["EventStreamerConformance", "OutboxMoverConformance", "RecordStoreConformance", "RoleSchedulerConformance"]
+__all__ = [
+    "Another",
+    "Capability",
+    "Conformance",
+    "EventStreamerConformance",
+    "Fragile",
+    "OutboxMoverConformance",
+    "Proxied",
+    "RecordStoreConformance",
+    "RoleSchedulerConformance",
+]

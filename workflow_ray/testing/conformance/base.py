@@ -1,51 +1,128 @@
-"""What the cases share: a clock, the kinds of store they are for, and ways to wait without sleeping."""
+"""What the cases share: the fixtures that a subclass brings, what it may lack, and ways to wait without sleeping."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from enum import StrEnum
+from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias, TypeVar
 
 import pytest
 
-from workflow_ray.ports import RecordStore, RoleScheduler
+from workflow_ray.ports import Store
 from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.faults import FaultyProxy
 
 T = TypeVar("T")
 
 LONG = 3600.0
 """Seconds by the fake clock: a wait that nothing but what it waits for can end."""
+GRACE = 0.05
+"""Real seconds after which a call that hasn't returned is held to wait: no condition can say that a server won't answer."""
+PATIENCE = 20.0
+"""Real seconds after which a call that should return is held to hang."""
 
 
-class FencedRecords(RecordStore, RoleScheduler, Protocol):
-    """Records and the roles that write them: fences live with what they guard."""
+class Capability(StrEnum):
+    """What cases need beyond the port that they try. Each is brought by the fixture named."""
+
+    OPENINGS = "several openings"
+    """`another`: processes open the store side by side."""
+    FAULTS = "a way to break it"
+    """`fragile`: what lies between an opening and what it has open can be cut, or held up, in the middle of a transaction."""
+
+
+Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
+
+
+class Fragile(Protocol):
+    """A further opening of a store, through something that breaks when it is told to. See `workflow_ray.testing.faults`."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def cut_after(self, messages: int) -> None:
+        """Let `messages` more messages through to the server, and then break; what follows fails until it is healed."""
+        ...
+
+    def hold_after(self, messages: int) -> None:
+        """Let `messages` more messages through, and hold back those after them; a transaction stays open meanwhile."""
+        ...
+
+    async def held(self) -> None:
+        """Wait until a message is held back."""
+        ...
+
+    def heal(self) -> None:
+        """Let everything through again, first what was held back."""
+        ...
+
+
+class Proxied:
+    """A Fragile for a server: a store that was opened through the proxy."""
+
+    def __init__(self, store: Store, proxy: FaultyProxy) -> None:
+        self.store = store
+        self.cut_after, self.hold_after, self.held, self.heal = proxy.cut_after, proxy.hold_after, proxy.held, proxy.heal
 
 
 class Conformance:
-    """Cases of one port. A subclass brings the `store` fixture."""
+    """Cases of one port. A subclass brings the fixtures that the package's docstring names."""
+
+    lacks: ClassVar[Mapping[Capability, str]] = {}
+    """What the adapter hasn't got, and why: the cases that need it are reported as skipped, with these words."""
 
     @pytest.fixture
     def clock(self) -> FakeClock:
         return FakeClock()
 
+    @pytest.fixture
+    def another(self) -> Another:
+        self._absent("another", Capability.OPENINGS)
+
+    @pytest.fixture
+    def fragile(self) -> Fragile:
+        self._absent("fragile", Capability.FAULTS)
+
+    def _absent(self, fixture: str, capability: Capability) -> NoReturn:
+        if capability in self.lacks:
+            pytest.skip(f"lacks {capability}: {self.lacks[capability]}")
+        pytest.fail(f"{type(self).__name__} has no fixture `{fixture}`. Define it, or say in `lacks` why there is no {capability.name}.")
+
+
+@asynccontextmanager
+async def openings(another: Another, *, count: int) -> AsyncGenerator[list[Store]]:
+    """As many processes would open the store."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(another()) for _ in range(count)]
+
 
 async def begun(clock: FakeClock, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """The call as a task that waits, as it should."""
     task = asyncio.create_task(call)
-    await clock.settle()
+    await settled(clock)
     assert not task.done(), "it should wait, and has returned"
     return task
 
 
 async def ended(task: asyncio.Task[T]) -> T:
     """What the task returns, time standing still."""
-    return await asyncio.wait_for(task, timeout=10)
+    return await asyncio.wait_for(task, timeout=PATIENCE)
 
 
 async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
     """What the task returns when its wait of `seconds` is over, and not before."""
     begin = clock.now()
-    async with asyncio.timeout(10):
-        while not task.done():  # again and again: a store with threads may take a moment to notice
+    async with asyncio.timeout(PATIENCE):
+        while not task.done():  # again and again: a store with threads or a server may take a moment to notice
             await clock.advance(timedelta(seconds=1))
+            await asyncio.wait({task}, timeout=GRACE / 5)
     assert clock.now() - begin >= timedelta(seconds=seconds)
     return task.result()
+
+
+async def settled(clock: FakeClock) -> None:
+    """Let everybody come to where only time, or another call, takes them on; servers too."""
+    await clock.settle()
+    await asyncio.sleep(GRACE)
+    await clock.settle()

@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 
 from workflow_ray.errors import RoleLost
+from workflow_ray.ports import Records
 from workflow_ray.records import Event, OutgoingEvent, RunId
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, FencedRecords, begun, ended, timed_out
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID, event, new_run, step, store_all, take
 
 
 class OutboxCases(Conformance):
-    async def test_an_event_says_what_its_write_made(self, store: FencedRecords) -> None:
+    async def test_an_event_says_what_its_write_made(self, store: Records) -> None:
         fence, run = await take(store), new_run()
         headers = {"traceparent": "00-abc-01", "naïve": "🦄"}
         await store_all(store, run, step(run, status=PAID, events=[OutgoingEvent(topic=CREATED_TOPIC, partition=3, headers=headers)]))
@@ -21,7 +22,7 @@ class OutboxCases(Conformance):
         expected = Event(run_id=run.run_id, topic=CREATED_TOPIC, partition=3, version=write.version, status=PAID, headers=headers)
         assert (entry.event, entry.due_at) == (expected, None)
 
-    async def test_entries_stay_until_they_are_published(self, store: FencedRecords) -> None:
+    async def test_entries_stay_until_they_are_published(self, store: Records) -> None:
         fence = await take(store)
         await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
         entries = await store.pending(fence, limit=10, wait=0)
@@ -31,7 +32,7 @@ class OutboxCases(Conformance):
         await store.published(fence, [entry.id for entry in entries])  # the first three again
         assert await store.pending(fence, limit=10, wait=0) == []
 
-    async def test_pending_is_in_commit_order_per_partition(self, store: FencedRecords) -> None:
+    async def test_pending_is_in_commit_order_per_partition(self, store: Records) -> None:
         fence, committed = await take(store), list[tuple[int, RunId]]()
         for at in range(12):
             run = new_run(events=[event(at % 3)])
@@ -40,20 +41,20 @@ class OutboxCases(Conformance):
         pending = [(entry.event.partition, entry.event.run_id) for entry in await store.pending(fence, limit=100, wait=0)]
         assert sorted(pending, key=partition) == sorted(committed, key=partition)  # sorting is stable
 
-    async def test_a_runs_events_are_in_order_of_version(self, store: FencedRecords) -> None:
+    async def test_a_runs_events_are_in_order_of_version(self, store: Records) -> None:
         fence, write = await take(store), new_run(events=[event()])
         writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
         await store_all(store, *writes)
         assert [entry.event.version for entry in await store.pending(fence, limit=100, wait=0)] == list(range(1, 11))
 
-    async def test_no_more_are_pending_than_asked_for(self, store: FencedRecords) -> None:
+    async def test_no_more_are_pending_than_asked_for(self, store: Records) -> None:
         fence, run = await take(store), new_run(events=[event() for _ in range(5)])
         await store_all(store, run)
         first = await store.pending(fence, limit=2, wait=0)
         assert len(first) == 2
         assert first == (await store.pending(fence, limit=10, wait=0))[:2]
 
-    async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(self, store: FencedRecords) -> None:
+    async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(self, store: Records) -> None:
         fence = await take(store)
         await store_all(store, *(new_run(events=[event(0)]) for _ in range(50)), new_run(events=[event(1)]))
         others = await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
@@ -63,7 +64,7 @@ class OutboxCases(Conformance):
 
     # --- delays ----------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_is_pending_when_due_and_not_before(self, store: FencedRecords, clock: FakeClock) -> None:
+    async def test_a_delayed_event_is_pending_when_due_and_not_before(self, store: Records, clock: FakeClock) -> None:
         fence, committed = await take(store), clock.now()
         await store_all(store, new_run(events=[event(delay=90.5)]))
         await clock.advance(timedelta(seconds=90.5, microseconds=-1))
@@ -72,20 +73,20 @@ class OutboxCases(Conformance):
         (entry,) = await store.pending(fence, limit=10, wait=0)
         assert entry.due_at == committed + timedelta(seconds=90.5)
 
-    async def test_a_delayed_event_holds_up_no_other(self, store: FencedRecords) -> None:
+    async def test_a_delayed_event_holds_up_no_other(self, store: Records) -> None:
         fence, prompt = await take(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
         assert [entry.event.run_id for entry in await store.pending(fence, limit=1, wait=0)] == [prompt.run_id]
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    async def test_pending_waits_and_is_woken_by_a_commit(self, store: FencedRecords, clock: FakeClock) -> None:
+    async def test_pending_waits_and_is_woken_by_a_commit(self, store: Records, clock: FakeClock) -> None:
         fence, run = await take(store), new_run(events=[event()])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
         assert [entry.event.run_id for entry in await ended(pending)] == [run.run_id]
 
-    async def test_pending_waits_for_what_gets_due(self, store: FencedRecords, clock: FakeClock) -> None:
+    async def test_pending_waits_for_what_gets_due(self, store: Records, clock: FakeClock) -> None:
         fence, run = await take(store), new_run(events=[event(delay=60)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
@@ -94,13 +95,13 @@ class OutboxCases(Conformance):
         await clock.advance(timedelta(seconds=1))
         assert [entry.event.run_id for entry in await ended(pending)] == [run.run_id]
 
-    async def test_pending_ends_with_its_wait(self, store: FencedRecords, clock: FakeClock) -> None:
+    async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await take(store)
         assert await timed_out(clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5) == []
 
     # --- fences ----------------------------------------------------------------------------------
 
-    async def test_an_old_fence_sees_and_removes_nothing(self, store: FencedRecords) -> None:
+    async def test_an_old_fence_sees_and_removes_nothing(self, store: Records) -> None:
         old = await take(store)
         await store_all(store, new_run(events=[event()]))
         (entry,) = await store.pending(old, limit=10, wait=0)

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Protocol
 
 import pytest
 
 from workflow_ray.errors import RoleLost
-from workflow_ray.ports import Store
+from workflow_ray.ports import OutboxMover, Store
 from workflow_ray.records import BATCH_DATA, RunId, Version
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
@@ -15,10 +16,14 @@ from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID, START, ev
 MIB = 1024 * 1024
 
 
-class OutboxMoverConformance(Conformance):
-    """For a `store` that is a Store."""
+class MovingStore(Store, OutboxMover, Protocol):
+    """Holds everything."""
 
-    async def test_moved_events_are_received_in_commit_order_per_partition(self, store: Store) -> None:
+
+class OutboxMoverConformance(Conformance):
+    """For a `store` that is a Store and an OutboxMover."""
+
+    async def test_moved_events_are_received_in_commit_order_per_partition(self, store: MovingStore) -> None:
         fence, runs = await take(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
         for run in runs:
             await store_all(store, run)
@@ -29,20 +34,20 @@ class OutboxMoverConformance(Conformance):
             offsets = [item.offset for item in items if item.event.partition == partition]
             assert offsets == sorted(set(offsets))
 
-    async def test_a_runs_events_move_in_order_of_version(self, store: Store) -> None:
+    async def test_a_runs_events_move_in_order_of_version(self, store: MovingStore) -> None:
         fence, write = await take(store), new_run(events=[event()])
         writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
         await store_all(store, *writes)
         assert await store.move(fence, limit=100, wait=0) == 10
         assert [item.event.version for item in await received(store)] == list(range(1, 11))
 
-    async def test_a_moved_event_is_pending_no_more(self, store: Store) -> None:
+    async def test_a_moved_event_is_pending_no_more(self, store: MovingStore) -> None:
         fence, run = await take(store), new_run(events=[event(), event(1)])
         await store_all(store, run)
         await store.move(fence, limit=1, wait=0)
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
-    async def test_events_sent_and_moved_share_the_offsets(self, store: Store) -> None:
+    async def test_events_sent_and_moved_share_the_offsets(self, store: MovingStore) -> None:
         fence, run = await take(store), new_run(events=[event()])
         await store_all(store, run)
         (entry,) = await store.pending(fence, limit=10, wait=0)
@@ -52,14 +57,14 @@ class OutboxMoverConformance(Conformance):
         assert first.event == second.event
         assert first.offset < second.offset
 
-    async def test_moves_at_once_publish_each_event_once(self, store: Store) -> None:
+    async def test_moves_at_once_publish_each_event_once(self, store: MovingStore) -> None:
         fence, runs = await take(store), [new_run(events=[event(at % 4)]) for at in range(40)]
         await store_all(store, *runs)
         moved = await asyncio.gather(*(store.move(fence, limit=7, wait=0) for _ in range(10)))
         assert sum(moved) == 40
         assert sorted(names(await received(store))) == sorted((run.run_id, run.version) for run in runs)
 
-    async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(self, store: Store) -> None:
+    async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(self, store: MovingStore) -> None:
         fence, runs = await take(store), [new_run(events=[event(at % 4)]) for at in range(200)]
 
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
@@ -76,7 +81,7 @@ class OutboxMoverConformance(Conformance):
 
     # --- records beside events -------------------------------------------------------------------
 
-    async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: Store) -> None:
+    async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: MovingStore) -> None:
         fence, run = await take(store), new_run(events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
@@ -84,7 +89,7 @@ class OutboxMoverConformance(Conformance):
         (item,) = await received(store)
         assert (item.event.version, item.record) == (1, await stored(store, run.run_id))
 
-    async def test_a_batch_is_bounded_by_its_data(self, store: Store) -> None:
+    async def test_a_batch_is_bounded_by_its_data(self, store: MovingStore) -> None:
         fence, runs = await take(store), [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)]
         await store_all(store, *runs)
         await store.move(fence, limit=100, wait=0)
@@ -93,7 +98,7 @@ class OutboxMoverConformance(Conformance):
         assert len(batch) == sum(item.record is not None for item in batch)
         assert 0 < size <= BATCH_DATA + MIB
 
-    async def test_a_run_larger_than_a_batch_is_received_alone(self, store: Store) -> None:
+    async def test_a_run_larger_than_a_batch_is_received_alone(self, store: MovingStore) -> None:
         fence, run = await take(store), new_run(data=b"x" * (BATCH_DATA + 1), events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=100, wait=0)
@@ -101,7 +106,7 @@ class OutboxMoverConformance(Conformance):
 
     # --- delays ----------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_moves_when_due_and_not_before(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_delayed_event_moves_when_due_and_not_before(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await take(store)
         await store_all(store, new_run(events=[event(delay=60)]))
         await clock.advance(timedelta(seconds=60, microseconds=-1))
@@ -109,13 +114,13 @@ class OutboxMoverConformance(Conformance):
         await clock.advance(timedelta(microseconds=1))
         assert await store.move(fence, limit=10, wait=0) == 1
 
-    async def test_a_delayed_event_holds_up_no_other(self, store: Store) -> None:
+    async def test_a_delayed_event_holds_up_no_other(self, store: MovingStore) -> None:
         fence, prompt = await take(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
         assert await store.move(fence, limit=10, wait=0) == 1
         assert names(await received(store)) == [(prompt.run_id, prompt.version)]
 
-    async def test_events_due_by_now_move_in_commit_order(self, store: Store, clock: FakeClock) -> None:
+    async def test_events_due_by_now_move_in_commit_order(self, store: MovingStore, clock: FakeClock) -> None:
         fence, runs = await take(store), [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)]
         for run in runs:
             await store_all(store, run)
@@ -125,7 +130,7 @@ class OutboxMoverConformance(Conformance):
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    async def test_while_it_waits_a_move_publishes_what_is_committed(self, store: Store, clock: FakeClock) -> None:
+    async def test_while_it_waits_a_move_publishes_what_is_committed(self, store: MovingStore, clock: FakeClock) -> None:
         fence, runs = await take(store), [new_run(events=[event()]) for _ in range(3)]
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         for at, run in enumerate(runs):
@@ -133,7 +138,7 @@ class OutboxMoverConformance(Conformance):
             assert names(await store.receive(CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [(run.run_id, run.version)]
         assert await timed_out(clock, move, seconds=5) == 3
 
-    async def test_while_it_waits_a_move_publishes_more_than_its_limit(self, store: Store, clock: FakeClock) -> None:
+    async def test_while_it_waits_a_move_publishes_more_than_its_limit(self, store: MovingStore, clock: FakeClock) -> None:
         fence, runs = await take(store), [new_run(events=[event()]) for _ in range(25)]
         await store_all(store, *runs[:20])
         move = await begun(clock, store.move(fence, limit=3, wait=5))
@@ -146,7 +151,7 @@ class OutboxMoverConformance(Conformance):
         assert seen == [(run.run_id, run.version) for run in runs]
         assert await timed_out(clock, move, seconds=5) == 25
 
-    async def test_move_waits_for_what_gets_due(self, store: Store, clock: FakeClock) -> None:
+    async def test_move_waits_for_what_gets_due(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await take(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         await store_all(store, new_run(events=[event(delay=60)]))
@@ -156,20 +161,20 @@ class OutboxMoverConformance(Conformance):
         assert len(await store.receive(CREATED_TOPIC, START, limit=10, wait=LONG)) == 1
         move.cancel()
 
-    async def test_move_ends_with_its_wait(self, store: Store, clock: FakeClock) -> None:
+    async def test_move_ends_with_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await take(store)
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         await store_all(store, new_run())  # without an event
         assert await timed_out(clock, move, seconds=5) == 0
 
-    async def test_a_move_wakes_who_waits_to_receive(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_move_wakes_who_waits_to_receive(self, store: MovingStore, clock: FakeClock) -> None:
         fence, run = await take(store), new_run(events=[event(2)])
         receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
         assert names(await ended(receive)) == [(run.run_id, run.version)]
 
-    async def test_a_waiting_move_given_up_loses_no_event(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_waiting_move_given_up_loses_no_event(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await take(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         move.cancel()
@@ -180,7 +185,7 @@ class OutboxMoverConformance(Conformance):
 
     # --- fences ----------------------------------------------------------------------------------
 
-    async def test_an_old_fence_moves_nothing(self, store: Store) -> None:
+    async def test_an_old_fence_moves_nothing(self, store: MovingStore) -> None:
         old, new = await take(store), await take(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost) as lost:
@@ -189,7 +194,7 @@ class OutboxMoverConformance(Conformance):
         assert await received(store) == []
         assert await store.move(new, limit=10, wait=0) == 1
 
-    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(self, store: Store, clock: FakeClock) -> None:
+    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(self, store: MovingStore, clock: FakeClock) -> None:
         old = await take(store)
         move = await begun(clock, store.move(old, limit=10, wait=LONG))
         new = await take(store)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from workflow_ray.ports import EventStreamer, RecordStore
+from workflow_ray.ports import EventStreamer, Records, RecordStore
 from workflow_ray.records import (
     NO_VERSION,
     PUBLISHER,
@@ -32,7 +32,6 @@ from workflow_ray.records import (
     new_write_id,
     status_topic,
 )
-from workflow_ray.testing.conformance.base import FencedRecords
 
 T = TypeVar("T")
 
@@ -173,7 +172,7 @@ async def deploy(store: RecordStore, *workflows: DeployedWorkflow) -> Deployment
     return await store.deploy((await store.deployment()).version, workflows)
 
 
-async def take(store: FencedRecords, group: str = PUBLISHER) -> Fence:
+async def take(store: Records, group: str = PUBLISHER) -> Fence:
     """Take the first role of a group, deployed if need be."""
     if (await store.deployment()).version == 0:
         await deploy(store, workflow())

@@ -1,0 +1,118 @@
+"""A way to a server that breaks when a test says so."""
+
+import asyncio
+import math
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+LOOPBACK = "127.0.0.1"
+CHUNK = 1024 * 1024
+
+
+class FaultyProxy:
+    """Passes TCP connections on to a server until it is told to cut them, or to hold back what the clients send.
+
+    A message is what one read from a client brings. For clients that wait for an answer before they go on, as those of databases
+    do within a transaction, that is one request, as long as it is smaller than some 64 KiB. All connections are counted together.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self.host, self.port = LOOPBACK, 0  # the port is chosen when it opens
+        self.messages = 0
+        """Passed on to the server since the proxy opened."""
+        self._passing = math.inf  # that many more messages pass
+        self._cutting = False  # what comes after them: a cut, or else they are held back
+        self._held, self._healed = asyncio.Event(), asyncio.Event()
+        self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._serve, LOOPBACK, 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._listener.close()
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cut_after(self, messages: int) -> None:
+        """After that many more messages end all connections, and refuse new ones. The server still gets the last of them."""
+        self._passing, self._cutting = messages, True
+        self._cut_if_due()
+
+    def hold_after(self, messages: int) -> None:
+        """After that many more messages pass none of the clients' on; what the server sends still passes."""
+        self._passing, self._cutting = messages, False
+        self._held.clear()
+        self._healed.clear()
+
+    async def held(self) -> None:
+        """Wait until a message is held back."""
+        await self._held.wait()
+
+    def heal(self) -> None:
+        """Pass everything on again, first what was held back."""
+        self._passing, self._cutting = math.inf, False
+        self._healed.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a connection is served by a task"
+        self._connections[task] = (writer,)
+        try:
+            if not self._cut:
+                await self._connect(task, reader, writer)
+        except (OSError, asyncio.CancelledError):  # either side has gone, or the proxy closes: to its peer it looks the same
+            pass
+        finally:
+            self._end(self._connections.pop(task))
+
+    async def _connect(self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        self._connections[task] = (writer, server_writer)
+        back = asyncio.create_task(_pass_on(server_reader, writer))
+        forth = asyncio.create_task(self._pass_on_messages(reader, server_writer))
+        try:
+            await asyncio.wait({back, forth}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            back.cancel()
+            forth.cancel()
+            await asyncio.gather(back, forth, return_exceptions=True)
+
+    async def _pass_on_messages(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while message := await client.read(CHUNK):
+            if self._passing:
+                self._passing -= 1
+            else:
+                self._held.set()
+                await self._healed.wait()
+            server.write(message)
+            await server.drain()
+            self.messages += 1
+            self._cut_if_due()
+
+    @property
+    def _cut(self) -> bool:
+        return self._cutting and not self._passing
+
+    def _cut_if_due(self) -> None:
+        if self._cut:
+            for ends in self._connections.values():
+                self._end(ends)
+
+    def _end(self, ends: tuple[asyncio.StreamWriter, ...]) -> None:
+        client, *server = ends
+        client.transport.abort()
+        for writer in server:
+            with suppress(OSError):
+                writer.close()  # not aborted: what it was sent is to arrive
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
