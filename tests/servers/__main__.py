@@ -24,9 +24,7 @@ def up() -> None:
         server.start()
         for use in USES[kind]:
             print(f"export WORKFLOW_RAY_{use}={server.url}")
-    print(
-        "# Take of each variable the one you like; events and timeouts follow the records unless named. Tests find the servers by themselves."
-    )
+    print("# Events and timeouts are where the records are, unless you say otherwise. Tests find these servers by themselves.")
 
 
 def down() -> None:

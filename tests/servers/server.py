@@ -183,15 +183,11 @@ class Server(ABC):
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_WITHIN
         while not self._answers():
-            if process.poll() is not None:
-                why = f"it exited with {process.returncode}"
-            elif time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                why = f"it didn't answer within {READY_WITHIN:g} s"
-            else:
-                time.sleep(processes.POLL)
-                continue
-            raise NotStarted(f"{self.name} didn't start: {why}. The end of its log:\n{self.log.read_text(errors='replace')[-TAIL:]}")
+                why = f"it exited with {process.returncode}, or didn't answer within {READY_WITHIN:g} s"
+                raise NotStarted(f"{self.name} didn't start: {why}. The end of its log:\n{self.log.read_text(errors='replace')[-TAIL:]}")
+            time.sleep(processes.POLL)
 
     def _answers(self) -> bool:
         try:

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from workflow_ray.ports.adapters import OURS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,10 +24,20 @@ def pins() -> dict[str, str]:
     return dict(line.lower().replace("_", "-").split("==") for line in lines)
 
 
+def extras() -> dict[str, list[str]]:
+    declared: dict[str, list[str]] = project()["optional-dependencies"]
+    return declared
+
+
+def project() -> dict[str, Any]:
+    loaded: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return loaded
+
+
 def requirements() -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
-    return [re.split(r"[\[<>=]", requirement)[0] for requirement in asked]
+    asked = [*project()["dependencies"], *(requirement for extra in extras().values() for requirement in extra)]
+    names = [re.split(r"[\[<>=]", requirement)[0] for requirement in asked]
+    return [name for name in names if name != project()["name"]]  # an extra may name others
 
 
 def test_rays_own_schema_accepts_the_cluster() -> None:
@@ -47,6 +59,12 @@ def test_the_cluster_runs_the_pinned_ray_with_token_authentication() -> None:
 
 def test_everything_that_is_asked_for_is_pinned() -> None:
     assert [name for name in requirements() if name not in pins()] == []
+
+
+def test_each_adapter_that_needs_more_has_an_extra_and_all_of_them_are_in_all() -> None:
+    asked_for = {extra for _, extra in OURS.values() if extra}
+    assert asked_for == extras().keys() - {"all", "dev"}
+    assert extras()["all"] == [f"workflow-ray[{','.join(extra for extra in extras() if extra in asked_for)}]"]
 
 
 def test_the_pins_are_exact_and_name_no_index_and_no_path() -> None:
