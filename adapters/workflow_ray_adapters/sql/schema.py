@@ -1,14 +1,16 @@
 """The schema's revision: what this code needs, and how a database gets there."""
 
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't import Alembic."""
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+_alembic = Lock()  # it keeps what it works on in its modules
 _stamp = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
@@ -19,17 +21,19 @@ def revision(connection: Connection) -> str | None:
     return connection.scalar(select(_stamp.c.version_num))
 
 
-def is_empty(connection: Connection) -> bool:
-    """Whether nobody has made a table there yet."""
-    return not inspect(connection).get_table_names()
+def is_foreign(connection: Connection) -> bool:
+    """Whether there are tables, and none that workflow_ray begins with: not even of a migration that was killed half-way."""
+    names = inspect(connection).get_table_names()
+    return bool(names) and VERSION_TABLE not in names
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the schema up to date, in the connection's transaction."""
+def migrate(connection: Connection, to: str = REVISION) -> None:
+    """Bring the schema up to a revision, in the connection's transaction. Of what was done before, none is done again."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _alembic:
+        command.upgrade(config, to)

@@ -3,13 +3,11 @@
 Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run states and causes are stored as their numbers.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
+
+from workflow_ray_adapters.sql.columns import BYTES, TEXT, key
 
 metadata = MetaData()
-
-
-def _key(length: int = 255) -> String:
-    return String(length)
 
 
 def _table(name: str, *columns: Column[object] | Index) -> Table:
@@ -21,36 +19,45 @@ def _table(name: str, *columns: Column[object] | Index) -> Table:
 
 deployment = _table(  # one row
     "deployment",
-    Column("store_id", _key(36), primary_key=True),
+    Column("store_id", key(36), primary_key=True),
     Column("version", BigInteger, nullable=False),
 )
 workflows = _table(  # kept for good, and with them the number of partitions
     "workflows",
-    Column("name", _key(), primary_key=True),
+    Column("name", key(), primary_key=True),
     Column("place", Integer),  # in the deployment's order; NULL: retired
-    Column("reference", Text, nullable=False),
-    Column("python_path", Text, nullable=False),  # JSON
-    Column("code", _key(64), nullable=False),
+    Column("reference", TEXT, nullable=False),
+    Column("python_path", TEXT, nullable=False),  # JSON
+    Column("code", key(64), nullable=False),
     Column("partitions", Integer, nullable=False),
 )
 statuses = _table(  # kept for good
     "statuses",
-    Column("workflow", _key(), primary_key=True),
-    Column("name", _key(), primary_key=True),
+    Column("workflow", key(), primary_key=True),
+    Column("name", key(), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("active", Boolean, nullable=False),  # False: the newest definition has left it out
 )
 topology = _table(
     "topology",
-    Column("role_group", _key(), primary_key=True),
-    Column("workflow", _key(), primary_key=True),
+    Column("role_group", key(), primary_key=True),
+    Column("workflow", key(), primary_key=True),
     Column("shards", Integer, nullable=False),
 )
 fences = _table(  # kept for good: epochs only go up
     "fences",
-    Column("role", _key(), primary_key=True),
+    Column("role", key(), primary_key=True),
     Column("epoch", BigInteger, nullable=False),
-    Column("clean", Boolean, nullable=False),  # its holder left nothing in doubt
+    Column("clean", Boolean, nullable=False),  # its holder released it, and left nothing in doubt
+    Column("found_clean", Boolean),  # what the holder of a lease was told of the one before
+    Column("holder", key()),  # the member that holds it by a lease; NULL: nobody
+    Column("lease_until", BigInteger),
+)
+members = _table(  # the processes that share roles
+    "members",
+    Column("member", key(), primary_key=True),
+    Column("roles", TEXT, nullable=False),  # JSON: the names of those that it can play
+    Column("lives_until", BigInteger, nullable=False),
 )
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -58,45 +65,45 @@ fences = _table(  # kept for good: epochs only go up
 records = Table(  # with a rowid: the data may be large, and would crowd the tree
     "records",
     metadata,
-    Column("run_id", _key(36), primary_key=True),
-    Column("workflow", _key(), nullable=False),
-    Column("foreign_id", _key(), nullable=False),
+    Column("run_id", key(36), primary_key=True),
+    Column("workflow", key(), nullable=False),
+    Column("foreign_id", key(), nullable=False),
     Column("status", Integer, nullable=False),
     Column("run_state", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("visit", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("cause", Integer, nullable=False),
-    Column("reason", Text),
+    Column("reason", TEXT),
     Column("partition_no", Integer, nullable=False),
-    Column("data", LargeBinary, nullable=False),
-    Column("idempotency_key", _key()),
+    Column("data", BYTES, nullable=False),
+    Column("idempotency_key", key()),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most one" by it, in any database.
-    Column("unfinished", _key()),
+    Column("unfinished", key()),
     Index("records_unfinished", "workflow", "unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
     Index("records_by_workflow", "workflow", "run_id"),
 )
 idempotency_keys = _table(  # outlive the run
     "idempotency_keys",
-    Column("workflow", _key(), primary_key=True),
-    Column("idempotency_key", _key(), primary_key=True),
-    Column("run_id", _key(36), nullable=False),
+    Column("workflow", key(), primary_key=True),
+    Column("idempotency_key", key(), primary_key=True),
+    Column("run_id", key(36), nullable=False),
 )
 history = _table(
     "history",
-    Column("run_id", _key(36), primary_key=True),
+    Column("run_id", key(36), primary_key=True),
     Column("version", BigInteger, primary_key=True),
     Column("status", Integer, nullable=False),
     Column("run_state", Integer, nullable=False),
     Column("cause", Integer, nullable=False),
-    Column("written_by", _key(), nullable=False),
-    Column("reason", Text),
+    Column("written_by", key(), nullable=False),
+    Column("reason", TEXT),
     Column("written_at", BigInteger, nullable=False),
-    Column("write_id", _key(36), nullable=False),
-    Column("data", LargeBinary),  # NULL: as in the version before
+    Column("write_id", key(36), nullable=False),
+    Column("data", BYTES),  # NULL: as in the version before
 )
 
 # --- events --------------------------------------------------------------------------------------
@@ -106,35 +113,50 @@ outbox = Table(
     metadata,
     # AUTOINCREMENT: an id removed is never given again, or a repeated `published` would remove another's entry.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("topic", _key(), nullable=False),
+    Column("topic", key(), nullable=False),
     Column("partition_no", Integer, nullable=False),
-    Column("run_id", _key(36), nullable=False),
+    Column("run_id", key(36), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("status", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),  # 0: at once; so that "due" is one range of the index
-    Column("headers", Text),  # JSON; NULL: none
+    Column("headers", TEXT),  # JSON; NULL: none
     Index("outbox_due", "due_at", "id"),
     sqlite_autoincrement=True,
 )
 events = _table(
     "events",
-    Column("topic", _key(), primary_key=True),
+    Column("topic", key(), primary_key=True),
     Column("partition_no", Integer, primary_key=True),
     Column("stream_offset", BigInteger, primary_key=True),
-    Column("run_id", _key(36), nullable=False),
+    Column("run_id", key(36), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("status", Integer, nullable=False),
-    Column("headers", Text),
+    Column("headers", TEXT),
 )
 heads = _table(
     "heads",
-    Column("topic", _key(), primary_key=True),
+    Column("topic", key(), primary_key=True),
     Column("partition_no", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
 )
 positions = _table(
     "positions",
-    Column("role_group", _key(), primary_key=True),
+    Column("role_group", key(), primary_key=True),
     Column("partition_no", Integer, primary_key=True),
     Column("stream_offset", BigInteger, nullable=False),
+)
+
+# --- timeouts ------------------------------------------------------------------------------------
+
+timeouts = _table(  # kept for good: of two with one key the first stands
+    "timeouts",
+    Column("run_id", key(36), primary_key=True),
+    Column("visit", BigInteger, primary_key=True),
+    Column("name", key(), primary_key=True),
+    Column("workflow", key(), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("partition_no", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("completed", Boolean, nullable=False),
+    Index("timeouts_due", "workflow", "status", "completed", "due_at"),
 )

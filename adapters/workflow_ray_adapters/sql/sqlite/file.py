@@ -63,7 +63,7 @@ def _probe(path: str) -> Connection:
 def _revision(path: str, connection: Connection) -> str | None:
     """None: nobody has made a table in it yet."""
     revision = schema.revision(connection)
-    if revision is None and not schema.is_empty(connection):
+    if schema.is_foreign(connection):
         raise NotAStore(path, "it holds another program's tables. Name another file.")
     if revision is not None and revision > schema.REVISION:
         raise StoreTooNew(path, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
