@@ -10,7 +10,7 @@ from pathlib import Path
 
 POLL = 0.01
 
-GUARD = 'read -r _; kill -KILL -- "-$1"; rm -rf -- "$2"'
+GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"'
 """A shell that waits for the end of its standard input: of the process that holds the other end of it, however that ends."""
 
 

@@ -22,8 +22,11 @@ class NothingAdapter:
 @pytest.fixture
 def theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed distribution that answers to nothing://"""
-    entry = EntryPoint("nothing", f"{__name__}:NothingAdapter", GROUP)
-    monkeypatch.setattr(adapters, "entry_points", lambda group: [entry] if group == GROUP else [])
+
+    def entry_points(*, group: str) -> list[EntryPoint]:
+        return [EntryPoint("nothing", f"{__name__}:NothingAdapter", GROUP)] if group == GROUP else []
+
+    monkeypatch.setattr(adapters, "entry_points", entry_points)
 
 
 @pytest.mark.parametrize(
