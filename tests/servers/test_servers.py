@@ -52,7 +52,7 @@ def test_the_servers_of_a_process_end_with_it_even_by_sigkill(server_folder: Pat
         assert holder.stdout is not None
         holder.stdout.readline()
         server = Redis(server_folder)
-        pid = processes.family(holder.pid)[1:]
+        started = processes.family(holder.pid)[1:]
         assert server.running
         holder.send_signal(signal.SIGKILL)
     assert processes.gone(started, within=10)
