@@ -21,5 +21,5 @@ class TestSqliteStore(RecordStoreConformance, EventStreamerConformance, RoleSche
     async def store(self, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Store]:
         adapter, url = SqliteAdapter(), f"sqlite:///{tmp_path}/runs.db"
         adapter.create(url)
-        async with adapter.open(url, clock=clock) as store:
+        async with adapter.open_records(url, clock=clock) as store:
             yield store

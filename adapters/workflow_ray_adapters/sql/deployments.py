@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ClauseElement, Connection, delete, insert, select, update
+from sqlalchemy import ClauseElement, Connection, and_, delete, not_, select, update
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
@@ -111,7 +111,10 @@ def _put_status(dialect: Dialect) -> ClauseElement:
 
 
 def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
-    session.connection.execute(delete(topology))
+    """Groups that stay are changed in place: whoever waits to take a role finds its row again."""
+    groups = [group for workflow in wanted for group in workflow.groups]
+    kept = and_(topology.c.role_group.in_(groups), topology.c.workflow.in_([workflow.name for workflow in wanted]))
+    session.connection.execute(delete(topology).where(not_(kept)))
     rows = [
         {"role_group": group, "workflow": workflow.name, "shards": shards}
         for workflow in wanted
@@ -120,5 +123,5 @@ def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
     session.run(_put_group, rows)
 
 
-def _put_group(_: Dialect) -> ClauseElement:
-    return insert(topology)
+def _put_group(dialect: Dialect) -> ClauseElement:
+    return dialect.upsert(topology, lambda _, new: {"shards": new.shards})

@@ -1,46 +1,138 @@
 """One place for what differs between databases."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, Insert, Select, Table, Text, bindparam, func, select
+import msgspec
+from sqlalchemy import ColumnElement, Insert, String, Table, Text, TypeDecorator, any_, bindparam, column, func, insert, select
 from sqlalchemy import Dialect as Driver
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.selectable import GenerativeSelect
+from sqlalchemy.types import TypeEngine
+
+from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Q = TypeVar("Q", bound=GenerativeSelect)
+Columns: TypeAlias = Mapping[str, ColumnElement[Any]]
+Change: TypeAlias = Callable[[Any, Any], Mapping[str, ColumnElement[Any]]]
 
 
-@dataclass(frozen=True, eq=False)
-class Dialect:
-    driver: Driver  # compiles statements; its parameters are positional
-    begin: str  # opens a writing transaction
-    row_locks: bool  # without them `begin` must take the write lock
-    listed: Callable[[str], Select[Any]]
-    """The values of a list that is bound as one parameter of that name, as JSON: so a statement is the same for any number."""
-    upsert: Callable[[Table, Callable[[Any, Any], dict[str, ColumnElement[Any]]]], Insert]
-    """INSERT, or where the primary key exists, set what the function makes of the row there and the one offered."""
+class Dialect(ABC):
+    """How a database is told things, so that the number of statements doesn't depend on the number of rows.
+
+    row_locks: without them a writing transaction must hold the write lock from its beginning, or only read.
+    """
+
+    def __init__(self, driver: Driver, *, row_locks: bool) -> None:
+        self.driver = driver  # compiles statements; its parameters are positional
+        self._row_locks = row_locks
 
     def locked(self, query: Q, *, shared: bool = False) -> Q:
         """The query's rows stay as they are until the transaction ends."""
-        return query.with_for_update(read=shared) if self.row_locks else query
+        return query.with_for_update(read=shared) if self._row_locks else query
+
+    @abstractmethod
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Whether the column's value is in a list of any length, bound as one parameter of that name."""
+
+    @abstractmethod
+    def listed(self, values: Collection[Any]) -> object:
+        """What such a list is bound as."""
+
+    @abstractmethod
+    def row(self, **columns: ColumnElement[Any]) -> Columns:
+        """The values of each row that a statement is run for, by their names there; each is of the type of the column given."""
+
+    @abstractmethod
+    def insert(self, table: Table, *names: str) -> Insert:
+        """INSERT the rows, of these columns, or else of all. Keys that the database gives out follow the rows' order."""
+
+    @abstractmethod
+    def upsert(self, table: Table, change: Change) -> Insert:
+        """INSERT the rows, of all columns, or where the primary key exists set what the function makes of the row there and of the one
+        offered. No two of the rows have the same key.
+        """
+
+    @abstractmethod
+    def add_missing(self, table: Table) -> Insert:
+        """INSERT the rows, of all columns, whose primary key doesn't exist; the others change nothing."""
+
+    @abstractmethod
+    def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
+        """Run a statement that was said with `row`, `insert`, `upsert` or `add_missing`; with one row or more."""
 
 
-def _sqlite_listed(name: str) -> Select[Any]:
-    return select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
+class Sqlite(Dialect):
+    """In the process: a prepared statement per row costs less than anything that carries all rows at once."""
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
+
+    def listed(self, values: Collection[Any]) -> object:
+        return msgspec.json.encode(values).decode()
+
+    def row(self, **columns: ColumnElement[Any]) -> Columns:
+        return {name: bindparam(name, type_=column.type) for name, column in columns.items()}
+
+    def insert(self, table: Table, *names: str) -> Insert:
+        return insert(table).values({name: bindparam(name) for name in names or table.c.keys()}).inline()
+
+    def upsert(self, table: Table, change: Change) -> Insert:
+        insert = sqlite.insert(table)
+        return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change(table.c, insert.excluded))
+
+    def add_missing(self, table: Table) -> Insert:
+        return sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+
+    def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
+        cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
 
 
-def _sqlite_upsert(table: Table, change: Callable[[Any, Any], dict[str, ColumnElement[Any]]]) -> Insert:
-    insert = sqlite.insert(table)
-    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change(table.c, insert.excluded))
+class Postgresql(Dialect):
+    """Rows travel as arrays, one a column."""
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column == any_(bindparam(name, type_=_array(column.type)))
+
+    def listed(self, values: Collection[Any]) -> object:
+        return list(values)
+
+    def row(self, **columns: ColumnElement[Any]) -> Columns:
+        arrays = [bindparam(name, type_=_array(of.type)) for name, of in columns.items()]
+        names = [column(name, of.type) for name, of in columns.items()]
+        return func.unnest(*arrays).table_valued(*names, with_ordinality="nth", name="given").render_derived().c
+
+    def insert(self, table: Table, *names: str) -> Insert:
+        return self._filled(insert(table), table, names or tuple(table.c.keys()))
+
+    def upsert(self, table: Table, change: Change) -> Insert:
+        insert = postgresql.insert(table)
+        filled = self._filled(insert, table, tuple(table.c.keys()))
+        return filled.on_conflict_do_update(index_elements=list(table.primary_key), set_=change(table.c, insert.excluded))
+
+    def add_missing(self, table: Table) -> Insert:
+        filled = self._filled(postgresql.insert(table), table, tuple(table.c.keys()))
+        return filled.on_conflict_do_nothing(index_elements=list(table.primary_key))
+
+    def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
+        cursor.execute(statement.sql, list(zip(*map(statement.bind, rows), strict=True)))
+
+    def _filled(self, insert: postgresql.Insert, table: Table, names: Sequence[str]) -> postgresql.Insert:
+        given = self.row(**{name: table.c[name] for name in names})
+        rows = select(*(given[name] for name in names))
+        return insert.from_select(names, rows.order_by(given["nth"]) if table.autoincrement_column is not None else rows)
 
 
-SQLITE = Dialect(
-    driver=SQLiteDialect_pysqlite(),
-    begin="BEGIN IMMEDIATE",
-    row_locks=False,
-    listed=_sqlite_listed,
-    upsert=_sqlite_upsert,
-)
+def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
+    """Text without its length: a cast to a shorter one would cut it off in silence."""
+    plain = of.impl_instance if isinstance(of, TypeDecorator) else of
+    return postgresql.ARRAY(Text() if isinstance(plain, String) else plain)
+
+
+SQLITE = Sqlite(SQLiteDialect_pysqlite(), row_locks=False)
+POSTGRESQL = Postgresql(PGDialect_asyncpg(), row_locks=True)
+POSTGRESQL_READER = Postgresql(PGDialect_asyncpg(), row_locks=False)

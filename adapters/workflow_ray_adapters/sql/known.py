@@ -39,6 +39,7 @@ class Ends:
         self._ends: dict[Topic, dict[int, int]] = {}
         self._growth = Counter[Topic]()  # how often new events have come
         self._forgotten = 0
+        self._reached: dict[Topic, dict[int, int]] = {}  # never forgotten: what was published stays
 
     def grow(self, topics: Collection[Topic]) -> None:
         """There are new events."""
@@ -60,11 +61,17 @@ class Ends:
         share = -(-limit // len(offsets)) if offsets else 0
         size = sum(len(item.record.data) for item in received if item.record)
         is_all = len(received) < limit and all(count < share for count in found.values()) and size < BATCH_DATA
+        after = {item.event.partition: item.offset + 1 for item in received}  # ascending within a partition: the last one stays
+        self._reached.setdefault(topic, {}).update({**offsets, **after})
         if is_all and mark == self.mark(topic):
-            after = {item.event.partition: item.offset + 1 for item in received}  # ascending within a partition: the last one stays
             self._ends.setdefault(topic, {}).update({**offsets, **after})
 
     def are(self, topic: Topic, offsets: Mapping[int, int]) -> bool:
         """Whether nothing follows these offsets, as far as is known."""
         ends = self._ends.get(topic, {})
         return all(ends.get(partition) == offset for partition, offset in offsets.items())
+
+    def beyond(self, topic: Topic, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Those of the offsets that the topic may not have come to."""
+        reached = self._reached.get(topic, {})
+        return {partition: offset for partition, offset in offsets.items() if offset > reached.get(partition, 0)}

@@ -6,6 +6,7 @@ from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
     Conflict,
+    Event,
     KeyUsed,
     NewRun,
     OutgoingEvent,
@@ -17,9 +18,9 @@ from workflow_ray.records import (
     WriteResult,
     check_write,
 )
-from workflow_ray_adapters.sql.rows import Values, from_headers
+from workflow_ray_adapters.sql.news import AT_ONCE
+from workflow_ray_adapters.sql.rows import Values, event_row, from_headers
 
-AT_ONCE = 0  # the due time of what may be published right away
 MICROSECONDS = 1_000_000
 
 
@@ -63,6 +64,10 @@ class Ledger:
         """Note a position; of two for one partition the further one."""
         key = (position.group, position.partition)
         self.positions[key] = max(position.offset, self.positions.get(key, 0))
+
+    def resend(self, event: Event) -> None:
+        """Have an event sent that is no write's."""
+        self.outbox.append({**event_row(event), "due_at": AT_ONCE})
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
         if new.idempotency_key is not None and (first := self.standing.keys.get((new.workflow, new.idempotency_key))):

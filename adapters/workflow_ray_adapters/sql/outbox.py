@@ -1,15 +1,17 @@
 """Events committed with their records and not yet published."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import ClauseElement, ColumnElement, and_, bindparam, delete, func, insert, not_, or_, select
+from sqlalchemy import ClauseElement, and_, bindparam, delete, func, insert, not_, or_, select
 
 from workflow_ray.records import Fence, OutboxEntry, Topic
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.news import AT_ONCE
 from workflow_ray_adapters.sql.rows import moment, to_event
-from workflow_ray_adapters.sql.session import Session, Values
+from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, outbox
 
 LANE = (outbox.c.topic, outbox.c.partition_no)
@@ -17,56 +19,54 @@ LANE = (outbox.c.topic, outbox.c.partition_no)
 
 def add(session: Session, entries: Sequence[Values]) -> None:
     session.run(_insert, entries)
+    session.news.due |= {entry["due_at"] for entry in entries}
 
 
-def _insert(_: Dialect) -> ClauseElement:
-    return insert(outbox).values({column.name: bindparam(column.name) for column in outbox.c if column is not outbox.c.id}).inline()
+def _insert(dialect: Dialect) -> ClauseElement:
+    return dialect.insert(outbox, *(column.name for column in outbox.c if column is not outbox.c.id))
 
 
 def move(session: Session, now: int, limit: int) -> Mapping[Topic, int]:
-    """Publish due entries inside the database, in commit order; how many of each topic.
-
-    Each statement finds the same entries: nobody else writes meanwhile, or the transaction reads from one snapshot.
-    """
-    counts = session.rows(_count, now=now, most=limit)
-    if not counts:
+    """Publish due entries inside the database, in commit order; how many of each topic."""
+    due = session.rows(_due, now=now, most=limit)
+    if not due:
         return {}
-    session.run(_publish, [{"now": now, "most": limit}])
-    advance(session, {(topic, partition): moved for topic, partition, moved in counts})
-    session.run(_remove, [{"now": now, "most": limit}])
-    by_topic: dict[Topic, int] = {}
-    for topic, _, moved in counts:
-        by_topic[topic] = by_topic.get(topic, 0) + moved
+    ids = [entry_id for entry_id, _, _ in due]
+    advance(session, Counter((topic, partition) for _, topic, partition in due))
+    session.execute(_publish, ids=ids)
+    session.execute(_remove, ids=ids)
+    by_topic = Counter[Topic](topic for _, topic, _ in due)
+    session.news.topics |= by_topic.keys()
     return by_topic
 
 
-def _due() -> ColumnElement[bool]:
+def _due(_: Dialect) -> ClauseElement:
     """The entries to publish next, found by what they are and never by "id > last seen"."""
-    due = select(outbox.c.id).where(outbox.c.due_at <= bindparam("now")).order_by(outbox.c.due_at, outbox.c.id).limit(bindparam("most"))
-    return outbox.c.id.in_(select(due.subquery("due").c.id))
+    due = select(outbox.c.id, *LANE).where(outbox.c.due_at <= bindparam("now"))
+    return due.order_by(outbox.c.due_at, outbox.c.id).limit(bindparam("most"))
 
 
-def _count(_: Dialect) -> ClauseElement:
-    return select(*LANE, func.count()).where(_due()).group_by(*LANE)
-
-
-def _publish(_: Dialect) -> ClauseElement:
-    place = func.row_number().over(partition_by=LANE, order_by=outbox.c.id) - 1
+def _publish(dialect: Dialect) -> ClauseElement:
+    """The heads were advanced by now, and are locked: of the offsets up to there the last are these entries'."""
+    behind = func.row_number().over(partition_by=LANE, order_by=outbox.c.id.desc())
     placed = (
-        select(*LANE, func.coalesce(heads.c.next_offset, 0) + place, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
-        .select_from(outbox.outerjoin(heads, and_(heads.c.topic == outbox.c.topic, heads.c.partition_no == outbox.c.partition_no)))
-        .where(_due())
+        select(*LANE, heads.c.next_offset - behind, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
+        .select_from(outbox.join(heads, and_(heads.c.topic == outbox.c.topic, heads.c.partition_no == outbox.c.partition_no)))
+        .where(dialect.among(outbox.c.id, "ids"))
     )
     return insert(events).from_select([column.name for column in events.c], placed)
 
 
-def _remove(_: Dialect) -> ClauseElement:
-    return delete(outbox).where(_due())
+def _remove(dialect: Dialect) -> ClauseElement:
+    return delete(outbox).where(dialect.among(outbox.c.id, "ids"))
 
 
 def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
-    """Count the events appended to each topic and partition."""
-    session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in appended.items()])
+    """Make room for the events to be appended to each topic and partition. Locks the heads, in their order, until the commit:
+    so offsets follow commit order.
+    """
+    lanes = sorted(appended.items())
+    session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in lanes])
 
 
 def _advance(dialect: Dialect) -> ClauseElement:
@@ -107,8 +107,5 @@ def _next_due(_: Dialect) -> ClauseElement:
 def published(session: Session, fence: Fence, ids: Sequence[int]) -> None:
     """Remove what the role's holder has sent."""
     roles.check(fence, roles.epochs(session, [fence.role]))
-    session.run(_remove_one, [{"sent": entry_id} for entry_id in ids])
-
-
-def _remove_one(_: Dialect) -> ClauseElement:
-    return delete(outbox).where(outbox.c.id == bindparam("sent"))
+    if ids:
+        session.execute(_remove, ids=list(ids))

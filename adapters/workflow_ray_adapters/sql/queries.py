@@ -23,7 +23,7 @@ def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
 
 
 def _lookup(dialect: Dialect) -> ClauseElement:
-    return select(*RECORD).where(records.c.run_id.in_(dialect.listed("run_ids")))
+    return select(*RECORD).where(dialect.among(records.c.run_id, "run_ids"))
 
 
 def latest(session: Session, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
@@ -35,7 +35,7 @@ def latest(session: Session, workflow: str, foreign_ids: Sequence[str]) -> list[
 def _latest(dialect: Dialect) -> ClauseElement:
     newest = (
         select(func.max(records.c.run_id))
-        .where(records.c.workflow == bindparam("workflow"), records.c.foreign_id.in_(dialect.listed("foreign_ids")))
+        .where(records.c.workflow == bindparam("workflow"), dialect.among(records.c.foreign_id, "foreign_ids"))
         .group_by(records.c.foreign_id)
     )
     return select(*RECORD).where(records.c.run_id.in_(newest))
@@ -105,7 +105,7 @@ def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> lis
 
 def _versions(dialect: Dialect) -> ClauseElement:
     columns = (records.c.run_id, records.c.version, records.c.run_state, func.length(records.c.data))
-    return select(*columns).where(records.c.run_id.in_(dialect.listed("run_ids"))).order_by(records.c.run_id)
+    return select(*columns).where(dialect.among(records.c.run_id, "run_ids")).order_by(records.c.run_id)
 
 
 def positions(session: Session, group: str) -> list[Position]:

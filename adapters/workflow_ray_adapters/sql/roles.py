@@ -17,7 +17,7 @@ def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, i
 
 
 def _epochs(dialect: Dialect) -> ClauseElement:
-    query = select(fences.c.role, fences.c.epoch).where(fences.c.role.in_(dialect.listed("roles")))
+    query = select(fences.c.role, fences.c.epoch).where(dialect.among(fences.c.role, "roles"))
     return dialect.locked(query.order_by(fences.c.role), shared=True)
 
 
@@ -30,6 +30,7 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
 def take(session: Session, role: Role) -> Taken:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
+    session.news.roles = True
     shards: int | None = connection.scalar(
         dialect.locked(select(topology.c.shards).where(topology.c.role_group == role.group), shared=True)
     )

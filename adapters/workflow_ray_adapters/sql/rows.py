@@ -96,6 +96,17 @@ def to_event(topic: Any, partition: Any, run_id: Any, version: Any, status: Any,
     return Event(run_id=run_id, topic=topic, partition=partition, version=version, status=status, headers=to_headers(headers))
 
 
+def event_row(event: Event) -> Values:
+    return {
+        "topic": event.topic,
+        "partition_no": event.partition,
+        "run_id": event.run_id,
+        "version": event.version,
+        "status": event.status,
+        "headers": from_headers(event.headers),
+    }
+
+
 def from_headers(headers: dict[str, str]) -> str | None:
     return msgspec.json.encode(headers).decode() if headers else None
 

@@ -1,20 +1,18 @@
 """A transaction as the functions of this package see it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cache, partial
-from operator import itemgetter
+from functools import cache
 from typing import Any, TypeAlias
 
-import msgspec
 from sqlalchemy import ClauseElement, Connection
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
 """Says a statement in SQLAlchemy's Core. It is asked once per dialect: what varies is bound."""
-Values: TypeAlias = Mapping[str, Any]
 
 
 class Session:
@@ -24,44 +22,34 @@ class Session:
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.connection, self.dialect = connection, dialect
+        self.news = News()
+        """What the transaction changes, for those who are to be told when it commits."""
 
     def rows(self, statement: Statement, **values: object) -> list[Any]:
-        """All rows. A collection among the values is one that the statement has `listed`."""
-        compiled = _compiled(statement, self.dialect)
+        """All rows. A collection among the values is one that the statement asks to be `among`."""
         with closing(self.connection.connection.cursor()) as cursor:
-            cursor.execute(compiled.sql, compiled.bind({name: _bound(value) for name, value in values.items()}))
+            cursor.execute(*self._ready(statement, values))
             return list(cursor.fetchall())
 
+    def execute(self, statement: Statement, **values: object) -> None:
+        """As `rows`, of a statement that has none."""
+        with closing(self.connection.connection.cursor()) as cursor:
+            cursor.execute(*self._ready(statement, values))
+
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
-        """Once for each of the rows, in order."""
+        """For each of the rows, in order. The statement names their values by the dialect's `row`."""
         if rows:
-            compiled = _compiled(statement, self.dialect)
             with closing(self.connection.connection.cursor()) as cursor:
-                cursor.executemany(compiled.sql, [compiled.bind(row) for row in rows])
+                self.dialect.run(cursor, _compiled(statement, self.dialect), rows)
 
+    def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
+        compiled = _compiled(statement, self.dialect)
+        return compiled.sql, compiled.bind({name: self._bound(value) for name, value in values.items()})
 
-class _Compiled:
-    def __init__(self, compiled: SQLCompiler) -> None:
-        self.sql = compiled.string
-        order = tuple(compiled.positiontup or ())
-        self._pick: Callable[[Values], tuple[object, ...]] = itemgetter(*order) if len(order) > 1 else partial(_each, order)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-
-    def bind(self, values: Values) -> tuple[object, ...]:
-        """The values in the order of the statement's parameters, among them the constants that it was said with."""
-        return self._pick({**self._constants, **values} if self._constants else values)
-
-
-def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
-    return tuple([values[name] for name in names])  # a tuple for one name too, which itemgetter doesn't give
+    def _bound(self, value: object) -> object:
+        return self.dialect.listed(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else value
 
 
 @cache
-def _compiled(statement: Statement, dialect: Dialect) -> _Compiled:
-    compiled = statement(dialect).compile(dialect=dialect.driver)
-    assert isinstance(compiled, SQLCompiler)
-    return _Compiled(compiled)
-
-
-def _bound(value: object) -> object:
-    return msgspec.json.encode(value).decode() if isinstance(value, (list, tuple, set, dict)) else value
+def _compiled(statement: Statement, dialect: Dialect) -> Compiled:
+    return Compiled(statement(dialect), dialect.driver)

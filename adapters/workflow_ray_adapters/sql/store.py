@@ -30,8 +30,9 @@ from workflow_ray_adapters.sql import deployments, outbox, queries, roles, strea
 from workflow_ray_adapters.sql.database import Database
 from workflow_ray_adapters.sql.hints import Hints
 from workflow_ray_adapters.sql.known import Ends, Versions
-from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.news import AT_ONCE, News
 from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.standing import Standing
 from workflow_ray_adapters.sql.transaction import Done, Receive, Work
 from workflow_ray_adapters.sql.wakeups import Alarm, Pulse
@@ -52,7 +53,7 @@ class SqlStore:
         self._arrivals = Hints[Topic](clock)
         self._pending = Hints[str](clock)
         self._alarm = Alarm(clock, self._publish)
-        self._pulse = Pulse(self._waited_for, database.changed_elsewhere, self._look_again)
+        self._pulse = Pulse(partial(database.word, self._waited_for), self._heard)
         self._written, self._ends = Versions(), Ends()
         self._turn = 0
 
@@ -124,14 +125,25 @@ class SqlStore:
 
     # --- EventStreamer and OutboxMover -----------------------------------------------------------
 
+    @property
+    def stream_id(self) -> str:
+        return self._database.url
+
+    async def prepare(self, topics: Mapping[Topic, int]) -> None:
+        """Topics are rows' values here: each is there, with any number of partitions."""
+
     async def send(self, events: Sequence[Event]) -> None:
         await self._writer.call(lambda session: stream.append(session, events))
-        self._arrived({event.topic for event in events})
 
     async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
         async def look() -> list[Received]:
-            turned, mark = self._turned(offsets), self._ends.mark(topic)
-            received = await self._database.read(lambda session: stream.read(session, topic, turned, limit))
+            mark, unsure, turned = self._ends.mark(topic), self._ends.beyond(topic, offsets), self._turned(offsets)
+
+            def read(session: Session) -> list[Received]:
+                stream.check(session, self._database.where, topic, unsure)
+                return stream.read(session, topic, turned, limit)
+
+            received = await self._database.read(read)
             self._ends.note(topic, mark, offsets, limit, received)
             return received
 
@@ -145,15 +157,16 @@ class SqlStore:
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._database.read(lambda session: stream.lag(session, topic, offsets))
 
+    async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
+        return await self._database.read(lambda session: stream.ends(session, topic, partitions))
+
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._writer.move(fence, limit, wait)
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
     async def take(self, role: Role) -> Taken:
-        taken = await self._writer.call(lambda session: roles.take(session, role))
-        self._publish()  # whoever published before is told now, not when its wait is over
-        return taken
+        return await self._writer.call(lambda session: roles.take(session, role))
 
     async def release(self, fence: Fence) -> None:
         await self._writer.call(lambda session: roles.release(session, fence))
@@ -168,23 +181,34 @@ class SqlStore:
     # --- hints -----------------------------------------------------------------------------------
 
     def _announce(self, work: Work, done: Done) -> None:
-        self._written.note(done.runs)
-        self._versions.give(done.runs)
-        self._ends_of_runs.give(done.at_rest)
-        self._arrived(done.topics)
+        self._spread(done.news)
         for receive, received in zip(work.receives, done.received, strict=True):
             if received:
                 self._ends.note(receive.topic, self._ends.mark(receive.topic), receive.offsets, receive.limit, received)
                 self._standing.answer(receive, received)
-        for due in done.due - {AT_ONCE}:
-            self._alarm.set(due)
-        if AT_ONCE in done.due:
-            self._pending.give([OUTBOX])
+        if done.next_due is not None:
+            self._alarm.set(done.next_due)
 
-    def _arrived(self, topics: Collection[Topic]) -> None:
-        self._ends.grow(topics)
-        self._arrivals.give(topics)
-        self._standing.tell(topics)
+    def _heard(self, news: News | None) -> None:
+        """Another process has committed something."""
+        if news is None:
+            self._look_again()
+            return
+        self._spread(news)
+        if news.roles or AT_ONCE in news.due:
+            self._writer.nudge()
+
+    def _spread(self, news: News) -> None:
+        self._written.note(news.runs)
+        self._versions.give(news.runs)
+        self._ends_of_runs.give(news.at_rest)
+        self._ends.grow(news.topics)
+        self._arrivals.give(news.topics)
+        self._standing.tell(news.topics)
+        for due in news.due - {AT_ONCE}:
+            self._alarm.set(due)
+        if news.roles or AT_ONCE in news.due:  # whoever published before is told now, not when its wait is over
+            self._pending.give([OUTBOX])
 
     def _publish(self) -> None:
         self._pending.give([OUTBOX])

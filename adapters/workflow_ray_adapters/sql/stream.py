@@ -1,7 +1,7 @@
 """Published events, by topic, partition and offset."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,62 +13,73 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
-    insert,
     literal_column,
     select,
     union_all,
 )
 
+from workflow_ray.errors import StreamLost
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.rows import RECORD, from_headers, to_event, to_record
-from workflow_ray_adapters.sql.session import Session, Statement, Values
+from workflow_ray_adapters.sql.rows import RECORD, event_row, to_event, to_record
+from workflow_ray_adapters.sql.session import Session, Statement
+from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, records
 
 
 def append(session: Session, appended: Sequence[Event]) -> None:
     """Append events, in the order given within each topic and partition."""
-    place(session, [_row(event) for event in appended])
+    place(session, [event_row(event) for event in appended])
 
 
 def place(session: Session, rows: Sequence[Values]) -> None:
     """Append rows that lack nothing but their offsets, in the order given within each topic and partition."""
     counts = Counter[tuple[str, int]]((row["topic"], row["partition_no"]) for row in rows)
-    offsets = {(topic, partition): offset for topic, partition, offset in session.rows(_heads, topics={topic for topic, _ in counts})}
+    topics = {topic for topic, _ in counts}
+    outbox.advance(session, counts)
+    following = {lane: offset - counts[lane] for lane, offset in _following(session, topics).items()}
     placed: list[Values] = []
     for row in rows:
         lane = (row["topic"], row["partition_no"])
-        offset = offsets.get(lane, 0)
-        offsets[lane] = offset + 1
-        placed.append({**row, "stream_offset": offset})
+        placed.append({**row, "stream_offset": following[lane]})
+        following[lane] += 1
     session.run(_insert_event, placed)
-    outbox.advance(session, counts)
+    session.news.topics |= {Topic(topic) for topic in topics}
 
 
-def _row(event: Event) -> Values:
-    return {
-        "topic": event.topic,
-        "partition_no": event.partition,
-        "run_id": event.run_id,
-        "version": event.version,
-        "status": event.status,
-        "headers": from_headers(event.headers),
-    }
+def _insert_event(dialect: Dialect) -> ClauseElement:
+    return dialect.insert(events)
+
+
+def _following(session: Session, topics: Collection[str]) -> dict[tuple[str, int], int]:
+    """Of each topic and partition that was ever sent to the offset that the next event gets."""
+    return {(topic, partition): offset for topic, partition, offset in session.rows(_heads, topics=topics)}
 
 
 def _heads(dialect: Dialect) -> ClauseElement:
-    query = select(heads.c.topic, heads.c.partition_no, heads.c.next_offset)
-    return dialect.locked(query.where(heads.c.topic.in_(dialect.listed("topics"))))
+    return select(heads.c.topic, heads.c.partition_no, heads.c.next_offset).where(dialect.among(heads.c.topic, "topics"))
 
 
-def _insert_event(_: Dialect) -> ClauseElement:
-    return insert(events)
+def ends(session: Session, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
+    following = _following(session, [topic])
+    return {partition: following.get((topic, partition), 0) for partition in partitions}
+
+
+def check(session: Session, where: str, topic: Topic, offsets: Mapping[int, int]) -> None:
+    """Raises StreamLost where a partition ends before the offset given."""
+    for partition, end in ends(session, topic, offsets).items() if offsets else ():
+        if end < (offset := offsets[partition]):
+            raise StreamLost(
+                where,
+                f"partition {partition} of {topic} ends at {end}, before position {offset}: it isn't what was read before. Restore it,"
+                " or name the URL of the events that these records were written with.",
+            )
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
-    following = {partition: offset for _, partition, offset in session.rows(_heads, topics=[topic])}
-    return sum(max(0, following.get(partition, 0) - offset) for partition, offset in offsets.items())
+    following = ends(session, topic, offsets)
+    return sum(max(0, following[partition] - offset) for partition, offset in offsets.items())
 
 
 def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:

@@ -1,15 +1,16 @@
 """One writing transaction, for all the requests that have arrived."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Fence, GroupResult, Received, RoleName, RunId, Topic, Version, WriteGroup
+from workflow_ray.records import Fence, GroupResult, Received, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
-from workflow_ray_adapters.sql.ledger import AT_ONCE
-from workflow_ray_adapters.sql.session import Session, Values
+from workflow_ray_adapters.sql.news import AT_ONCE, News
+from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.statement import Values
 
 LITTLE = 20
 """Events that are read with the transaction that publishes them: to wake a reader for so few takes longer."""
@@ -55,37 +56,34 @@ class Work:
 
 @dataclass
 class Done:
-    """The answers, each list in the order of what was asked, and what to wake others for."""
+    """The answers, each list in the order of what was asked, and what it means for others."""
 
+    news: News
     calls: list[Any] = field(default_factory=list[Any])
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
     parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
-    runs: Mapping[RunId, Version] = field(default_factory=dict[RunId, Version])  # their new versions
-    at_rest: Collection[RunId] = ()  # of these the ones that now take no step by themselves
     received: list[list[Received]] = field(default_factory=list[list[Received]])
-    topics: Counter[Topic] = field(default_factory=Counter[Topic])  # how many new events they have
-    due: set[int] = field(default_factory=set[int])  # when entries of the outbox get due
+    next_due: int | None = None  # microseconds: when the next entry of the outbox gets due, where that was looked up
     drained: bool = False  # nothing of the outbox is due any more
     undone: bool = False  # a move came to its limit
 
 
 def perform(session: Session, work: Work) -> Done:
     """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
-    done = Done(calls=[_call(call, session) for call in work.calls])
+    done = Done(session.news, calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
     publishing = Publishing(session, work.now, done)
     if work.stores:
         landed = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.now)
         answers = iter(landed.answers)
         done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
-        done.runs, done.at_rest = landed.runs, landed.at_rest
         publishing.add(landed.outgoing)
     done.moves = [publishing.move(move, epochs) for move in work.moves]
-    if AT_ONCE in done.due:
+    if publishing.added:
         done.parked = [publishing.move(move, epochs) for move in work.parked]
     publishing.leave_the_rest()
-    done.received = [_received(session, receive, done.topics[receive.topic]) for receive in work.receives]
+    done.received = [_received(session, receive, publishing.published[receive.topic]) for receive in work.receives]
     return done
 
 
@@ -114,13 +112,15 @@ class Publishing:
     def __init__(self, session: Session, now: int, done: Done) -> None:
         self._session, self._now, self._done = session, now, done
         self._at_once: list[Values] = []
+        self.added = False  # something that is to be published at once
+        self.published = Counter[Topic]()
 
     def add(self, entries: Sequence[Values]) -> None:
         """Entries that the transaction makes: those for later go into the outbox, the others wait for a move."""
         later = [entry for entry in entries if entry["due_at"] != AT_ONCE]
         self._at_once = [entry for entry in entries if entry["due_at"] == AT_ONCE]
+        self.added = bool(self._at_once)
         outbox.add(self._session, later)
-        self._done.due |= {entry["due_at"] for entry in entries}
 
     def move(self, move: Move, epochs: Mapping[RoleName, int]) -> int | WorkflowError:
         try:
@@ -133,11 +133,11 @@ class Publishing:
             stream.place(self._session, self._at_once)
             by_topic.update(entry["topic"] for entry in self._at_once)
             self._at_once = []
-        self._done.topics.update(by_topic)
+        self.published.update(by_topic)
         self._done.drained = by_topic.total() < move.limit
         self._done.undone |= not self._done.drained
-        if (waited or not by_topic) and (due := outbox.next_due(self._session, self._now)) is not None:
-            self._done.due.add(due)
+        if waited or not by_topic:
+            self._done.next_due = outbox.next_due(self._session, self._now)
         return by_topic.total()
 
     def leave_the_rest(self) -> None:

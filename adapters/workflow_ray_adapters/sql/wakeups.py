@@ -6,6 +6,7 @@ from math import inf
 
 from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock
+from workflow_ray_adapters.sql.news import News
 from workflow_ray_adapters.sql.rows import micros
 
 SHORTEST = 0.005
@@ -39,26 +40,30 @@ class Alarm:
                 await self._clock.wait(self._sooner, left)
 
 
-class Pulse:
-    """Looks for commits of other processes while somebody waits for one: often after the last one, then less so.
+async def polled(changed: Callable[[], Awaitable[bool]], wanted: Callable[[], bool], longest: float = LONGEST) -> None:
+    """Wait for a change by asking for it while somebody wants to know: often at first, then less so.
 
     It sleeps by the machine's clock, whatever the store's is: the other processes are real.
     """
+    pause = SHORTEST
+    while True:
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, longest)
+        if wanted() and await changed():
+            return
 
-    def __init__(self, wanted: Callable[[], bool], look: Callable[[], Awaitable[bool]], ring: Callable[[], None]) -> None:
-        self._wanted, self._look, self._ring = wanted, look, ring
+
+class Pulse:
+    """Passes on the word of other processes' commits. After each it rests for a moment: who waits isn't woken for every one."""
+
+    def __init__(self, word: Callable[[], Awaitable[News | None]], heard: Callable[[News | None], None]) -> None:
+        self._word, self._heard = word, heard
 
     async def run(self) -> None:
-        pause = SHORTEST
         while True:
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LONGEST)
-            if self._wanted() and await self._changed():
-                pause = SHORTEST
-                self._ring()
-
-    async def _changed(self) -> bool:
-        try:
-            return await self._look()
-        except StoreError:
-            return True  # whoever waits looks for himself, and is told the error
+            try:
+                self._heard(await self._word())
+            except StoreError:
+                self._heard(None)  # whoever waits looks for himself, and is told the error
+                await asyncio.sleep(LONGEST)
+            await asyncio.sleep(SHORTEST)

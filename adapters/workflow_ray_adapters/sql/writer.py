@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from random import random
 from typing import Any, TypeVar
 
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, WriteGroup
-from workflow_ray_adapters.sql.database import Database
-from workflow_ray_adapters.sql.ledger import AT_ONCE
+from workflow_ray_adapters.sql.database import Aborted, Database
+from workflow_ray_adapters.sql.news import AT_ONCE
 from workflow_ray_adapters.sql.requests import Arrivals, Request
 from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.transaction import Done, Move, Receive, Store, Work, perform
 
 T = TypeVar("T")
+PAUSES = (0.0, 0.01, 0.02, 0.04)
+"""Seconds at most between tries of a transaction that others are in the way of."""
 
 
 class Writer:
@@ -120,14 +124,14 @@ class Writer:
         parked = tuple(self._parked) if again else ()
         work = self._work(requests, parked)
         try:
-            done = await self._database.write(partial(perform, work=work))
+            done = await self._transact(work)
         except StoreError as error:  # the store's fault, not a request's
             self._settle((request, error) for request in requests)
         except Exception as error:
             if again:
                 await self._commit(requests, again=False)
             elif len(requests) == 1:
-                self._settle([(requests[0], error)])
+                self._settle([(requests[0], self._blamed(error))])
             else:
                 middle = len(requests) // 2
                 await self._commit(requests[:middle], again=False)
@@ -136,9 +140,22 @@ class Writer:
             self._announce(work, done)
             self._settle(_answered(requests, done))
             self._settle(zip(parked, done.parked, strict=False))
-            self._drained = done.drained or (self._drained and AT_ONCE not in done.due)
-            if done.undone or (AT_ONCE in done.due and not self._drained):
+            self._drained = done.drained if done.moves or done.parked else self._drained
+            if done.undone or done.news.roles or AT_ONCE in done.news.due:
                 self.nudge()
+
+    async def _transact(self, work: Work) -> Done:
+        """What was in the way of an aborted transaction has mostly ended by the next try."""
+        for pause in PAUSES:
+            with suppress(Aborted):
+                return await self._database.write(partial(perform, work=work))
+            await asyncio.sleep(pause * random())
+        return await self._database.write(partial(perform, work=work))
+
+    def _blamed(self, error: Exception) -> Exception:
+        if isinstance(error, Aborted):
+            return StoreUnavailable(self._database.where, f"other transactions were in the way each time ({error}). Try again.")
+        return error
 
     def _work(self, requests: Sequence[Request], parked: Sequence[Request]) -> Work:
         asked = [request.what for request in requests]

@@ -1,10 +1,11 @@
 """The writes of a transaction: all its groups together, in a number of statements that doesn't depend on how many there are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeAlias
 
-from sqlalchemy import ClauseElement, LargeBinary, Update, bindparam, case, func, insert, null, select, update
+from sqlalchemy import ClauseElement, Update, case, func, null, select, update
 
 from workflow_ray.records import (
     Committed,
@@ -22,7 +23,8 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import Ledger, Standing
-from workflow_ray_adapters.sql.session import Session, Values
+from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, positions, records
 
 Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
@@ -31,11 +33,9 @@ Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
 @dataclass(frozen=True)
 class Landed:
-    """One answer a group, in order, and what to wake others for."""
+    """One answer a group, in order, and what is to be sent."""
 
     answers: list[GroupResult]
-    runs: Mapping[RunId, Version]  # their new versions
-    at_rest: Collection[RunId]  # of these the ones that now take no step by themselves
     outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
 
 
@@ -49,15 +49,16 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
         decided.append([(write, ledger.enter(write)) for write in group.writes])
         for position in group.positions:
             ledger.reach(position)
+        for event in group.events:
+            ledger.resend(event)
     land(session, ledger)
     repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
-    return Landed(
-        answers=[refusal or next(committed) for refusal in fenced],
-        runs={run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()},
-        at_rest=[write.run_id for group in decided for write, result in group if write.run_state.at_rest and isinstance(result, Stored)],
-        outgoing=ledger.outbox,
-    )
+    session.news.runs |= {run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()}
+    session.news.at_rest |= {
+        write.run_id for group in decided for write, result in group if write.run_state.at_rest and isinstance(result, Stored)
+    }
+    return Landed(answers=[refusal or next(committed) for refusal in fenced], outgoing=ledger.outbox)
 
 
 def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
@@ -92,7 +93,7 @@ def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
-    query = select(records.c.run_id, records.c.version).where(records.c.run_id.in_(dialect.listed("run_ids")))
+    query = select(records.c.run_id, records.c.version).where(dialect.among(records.c.run_id, "run_ids"))
     return dialect.locked(query.order_by(records.c.run_id))
 
 
@@ -100,13 +101,13 @@ def _keys(dialect: Dialect) -> ClauseElement:
     """Finds more than is asked for where there are several workflows: each key in each of them."""
     table = idempotency_keys.c
     query = select(table.workflow, table.idempotency_key, table.run_id)
-    return query.where(table.workflow.in_(dialect.listed("workflows")), table.idempotency_key.in_(dialect.listed("keys")))
+    return query.where(dialect.among(table.workflow, "workflows"), dialect.among(table.idempotency_key, "keys"))
 
 
 def _unfinished(dialect: Dialect) -> ClauseElement:
     """As _keys."""
     query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
-    return query.where(records.c.workflow.in_(dialect.listed("workflows")), records.c.unfinished.in_(dialect.listed("foreign_ids")))
+    return query.where(dialect.among(records.c.workflow, "workflows"), dialect.among(records.c.unfinished, "foreign_ids"))
 
 
 def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
@@ -118,54 +119,61 @@ def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Versio
 
 def _made(dialect: Dialect) -> ClauseElement:
     query = select(history.c.run_id, history.c.version, history.c.write_id)
-    return query.where(history.c.run_id.in_(dialect.listed("run_ids")), history.c.version.in_(dialect.listed("versions")))
+    return query.where(dialect.among(history.c.run_id, "run_ids"), dialect.among(history.c.version, "versions"))
 
 
 # --- what they come to ---------------------------------------------------------------------------
 
 
 def land(session: Session, ledger: Ledger) -> None:
-    """Updates before inserts: a run that ends frees its foreign id for one that begins."""
+    """Updates before inserts: a run that ends frees its foreign id for one that begins. What others may want to write too is written
+    in the order of its keys, so that nobody waits for one who waits for him.
+    """
     session.run(_go_on, [row for row in ledger.updates.values() if not row["finished"]])
     session.run(_finish, [row for row in ledger.updates.values() if row["finished"]])
-    session.run(_insert_record, list(ledger.inserts.values()))
-    session.run(_insert_key, ledger.keys)
+    session.run(_insert_record, sorted(ledger.inserts.values(), key=itemgetter("workflow", "foreign_id")))
+    session.run(_insert_key, sorted(ledger.keys, key=itemgetter("workflow", "idempotency_key")))
     session.run(_insert_entry, ledger.history)
     session.run(
         _advance_position,
-        [{"role_group": group, "partition_no": number, "stream_offset": offset} for (group, number), offset in ledger.positions.items()],
+        [
+            {"role_group": group, "partition_no": number, "stream_offset": offset}
+            for (group, number), offset in sorted(ledger.positions.items())
+        ],
     )
 
 
-def _go_on(_: Dialect) -> ClauseElement:
-    return _update()
+def _go_on(dialect: Dialect) -> ClauseElement:
+    return _update(dialect)
 
 
-def _finish(_: Dialect) -> ClauseElement:
+def _finish(dialect: Dialect) -> ClauseElement:
     """Frees the foreign id. A statement of its own, because it costs an index that the other one leaves alone."""
-    return _update().values(unfinished=null())
+    return _update(dialect).values(unfinished=null())
 
 
-def _update() -> Update:
-    names = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
+def _update(dialect: Dialect) -> Update:
+    changing = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
+    columns = records.c
+    row = dialect.row(run=columns.run_id, before=columns.version, new_data=columns.data, **{name: columns[name] for name in changing})
     return (
         update(records)
-        .where(records.c.run_id == bindparam("run"), records.c.version == bindparam("before"))
-        .values({name: bindparam(name, type_=records.c[name].type) for name in names})
-        .values(data=func.coalesce(bindparam("new_data", type_=LargeBinary), records.c.data))
+        .where(columns.run_id == row["run"], columns.version == row["before"])
+        .values({name: row[name] for name in changing})
+        .values(data=func.coalesce(row["new_data"], columns.data))
     )
 
 
-def _insert_record(_: Dialect) -> ClauseElement:
-    return insert(records)
+def _insert_record(dialect: Dialect) -> ClauseElement:
+    return dialect.insert(records)
 
 
-def _insert_key(_: Dialect) -> ClauseElement:
-    return insert(idempotency_keys)
+def _insert_key(dialect: Dialect) -> ClauseElement:
+    return dialect.insert(idempotency_keys)
 
 
-def _insert_entry(_: Dialect) -> ClauseElement:
-    return insert(history)
+def _insert_entry(dialect: Dialect) -> ClauseElement:
+    return dialect.insert(history)
 
 
 def _advance_position(dialect: Dialect) -> ClauseElement:

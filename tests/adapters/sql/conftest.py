@@ -33,6 +33,6 @@ def opened(url: str) -> Opener:
     """Opens the store, with the adapter's options."""
 
     def opened(*, exclusive: bool = True, patience: float = 0.0, store_id: str | None = None) -> AbstractAsyncContextManager[Store]:
-        return SqliteAdapter().open(url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id)
+        return SqliteAdapter().open_records(url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id)
 
     return opened

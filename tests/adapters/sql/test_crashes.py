@@ -82,7 +82,7 @@ async def recovered(path: Path, transition: WriteGroup) -> int:
     moving, begun = transition.writes
     fence = transition.fence
     assert fence
-    async with SqliteAdapter().open(f"sqlite:///{path}", clock=SystemClock()) as store:
+    async with SqliteAdapter().open_records(f"sqlite:///{path}", clock=SystemClock()) as store:
         left = await versions(store, moving.run_id)
         assert len(await versions(store, begun.run_id)) == len(await store.positions(PAID_CONSUMERS)) == len(left) - 1
         (answer,) = await store.store([transition])

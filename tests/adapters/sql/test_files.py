@@ -153,7 +153,7 @@ def read_only_url() -> Iterator[str]:
 
 
 async def test_a_store_that_cannot_be_written_is_refused_before_anything_else(read_only_url: str) -> None:
-    store = SqliteAdapter().open(read_only_url, clock=SystemClock(), exclusive=False)
+    store = SqliteAdapter().open_records(read_only_url, clock=SystemClock(), exclusive=False)
     with unprivileged(), pytest.raises(StoreReadOnly, match="writable"):
         await store.__aenter__()
 

@@ -30,7 +30,7 @@ from workflow_ray_adapters.sql.ledger import Ledger
 from workflow_ray_adapters.sql.session import Session
 
 async def serve() -> None:
-    async with SqliteAdapter().open(sys.argv[1], clock=SystemClock()):
+    async with SqliteAdapter().open_records(sys.argv[1], clock=SystemClock()):
         print("open", flush=True)
         await asyncio.Event().wait()
 

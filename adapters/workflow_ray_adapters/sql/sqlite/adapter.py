@@ -3,12 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import make_url
 
 from workflow_ray.errors import InvalidInput
-from workflow_ray.ports import Clock, Store
+from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
 from workflow_ray_adapters.sql.sqlite import file
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
@@ -19,6 +19,8 @@ PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older st
 
 class SqliteAdapter:
     """ports.Adapter for SQLite files. Readable and writable for their owner alone, unless he changes that."""
+
+    shared = False
 
     def canonical(self, url: str) -> str:
         return f"sqlite:///{_path(url)}"
@@ -31,18 +33,24 @@ class SqliteAdapter:
         return file.checked(path)
 
     @asynccontextmanager
-    async def open(
+    async def open_records(
         self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
-    ) -> AsyncGenerator[Store]:
+    ) -> AsyncGenerator[SqlStore]:
         path = _path(url)
         found = await asyncio.to_thread(file.checked, path, store_id)  # before the lock: its file isn't to be left beside what is no store
         async with AsyncExitStack() as stack:
             if exclusive:
                 await stack.enter_async_context(FileLock(path).held(patience))
                 found = await asyncio.to_thread(file.checked, path, store_id)
-            database = SqliteDatabase(path)
+            database = SqliteDatabase(path, exclusive=exclusive)
             stack.push_async_callback(asyncio.to_thread, database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+    def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+        return self.open_records(url, clock=clock, exclusive=False)
+
+    def open_timeouts(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
+        return self.open_records(url, clock=clock, exclusive=False)
 
 
 def _path(url: str) -> str:

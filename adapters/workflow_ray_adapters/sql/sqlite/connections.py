@@ -7,9 +7,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from workflow_ray_adapters.sql.dialects import SQLITE
-
 PATIENCE = 5.0  # seconds to wait for another program's write lock
+WRITE = "BEGIN IMMEDIATE"  # takes the write lock before anything is read: SQLAlchemy's default takes it with the first write
 READ = "BEGIN"  # a snapshot, taken at the first look
 PRAGMAS = ("cache_size = -65536", "temp_store = MEMORY")
 DURABLE = (
@@ -21,7 +20,7 @@ DURABLE = (
 
 def writing(path: str) -> Connection:
     """Its transactions hold the write lock from their first statement on."""
-    return _connect(path, SQLITE.begin, (*PRAGMAS, *DURABLE))
+    return _connect(path, WRITE, (*PRAGMAS, *DURABLE))
 
 
 def reading(path: str) -> Connection:

@@ -10,9 +10,12 @@ from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.dialects import SQLITE
+from workflow_ray_adapters.sql.news import News
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.connections import driver, reading, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained
+from workflow_ray_adapters.sql.sqlite.lock import FileLock
+from workflow_ray_adapters.sql.wakeups import polled
 
 T = TypeVar("T")
 READERS = 2
@@ -21,8 +24,9 @@ READERS = 2
 class SqliteDatabase:
     """sql.database.Database. Each connection is used by one thread at a time."""
 
-    def __init__(self, path: str) -> None:
-        self.where = path
+    def __init__(self, path: str, *, exclusive: bool = True) -> None:
+        self.url, self.where = f"sqlite:///{path}", path
+        self._exclusive = exclusive
         self._closed = False
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
@@ -39,8 +43,12 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Session], T]) -> T:
         return await self._run(self._reading, lambda: self._look(work))
 
-    async def changed_elsewhere(self) -> bool:
-        return await self._run(self._writing, self._changed_elsewhere)
+    async def word(self, wanted: Callable[[], bool]) -> News | None:
+        await polled(lambda: self._run(self._writing, self._changed_elsewhere), wanted)
+        return None
+
+    async def served_elsewhere(self) -> bool:
+        return not self._exclusive and await asyncio.to_thread(FileLock(self.where).is_held)
 
     def close(self) -> None:
         """Waits for what is running. The last connection to leave moves the write-ahead log into the file."""

@@ -46,6 +46,14 @@ class FileLock:
         finally:
             self._release()
 
+    def is_held(self) -> bool:
+        """Whether some process holds it now."""
+        try:
+            with self.held_by_thread(0):
+                return False
+        except StoreInUse:
+            return True
+
     def _acquired(self, deadline: float) -> bool:
         with explained(self._store):
             file = os.open(f"{self._store}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

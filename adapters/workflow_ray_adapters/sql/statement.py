@@ -1,0 +1,32 @@
+"""A statement as it goes to the driver: compiled once, for any values."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from sqlalchemy import ClauseElement
+from sqlalchemy import Dialect as Driver
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+class Compiled:
+    """SQL, and what picks the values of its parameters, which are positional."""
+
+    def __init__(self, statement: ClauseElement, driver: Driver) -> None:
+        compiled = statement.compile(dialect=driver)
+        assert isinstance(compiled, SQLCompiler)
+        self.sql = compiled.string
+        self.names = tuple(compiled.positiontup or ())
+        self._pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def bind(self, values: Values) -> tuple[object, ...]:
+        """The values in the order of the statement's parameters, among them the constants that it was said with."""
+        return self._pick({**self._constants, **values} if self._constants else values)
+
+
+def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
+    return tuple([values[name] for name in names])  # a tuple for one name too, which itemgetter doesn't give
