@@ -1,7 +1,8 @@
 """A workflow whose roles a test starts, stops and kills one by one, on stores that fail when told to."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -10,24 +11,26 @@ from pydantic import BaseModel
 
 from tests.unit.parcels import Parcel
 from workflow_ray import Client, Handle, Status, Workflow
-from workflow_ray.errors import StoreUnavailable, WriteRejected
-from workflow_ray.ports import Clock
+from workflow_ray.errors import SendFailed, StoreUnavailable, WriteRejected
+from workflow_ray.ports import Clock, Store
 from workflow_ray.records import (
     PUBLISHER,
+    SWEEPER,
     Cause,
+    Event,
     GroupResult,
+    Received,
     Role,
     RunId,
     RunState,
-    Taken,
+    Topic,
     Write,
     WriteGroup,
     consumer_group,
     new_write_id,
 )
-from workflow_ray.roles.consumer import Consumer, StepWork
-from workflow_ray.roles.publisher import SendingPublisher
-from workflow_ray.runtime.hosting import RoleProcess, deployed_here, merge, play
+from workflow_ray.runtime.hosting import deployed_here, merge, play
+from workflow_ray.runtime.mixed import mixed
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -63,6 +66,51 @@ class FaultyStore(MemoryStore):
         raise StoreUnavailable("the store", "the connection broke after the commit")
 
 
+class FaultyStream(MemoryStore):
+    """The events alone, some of whose partitions can't be sent to, and which loses what it has acknowledged."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.failing: set[int] = set()  # partitions
+        self.silence = 0.0  # seconds until a send to such a partition fails
+        self.lose_answers = 0  # so many of the next sends arrive, but their sender isn't told
+        self.away = False  # so that its ends can't be told
+        self.swallow = 0  # so many of the next events are acknowledged and don't arrive
+        self.attempts = Counter[int]()  # of each partition, to send there
+        self._starts: dict[tuple[Topic, int], int] = {}
+
+    async def send(self, events: Sequence[Event]) -> None:
+        self.attempts.update({event.partition for event in events})
+        arriving = [event for event in events if event.partition not in self.failing]
+        lost = min(self.swallow, len(arriving))
+        self.swallow -= lost
+        await super().send(arriving[lost:])
+        if failed := {(event.topic, event.partition) for event in events} - {(event.topic, event.partition) for event in arriving}:
+            await self._clock.wait(asyncio.Event(), self.silence)
+            raise SendFailed("the stream", "a partition has no leader", sorted(failed))
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise StoreUnavailable("the stream", "the connection broke after the send")
+
+    async def drop(self, topic: Topic) -> None:
+        """What retention does: the events that are there by now can't be had any more."""
+        self._starts |= {(topic, partition): end for partition, end in (await self.ends(topic, range(16))).items()}
+
+    async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
+        if self.away:
+            raise StoreUnavailable("the stream", "nobody answers")
+        return await super().ends(topic, partitions)
+
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+        return await super().receive(topic, self._retained(topic, offsets), limit=limit, wait=wait)
+
+    async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
+        return await super().lag(topic, self._retained(topic, offsets))
+
+    def _retained(self, topic: Topic, offsets: Mapping[int, int]) -> dict[int, int]:
+        return {partition: max(offset, self._starts.get((topic, partition), 0)) for partition, offset in offsets.items()}
+
+
 class Played:
     """A role at work, as a task."""
 
@@ -87,11 +135,12 @@ class Bench:
         self.workflow = workflow
         self.clock = clock or FakeClock()
         self.store = FaultyStore(self.clock)
-        self.stream = FaultyStore(self.clock) if apart else self.store
+        self.stream = FaultyStream(self.clock)  # used with `apart` only
+        self.whole: Store = mixed(self.store, self.stream, None) if apart else self.store
         self._played: list[Played] = []
 
     async def __aenter__(self) -> Self:
-        await merge(self.store, [deployed_here(self.workflow)])
+        await merge(self.whole, [deployed_here(self.workflow)])
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -107,6 +156,9 @@ class Bench:
     async def consumer(self, status: Status) -> Played:
         return await self._play(Role(consumer_group(self.workflow.name, status.value)))
 
+    async def sweeper(self) -> Played:
+        return await self._play(Role(SWEEPER))
+
     async def pass_time(self, seconds: float = 0.0) -> None:
         """Let all run that can, and time pass."""
         await self.clock.advance(timedelta(seconds=seconds))
@@ -116,7 +168,7 @@ class Bench:
 
     async def position(self, status: Status) -> dict[int, int]:
         """The offset of each partition that has one."""
-        positions = await self.store.positions(consumer_group(self.workflow.name, status.value))
+        positions = await self.whole.positions(consumer_group(self.workflow.name, status.value))
         return {position.partition: position.offset for position in positions}
 
     async def cancel_from_outside(self, run_id: RunId) -> None:
@@ -143,18 +195,9 @@ class Bench:
         return played
 
     async def _work(self, role: Role, stop: asyncio.Event) -> None:
-        if self.stream is self.store:
-            return await play(role, [self.workflow], self.store, self.clock, stop)
-        taken = await self.store.take(role)
-        await self._process_apart(role, taken).run(stop)
-        return await self.store.release(taken.fence)
-
-    def _process_apart(self, role: Role, taken: Taken) -> RoleProcess:
-        if role.group == PUBLISHER:
-            return SendingPublisher(taken.fence, self.store, self.stream, self.clock)
-        steps = self.workflow.checked().steps
-        status = next(step.status for step in steps if role.group == consumer_group(self.workflow.name, step.status.value))
-        return Consumer(StepWork(role, self.workflow, status, {}), taken, self.store, self.stream, self.clock)
+        taken = await self.whole.take(role)
+        if await play(role, taken, [self.workflow], self.whole, self.clock, stop):
+            await self.whole.release(taken.fence)
 
 
 async def triggered(bench: Bench, workflow: Workflow[Parcel, S], *foreign_ids: str) -> dict[str, Handle[Parcel, S]]:

@@ -1,6 +1,6 @@
 """The moves of run_state that are allowed. The one table."""
 
-from workflow_ray.records import RunState
+from workflow_ray.records import Cause, Record, RunState
 
 MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.INITIATED: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
@@ -20,3 +20,8 @@ def may_move(current: RunState, to: RunState) -> bool:
 def may_step(run_state: RunState) -> bool:
     """Whether a run in this state takes steps."""
     return run_state is RunState.INITIATED or run_state is RunState.RUNNING
+
+
+def waits_for_event(record: Record) -> bool:
+    """Whether the run goes on as soon as the event of its version comes. One that stays waits for something else."""
+    return may_step(record.run_state) and record.cause is not Cause.STAY

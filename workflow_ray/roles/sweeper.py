@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workflow_ray.engine.run_states import may_step
+from workflow_ray.engine.run_states import waits_for_event
 from workflow_ray.errors import RoleLost, StoreError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import DeployedWorkflow, Event, Fence, Fenced, Record, RunId, Topic, WriteGroup, consumer_group, status_topic
@@ -117,7 +117,7 @@ class Sweeper:
         if lost:
             await self._put(lost)
             self.resent += len(lost)
-            log.warning("%d events of %s were lost; they are sent again", len(lost), lost[0].topic, extra={"role": self._fence.role})
+            log.warning("%s lost events: %d are sent again", lost[0].topic, len(lost), extra={"role": self._fence.role})
 
     async def _put(self, events: Sequence[Event]) -> None:
         """Into the outbox. Raises RoleLost."""
@@ -127,4 +127,4 @@ class Sweeper:
 
 
 def _still_waits(event: Event, record: Record | None) -> bool:
-    return record is not None and record.version == event.version and may_step(record.run_state)
+    return record is not None and record.version == event.version and waits_for_event(record)

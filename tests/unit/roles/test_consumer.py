@@ -46,7 +46,7 @@ async def again(bench: Bench, run_id: RunId, version: int) -> None:
     (record,) = await bench.store.lookup([run_id])
     assert record
     topic = Topic(f"parcels-{Stage.NEW.value}")
-    await bench.stream.send([Event(run_id=run_id, topic=topic, partition=record.partition, version=Version(version), status=1)])
+    await bench.whole.send([Event(run_id=run_id, topic=topic, partition=record.partition, version=Version(version), status=1)])
 
 
 # --- which events are news -----------------------------------------------------------------------
@@ -123,7 +123,7 @@ async def test_an_event_of_a_run_that_no_store_has_is_dropped_with_an_error_in_t
     async with Bench(workflow, apart=True) as bench:
         await bench.consumer(Stage.NEW)
         lost = Event(run_id=RunId("lost"), topic=Topic("parcels-1"), partition=3, version=Version(1), status=1)
-        await bench.stream.send([lost])
+        await bench.whole.send([lost])
         await bench.pass_time()
         assert await bench.position(Stage.NEW) == {3: 1}
     assert "restored from a backup" in caplog.text

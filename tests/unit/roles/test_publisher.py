@@ -1,44 +1,16 @@
 """The publishers: in order per topic and partition, at least once, and only while they hold their role."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.bench import Bench, FaultyStore, triggered
+from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Stage, packing
-from workflow_ray.errors import RoleLost, StoreUnavailable
-from workflow_ray.ports import LONGEST_PAUSE, Clock
-from workflow_ray.records import PUBLISHER, Cause, Event, OutgoingEvent, Role, RunId, Topic, Write, WriteGroup, new_write_id
+from workflow_ray.errors import RoleLost
+from workflow_ray.ports import LONGEST_PAUSE
+from workflow_ray.records import PUBLISHER, Cause, OutgoingEvent, Role, RunId, Topic, Write, WriteGroup, new_write_id
 
 TOPIC = Topic("parcels-1")
-
-
-class FaultyStream(FaultyStore):
-    """A stream some of whose partitions can't be written to, and whose answers get lost."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.failing: set[int] = set()
-        self.lose_sends = 0
-        self.attempts: dict[int, int] = defaultdict(int)
-
-    async def send(self, events: Sequence[Event]) -> None:
-        for partition in {event.partition for event in events}:
-            self.attempts[partition] += 1
-        if self.failing & {event.partition for event in events}:
-            raise StoreUnavailable("the stream", "a partition has no leader")
-        await super().send(events)
-        if self.lose_sends:
-            self.lose_sends -= 1
-            raise StoreUnavailable("the stream", "the connection broke after the send")
-
-    async def sent(self) -> dict[int, list[RunId]]:
-        """The runs whose events arrived, by partition."""
-        runs: dict[int, list[RunId]] = defaultdict(list)
-        for item in await self.receive(TOPIC, dict.fromkeys(range(16), 0), limit=100_000, wait=0):
-            runs[item.event.partition].append(item.event.run_id)
-        return runs
 
 
 class Streamed(Bench):
@@ -46,7 +18,6 @@ class Streamed(Bench):
 
     def __init__(self) -> None:
         super().__init__(packing(), apart=True)
-        self.stream = self.faulty = FaultyStream(self.clock)
 
     async def trigger(self, *names: str) -> dict[int, list[RunId]]:
         """The runs triggered, by partition, in order."""
@@ -55,6 +26,13 @@ class Streamed(Bench):
             (record,) = await self.store.lookup([handle.run_id])
             assert record
             runs[record.partition].append(handle.run_id)
+        return runs
+
+    async def sent(self) -> dict[int, list[RunId]]:
+        """The runs whose events arrived, by partition."""
+        runs: dict[int, list[RunId]] = defaultdict(list)
+        for item in await self.stream.receive(TOPIC, dict.fromkeys(range(16), 0), limit=100_000, wait=0):
+            runs[item.event.partition].append(item.event.run_id)
         return runs
 
 
@@ -67,7 +45,7 @@ async def test_events_are_sent_in_commit_order_within_a_topic_and_partition() ->
         runs = await bench.trigger(*names(0, 100))
         await bench.publisher()
         await bench.pass_time()
-        assert await bench.faulty.sent() == runs
+        assert await bench.sent() == runs
 
 
 async def test_what_is_sent_leaves_the_outbox() -> None:
@@ -78,7 +56,7 @@ async def test_what_is_sent_leaves_the_outbox() -> None:
         await publisher.leave()
         await bench.publisher()
         await bench.pass_time()
-        assert sum(map(len, (await bench.faulty.sent()).values())) == 5
+        assert sum(map(len, (await bench.sent()).values())) == 5
 
 
 async def test_an_event_committed_with_a_delay_is_sent_when_it_is_due() -> None:
@@ -102,48 +80,86 @@ async def test_an_event_committed_with_a_delay_is_sent_when_it_is_due() -> None:
         await bench.store.store([WriteGroup(writes=(write,))])
         await bench.publisher()
         await bench.pass_time(seconds=59)
-        assert await bench.faulty.sent() == {partition: [run_id]}
+        assert await bench.sent() == {partition: [run_id]}
         await bench.pass_time(seconds=1)
-        assert await bench.faulty.sent() == {partition: [run_id, run_id]}
+        assert await bench.sent() == {partition: [run_id, run_id]}
 
 
 async def test_a_partition_that_fails_backs_off_alone_while_the_others_go_on_and_catches_up_in_order() -> None:
     async with Streamed() as bench:
         await bench.publisher()
         runs = await bench.trigger(*names(0, 100))
-        bench.faulty.failing = {7}
+        bench.stream.failing = {7}
         await bench.pass_time(seconds=60)
         more = await bench.trigger(*names(100, 200))
         await bench.pass_time()
         expected = {partition: runs[partition] + more[partition] for partition in range(16)}
         behind = expected.pop(7)
-        assert await bench.faulty.sent() == expected
-        assert 60 <= bench.faulty.attempts[7] <= 80, "60 seconds at a pause that doubles up to 2, each try in the batch and then alone"
-        bench.faulty.failing = set()
+        assert await bench.sent() == expected
+        assert 30 <= bench.stream.attempts[7] <= 40, "60 seconds at a pause that doubles up to 2"
+        bench.stream.failing = set()
         await bench.pass_time(seconds=LONGEST_PAUSE)
-        assert await bench.faulty.sent() == {**expected, 7: behind}
+        assert await bench.sent() == {**expected, 7: behind}
+
+
+async def test_a_partition_that_takes_long_to_fail_holds_up_the_others_once_only() -> None:
+    async with Streamed() as bench:
+        await bench.publisher()
+        bench.stream.failing, bench.stream.silence = {7}, 5.0
+        await bench.trigger(*names(0, 100))
+        await bench.pass_time(seconds=5)
+        more = await bench.trigger(*names(100, 200))
+        await bench.pass_time(seconds=LONGEST_PAUSE)
+        sent = await bench.sent()
+        assert all(sent[partition][-len(runs) :] == runs for partition, runs in more.items() if partition != 7)
+        assert 7 not in sent
+
+
+async def test_of_a_send_that_fails_in_part_nothing_is_sent_again_that_arrived() -> None:
+    async with Streamed() as bench:
+        await bench.publisher()
+        bench.stream.failing = {3, 7}
+        runs = await bench.trigger(*names(0, 100))
+        await bench.pass_time(seconds=10)
+        bench.stream.failing = {7}
+        await bench.pass_time(seconds=LONGEST_PAUSE)
+        del runs[7]
+        assert await bench.sent() == runs
+
+
+async def test_a_publisher_that_waits_for_a_failing_partition_leaves_at_once_when_it_is_stopped() -> None:
+    async with Streamed() as bench:
+        publisher = await bench.publisher()
+        bench.stream.failing = set(range(16))
+        runs = await bench.trigger(*names(0, 5))
+        await bench.pass_time(seconds=60)
+        await publisher.leave()
+        bench.stream.failing = set()
+        await bench.publisher()
+        await bench.pass_time()
+        assert await bench.sent() == runs
 
 
 async def test_a_stream_that_fails_altogether_is_waited_for() -> None:
     async with Streamed() as bench:
         await bench.publisher()
-        bench.faulty.failing = set(range(16))
+        bench.stream.failing = set(range(16))
         runs = await bench.trigger(*names(0, 20))
         await bench.pass_time(seconds=60)
-        assert await bench.faulty.sent() == {}
-        bench.faulty.failing = set()
+        assert await bench.sent() == {}
+        bench.stream.failing = set()
         await bench.pass_time(seconds=LONGEST_PAUSE)
-        assert await bench.faulty.sent() == runs
+        assert await bench.sent() == runs
 
 
 async def test_events_sent_twice_after_a_lost_answer_do_no_harm() -> None:
     async with Streamed() as bench:
-        bench.faulty.lose_sends = 3
+        bench.stream.lose_answers = 3
         await bench.publisher()
         await bench.consumer(Stage.NEW)
         runs = await bench.trigger(*names(0, 20))
         await bench.pass_time(seconds=10)
-        assert sum(map(len, (await bench.faulty.sent()).values())) > 20
+        assert sum(map(len, (await bench.sent()).values())) > 20
         for run_id in (run_id for partition in runs.values() for run_id in partition):
             assert await bench.causes(run_id) == [Cause.TRIGGER, Cause.STEP]
 
@@ -158,7 +174,7 @@ async def test_a_publisher_whose_epoch_is_old_ends_and_publishes_nothing_more(ap
         await bench.pass_time()
         with pytest.raises(RoleLost):
             await publisher.task
-        assert await bench.stream.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0) == []
+        assert await bench.whole.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0) == []
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -170,5 +186,5 @@ async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends
         await triggered(bench, workflow, "1")
         await bench.publisher()
         await bench.pass_time()
-        (item,) = await bench.stream.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0)
+        (item,) = await bench.whole.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0)
         assert item.event.version == 1

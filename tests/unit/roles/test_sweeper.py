@@ -1,0 +1,236 @@
+"""The sweeper: what a stream has lost goes on, and what is only slow is left alone."""
+
+import asyncio
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+
+from tests.unit.bench import Bench, triggered
+from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
+from workflow_ray import Pause, Repeat, Retry, RunState, Stay
+from workflow_ray.errors import RoleLost
+from workflow_ray.records import SWEEPER, Cause, Role, RunId, Topic
+from workflow_ray.roles import sweeper
+from workflow_ray.roles.sweeper import AGE, EVERY, Sweeper
+from workflow_ray.testing import FakeClock
+
+TOPIC = Topic("parcels-1")
+SWEPT = AGE + 2 * EVERY
+"""Seconds after which a lost event has been sent again: one look finds the run old enough, and another may have to judge it."""
+HOUR = 3600.0
+
+
+class Swept(Bench):
+    """Publisher, consumer and sweeper at work, the events apart from the records."""
+
+    def __init__(self, workflow: Parcels | None = None, clock: FakeClock | None = None) -> None:
+        super().__init__(workflow or packing(), apart=True, clock=clock)
+
+    async def begin(self, *, consumer: bool = True) -> None:
+        await self.publisher()
+        await self.sweeper()
+        if consumer:
+            await self.consumer(Stage.NEW)
+
+    async def trigger(self, *foreign_ids: str) -> list[RunId]:
+        return [handle.run_id for handle in (await triggered(self, self.workflow, *foreign_ids)).values()]
+
+    async def sent(self) -> list[RunId]:
+        """The runs whose events the stream got, one for each event."""
+        received = await self.stream.receive(TOPIC, dict.fromkeys(range(self.workflow.partitions), 0), limit=100_000, wait=0)
+        return [item.event.run_id for item in received]
+
+    async def all_done(self) -> bool:
+        return {count.run_state for count in await self.store.counts("parcels")} == {RunState.COMPLETED}
+
+
+def names(count: int) -> list[str]:
+    return [f"{number}" for number in range(count)]
+
+
+# --- what was lost -------------------------------------------------------------------------------
+
+
+async def test_a_run_whose_event_never_arrived_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async with Swept() as bench:
+        await bench.begin()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("1")
+        await bench.pass_time(AGE - 1)
+        assert await bench.causes(lost) == [Cause.TRIGGER]
+        await bench.pass_time(SWEPT - AGE + 1)
+        assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
+        assert [record.getMessage() for record in caplog.records] == ["parcels-1 lost events: 1 are sent again"]
+
+
+async def test_runs_whose_events_retention_has_dropped_go_on_though_nothing_follows_in_their_partitions() -> None:
+    async with Swept() as bench:
+        await bench.begin(consumer=False)
+        await bench.trigger(*names(50))
+        await bench.pass_time()
+        await bench.stream.drop(TOPIC)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(SWEPT)
+        assert await bench.all_done()
+
+
+async def test_of_many_lost_events_each_is_sent_again_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "BATCH", 3)
+    monkeypatch.setattr(sweeper, "BATCHES", 2)
+    async with Swept(packing(partitions=2)) as bench:
+        await bench.begin()
+        bench.stream.swallow = 20
+        runs = await bench.trigger(*names(30))
+        await bench.pass_time(SWEPT + EVERY * 10)
+        assert await bench.all_done()
+        assert sorted(await bench.sent()) == sorted(runs)
+
+
+async def test_an_event_is_sent_again_once_however_long_nobody_receives_it() -> None:
+    async with Swept() as bench:
+        await bench.begin(consumer=False)
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("1")
+        await bench.pass_time(24 * HOUR)
+        assert await bench.sent() == [lost]
+
+
+async def test_one_that_is_lost_again_is_sent_again() -> None:
+    async with Swept() as bench:
+        await bench.begin()
+        bench.stream.swallow = 3
+        await bench.trigger("1")
+        await bench.pass_time(SWEPT + 3 * EVERY)
+        assert await bench.all_done()
+
+
+async def test_a_lost_answer_to_a_sweep_does_no_harm() -> None:
+    async with Swept() as bench:
+        await bench.begin()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("1")
+        await bench.pass_time(AGE - 1)
+        bench.store.lose_answers = 5
+        await bench.pass_time(SWEPT)
+        assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
+
+
+async def test_it_counts_the_events_that_it_sends_again() -> None:
+    async with Swept() as bench:
+        await bench.publisher()
+        bench.stream.swallow = 5
+        await bench.trigger(*names(7))
+        taken, stop = await bench.whole.take(Role(SWEEPER)), asyncio.Event()
+        swept = Sweeper(taken.fence, bench.whole, bench.whole, bench.clock, every=1.0, age=10.0)
+        running = asyncio.create_task(swept.run(stop))
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(15)
+        stop.set()
+        await running
+        assert (swept.resent, await bench.all_done()) == (5, True)
+
+
+# --- what is only slow ---------------------------------------------------------------------------
+
+
+async def test_a_backlog_is_left_alone() -> None:
+    async with Swept() as bench:
+        await bench.begin(consumer=False)
+        runs = await bench.trigger(*names(100))
+        await bench.pass_time(24 * HOUR)
+        assert sorted(await bench.sent()) == sorted(runs)
+
+
+async def test_an_event_that_cannot_be_published_yet_is_left_alone() -> None:
+    async with Swept() as bench:
+        bench.stream.failing = set(range(16))
+        await bench.begin()
+        runs = await bench.trigger("1")
+        await bench.pass_time(HOUR)
+        bench.stream.failing = set()
+        await bench.pass_time(HOUR)
+        assert await bench.sent() == runs
+
+
+async def test_a_long_step_is_left_alone_and_so_is_what_stands_behind_it_until_it_is_done() -> None:
+    clock, workflow = FakeClock(), parcels(partitions=1)
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await clock.wait(asyncio.Event(), 2 * HOUR if run.foreign_id == "slow" else 0)
+        return Stage.DONE
+
+    async with Swept(workflow, clock) as bench:
+        await bench.begin()
+        (slow,) = await bench.trigger("slow")
+        await bench.pass_time()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("lost")
+        await bench.pass_time(HOUR)
+        assert await bench.sent() == [slow]
+        await bench.pass_time(HOUR + 2 * EVERY)
+        assert await bench.sent() == [slow, lost]
+        assert await bench.all_done()
+
+
+async def test_what_waits_for_a_time_or_for_somebody_else_is_left_alone() -> None:
+    workflow, calls = parcels(), list[str]()
+
+    @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(hours=12), factor=1.0))
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE] | Repeat | Pause | Stay:
+        calls.append(run.foreign_id)
+        match run.foreign_id:
+            case "failing":
+                raise ValueError("broken")
+            case "repeating":
+                return Repeat(timedelta(hours=12))
+            case "paused":
+                return Pause("by hand")
+            case _:
+                return Stay()
+
+    async with Swept(workflow) as bench:
+        await bench.begin()
+        await bench.trigger("failing", "repeating", "paused", "staying")
+        await bench.pass_time(4 * HOUR)
+        assert sorted(calls) == ["failing", "paused", "repeating", "staying"]
+
+
+async def test_statuses_that_nobody_consumes_are_left_alone() -> None:
+    async with Swept() as bench:
+        await bench.begin()
+        await bench.trigger(*names(3))
+        await bench.pass_time(HOUR)
+        assert (await bench.all_done(), len(await bench.sent())) == (True, 3)
+
+
+# --- the role ------------------------------------------------------------------------------------
+
+
+async def test_a_sweeper_whose_epoch_is_old_ends_at_its_next_look() -> None:
+    async with Swept() as bench:
+        played = await bench.sweeper()
+        await bench.whole.take(Role(SWEEPER))
+        await bench.pass_time(EVERY)
+        with pytest.raises(RoleLost):
+            await played.task
+
+
+async def test_a_sweeper_that_is_stopped_leaves_at_once() -> None:
+    async with Swept() as bench:
+        played = await bench.sweeper()
+        await played.leave()
+
+
+async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -> None:
+    async with Swept() as bench:
+        await bench.begin()
+        bench.stream.swallow = 1
+        await bench.trigger("1")
+        bench.stream.away = True
+        await bench.pass_time(SWEPT)
+        assert not await bench.all_done()
+        bench.stream.away = False
+        await bench.pass_time(EVERY)
+        assert await bench.all_done()
