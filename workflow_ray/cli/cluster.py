@@ -6,25 +6,27 @@ from typing import Annotated
 
 import typer
 
-from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.options import AsJson, Events, Records, Timeouts
 from workflow_ray.cli.views import show
 from workflow_ray.definition import load
 from workflow_ray.runtime import Runtime
-from workflow_ray.runtime.runtime import records_url
+from workflow_ray.runtime.urls import place_of, records_url
 
 References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
 
 
-def deploy(references: References, records: Records = None) -> None:
+def deploy(references: References, records: Records = None, events: Events = None, timeouts: Timeouts = None) -> None:
     """Have workflows run on Ray. What runs already is brought up to date; other workflows of the same records stay as they are."""
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 
+    runtime = Runtime.ray(*workflows, records=records, events=events, timeouts=timeouts)
+
     async def deployed() -> None:
-        async with Runtime.ray(*workflows, records=records):
+        async with runtime:
             pass  # leaving stops nothing
 
     asyncio.run(deployed())
-    typer.echo(f"{', '.join(workflow.name for workflow in workflows)}: running, on {records_url(records)}.")
+    typer.echo(f"{', '.join(workflow.name for workflow in workflows)}: running, on {runtime.urls.places}.")
 
 
 def status(records: Records = None, as_json: AsJson = False) -> None:
@@ -35,7 +37,7 @@ def status(records: Records = None, as_json: AsJson = False) -> None:
     if actors or as_json:
         show(actors, ("name", "phase", "pid", "epoch", "failures", "why"), as_json=as_json)
     else:
-        typer.echo(f"Nothing runs on {records_url(records)}.")
+        typer.echo(f"Nothing runs on {place_of(records_url(records))}.")
 
 
 def down(records: Records = None) -> None:
@@ -47,6 +49,6 @@ def down(records: Records = None) -> None:
     from workflow_ray.runtime.ray.deployment import down
 
     found = asyncio.run(down(records))
-    typer.echo(f"{'Ended what ran' if found else 'Nothing ran'} on {records_url(records)}. The records stay.")
+    typer.echo(f"{'Ended what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The records stay.")
     if stop_unused_cluster():
         typer.echo("Stopped Ray on this machine.")

@@ -1,10 +1,10 @@
 """A job: the lines of an input become runs of a workflow, which are followed to their ends."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from workflow_ray.cli.lines import Line, Parser, Refused, arriving
 from workflow_ray.cli.progress import Show
@@ -14,12 +14,14 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.ports import RecordStore, SystemClock, persist
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 
+T = TypeVar("T")
+
 WINDOW = 500
 """Runs looked at by one call to the store."""
 PAUSE = 0.1
 """Seconds between two looks; more where a look takes long, so that following costs little beside the work."""
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a store may go without an answer before the job gives up; started again, it goes on."""
 
 
@@ -64,7 +66,8 @@ class Job:
                 yield answer
 
     async def _trigger(self, lines: Sequence[Line], refuse: Callable[[Refused], None]) -> None:
-        answers = await self._client.trigger_many([Trigger(line.key, line.data, idempotency_key=line.key) for line in lines])
+        triggers: list[Trigger[Any, Any]] = [Trigger(line.key, line.data, idempotency_key=line.key) for line in lines]
+        answers = await _answered(lambda: self._client.trigger_many(triggers))
         for line, (handle, outcome) in zip(lines, answers, strict=True):
             match outcome:
                 case TriggerOutcome.STARTED:
@@ -82,7 +85,7 @@ class Job:
         while True:
             began = now()
             for window in _windows(self._open):
-                for record in await persist(partial(self._records.watch, window, wait=0), SystemClock(), "job", patience=PATIENCE):
+                for record in await _answered(partial(self._records.watch, window, wait=0)):
                     self._look_at(record)
             show(self.ends.total(), self.ends.total() + len(self._open))
             if self._fed and not self._open:
@@ -98,6 +101,10 @@ class Job:
         if record.run_id in self._started:
             self._started.remove(record.run_id)
             self.timing.add(record)
+
+
+async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+    return await persist(call, SystemClock(), "job", patience=PATIENCE)
 
 
 def _windows(runs: dict[RunId, Version]) -> Iterator[dict[RunId, Version]]:

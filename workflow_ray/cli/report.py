@@ -9,6 +9,7 @@ from rich.table import Table
 
 from workflow_ray.cli.job import Job
 from workflow_ray.records import RunState
+from workflow_ray.runtime.urls import Places
 
 
 class RefusedLine(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str
     runtime: str
     records: str  # where the data lies
+    events: str  # where they travelled
+    timeouts: str
     input: str
     started: int  # runs that this job started
     known: int  # lines whose run stood already, from an earlier job or an earlier line
@@ -35,11 +38,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
 
     @classmethod
-    def of(cls, job: Job, *, workflow: str, runtime: str, records: str, source: str, refused: list[RefusedLine]) -> "Report":
+    def of(cls, job: Job, *, workflow: str, runtime: str, places: Places, source: str, refused: list[RefusedLine]) -> "Report":
         return cls(
             workflow=workflow,
             runtime=runtime,
-            records=records,
+            records=places.records,
+            events=places.events,
+            timeouts=places.timeouts,
             input=source,
             started=job.started,
             known=job.known,
@@ -59,7 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def show(self, console: Console) -> None:
         console.print(self._ends())
         console.print(self._numbers())
-        console.print(f"The data lies in {self.records}")
+        console.print(f"The data lies in {Places(self.records, self.events, self.timeouts)}")
         console.print("What to try next:")
         for command, what in self._next():
             console.print(f"  {command}  # {what}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,12 +12,11 @@ from rich.console import Console
 
 from workflow_ray.cli.job import Job
 from workflow_ray.cli.lines import Refused
-from workflow_ray.cli.options import JsonFile, Records
+from workflow_ray.cli.options import Events, JsonFile, Records, Timeouts
 from workflow_ray.cli.progress import shown
 from workflow_ray.cli.report import RefusedLine, Report
 from workflow_ray.definition import Workflow, load
 from workflow_ray.errors import InvalidInput
-from workflow_ray.ports import adapter_for
 from workflow_ray.runtime import Runtime
 
 INTERRUPTED = 130
@@ -36,7 +35,15 @@ Input = Annotated[str, typer.Option("--input", metavar="FILE", help='Lines of {"
 On = Annotated[Where, typer.Option("--runtime", help="Where the steps run: on Ray, where they go on without this command; or in it.")]
 
 
-def run(reference: Reference, source: Input, records: Records = None, json: JsonFile = None, on: On = Where.RAY) -> None:
+def run(
+    reference: Reference,
+    source: Input,
+    records: Records = None,
+    events: Events = None,
+    timeouts: Timeouts = None,
+    json: JsonFile = None,
+    on: On = Where.RAY,
+) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
     A line's key is its run's foreign id and idempotency key: given again, it leads to the run that there is, and nothing is done
@@ -44,9 +51,11 @@ def run(reference: Reference, source: Input, records: Records = None, json: Json
     went through.
     """
     workflow = load(reference, [os.getcwd()])
+    made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
+    runtime = made(workflow, records=records, events=events, timeouts=timeouts)
     try:
         with _opened(source) as descriptor:
-            report = asyncio.run(_report(workflow, records, on, source, descriptor))
+            report = asyncio.run(_report(workflow, runtime, on, source, descriptor))
     except KeyboardInterrupt:
         goes_on = "What was triggered goes on without this command" if on is Where.RAY else "What was triggered stands in the records"
         typer.echo(f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True)
@@ -58,7 +67,7 @@ def run(reference: Reference, source: Input, records: Records = None, json: Json
         raise typer.Exit(LINES_REFUSED)
 
 
-async def _report(workflow: Workflow[Any, Any], records: str | None, on: Where, source: str, descriptor: int) -> Report:
+async def _report(workflow: Workflow[Any, Any], runtime: Runtime, on: Where, source: str, descriptor: int) -> Report:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     refused: list[RefusedLine] = []
 
@@ -66,14 +75,12 @@ async def _report(workflow: Workflow[Any, Any], records: str | None, on: Where, 
         refused.append(RefusedLine(line.number, line.why))
         console.print(f"line {line.number} refused: {line.why}")
 
-    runtime = Runtime.ray(workflow, records=records) if on is Where.RAY else Runtime.local(workflow, records=records)
     console.print(f"Starting {workflow.name}" + ("; Ray takes some seconds the first time." if on is Where.RAY else "."))
     async with runtime:
         job = Job(workflow, runtime.client(workflow), runtime.store)
         with shown(console, workflow.name) as show:
             await job.run(descriptor, show, refuse)
-    where = adapter_for(runtime.records).canonical(runtime.records)
-    return Report.of(job, workflow=workflow.name, runtime=on.value, records=where, source=source, refused=refused)
+    return Report.of(job, workflow=workflow.name, runtime=on.value, places=runtime.urls.places, source=source, refused=refused)
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.views import EntryView, Names, RunView, RunWithData, show, show_one
 from workflow_ray.errors import InvalidInput, RunNotFound, UnknownWorkflow
-from workflow_ray.ports import Store, SystemClock
+from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import HistoryEntry, Record, RunId, RunQuery, RunState, Version
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.runtime import records_url
+from workflow_ray.runtime.urls import records_url
 
 PAGE = 1000
 """History entries read at once."""
@@ -41,7 +41,7 @@ def list_runs(
 ) -> None:
     """List a workflow's runs, newest first. Exit 2: there is no such workflow, status or run_state."""
 
-    async def found(store: Store, names: Names) -> list[RunView]:
+    async def found(store: RecordStore, names: Names) -> list[RunView]:
         query = RunQuery(
             workflow=workflow,
             statuses=_numbers(names, workflow, status or []),
@@ -58,7 +58,7 @@ def list_runs(
 def show_run(run_id: Id, records: Records = None, as_json: AsJson = False) -> None:
     """Show a run as it stands, with its data. Exit 3: there is no such run."""
 
-    async def found(store: Store, names: Names) -> RunWithData:
+    async def found(store: RecordStore, names: Names) -> RunWithData:
         return names.run_with_data(await _record(store, run_id))
 
     show_one(_ask(records, found), as_json=as_json)
@@ -68,14 +68,14 @@ def show_run(run_id: Id, records: Records = None, as_json: AsJson = False) -> No
 def history(run_id: Id, records: Records = None, as_json: AsJson = False) -> None:
     """Show every version of a run: what wrote it, when and why. Exit 3: there is no such run."""
 
-    async def found(store: Store, names: Names) -> list[EntryView]:
+    async def found(store: RecordStore, names: Names) -> list[EntryView]:
         record = await _record(store, run_id)
         return [names.entry(record.workflow, entry) for entry in await _entries(store, record.run_id)]
 
     show(_ask(records, found), ("version", "status", "run_state", "cause", "by", "at", "reason"), as_json=as_json)
 
 
-def _ask(url: str | None, question: Callable[[Store, Names], Awaitable[T]]) -> T:
+def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]) -> T:
     """What the store answers, opened beside whatever runs on it."""
 
     async def answer() -> T:
@@ -85,7 +85,7 @@ def _ask(url: str | None, question: Callable[[Store, Names], Awaitable[T]]) -> T
     return asyncio.run(answer())
 
 
-async def _found(store: Store, query: RunQuery, limit: int) -> list[Record]:
+async def _found(store: RecordStore, query: RunQuery, limit: int) -> list[Record]:
     found: list[Record] = []
     while len(found) < limit and (page := await store.runs(replace(query, limit=limit - len(found)))):
         found += page
@@ -93,14 +93,14 @@ async def _found(store: Store, query: RunQuery, limit: int) -> list[Record]:
     return found
 
 
-async def _record(store: Store, run_id: str) -> Record:
+async def _record(store: RecordStore, run_id: str) -> Record:
     (record,) = await store.lookup([RunId(run_id.lower())])
     if record is None:
         raise RunNotFound(None, run_id)
     return record
 
 
-async def _entries(store: Store, run_id: RunId) -> list[HistoryEntry]:
+async def _entries(store: RecordStore, run_id: RunId) -> list[HistoryEntry]:
     entries: list[HistoryEntry] = []
     while page := await store.history(run_id, after=Version(len(entries)), limit=PAGE):  # versions have no gaps
         entries += page

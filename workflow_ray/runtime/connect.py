@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
-from workflow_ray.ports import Clock, Store, SystemClock, adapter_for
+from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
 from workflow_ray.runtime.lane.address import find
 from workflow_ray.runtime.lane.reconnecting import Reconnecting
-from workflow_ray.runtime.lane.remote import RemoteStore
-from workflow_ray.runtime.runtime import records_url
+from workflow_ray.runtime.lane.remote import remote_store
+from workflow_ray.runtime.urls import records_url
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -23,30 +23,30 @@ S = TypeVar("S", bound=Status)
 
 @asynccontextmanager
 async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncGenerator[Client[D, S]]:
-    """A client of a deployed workflow, for a web service or a script.
+    """A client of a deployed workflow, for a web service or a script. It needs the records only, wherever the events are.
 
     records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
-    Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered.
+    Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered; what `open_records` raises.
     """
     workflow.checked()
     clock = SystemClock()
-    async with open_beside(records_url(records), clock) as store:
-        await _check_deployed(workflow, store)
-        yield Client(workflow, store, clock)
+    async with open_beside(records_url(records), clock) as opened:
+        await _check_deployed(workflow, opened)
+        yield Client(workflow, opened, clock)
 
 
 @asynccontextmanager
-async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Store]:
-    """The store, beside whatever runs on it: through the lane of the process that serves its roles, else by itself."""
-    adapter = adapter_for(url)
+async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
+    """The records, beside whatever runs on them. Embedded ones through the lane of the process that serves their roles, if there is one."""
+    adapter = records_adapter(url)
     where = adapter.canonical(url)
-    if find(where) is None:
-        async with adapter.open(url, clock=clock, exclusive=False) as store:
-            yield store
+    if adapter.shared or find(where) is None:
+        async with adapter.open_records(url, clock=clock, exclusive=False) as records:
+            yield records
         return
     transport = Reconnecting(partial(_socket, where))
     try:
-        yield RemoteStore(transport, "")
+        yield await remote_store(transport)
     finally:
         transport.close()
 
@@ -58,8 +58,8 @@ async def _socket(where: str) -> str:
     return path
 
 
-async def _check_deployed(workflow: Workflow[D, S], store: Store) -> None:
-    deployment = await store.deployment()
+async def _check_deployed(workflow: Workflow[D, S], records: Records) -> None:
+    deployment = await records.deployment()
     known = {deployed.name: deployed for deployed in deployment.workflows}
     if workflow.name not in known:
         raise UnknownWorkflow(workflow.name, sorted(known))

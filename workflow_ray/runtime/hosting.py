@@ -5,14 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
 from workflow_ray.definition import Resource, Status, Workflow, code_of, load, python_path_of, reference_of
-from workflow_ray.errors import DeploymentConflict, NotImportable
-from workflow_ray.ports import Clock, Store, persist
-from workflow_ray.records import PUBLISHER, DeployedWorkflow, Deployment, Role, Taken, consumer_group
+from workflow_ray.errors import DeploymentConflict, NotImportable, PartitionsChanged
+from workflow_ray.ports import Clock, OutboxMover, Store
+from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Role, Taken, Topic, consumer_group, status_topic
 from workflow_ray.roles.consumer import Consumer, StepWork
-from workflow_ray.roles.publisher import MovingPublisher
+from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
+from workflow_ray.roles.sweeper import Sweeper
 
 AnyWorkflow: TypeAlias = Workflow[Any, Any]
 Replaced: TypeAlias = Mapping[Resource[Any], object]
+
+FOR_ALL = (PUBLISHER, SWEEPER)
+"""Groups that a deployment has once, whatever its workflows."""
 
 
 class RoleProcess(Protocol):
@@ -42,19 +46,23 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
 
 
 def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
-    """Every role that these workflows need, the publisher among them."""
+    """Every role that these workflows need, those for all of them included."""
     groups = {group: shards for workflow in workflows for group, shards in workflow.groups.items()}
     return [Role(group, shard, shards) for group, shards in groups.items() for shard in range(1, shards + 1)]
 
 
 async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-    """Add workflows to what should run, in place of those of the same name; the others stay.
+    """Add workflows to what should run, in place of those of the same name; the others stay. Their topics are there then.
 
-    Raises StatusRenumbered, PartitionsChanged: nothing was written.
+    Raises StatusRenumbered, PartitionsChanged, TopicMismatch: nothing was written.
     """
     while True:
         current = await store.deployment()
-        target = tuple({workflow.name: workflow for workflow in (*current.workflows, *workflows)}.values())  # in the order first deployed
+        before = {workflow.name: workflow for workflow in current.workflows}
+        target = tuple({**before, **{workflow.name: workflow for workflow in workflows}}.values())  # in the order first deployed
+        for workflow in target:
+            _check_partitions(before.get(workflow.name), workflow)
+        await store.prepare(_topics(target))  # also of what is deployed already: the stream may be another than before
         if target == current.workflows:
             return current
         try:
@@ -63,37 +71,55 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployme
             continue
 
 
-async def host(role: Role, deployment: Deployment, store: Store, clock: Clock, stop: asyncio.Event) -> None:
-    """Take the role and work at it until `stop`, with the definitions that the deployment names.
+def _check_partitions(before: DeployedWorkflow | None, workflow: DeployedWorkflow) -> None:
+    """The store checks it too, but by then there would be topics of the wrong number."""
+    if before is not None and before.partitions != workflow.partitions:
+        raise PartitionsChanged(workflow.name, before.partitions, workflow.partitions)
 
-    Raises RoleLost, RoleRetired: leave for good; NotImportable, InvalidDefinition; anything else: it crashed.
-    """
-    needed = [workflow for workflow in deployment.workflows if role.group in workflow.groups and role.group != PUBLISHER]
-    definitions = [load(workflow.reference, workflow.python_path) for workflow in needed]
-    await play(role, definitions, store, clock, stop)
+
+def _topics(workflows: Sequence[DeployedWorkflow]) -> dict[Topic, int]:
+    """The topics that have consumers, and how many partitions they need."""
+    return {
+        status_topic(workflow.name, status): workflow.partitions
+        for workflow in workflows
+        for status in workflow.statuses.values()
+        if consumer_group(workflow.name, status) in workflow.groups
+    }
+
+
+def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
+    """Those that the role needs. Raises NotImportable, InvalidDefinition."""
+    needed = [workflow for workflow in deployment.workflows if role.group in workflow.groups and role.group not in FOR_ALL]
+    return [load(workflow.reference, workflow.python_path) for workflow in needed]
 
 
 async def play(
     role: Role,
+    taken: Taken,
     workflows: Sequence[AnyWorkflow],
     store: Store,
     clock: Clock,
     stop: asyncio.Event,
     *,
     replaced: Replaced | None = None,
-) -> None:
-    """Take the role and work at it until `stop`. Released only if nothing is left in doubt. Raises RoleLost, RoleRetired."""
-    taken = await persist(lambda: store.take(role), clock, role.name)
+) -> bool:
+    """Work at a role that was taken until `stop`, then finish what is in hand. True: nothing is left in doubt, so release it.
+
+    Raises RoleLost: leave for good; anything else: it crashed.
+    """
     process = role_process(role, taken, workflows, store, clock, replaced or {})
     await process.run(stop)
-    if process.settled:
-        await store.release(taken.fence)
+    return process.settled
 
 
 def role_process(role: Role, taken: Taken, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced) -> RoleProcess:
     """What the role does, from its group."""
-    if role.group == PUBLISHER:
+    if role.group == SWEEPER:
+        return Sweeper(taken.fence, store, store, clock)
+    if role.group == PUBLISHER and isinstance(store, OutboxMover):
         return MovingPublisher(taken.fence, store, clock)
+    if role.group == PUBLISHER:
+        return SendingPublisher(taken.fence, store, store, clock)
     workflow, status = _work_of(role, workflows)
     return Consumer(StepWork(role, workflow, status, replaced), taken, store, store, clock)
 
@@ -116,5 +142,5 @@ def _described(workflow: AnyWorkflow, reference: str, python_path: tuple[str, ..
         code=code,
         statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
-        groups={**groups, PUBLISHER: 1},
+        groups={**groups, **dict.fromkeys(FOR_ALL, 1)},
     )

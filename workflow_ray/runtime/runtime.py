@@ -1,6 +1,5 @@
 """What a program starts workflows with."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
@@ -12,6 +11,7 @@ from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
+from workflow_ray.runtime.urls import Urls
 
 if TYPE_CHECKING:
     from workflow_ray.runtime.local import LocalRuntime
@@ -21,48 +21,52 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 T = TypeVar("T")
 
-RECORDS = "WORKFLOW_RAY_RECORDS"
-DEFAULT_RECORDS = "sqlite:///workflow.db"
-
-
-def records_url(given: str | None) -> str:
-    """The URL given, else the environment's WORKFLOW_RAY_RECORDS, else workflow.db in the current folder."""
-    return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
-
 
 class Runtime(ABC):
     """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)` talks to them."""
 
-    def __init__(self, workflows: Sequence[Workflow[Any, Any]], records: str | None, clock: Clock | None = None) -> None:
+    def __init__(self, workflows: Sequence[Workflow[Any, Any]], urls: Urls, clock: Clock | None = None) -> None:
         self._workflows = {workflow.name: workflow for workflow in workflows}
-        self.records = records_url(records)
+        self.urls = urls
         self._clock = clock or SystemClock()
         self._store: Store | None = None  # while the runtime is entered
 
     @staticmethod
-    def local(*workflows: Workflow[Any, Any], records: str | None = None) -> "LocalRuntime":
+    def local(
+        *workflows: Workflow[Any, Any], records: str | None = None, events: str | None = None, timeouts: str | None = None
+    ) -> "LocalRuntime":
         """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
 
+        Several processes that run the same workflows on one server share the roles. If one of them dies, or stands still, the
+        others have taken over what it played within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
+
         records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
-        Raises, when entered, InvalidDefinition, StatusRenumbered, StoreInUse and the like: nothing runs then.
+        events, timeouts: where these are. Default: WORKFLOW_RAY_EVENTS and WORKFLOW_RAY_TIMEOUTS, else where the records are.
+        Raises, when entered, InvalidDefinition, StatusRenumbered, StoreInUse, UnknownScheme and the like: nothing runs then.
         """
         from workflow_ray.runtime.local import LocalRuntime
 
-        return LocalRuntime(workflows, records)
+        return LocalRuntime(workflows, Urls.of(records, events, timeouts))
 
     @staticmethod
     def ray(
-        *workflows: Workflow[Any, Any], records: str | None = None, address: str | None = None, namespace: str | None = None
+        *workflows: Workflow[Any, Any],
+        records: str | None = None,
+        events: str | None = None,
+        timeouts: str | None = None,
+        address: str | None = None,
+        namespace: str | None = None,
     ) -> "RayRuntime":
         """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
 
-        records: as for `local`. address: of the Ray cluster; default: RAY_ADDRESS, else one of our own on this machine.
-        namespace: of the actors on Ray; default: one that belongs to the store.
+        records, events, timeouts: as for `local`. A server's must be reachable from the node that this is called on.
+        address: of the Ray cluster; default: RAY_ADDRESS, else one of our own on this machine.
+        namespace: of the actors on Ray; default: one that belongs to the records.
         Raises, when entered, what `local` does, NotImportable, and RuntimeUnavailable.
         """
         from workflow_ray.runtime.ray.deployment import RayRuntime
 
-        return RayRuntime(workflows, records, address=address, namespace=namespace)
+        return RayRuntime(workflows, Urls.of(records, events, timeouts), address=address, namespace=namespace)
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
         """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow, and RuntimeUnavailable: see `store`."""

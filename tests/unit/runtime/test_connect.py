@@ -13,7 +13,7 @@ from workflow_ray.errors import InvalidDefinition, StoreMissing, UnknownWorkflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.lane.remote import RemoteStore
-from workflow_ray.runtime.runtime import records_url
+from workflow_ray.runtime.urls import records_url
 
 SOON = timedelta(seconds=20)
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit.parcels import Parcel, Route, RoutedRun, packing
 from workflow_ray import Client, Workflow
-from workflow_ray.errors import NotImportable, PartitionsChanged, RoleLost, RoleRetired, StatusRenumbered
-from workflow_ray.records import PUBLISHER, DeployedWorkflow, Role, consumer_group
-from workflow_ray.runtime.hosting import deployed, deployed_here, host, merge, play, roles_of
+from workflow_ray.errors import NotImportable, PartitionsChanged, RoleLost, StatusRenumbered
+from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Role, consumer_group
+from workflow_ray.runtime.hosting import definitions, deployed, deployed_here, merge, play, roles_of
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -27,7 +27,7 @@ async def send(run: RoutedRun) -> Literal[Route.SENT]:
 
 
 FIRST, SECOND = consumer_group("shipping", 1), consumer_group("shipping", 2)
-SHIPPING_ROLES = [Role(FIRST, 1, 2), Role(FIRST, 2, 2), Role(SECOND), Role(PUBLISHER)]
+SHIPPING_ROLES = [Role(FIRST, 1, 2), Role(FIRST, 2, 2), Role(SECOND), Role(PUBLISHER), Role(SWEEPER)]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
     assert (described.name, described.reference) == ("shipping", f"{__name__}:shipping")
     assert described.statuses == {"NEW": 1, "PACKED": 2, "SENT": 3, "LOST": 4}
     assert described.partitions == 4
-    assert described.groups == {FIRST: 2, SECOND: 1, PUBLISHER: 1}
+    assert described.groups == {FIRST: 2, SECOND: 1, PUBLISHER: 1, SWEEPER: 1}
 
 
 def test_a_workflow_that_other_processes_cannot_import_is_deployed_for_this_one_only() -> None:
@@ -57,9 +57,10 @@ def test_a_workflow_that_other_processes_cannot_import_is_deployed_for_this_one_
     assert deployed_here(packing()).reference == ""
 
 
-def test_each_shard_of_each_group_is_a_role_and_the_publisher_is_one_for_all() -> None:
+def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_for_all() -> None:
     assert roles_of([deployed(shipping)]) == SHIPPING_ROLES
-    assert roles_of([deployed(shipping), deployed_here(packing())]).count(Role(PUBLISHER)) == 1
+    of_two = roles_of([deployed(shipping), deployed_here(packing())])
+    assert (of_two.count(Role(PUBLISHER)), of_two.count(Role(SWEEPER))) == (1, 1)
 
 
 async def test_merging_adds_workflows_and_replaces_those_of_the_same_name(store: MemoryStore) -> None:
@@ -100,9 +101,10 @@ async def test_numbers_that_runs_are_stored_under_cannot_change(store: MemorySto
 # --- roles at work -------------------------------------------------------------------------------
 
 
-async def test_a_role_is_hosted_by_what_the_deployment_says(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_role_is_played_by_what_the_deployment_says(store: MemoryStore, clock: FakeClock) -> None:
     deployment, stop = await merge(store, [deployed(shipping)]), asyncio.Event()
-    hosted = [asyncio.create_task(host(role, deployment, store, clock, stop)) for role in SHIPPING_ROLES]
+    taken = {role: await store.take(role) for role in SHIPPING_ROLES}
+    played = [asyncio.create_task(play(role, taken[role], definitions(role, deployment), store, clock, stop)) for role in SHIPPING_ROLES]
     client = Client(shipping, store, clock)
     handles = [await client.trigger(f"{n}", Parcel()) for n in range(20)]
     await clock.settle()
@@ -110,30 +112,28 @@ async def test_a_role_is_hosted_by_what_the_deployment_says(store: MemoryStore, 
     by = {entry.by for handle in handles for entry in await handle.history()}
     assert by == {"client", *(role.name for role in SHIPPING_ROLES[:3])}
     stop.set()
-    await asyncio.gather(*hosted)
-    assert [(await store.take(role)).clean for role in SHIPPING_ROLES] == [True] * 4
+    assert await asyncio.gather(*played) == [True] * len(SHIPPING_ROLES)  # nothing is left in doubt
 
 
-async def test_a_role_of_another_number_of_shards_is_retired(store: MemoryStore, clock: FakeClock) -> None:
+async def test_roles_for_all_workflows_need_none_of_their_definitions(store: MemoryStore) -> None:
     deployment = await merge(store, [deployed(shipping)])
-    with pytest.raises(RoleRetired, match="its group has 2 shards by now"):
-        await host(Role(FIRST, 1, 4), deployment, store, clock, asyncio.Event())
-    with pytest.raises(RoleRetired, match="is not deployed"):
-        await play(Role(consumer_group("shipping", 9)), [shipping], store, clock, asyncio.Event())
+    assert definitions(Role(FIRST, 1, 2), deployment) == [shipping]
+    assert definitions(Role(PUBLISHER), deployment) == definitions(Role(SWEEPER), deployment) == []
 
 
 async def test_a_group_that_the_definition_has_no_step_for_is_named(store: MemoryStore, clock: FakeClock) -> None:
     await merge(store, [deployed(shipping)])
+    taken = await store.take(Role(SECOND))
     with pytest.raises(NotImportable, match=f"{SECOND}: the definition has no step for this group"):
-        await play(Role(SECOND), [packing()], store, clock, asyncio.Event())
+        await play(Role(SECOND), taken, [packing()], store, clock, asyncio.Event())
 
 
 async def test_who_is_replaced_loses_the_role_when_it_writes(store: MemoryStore, clock: FakeClock) -> None:
     await merge(store, [deployed(shipping)])
     role, stop = Role(PUBLISHER), asyncio.Event()
-    old = asyncio.create_task(play(role, [], store, clock, stop))
+    old = asyncio.create_task(play(role, await store.take(role), [], store, clock, stop))
     await clock.settle()
-    new = asyncio.create_task(play(role, [], store, clock, stop))
+    new = asyncio.create_task(play(role, await store.take(role), [], store, clock, stop))
     await clock.settle()
     with pytest.raises(RoleLost):
         await old

@@ -19,8 +19,8 @@ from workflow_ray.errors import (
     UnknownScheme,
     UnknownWorkflow,
 )
-from workflow_ray.ports import SystemClock, adapter_for
-from workflow_ray.runtime import local
+from workflow_ray.ports import SystemClock, records_adapter
+from workflow_ray.runtime import players
 
 SOON = timedelta(seconds=20)
 
@@ -46,7 +46,7 @@ async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(
 
 async def test_a_step_cut_off_at_the_end_is_made_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow, begun = parcels(), asyncio.Event()
-    monkeypatch.setattr(local, "STOPPING", 0.0)
+    monkeypatch.setattr(players, "STOPPING", 0.0)
 
     @workflow.step(Stage.NEW)
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
@@ -106,19 +106,19 @@ async def test_mistakes_of_a_definition_are_raised_before_a_store_is_made(url: s
     with pytest.raises(InvalidDefinition):
         await Runtime.local(parcels(), records=url).__aenter__()
     with pytest.raises(StoreMissing):
-        await adapter_for(url).open(url, clock=SystemClock()).__aenter__()
+        await records_adapter(url).open_records(url, clock=SystemClock()).__aenter__()
 
 
 async def test_a_store_has_one_runtime_at_a_time(url: str) -> None:
     workflow = packing()
     async with Runtime.local(workflow, records=url):
         with pytest.raises(StoreInUse):
-            async with adapter_for(url).open(url, clock=SystemClock(), patience=0):
+            async with records_adapter(url).open_records(url, clock=SystemClock(), patience=0):
                 pass
 
 
 async def test_a_url_of_an_unknown_scheme_names_the_known_ones() -> None:
-    with pytest.raises(UnknownScheme, match=r"no adapter for 'oracle'\. Known schemes: memory, sqlite"):
+    with pytest.raises(UnknownScheme, match=r"no adapter for 'oracle'\. Known, each with the extra that brings it.*kafka \[kafka\].*sqlite"):
         await Runtime.local(packing(), records="oracle://shop").__aenter__()
 
 

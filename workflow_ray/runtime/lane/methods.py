@@ -8,124 +8,62 @@ import msgspec
 
 from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError, WriteRejected
-from workflow_ray.ports import Store
+from workflow_ray.ports import OutboxMover, Store
 from workflow_ray.records import (
-    DeployedWorkflow,
     Deployment,
     Event,
-    Fence,
     GroupResult,
     HistoryEntry,
     OutboxEntry,
     Position,
     Received,
     Record,
-    Role,
     RunCount,
-    RunId,
-    RunQuery,
+    Shared,
     Taken,
-    Topic,
-    Version,
-    WriteGroup,
+    Timeout,
+)
+from workflow_ray.runtime.lane.calls import (
+    Call,
+    CompleteCall,
+    CountsCall,
+    CreateCall,
+    DeployCall,
+    DueCall,
+    EndsCall,
+    HistoryCall,
+    IdleCall,
+    LagCall,
+    LatestCall,
+    LeaveCall,
+    LookupCall,
+    MoveCall,
+    PendingCall,
+    PositionsCall,
+    PrepareCall,
+    PublishedCall,
+    ReceiveCall,
+    ReleaseCall,
+    RunsCall,
+    SendCall,
+    ShareCall,
+    StoreCall,
+    TakeCall,
+    WatchCall,
 )
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 
-# --- arguments: fields are only added, with a default, so that old and new code understand each other
-
-
-class Call(msgspec.Struct, frozen=True):
-    """The arguments of one call; alone, of a method that has none."""
-
-
-class StoreCall(Call, frozen=True):
-    groups: tuple[WriteGroup, ...]
-
-
-class LookupCall(Call, frozen=True):
-    run_ids: tuple[RunId, ...]
-    fresh: bool
-
-
-class LatestCall(Call, frozen=True):
-    workflow: str
-    foreign_ids: tuple[str, ...]
-
-
-class RunsCall(Call, frozen=True):
-    query: RunQuery
-
-
-class CountsCall(Call, frozen=True):
-    workflow: str
-
-
-class HistoryCall(Call, frozen=True):
-    run_id: RunId
-    after: Version
-    limit: int
-
-
-class WatchCall(Call, frozen=True):
-    seen: dict[RunId, Version]
-    wait: float
-    at_rest: bool
-
-
-class PositionsCall(Call, frozen=True):
-    group: str
-
-
-class PendingCall(Call, frozen=True):
-    fence: Fence
-    limit: int
-    wait: float
-    without: tuple[tuple[Topic, int], ...] = ()
-
-
-class PublishedCall(Call, frozen=True):
-    fence: Fence
-    ids: tuple[int, ...]
-
-
-class DeployCall(Call, frozen=True):
-    expected: int
-    workflows: tuple[DeployedWorkflow, ...]
-
-
-class TakeCall(Call, frozen=True):
-    role: Role
-
-
-class ReleaseCall(Call, frozen=True):
-    fence: Fence
-
-
-class SendCall(Call, frozen=True):
-    events: tuple[Event, ...]
-
-
-class ReceiveCall(Call, frozen=True):
-    topic: Topic
-    offsets: dict[int, int]
-    limit: int
-    wait: float
-
-
-class LagCall(Call, frozen=True):
-    topic: Topic
-    offsets: dict[int, int]
-
-
-class MoveCall(Call, frozen=True):
-    fence: Fence
-    limit: int
-    wait: float
-
-
 # --- answers
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a store without looking into it."""
+
+    store_id: str
+    stream_id: str
+    moves: bool  # an OutboxMover
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -191,6 +129,17 @@ class Method(Generic[C, R]):
         return self._decode_value(answer.value)
 
 
+async def _about(store: Store) -> About:
+    return About(store_id=store.store_id, stream_id=store.stream_id, moves=isinstance(store, OutboxMover))
+
+
+async def _move(store: Store, call: MoveCall) -> int:
+    if not isinstance(store, OutboxMover):
+        raise StoreError("the store", "its events are elsewhere: a publisher has to send them")
+    return await store.move(call.fence, limit=call.limit, wait=call.wait)
+
+
+ABOUT = Method("about", Call, About, lambda store, _: _about(store))
 STORE = Method("store", StoreCall, list[GroupResult], lambda store, call: store.store(call.groups))
 LOOKUP = Method("lookup", LookupCall, list[Record | None], lambda store, call: store.lookup(call.run_ids, fresh=call.fresh))
 LATEST = Method("latest", LatestCall, list[Record | None], lambda store, call: store.latest(call.workflow, call.foreign_ids))
@@ -208,10 +157,19 @@ PENDING = Method(
     lambda store, call: store.pending(call.fence, limit=call.limit, wait=call.wait, without=call.without),
 )
 PUBLISHED = Method("published", PublishedCall, type(None), lambda store, call: store.published(call.fence, call.ids))
+IDLE = Method(
+    "idle",
+    IdleCall,
+    list[Event],
+    lambda store, call: store.idle(call.workflow, call.statuses, seconds=call.seconds, limit=call.limit, after=call.after),
+)
 DEPLOYMENT = Method("deployment", Call, Deployment, lambda store, _: store.deployment())
 DEPLOY = Method("deploy", DeployCall, Deployment, lambda store, call: store.deploy(call.expected, call.workflows))
 TAKE = Method("take", TakeCall, Taken, lambda store, call: store.take(call.role))
 RELEASE = Method("release", ReleaseCall, type(None), lambda store, call: store.release(call.fence))
+SHARE = Method("share", ShareCall, Shared, lambda store, call: store.share(call.member, call.roles, call.held, lease=call.lease))
+LEAVE = Method("leave", LeaveCall, type(None), lambda store, call: store.leave(call.member))
+PREPARE = Method("prepare", PrepareCall, type(None), lambda store, call: store.prepare(call.topics))
 SEND = Method("send", SendCall, type(None), lambda store, call: store.send(call.events))
 RECEIVE = Method(
     "receive",
@@ -220,11 +178,20 @@ RECEIVE = Method(
     lambda store, call: store.receive(call.topic, call.offsets, limit=call.limit, wait=call.wait),
 )
 LAG = Method("lag", LagCall, int, lambda store, call: store.lag(call.topic, call.offsets))
-MOVE = Method("move", MoveCall, int, lambda store, call: store.move(call.fence, limit=call.limit, wait=call.wait))
+ENDS = Method("ends", EndsCall, dict[int, int], lambda store, call: store.ends(call.topic, call.partitions))
+MOVE = Method("move", MoveCall, int, _move)
+CREATE = Method("create", CreateCall, type(None), lambda store, call: store.create(call.timeouts))
+DUE = Method(
+    "due",
+    DueCall,
+    list[Timeout],
+    lambda store, call: store.due(call.workflow, call.status, call.partitions, limit=call.limit, wait=call.wait),
+)
+COMPLETE = Method("complete", CompleteCall, type(None), lambda store, call: store.complete(call.keys))
 
 _ALL: tuple[Method[Any, Any], ...] = (
-    *(STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, DEPLOYMENT, DEPLOY),
-    *(TAKE, RELEASE, SEND, RECEIVE, LAG, MOVE),
+    *(ABOUT, STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, IDLE, DEPLOYMENT, DEPLOY),
+    *(TAKE, RELEASE, SHARE, LEAVE, PREPARE, SEND, RECEIVE, LAG, ENDS, MOVE, CREATE, DUE, COMPLETE),
 )
 METHODS = {method.name: method for method in _ALL}
 

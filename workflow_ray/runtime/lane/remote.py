@@ -1,6 +1,6 @@
 """A store that another process owns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from workflow_ray.records import (
     DeployedWorkflow,
@@ -17,82 +17,123 @@ from workflow_ray.records import (
     RunCount,
     RunId,
     RunQuery,
+    Shared,
     Taken,
+    Timeout,
+    TimeoutKey,
     Topic,
     Version,
     WriteGroup,
 )
-from workflow_ray.runtime.lane import methods
-from workflow_ray.runtime.lane.methods import C, Method, R
+from workflow_ray.runtime.lane import calls, methods
+from workflow_ray.runtime.lane.methods import About, C, Method, R
 from workflow_ray.runtime.lane.transport import Transport
+
+PATIENCE = 30.0
+"""Seconds for an answer, on top of what a call waits by itself; then StoreUnavailable."""
+
+
+async def remote_store(transport: Transport) -> "RemoteStore":
+    """The store at the other end; an OutboxMover where that is one. Raises StoreUnavailable."""
+    about = methods.ABOUT.result(await transport.call(methods.ABOUT.name, methods.ABOUT.request(calls.Call()), deadline=PATIENCE))
+    return (RemoteMover if about.moves else RemoteStore)(transport, about)
 
 
 class RemoteStore:
-    """Implements `ports.Store`: the contract, errors included, is that of the store at the other end.
+    """Implements `ports.Store`: the contract, errors included, is that of the store at the other end."""
 
-    patience: seconds for an answer, on top of what a call waits by itself; then StoreUnavailable.
-    """
-
-    def __init__(self, transport: Transport, store_id: str, *, patience: float = 30.0) -> None:
-        self._transport, self._store_id, self._patience = transport, store_id, patience
+    def __init__(self, transport: Transport, about: About, *, patience: float = PATIENCE) -> None:
+        self._transport, self._about, self._patience = transport, about, patience
 
     @property
     def store_id(self) -> str:
-        return self._store_id
+        return self._about.store_id
+
+    @property
+    def stream_id(self) -> str:
+        return self._about.stream_id
 
     async def _ask(self, method: Method[C, R], call: C, wait: float = 0.0) -> R:
         return method.result(await self._transport.call(method.name, method.request(call), deadline=wait + self._patience))
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        return await self._ask(methods.STORE, methods.StoreCall(tuple(groups)))
+        return await self._ask(methods.STORE, calls.StoreCall(tuple(groups)))
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
-        return await self._ask(methods.LOOKUP, methods.LookupCall(tuple(run_ids), fresh))
+        return await self._ask(methods.LOOKUP, calls.LookupCall(tuple(run_ids), fresh))
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
-        return await self._ask(methods.LATEST, methods.LatestCall(workflow, tuple(foreign_ids)))
+        return await self._ask(methods.LATEST, calls.LatestCall(workflow, tuple(foreign_ids)))
 
     async def runs(self, query: RunQuery) -> list[Record]:
-        return await self._ask(methods.RUNS, methods.RunsCall(query))
+        return await self._ask(methods.RUNS, calls.RunsCall(query))
 
     async def counts(self, workflow: str) -> list[RunCount]:
-        return await self._ask(methods.COUNTS, methods.CountsCall(workflow))
+        return await self._ask(methods.COUNTS, calls.CountsCall(workflow))
 
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
-        return await self._ask(methods.HISTORY, methods.HistoryCall(run_id, after, limit))
+        return await self._ask(methods.HISTORY, calls.HistoryCall(run_id, after, limit))
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
-        return await self._ask(methods.WATCH, methods.WatchCall(dict(seen), wait, at_rest), wait)
+        return await self._ask(methods.WATCH, calls.WatchCall(dict(seen), wait, at_rest), wait)
 
     async def positions(self, group: str) -> list[Position]:
-        return await self._ask(methods.POSITIONS, methods.PositionsCall(group))
+        return await self._ask(methods.POSITIONS, calls.PositionsCall(group))
 
     async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
-        return await self._ask(methods.PENDING, methods.PendingCall(fence, limit, wait, tuple(without)), wait)
+        return await self._ask(methods.PENDING, calls.PendingCall(fence, limit, wait, tuple(without)), wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
-        await self._ask(methods.PUBLISHED, methods.PublishedCall(fence, tuple(ids)))
+        await self._ask(methods.PUBLISHED, calls.PublishedCall(fence, tuple(ids)))
+
+    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
+        return await self._ask(methods.IDLE, calls.IdleCall(workflow, tuple(statuses), seconds, limit, after))
 
     async def deployment(self) -> Deployment:
-        return await self._ask(methods.DEPLOYMENT, methods.Call())
+        return await self._ask(methods.DEPLOYMENT, calls.Call())
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-        return await self._ask(methods.DEPLOY, methods.DeployCall(expected, tuple(workflows)))
+        return await self._ask(methods.DEPLOY, calls.DeployCall(expected, tuple(workflows)))
 
     async def take(self, role: Role) -> Taken:
-        return await self._ask(methods.TAKE, methods.TakeCall(role))
+        return await self._ask(methods.TAKE, calls.TakeCall(role))
 
     async def release(self, fence: Fence) -> None:
-        await self._ask(methods.RELEASE, methods.ReleaseCall(fence))
+        await self._ask(methods.RELEASE, calls.ReleaseCall(fence))
+
+    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        return await self._ask(methods.SHARE, calls.ShareCall(member, tuple(roles), tuple(held), lease))
+
+    async def leave(self, member: str) -> None:
+        await self._ask(methods.LEAVE, calls.LeaveCall(member))
+
+    async def prepare(self, topics: Mapping[Topic, int]) -> None:
+        await self._ask(methods.PREPARE, calls.PrepareCall(dict(topics)))
 
     async def send(self, events: Sequence[Event]) -> None:
-        await self._ask(methods.SEND, methods.SendCall(tuple(events)))
+        await self._ask(methods.SEND, calls.SendCall(tuple(events)))
 
     async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        return await self._ask(methods.RECEIVE, methods.ReceiveCall(topic, dict(offsets), limit, wait), wait)
+        return await self._ask(methods.RECEIVE, calls.ReceiveCall(topic, dict(offsets), limit, wait), wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        return await self._ask(methods.LAG, methods.LagCall(topic, dict(offsets)))
+        return await self._ask(methods.LAG, calls.LagCall(topic, dict(offsets)))
+
+    async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
+        return await self._ask(methods.ENDS, calls.EndsCall(topic, tuple(partitions)))
+
+    async def create(self, timeouts: Sequence[Timeout]) -> None:
+        await self._ask(methods.CREATE, calls.CreateCall(tuple(timeouts)))
+
+    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
+        return await self._ask(methods.DUE, calls.DueCall(workflow, status, tuple(partitions), limit, wait), wait)
+
+    async def complete(self, keys: Sequence[TimeoutKey]) -> None:
+        await self._ask(methods.COMPLETE, calls.CompleteCall(tuple(keys)))
+
+
+class RemoteMover(RemoteStore):
+    """Implements `ports.OutboxMover` too."""
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
-        return await self._ask(methods.MOVE, methods.MoveCall(fence, limit, wait), wait)
+        return await self._ask(methods.MOVE, calls.MoveCall(fence, limit, wait), wait)

@@ -3,19 +3,20 @@
 import asyncio
 
 from workflow_ray.errors import StoreUnavailable
-from workflow_ray.ports import Store, SystemClock, adapter_for
+from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
 from workflow_ray.runtime.lane import LaneServer, announce, answer
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.stores import open_store
 
 PATIENCE = 10.0
 """Seconds to wait for the one before to let go of the store."""
 CHECK = 5.0
 """Seconds between looks whether the store still commits..."""
 CHECKS = 3
-"""...and how many failed ones in a row end this actor: a new one opens the store afresh."""
+"""...and how many failed ones in a row end this actor, if others can open the store: a new one opens it afresh."""
 NOBODY = RunId("00000000-0000-7000-8000-000000000000")
 
 
@@ -44,24 +45,31 @@ class AdapterActor:
         return await answer(store, method, body)
 
     async def _serve(self, life: Life) -> None:
-        url, clock = self._deployed.records, SystemClock()
-        opening = adapter_for(url).open(url, clock=clock, store_id=self._deployed.store_id, patience=PATIENCE)
-        async with opening as store:
-            with announce(url) as path:
+        deployed, clock = self._deployed, SystemClock()
+        async with open_store(deployed.urls, clock=clock, store_id=deployed.store_id, patience=PATIENCE) as store:
+            with announce(deployed.places.records) as path:
                 async with LaneServer(store) as lane:
                     await lane.start(path)
                     self._open.set_result((store, path))
                     await life.running()
-                    await _while_it_commits(store, clock, life.stop)
+                    await self._while_it_commits(store, clock, life.stop)
 
+    async def _while_it_commits(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
+        """Raises StoreUnavailable: the records answer, but not to this process. While they answer nobody, a new one would do no better."""
+        failures = 0
+        while not await clock.wait(stop, CHECK):
+            try:
+                await store.lookup([NOBODY], fresh=True)
+                failures = 0
+            except StoreUnavailable:
+                failures += 1
+                if failures >= CHECKS and await self._answers_others(clock):
+                    raise
 
-async def _while_it_commits(store: Store, clock: SystemClock, stop: asyncio.Event) -> None:
-    failures = 0
-    while not await clock.wait(stop, CHECK):
+    async def _answers_others(self, clock: Clock) -> bool:
+        url = self._deployed.urls.records
         try:
-            await store.lookup([NOBODY], fresh=True)
-            failures = 0
+            async with records_adapter(url).open_records(url, clock=clock, exclusive=False):
+                return True
         except StoreUnavailable:
-            failures += 1
-            if failures == CHECKS:
-                raise
+            return False

@@ -6,17 +6,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from workflow_ray.definition import Workflow
-from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
-from workflow_ray.ports import SystemClock, adapter_for, scheme_of
+from workflow_ray.errors import RuntimeUnavailable, StoreInUse
+from workflow_ray.ports import SystemClock
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
-from workflow_ray.runtime.lane import RemoteStore
+from workflow_ray.runtime.lane import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import Deployed, Route, transport_to
 from workflow_ray.runtime.ray.supervisor import DRAIN, ActorStatus
-from workflow_ray.runtime.runtime import Runtime, records_url
+from workflow_ray.runtime.runtime import Runtime
+from workflow_ray.runtime.stores import create, open_store
+from workflow_ray.runtime.urls import Urls, place_of, records_url
 
 PATIENCE = 2.0
 """Seconds for the processes of a deployment that has just ended to let go of the store."""
@@ -32,13 +34,13 @@ class RayRuntime(Runtime):
     def __init__(
         self,
         workflows: Sequence[Workflow[Any, Any]],
-        records: str | None,
+        urls: Urls,
         *,
         address: str | None = None,
         namespace: str | None = None,
         route: Route = "auto",
     ) -> None:
-        super().__init__(workflows, records)
+        super().__init__(workflows, urls)
         self._address, self._namespace = address, namespace
         self._route: Route = route
         self._control: Control | None = None  # from the first entering on
@@ -47,15 +49,16 @@ class RayRuntime(Runtime):
         for workflow in self._workflows.values():
             workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
-        records = _canonical(self.records)
+        urls = self.urls.checked_for_several().absolute()
+        store_id = await asyncio.to_thread(create, urls)
         if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started
-            await _prepared(records, described)
+            await _prepare(urls, store_id, described)
         await asyncio.to_thread(cluster.connect, self._address)
-        control = await self._found_or_started(records, described)
+        control = await self._found_or_started(urls, store_id, described)
         self._transport = transport_to(control.deployed)
-        store = RemoteStore(self._transport, control.deployed.store_id)
         try:
             await control.settle([STORE])
+            store = await remote_store(self._transport)
             target = await merge(store, described)
             await control.settle([role.name for role in roles_of(described)], target.version)
         except BaseException:
@@ -76,25 +79,25 @@ class RayRuntime(Runtime):
         """End all its actors, other drivers' workflows included: roles are drained for up to `deadline` seconds. The records stay."""
         await self._entered(self._control).down(deadline)
 
-    async def _found_or_started(self, records: str, described: Sequence[DeployedWorkflow]) -> Control:
-        namespace = self._namespace or actors.namespace_of(records)
+    async def _found_or_started(self, urls: Urls, store_id: str, described: Sequence[DeployedWorkflow]) -> Control:
+        places = urls.places
+        namespace = self._namespace or actors.namespace_of(places.records)
         control = await Control.find(namespace)
         if control is None:
             try:
-                control = await self._started(namespace, records, described)
+                await _prepare(urls, store_id, described)
+                node, route = actors.this_node(), self._route
+                control = await Control.start(
+                    Deployed(urls=urls, places=places, store_id=store_id, namespace=namespace, node=node, route=route)
+                )
             except StoreInUse:
                 control = await Control.find(namespace)  # of another driver, which was faster
                 if control is None:
                     raise
-        if control.deployed.records != records:
-            why = f"works on {control.deployed.records}, not on {records}; leave the namespace out, or name another"
-            raise RuntimeUnavailable(f"the deployment {namespace!r}", why)
+        if (at := control.deployed.places) != places:
+            way_out = "end it first" if at.records == places.records else "leave the namespace out, or name another"
+            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"works on {at}, not on {places}; {way_out}")
         return control
-
-    async def _started(self, namespace: str, records: str, described: Sequence[DeployedWorkflow]) -> Control:
-        store_id = await _prepared(records, described)
-        node = actors.this_node()  # that of the store's file
-        return await Control.start(Deployed(records=records, store_id=store_id, namespace=namespace, node=node, route=self._route))
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
@@ -118,22 +121,10 @@ async def _found(records: str | None, address: str | None, namespace: str | None
     if not cluster.exists(address):
         return None
     await asyncio.to_thread(cluster.connect, address)
-    return await Control.find(namespace or actors.namespace_of(_canonical(records_url(records))))
+    return await Control.find(namespace or actors.namespace_of(place_of(records_url(records))))
 
 
-def _canonical(records: str) -> str:
-    if scheme_of(records) == "memory":
-        raise InvalidInput(records, "is kept by one process, and Ray has many; use sqlite:///FILE, or Runtime.local")
-    return adapter_for(records).canonical(records)
-
-
-async def _prepared(records: str, described: Sequence[DeployedWorkflow]) -> str:
-    """Make the store if there is none, and have it say what should run. Returns its id.
-
-    Raises StoreInUse: roles work on it, in another process or under another namespace.
-    """
-    adapter, clock = adapter_for(records), SystemClock()
-    store_id = await asyncio.to_thread(adapter.create, records)
-    async with adapter.open(records, clock=clock, store_id=store_id, patience=PATIENCE) as store:
+async def _prepare(urls: Urls, store_id: str, described: Sequence[DeployedWorkflow]) -> None:
+    """Have the store say what should run. Raises StoreInUse: roles work on it, in another process or under another namespace."""
+    async with open_store(urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE) as store:
         await merge(store, described)
-    return store_id

@@ -1,9 +1,9 @@
 """The actor of one role, whatever its process type."""
 
-from workflow_ray.ports import SystemClock
-from workflow_ray.records import Deployment, Role, Taken
-from workflow_ray.runtime.hosting import host
-from workflow_ray.runtime.lane import RemoteStore
+from workflow_ray.ports import SystemClock, persist
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.hosting import definitions, play
+from workflow_ray.runtime.lane import remote_store
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
@@ -23,18 +23,10 @@ class RoleActor:
         await self._life.drain(deadline)
 
     async def _play(self, life: Life) -> None:
-        store = _Announcing(self._deployed, life)
-        await host(self._role, self._deployment, store, SystemClock(), life.stop)
-
-
-class _Announcing(RemoteStore):
-    """The store as the role sees it. That it is running is known from its taking the role."""
-
-    def __init__(self, deployed: Deployed, life: Life) -> None:
-        super().__init__(transport_to(deployed), deployed.store_id)
-        self._life = life
-
-    async def take(self, role: Role) -> Taken:
-        taken = await super().take(role)
-        await self._life.running(taken.fence.epoch)
-        return taken
+        workflows, clock = definitions(self._role, self._deployment), SystemClock()
+        transport = transport_to(self._deployed)
+        store = await persist(lambda: remote_store(transport), clock, self._role.name)
+        taken = await persist(lambda: store.take(self._role), clock, self._role.name)
+        await life.running(taken.fence.epoch)
+        if await play(self._role, taken, workflows, store, clock, life.stop):
+            await store.release(taken.fence)

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.records import PUBLISHER, Deployment, Role
-from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.hosting import FOR_ALL, roles_of
 
 FIRST_DELAY = 0.2
 """Seconds before the second restart in a row, the first being immediate; each further one waits twice as long..."""
@@ -90,7 +90,7 @@ def wanted_by(deployment: Deployment) -> list[Wanted]:
     for workflow in deployment.workflows:
         identity = f"{workflow.reference} {workflow.python_path} {workflow.code} {sorted(workflow.statuses.items())}"
         code |= dict.fromkeys(workflow.groups, identity)
-    code[PUBLISHER] = ""  # the same for every workflow
+    code |= dict.fromkeys(FOR_ALL, "")  # the same for every workflow
     return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows)]
 
 

@@ -9,6 +9,7 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.runtime.lane import Reconnecting
 from workflow_ray.runtime.lane.reconnecting import ONCE
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
+from workflow_ray.runtime.urls import Places, Urls
 
 Route: TypeAlias = Literal["auto", "lane", "calls"]
 RETRY = 0.1
@@ -18,10 +19,11 @@ RETRY = 0.1
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     """What every actor of a deployment is told."""
 
-    records: str  # the store's canonical URL
+    urls: Urls  # to open the store with: not to be shown
+    places: Places
     store_id: str
     namespace: str
-    node: str  # of the store, and so of its adapter actor
+    node: str  # of the store's file, and so of its adapter actor; a server's adapter stays there too
     route: Route = "auto"  # to the store: auto is the lane on its node, and actor calls elsewhere
 
 

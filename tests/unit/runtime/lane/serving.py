@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import Event, GroupResult, Record, RunId, Topic, Version, WriteGroup
-from workflow_ray.runtime.lane import LaneServer
+from workflow_ray.runtime.lane import About, LaneServer
 from workflow_ray_adapters.memory import MemoryStore
 
 TOPIC = Topic("orders-1")
 LAG = 42
+SERVED = About(store_id="s", stream_id="s", moves=True)
 
 
 class VisibleStore(MemoryStore):

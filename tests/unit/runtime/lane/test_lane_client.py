@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from tests.unit.runtime.lane import serving
-from tests.unit.runtime.lane.serving import LAG, TOPIC
+from tests.unit.runtime.lane.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import RunId, Version
 from workflow_ray.runtime.lane import LaneTransport, Reconnecting, RemoteStore
@@ -48,7 +48,7 @@ def poll(store: RemoteStore) -> asyncio.Task[object]:
 async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
     lane = await LaneTransport.connect(socket_path, ping=60)  # the break is seen without it
-    store = RemoteStore(lane, "s")
+    store = RemoteStore(lane, SERVED)
     polls = [poll(store) for _ in range(10)]
     assert await store.lag(TOPIC, {}) == LAG
     server.kill()
@@ -65,7 +65,7 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
 async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
     lane = await LaneTransport.connect(socket_path, ping=0.05)
-    store = RemoteStore(lane, "s")
+    store = RemoteStore(lane, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     server.send_signal(signal.SIGSTOP)
     async with asyncio.timeout(5):
@@ -80,7 +80,7 @@ async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(
     for _ in range(5):
         await asyncio.sleep(0)  # so that a ping may leave before each block
         signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
-    assert await RemoteStore(lane, "s").lag(TOPIC, {}) == LAG
+    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
     lane.close()
 
 
@@ -94,7 +94,7 @@ async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start,
     paths = [socket_path]
     server = await start(socket_path)
     lane = Reconnecting(find)
-    store = RemoteStore(lane, "s")
+    store = RemoteStore(lane, SERVED)
     waiting = poll(store)
     assert await store.lag(TOPIC, {}) == LAG
     paths.append(socket_path + "2")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from workflow_ray.ports import Store
-from workflow_ray.runtime.lane import LaneServer, LaneTransport, RemoteStore
+from workflow_ray.runtime.lane import LaneServer, LaneTransport, remote_store
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     EventStreamerConformance,
@@ -23,5 +23,5 @@ class TestStoreOverTheLane(RecordStoreConformance, EventStreamerConformance, Rol
         async with LaneServer(served) as server:
             await server.start(socket_path)
             lane = await LaneTransport.connect(socket_path)
-            yield RemoteStore(lane, served.store_id)
+            yield await remote_store(lane)
             lane.close()

@@ -9,9 +9,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tests.unit.runtime.lane.serving import SERVED
 from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
-from workflow_ray.ports import Store
+from workflow_ray.ports import OutboxMover, Store, SystemClock, WholeStore
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
@@ -37,16 +38,20 @@ from workflow_ray.records import (
     RunId,
     RunQuery,
     RunState,
+    Shared,
     Stored,
     Taken,
+    Timeout,
+    TimeoutKey,
     Topic,
     Version,
     Write,
     WriteGroup,
     WriteId,
 )
-from workflow_ray.runtime.lane import RemoteStore, answer
+from workflow_ray.runtime.lane import RemoteMover, RemoteStore, answer, remote_store
 from workflow_ray.runtime.lane.methods import METHODS, Answer, Raised
+from workflow_ray_adapters.memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)
 RUN, OTHER, TOPIC = RunId("0190-run"), RunId("0190-other"), Topic("orders-1")
@@ -88,11 +93,14 @@ ORDERS = DeployedWorkflow(
     name="orders", reference="shop:orders", python_path=("/app",), statuses={"CREATED": 1}, partitions=16, groups={"orders-1-consumer": 4}
 )
 EVERYTHING = RunQuery(workflow="orders", statuses=(1, 2), run_states=(RunState.PAUSED,), created_from=NOW, newest_first=True, after=RUN)
+KEY = TimeoutKey(RUN, Version(2), "expiry")
+TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
+ROLE = Role("orders-1-consumer", 2, 4)
 RESULTS = (Stored(RUN, Version(1)), Conflict(RUN, Version(4)), KeyUsed(RUN, OTHER), ActiveRun(RUN, OTHER))
 
 CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional and named arguments, answer
     "store": (
-        [(WriteGroup(writes=(WRITE,), positions=(Position("g", 5, 9),), fence=FENCE),)],
+        [(WriteGroup(writes=(WRITE,), positions=(Position("g", 5, 9),), fence=FENCE, events=(EVENT,)),)],
         {},
         [Committed(RESULTS), Fenced(FENCE.role, 8)],
     ),
@@ -109,13 +117,25 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional an
         [OutboxEntry(id=2**40, event=EVENT, due_at=NOW), OutboxEntry(id=1, event=EVENT)],
     ),
     "published": ([FENCE, (1, 2**40)], {}, None),
+    "idle": (["orders", (1, 2)], {"seconds": 300.0, "limit": 10, "after": RUN}, [EVENT]),
     "deployment": ([], {}, Deployment(store_id="s", version=2, workflows=(ORDERS,))),
     "deploy": ([2, (ORDERS,)], {}, Deployment(store_id="s", version=3)),
-    "take": ([Role("orders-1-consumer", 2, 4)], {}, Taken(FENCE, clean=False)),
+    "take": ([ROLE], {}, Taken(FENCE, clean=False)),
     "release": ([FENCE], {}, None),
+    "share": (
+        ["host-1", (ROLE,), (FENCE,)],
+        {"lease": 10.0},
+        Shared(taken=(Taken(FENCE, clean=True),), lost=(FENCE.role,), surplus=(FENCE.role,)),
+    ),
+    "leave": (["host-1"], {}, None),
+    "prepare": ([{TOPIC: 16}], {}, None),
     "send": ([(EVENT,)], {}, None),
     "receive": ([TOPIC, {5: 9, 6: 0}], {"limit": 500, "wait": 1.0}, [Received(event=EVENT, offset=9, record=RECORD)]),
     "lag": ([TOPIC, {5: 9}], {}, 12),
+    "ends": ([TOPIC, (5, 6)], {}, {5: 9, 6: 0}),
+    "create": ([(TIMEOUT,)], {}, None),
+    "due": (["orders", 1, (5, 6)], {"limit": 10, "wait": 0.5}, [TIMEOUT]),
+    "complete": ([(KEY,)], {}, None),
     "move": ([FENCE], {"limit": 500, "wait": 1.0}, 499),
 }
 
@@ -129,7 +149,7 @@ class RecordingStore:
 
     def __getattr__(self, name: str) -> Any:
         async def method(*args: Any, **named: Any) -> Any:
-            bound = inspect.signature(getattr(Store, name)).bind(self, *args, **named)
+            bound = inspect.signature(getattr(WholeStore, name, None) or getattr(Store, name)).bind(self, *args, **named)
             bound.apply_defaults()
             self.asked.append((name, {key: value for key, value in bound.arguments.items() if key != "self"}))
             if isinstance(self._outcome, Exception):
@@ -152,8 +172,8 @@ class Loopback:
 
 
 def test_every_method_of_the_store_is_served_and_tried_here() -> None:
-    methods = {name for name in dir(Store) if not name.startswith("_")} - {"store_id"}
-    assert set(METHODS) == set(CASES) == methods
+    methods = {name for port in (Store, WholeStore) for name in dir(port) if not name.startswith("_")}
+    assert set(METHODS) - {"about"} == set(CASES) == methods - {"store_id", "stream_id"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -161,7 +181,7 @@ async def test_a_call_over_the_lane_is_the_call_itself(name: str) -> None:
     args, named, expected = CASES[name]
     store = RecordingStore(expected)
     direct = await getattr(store, name)(*args, **named)
-    remote = await getattr(RemoteStore(Loopback(store), "s"), name)(*args, **named)
+    remote = await getattr(RemoteMover(Loopback(store), SERVED), name)(*args, **named)
     assert remote == direct
     assert store.asked[0] == store.asked[1]
 
@@ -170,12 +190,30 @@ async def test_a_call_over_the_lane_is_the_call_itself(name: str) -> None:
 async def test_a_long_poll_has_the_time_that_it_waits_on_top_of_the_patience(name: str) -> None:
     args, named, expected = CASES[name]
     transport = Loopback(RecordingStore(expected))
-    await getattr(RemoteStore(transport, "s", patience=10.0), name)(*args, **named)
+    await getattr(RemoteMover(transport, SERVED, patience=10.0), name)(*args, **named)
     assert transport.deadline == named["wait"] + 10.0
 
 
+class Still:
+    """A store that moves nothing."""
+
+    store_id, stream_id = "s", "kafka"
+
+
+async def test_a_store_says_itself_what_kind_it_is() -> None:
+    moving = await remote_store(Loopback(MemoryStore(SystemClock())))
+    still = await remote_store(Loopback(Still()))
+    assert (isinstance(moving, OutboxMover), isinstance(still, OutboxMover)) == (True, False)
+    assert (still.store_id, still.stream_id) == ("s", "kafka")
+
+
+async def test_a_store_whose_events_are_elsewhere_moves_none() -> None:
+    with pytest.raises(StoreError, match="its events are elsewhere"):
+        await RemoteMover(Loopback(Still()), SERVED).move(FENCE, limit=1, wait=0)
+
+
 def sample(kind: type[WorkflowError]) -> WorkflowError:
-    values: dict[object, object] = {str: "x", int: 3, float: 0.5, Sequence[str]: ["a", "b"]}
+    values: dict[object, object] = {str: "x", int: 3, float: 0.5, Sequence[str]: ["a", "b"], Sequence[tuple[str, int]]: [("a", 1)]}
     return kind(*(values.get(each.annotation) for each in inspect.signature(kind).parameters.values()))  # None for the others
 
 
@@ -186,7 +224,7 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 async def test_an_error_of_the_store_arrives_as_itself(kind: type[WorkflowError]) -> None:
     raised = sample(kind)
     with pytest.raises(kind) as caught:
-        await RemoteStore(Loopback(RecordingStore(raised)), "s").deployment()
+        await RemoteStore(Loopback(RecordingStore(raised)), SERVED).deployment()
     assert type(caught.value) is kind
     assert vars(caught.value) == vars(raised)
     assert str(caught.value) == str(raised)
@@ -194,7 +232,7 @@ async def test_an_error_of_the_store_arrives_as_itself(kind: type[WorkflowError]
 
 async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR), pytest.raises(StoreUnavailable, match="deployment failed there \\(ZeroDivisionError\\)"):
-        await RemoteStore(Loopback(RecordingStore(ZeroDivisionError("secret"))), "s").deployment()
+        await RemoteStore(Loopback(RecordingStore(ZeroDivisionError("secret"))), SERVED).deployment()
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
@@ -204,7 +242,7 @@ async def test_an_error_that_only_newer_code_knows_keeps_its_name_and_fields() -
             return msgspec.msgpack.encode(Answer(raised=Raised("RunFrozen", ("order-1", 3))))
 
     with pytest.raises(WorkflowError, match="RunFrozen: order-1, 3"):
-        await RemoteStore(Newer(), "s").deployment()
+        await RemoteStore(Newer(), SERVED).deployment()
 
 
 async def test_a_method_that_only_newer_code_knows_is_refused_with_advice() -> None:

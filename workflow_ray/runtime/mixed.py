@@ -1,0 +1,92 @@
+"""One store of several: records here, events or timeouts there."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from workflow_ray.ports import EventStreamer, OutboxMover, PositionMirror, Records, Store, TimeoutStore, WholeStore
+from workflow_ray.records import CONSUMER, Committed, GroupResult, Position, Topic, WriteGroup
+
+
+class MovingStore(Store, OutboxMover, Protocol):
+    """A store that holds records and events, so that they move inside it."""
+
+
+def mixed(records: Records, events: EventStreamer | None, timeouts: TimeoutStore | None) -> Store:
+    """The parts as one store; an OutboxMover where the records' store holds the events too.
+
+    None: the records' store, a WholeStore, holds these itself.
+    """
+    if events is not None and timeouts is not None:
+        return EventsApart(records, events, timeouts)
+    if not isinstance(records, WholeStore):
+        raise TypeError(f"{records!r} holds records only")
+    if events is not None:
+        return EventsApart(records, events, records)
+    return records if timeouts is None else TimeoutsApart(records, timeouts)
+
+
+class _Mixed:
+    """Each part's methods, as they are."""
+
+    def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
+        self.store_id, self.stream_id = records.store_id, events.stream_id
+        self.lookup, self.latest, self.runs, self.counts = records.lookup, records.latest, records.runs, records.counts
+        self.history, self.watch, self.idle = records.history, records.watch, records.idle
+        self.pending, self.published = records.pending, records.published
+        self.deployment, self.deploy = records.deployment, records.deploy
+        self.take, self.release, self.share, self.leave = records.take, records.release, records.share, records.leave
+        self.prepare, self.send, self.receive = events.prepare, events.send, events.receive
+        self.lag, self.ends = events.lag, events.ends
+        self.create, self.due, self.complete = timeouts.create, timeouts.due, timeouts.complete
+
+
+class TimeoutsApart(_Mixed):
+    """Records and events in one store, timeouts in another."""
+
+    def __init__(self, whole: MovingStore, timeouts: TimeoutStore) -> None:
+        super().__init__(whole, whole, timeouts)
+        self.store, self.positions, self.move = whole.store, whole.positions, whole.move
+
+
+class EventsApart(_Mixed):
+    """Records in one store, events in another: a publisher has to carry them.
+
+    Positions count in that log alone, so they stand under its name: in another one, or one made anew, consumers begin anew. What
+    they had not finished by then the sweeper sends again.
+    """
+
+    def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
+        super().__init__(records, events, timeouts)
+        self._records = records
+        self._mirror = events if isinstance(events, PositionMirror) else None
+        self._log = hashlib.sha256(events.stream_id.encode()).hexdigest()[:12]
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        """See RecordStore. The positions committed are mirrored where the streamer takes them."""
+        answers = await self._records.store([self._qualified(group) for group in groups])
+        if self._mirror is not None:
+            for group, answer in zip(groups, answers, strict=True):
+                if isinstance(answer, Committed):
+                    _show(group.positions, self._mirror)
+        return answers
+
+    async def positions(self, group: str) -> list[Position]:
+        """See RecordStore."""
+        stored = await self._records.positions(self._name(group))
+        return [msgspec.structs.replace(position, group=group) for position in stored]
+
+    def _qualified(self, group: WriteGroup) -> WriteGroup:
+        positions = tuple(msgspec.structs.replace(position, group=self._name(position.group)) for position in group.positions)
+        return msgspec.structs.replace(group, positions=positions) if positions else group
+
+    def _name(self, group: str) -> str:
+        return f"{group}@{self._log}"
+
+
+def _show(positions: Sequence[Position], mirror: PositionMirror) -> None:
+    for group in dict.fromkeys(position.group for position in positions):
+        topic = Topic(group.removesuffix(f"-{CONSUMER}"))  # the one that the group consumes
+        mirror.mirror(topic, [position for position in positions if position.group == group])

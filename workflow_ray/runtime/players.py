@@ -1,0 +1,98 @@
+"""The roles that this process plays, each a task."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from workflow_ray.errors import RoleLost
+from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
+from workflow_ray.records import Fence, Role, RoleName, Taken
+from workflow_ray.runtime.hosting import AnyWorkflow, play
+
+log = logging.getLogger(__name__)
+
+STOPPING = 10.0
+"""Seconds that roles get to finish what they have in hand; steps still running then are made again by whoever plays next."""
+FIRST_RESTART = 0.1
+"""Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
+
+
+@dataclass(eq=False)
+class _Part:
+    """One role, from its being taken to its end."""
+
+    role: Role
+    taken: Taken
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Players:
+    """Each role is played, whatever happens to it, until it is finished or abandoned. `close` ends them all."""
+
+    def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock) -> None:
+        self._workflows, self._store, self._clock = workflows, store, clock
+        self._parts: dict[RoleName, _Part] = {}
+        self.releasing = asyncio.Lock()
+        """Held while a role is released, and by whoever says which are held, so that none is said to be once it is released."""
+
+    def held(self) -> list[Fence]:
+        """Those played now, also such as are about to leave."""
+        return [part.taken.fence for part in self._parts.values()]
+
+    def start(self, role: Role, taken: Taken) -> None:
+        """Play a role that was just taken."""
+        part = self._parts[role.name] = _Part(role, taken)
+        part.task = asyncio.create_task(self._keep(part), name=role.name)
+        part.task.add_done_callback(lambda _: self._forget(part))
+
+    def finish(self, roles: Iterable[RoleName]) -> None:
+        """Have these stop, finish what they have in hand, and release their roles."""
+        for part in self._named(roles):
+            part.stop.set()
+
+    def abandon(self, roles: Iterable[RoleName]) -> None:
+        """End these at once: another holds their roles, or will."""
+        for part in self._named(roles):
+            self._forget(part)
+            if part.task is not None:
+                part.task.cancel()
+
+    async def close(self) -> None:
+        """Finish all for up to STOPPING seconds; then abandon what still runs."""
+        self.finish(list(self._parts))
+        tasks = [part.task for part in self._parts.values() if part.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOPPING)
+        self.abandon(list(self._parts))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _named(self, roles: Iterable[RoleName]) -> list[_Part]:
+        return [self._parts[role] for role in roles if role in self._parts]
+
+    def _forget(self, part: _Part) -> None:
+        if self._parts.get(part.role.name) is part:
+            del self._parts[part.role.name]
+
+    async def _keep(self, part: _Part) -> None:
+        pause, where = FIRST_RESTART, {"role": part.role.name}
+        while not part.stop.is_set():
+            try:
+                if await play(part.role, part.taken, self._workflows, self._store, self._clock, part.stop):
+                    await self._release(part)
+            except RoleLost as error:
+                log.warning("%s", error, extra=where)
+                return
+            except Exception:
+                log.exception("role %s crashed; starting it again in %.1f s", part.role.name, pause, extra=where)
+                part.taken = msgspec.structs.replace(part.taken, clean=False)  # still its holder, but with what it had in hand in doubt
+                await self._clock.wait(part.stop, pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _release(self, part: _Part) -> None:
+        async with self.releasing:
+            await persist(lambda: self._store.release(part.taken.fence), self._clock, part.role.name)
+            self._forget(part)

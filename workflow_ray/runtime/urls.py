@@ -1,0 +1,74 @@
+"""Where a deployment keeps what: as the caller says, else the environment."""
+
+import os
+from dataclasses import dataclass, field
+
+import msgspec
+
+from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import RecordsAdapter, adapter_for, scheme_of
+
+RECORDS, EVENTS, TIMEOUTS = "WORKFLOW_RAY_RECORDS", "WORKFLOW_RAY_EVENTS", "WORKFLOW_RAY_TIMEOUTS"
+DEFAULT_RECORDS = "sqlite:///workflow.db"
+
+
+class Places(msgspec.Struct, frozen=True):
+    """Where everything is, as `Adapter.canonical` spells it: to show and to compare, without secrets."""
+
+    records: str
+    events: str
+    timeouts: str
+
+    def __str__(self) -> str:
+        others = {"events": self.events, "timeouts": self.timeouts}
+        return ", ".join([self.records, *(f"{what} on {place}" for what, place in others.items() if place != self.records)])
+
+
+@dataclass(frozen=True)
+class Urls:
+    """What everything is opened with. There may be passwords in it, so that nothing of it is shown."""
+
+    records: str = field(repr=False)
+    events: str = field(repr=False)
+    timeouts: str = field(repr=False)
+
+    @classmethod
+    def of(cls, records: str | None = None, events: str | None = None, timeouts: str | None = None) -> "Urls":
+        """The URLs given, else the environment's WORKFLOW_RAY_RECORDS, _EVENTS and _TIMEOUTS.
+
+        Default: workflow.db in the current folder; and for events and timeouts, where the records are.
+        """
+        records = records_url(records)
+        return cls(records, events or os.environ.get(EVENTS) or records, timeouts or os.environ.get(TIMEOUTS) or records)
+
+    @property
+    def places(self) -> Places:
+        """Raises what `adapter_for` does."""
+        return Places(place_of(self.records), place_of(self.events), place_of(self.timeouts))
+
+    def checked_for_several(self) -> "Urls":
+        """The same. Raises InvalidInput where something is in memory, which other processes don't see."""
+        for url in (self.records, self.events, self.timeouts):
+            if scheme_of(url) == "memory":
+                raise InvalidInput(url, "is kept by one process, and here are several; use a server, or sqlite:///FILE and Runtime.local")
+        return self
+
+    def absolute(self) -> "Urls":
+        """The same for processes with another working folder."""
+        return Urls(_absolute(self.records), _absolute(self.events), _absolute(self.timeouts))
+
+
+def records_url(given: str | None) -> str:
+    """The URL given, else the environment's WORKFLOW_RAY_RECORDS, else workflow.db in the current folder."""
+    return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
+
+
+def place_of(url: str) -> str:
+    """The name of what is there, without secrets: see `Adapter.canonical`."""
+    return adapter_for(url).canonical(url)
+
+
+def _absolute(url: str) -> str:
+    adapter = adapter_for(url)
+    embedded = isinstance(adapter, RecordsAdapter) and not adapter.shared
+    return adapter.canonical(url) if embedded else url  # a server's has no folder, but may need its password
