@@ -1,9 +1,12 @@
-"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled."""
+"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled. Not even where the stream loses events."""
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Literal
+
+import pytest
 
 from tests.unit.bench import Bench, Played, triggered
 from tests.unit.parcels import Parcel, Route, RoutedRun
@@ -12,6 +15,7 @@ from workflow_ray.errors import RoleLost
 from workflow_ray.records import status_topic
 from workflow_ray.testing import FakeClock
 
+HOUR = 3600.0
 RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=100), factor=1.0)
 
 
@@ -43,35 +47,59 @@ class Chaos:
 
     def __init__(self, bench: Bench, rng: random.Random) -> None:
         self._bench, self._rng = bench, rng
-        self._played: dict[Route | None, Played] = {}
+        self._starts: dict[str, Callable[[], Awaitable[Played]]] = {
+            "publisher": bench.publisher,
+            "sweeper": bench.sweeper,
+            "packer": lambda: bench.consumer(Route.NEW),
+            "sender": lambda: bench.consumer(Route.PACKED),
+        }
+        self._played: dict[str, Played] = {}
         self._losers: list[Played] = []
 
     async def begin(self) -> None:
-        for status in (None, Route.NEW, Route.PACKED):
-            await self._start(status)
-
-    async def _start(self, status: Route | None) -> None:
-        self._played[status] = await (self._bench.publisher() if status is None else self._bench.consumer(status))
+        for role, start in self._starts.items():
+            self._played[role] = await start()
 
     async def strike(self) -> None:
-        status = self._rng.choice(list(self._played))
+        role = self._rng.choice(list(self._played))
         match self._rng.choice(["die", "leave", "lose", "lost answer", "wait"]):
             case "die":
-                await self._played[status].kill()
-                await self._start(status)
+                await self._played[role].kill()
+                self._played[role] = await self._starts[role]()
             case "leave":
-                self._played[status].stop.set()
+                self._played[role].stop.set()
                 await self._bench.pass_time(30)  # it may have to ask again for a lost answer
-                await self._played[status].task
-                await self._start(status)
+                await self._played[role].task
+                self._played[role] = await self._starts[role]()
             case "lose":
-                self._losers.append(self._played[status])
-                await self._start(status)
+                self._losers.append(self._played[role])
+                self._played[role] = await self._starts[role]()
             case "lost answer":
                 self._bench.store.lose_answers += 1
             case _:
                 pass
         await self._bench.pass_time(self._rng.choice([0, 0.1, 1]))
+
+    async def strike_stream(self) -> None:
+        stream = self._bench.stream
+        match self._rng.choice(["lost answer", "fail", "recover", "swallow", "drop", "wait"]):
+            case "lost answer":
+                stream.lose_answers += 1
+            case "fail":
+                stream.failing, stream.silence = set(self._rng.sample(range(16), 3)), self._rng.choice([0, 3])
+            case "recover":
+                stream.failing = set()
+            case "swallow":
+                stream.swallow += self._rng.randrange(5)
+            case "drop":
+                await stream.drop(status_topic("routed", self._rng.choice([Route.NEW, Route.PACKED]).value))
+            case _:
+                pass
+
+    async def end(self) -> None:
+        """No more strikes: what fails recovers, and what was lost so far is all that is."""
+        self._bench.stream.failing, self._bench.stream.swallow = set(), 0
+        await self._bench.pass_time(seconds=HOUR)
 
     def check_losers(self) -> None:
         """Whoever lost its role has left by itself, or had nothing to write since."""
@@ -82,11 +110,12 @@ async def check_positions(bench: Bench) -> None:
     """No position lies above an event whose run still stands where the event found it."""
     for status in (Route.NEW, Route.PACKED):
         positions = await bench.position(status)
-        events = await bench.store.receive(status_topic("routed", status.value), dict.fromkeys(range(16), 0), limit=100_000, wait=0)
-        for item in events:
-            assert item.record
+        events = await bench.whole.receive(status_topic("routed", status.value), dict.fromkeys(range(16), 0), limit=100_000, wait=0)
+        records = await bench.store.lookup([item.event.run_id for item in events])
+        for item, record in zip(events, records, strict=True):
+            assert record
             if item.offset < positions.get(item.event.partition, 0):
-                assert item.record.version > item.event.version, f"{status}: {item}"
+                assert record.version > item.event.version, f"{status}: {item}"
 
 
 async def check_history(bench: Bench, handle: Handle[Parcel, Route]) -> None:
@@ -99,18 +128,21 @@ async def check_history(bench: Bench, handle: Handle[Parcel, Route]) -> None:
     assert run.data.weight == successes, "each attempt that was committed counts once, all others not at all"
 
 
-async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(rng: random.Random) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["in one store", "with a stream apart that loses events"])
+async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(rng: random.Random, apart: bool) -> None:
     clock = FakeClock()
     workflow = unreliable(rng, clock)
-    async with Bench(workflow, clock=clock) as bench:
+    async with Bench(workflow, apart=apart, clock=clock) as bench:
         chaos = Chaos(bench, rng)
         await chaos.begin()
         handles = list[Handle[Parcel, Route]]()
         for turn in range(40):
             handles += (await triggered(bench, workflow, *(f"{turn}-{n}" for n in range(rng.randrange(4))))).values()
+            if apart:
+                await chaos.strike_stream()
             await chaos.strike()
             await check_positions(bench)
-        await bench.pass_time(seconds=600)
+        await chaos.end()
         chaos.check_losers()
         for handle in handles:
             await check_history(bench, handle)
