@@ -8,7 +8,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column, inspect
 
-SERVERS = {"mysql_engine": "InnoDB"}  # whatever the server's default is: others know no transactions
+SERVERS: dict[str, Any] = {"mysql_engine": "InnoDB"}  # whatever the server's default is: others know no transactions
 
 
 def create_table(name: str, *columns: Column[Any], **options: Any) -> None:

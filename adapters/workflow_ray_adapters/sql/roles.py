@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import ClauseElement, insert, select, update
+from sqlalchemy import ClauseElement, insert, null, select, update
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName, Taken
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import fences, topology
+
+NO_LEASE = {"holder": null(), "lease_until": null()}
 
 
 def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
@@ -41,11 +43,11 @@ def take(session: Session, role: Role) -> Taken:
         connection.execute(insert(fences).values(role=role.name, epoch=1, clean=False))
         return Taken(Fence(role.name, 1), clean=True)
     epoch, clean = held
-    connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=epoch + 1, clean=False))
+    connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=epoch + 1, clean=False, **NO_LEASE))
     return Taken(Fence(role.name, epoch + 1), clean=clean)
 
 
 def release(session: Session, fence: Fence) -> None:
     """Note that the holder left nothing in doubt; nothing where it holds the role no more."""
     held = (fences.c.role == fence.role, fences.c.epoch == fence.epoch)
-    session.connection.execute(update(fences).where(*held).values(clean=True))
+    session.connection.execute(update(fences).where(*held).values(clean=True, **NO_LEASE))

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
+from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
     DeployedWorkflow,
@@ -21,12 +23,16 @@ from workflow_ray.records import (
     RunCount,
     RunId,
     RunQuery,
+    Shared,
     Taken,
+    Timeout,
+    TimeoutKey,
     Topic,
     Version,
     WriteGroup,
 )
-from workflow_ray_adapters.sql import deployments, outbox, queries, roles, stream
+from workflow_ray_adapters.sql import deployments, idle, leases, outbox, queries, roles, stream
+from workflow_ray_adapters.sql import timeouts as timers
 from workflow_ray_adapters.sql.database import Database
 from workflow_ray_adapters.sql.hints import Hints
 from workflow_ray_adapters.sql.known import Ends, Versions
@@ -53,6 +59,8 @@ class SqlStore:
         self._arrivals = Hints[Topic](clock)
         self._pending = Hints[str](clock)
         self._alarm = Alarm(clock, self._publish)
+        self._timeouts = Hints[tuple[str, int]](clock)
+        self._timer = Alarm(clock, self._timeouts.give_all)
         self._pulse = Pulse(partial(database.word, self._waited_for), self._heard)
         self._written, self._ends = Versions(), Ends()
         self._turn = 0
@@ -65,7 +73,7 @@ class SqlStore:
     async def serve(self) -> AsyncGenerator["SqlStore"]:
         """Work until left; then what was asked is finished, and the database may close."""
         writer = asyncio.create_task(self._writer.run())
-        wakeups = [asyncio.create_task(self._alarm.run()), asyncio.create_task(self._pulse.run())]
+        wakeups = [asyncio.create_task(waking.run()) for waking in (self._alarm, self._timer, self._pulse)]
         try:
             yield self
         finally:
@@ -116,6 +124,10 @@ class SqlStore:
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await self._writer.call(lambda session: outbox.published(session, fence, ids))
+
+    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
+        before = micros(self._clock.now() - timedelta(seconds=seconds))
+        return await self._database.read(lambda session: idle.idle(session, workflow, statuses, before, limit, after))
 
     async def deployment(self) -> Deployment:
         return await self._database.read(deployments.read)
@@ -171,6 +183,38 @@ class SqlStore:
     async def release(self, fence: Fence) -> None:
         await self._writer.call(lambda session: roles.release(session, fence))
 
+    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        if await self._database.served_elsewhere():
+            raise StoreInUse(self._database.where, "a process has it to itself: it gives out the roles, and none are shared.")
+
+        def beat(session: Session) -> Shared:
+            now = self._clock.now()
+            heartbeat = leases.Heartbeat(member, roles, held, now=micros(now), until=micros(now + timedelta(seconds=lease)))
+            return leases.share(session, heartbeat)
+
+        return await self._writer.call(beat)
+
+    async def leave(self, member: str) -> None:
+        await self._writer.call(lambda session: leases.leave(session, member))
+
+    # --- TimeoutStore ----------------------------------------------------------------------------
+
+    async def create(self, timeouts: Sequence[Timeout]) -> None:
+        await self._writer.call(lambda session: timers.create(session, timeouts))
+
+    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
+        async def look() -> list[Timeout]:
+            now = micros(self._clock.now())
+            found, next_due = await self._database.read(lambda session: timers.due(session, workflow, status, partitions, now, limit))
+            if next_due is not None:
+                self._timer.set(next_due)
+            return found
+
+        return await self._timeouts.poll([(workflow, status)], look, wait)
+
+    async def complete(self, keys: Sequence[TimeoutKey]) -> None:
+        await self._writer.call(lambda session: timers.complete(session, keys))
+
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Beginning with another partition each time, or a small limit would starve the last ones."""
         self._turn += 1
@@ -207,6 +251,8 @@ class SqlStore:
         self._standing.tell(news.topics)
         for due in news.due - {AT_ONCE}:
             self._alarm.set(due)
+        for due in news.timeouts:
+            self._timer.set(due)
         if news.roles or AT_ONCE in news.due:  # whoever published before is told now, not when its wait is over
             self._pending.give([OUTBOX])
 
@@ -216,7 +262,13 @@ class SqlStore:
 
     def _waited_for(self) -> bool:
         return bool(
-            self._versions or self._ends_of_runs or self._arrivals or self._standing.receives() or self._pending or self._writer.waited_for
+            self._versions
+            or self._ends_of_runs
+            or self._arrivals
+            or self._standing.receives()
+            or self._pending
+            or self._writer.waited_for
+            or self._timeouts
         )
 
     def _look_again(self) -> None:
@@ -226,4 +278,5 @@ class SqlStore:
         self._versions.give_all()
         self._ends_of_runs.give_all()
         self._arrivals.give_all()
+        self._timeouts.give_all()
         self._publish()
