@@ -13,10 +13,10 @@ from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters,
 from workflow_ray import Run, Runtime, Workflow, connect
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered, StoreInUse
-from workflow_ray.ports import adapter_for
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.deployment import RayRuntime, down
 from workflow_ray.runtime.ray.stores import Route
+from workflow_ray.runtime.urls import Urls, place_of
 
 SOON = timedelta(seconds=20)
 ROLES = [
@@ -34,12 +34,12 @@ async def test_a_run_goes_through_all_its_steps(deployment: Deployment) -> None:
         run = await handle.wait_for(ParcelStatus.SENT, timeout=SOON)
         assert run.data.steps == ["weigh", "pack", "send"]
         running = [one.name for one in await runtime.status() if one.running]
-    assert running == ["supervisor", *ROLES, "store"]
+    assert running == ["supervisor", *ROLES, "store", "sweeper-1-of-1"]
 
 
 @pytest.mark.parametrize("route", ["lane", "calls"])
 async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, route: Route) -> None:
-    async with RayRuntime([parcels], deployment.records, route=route) as runtime:
+    async with RayRuntime([parcels], Urls.of(deployment.records), route=route) as runtime:
         client = runtime.client(parcels)
         for number in range(20):
             await client.trigger(f"parcel-{number}", Parcel())
@@ -105,7 +105,7 @@ async def test_steps_run_the_code_that_was_deployed_last(deployment: Deployment,
 async def test_down_leaves_no_actor_and_no_process(deployment: Deployment) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         pids = [one.pid for one in await runtime.status() if one.pid]
-        namespace = actors.namespace_of(adapter_for(deployment.records).canonical(deployment.records))
+        namespace = actors.namespace_of(place_of(deployment.records))
     assert await down(deployment.records)
     assert actors.names(namespace) == []
     await eventually(lambda: ended(pids), "some process stays")
@@ -128,7 +128,7 @@ async def test_what_cannot_be_deployed_starts_nothing(deployment: Deployment) ->
     with pytest.raises(InvalidDefinition):
         async with Runtime.ray(Workflow("empty", Parcel, ParcelStatus), records=deployment.records):
             pass
-    with pytest.raises(InvalidInput, match="Ray has many"):
+    with pytest.raises(InvalidInput, match="is kept by one process, and here are several"):
         async with Runtime.ray(parcels, records="memory://"):
             pass
     assert await deployment.actors() == {}
