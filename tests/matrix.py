@@ -1,0 +1,125 @@
+"""What each adapter does of what it must do: `make matrix` runs the conformance suites and writes docs/adapters.md."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from workflow_ray.testing import conformance
+from workflow_ray.testing.conformance import Conformance
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "adapters.md"
+ADAPTERS = {"memory": "memory", "sqlite": "sqlite", "postgres": "postgresql", "mariadb": "mariadb", "redis": "redis", "kafka": "kafka"}
+"""What the name of an adapter's test class holds -> the adapter's column."""
+PASSED, FAILED, LACKS, ABSENT = "passed", "**failed**", "lacks", "–"
+INTRODUCTION = """\
+# What each adapter does
+
+The cases of `workflow_ray.testing.conformance`, and what they came to with each adapter and its real server: passed, failed, or lacks, with
+the reason below the table. A dash: the adapter isn't for that. A third party's adapter can be held to the same cases; the docstring of that
+package says how. `make matrix` runs the cases and writes this page.
+"""
+
+
+class Cell(NamedTuple):
+    suite: str
+    case: str
+    adapter: str
+
+
+class Results:
+    """A plugin of pytest that runs the conformance suites only, and keeps what they came to."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Cell, set[str]] = defaultdict(set)
+        self._cells: dict[str, Cell] = {}  # by node id
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        found = {item: cell for item in items if isinstance(item, pytest.Function) and (cell := cell_of(item))}
+        items[:] = found
+        self._cells = {item.nodeid: cell for item, cell in found.items()}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.outcomes[self._cells[report.nodeid]].add(FAILED)
+        elif report.skipped:
+            self.outcomes[self._cells[report.nodeid]].add(reason(report))
+        elif report.when == "call":
+            self.outcomes[self._cells[report.nodeid]].add(PASSED)
+
+
+def cell_of(item: pytest.Function) -> Cell | None:
+    """Where in the matrix a test belongs; None: nowhere."""
+    kind, case = item.cls, item.originalname
+    adapter = next((column for part, column in ADAPTERS.items() if kind and part in kind.__name__.lower()), None)
+    suite = next((name for name, suite in suites().items() if kind and issubclass(kind, suite) and hasattr(suite, case)), None)
+    return Cell(suite, case, adapter) if suite and adapter else None
+
+
+def suites() -> dict[str, type[Conformance]]:
+    """The public suites, by the name of their port."""
+    public = {name: getattr(conformance, name) for name in conformance.__all__ if name.endswith("Conformance")}
+    return {name.removesuffix("Conformance"): suite for name, suite in public.items() if suite is not Conformance}
+
+
+def cases(suite: type[Conformance]) -> list[str]:
+    """A suite's cases, in the order in which they are written."""
+    parts = [part for part in suite.__mro__ if issubclass(part, Conformance)]
+    return [name for part in parts for name in vars(part) if name.startswith("test_")]
+
+
+def reason(report: pytest.TestReport) -> str:
+    """Why a case was skipped: `lacks ...`."""
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
+
+
+def page(outcomes: dict[Cell, set[str]]) -> str:
+    return "\n".join([INTRODUCTION, *(line for name, suite in suites().items() for line in table(name, cases(suite), outcomes))])
+
+
+def table(suite: str, names: list[str], outcomes: dict[Cell, set[str]]) -> Iterator[str]:
+    """A suite's cases, one a line, and what lacking ones lack."""
+    reasons: list[str] = []
+    yield f"## {suite}\n"
+    yield f"| case | {' | '.join(ADAPTERS.values())} |"
+    yield f"|---|{'---|' * len(ADAPTERS)}"
+    for name in names:
+        found = (outcomes.get(Cell(suite, name, adapter), set()) for adapter in ADAPTERS.values())
+        yield f"| {title(name)} | {' | '.join(shown(outcome, reasons) for outcome in found)} |"
+    yield ""
+    yield from (f"{number}. {text}" for number, text in enumerate(reasons, 1))
+    yield from [""] if reasons else []
+
+
+def title(case: str) -> str:
+    return case.removeprefix("test_").replace("_", " ")
+
+
+def shown(outcome: set[str], reasons: list[str]) -> str:
+    """The worst of what a case's variants came to. Adds to the reasons."""
+    lacking = sorted(outcome - {PASSED, FAILED})
+    reasons += [text for text in lacking if text not in reasons]
+    if FAILED in outcome:
+        return FAILED
+    if lacking:
+        return f"{LACKS} ({', '.join(str(reasons.index(text) + 1) for text in lacking)})"
+    return PASSED if outcome else ABSENT
+
+
+def main() -> int:
+    """Run them, and write the page, whatever they came to. The exit code is pytest's."""
+    results = Results()
+    code = pytest.main(["--quiet", str(ROOT / "tests" / "adapters")], plugins=[results])
+    if results.outcomes:
+        PAGE.write_text(page(results.outcomes))
+        print(f"{PAGE.relative_to(ROOT)} is written")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
