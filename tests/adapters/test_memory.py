@@ -1,27 +1,69 @@
 """The memory adapter: the conformance suite, and what is its own."""
 
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
 from workflow_ray.errors import InvalidInput, StoreInUse, StoreMismatch, StoreMissing
-from workflow_ray.ports import Store, records_adapter
+from workflow_ray.ports import SourceReader, Store, records_adapter
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
+    Another,
+    Capability,
+    ConnectorSourceConformance,
     EventStreamerConformance,
     OutboxMoverConformance,
+    Put,
     RecordStoreConformance,
     RoleSchedulerConformance,
+    TimeoutStoreConformance,
 )
 from workflow_ray.testing.conformance.base import begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import event, new_run, received, store_all, stored, stored_run, take
-from workflow_ray_adapters.memory import MemoryAdapter, MemoryStore
+from workflow_ray_adapters.memory import MemoryAdapter, MemorySource, MemoryStore
 
 
-class TestMemoryStore(RecordStoreConformance, EventStreamerConformance, RoleSchedulerConformance, OutboxMoverConformance):
+class TestMemoryStore(
+    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+):
+    lacks: ClassVar = {
+        Capability.FAULTS: "it is in this process: there is no connection that could break, and nothing comes between its steps"
+    }
+
     @pytest.fixture
-    def store(self, clock: FakeClock) -> Store:
-        return MemoryStore(clock)
+    def url(self, request: pytest.FixtureRequest) -> str:
+        url = f"memory://{request.node.nodeid}"
+        MemoryAdapter().create(url)
+        return url
+
+    @pytest.fixture
+    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[Store]:
+        async with MemoryAdapter().open_records(url, clock=clock, exclusive=False) as store:
+            yield store
+
+    @pytest.fixture
+    def another(self, url: str, clock: FakeClock) -> Another:
+        return lambda: MemoryAdapter().open_records(url, clock=clock, exclusive=False)
+
+
+class TestMemorySource(ConnectorSourceConformance):
+    @pytest.fixture
+    def log(self, request: pytest.FixtureRequest) -> MemorySource:
+        return MemorySource(request.node.nodeid, partitions=2)
+
+    @pytest.fixture
+    async def source(self, log: MemorySource, clock: FakeClock) -> AsyncIterator[SourceReader]:
+        async with log.open(clock=clock, events="memory://shop") as source:
+            yield source
+
+    @pytest.fixture
+    def put(self, log: MemorySource) -> Put:
+        async def put(partition: int, data: bytes, *, key: str = "", headers: Mapping[str, str] | None = None) -> None:
+            log.put(data, partition=partition, key=key, headers=headers)
+
+        return put
 
 
 class TestRecordsAndEventsApart:

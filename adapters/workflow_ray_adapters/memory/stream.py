@@ -1,11 +1,12 @@
 """Published events, by topic and partition."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice, zip_longest
+from itertools import islice
 
 from workflow_ray.errors import StreamLost, TopicMismatch
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.memory.runs import Runs
+from workflow_ray_adapters.memory.turns import Turns
 
 
 class Stream:
@@ -15,7 +16,7 @@ class Stream:
         self._where = where
         self._partitions: dict[Topic, int] = {}  # of topics that were prepared
         self._events: dict[tuple[Topic, int], list[Event]] = {}
-        self._turn = 0
+        self._turns = Turns()
 
     def prepare(self, topics: Mapping[Topic, int]) -> None:
         for topic, partitions in topics.items():
@@ -53,13 +54,8 @@ class Stream:
                 raise StreamLost(self._where, f"partition {partition} of topic {topic!r} ends at {end}, and was read up to {offset}.")
 
     def _in_turn(self, topic: Topic, offsets: Mapping[int, int]) -> Iterator[tuple[int, Event]]:
-        waiting = [partition for partition, offset in offsets.items() if self.lag(topic, {partition: offset})]
-        if not waiting:
-            return iter(())
-        self._turn += 1  # each read begins with another partition, or a small limit would starve the last ones
-        first = self._turn % len(waiting)
-        heads = (self._from(topic, partition, offsets[partition]) for partition in waiting[first:] + waiting[:first])
-        return (head for head in chain.from_iterable(zip_longest(*heads)) if head is not None)
+        waiting = [partition for partition, offset in offsets.items() if offset < self.end(topic, partition)]
+        return self._turns.of([self._from(topic, partition, offsets[partition]) for partition in waiting])
 
     def _from(self, topic: Topic, partition: int, offset: int) -> Iterator[tuple[int, Event]]:
         events = self._events[topic, partition]

@@ -1,7 +1,7 @@
 """What every adapter must do, as tests, one suite for each port. An adapter's own test file holds subclasses, and no more:
 
     class TestMyStore(RecordStoreConformance, RoleSchedulerConformance):
-        lacks = {Capability.FAULTS: "it talks to nobody: there is no connection to break"}
+        lacks: ClassVar = {Capability.FAULTS: "it talks to nobody: there is no connection to break"}
 
         @pytest.fixture
         async def store(self, clock: FakeClock) -> AsyncIterator[Records]:
@@ -31,19 +31,24 @@ import pytest
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
 
 from workflow_ray.testing.conformance.base import Another, Capability, Conformance, Fragile, Proxied  # noqa: E402 - see above
+from workflow_ray.testing.conformance.connector_source import ConnectorSourceConformance, Put  # noqa: E402 - see above
 from workflow_ray.testing.conformance.event_streamer import EventStreamerConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.outbox_mover import OutboxMoverConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.record_store import RecordStoreConformance  # noqa: E402 - see above
 from workflow_ray.testing.conformance.role_scheduler import RoleSchedulerConformance  # noqa: E402 - see above
+from workflow_ray.testing.conformance.timeout_store import TimeoutStoreConformance  # noqa: E402 - see above
 
 __all__ = [
     "Another",
     "Capability",
     "Conformance",
+    "ConnectorSourceConformance",
     "EventStreamerConformance",
     "Fragile",
     "OutboxMoverConformance",
     "Proxied",
+    "Put",
     "RecordStoreConformance",
     "RoleSchedulerConformance",
+    "TimeoutStoreConformance",
 ]

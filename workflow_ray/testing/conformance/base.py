@@ -110,6 +110,15 @@ async def ended(task: asyncio.Task[T]) -> T:
     return await asyncio.wait_for(task, timeout=PATIENCE)
 
 
+async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
+    """What the task returns when another process has given it cause to: hints may be lost, so the poll beneath them may have to come."""
+    async with asyncio.timeout(PATIENCE):
+        while not task.done():
+            await asyncio.wait({task}, timeout=GRACE / 5)
+            await clock.advance(timedelta(seconds=1))
+    return task.result()
+
+
 async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
     """What the task returns when its wait of `seconds` is over, and not before."""
     begin = clock.now()

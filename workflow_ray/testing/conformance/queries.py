@@ -1,20 +1,19 @@
 """Cases of a RecordStore's questions: records, pages, counts, histories, and word of changes."""
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import BATCH_DATA, Record, RunCount, RunId, RunQuery, RunState, Version, new_run_id
-from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.records import RunCount, RunState, Version, new_run_id
+from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     PAID,
+    QUARTER,
     SHIPPED,
+    heavy_runs,
     new_run,
     step,
     store_all,
@@ -23,25 +22,6 @@ from workflow_ray.testing.conformance.runs import (
     stored_runs,
     versions,
 )
-
-QUARTER = b"x" * (BATCH_DATA // 4)
-"""Data of which four fit into a page, and the fifth is its last."""
-FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "none": ({}, {"first", "second", "third", "fourth"}),
-    "a status": ({"statuses": (PAID,)}, {"second", "third"}),
-    "statuses": ({"statuses": (CREATED, SHIPPED)}, {"first", "fourth"}),
-    "a run_state": ({"run_states": (RunState.PAUSED,)}, {"third"}),
-    "run_states": ({"run_states": (RunState.PAUSED, RunState.COMPLETED)}, {"third", "fourth"}),
-    "foreign id": ({"foreign_id": "second"}, {"second"}),
-    "created from": ({"created_from": START + timedelta(hours=2)}, {"third", "fourth"}),
-    "created before": ({"created_before": START + timedelta(hours=2)}, {"first", "second"}),
-    "created between": (
-        {"created_from": START + timedelta(hours=1), "created_before": START + timedelta(hours=2)},
-        {"second"},
-    ),
-    "all of them": ({"statuses": (PAID,), "run_states": (RunState.RUNNING,), "foreign_id": "second", "created_from": START}, {"second"}),
-    "what nothing meets": ({"statuses": (CREATED,), "run_states": (RunState.COMPLETED,)}, set()),
-}
 
 
 class QueryCases(Conformance):
@@ -90,63 +70,7 @@ class QueryCases(Conformance):
     async def test_an_unknown_run_has_no_history(self, store: RecordStore) -> None:
         assert await store.history(new_run_id()) == []
 
-    # --- pages -----------------------------------------------------------------------------------
-
-    @pytest.mark.parametrize("newest_first", [False, True])
-    @pytest.mark.parametrize(("filters", "expected"), FILTERS.values(), ids=FILTERS.keys())
-    async def test_every_filter_given_must_hold(
-        self, store: RecordStore, clock: FakeClock, filters: dict[str, Any], expected: set[str], newest_first: bool
-    ) -> None:
-        runs = {name: new_run(name) for name in ("first", "second", "third", "fourth")}
-        for name, run in runs.items():
-            await store_all(store, run, new_run(name, workflow="invoices", status=PAID))
-            await clock.advance(timedelta(hours=1))
-        _, second, third, fourth = runs.values()
-        await store_all(store, step(second, status=PAID), step(third, status=PAID, run_state=RunState.PAUSED))
-        await store_all(store, step(fourth, status=SHIPPED, run_state=RunState.COMPLETED))
-        page = await store.runs(RunQuery(workflow="orders", newest_first=newest_first, **filters))
-        assert {record.foreign_id for record in page} == expected
-        assert [record.run_id for record in page] == sorted((record.run_id for record in page), reverse=newest_first)
-
-    async def test_created_from_counts_itself_in_and_created_before_out(self, store: RecordStore, clock: FakeClock) -> None:
-        begin: datetime = clock.now()
-        record = await stored_run(store)
-        tick = timedelta(microseconds=1)
-        assert await store.runs(RunQuery(workflow="orders", created_from=begin, created_before=begin + tick)) == [record]
-        assert await store.runs(RunQuery(workflow="orders", created_from=begin + tick)) == []
-        assert await store.runs(RunQuery(workflow="orders", created_before=begin)) == []
-
-    @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_pages_neither_repeat_nor_skip_while_runs_come_in(self, store: RecordStore, newest_first: bool) -> None:
-        before = [record.run_id for record in await stored_runs(store, count=25)]
-        seen: list[RunId] = []
-        query = RunQuery(workflow="orders", newest_first=newest_first, limit=4)
-        while len(seen) < 100 and (page := await next_page(store, query, seen)):
-            seen += [record.run_id for record in page]
-            await stored_runs(store, count=2 if len(seen) < 50 else 0)
-        assert len(seen) == len(set(seen))
-        assert [run_id for run_id in seen if run_id in before] == sorted(before, reverse=newest_first)
-
-    @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_a_page_ends_with_the_run_whose_data_is_too_much(self, store: RecordStore, newest_first: bool) -> None:
-        runs = sorted(await heavy_runs(store), reverse=newest_first)
-        query, seen, pages = RunQuery(workflow="orders", newest_first=newest_first), list[RunId](), list[int]()
-        while page := await next_page(store, query, seen):
-            seen += [record.run_id for record in page]
-            pages.append(len(page))
-        assert seen == runs
-        assert pages == [5, 1]
-        assert len(await store.runs(replace(query, limit=4))) == 4
-
-    async def test_a_run_that_changes_stays_in_its_place(self, store: RecordStore) -> None:
-        one, two, three = await stored_runs(store, count=3)
-        await store_all(store, step(one))
-        assert [record.run_id for record in await store.runs(RunQuery(workflow="orders", after=one.run_id))] == [two.run_id, three.run_id]
-
-    async def test_an_unknown_workflow_has_no_runs(self, store: RecordStore) -> None:
-        await stored_run(store)
-        assert await store.runs(RunQuery(workflow="order")) == []
-        assert await store.counts("order") == []
+    # --- counts ----------------------------------------------------------------------------------
 
     async def test_counts_tell_where_runs_stand_now(self, store: RecordStore) -> None:
         one, two, three, _ = await stored_runs(store, count=4)
@@ -219,15 +143,3 @@ class QueryCases(Conformance):
         await asyncio.wait([watch])
         await store_all(store, step(record))
         assert await versions(store, record.run_id) == [1, 2]
-
-
-async def heavy_runs(store: RecordStore) -> list[RunId]:
-    """Six runs, of which five make a page."""
-    runs = [new_run(data=QUARTER) for _ in range(6)]
-    for run in runs:
-        await store_all(store, run)
-    return [run.run_id for run in runs]
-
-
-async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
-    return await store.runs(replace(query, after=seen[-1]) if seen else query)

@@ -1,11 +1,27 @@
 """All that a RecordStore must do. The fences that it checks are given out by RoleScheduler.take on the same store."""
 
+from workflow_ray.testing.conformance.breakage import BreakageCases
 from workflow_ray.testing.conformance.deployments import DeploymentCases
+from workflow_ray.testing.conformance.filters import FilterCases
+from workflow_ray.testing.conformance.idle import IdleCases
 from workflow_ray.testing.conformance.outbox import OutboxCases
+from workflow_ray.testing.conformance.processes import ProcessCases
 from workflow_ray.testing.conformance.queries import QueryCases
+from workflow_ray.testing.conformance.times import TimeCases
 from workflow_ray.testing.conformance.triggers import TriggerCases
 from workflow_ray.testing.conformance.writes import WriteCases
 
 
-class RecordStoreConformance(WriteCases, TriggerCases, QueryCases, DeploymentCases, OutboxCases):
-    """For a `store` that is a RecordStore and a RoleScheduler."""
+class RecordStoreConformance(
+    WriteCases,
+    TriggerCases,
+    QueryCases,
+    FilterCases,
+    IdleCases,
+    TimeCases,
+    DeploymentCases,
+    OutboxCases,
+    ProcessCases,
+    BreakageCases,
+):
+    """For a `store` that is a Records, so a RecordStore and a RoleScheduler. Uses `another` and `fragile`."""

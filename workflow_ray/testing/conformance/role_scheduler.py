@@ -7,14 +7,15 @@ import pytest
 from workflow_ray.errors import PartitionsChanged, RoleRetired
 from workflow_ray.ports import Records
 from workflow_ray.records import PUBLISHER, Fence, Fenced, Role
-from workflow_ray.testing.conformance.base import Conformance
+from workflow_ray.testing.conformance.base import Another, openings
+from workflow_ray.testing.conformance.leases import LeaseCases
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, group, new_run, take, workflow
 
 ROLE = Role(CONSUMERS)
 
 
-class RoleSchedulerConformance(Conformance):
-    """For a `store` that is a RecordStore and a RoleScheduler."""
+class RoleSchedulerConformance(LeaseCases):
+    """For a `store` that is a Records, so a RecordStore and a RoleScheduler. Uses `another`."""
 
     async def test_each_taking_raises_the_epoch(self, store: Records) -> None:
         fences = [await take(store, CONSUMERS) for _ in range(5)]
@@ -31,6 +32,17 @@ class RoleSchedulerConformance(Conformance):
         answers = await store.store([group(fence=fence) for fence in fences])
         refused = [answer for answer in answers if answer == Fenced(ROLE.name, newest.epoch)]
         assert len(refused) == 49
+
+    async def test_of_many_processes_that_take_at_once_each_gets_an_epoch_of_its_own(self, store: Records, another: Another) -> None:
+        await deploy(store, workflow())
+        async with openings(another, count=5) as stores:
+            taken = await asyncio.gather(*(other.take(ROLE) for other in stores for _ in range(5)))
+            epochs = [one.fence.epoch for one in taken]
+            assert sorted(epochs) == sorted(set(epochs))
+            assert [one.clean for one in taken].count(True) == 1
+            for one in taken:
+                (answer,) = await stores[0].store([group(fence=one.fence)])
+                assert isinstance(answer, Fenced) == (one.fence.epoch < max(epochs))
 
     async def test_taking_fences_off_the_holder_before(self, store: Records) -> None:
         old, new = await take(store, CONSUMERS), await take(store, CONSUMERS)

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from workflow_ray.ports import EventStreamer, Records, RecordStore
 from workflow_ray.records import (
+    BATCH_DATA,
     NO_VERSION,
     PUBLISHER,
+    ActiveRun,
     Cause,
     Committed,
     DeployedWorkflow,
@@ -14,6 +18,7 @@ from workflow_ray.records import (
     Fence,
     GroupResult,
     HistoryEntry,
+    KeyUsed,
     NewRun,
     OutgoingEvent,
     Position,
@@ -21,7 +26,9 @@ from workflow_ray.records import (
     Record,
     Role,
     RunId,
+    RunQuery,
     RunState,
+    Stored,
     Topic,
     Version,
     Write,
@@ -42,6 +49,8 @@ CONSUMERS = consumer_group("orders", CREATED)
 PAID_CONSUMERS = consumer_group("orders", PAID)
 START = dict.fromkeys(range(PARTITIONS), 0)
 """The offsets of one who has received nothing yet."""
+QUARTER = b"x" * (BATCH_DATA // 4)
+"""Data of which four fit into a page, and the fifth is its last."""
 
 
 # --- writes --------------------------------------------------------------------------------------
@@ -121,6 +130,13 @@ def results(answers: Sequence[GroupResult]) -> list[WriteResult]:
     return found
 
 
+def one_won_and_the_others_were_told(answers: list[WriteResult], *, told: type[ActiveRun] | type[KeyUsed]) -> None:
+    """Of triggers that can't all have what they want: which of them has it is told to the others."""
+    (winner,) = [answer.run_id for answer in answers if isinstance(answer, Stored)]
+    others = [answer for answer in answers if not isinstance(answer, Stored)]
+    assert others == [told(other.run_id, winner) for other in others]
+
+
 async def stored_runs(store: RecordStore, *, count: int) -> list[Record]:
     """New runs, by run id."""
     writes = [new_run() for _ in range(count)]
@@ -138,6 +154,19 @@ async def stored(store: RecordStore, run_id: RunId) -> Record:
     (record,) = await store.lookup([run_id], fresh=True)
     assert record is not None
     return record
+
+
+async def heavy_runs(store: RecordStore) -> list[RunId]:
+    """Six runs, of which five make a page."""
+    runs = [new_run(data=QUARTER) for _ in range(6)]
+    for run in runs:
+        await store_all(store, run)
+    return [run.run_id for run in runs]
+
+
+async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
+    """The page after the runs seen."""
+    return await store.runs(replace(query, after=seen[-1]) if seen else query)
 
 
 async def versions(store: RecordStore, run_id: RunId) -> list[int]:

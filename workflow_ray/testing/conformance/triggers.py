@@ -5,9 +5,19 @@ import asyncio
 import pytest
 
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import ActiveRun, Conflict, KeyUsed, RunState, Stored, Version, WriteResult
+from workflow_ray.records import ActiveRun, Conflict, KeyUsed, RunState, Stored, Version
 from workflow_ray.testing.conformance.base import Conformance
-from workflow_ray.testing.conformance.runs import group, new_run, results, step, store_all, stored, stored_run, versions
+from workflow_ray.testing.conformance.runs import (
+    group,
+    new_run,
+    one_won_and_the_others_were_told,
+    results,
+    step,
+    store_all,
+    stored,
+    stored_run,
+    versions,
+)
 
 CALLERS = 50
 
@@ -135,13 +145,21 @@ class TriggerCases(Conformance):
         assert await store_all(store, first) == [Stored(first.run_id, Version(1))]
         assert await versions(store, first.run_id) == [1, 2]
 
+    async def test_first_answers_stand_though_the_run_is_over_and_its_data_deleted(self, store: RecordStore) -> None:
+        run = new_run("order-42", key="k", data=b'{"card":"4242"}')
+        over = step(run, run_state=RunState.COMPLETED)
+        asked = step(over, run_state=RunState.REQUESTED_DATA_DELETED)
+        writes = [run, over, asked, step(asked, run_state=RunState.DATA_DELETED, data=b"")]
+        for write in writes:
+            await store_all(store, write)
+        assert (await stored(store, run.run_id)).data == b""
+        for write in writes:
+            assert await store_all(store, write) == [Stored(run.run_id, write.version)]
+        late = new_run("order-42", key="k")
+        assert await store_all(store, late) == [KeyUsed(late.run_id, run.run_id)]
+        assert await versions(store, run.run_id) == [1, 2, 3, 4]
+
     async def test_another_trigger_under_a_run_id_in_use_conflicts(self, store: RecordStore) -> None:
         record = await stored_run(store)
         assert await store_all(store, new_run(run_id=record.run_id)) == [Conflict(record.run_id, Version(1))]
         assert await stored(store, record.run_id) == record
-
-
-def one_won_and_the_others_were_told(answers: list[WriteResult], *, told: type[ActiveRun] | type[KeyUsed]) -> None:
-    (winner,) = [answer.run_id for answer in answers if isinstance(answer, Stored)]
-    others = [answer for answer in answers if not isinstance(answer, Stored)]
-    assert others == [told(other.run_id, winner) for other in others]

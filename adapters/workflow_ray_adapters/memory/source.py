@@ -1,0 +1,92 @@
+"""An outside log in this process's memory, for tests of connectors."""
+
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import ClassVar
+
+from workflow_ray.ports import Clock
+from workflow_ray.records import BATCH_DATA, ConnectorEvent
+from workflow_ray_adapters.memory.hints import Hints
+from workflow_ray_adapters.memory.turns import Turns
+
+
+class Log:
+    """What was put, by partition. A message's offset is its place there."""
+
+    def __init__(self, source_id: str) -> None:
+        self.source_id = source_id
+        self.partitions: dict[int, list[ConnectorEvent]] = {}
+        self.arrivals = Hints[str]()
+
+
+class MemorySource:
+    """ports.ConnectorSource: one log per name, kept while this process lives. It has `partitions` from the start."""
+
+    _logs: ClassVar[dict[str, Log]] = {}
+
+    def __init__(self, name: str, *, partitions: int = 1) -> None:
+        self._log = self._logs.setdefault(name, Log(f"memory:{name}"))
+        for partition in range(partitions):
+            self._log.partitions.setdefault(partition, [])
+
+    def put(
+        self, data: bytes, *, key: str = "", partition: int = 0, headers: Mapping[str, str] | None = None, at: datetime | None = None
+    ) -> None:
+        """Append a message, written `at` that time; else now, by the machine's clock."""
+        messages = self._log.partitions[partition]
+        message = ConnectorEvent(
+            id=f"{self._log.source_id}/{partition}/{len(messages)}",
+            key=key,
+            data=data,
+            headers=dict(headers or {}),
+            partition=partition,
+            offset=len(messages),
+            at=at or datetime.now(UTC),
+        )
+        messages.append(message)
+        self._log.arrivals.give([self._log.source_id])
+
+    @asynccontextmanager
+    async def open(self, *, clock: Clock, events: str) -> AsyncGenerator["MemoryReader"]:
+        yield MemoryReader(self._log, clock)
+
+
+class MemoryReader:
+    """ports.SourceReader."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self._log, self._clock = log, clock
+        self._turns = Turns()
+
+    @property
+    def source_id(self) -> str:
+        return self._log.source_id
+
+    async def starts(self) -> dict[int, int]:
+        return dict.fromkeys(self._log.partitions, 0)
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        return {partition: len(self._log.partitions[partition]) for partition in partitions}
+
+    async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
+        return await self._log.arrivals.poll([self.source_id], lambda: self._read(offsets, limit), clock=self._clock, wait=wait)
+
+    async def lag(self, offsets: Mapping[int, int]) -> int:
+        return sum(max(0, len(self._log.partitions[partition]) - offset) for partition, offset in offsets.items())
+
+    def _read(self, offsets: Mapping[int, int], limit: int) -> list[ConnectorEvent]:
+        batch: list[ConnectorEvent] = []
+        size = 0
+        waiting = [partition for partition, offset in offsets.items() if offset < len(self._log.partitions[partition])]
+        for message in islice(self._turns.of([self._from(partition, offsets[partition]) for partition in waiting]), limit):
+            batch.append(message)
+            size += len(message.data)
+            if size >= BATCH_DATA:
+                break
+        return batch
+
+    def _from(self, partition: int, offset: int) -> Iterator[ConnectorEvent]:
+        messages = self._log.partitions[partition]
+        return (messages[at] for at in range(offset, len(messages)))

@@ -1,0 +1,120 @@
+"""Cases of a RecordStore whose connection breaks, or whose transaction stays open, after any of its messages."""
+
+import asyncio
+
+import pytest
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import Records, SystemClock, persist
+from workflow_ray.records import Committed, Fence, Fenced, GroupResult, Position, RunId, Stored, Version, Write, WriteGroup
+from workflow_ray.testing.conformance.base import GRACE, Conformance, Fragile, ended
+from workflow_ray.testing.conformance.faults import cuts, holds
+from workflow_ray.testing.conformance.runs import CONSUMERS, PAID, event, group, new_run, step, store_all, stored, take, versions
+
+PARTS = 6
+"""Of a transition, which land together or not at all."""
+
+
+class BreakageCases(Conformance):
+    async def test_cut_after_any_message_all_of_a_transition_is_there_or_nothing(self, store: Records, fragile: Fragile) -> None:
+        publisher = await take(store)
+        async for number, cut in cuts(fragile):
+            transition = await a_transition(store, await take(store, CONSUMERS), number)
+            with cut:
+                await fragile.store.store([transition])
+            await take(store, CONSUMERS)  # waits for whoever still holds the fence: after it, nothing of the transaction is to come
+            assert len(set(await parts_landed(store, transition, publisher))) == 1
+
+    async def test_a_transition_repeated_after_a_cut_lands_once(self, store: Records, fragile: Fragile) -> None:
+        publisher, fence = await take(store), await take(store, CONSUMERS)
+        async for number, cut in cuts(fragile):
+            transition = await a_transition(store, fence, number)
+            moved, begun = transition.writes
+            with cut:
+                await fragile.store.store([transition])
+            fragile.heal()
+            for _ in range(2):
+                answer = await answered(fragile.store, transition)
+                assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
+            assert await parts_landed(store, transition, publisher) == [True] * PARTS
+
+    async def test_what_was_cut_off_works_again_once_it_is_healed(self, store: Records, fragile: Fragile) -> None:
+        run = new_run()
+        await store_all(fragile.store, run)
+        fragile.cut_after(0)
+        with pytest.raises(StoreUnavailable):
+            await store_all(fragile.store, step(run))
+        fragile.heal()
+        assert await answered(fragile.store, group(step(run))) == Committed((Stored(run.run_id, Version(2)),))
+        assert await stored(fragile.store, run.run_id) == await stored(store, run.run_id)
+
+    async def test_an_epoch_raised_while_a_transaction_is_open_lets_nothing_of_the_old_one_land_after_it(
+        self, store: Records, fragile: Fragile
+    ) -> None:
+        publisher = await take(store)
+        async for number, hold in holds(fragile):
+            old = await take(store, CONSUMERS)
+            transition = await a_transition(store, old, number)
+            async with hold(fragile.store.store([transition])) as storing:
+                taking = asyncio.create_task(take(store, CONSUMERS))
+                await asyncio.wait({taking}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                before = await parts_landed(store, transition, publisher) if taking.done() else None
+            (answer,), new = await ended(storing), await ended(taking)
+            after = await parts_landed(store, transition, publisher)
+            assert answer == Fenced(old.role, new.epoch) or isinstance(answer, Committed)
+            assert after == [isinstance(answer, Committed)] * PARTS
+            assert before in (None, after), "something of the old epoch landed after the new one began"
+            assert await fragile.store.store([group(fence=old)]) == [Fenced(old.role, new.epoch)]
+
+    async def test_what_commits_late_is_pending_though_later_events_were_published(self, store: Records, fragile: Fragile) -> None:
+        fence = await take(store)
+        async for _, hold in holds(fragile):
+            late, prompt = new_run(events=[event()]), new_run(events=[event()])
+            async with hold(store_all(fragile.store, late)) as storing:
+                publishing = asyncio.create_task(_stored_and_published(store, fence, prompt))
+                await asyncio.wait({publishing}, timeout=GRACE)  # as above
+            await ended(storing)
+            published = [*await ended(publishing), *await _published(store, fence)]
+            assert sorted(published) == sorted([prompt.run_id, late.run_id])
+
+
+async def a_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
+    """One run goes on, another begins, each with an event, and the position moves to the next number."""
+    run, begun = new_run(), new_run(events=[event()])
+    await store_all(store, run)
+    return group(step(run, status=PAID, events=[event(1)]), begun, fence=fence, positions=[Position(CONSUMERS, 0, number + 1)])
+
+
+async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence) -> list[bool]:
+    """What of it is there: the moved run's history, the begun one's record and history, their events, and the position."""
+    moved, begun = transition.writes
+    pending = [entry.event.run_id for entry in await store.pending(publisher, limit=10_000, wait=0)]
+    (record,) = await store.lookup([begun.run_id], fresh=True)
+    assert pending.count(moved.run_id) <= 1
+    assert pending.count(begun.run_id) <= 1
+    return [
+        await versions(store, moved.run_id) == [1, 2],
+        record is not None,
+        await versions(store, begun.run_id) == [1],
+        moved.run_id in pending,
+        begun.run_id in pending,
+        transition.positions[0] in await store.positions(CONSUMERS),
+    ]
+
+
+async def answered(store: Records, transition: WriteGroup) -> GroupResult:
+    """The answer of a store that may have to connect again first."""
+    (answer,) = await persist(lambda: store.store([transition]), SystemClock(), "conformance", patience=5)
+    return answer
+
+
+async def _stored_and_published(store: Records, fence: Fence, run: Write) -> list[RunId]:
+    await store_all(store, run)
+    return await _published(store, fence)
+
+
+async def _published(store: Records, fence: Fence) -> list[RunId]:
+    """Runs whose events were taken out of the outbox."""
+    entries = await store.pending(fence, limit=10, wait=0)
+    await store.published(fence, [entry.id for entry in entries])
+    return [entry.event.run_id for entry in entries]

@@ -1,0 +1,169 @@
+"""All that a TimeoutStore must do."""
+
+from collections.abc import Sequence
+from datetime import timedelta, timezone
+
+from msgspec.structs import replace
+
+from workflow_ray.ports import TimeoutStore
+from workflow_ray.records import RunId, Timeout, TimeoutKey, Version, new_run_id
+from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.runs import CREATED, PAID, PARTITIONS
+
+ALL = tuple(range(PARTITIONS))
+
+
+class TimeoutStoreConformance(Conformance):
+    """For a `store` that is a TimeoutStore. Uses `another`."""
+
+    async def test_a_timeout_is_due_at_its_time_and_not_before(self, store: TimeoutStore, clock: FakeClock) -> None:
+        timeout = at(90.5)
+        await store.create([timeout])
+        await clock.advance(timedelta(seconds=90.5, microseconds=-1))
+        assert await due(store) == []
+        await clock.advance(timedelta(microseconds=1))
+        assert await due(store) == [timeout]
+
+    async def test_a_timeout_comes_back_as_it_was_given(self, store: TimeoutStore) -> None:
+        timeout = Timeout(
+            key=TimeoutKey(new_run_id(), Version(2**40), "naïve 🦄: a/b 'c'"),
+            workflow="naïve_orders",
+            status=2**31 - 1,
+            partition=3,
+            due_at=START - timedelta(days=1, microseconds=1),
+        )
+        await store.create([timeout])
+        (found,) = await store.due("naïve_orders", 2**31 - 1, [3], limit=10, wait=0)
+        assert found == timeout
+        assert found.due_at.utcoffset() == timedelta(0)
+
+    async def test_a_time_may_be_given_in_any_zone(self, store: TimeoutStore, clock: FakeClock) -> None:
+        timeout = replace(at(60), due_at=(START + timedelta(seconds=60)).astimezone(timezone(timedelta(hours=5, minutes=45))))
+        await store.create([timeout])
+        await clock.advance(timedelta(seconds=60))
+        (found,) = await due(store)
+        assert found.due_at == timeout.due_at
+
+    async def test_the_due_come_by_time_then_run_then_visit_then_name(self, store: TimeoutStore) -> None:
+        one, two = sorted(new_run_id() for _ in range(2))
+        ordered = [
+            at(-3, run_id=two),
+            at(-2, run_id=one, visit=1, name="a"),
+            at(-2, run_id=one, visit=1, name="b"),
+            at(-2, run_id=one, visit=2, name="a"),
+            at(-2, run_id=one, visit=10, name="a"),
+            at(-2, run_id=two, visit=1, name="a"),
+            at(-1, run_id=one),
+        ]
+        await store.create(ordered[::-1])
+        assert await due(store) == ordered
+        assert await due(store, limit=3) == ordered[:3]
+
+    async def test_what_is_due_is_answered_until_it_is_completed(self, store: TimeoutStore) -> None:
+        one, two = at(-2), at(-1)
+        await store.create([one, two])
+        assert await due(store) == [one, two]
+        assert await due(store) == [one, two]
+        await store.complete([one.key])
+        await store.complete([one.key, TimeoutKey(new_run_id(), Version(1), "unknown")])
+        assert await due(store) == [two]
+        await store.complete([two.key])
+        assert await due(store) == []
+
+    async def test_completed_before_it_is_due_it_never_is(self, store: TimeoutStore, clock: FakeClock) -> None:
+        timeout = at(60)
+        await store.create([timeout])
+        await store.complete([timeout.key])
+        await clock.advance(timedelta(seconds=61))
+        assert await due(store) == []
+
+    async def test_of_two_with_one_key_the_first_stands(self, store: TimeoutStore) -> None:
+        first = at(-10)
+        later = replace(first, due_at=START + timedelta(hours=1), status=PAID, partition=1)
+        await store.create([first])
+        await store.create([later, first])
+        assert await due(store) == [first]
+        assert await due(store, status=PAID) == []
+
+    async def test_of_two_with_one_key_in_one_call_the_first_stands(self, store: TimeoutStore) -> None:
+        first = at(-10)
+        await store.create([first, replace(first, due_at=START - timedelta(seconds=5))])
+        assert await due(store) == [first]
+
+    async def test_a_completed_one_never_comes_back(self, store: TimeoutStore) -> None:
+        timeout = at(-10)
+        await store.create([timeout])
+        await store.complete([timeout.key])
+        await store.create([timeout])
+        assert await due(store) == []
+
+    async def test_run_visit_and_name_make_a_timeout_one_of_its_own(self, store: TimeoutStore) -> None:
+        run_id = new_run_id()
+        timeouts = [at(-10 + visit, run_id=run_id, visit=visit, name=name) for visit in (1, 2) for name in ("a", "A", "a ")]
+        await store.create(timeouts)
+        assert {timeout.key for timeout in await due(store)} == {timeout.key for timeout in timeouts}
+
+    async def test_only_the_workflow_status_and_partitions_named_are_due(self, store: TimeoutStore) -> None:
+        timeouts = {partition: at(-1, partition=partition) for partition in ALL}
+        await store.create([*timeouts.values(), replace(at(-1), workflow="invoices"), replace(at(-1), status=PAID)])
+        found = await store.due("orders", CREATED, [1, 3], limit=10, wait=0)
+        assert {timeout.key for timeout in found} == {timeouts[1].key, timeouts[3].key}
+        assert await store.due("orders", CREATED, [], limit=10, wait=0) == []
+
+    async def test_thousands_may_be_created_and_completed_at_once(self, store: TimeoutStore) -> None:
+        timeouts = [at(-5000 + number, partition=number % PARTITIONS) for number in range(2000)]
+        await store.create(timeouts)
+        assert await due(store, limit=5000) == timeouts
+        await store.complete([timeout.key for timeout in timeouts[:1999]])
+        assert await due(store) == timeouts[1999:]
+
+    async def test_none_is_created_and_none_completed_by_empty_calls(self, store: TimeoutStore) -> None:
+        await store.create([])
+        await store.complete([])
+        assert await due(store) == []
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    async def test_due_waits_for_the_first_to_be_due(self, store: TimeoutStore, clock: FakeClock) -> None:
+        timeout = at(60)
+        await store.create([timeout])
+        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        await clock.advance(timedelta(seconds=59))
+        await settled(clock)
+        assert not waiting.done()
+        await clock.advance(timedelta(seconds=1))
+        assert await ended(waiting) == [timeout]
+
+    async def test_due_waits_and_is_woken_by_one_that_is_created(self, store: TimeoutStore, clock: FakeClock) -> None:
+        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        timeout = at(-1)
+        await store.create([timeout])
+        assert await ended(waiting) == [timeout]
+
+    async def test_due_ends_with_its_wait(self, store: TimeoutStore, clock: FakeClock) -> None:
+        await store.create([at(60)])
+        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=5))
+        assert await timed_out(clock, waiting, seconds=5) == []
+
+    async def test_what_one_process_creates_and_completes_another_sees(
+        self, store: TimeoutStore, another: Another, clock: FakeClock
+    ) -> None:
+        one, two = at(-2), at(-1)
+        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        async with another() as other:
+            await other.create([one])
+            assert await heard(clock, waiting) == [one]
+            await store.complete([one.key])
+            await other.create([one, two])
+            assert await due(other) == [two]
+
+
+def at(seconds: float, *, run_id: RunId | None = None, visit: int = 1, name: str = "timeout", partition: int = 0) -> Timeout:
+    """A timeout that many seconds from when the clock began."""
+    key = TimeoutKey(run_id or new_run_id(), Version(visit), name)
+    return Timeout(key=key, workflow="orders", status=CREATED, partition=partition, due_at=START + timedelta(seconds=seconds))
+
+
+async def due(store: TimeoutStore, *, status: int = CREATED, partitions: Sequence[int] = ALL, limit: int = 100) -> list[Timeout]:
+    return await store.due("orders", status, partitions, limit=limit, wait=0)
