@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Q = TypeVar("Q", bound=GenerativeSelect)
+I = TypeVar("I", bound=Insert)
 Columns: TypeAlias = Mapping[str, ColumnElement[Any]]
 Change: TypeAlias = Callable[[Any, Any], Mapping[str, ColumnElement[Any]]]
 
@@ -104,7 +105,8 @@ class Postgresql(Dialect):
     def row(self, **columns: ColumnElement[Any]) -> Columns:
         arrays = [bindparam(name, type_=_array(of.type)) for name, of in columns.items()]
         names = [column(name, of.type) for name, of in columns.items()]
-        return func.unnest(*arrays).table_valued(*names, with_ordinality="nth", name="given").render_derived().c
+        given = func.unnest(*arrays).table_valued(*names, with_ordinality="nth", name="given").render_derived()
+        return dict(given.c.items())
 
     def insert(self, table: Table, *names: str) -> Insert:
         return self._filled(insert(table), table, names or tuple(table.c.keys()))
@@ -121,7 +123,7 @@ class Postgresql(Dialect):
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         cursor.execute(statement.sql, list(zip(*map(statement.bind, rows), strict=True)))
 
-    def _filled(self, insert: postgresql.Insert, table: Table, names: Sequence[str]) -> postgresql.Insert:
+    def _filled(self, insert: I, table: Table, names: Sequence[str]) -> I:
         given = self.row(**{name: table.c[name] for name in names})
         rows = select(*(given[name] for name in names))
         return insert.from_select(names, rows.order_by(given["nth"]) if table.autoincrement_column is not None else rows)
@@ -134,5 +136,5 @@ def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
 
 
 SQLITE = Sqlite(SQLiteDialect_pysqlite(), row_locks=False)
-POSTGRESQL = Postgresql(PGDialect_asyncpg(), row_locks=True)
-POSTGRESQL_READER = Postgresql(PGDialect_asyncpg(), row_locks=False)
+POSTGRESQL = Postgresql(PGDialect_asyncpg(), row_locks=True)  # type: ignore[no-untyped-call]  # SQLAlchemy says no types here
+POSTGRESQL_READER = Postgresql(PGDialect_asyncpg(), row_locks=False)  # type: ignore[no-untyped-call]  # as above

@@ -1,0 +1,77 @@
+"""`postgresql://user:password@host/database`: a server that any number of processes share."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from sqlalchemy import Connection, func, select
+
+from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
+from workflow_ray_adapters.sql.postgresql.connections import access, standing
+from workflow_ray_adapters.sql.postgresql.database import PostgresqlDatabase
+from workflow_ray_adapters.sql.postgresql.faults import explained
+from workflow_ray_adapters.sql.postgresql.url import Target, target
+from workflow_ray_adapters.sql.postgresql.watch import Watch
+from workflow_ray_adapters.sql.server import deployed
+from workflow_ray_adapters.sql.store import SqlStore
+
+MAKING = (func.hashtext("workflow_ray is made"), func.hashtext(func.current_schema()))
+
+
+class PostgresqlAdapter:
+    """ports.Adapter for PostgreSQL, by asyncpg. A database of its own holds everything; whoever makes it says who may use it.
+
+    A URL takes libpq's options: `?sslmode=verify-full&sslrootcert=/etc/ssl/shop.pem`, and so on.
+    """
+
+    shared = True
+
+    def canonical(self, url: str) -> str:
+        return target(url).canonical
+
+    def create(self, url: str) -> str:
+        with ThreadPoolExecutor(1) as threads:  # whether or not the caller's thread has an event loop
+            return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
+
+    @asynccontextmanager
+    async def open_records(
+        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+    ) -> AsyncGenerator[SqlStore]:
+        where = target(url)
+        found = await _checked(where, store_id)
+        async with AsyncExitStack() as stack:
+            watch = Watch(standing(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive)
+            await stack.enter_async_context(watch.kept(patience))
+            database = PostgresqlDatabase(access(where), watch, exclusive=exclusive)
+            stack.push_async_callback(database.close)
+            yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+    def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+        return self.open_records(url, clock=clock, exclusive=False)
+
+    def open_timeouts(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
+        return self.open_records(url, clock=clock, exclusive=False)
+
+
+async def _checked(where: Target, store_id: str | None) -> str:
+    engine = standing(where)
+    with explained(where.canonical):
+        async with engine.connect() as connection:
+            return await connection.run_sync(deployed.checked, where.canonical, store_id)
+
+
+async def _create(where: Target) -> str:
+    """Of several at once one makes it, and the others find it made."""
+
+    def make(connection: Connection) -> str:
+        connection.execute(select(func.pg_advisory_xact_lock(*MAKING)))
+        return deployed.make(connection, where.canonical)
+
+    engine = access(where).writer
+    try:
+        with explained(where.canonical):
+            async with engine.begin() as connection:
+                return await connection.run_sync(make)
+    finally:
+        await engine.dispose()

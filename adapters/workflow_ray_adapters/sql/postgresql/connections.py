@@ -1,0 +1,58 @@
+"""How a PostgreSQL server is connected to."""
+
+from typing import Any
+
+from sqlalchemy import NullPool, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from workflow_ray_adapters.sql.dialects import POSTGRESQL, POSTGRESQL_READER
+from workflow_ray_adapters.sql.postgresql.faults import explained
+from workflow_ray_adapters.sql.postgresql.url import Target
+from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
+
+SETTINGS = {
+    "application_name": "workflow_ray",
+    "jit": "off",  # compiling takes longer than statements this small
+    # A client that stands still in the middle of a transaction, or whose node has died, keeps its locks no longer than this.
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
+
+
+def access(target: Target) -> Access:
+    return Access(
+        url=target.canonical,
+        writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0, pool_timeout=DEADLINE),
+        readers=_reading(_engine(target, isolation_level="REPEATABLE READ", pool_size=READERS, max_overflow=0, pool_timeout=DEADLINE)),
+        dialect=POSTGRESQL,
+        reading=POSTGRESQL_READER,
+        explained=explained,
+        is_broken=lambda driver: driver.is_closed(),
+        abort=lambda driver: driver.terminate(),
+    )
+
+
+def standing(target: Target) -> AsyncEngine:
+    """For a connection that is held for long, without a transaction."""
+    return _engine(target, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+
+def _engine(target: Target, **options: Any) -> AsyncEngine:
+    """The engine's own URL is empty: nothing that is shown of it has secrets."""
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={"dsn": target.dsn, "ssl": target.ssl, "timeout": CONNECTING, "server_settings": SETTINGS},
+        hide_parameters=True,
+        **options,
+    )
+
+
+def _reading(engine: AsyncEngine) -> AsyncEngine:
+    @event.listens_for(engine.sync_engine, "connect")
+    def only_read(connection: Any, _: object) -> None:
+        connection.readonly = True
+
+    return engine

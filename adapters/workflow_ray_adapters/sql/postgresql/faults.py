@@ -1,0 +1,75 @@
+"""What the errors of PostgreSQL, of its driver and of the network mean to a caller."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi, PGDialect_asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
+
+from workflow_ray.errors import (
+    AccessDenied,
+    NotAStore,
+    StoreFull,
+    StoreMissing,
+    StoreReadOnly,
+    StoreUnavailable,
+    WorkflowError,
+    WriteRejected,
+)
+from workflow_ray_adapters.sql.database import Aborted
+
+_driver: Any = PGDialect_asyncpg.import_dbapi()  # type: ignore[no-untyped-call]  # SQLAlchemy says no types here
+OF_DRIVER = (AsyncAdapt_asyncpg_dbapi.Error, _driver.asyncpg.PostgresError, _driver.asyncpg.InterfaceError)
+"""Of what goes past SQLAlchemy."""
+IN_THE_WAY = {"23505", "40001", "40P01", "55P03"}  # another one's key, a serialization failure, a deadlock, a lock that isn't free
+UNKNOWN_USER = {"28000", "28P01"}
+NO_RIGHT = "42501"
+NO_DATABASE = "3D000"
+NO_TABLE = "42P01"
+NO_ROOM = "53100"
+READ_ONLY = "25006"
+UNFIT = ("22", "23", "54")  # classes: values that no column holds, constraints, limits of the server
+
+
+@contextmanager
+def explained(where: str) -> Generator[None]:
+    """Raises the ports' errors, or Aborted, in place of the driver's and the network's."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _of_database(where, error.orig) from error
+    except OF_DRIVER as error:
+        raise _of_database(where, error) from error
+    except TimeoutError as error:
+        raise StoreUnavailable(where, "it doesn't answer. See whether the server runs, and can be reached from here.") from error
+    except OSError as error:
+        raise StoreUnavailable(where, f"it can't be reached ({error.strerror or error}). See whether the server runs there.") from error
+    except NoneFree as error:
+        raise StoreUnavailable(where, "its connections are all in use. Try again in a moment.") from error
+
+
+def _of_database(where: str, error: BaseException | None) -> Exception:
+    cause = error.__cause__ if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) else error
+    code = str(getattr(cause, "sqlstate", None) or "")
+    said = str(cause).partition("\n")[0]
+    return Aborted(said) if code in IN_THE_WAY else _by_code(where, code, said)
+
+
+def _by_code(where: str, code: str, said: str) -> WorkflowError:
+    if code in UNKNOWN_USER:
+        return AccessDenied(where, f"{said}. Give the right user and password in the URL.")
+    if code == NO_RIGHT:
+        return AccessDenied(where, f"{said}. Give this user the right to it.")
+    if code == NO_DATABASE:
+        return StoreMissing(where, f"{said}. Create it first, or name another.")
+    if code == NO_TABLE:
+        return NotAStore(where, f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.")
+    if code == NO_ROOM:
+        return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
+    if code == READ_ONLY:
+        return StoreReadOnly(where, f"{said}. Name the primary server, with a user who may write.")
+    if code.startswith(UNFIT):
+        return WriteRejected(said)
+    return StoreUnavailable(where, f"it failed ({said}). Try again; if it goes on, look at the server's log.")

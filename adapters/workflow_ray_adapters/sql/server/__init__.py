@@ -1,0 +1,1 @@
+"""What databases behind a network have in common."""

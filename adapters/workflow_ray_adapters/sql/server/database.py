@@ -1,0 +1,123 @@
+"""A database behind a network at work: a connection that writes, a few that read beside it."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.session import Session
+
+T = TypeVar("T")
+CONNECTING = 4.0
+"""Seconds after which a server that doesn't let anybody in is given up."""
+DEADLINE = 20.0
+"""Seconds after which a transaction's connection is given up."""
+READERS = 4
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a server is reached. The engines connect when they are first used, and anew when a connection has broken."""
+
+    url: str  # canonical, without secrets
+    writer: AsyncEngine  # READ COMMITTED: what it finds is locked where that matters
+    readers: AsyncEngine  # each transaction on one snapshot
+    dialect: Dialect
+    reading: Dialect  # the same, without locks
+    explained: Callable[[str], AbstractContextManager[None]]
+    """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name."""
+    is_broken: Callable[[Any], bool]  # of a driver's connection
+    abort: Callable[[Any], None]  # end a driver's connection without a word to the server: what waits for it fails
+
+
+class ServerDatabase(ABC):
+    """sql.database.Database, but for how word of commits gets around."""
+
+    def __init__(self, access: Access) -> None:
+        self.url = self.where = access.url
+        self._access = access
+        self._writing = asyncio.Lock()
+        self._running = set[asyncio.Task[Any]]()
+        self._closed = False
+        for engine in (access.writer, access.readers):
+            event.listen(engine.sync_engine, "checkout", self._refuse_broken)
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        def transact(connection: Connection) -> T:
+            with connection.begin():
+                session = Session(connection, self._access.dialect)
+                result = work(session)
+                self._tell(session)
+                return result
+
+        async with self._writing:
+            return await self._run(self._access.writer, transact)
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        def look(connection: Connection) -> T:
+            with connection.begin():
+                return work(Session(connection, self._access.reading))
+
+        return await self._run(self._access.readers, look)
+
+    @abstractmethod
+    async def word(self, wanted: Callable[[], bool]) -> News | None: ...
+
+    @abstractmethod
+    async def served_elsewhere(self) -> bool: ...
+
+    @abstractmethod
+    def _tell(self, session: Session) -> None:
+        """Let the transaction's commit tell other processes the session's news."""
+
+    async def close(self) -> None:
+        """Waits for what is running."""
+        self._closed = True
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._access.writer.dispose()
+        await self._access.readers.dispose()
+
+    async def _run(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        """A caller that gives up leaves the transaction to end by itself: to be cut off in the middle would cost its connection."""
+        if self._closed:
+            raise StoreUnavailable(self.where, "it is closed.")
+        running = asyncio.create_task(self._transact(engine, work))
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+        return await asyncio.shield(running)
+
+    def _ended(self, running: asyncio.Task[Any]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # now it was asked for, whether or not anybody waits for it still
+
+    async def _transact(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        with self._access.explained(self.where):
+            async with engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                deadline = asyncio.get_running_loop().call_later(DEADLINE, self._access.abort, driver)
+                try:
+                    return await connection.run_sync(work)
+                except BaseException:
+                    await self._leave(connection, driver)
+                    raise
+                finally:
+                    deadline.cancel()
+
+    async def _leave(self, connection: AsyncConnection, driver: Any) -> None:
+        if self._access.is_broken(driver):
+            await connection.invalidate()
+
+    def _refuse_broken(self, connection: Any, *_: object) -> None:
+        """A connection that broke while nobody used it is replaced, and nobody notices."""
+        if self._access.is_broken(connection.driver_connection):
+            raise DisconnectionError

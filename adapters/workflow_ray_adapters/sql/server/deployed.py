@@ -1,0 +1,49 @@
+"""What stands in a server's database: whether it is a store, and how it becomes one."""
+
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select
+
+from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
+from workflow_ray_adapters.sql import schema
+from workflow_ray_adapters.sql.tables import deployment
+
+
+def checked(connection: Connection, where: str, store_id: str | None = None) -> str:
+    """The store id of a database that is ready to be used. Writes nothing.
+
+    Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch.
+    """
+    revision = _revision(connection, where)
+    if revision is None:
+        raise StoreMissing(where, "the database is empty. `workflow-ray deploy` makes it a store.")
+    if revision != schema.REVISION:
+        raise StoreMismatch(where, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
+    found = _store_id(connection)
+    if store_id not in (None, found):
+        raise StoreMismatch(where, f"its store id is {found}; this deployment was made on {store_id}. Name the database of that one.")
+    return found
+
+
+def make(connection: Connection, where: str) -> str:
+    """Make it a store of the newest schema, if it isn't one; its id. Whoever calls is the only one to do so now."""
+    if _revision(connection, where) != schema.REVISION:
+        schema.migrate(connection)
+    if connection.scalar(select(deployment.c.store_id)) is None:
+        connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0))
+    return _store_id(connection)
+
+
+def _revision(connection: Connection, where: str) -> str | None:
+    """None: nobody has made a table in it yet."""
+    if schema.is_foreign(connection):
+        raise NotAStore(where, "it holds another program's tables. Name a database of its own.")
+    revision = schema.revision(connection)
+    if revision is not None and revision > schema.REVISION:
+        raise StoreTooNew(where, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
+    return revision
+
+
+def _store_id(connection: Connection) -> str:
+    found: str = connection.execute(select(deployment.c.store_id)).scalar_one()
+    return found
