@@ -46,7 +46,7 @@ def report(measured: dict[str, object], path: Path | None) -> None:
     """Print what was measured, with the command and the machine; write it as JSON, if asked to."""
     whole = {
         "command": f"python {' '.join(sys.argv)}",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine(),
         "store": "SQLite, WAL, synchronous=FULL",
         **measured,
     }
@@ -54,6 +54,11 @@ def report(measured: dict[str, object], path: Path | None) -> None:
         print(f"{key:>24}  {value:,.2f}" if isinstance(value, float) else f"{key:>24}  {value}")
     if path is not None:
         path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def machine() -> str:
+    """What figures depend on most."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -1,0 +1,110 @@
+"""What adapters are measured by: batches of runs, steps and events, as clients and roles send them."""
+
+from collections.abc import Sequence
+
+from benchmarks.stopwatch import Stopwatch
+from benchmarks.workload import Job, JobStatus, jobs
+from workflow_ray.engine.runs import first_write
+from workflow_ray.engine.transition import Returned, decide
+from workflow_ray.ports import EventStreamer
+from workflow_ray.records import (
+    PUBLISHER,
+    Committed,
+    Event,
+    Position,
+    Record,
+    Role,
+    Stored,
+    Topic,
+    Write,
+    WriteGroup,
+    consumer_group,
+    new_run_id,
+    new_write_id,
+)
+from workflow_ray.runtime.hosting import deployed, merge
+from workflow_ray.runtime.mixed import MovingStore
+
+GROUP = consumer_group(jobs.name, JobStatus.QUEUED.value)
+SENT = Topic("sent-1")
+"""A topic of its own, so that events sent by hand and those of the outbox don't mix."""
+PARTITIONS = range(jobs.partitions)
+PATIENCE = 10.0
+"""Seconds to wait for what was sent."""
+
+
+class RecordBatches:
+    """New runs, their first step, and looking them up; then their events."""
+
+    def __init__(self, store: MovingStore, watch: Stopwatch) -> None:
+        self._store, self._watch, self._events = store, watch, EventBatches(store, watch)
+        self._offset = 0
+
+    async def begin(self) -> None:
+        await self._watch.untimed(lambda: merge(self._store, [deployed(jobs)]))
+        self._consumer = (await self._watch.untimed(lambda: self._store.take(Role(GROUP)))).fence
+        self._publisher = (await self._watch.untimed(lambda: self._store.take(Role(PUBLISHER)))).fence
+
+    async def round(self, size: int) -> None:
+        writes = _triggers(size)
+        await self._watch.timed("store new runs", size, lambda: self._stored(WriteGroup(writes=writes)))
+        records = await self._watch.timed("lookup", size, lambda: self._store.lookup([write.run_id for write in writes]))
+        self._offset += size
+        positions = tuple(Position(GROUP, partition, self._offset) for partition in PARTITIONS)
+        group = WriteGroup(writes=_steps(records), positions=positions, fence=self._consumer)
+        await self._watch.timed("store steps", size, lambda: self._stored(group))
+        await self._events.round(size, writes)
+        while await self._watch.untimed(lambda: self._store.move(self._publisher, limit=2000, wait=0)):
+            pass
+
+    async def _stored(self, group: WriteGroup) -> None:
+        (answer,) = await self._store.store([group])
+        assert isinstance(answer, Committed)
+        assert all(isinstance(result, Stored) for result in answer.results)
+
+
+class EventBatches:
+    """Events sent and received."""
+
+    def __init__(self, store: EventStreamer, watch: Stopwatch) -> None:
+        self._store, self._watch = store, watch
+
+    async def begin(self) -> None:
+        await self._watch.untimed(lambda: self._store.prepare({SENT: jobs.partitions}))
+
+    async def round(self, size: int, writes: Sequence[Write] | None = None) -> None:
+        events = [_event(write) for write in writes or _triggers(size)]
+        offsets = await self._watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
+        await self._watch.timed("send", size, lambda: self._store.send(events))
+        await self._watch.timed("receive", size, lambda: self._received(offsets, size))
+
+    async def _received(self, offsets: dict[int, int], count: int) -> None:
+        while count:
+            found = await self._store.receive(SENT, offsets, limit=count, wait=PATIENCE)
+            assert found, "events that were sent don't arrive"
+            offsets |= {item.event.partition: item.offset + 1 for item in found}
+            count -= len(found)
+
+
+def _triggers(count: int) -> tuple[Write, ...]:
+    """New runs, as a client starts them."""
+    data = jobs.encode(Job(number=1))
+    run_ids = [new_run_id() for _ in range(count)]
+    return tuple(
+        first_write(jobs, f"job-{run_id}", data, JobStatus.QUEUED, run_id=run_id, write_id=new_write_id(), by="benchmark")
+        for run_id in run_ids
+    )
+
+
+def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
+    """What the first step makes of the runs."""
+    graph = jobs.checked()
+    step = graph.step(JobStatus.QUEUED)
+    assert step
+    outcome = Returned(JobStatus.PREPARED, jobs.encode(Job(number=1, steps=1)))
+    return tuple(decide(record, outcome, step, graph, by=GROUP, write_id=new_write_id()) for record in records if record)
+
+
+def _event(write: Write) -> Event:
+    (outgoing,) = write.events
+    return Event(run_id=write.run_id, topic=SENT, partition=outgoing.partition, version=write.version, status=write.status)
