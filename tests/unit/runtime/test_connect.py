@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,7 +12,6 @@ from workflow_ray.errors import InvalidDefinition, StoreMissing, UnknownWorkflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.lane.remote import RemoteStore
-from workflow_ray.runtime.urls import records_url
 
 SOON = timedelta(seconds=20)
 
@@ -85,11 +83,3 @@ async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_tha
 async def test_a_definition_with_mistakes_is_refused(url: str) -> None:
     with pytest.raises(InvalidDefinition):
         await connect(parcels(), records=url).__aenter__()
-
-
-def test_records_are_where_the_caller_or_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("WORKFLOW_RAY_RECORDS", raising=False)
-    assert records_url(None) == "sqlite:///workflow.db"
-    monkeypatch.setenv("WORKFLOW_RAY_RECORDS", f"sqlite:///{tmp_path}/shop.db")
-    assert records_url(None) == f"sqlite:///{tmp_path}/shop.db"
-    assert records_url("memory://given") == "memory://given"

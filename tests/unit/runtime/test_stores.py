@@ -1,0 +1,233 @@
+"""Any mix of URLs is one store."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.parcels import packing
+from workflow_ray.errors import PartitionsChanged, StoreMissing, TopicMismatch, UnfitAdapter, UnknownScheme
+from workflow_ray.ports import Clock, OutboxMover, Records, Store, SystemClock
+from workflow_ray.ports.adapters import OURS
+from workflow_ray.records import (
+    PUBLISHER,
+    Committed,
+    Event,
+    Position,
+    Role,
+    RunId,
+    Timeout,
+    TimeoutKey,
+    Topic,
+    Version,
+    WriteGroup,
+    consumer_group,
+    status_topic,
+)
+from workflow_ray.runtime.hosting import deployed_here, merge
+from workflow_ray.runtime.mixed import EventsApart
+from workflow_ray.runtime.stores import create, open_store
+from workflow_ray.runtime.urls import Urls
+from workflow_ray_adapters.memory import MemoryAdapter, MemoryStore
+
+TOPIC, GROUP = status_topic("parcels", 1), consumer_group("parcels", 1)
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    return SystemClock()
+
+
+def in_memory(name: Path, *, events: str = "", timeouts: str = "") -> Urls:
+    return Urls(f"memory://{name}", f"memory://{name}{events}", f"memory://{name}{timeouts}")
+
+
+def opened(urls: Urls, clock: Clock) -> AbstractAsyncContextManager[Store]:
+    return open_store(urls, clock=clock, store_id=create(urls))
+
+
+def event(version: int = 1) -> Event:
+    return Event(run_id=RunId("r"), topic=TOPIC, partition=0, version=Version(version), status=1)
+
+
+# --- what the URLs come to -----------------------------------------------------------------------
+
+
+async def test_one_url_for_all_is_the_adapters_own_store(tmp_path: Path, clock: Clock) -> None:
+    async with opened(in_memory(tmp_path), clock) as store:
+        assert isinstance(store, MemoryStore)
+
+
+@pytest.mark.parametrize(("events", "timeouts", "moves"), [("", "", True), ("", "-t", True), ("-e", "", False), ("-e", "-t", False)])
+async def test_events_move_inside_the_store_of_the_records_only_if_they_are_there(
+    tmp_path: Path, clock: Clock, events: str, timeouts: str, moves: bool
+) -> None:
+    async with opened(in_memory(tmp_path, events=events, timeouts=timeouts), clock) as store:
+        assert isinstance(store, OutboxMover) == moves
+
+
+async def test_each_part_goes_where_its_url_says(tmp_path: Path, clock: Clock) -> None:
+    urls = in_memory(tmp_path, events="-e", timeouts="-t")
+    timeout = Timeout(key=TimeoutKey(RunId("r"), Version(1), "t"), workflow="parcels", status=1, partition=0, due_at=clock.now())
+    async with opened(urls, clock) as store:
+        await merge(store, [deployed_here(packing())])
+        await store.send([event()])
+        await store.create([timeout])
+    adapter = MemoryAdapter()
+    async with adapter.open_events(urls.events, clock=clock) as there, adapter.open_timeouts(urls.timeouts, clock=clock) as later:
+        assert await there.lag(TOPIC, {0: 0}) == 1
+        assert await later.due("parcels", 1, [0], limit=1, wait=0) == [timeout]
+        assert (await there.deployment()).workflows == ()
+    async with adapter.open_records(urls.records, clock=clock) as here:
+        assert [workflow.name for workflow in (await here.deployment()).workflows] == ["parcels"]
+        assert await here.lag(TOPIC, {0: 0}) == 0
+
+
+async def test_different_spellings_of_one_place_are_one_place(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    urls = Urls("sqlite:///shop.db", f"sqlite:///{tmp_path}/shop.db", "sqlite:///./shop.db")
+    async with opened(urls, clock) as store:
+        assert isinstance(store, OutboxMover)
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+class JustRecords:
+    """A store that holds no events and no timeouts, and its adapter."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._store = MemoryStore(SystemClock())
+
+    def __getattr__(self, name: str) -> Any:
+        if name in dir(Records):
+            return getattr(self._store, name)
+        raise AttributeError(name)
+
+    def canonical(self, url: str) -> str:
+        return url
+
+    def create(self, url: str) -> str:
+        return self._store.store_id
+
+    @asynccontextmanager
+    async def open_records(self, url: str, **_: object) -> AsyncGenerator[Any]:
+        yield self
+
+
+@pytest.fixture
+def just_records(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of records without events."""
+    monkeypatch.setitem(OURS, "just", (f"{__name__}:JustRecords", ""))
+    return "just://records"
+
+
+async def test_records_without_events_ask_for_a_place_for_them(just_records: str, tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(UnfitAdapter, match=r"^just: it holds no events\. Name another URL for the events\.$"):
+        await opened(Urls.of(just_records), clock).__aenter__()
+    with pytest.raises(UnfitAdapter, match="no timeouts"):
+        await opened(Urls.of(just_records, f"memory://{tmp_path}"), clock).__aenter__()
+    async with opened(Urls.of(just_records, f"memory://{tmp_path}", f"memory://{tmp_path}"), clock) as store:
+        await merge(store, [deployed_here(packing())])
+        assert await store.ends(TOPIC, [0]) == {0: 0}
+
+
+@pytest.mark.parametrize("part", ["records", "events", "timeouts"])
+def test_nothing_is_made_where_some_scheme_is_unknown(tmp_path: Path, part: str) -> None:
+    urls = replace(Urls.of(f"sqlite:///{tmp_path}/shop.db"), **{part: "oracle://db"})
+    with pytest.raises(UnknownScheme):
+        create(urls)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_holds_no_records_is_none_for_records(just_records: str) -> None:
+    with pytest.raises(UnfitAdapter, match=r"^just: it holds no events"):
+        create(Urls.of("memory://shop", just_records))
+
+
+async def test_a_store_that_nobody_made_is_missed(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(StoreMissing):
+        await open_store(in_memory(tmp_path), clock=clock).__aenter__()
+
+
+# --- positions, where events are elsewhere -------------------------------------------------------
+
+
+class Log(MemoryStore):
+    """A log of a name, which shows positions to tools of its own."""
+
+    def __init__(self, clock: Clock, name: str) -> None:
+        super().__init__(clock)
+        self._name = name
+        self.shown: list[tuple[Topic, Sequence[Position]]] = []
+        self.topics: Mapping[Topic, int] = {}
+
+    @property
+    def stream_id(self) -> str:
+        return self._name
+
+    def mirror(self, topic: Topic, positions: Sequence[Position]) -> None:
+        self.shown.append((topic, positions))
+
+    async def prepare(self, topics: Mapping[Topic, int]) -> None:
+        if any(self.topics.get(topic, partitions) != partitions for topic, partitions in topics.items()):
+            raise TopicMismatch(TOPIC, "it has another number of partitions")
+        self.topics = topics
+
+
+async def test_positions_count_in_the_log_that_they_were_made_in(clock: Clock) -> None:
+    records, at = MemoryStore(clock), Position(GROUP, 0, 7)
+    first, second = Log(clock, "first"), Log(clock, "second")
+    before, after, again = (EventsApart(records, log, records) for log in (first, second, first))
+    await before.store([WriteGroup(positions=(at,))])
+    assert await before.positions(GROUP) == [at]
+    assert await after.positions(GROUP) == []
+    assert await again.positions(GROUP) == [at]
+
+
+async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: Clock) -> None:
+    records, log = MemoryStore(clock), Log(clock, "log")
+    store = EventsApart(records, log, records)
+    await merge(store, [deployed_here(packing())])
+    stale = (await store.take(Role(PUBLISHER))).fence
+    await store.take(Role(PUBLISHER))
+    groups = [WriteGroup(positions=(Position(GROUP, 0, 7),)), WriteGroup(positions=(Position(GROUP, 1, 9),), fence=stale)]
+    assert [isinstance(answer, Committed) for answer in await store.store(groups)] == [True, False]
+    assert log.shown == [(TOPIC, [Position(GROUP, 0, 7)])]
+
+
+# --- topics --------------------------------------------------------------------------------------
+
+
+async def test_deploying_makes_the_topics_that_have_consumers(clock: Clock) -> None:
+    records, log = MemoryStore(clock), Log(clock, "log")
+    await merge(EventsApart(records, log, records), [deployed_here(packing(partitions=4))])
+    assert log.topics == {TOPIC: 4}
+
+
+async def test_deploying_again_makes_them_on_a_log_that_is_new(clock: Clock) -> None:
+    records, first, second = MemoryStore(clock), Log(clock, "first"), Log(clock, "second")
+    for log in (first, second):
+        await merge(EventsApart(records, log, records), [deployed_here(packing())])
+    assert second.topics == {TOPIC: 16}
+
+
+async def test_a_topic_with_another_number_of_partitions_is_refused_before_anything_is_written(clock: Clock) -> None:
+    records, log = MemoryStore(clock), Log(clock, "log")
+    log.topics = {TOPIC: 3}
+    with pytest.raises(TopicMismatch):
+        await merge(EventsApart(records, log, records), [deployed_here(packing())])
+    assert (await records.deployment()).version == 0
+
+
+async def test_another_number_of_partitions_than_before_is_refused_before_any_topic_is_made(clock: Clock) -> None:
+    records, first, second = MemoryStore(clock), Log(clock, "first"), Log(clock, "second")
+    await merge(EventsApart(records, first, records), [deployed_here(packing())])
+    with pytest.raises(PartitionsChanged):
+        await merge(EventsApart(records, second, records), [deployed_here(packing(partitions=8))])
+    assert second.topics == {}
