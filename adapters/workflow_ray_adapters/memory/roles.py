@@ -53,8 +53,7 @@ class Roles:
         for name in kept:
             self._leases.hold(name, member, until)
         mine = {name for name, player in self._leases.targets().items() if player == member}
-        new = mine.difference(fence.role for fence in held)  # what it has lost it is to stop before it takes it again
-        free = [role for role in roles if role.name in new and self._leases.holder(role.name) in (None, member)]
+        free = [role for role in roles if role.name in mine.difference(kept) and self._leases.holder(role.name) in (None, member)]
         return Shared(
             taken=tuple(self._lease(role, member, shards, until) for role in free),
             lost=tuple(fence.role for fence in held if fence.role not in kept),

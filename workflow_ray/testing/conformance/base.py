@@ -32,14 +32,17 @@ class Capability(StrEnum):
     """`fragile`: what lies between an opening and what it has open can be cut, or held up, in the middle of a transaction."""
 
 
-Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
+Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens what the suite is for: records, or a streamer, or a store of timeouts alone too."""
 
 
 class Fragile(Protocol):
     """A further opening of a store, through something that breaks when it is told to. See `workflow_ray.testing.faults`."""
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> Any:
+        """What the suite is for."""
+        ...
 
     def cut_after(self, messages: int) -> None:
         """Let `messages` more messages through to the server, and then break; what follows fails until it is healed."""
@@ -61,7 +64,7 @@ class Fragile(Protocol):
 class Proxied:
     """A Fragile for a server: a store that was opened through the proxy."""
 
-    def __init__(self, store: Store, proxy: FaultyProxy) -> None:
+    def __init__(self, store: Any, proxy: FaultyProxy) -> None:
         self.store = store
         self.cut_after, self.hold_after, self.held, self.heal = proxy.cut_after, proxy.hold_after, proxy.held, proxy.heal
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from workflow_ray.ports import Records
 from workflow_ray.records import ActiveRun, Conflict, KeyUsed, Record, Stored, Version, Write, WriteResult
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import Another, Conformance, begun, heard, openings
+from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, heard, openings
 from workflow_ray.testing.conformance.runs import (
     deploy,
     event,
@@ -91,14 +91,14 @@ class ProcessCases(Conformance):
 
     async def test_a_watch_hears_of_what_another_process_writes(self, store: Records, another: Another, clock: FakeClock) -> None:
         record = await stored_run(store)
-        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=600))
+        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
         async with another() as other:
             await store_all(other, step(record))
             assert await heard(clock, watch) == [await stored(store, record.run_id)]
 
     async def test_pending_hears_of_what_another_process_commits(self, store: Records, another: Another, clock: FakeClock) -> None:
         fence, run = await take(store), new_run(events=[event()])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=600))
+        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         async with another() as other:
             await store_all(other, run)
             assert [entry.event.run_id for entry in await heard(clock, pending)] == [run.run_id]
