@@ -1,0 +1,201 @@
+"""The ports, as transactions on the file."""
+
+import fcntl
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from toyrecords.file import File
+from toyrecords.state import State
+from workflow_ray.errors import StoreInUse
+from workflow_ray.ports import Clock
+from workflow_ray.records import (
+    BATCH_DATA,
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    GroupResult,
+    HistoryEntry,
+    OutboxEntry,
+    Position,
+    Record,
+    Role,
+    RunCount,
+    RunId,
+    RunQuery,
+    Shared,
+    Taken,
+    Timeout,
+    TimeoutKey,
+    Topic,
+    Version,
+    WriteGroup,
+    check_write,
+    status_topic,
+)
+
+P = TypeVar("P", Record, HistoryEntry)
+
+
+class ToyStore:
+    """RecordStore, RoleScheduler and TimeoutStore. Events are elsewhere."""
+
+    def __init__(self, file: File, clock: Clock, store_id: str) -> None:
+        self._file, self._clock, self.store_id = file, clock, store_id
+
+    # --- RecordStore: writes ---------------------------------------------------------------------
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        for group in groups:
+            for write in group.writes:
+                check_write(write)
+        with self._file.transaction() as state:
+            return [state.commit(group, self._clock.now()) for group in groups]
+
+    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
+        def look(state: State) -> list[OutboxEntry]:
+            state.check(fence)
+            due = [entry for entry in state.outbox if entry.due_at is None or entry.due_at <= self._clock.now()]
+            return [entry for entry in due if (entry.event.topic, entry.event.partition) not in without][:limit]
+
+        return await self._file.poll(look, self._clock, wait)
+
+    async def published(self, fence: Fence, ids: Sequence[int]) -> None:
+        with self._file.transaction() as state:
+            state.check(fence)
+            state.outbox = [entry for entry in state.outbox if entry.id not in ids]
+
+    async def deployment(self) -> Deployment:
+        with self._file.transaction() as state:
+            return state.deployment
+
+    async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
+        with self._file.transaction() as state:
+            return state.deploy(expected, workflows)
+
+    # --- RecordStore: questions ------------------------------------------------------------------
+
+    async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+        with self._file.transaction() as state:
+            return [state.records.get(run_id) for run_id in run_ids]
+
+    async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
+        with self._file.transaction() as state:
+            newest = {record.foreign_id: record for record in _by_run_id(state) if record.workflow == workflow}
+        return [newest.get(foreign_id) for foreign_id in foreign_ids]
+
+    async def runs(self, query: RunQuery) -> list[Record]:
+        with self._file.transaction() as state:
+            records = _by_run_id(state)
+        found = [record for record in records if _matches(record, query)]
+        if query.newest_first:
+            return _page([record for record in reversed(found) if query.after is None or record.run_id < query.after], query.limit)
+        return _page([record for record in found if query.after is None or record.run_id > query.after], query.limit)
+
+    async def counts(self, workflow: str) -> list[RunCount]:
+        with self._file.transaction() as state:
+            counts = Counter((record.status, record.run_state) for record in state.records.values() if record.workflow == workflow)
+        return [RunCount(status, run_state, runs) for (status, run_state), runs in sorted(counts.items())]
+
+    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
+        with self._file.transaction() as state:
+            return _page(state.history.get(run_id, [])[after:], limit)
+
+    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+        def look(state: State) -> list[Record]:
+            newer = [record for record in _by_run_id(state) if record.version > seen.get(record.run_id, record.version)]
+            return _page([record for record in newer if record.run_state.at_rest or not at_rest], len(seen))
+
+        return await self._file.poll(look, self._clock, wait)
+
+    async def positions(self, group: str) -> list[Position]:
+        with self._file.transaction() as state:
+            return [Position(group, partition, offset) for partition, offset in sorted(state.positions.get(group, {}).items())]
+
+    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
+        with self._file.transaction() as state:
+            since, awaited = self._clock.now() - timedelta(seconds=seconds), {entry.event.run_id for entry in state.outbox}
+            records = [record for record in _by_run_id(state) if record.run_id not in awaited and record.run_id > (after or "")]
+        unmoved = [record for record in records if not record.run_state.at_rest and record.updated_at <= since]
+        return [_awakening(record) for record in unmoved if record.workflow == workflow and record.status in statuses][:limit]
+
+    # --- RoleScheduler ---------------------------------------------------------------------------
+
+    async def take(self, role: Role) -> Taken:
+        with self._file.transaction() as state:
+            return state.take(role)
+
+    async def release(self, fence: Fence) -> None:
+        with self._file.transaction() as state:
+            state.release(fence)
+
+    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        try:
+            with self._file.locked("served", fcntl.LOCK_SH | fcntl.LOCK_NB), self._file.transaction() as state:
+                now = self._clock.now()
+                return state.share(member, roles, held, now=now, until=now + timedelta(seconds=lease))
+        except BlockingIOError:
+            raise StoreInUse(str(self._file.path), "a process has it to itself: none of its roles are shared.") from None
+
+    async def leave(self, member: str) -> None:
+        with self._file.transaction() as state:
+            state.leave(member)
+
+    # --- TimeoutStore ----------------------------------------------------------------------------
+
+    async def create(self, timeouts: Sequence[Timeout]) -> None:
+        with self._file.transaction() as state:
+            for timeout in timeouts:
+                if timeout.key not in (known.key for known in state.timeouts):
+                    state.timeouts.append(timeout)
+
+    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
+        def look(state: State) -> list[Timeout]:
+            mine = [timeout for timeout in state.timeouts if (timeout.workflow, timeout.status) == (workflow, status)]
+            due = [timeout for timeout in mine if timeout.partition in partitions and timeout.due_at <= self._clock.now()]
+            return sorted((timeout for timeout in due if timeout.key not in state.completed), key=_when)[:limit]
+
+        return await self._file.poll(look, self._clock, wait)
+
+    async def complete(self, keys: Sequence[TimeoutKey]) -> None:
+        with self._file.transaction() as state:
+            state.completed += [key for key in keys if key not in state.completed]
+
+
+def _by_run_id(state: State) -> list[Record]:
+    return sorted(state.records.values(), key=lambda record: record.run_id)
+
+
+def _page(items: Iterable[P], limit: int) -> list[P]:
+    """The first `limit` items, or fewer: the one whose data exceeds BATCH_DATA is the last."""
+    page: list[P] = []
+    size = 0
+    for item in items:
+        if len(page) == limit or size > BATCH_DATA:
+            break
+        page.append(item)
+        size += len(item.data or b"")
+    return page
+
+
+def _matches(record: Record, query: RunQuery) -> bool:
+    return (
+        record.workflow == query.workflow
+        and query.foreign_id in (None, record.foreign_id)
+        and (not query.statuses or record.status in query.statuses)
+        and (not query.run_states or record.run_state in query.run_states)
+        and (query.created_from is None or record.created_at >= query.created_from)
+        and (query.created_before is None or record.created_at < query.created_before)
+    )
+
+
+def _awakening(record: Record) -> Event:
+    """The event that should have followed the run's last write."""
+    topic = status_topic(record.workflow, record.status)
+    return Event(run_id=record.run_id, topic=topic, partition=record.partition, version=record.version, status=record.status)
+
+
+def _when(timeout: Timeout) -> tuple[datetime, str, int, str]:
+    return timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name

@@ -1,0 +1,143 @@
+"""`toystream:///FOLDER`: a file for each topic and partition, a line for each event. An event's offset is its line."""
+
+import asyncio
+import fcntl
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+from uuid import uuid4
+
+import msgspec
+
+from workflow_ray.errors import StoreMissing, StreamLost, TopicMismatch
+from workflow_ray.ports import Clock
+from workflow_ray.records import Event, Received, Topic
+
+POLL = 0.5
+"""Seconds after which an event of another process is noticed."""
+
+
+class Log(msgspec.Struct):
+    """What the folder's `log.json` says."""
+
+    id: str
+    partitions: dict[Topic, int] = {}
+
+
+class ToyStreamAdapter:
+    """Holds events."""
+
+    def canonical(self, url: str) -> str:
+        return f"toystream://{_path(url)}"
+
+    def create(self, url: str) -> str:
+        folder = _path(url)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            if not (folder / "log.json").exists():
+                (folder / "log.json").write_bytes(msgspec.json.encode(Log(str(uuid4()))))
+            return _log(folder).id
+
+    @asynccontextmanager
+    async def open_events(self, url: str, *, clock: Clock) -> AsyncGenerator["ToyStream"]:
+        folder = _path(url)
+        if not (folder / "log.json").exists():
+            raise StoreMissing(str(folder), "nothing was deployed there yet.")
+        yield ToyStream(folder, clock)
+
+
+class ToyStream:
+    """EventStreamer. Keeps its events for good."""
+
+    _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder, self._clock, self._turn = folder, clock, 0
+        self.stream_id = _log(folder).id
+
+    async def prepare(self, topics: Mapping[Topic, int]) -> None:
+        with _locked(self._folder):
+            log = _log(self._folder)
+            for topic, partitions in topics.items():
+                if (found := log.partitions.setdefault(topic, partitions)) != partitions:
+                    raise TopicMismatch(str(self._folder), f"topic {topic!r} has {found} partitions, not {partitions}.")
+            (self._folder / "log.json").write_bytes(msgspec.json.encode(log))
+
+    async def send(self, events: Sequence[Event]) -> None:
+        lines: dict[Path, bytes] = defaultdict(bytes)
+        for event in events:
+            lines[self._path(event.topic, event.partition)] += msgspec.json.encode(event) + b"\n"
+        with _locked(self._folder):
+            for path, added in lines.items():
+                _append(path, added)
+        for arrived in self._listeners[self._folder]:
+            arrived.set()
+
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+        deadline = self._clock.now() + timedelta(seconds=wait)
+        while True:
+            arrived = asyncio.Event()
+            self._listeners[self._folder].add(arrived)
+            try:
+                found = self._read(topic, offsets, limit)
+                left = (deadline - self._clock.now()).total_seconds()
+                if found or left <= 0:
+                    return found
+                await self._clock.wait(arrived, min(left, POLL))
+            finally:
+                self._listeners[self._folder].discard(arrived)
+
+    async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
+        return sum(len(self._lines(topic, partition)[offset:]) for partition, offset in offsets.items())
+
+    async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
+        return {partition: len(self._lines(topic, partition)) for partition in partitions}
+
+    def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
+        """One of each partition in turn, so that none waits for another's backlog; each time another one is first."""
+        waiting = [self._from(topic, partition, offset) for partition, offset in offsets.items()]
+        self._turn = (self._turn + 1) % max(1, len(waiting))
+        rounds = zip_longest(*waiting[self._turn :], *waiting[: self._turn])
+        return [item for item in chain.from_iterable(rounds) if item is not None][:limit]
+
+    def _from(self, topic: Topic, partition: int, offset: int) -> list[Received]:
+        lines = self._lines(topic, partition)
+        if len(lines) < offset:
+            why = f"partition {partition} of topic {topic!r} ends at {len(lines)}, and was read up to {offset}."
+            raise StreamLost(str(self._folder), why)
+        return [Received(event=msgspec.json.decode(line, type=Event), offset=at) for at, line in enumerate(lines[offset:], offset)]
+
+    def _lines(self, topic: Topic, partition: int) -> list[bytes]:
+        path = self._path(topic, partition)
+        return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+    def _path(self, topic: Topic, partition: int) -> Path:
+        return self._folder / f"{quote(topic, safe='')}-{partition}.events"
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """After the last whole line: whoever died while he wrote has sent nothing."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(lines)
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None, None, None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _log(folder: Path) -> Log:
+    return msgspec.json.decode((folder / "log.json").read_bytes(), type=Log)
+
+
+def _path(url: str) -> Path:
+    return Path(url.partition("://")[2]).resolve()
