@@ -1,0 +1,100 @@
+"""Where a store is: the server, the database and the prefix that its URL names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from workflow_ray.errors import InvalidInput
+
+EXAMPLE = "redis://user:password@localhost:6379/0?prefix=shop"
+PREFIX = "workflow_ray"
+CONNECTING, ANSWERING = 2.0, 10.0
+"""Seconds until somebody has to be there, and to have answered."""
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # paths of PEM files
+OPTIONS = ("prefix", "retain", *TLS_OPTIONS)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Shows no secrets: neither in its text nor in its repr."""
+
+    host: str
+    port: int
+    db: int
+    tls: bool
+    prefix: str
+    retain: int | None  # events that each partition of a topic keeps at least; None: all
+    user: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+    files: Mapping[str, str] = field(repr=False)  # what of TLS_OPTIONS is given
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}?prefix={self.prefix}"
+
+    @property
+    def base(self) -> str:
+        """What the store's keys begin with; in braces, so that a cluster keeps them all in one slot."""
+        return f"{{{self.prefix}}}"
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """As the driver takes it."""
+        tls = {"ssl": True, **self.files} if self.tls else {}
+        names = {"host": self.host, "port": self.port, "db": self.db, "username": self.user, "password": self.password}
+        return {**names, **tls, "protocol": 2, "driver_info": None, "socket_connect_timeout": CONNECTING}
+
+
+def parse(url: str) -> Address:
+    """Raises InvalidInput, without what may be a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "localhost", 6379 if parts.port is None else parts.port
+    except ValueError:
+        raise _invalid("its host or port can't be read. Write a password's special characters as %40 and the like") from None
+    options = _options(parts)
+    path = parts.path.strip("/") or "0"
+    if not re.fullmatch("[0-9]{1,9}", path):
+        raise _invalid(f"its database is a number, not {path!r}")
+    return Address(
+        host=host,
+        port=port,
+        db=int(path),
+        tls=parts.scheme.lower() == "rediss",
+        prefix=_prefix(options),
+        retain=_retain(options),
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        files={name: options[name] for name in TLS_OPTIONS if name in options},
+    )
+
+
+def _options(parts: SplitResult) -> dict[str, str]:
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - set(OPTIONS)):
+        raise _invalid(f"it has options that nobody knows: {', '.join(unknown)}. Known are {', '.join(OPTIONS)}")
+    if parts.scheme.lower() != "rediss" and (needless := sorted(options.keys() & set(TLS_OPTIONS))):
+        raise _invalid(f"{', '.join(needless)} are for TLS: begin it with rediss://")
+    if parts.fragment:
+        raise _invalid("it has a #. Write one in a password as %23")
+    return options
+
+
+def _prefix(options: Mapping[str, str]) -> str:
+    prefix = options.get("prefix", PREFIX)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", prefix):
+        raise _invalid("its prefix may have up to 100 letters, digits and _ . : -")
+    return prefix
+
+
+def _retain(options: Mapping[str, str]) -> int | None:
+    retain = options.get("retain")
+    if retain is not None and not re.fullmatch("[1-9][0-9]{0,11}", retain):
+        raise _invalid("`retain` is how many events each partition keeps: a number from 1 on")
+    return int(retain) if retain else None
+
+
+def _invalid(why: str) -> InvalidInput:
+    return InvalidInput("the URL of a store on Redis", f"{why}; as in {EXAMPLE}")

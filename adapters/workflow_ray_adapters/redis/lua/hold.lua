@@ -1,0 +1,8 @@
+-- ARGV: token, milliseconds. Have the store exclusively, or go on to. Answers whether it is so.
+
+local holder = redis.call('GET', key('exclusive'))
+if holder and holder ~= ARGV[2] then
+  return 0
+end
+redis.call('SET', key('exclusive'), ARGV[2], 'PX', ARGV[3])
+return 1

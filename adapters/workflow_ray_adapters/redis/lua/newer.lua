@@ -1,0 +1,13 @@
+-- ARGV: bytes of a page, run states to wait for as ',1,2,' or '', then run id and version seen, sorted by run id.
+
+local batch, run_states = tonumber(ARGV[2]), ARGV[3]
+for at = 4, #ARGV, 2 do
+  local version, run_state = unpack(redis.call('HMGET', key('run', ARGV[at]), 'version', 'run_state'))
+  if version and above(version, ARGV[at + 1]) and (run_states == '' or run_states:find(',' .. run_state .. ',', 1, true)) then
+    put(record(ARGV[at]))
+    if size > batch then
+      break
+    end
+  end
+end
+return answer()

@@ -1,0 +1,41 @@
+-- ARGV: workflow, how many to look at, limit, bytes of a page, newest first or '', after or '', foreign id's prefix or '', created from
+-- or '', created before or '', statuses and run states, each as ',1,2,' or ''. Answers rows, and after whom to go on; '' at the end.
+
+local workflow, most, limit, batch, newest_first, after = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] ~= '', ARGV[7]
+local prefix, from, until_, statuses, run_states = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+
+local function listed(list, number)
+  return list == '' or list:find(',' .. number .. ',', 1, true)
+end
+
+local function sets()
+  if prefix ~= '' then
+    return {key('foreign_ids', workflow)}
+  elseif statuses == '' and run_states == '' then
+    return {key('runs', workflow)}
+  end
+  local found = {}
+  for _, stand in ipairs(redis.call('SMEMBERS', key('stands', workflow))) do
+    local status, run_state = stand:match('^(.*):(.*)$')
+    if listed(statuses, status) and listed(run_states, run_state) then
+      found[#found + 1] = key('stand', stand, workflow)
+    end
+  end
+  return found
+end
+
+local function fits(run_id)
+  local status, run_state, created_at = unpack(redis.call('HMGET', key('run', run_id), 'status', 'run_state', 'created_at'))
+  return listed(statuses, status) and listed(run_states, run_state) and (from == '' or created_at >= from) and (until_ == '' or created_at < until_)
+end
+
+local found, more = scan(sets(), prefix, after, newest_first, most)
+for _, run_id in ipairs(found) do
+  if fits(run_id) then
+    put(record(run_id))
+    if #rows >= limit or size > batch then
+      return answer(run_id)
+    end
+  end
+end
+return answer(more and found[#found] or '')

@@ -1,0 +1,97 @@
+"""What is read of runs. Each look is one script, and so one snapshot."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from workflow_ray.records import (
+    BATCH_DATA,
+    Event,
+    HistoryEntry,
+    Position,
+    Record,
+    RunCount,
+    RunId,
+    RunQuery,
+    RunState,
+    Version,
+    status_topic,
+)
+from workflow_ray_adapters.redis.rows import found, text, to_history, to_records
+from workflow_ray_adapters.redis.scripts import COUNTS, HISTORY, IDLE, LATEST, LOOKUP, NEWER, RUNS
+from workflow_ray_adapters.redis.server import Server
+
+LOOKED_AT = 2_000
+"""Runs that one script looks at, at most: it holds up everybody else meanwhile."""
+ABLE = tuple(state for state in RunState if not state.at_rest)
+AT_REST = tuple(state for state in RunState if state.at_rest)
+
+
+async def lookup(server: Server, run_ids: Sequence[RunId]) -> list[Record | None]:
+    return to_records(await server.call(LOOKUP, *run_ids))
+
+
+async def latest(server: Server, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
+    return to_records(await server.call(LATEST, workflow, *foreign_ids))
+
+
+async def runs(server: Server, query: RunQuery) -> list[Record]:
+    """The first of the scripts that finds something makes the page."""
+    filters = (
+        "" if query.foreign_id is None else f"{query.foreign_id}\0",
+        text(query.created_from) if query.created_from else "",
+        text(query.created_before) if query.created_before else "",
+        _listed(query.statuses),
+        _listed(query.run_states),
+    )
+    order, after = "1" if query.newest_first else "", query.after or ""
+    while True:
+        *answer, last = await server.call(RUNS, query.workflow, LOOKED_AT, query.limit, BATCH_DATA, order, after, *filters)
+        if (page := found(answer)) or not last:
+            return page
+        after = last
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """Numbers as a script finds them: ,1,2,"""
+    return "".join(["," + str(int(number)) for number in numbers]) + "," if numbers else ""
+
+
+async def counts(server: Server, workflow: str) -> list[RunCount]:
+    stands = sorted((int(status), int(run_state), many) for status, run_state, many in await server.call(COUNTS, workflow))
+    return [RunCount(status, RunState(run_state), many) for status, run_state, many in stands if many]
+
+
+async def history(server: Server, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+    return list(to_history(run_id, await server.call(HISTORY, run_id, after, limit, BATCH_DATA)))
+
+
+async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
+    """The records above the versions seen, by run id; or only those at rest."""
+    pairs = [part for run_id in sorted(seen) for part in (run_id, str(seen[run_id]))]
+    return found(await server.call(NEWER, BATCH_DATA, _listed(AT_REST) if at_rest else "", *pairs))
+
+
+async def idle(server: Server, workflow: str, statuses: Sequence[int], since: datetime, limit: int, after: RunId | None) -> list[Event]:
+    """Runs last written then or before."""
+    stands = [f"{status:d}:{state:d}" for status in dict.fromkeys(statuses) for state in ABLE]
+    start: str | bytes = after or ""
+    while True:
+        *answer, last = await server.call(IDLE, workflow, LOOKED_AT, limit, text(since), start, *stands)
+        if (records := found(answer)) or not last:
+            return [_awakening(record) for record in records]
+        start = last
+
+
+def _awakening(record: Record) -> Event:
+    return Event(
+        run_id=record.run_id,
+        topic=status_topic(record.workflow, record.status),
+        partition=record.partition,
+        version=record.version,
+        status=record.status,
+    )
+
+
+async def positions(server: Server, group: str) -> list[Position]:
+    offsets = await server.fields("positions", group)
+    return [Position(group, int(partition), int(offset)) for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))]

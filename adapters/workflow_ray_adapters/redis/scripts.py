@@ -1,0 +1,63 @@
+"""What Redis runs for us, each script all of one call.
+
+Scripts rather than functions: a script is called by the digest of its text, so that two versions of this code work side by side on one
+server, and nothing of them stays there for good. One that the server has forgotten is sent again.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+
+READS = "no-writes"
+WRITES = ""  # refused before it begins where there is no room
+FREES = "allow-oom"  # goes on where there is no room: it makes some, or takes hardly any
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script, made of its own text and of the parts that it shares with others."""
+
+    name: str
+    flags: str
+    parts: tuple[str, ...] = ()
+
+    @cached_property
+    def text(self) -> str:
+        folder = files(__package__) / "lua"
+        parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *self.parts, self.name)]
+        return "\n".join([f"#!lua flags={self.flags}", *parts])
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+STORE = Script("store", WRITES, ("outbox",))
+FIELDS = Script("fields", READS)
+LOOKUP = Script("lookup", READS)
+LATEST = Script("latest", READS)
+RUNS = Script("runs", READS, ("scan",))
+IDLE = Script("idle", READS, ("scan",))
+COUNTS = Script("counts", READS)
+HISTORY = Script("history", READS)
+NEWER = Script("newer", READS)
+PENDING = Script("pending", FREES, ("outbox",))
+PUBLISHED = Script("published", FREES, ("outbox",))
+MOVE = Script("move", WRITES, ("outbox", "stream"))
+PREPARE = Script("prepare", WRITES)
+SEND = Script("send", WRITES, ("stream",))
+RECEIVE = Script("receive", READS, ("stream",))
+RAISE = Script("raise", FREES, ("stream",))
+HEADS = Script("heads", READS, ("stream",))
+DEPLOY = Script("deploy", WRITES)
+TAKE = Script("take", WRITES, ("roles",))
+RELEASE = Script("release", FREES, ("roles",))
+SHARING = Script("sharing", READS)
+SHARE = Script("share", WRITES, ("roles",))
+LEAVE = Script("leave", FREES, ("roles",))
+HOLD = Script("hold", FREES)
+LET_GO = Script("let_go", FREES)
+CREATE_TIMEOUTS = Script("create_timeouts", WRITES)
+COMPLETE_TIMEOUTS = Script("complete_timeouts", FREES)
+DUE_TIMEOUTS = Script("due_timeouts", READS)

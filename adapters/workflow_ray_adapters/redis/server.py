@@ -1,0 +1,74 @@
+"""The connections of an open store."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
+from redis.asyncio.connection import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ReadOnlyError
+
+from workflow_ray_adapters.redis.address import ANSWERING, Address
+from workflow_ray_adapters.redis.faults import explained
+from workflow_ray_adapters.redis.rows import Answer
+from workflow_ray_adapters.redis.scripts import FIELDS, Script
+
+Argument: TypeAlias = str | bytes | int
+CONNECTIONS = 16
+
+
+class Server:
+    """Runs scripts. Nothing is sent a second time by itself: whether a call that broke was done is unknown, and for its caller to mend."""
+
+    def __init__(self, address: Address, store_id: str, client: Redis) -> None:
+        self.address, self.store_id, self.client = address, store_id, client
+
+    @property
+    def where(self) -> str:
+        """The store's name for people, without a password."""
+        return str(self.address)
+
+    async def call(self, script: Script, *arguments: Argument) -> Any:
+        """The script's answer, within ANSWERING seconds. Raises the ports' errors."""
+        with explained(self.where):
+            async with asyncio.timeout(ANSWERING):
+                try:
+                    return await self._run("EVALSHA", script.digest, *arguments)
+                except NoScriptError:  # nothing of it was done
+                    return await self._run("EVAL", script.text, *arguments)
+                except ReadOnlyError:
+                    await self.client.connection_pool.disconnect(inuse_connections=False)  # so that the name is looked up again
+                    raise
+
+    async def fields(self, *names: str) -> dict[str, bytes]:
+        """All of a hash."""
+        return {name.decode(): value for name, value in pairs(await self.call(FIELDS, *names))}
+
+    async def _run(self, command: str, script: str, *arguments: Argument) -> Any:
+        return await self.client.execute_command(command, script, 1, self.address.base, self.store_id, *arguments)
+
+
+@asynccontextmanager
+async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
+    """A server to call. Connections are made as they are needed, and again where they broke."""
+    pool = BlockingConnectionPool(
+        max_connections=CONNECTIONS,
+        timeout=ANSWERING,
+        connection_class=SSLConnection if address.tls else Connection,
+        socket_timeout=ANSWERING,
+        retry=Retry(NoBackoff(), 0),
+        **{name: value for name, value in address.connection.items() if name != "ssl"},
+    )
+    client = Redis(connection_pool=pool)
+    try:
+        yield Server(address, store_id, client)
+    finally:
+        await pool.disconnect()
+
+
+def pairs(flat: Answer) -> Iterator[tuple[bytes, bytes]]:
+    """A hash, as a script answers it."""
+    return zip(flat[::2], flat[1::2], strict=True)

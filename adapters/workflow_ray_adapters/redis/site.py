@@ -1,0 +1,116 @@
+"""A prefix at rest: whether it is a store, and how it becomes one."""
+
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, ResponseError
+from redis.retry import Retry
+
+from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreReadOnly, StoreTooNew
+from workflow_ray_adapters.redis.address import CONNECTING, Address
+from workflow_ray_adapters.redis.faults import explained
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of what the scripts keep. A newer one is refused: expand first, contract when nobody runs older code."""
+OLDEST = 7  # version of Redis: streams whose ids are `0-*`, scripts with flags
+AT_ONCE = 10_000  # keys looked at by one command
+SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
+
+
+def make(address: Address) -> str:
+    """Make it a store, where it isn't one yet; its id."""
+    with _connected(address) as client:
+        _check_server(address, client.info())
+        if not (found := _marks(address, client)):
+            if any(True for _ in client.scan_iter(match=f"{address.base}:*", count=AT_ONCE)) and not _marks(address, client):
+                raise NotAStore(str(address), "another program has keys under its prefix. Name another prefix.")
+            with client.pipeline(transaction=True) as transaction:  # of several at once the first sets the id
+                transaction.hsetnx(_store(address), "id", str(uuid4()))
+                transaction.hsetnx(_store(address), "format", str(FORMAT))
+                transaction.execute()
+            found = _marks(address, client)
+        return _checked(address, found)
+
+
+def checked(address: Address, store_id: str | None = None) -> str:
+    """The store id of one that is ready to be opened. Writes nothing. Warns where a crash could lose what the store acknowledges.
+
+    Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
+    """
+    where = str(address)
+    with _connected(address) as client:
+        _check_server(address, client.info())
+        found = _checked(address, _marks(address, client))
+        if store_id not in (None, found):
+            raise StoreMismatch(where, f"its store id is {found}; this deployment was made on {store_id}. Name the URL of that one.")
+        if weakness := _weakness(client):
+            log.warning("%s: %s. What that can lose, and how to mend it: docs/redis.md", where, weakness)
+    return found
+
+
+@contextmanager
+def _connected(address: Address) -> Generator[Redis]:
+    with explained(str(address)):
+        client = Redis(**address.connection, socket_timeout=CONNECTING, retry=Retry(NoBackoff(), 0), decode_responses=True)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def _check_server(address: Address, server: Mapping[str, Any]) -> None:
+    where, version = str(address), str(server["redis_version"])
+    if int(version.partition(".")[0]) < OLDEST:
+        raise NotAStore(where, f"it is Redis {version}; a store needs {OLDEST} or newer.")
+    if server.get("role") == "slave":
+        raise StoreReadOnly(where, "it is a replica, which can't be written. Name its primary.")
+    if (policy := server.get("maxmemory_policy", "noeviction")) != "noeviction":
+        why = f"its maxmemory-policy is {policy}: it would drop runs when its memory is full. Set maxmemory-policy to noeviction."
+        raise NotAStore(where, why)
+
+
+def _store(address: Address) -> str:
+    return f"{address.base}:store"
+
+
+def _marks(address: Address, client: Redis) -> dict[str, str]:
+    """What says that it is a store; empty where nothing does."""
+    try:
+        return {str(name): str(value) for name, value in client.hgetall(_store(address)).items()}
+    except NoPermissionError:
+        raise
+    except ResponseError as error:
+        raise NotAStore(str(address), f"another program has the key {_store(address)} ({error}). Name another prefix.") from error
+
+
+def _checked(address: Address, marks: Mapping[str, str]) -> str:
+    where = str(address)
+    if not marks:
+        raise StoreMissing(where, "nothing was deployed there yet. `workflow-ray deploy` makes it a store.")
+    if not marks.get("id") or not marks.get("format", "").isdecimal():
+        raise NotAStore(where, f"another program has the key {_store(address)}. Name another prefix.")
+    if int(marks["format"]) > FORMAT:
+        raise StoreTooNew(where, f"its format {marks['format']} is newer than this code's {FORMAT}. Update workflow_ray.")
+    return marks["id"]
+
+
+def _weakness(client: Redis) -> str | None:
+    """Why a crash of the server could lose what it has acknowledged, as far as it tells."""
+    try:
+        settings = client.config_get(*SETTINGS)
+    except ResponseError:  # managed servers keep it to themselves
+        return "it doesn't tell whether a crash of the server can lose the last writes"
+    if settings.get("appendonly") != "yes":
+        return "a crash of the server loses all writes since its last snapshot: appendonly is off"
+    if settings.get("appendfsync") != "always":
+        return f"a crash of the machine can lose the last writes: appendfsync is {settings.get('appendfsync')}, not always"
+    if settings.get("no-appendfsync-on-rewrite") == "yes":
+        return "a crash of the machine can lose writes made while it rewrites its file: no-appendfsync-on-rewrite is yes"
+    return None
