@@ -1,0 +1,29 @@
+"""`kafka://host:9092/prefix`: events on topics of a cluster."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+
+from workflow_ray.ports import Clock, EventStreamer, SystemClock
+from workflow_ray_adapters.kafka.address import parse
+from workflow_ray_adapters.kafka.extra import needed
+
+
+class KafkaAdapter:
+    """ports.EventsAdapter for Kafka. Topics are made by `prepare` alone, never by a broker because somebody names them."""
+
+    def canonical(self, url: str) -> str:
+        return parse(url).canonical
+
+    def create(self, url: str) -> str:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop
+            return thread.submit(asyncio.run, self._identity(url)).result()
+
+    def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+        with needed():
+            from workflow_ray_adapters.kafka.streamer import opened
+        return opened(parse(url), clock)
+
+    async def _identity(self, url: str) -> str:
+        async with self.open_events(url, clock=SystemClock()) as streamer:
+            return streamer.stream_id

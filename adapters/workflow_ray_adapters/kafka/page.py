@@ -1,0 +1,43 @@
+"""What was read of a partition and nobody has got yet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from workflow_ray_adapters.kafka.wire import Message, Records
+
+T = TypeVar("T")
+
+
+@dataclass
+class Page:
+    """Follows what was handed out last. Whoever names another offset than the one asked for here gets a page of his own."""
+
+    asked: int
+    position: int  # of what is to be fetched next; ahead of `asked` where all between is gone, or isn't for us
+    records: Records | None = None
+
+    def take(self, decode: Callable[[Message], T | None], limit: int, size: int) -> tuple[list[T], int]:
+        """The next ones, and their bytes: up to `limit`, and until they exceed `size` bytes; the one that crosses it is the last."""
+        taken, used = list[T](), 0
+        while self.records is not None and len(taken) < limit and used <= size:
+            message = next(self.records, None)
+            if message is None:
+                self.position, self.records = self.records.position, None
+            elif (item := decode(message)) is not None:
+                taken.append(item)
+                used += len(message.value or b"")
+                self.asked = message.offset + 1
+        return taken, used
+
+
+def share(pages: Mapping[int, Page], decode: Callable[[Message], T | None], limit: int, size: int) -> list[T]:
+    """Up to `limit`, and not much more than `size` bytes. Each page has its part; what it leaves the others have."""
+    taken: list[T] = []
+    while (ready := [page for page in pages.values() if page.records is not None]) and len(taken) < limit and size > 0:
+        part = max((limit - len(taken)) // len(ready), 1)
+        for page in ready[: limit - len(taken)]:
+            items, used = page.take(decode, part, size // len(ready))
+            taken += items
+            size -= used
+    return taken

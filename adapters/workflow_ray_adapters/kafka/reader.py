@@ -1,0 +1,153 @@
+"""Messages from offsets that the caller names, each time anew."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from workflow_ray.errors import AccessDenied, StoreUnavailable, StreamLost
+from workflow_ray.ports import Clock
+from workflow_ray.records import BATCH_DATA
+from workflow_ray_adapters.kafka import offsets as logs
+from workflow_ray_adapters.kafka import wire
+from workflow_ray_adapters.kafka.cluster import Cluster
+from workflow_ray_adapters.kafka.connection import explained
+from workflow_ray_adapters.kafka.fetches import Fetch, Fetches
+from workflow_ray_adapters.kafka.page import Page, share
+from workflow_ray_adapters.kafka.wire import Chunk, Lane, Message
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds that brokers are asked to wait for messages; leaders are looked for anew at least as often
+PAUSE = 0.1  # seconds between looks where a partition can't be read: brokers don't wait then
+
+
+class Reader:
+    """Keeps what it has read ahead, for whoever asks for the offset that follows."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster, self._clock = cluster, clock
+        self._pages: dict[Lane, Page] = {}  # without those that somebody is taking from
+        self._fetches = Fetches(cluster, clock, self._keep)
+        self._unread: dict[Lane, str] = {}  # partitions that can't be read now, and why
+        self._turn = 0
+
+    async def receive(
+        self, topic: str, offsets: Mapping[int, int], decode: Callable[[Message], T | None], *, limit: int, wait: float
+    ) -> list[T]:
+        """As the ports say, of EventStreamer and of SourceReader. decode: None for a message to pass over."""
+        until = self._clock.now() + timedelta(seconds=wait)
+        pages = self._claimed(topic, offsets)
+        try:
+            while True:
+                left = max((until - self._clock.now()).total_seconds(), 0.0)
+                came = await self._fill(topic, pages, min(left, POLL))
+                with explained(self._cluster.where):
+                    taken = share(pages, decode, limit, BATCH_DATA)
+                if taken or not (came or left):
+                    return taken
+        finally:
+            self._pages |= {(topic, partition): page for partition, page in pages.items()}
+
+    def close(self) -> None:
+        self._fetches.close()
+
+    def _claimed(self, topic: str, offsets: Mapping[int, int]) -> dict[int, Page]:
+        """A page for each partition. The first is another one each time, or where there isn't room for all the last would starve."""
+        self._turn += 1
+        partitions, pages = list(offsets), dict[int, Page]()
+        first = self._turn % (len(partitions) or 1)
+        for partition in partitions[first:] + partitions[:first]:
+            page, offset = self._pages.pop((topic, partition), None), offsets[partition]
+            pages[partition] = page if page and page.asked == offset else Page(offset, offset)
+        return pages
+
+    def _keep(self, chunk: Chunk) -> None:
+        page = self._pages.get(chunk.lane)
+        if page and page.records is None and page.position == chunk.offset:
+            page.records = chunk.records()
+
+    async def _fill(self, topic: str, pages: Mapping[int, Page], wait: float) -> bool:
+        """Fetch for those pages that are empty. True: some page has messages; with none, after `wait` seconds."""
+        ready = any(page.records for page in pages.values())
+        empty = {partition: page.position for partition, page in pages.items() if page.records is None}
+        led, faults = await self._leaders(topic, empty)
+        wait = 0.0 if ready else wait
+        fetches = [
+            self._fetches.ask(topic, node, {partition: empty[partition] for partition in led[node]}, wait=wait, join=ready or wait > 0)
+            for node in led
+        ]
+        await self._fetches.answers(fetches, wait, enough=ready)
+        for fetch in fetches:
+            faults |= await self._turn_over(fetch, pages)
+        self._note(topic, empty, faults)
+        if len(faults) == len(pages) > 0:
+            raise StoreUnavailable(self._cluster.where, next(iter(faults.values())))
+        ready = any(page.records for page in pages.values())
+        if faults and wait and not ready:
+            await asyncio.sleep(PAUSE)
+        return ready
+
+    async def _leaders(self, topic: str, partitions: Collection[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
+        """The partitions of each broker that leads some, and why the others can't be read."""
+        led, faults = self._cluster.by_leader(topic, partitions)
+        unread = [partition for partition in partitions if partition in faults or (topic, partition) in self._unread]
+        if unread:
+            learning = self._cluster.learning([topic])
+            if len(unread) == len(partitions):  # else those that can be read don't wait for it
+                await asyncio.shield(learning)
+                led, faults = self._cluster.by_leader(topic, partitions)
+        return led, faults
+
+    async def _turn_over(self, fetch: Fetch, pages: Mapping[int, Page]) -> dict[int, str]:
+        """Put what came onto the pages. Answers why partitions can't be read. Raises AccessDenied, StreamLost."""
+        if not fetch.ended:
+            return {}
+        if error := fetch.error():
+            if isinstance(error, AccessDenied):
+                raise error
+            return dict.fromkeys(fetch.offsets, error.why)
+        faults, gone = dict[int, str](), list[int]()
+        for partition, found in fetch.task.result().items():
+            if isinstance(found, Chunk):
+                pages[partition].records = found.records()
+            elif found and found.code == wire.OFFSET_OUT_OF_RANGE:
+                gone.append(partition)
+            elif found and found.code in wire.DENIED:
+                raise AccessDenied(self._cluster.where, f"topic {fetch.topic} can't be read ({found.why}). Let this user read it.")
+            elif found:
+                faults[partition] = f"partition {partition} of topic {fetch.topic} can't be read now ({found.why})."
+        return faults | await self._relocate(fetch.topic, pages, gone)
+
+    async def _relocate(self, topic: str, pages: Mapping[int, Page], partitions: Collection[int]) -> dict[int, str]:
+        """Go on where the partitions begin. Answers why that can't be told. Raises StreamLost: they end before."""
+        if not partitions:
+            return {}
+        try:
+            begins = await logs.firsts(self._cluster, topic, partitions)
+            ends = await logs.ends(self._cluster, topic, partitions)
+        except StoreUnavailable as error:
+            return dict.fromkeys(partitions, error.why)
+        for partition in partitions:
+            page, begin, end = pages[partition], begins[partition], ends[partition]
+            if page.position > end:
+                where = f"partition {partition} of topic {topic} ends at offset {end}, and was read up to {page.position} before"
+                advice = "Go on with a log of its own: name another prefix in the URL, as in kafka://host:9092/another."
+                raise StreamLost(self._cluster.where, f"{where}: it was made anew, or has lost messages that it had taken. {advice}")
+            if page.position < begin:
+                text = "%s: topic %s, partition %d: %d messages from offset %d on are gone, not retained for long enough; going on from %d"
+                log.error(text, self._cluster.where, topic, partition, begin - page.position, page.position, begin)
+                page.position = begin
+        return {}
+
+    def _note(self, topic: str, asked: Collection[int], faults: Mapping[int, str]) -> None:
+        for partition in asked:
+            lane = topic, partition
+            if why := faults.get(partition):
+                if lane not in self._unread:
+                    log.warning("%s: %s The others are read meanwhile.", self._cluster.where, why)
+                self._unread[lane] = why
+            elif self._unread.pop(lane, None):
+                log.info("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)

@@ -1,0 +1,51 @@
+"""Topics, made with exactly the partitions that are asked for."""
+
+import asyncio
+from collections.abc import Mapping
+
+from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
+from workflow_ray_adapters.kafka import wire
+from workflow_ray_adapters.kafka.cluster import Cluster
+
+PAUSE = 0.05  # seconds between looks
+
+
+async def provide(cluster: Cluster, wanted: Mapping[str, int]) -> None:
+    """Make those topics that aren't there, and wait until each partition of theirs has a leader.
+
+    Raises TopicMismatch: one is there with another number, and none was made; AccessDenied; StoreUnavailable; StoreError: the brokers
+    refuse a topic.
+    """
+    made = set[str]()
+    try:
+        async with asyncio.timeout(cluster.address.timeout):
+            while (missing := await _missing(cluster, wanted)) or not all(_led(cluster, topic) for topic in made):
+                if missing:
+                    await _make(cluster, missing)
+                    made |= missing.keys()
+                await asyncio.sleep(PAUSE)
+    except TimeoutError as error:
+        raise StoreUnavailable(cluster.where, "its topics aren't ready in time. Try again; if it goes on, look at its brokers.") from error
+
+
+async def _missing(cluster: Cluster, wanted: Mapping[str, int]) -> dict[str, int]:
+    await cluster.learn(wanted)
+    found = {topic: len(cluster.partitions(topic)) for topic in wanted}
+    if unfit := [topic for topic in wanted if found[topic] not in (0, wanted[topic])]:
+        counts = "; ".join(f"topic {topic} has {found[topic]} partitions, and {wanted[topic]} are needed" for topic in unfit)
+        advice = "Delete it, if nothing needs its events, or name another prefix in the URL, as in kafka://host:9092/prefix."
+        raise TopicMismatch(cluster.where, f"{counts}. {advice}")
+    return {topic: wanted[topic] for topic in wanted if not found[topic]}
+
+
+async def _make(cluster: Cluster, missing: Mapping[str, int]) -> None:
+    call = wire.create_topics(missing, replication=cluster.address.replication, seconds=cluster.address.timeout)
+    for topic, (fault, said) in (await cluster.ask(cluster.controller, call)).items():
+        if fault.code in wire.DENIED:
+            raise AccessDenied(cluster.where, f"topic {topic} can't be made ({said}). Let this user create topics, or make it for him.")
+        if fault.code != wire.TOPIC_EXISTS and not fault.retriable:
+            raise StoreError(cluster.where, f"topic {topic} can't be made: {said}")
+
+
+def _led(cluster: Cluster, topic: str) -> bool:
+    return None not in cluster.partitions(topic).values()
