@@ -4,10 +4,14 @@ import importlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from examples.orders import orders
+from examples.orders.generate import generated
+from workflow_ray import RunState, Runtime, Trigger
 from workflow_ray.errors import UnfitAdapter
 from workflow_ray.ports import EventStreamer, Records, TimeoutStore, events_adapter, records_adapter, timeouts_adapter
 from workflow_ray.testing.clock import FakeClock
@@ -94,6 +98,18 @@ class TestToyStream(EventStreamerConformance):
     @pytest.fixture
     def another(self, url: str, store: EventStreamer, clock: FakeClock) -> Another:
         return lambda: events_adapter(url).open_events(url, clock=clock)
+
+
+async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_other(tmp_path: Path) -> None:
+    records, events = f"toyrecords://{tmp_path}/records", f"toystream://{tmp_path}/events"
+    async with Runtime.local(orders, records=records, events=events) as runtime:
+        client = runtime.client(orders)
+        answers = await client.trigger_many(Trigger(key, order) for key, order in generated(20, seed=7))
+        for handle, _ in answers:
+            run = await handle.wait(timeout=timedelta(seconds=30))
+            assert run.run_state is RunState.COMPLETED
+            assert [entry.version for entry in await handle.history()] == list(range(1, run.version + 1))
+    assert any((tmp_path / "events").glob("orders-1-*.events"))
 
 
 def test_a_toy_is_refused_for_what_it_does_not_hold(tmp_path: Path) -> None:
