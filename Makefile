@@ -1,4 +1,5 @@
-# Everything a newcomer needs: `make demo` to see it work, `make test` to see that it works. Python >= 3.11 is all it asks for.
+# Everything a newcomer needs: `make demo` to see it work, `make test` to see that it works. Python >= 3.11 is all that the demo asks for;
+# the tests run against PostgreSQL, MariaDB, Redis and Kafka, which they install where they can, and else name.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,10 +10,10 @@ DEMO := build/demo
 RECORDS := sqlite:///$(DEMO)/orders.db
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint contracts mypy pyright test demo down clean
+.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix services services-down demo down clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv, with the exact versions of constraints.txt
 
@@ -46,8 +47,23 @@ mypy: $(INSTALLED)
 pyright: $(INSTALLED)
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-test: check ## check, then every test
-	@$(BIN)/python -m pytest --quiet
+servers: $(INSTALLED) ## install the servers that the tests start
+	@$(BIN)/python -m tests.servers install
+
+test: check servers ## check, then every test; those that need servers start them, and stop them
+	@$(BIN)/python -m pytest --quiet -rs
+
+test-fast: $(INSTALLED) ## the tests that need no server and no Ray
+	@$(BIN)/python -m pytest --quiet -m 'not server and not ray'
+
+matrix: servers ## run the conformance suites on every adapter, and write docs/adapters.md
+	@$(BIN)/python -m tests.matrix
+
+services: $(INSTALLED) ## keep the servers up for development, and print their URLs
+	@$(BIN)/python -m tests.servers up
+
+services-down: $(INSTALLED) ## stop them, and remove their data
+	@$(BIN)/python -m tests.servers down
 
 demo: $(DEMO)/orders.jsonl ## 2,000 orders through a workflow on a local Ray; again: none is processed twice
 	@$(BIN)/workflow-ray run examples.orders:orders --input $< --records $(RECORDS) --json $(DEMO)/report.json

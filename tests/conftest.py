@@ -1,4 +1,4 @@
-"""What every test may use. Who uses a server is marked `server`."""
+"""What every test may use. Who starts servers is marked `server`, and who starts Ray `ray`."""
 
 import random
 import shutil
@@ -14,6 +14,7 @@ from tests.servers import Kafka, MariaDB, NotInstalled, NotStarted, Postgres, Re
 from tests.servers.redis import DATABASES
 from tests.servers.services import S, running
 
+RAY = Path(__file__).parent / "ray"
 SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
 """The fixtures that start servers, or that those ask for who start their own."""
 
@@ -27,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SERVERS.intersection(item.fixturenames):
             item.add_marker("server")
+        if item.path.is_relative_to(RAY):
+            item.add_marker("ray")
 
 
 @pytest.fixture

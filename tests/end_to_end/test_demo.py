@@ -11,7 +11,7 @@ from examples.orders.generate import generated, line
 from tests.end_to_end.conftest import CommandLine, interrupted
 
 COUNT = 2000
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 
 @pytest.fixture

@@ -1,30 +1,36 @@
-"""`make services` and `make services-down`."""
+"""`make servers`, `make services` and `make services-down`."""
 
 import shutil
 import sys
 
-from tests.servers import KINDS, Kafka, MariaDB, NotInstalled, NotStarted, Postgres, Redis
+from tests.servers import KINDS, Kafka, NotInstalled, NotStarted, Postgres, Redis
 from tests.servers.services import folder
 
-USES = {
-    Postgres: ("RECORDS", "EVENTS", "TIMEOUTS"),
-    MariaDB: ("RECORDS", "EVENTS", "TIMEOUTS"),
-    Redis: ("RECORDS", "EVENTS", "TIMEOUTS"),
-    Kafka: ("EVENTS",),
-}
-"""The environment variables, WORKFLOW_RAY_..., that a server's URL fits."""
+
+def install() -> None:
+    """Bring to this machine what the servers need. Raises NotInstalled, naming all that is missing."""
+    missing: list[str] = []
+    for kind in KINDS:
+        try:
+            kind.install()
+        except NotInstalled as error:
+            missing.append(str(error))
+    if missing:
+        raise NotInstalled("\n".join(missing))
 
 
 def up() -> None:
     """Start what doesn't run yet, and say how to use it."""
     root = folder()
     root.mkdir(mode=0o755, exist_ok=True)
-    for kind in KINDS:
-        server = kind(root, lasting=True)
+    servers = {kind: kind(root, lasting=True) for kind in KINDS}
+    for server in servers.values():
         server.start()
-        for use in USES[kind]:
-            print(f"export WORKFLOW_RAY_{use}={server.url}")
-    print("# Events and timeouts are where the records are, unless you say otherwise. Tests find these servers by themselves.")
+        print(f"# {server.name}: {server.url}")
+    print("# Tests find these servers by themselves. Runtimes and the command line find what these variables name, for example:")
+    print(f"export WORKFLOW_RAY_RECORDS={servers[Postgres].url}")
+    print(f"export WORKFLOW_RAY_EVENTS={servers[Kafka].url}")
+    print(f"export WORKFLOW_RAY_TIMEOUTS={servers[Redis].url}")
 
 
 def down() -> None:
@@ -36,6 +42,6 @@ def down() -> None:
 
 if __name__ == "__main__":
     try:
-        {"up": up, "down": down}[sys.argv[1]]()
+        {"install": install, "up": up, "down": down}[sys.argv[1]]()
     except (NotInstalled, NotStarted, PermissionError) as error:
         sys.exit(str(error))
