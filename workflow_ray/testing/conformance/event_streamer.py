@@ -1,16 +1,32 @@
 """All that an EventStreamer must do."""
 
-from workflow_ray.ports import EventStreamer
-from workflow_ray.records import Event, RunId, Topic, Version, new_run_id
-from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, PARTITIONS, START, names, received
+import asyncio
+from collections.abc import Iterable
+from itertools import chain
 
-OTHER_TOPIC = Topic("orders-2")
+import pytest
+
+from workflow_ray.errors import StreamLost, TopicMismatch
+from workflow_ray.ports import EventStreamer
+from workflow_ray.records import Event, Received, Role, RunId, Topic, Version, new_run_id
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, ended, heard, openings, timed_out
+from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, PARTITIONS, START, names, received
+
+OTHER_TOPIC, NEW_TOPIC = Topic("orders-2"), Topic("orders-3")
+TOPICS = {CREATED_TOPIC: PARTITIONS, OTHER_TOPIC: PARTITIONS}
 
 
 class EventStreamerConformance(Conformance):
-    """For a `store` that is an EventStreamer; what it does with an outbox and records of its own is OutboxMoverConformance."""
+    """For a `store` that is an EventStreamer, and uses `another`.
+
+    What it does with an outbox and records of its own is OutboxMoverConformance. What an adapter does about events that it can't
+    send, or keeps no longer, is for its own tests: only they can bring that about.
+    """
+
+    @pytest.fixture(autouse=True)
+    async def prepared(self, store: EventStreamer) -> None:
+        await store.prepare(TOPICS)
 
     async def test_events_come_back_as_they_were_sent(self, store: EventStreamer) -> None:
         event = Event(
@@ -51,7 +67,7 @@ class EventStreamerConformance(Conformance):
 
     async def test_thousands_may_be_sent_at_once(self, store: EventStreamer) -> None:
         events = await sent(store, [at % PARTITIONS for at in range(2000)])
-        assert sorted(names(await received(store))) == sorted((event.run_id, event.version) for event in events)
+        assert sorted(names(await received(store))) == keys(events)
 
     # --- offsets ---------------------------------------------------------------------------------
 
@@ -70,13 +86,13 @@ class EventStreamerConformance(Conformance):
             assert len(items) <= 7
             offsets |= {item.event.partition: item.offset + 1 for item in items}
             seen += names(items)
-        assert sorted(seen) == sorted((event.run_id, event.version) for event in events)
+        assert sorted(seen) == keys(events)
 
     async def test_only_the_topic_and_partitions_named_are_received(self, store: EventStreamer) -> None:
         await sent(store, [0], topic=OTHER_TOPIC)
         events = await sent(store, [0, 1, 2, 3])
         items = await store.receive(CREATED_TOPIC, {1: 0, 3: 0}, limit=10, wait=0)
-        assert sorted(names(items)) == sorted((event.run_id, event.version) for event in events if event.partition in (1, 3))
+        assert sorted(names(items)) == keys(event for event in events if event.partition in (1, 3))
 
     async def test_lag_counts_what_stands_at_or_after_the_offsets(self, store: EventStreamer) -> None:
         await sent(store, [0, 0, 0, 1, 1, 2])
@@ -86,6 +102,70 @@ class EventStreamerConformance(Conformance):
         assert await store.lag(CREATED_TOPIC, {0: items[-1].offset + 1, 3: 0}) == 0
         assert await store.lag(CREATED_TOPIC, {0: items[-1].offset + 100, 1: 0}) == 2
         assert await store.lag(OTHER_TOPIC, START) == 0
+
+    # --- ends ------------------------------------------------------------------------------------
+
+    async def test_who_begins_at_the_earliest_gets_all_and_at_the_latest_what_comes_then(self, store: EventStreamer) -> None:
+        before = await sent(store, [0, 1, 1, 3])
+        ends = await store.ends(CREATED_TOPIC, range(PARTITIONS))
+        assert await store.receive(CREATED_TOPIC, ends, limit=10, wait=0) == []
+        after = await sent(store, [1, 2])
+        assert sorted(names(await store.receive(CREATED_TOPIC, ends, limit=10, wait=0))) == keys(after)
+        assert sorted(names(await received(store))) == keys([*before, *after])
+
+    async def test_the_end_is_the_offset_of_the_next_event(self, store: EventStreamer) -> None:
+        await sent(store, [0, 0])
+        ends = await store.ends(CREATED_TOPIC, [0, 2])
+        assert set(ends) == {0, 2}
+        await sent(store, [2, 0])
+        items = await store.receive(CREATED_TOPIC, ends, limit=10, wait=0)
+        assert {item.event.partition: item.offset for item in items} == ends
+
+    async def test_what_was_never_sent_to_ends_where_it_begins(self, store: EventStreamer) -> None:
+        assert await store.ends(OTHER_TOPIC, range(PARTITIONS)) == START
+
+    async def test_a_partition_that_ends_before_the_offset_is_not_the_one_read_before(self, store: EventStreamer) -> None:
+        await sent(store, [0, 0, 1])
+        ends = await store.ends(CREATED_TOPIC, range(PARTITIONS))
+        for beyond in ({0: ends[0] + 1}, {1: 0, 2: 5}):
+            with pytest.raises(StreamLost):
+                await store.receive(CREATED_TOPIC, beyond, limit=10, wait=0)
+
+    # --- topics ----------------------------------------------------------------------------------
+
+    async def test_preparing_again_changes_nothing(self, store: EventStreamer) -> None:
+        events = await sent(store, [0, 1])
+        await store.prepare(TOPICS)
+        await store.prepare({})
+        assert sorted(names(await received(store))) == keys(events)
+
+    async def test_a_topic_with_another_number_of_partitions_is_refused_and_none_made(self, store: EventStreamer) -> None:
+        with pytest.raises(TopicMismatch):
+            await store.prepare({NEW_TOPIC: 2, CREATED_TOPIC: PARTITIONS + 1})
+        await store.prepare({NEW_TOPIC: 3})
+
+    async def test_every_opening_names_the_same_log(self, store: EventStreamer, another: Another) -> None:
+        async with another() as other:
+            assert store.stream_id == other.stream_id
+            assert store.stream_id
+
+    # --- shards ----------------------------------------------------------------------------------
+
+    async def test_nothing_is_lost_or_out_of_order_when_the_number_of_shards_changes(self, store: EventStreamer) -> None:
+        events = list[Event]()
+        positions, seen = dict(START), list[Received]()
+        for shards in (1, 3, 2, 4, 1):
+            events += await sent(store, [at * at % PARTITIONS for at in range(24)])
+            for shard in range(1, shards + 1):
+                owned = {partition: positions[partition] for partition in Role(CONSUMERS, shard, shards).owned(PARTITIONS)}
+                items = await store.receive(CREATED_TOPIC, owned, limit=5, wait=0)  # and leaves the rest to who comes next
+                positions |= {item.event.partition: item.offset + 1 for item in items}
+                seen += items
+        while items := await store.receive(CREATED_TOPIC, positions, limit=50, wait=0):
+            positions |= {item.event.partition: item.offset + 1 for item in items}
+            seen += items
+        for partition in range(PARTITIONS):
+            assert names(seen, partition) == [(event.run_id, event.version) for event in events if event.partition == partition]
 
     # --- fairness --------------------------------------------------------------------------------
 
@@ -111,6 +191,24 @@ class EventStreamerConformance(Conformance):
         events = await sent(store, [2])
         assert [item.event for item in await ended(receive)] == events
 
+    async def test_receive_hears_of_what_another_process_sends(self, store: EventStreamer, another: Another, clock: FakeClock) -> None:
+        receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        async with another() as other:
+            events = await sent(other, [3])
+            assert [item.event for item in await heard(clock, receive)] == events
+
+    async def test_processes_that_send_at_once_lose_and_overwrite_nothing(self, store: EventStreamer, another: Another) -> None:
+        async with openings(another, count=3) as stores:
+            batches = await asyncio.gather(*(sent(stores[at % 3], [0, 1, 0, 2]) for at in range(15)))
+        items = await received(store)
+        assert sorted(names(items)) == keys(chain.from_iterable(batches))
+        for partition in range(PARTITIONS):
+            offsets = [item.offset for item in items if item.event.partition == partition]
+            assert offsets == sorted(set(offsets))
+        in_order = names(items, 0)
+        for batch in batches:
+            assert [name for name in in_order if name in keys(batch)] == [(event.run_id, event.version) for event in (batch[0], batch[2])]
+
     async def test_receive_ends_with_its_wait(self, store: EventStreamer, clock: FakeClock) -> None:
         receive = await begun(clock, store.receive(CREATED_TOPIC, {0: 0}, limit=10, wait=5))
         await sent(store, [1])
@@ -127,3 +225,7 @@ async def sent(store: EventStreamer, partitions: list[int], *, topic: Topic = CR
     events = [Event(run_id=new_run_id(), topic=topic, partition=partition, version=Version(1), status=CREATED) for partition in partitions]
     await store.send(events)
     return events
+
+
+def keys(events: Iterable[Event]) -> list[tuple[RunId, Version]]:
+    return sorted((event.run_id, event.version) for event in events)

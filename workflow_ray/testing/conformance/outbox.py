@@ -6,10 +6,23 @@ import pytest
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import Records
-from workflow_ray.records import Event, OutgoingEvent, RunId
+from workflow_ray.records import Committed, Event, Fenced, OutgoingEvent, Position, RunId, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID, event, new_run, step, store_all, take
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, settled, timed_out
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    CREATED,
+    CREATED_TOPIC,
+    PAID,
+    event,
+    new_run,
+    step,
+    store_all,
+    stored,
+    stored_run,
+    take,
+    versions,
+)
 
 
 class OutboxCases(Conformance):
@@ -62,6 +75,49 @@ class OutboxCases(Conformance):
         assert await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0), (CREATED_TOPIC, 1)]) == []
         assert len(await store.pending(fence, limit=100, wait=0)) == 51
 
+    async def test_what_was_sent_but_not_removed_is_sent_again_by_the_next_publisher(self, store: Records) -> None:
+        crashed = await take(store)
+        await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
+        entries = await store.pending(crashed, limit=3, wait=0)
+        await store.published(crashed, [entries[0].id])
+        again = await store.pending(await take(store), limit=10, wait=0)
+        assert again[:2] == entries[1:]
+        assert len(again) == 4
+
+    # --- events that go in as they are ----------------------------------------------------------
+
+    async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(self, store: Records) -> None:
+        publisher, record = await take(store), await stored_run(store)
+        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=3, version=record.version, status=PAID, headers={"naïve": "🦄"})
+        assert await store.store([WriteGroup(events=(lost, lost))]) == [Committed(())]
+        entries = await store.pending(publisher, limit=10, wait=0)
+        assert [(entry.event, entry.due_at) for entry in entries] == [(lost, None)] * 2
+        assert await stored(store, record.run_id) == record
+        assert await versions(store, record.run_id) == [1]
+
+    async def test_events_of_a_group_commit_with_its_writes_and_positions(self, store: Records) -> None:
+        publisher, fence, record = await take(store), await take(store, CONSUMERS), await stored_run(store)
+        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
+        position, write = Position(CONSUMERS, 0, 7), new_run(events=[event(1)])
+        await store.store([WriteGroup(writes=(write,), events=(lost,), positions=(position,), fence=fence)])
+        entries = await store.pending(publisher, limit=10, wait=0)
+        assert {entry.event.run_id for entry in entries} == {record.run_id, write.run_id}
+        assert await store.positions(CONSUMERS) == [position]
+
+    async def test_a_group_with_an_old_fence_puts_no_events_in(self, store: Records) -> None:
+        publisher, record = await take(store), await stored_run(store)
+        old, new = await take(store, CONSUMERS), await take(store, CONSUMERS)
+        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
+        assert await store.store([WriteGroup(events=(lost,), fence=old)]) == [Fenced(old.role, new.epoch)]
+        assert await store.pending(publisher, limit=10, wait=0) == []
+
+    async def test_events_of_a_group_wake_who_waits_for_pending(self, store: Records, clock: FakeClock) -> None:
+        publisher, record = await take(store), await stored_run(store)
+        pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
+        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
+        await store.store([WriteGroup(events=(lost,))])
+        assert [entry.event for entry in await ended(pending)] == [lost]
+
     # --- delays ----------------------------------------------------------------------------------
 
     async def test_a_delayed_event_is_pending_when_due_and_not_before(self, store: Records, clock: FakeClock) -> None:
@@ -90,7 +146,9 @@ class OutboxCases(Conformance):
         fence, run = await take(store), new_run(events=[event(delay=60)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
+        await settled(clock)
         await clock.advance(timedelta(seconds=59))
+        await settled(clock)
         assert not pending.done()
         await clock.advance(timedelta(seconds=1))
         assert [entry.event.run_id for entry in await ended(pending)] == [run.run_id]

@@ -8,10 +8,24 @@ import pytest
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import OutboxMover, Store
-from workflow_ray.records import BATCH_DATA, RunId, Version
+from workflow_ray.records import BATCH_DATA, Event, Fence, RunId, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID, START, event, names, new_run, received, step, store_all, stored, take
+from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.faults import holds
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    CREATED_TOPIC,
+    PAID,
+    START,
+    event,
+    names,
+    new_run,
+    received,
+    step,
+    store_all,
+    stored,
+    take,
+)
 
 MIB = 1024 * 1024
 
@@ -21,7 +35,7 @@ class MovingStore(Store, OutboxMover, Protocol):
 
 
 class OutboxMoverConformance(Conformance):
-    """For a `store` that is a Store and an OutboxMover."""
+    """For a `store` that is a Store and an OutboxMover. Uses `another` and `fragile`."""
 
     async def test_moved_events_are_received_in_commit_order_per_partition(self, store: MovingStore) -> None:
         fence, runs = await take(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
@@ -78,6 +92,60 @@ class OutboxMoverConformance(Conformance):
                 seen += names(items)
             moving.cancel()
         assert sorted(seen) == sorted((run.run_id, run.version) for run in runs)
+
+    async def test_offsets_follow_commit_order_though_a_transaction_was_open_across_a_move(
+        self, store: MovingStore, fragile: Fragile
+    ) -> None:
+        fence, offset = await take(store), 0
+        async for _, hold in holds(fragile):
+            late, prompt = new_run(events=[event()]), new_run(events=[event()])
+            async with hold(store_all(fragile.store, late)) as storing:
+                moving = asyncio.create_task(_stored_and_moved(store, fence, prompt))
+                await asyncio.wait({moving}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                before = await store.receive(CREATED_TOPIC, {0: offset}, limit=10, wait=0)
+                offset = max([offset, *(item.offset + 1 for item in before)])
+            await ended(storing)
+            await ended(moving)
+            await store.move(fence, limit=10, wait=0)
+            after = await store.receive(CREATED_TOPIC, {0: offset}, limit=10, wait=0)
+            offset = max(item.offset + 1 for item in (*before, *after))
+            assert sorted(names([*before, *after])) == sorted((run.run_id, run.version) for run in (late, prompt))
+
+    async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(self, store: MovingStore) -> None:
+        crashed, runs = await take(store), [new_run(events=[event()]) for _ in range(5)]
+        await store_all(store, *runs)
+        entries = await store.pending(crashed, limit=3, wait=0)
+        await store.send([entry.event for entry in entries])
+        await store.move(await take(store), limit=10, wait=0)
+        expected = [(run.run_id, run.version) for run in runs]
+        assert names(await received(store)) == expected[:3] + expected
+
+    async def test_events_of_a_group_are_moved(self, store: MovingStore) -> None:
+        fence, run = await take(store), new_run()
+        lost = Event(run_id=run.run_id, topic=CREATED_TOPIC, partition=0, version=run.version, status=CREATED)
+        await store.store([WriteGroup(writes=(run,), events=(lost,))])
+        assert await store.move(fence, limit=10, wait=0) == 1
+        assert [item.event for item in await received(store)] == [lost]
+
+    # --- several processes -----------------------------------------------------------------------
+
+    async def test_a_move_publishes_what_other_processes_commit(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
+        fence, run = await take(store), new_run(events=[event()])
+        receiving = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        moving = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        async with another() as other:
+            await store_all(other, run)
+            assert names(await heard(clock, receiving)) == [(run.run_id, run.version)]
+        moving.cancel()
+
+    async def test_a_move_ends_when_another_process_takes_its_role(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
+        moving = await begun(clock, store.move(await take(store), limit=10, wait=LONG))
+        async with another() as other:
+            await take(other)
+            await store_all(other, new_run(events=[event()]))
+            with pytest.raises(RoleLost):
+                await heard(clock, moving)
+        assert await received(store) == []
 
     # --- records beside events -------------------------------------------------------------------
 
@@ -155,7 +223,9 @@ class OutboxMoverConformance(Conformance):
         fence = await take(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         await store_all(store, new_run(events=[event(delay=60)]))
+        await settled(clock)
         await clock.advance(timedelta(seconds=59))
+        await settled(clock)
         assert await received(store) == []
         await clock.advance(timedelta(seconds=1))
         assert len(await store.receive(CREATED_TOPIC, START, limit=10, wait=LONG)) == 1
@@ -202,3 +272,8 @@ class OutboxMoverConformance(Conformance):
         with pytest.raises(RoleLost):
             await ended(move)
         assert await store.move(new, limit=10, wait=0) == 1
+
+
+async def _stored_and_moved(store: MovingStore, fence: Fence, run: Write) -> None:
+    await store_all(store, run)
+    await store.move(fence, limit=10, wait=0)

@@ -61,6 +61,7 @@ class ProcessCases(Conformance):
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
     async def test_processes_that_write_the_same_runs_in_opposite_orders_are_all_answered(self, store: Records, another: Another) -> None:
+        other: Records
         records = await stored_runs(store, count=20)
         async with another() as other:
             for _ in range(ROUNDS):
