@@ -47,16 +47,22 @@ class FileLock:
             self._release()
 
     def is_held(self) -> bool:
-        """Whether some process holds it now."""
+        """Whether some process holds it now. Those who ask at once don't take each other for its holder."""
+        file = self._open()
         try:
-            with self.held_by_thread(0):
-                return False
-        except StoreInUse:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        finally:
+            os.close(file)
+        return False
+
+    def _open(self) -> int:
+        with explained(self._store):
+            return os.open(f"{self._store}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _acquired(self, deadline: float) -> bool:
-        with explained(self._store):
-            file = os.open(f"{self._store}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self._open()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
