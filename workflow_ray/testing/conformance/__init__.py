@@ -19,8 +19,9 @@ another  opens the same store once more, by the same clock, as another process b
 fragile  a further such opening (see `Fragile`), through something that a test can break in the middle of a transaction.
          For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the two together.
 
-Who can't bring `another` or `fragile` says so in `lacks`: the cases that need it are then reported as skipped, in the words
-"lacks <capability>: <reason>", and where neither is there they fail. The tests are async: pytest-asyncio's mode must be `auto`.
+Who can't bring `another` or `fragile` says so in `lacks`, as with whatever else a `Capability` names: the cases that need it are then
+reported as skipped, in the words "lacks <capability>: <reason>". Where neither is there they fail. The tests are async:
+pytest-asyncio's mode must be `auto`.
 """
 
 from pkgutil import iter_modules

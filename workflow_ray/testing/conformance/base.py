@@ -24,12 +24,14 @@ PATIENCE = 20.0
 
 
 class Capability(StrEnum):
-    """What cases need beyond the port that they try. Each is brought by the fixture named."""
+    """What some cases need, and not every adapter has."""
 
     OPENINGS = "several openings"
-    """`another`: processes open the store side by side."""
+    """Processes open the store side by side; the fixture `another` does."""
     FAULTS = "a way to break it"
-    """`fragile`: what lies between an opening and what it has open can be cut, or held up, in the middle of a transaction."""
+    """What lies between a store and who has it open can be cut, or held up, in the middle of a transaction; by the fixture `fragile`."""
+    SIZED_TOPICS = "topics of a size"
+    """A topic knows how many partitions it has, and so can differ from what its workflow asks for."""
 
 
 Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
@@ -87,9 +89,13 @@ class Conformance:
     def fragile(self) -> Fragile:
         self._absent("fragile", Capability.FAULTS)
 
-    def _absent(self, fixture: str, capability: Capability) -> NoReturn:
+    def need(self, capability: Capability) -> None:
+        """For a case: it ends here, as skipped, where the adapter lacks that."""
         if capability in self.lacks:
             pytest.skip(f"lacks {capability}: {self.lacks[capability]}")
+
+    def _absent(self, fixture: str, capability: Capability) -> NoReturn:
+        self.need(capability)
         pytest.fail(f"{type(self).__name__} has no fixture `{fixture}`. Define it, or say in `lacks` why there is no {capability.name}.")
 
 

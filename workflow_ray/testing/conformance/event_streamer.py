@@ -10,7 +10,7 @@ from workflow_ray.errors import StreamLost, TopicMismatch
 from workflow_ray.ports import EventStreamer
 from workflow_ray.records import Event, Received, Role, RunId, Topic, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, ended, heard, openings, timed_out
+from workflow_ray.testing.conformance.base import LONG, Another, Capability, Conformance, begun, ended, heard, openings, timed_out
 from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, PARTITIONS, START, names, received
 
 OTHER_TOPIC, NEW_TOPIC = Topic("orders-2"), Topic("orders-3")
@@ -140,6 +140,7 @@ class EventStreamerConformance(Conformance):
         assert sorted(names(await received(store))) == keys(events)
 
     async def test_a_topic_with_another_number_of_partitions_is_refused_and_none_made(self, store: EventStreamer) -> None:
+        self.need(Capability.SIZED_TOPICS)
         with pytest.raises(TopicMismatch):
             await store.prepare({NEW_TOPIC: 2, CREATED_TOPIC: PARTITIONS + 1})
         await store.prepare({NEW_TOPIC: 3})
