@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -12,6 +12,7 @@ from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.wire import Fault, Lane
 
 PERIOD = 1.0  # seconds in which newer positions take the place of older ones
+NOTABLE = 3  # failures in a row; a cluster's first group has to wait for what keeps it
 log = logging.getLogger(__name__)
 
 
@@ -22,7 +23,7 @@ class Mirror:
         self._cluster = cluster
         self._positions = defaultdict[str, dict[Lane, int]](dict)  # of each group, not yet committed
         self._coordinators: dict[str, int] = {}
-        self._late = set[str]()  # groups whose last commit failed
+        self._failures = Counter[str]()  # of each group, since its last commit
         self._news = asyncio.Event()
 
     def note(self, topic: str, positions: Iterable[tuple[str, int, int]]) -> None:
@@ -62,11 +63,11 @@ class Mirror:
         except StoreError as error:
             trouble = error.why
         if not trouble:
-            self._late.discard(group)
+            del self._failures[group]
             return
-        if group not in self._late:
-            log.warning("%s: the positions of group %s are shown late (%s)", self._cluster.where, group, trouble)
-        self._late.add(group)
+        self._failures[group] += 1
+        if self._failures[group] == NOTABLE:
+            log.warning("%s: the positions of group %s aren't shown (%s); trying on", self._cluster.where, group, trouble)
         self._coordinators.pop(group, None)
         self._positions[group] = {**offsets, **self._positions[group]}
         self._news.set()

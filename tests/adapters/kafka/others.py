@@ -1,0 +1,54 @@
+"""What others do on the brokers, by aiokafka's own clients."""
+
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+
+class Others:
+    """Of one cluster. Topics and groups go by their names on the brokers."""
+
+    def __init__(self, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer) -> None:
+        self._admin, self._producer = admin, producer
+
+    async def put(
+        self, topic: str, partition: int, value: bytes | None, *, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        await self._producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
+
+    async def make(self, topic: str, partitions: int, *, replicas: Mapping[int, Sequence[int]] | None = None) -> None:
+        """replicas: of each partition the brokers that hold it, the leader first."""
+        if replicas is None:
+            await self._admin.create_topics([NewTopic(topic, partitions, 1)])
+        else:
+            assigned = {partition: list(nodes) for partition, nodes in replicas.items()}
+            await self._admin.create_topics([NewTopic(topic, -1, -1, replica_assignments=assigned)])
+
+    async def delete(self, topic: str) -> None:
+        await self._admin.delete_topics([topic])
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """As retention does."""
+        await self._admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
+
+    async def committed(self, group: str) -> dict[tuple[str, int], int]:
+        found = await self._admin.list_consumer_group_offsets(group)
+        return {(lane.topic, lane.partition): offset.offset for lane, offset in found.items()}
+
+
+@asynccontextmanager
+async def others(servers: str) -> AsyncGenerator[Others]:
+    """servers: host:port of a broker."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    async with AIOKafkaProducer(bootstrap_servers=servers, max_request_size=2**23) as producer:
+        await admin.start()
+        try:
+            yield Others(admin, producer)
+        finally:
+            await admin.close()
