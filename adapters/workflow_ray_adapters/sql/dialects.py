@@ -1,13 +1,16 @@
 """One place for what differs between databases."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Insert, String, Table, Text, TypeDecorator, any_, bindparam, column, func, insert, select
 from sqlalchemy import Dialect as Driver
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects.mysql import mariadb
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -17,7 +20,7 @@ from sqlalchemy.types import TypeEngine
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Q = TypeVar("Q", bound=GenerativeSelect)
-I = TypeVar("I", bound=Insert)
+Ins = TypeVar("Ins", bound=Insert)
 Columns: TypeAlias = Mapping[str, ColumnElement[Any]]
 Change: TypeAlias = Callable[[Any, Any], Mapping[str, ColumnElement[Any]]]
 
@@ -123,7 +126,7 @@ class Postgresql(Dialect):
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         cursor.execute(statement.sql, list(zip(*map(statement.bind, rows), strict=True)))
 
-    def _filled(self, insert: I, table: Table, names: Sequence[str]) -> I:
+    def _filled(self, insert: Ins, table: Table, names: Sequence[str]) -> Ins:
         given = self.row(**{name: table.c[name] for name in names})
         rows = select(*(given[name] for name in names))
         return insert.from_select(names, rows.order_by(given["nth"]) if table.autoincrement_column is not None else rows)
@@ -135,6 +138,52 @@ def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
     return postgresql.ARRAY(Text() if isinstance(plain, String) else plain)
 
 
+class Mariadb(Dialect):
+    """Rows and lists travel in the text, where the driver puts all values anyway: the part for one row is said again for each."""
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column.bool_op("IN")(bindparam(name))
+
+    def listed(self, values: Collection[Any]) -> object:
+        return tuple(values) or (None,)  # a list isn't allowed to be empty, and nothing equals NULL
+
+    def row(self, **columns: ColumnElement[Any]) -> Columns:
+        one = select(*(bindparam(name, type_=of.type).label(name) for name, of in columns.items()))
+        return dict(one.suffix_with(AND_SO_ON).subquery("given").c.items())
+
+    def insert(self, table: Table, *names: str) -> Insert:
+        return insert(table).values({name: bindparam(name) for name in names or table.c.keys()})
+
+    def upsert(self, table: Table, change: Change) -> Insert:
+        insert = mysql.insert(table)
+        return insert.on_duplicate_key_update(**change(table.c, insert.inserted))
+
+    def add_missing(self, table: Table) -> Insert:
+        return self.upsert(table, lambda row, _: {column.name: row[column.name] for column in table.primary_key})
+
+    def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
+        before, one, between, after = _parts(statement)
+        start, end = before.count("%s"), before.count("%s") + one.count("%s")
+        bound = [statement.bind(row) for row in rows]
+        values = [*bound[0][:start], *(value for row in bound for value in row[start:end]), *bound[0][end:]]
+        cursor.execute(before + between.join([one] * len(rows)) + after, values)
+
+
+AND_SO_ON = "/* and so on */"
+FOR_EACH = re.compile(rf"(?P<inserted>(?<=VALUES )\(.*?\))|(?P<given>SELECT [^()]*?) {re.escape(AND_SO_ON)}")
+
+
+@cache
+def _parts(statement: Compiled) -> tuple[str, str, str, str]:
+    """The text before what is said for each row; that; what stands between two of them; and the text after the last."""
+    found = FOR_EACH.search(statement.sql)
+    assert found, statement.sql
+    between = ", " if found["inserted"] else " UNION ALL "
+    return statement.sql[: found.start()], found["inserted"] or found["given"], between, statement.sql[found.end() :]
+
+
 SQLITE = Sqlite(SQLiteDialect_pysqlite(), row_locks=False)
 POSTGRESQL = Postgresql(PGDialect_asyncpg(), row_locks=True)  # type: ignore[no-untyped-call]  # SQLAlchemy says no types here
 POSTGRESQL_READER = Postgresql(PGDialect_asyncpg(), row_locks=False)  # type: ignore[no-untyped-call]  # as above
+MARIADB = Mariadb(mariadb.loader("asyncmy")(), row_locks=True)
+MARIADB_READER = Mariadb(mariadb.loader("asyncmy")(), row_locks=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -45,10 +46,15 @@ ENTRY: tuple[Column[Any], ...] = (
 )
 
 
+RUN_STATES = {int(run_state): run_state for run_state in RunState}  # a look-up takes a fifth of the time that calling the Enum does
+CAUSES = {int(cause): cause for cause in Cause}
+
+
 def micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=1024)  # of the rows of one transaction all have the same
 def moment(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
 
@@ -61,11 +67,11 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
         workflow=workflow,
         foreign_id=foreign_id,
         status=status,
-        run_state=RunState(run_state),
+        run_state=RUN_STATES[run_state],
         version=version,
         visit=visit,
         attempt=attempt,
-        cause=Cause(cause),
+        cause=CAUSES[cause],
         reason=reason,
         partition=partition,
         data=data,
@@ -82,8 +88,8 @@ def to_entry(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> HistoryEntry:
         run_id=run_id,
         version=version,
         status=status,
-        run_state=RunState(run_state),
-        cause=Cause(cause),
+        run_state=RUN_STATES[run_state],
+        cause=CAUSES[cause],
         by=by,
         reason=reason,
         at=moment(at),

@@ -1,9 +1,9 @@
 """A transaction as the functions of this package see it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ClauseElement, Connection
 
@@ -13,6 +13,7 @@ from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
 """Says a statement in SQLAlchemy's Core. It is asked once per dialect: what varies is bound."""
+COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
 class Session:
@@ -47,7 +48,7 @@ class Session:
         return compiled.sql, compiled.bind({name: self._bound(value) for name, value in values.items()})
 
     def _bound(self, value: object) -> object:
-        return self.dialect.listed(value) if isinstance(value, (list, tuple, set, frozenset, dict)) else value
+        return self.dialect.listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value
 
 
 @cache

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from workflow_ray_adapters.sql.dialects import POSTGRESQL, POSTGRESQL_READER
 from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.postgresql.url import Target
-from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
+from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Access
 
 SETTINGS = {
     "application_name": "workflow_ray",
@@ -25,8 +25,8 @@ SETTINGS = {
 def access(target: Target) -> Access:
     return Access(
         url=target.canonical,
-        writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0, pool_timeout=DEADLINE),
-        readers=_reading(_engine(target, isolation_level="REPEATABLE READ", pool_size=READERS, max_overflow=0, pool_timeout=DEADLINE)),
+        writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0),
+        readers=_reading(_engine(target, isolation_level="REPEATABLE READ", pool_size=READERS, max_overflow=0)),
         dialect=POSTGRESQL,
         reading=POSTGRESQL_READER,
         explained=explained,

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi, PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoneFree
 
 from workflow_ray.errors import (
     AccessDenied,
@@ -46,8 +45,6 @@ def explained(where: str) -> Generator[None]:
         raise StoreUnavailable(where, "it doesn't answer. See whether the server runs, and can be reached from here.") from error
     except OSError as error:
         raise StoreUnavailable(where, f"it can't be reached ({error.strerror or error}). See whether the server runs there.") from error
-    except NoneFree as error:
-        raise StoreUnavailable(where, "its connections are all in use. Try again in a moment.") from error
 
 
 def _of_database(where: str, error: BaseException | None) -> Exception:

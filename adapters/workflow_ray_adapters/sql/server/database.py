@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from workflow_ray.errors import StoreUnavailable
+from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.news import News
 from workflow_ray_adapters.sql.session import Session
@@ -45,11 +46,11 @@ class ServerDatabase(ABC):
     def __init__(self, access: Access) -> None:
         self.url = self.where = access.url
         self._access = access
-        self._writing = asyncio.Lock()
+        self._writer, self._readers = Lane(access.writer, 1), Lane(access.readers, READERS)
         self._running = set[asyncio.Task[Any]]()
         self._closed = False
-        for engine in (access.writer, access.readers):
-            event.listen(engine.sync_engine, "checkout", self._refuse_broken)
+        for lane in (self._writer, self._readers):
+            event.listen(lane.engine.sync_engine, "checkout", self._refuse_broken)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         def transact(connection: Connection) -> T:
@@ -59,15 +60,17 @@ class ServerDatabase(ABC):
                 self._tell(session)
                 return result
 
-        async with self._writing:
-            return await self._run(self._access.writer, transact)
+        return await self._run(self._writer, transact)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         def look(connection: Connection) -> T:
             with connection.begin():
                 return work(Session(connection, self._access.reading))
 
-        return await self._run(self._access.readers, look)
+        try:
+            return await self._run(self._readers, look)
+        except Aborted as error:  # such as by a standby that has to catch up
+            raise StoreUnavailable(self.where, f"it gave up a read ({error}). Try again.") from error
 
     @abstractmethod
     async def word(self, wanted: Callable[[], bool]) -> News | None: ...
@@ -83,14 +86,14 @@ class ServerDatabase(ABC):
         """Waits for what is running."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self._access.writer.dispose()
-        await self._access.readers.dispose()
+        for lane in (self._writer, self._readers):
+            await lane.engine.dispose()
 
-    async def _run(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    async def _run(self, lane: "Lane", work: Callable[[Connection], T]) -> T:
         """A caller that gives up leaves the transaction to end by itself: to be cut off in the middle would cost its connection."""
         if self._closed:
             raise StoreUnavailable(self.where, "it is closed.")
-        running = asyncio.create_task(self._transact(engine, work))
+        running = asyncio.create_task(self._transact(lane, work))
         self._running.add(running)
         running.add_done_callback(self._ended)
         return await asyncio.shield(running)
@@ -100,24 +103,43 @@ class ServerDatabase(ABC):
         if not running.cancelled():
             running.exception()  # now it was asked for, whether or not anybody waits for it still
 
-    async def _transact(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    async def _transact(self, lane: "Lane", work: Callable[[Connection], T]) -> T:
         with self._access.explained(self.where):
-            async with engine.connect() as connection:
+            async with lane.connection() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 deadline = asyncio.get_running_loop().call_later(DEADLINE, self._access.abort, driver)
                 try:
                     return await connection.run_sync(work)
                 except BaseException:
-                    await self._leave(connection, driver)
+                    if self._access.is_broken(driver):
+                        await connection.invalidate()
                     raise
                 finally:
                     deadline.cancel()
-
-    async def _leave(self, connection: AsyncConnection, driver: Any) -> None:
-        if self._access.is_broken(driver):
-            await connection.invalidate()
 
     def _refuse_broken(self, connection: Any, *_: object) -> None:
         """A connection that broke while nobody used it is replaced, and nobody notices."""
         if self._access.is_broken(connection.driver_connection):
             raise DisconnectionError
+
+
+class Lane:
+    """Some connections that do the same work. Who finds none free waits for one, up to DEADLINE."""
+
+    def __init__(self, engine: AsyncEngine, connections: int) -> None:
+        self.engine = engine
+        self._free = asyncio.Semaphore(connections)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection]:
+        async with asyncio.timeout(DEADLINE):
+            await self._free.acquire()
+        try:
+            async with asyncio.timeout(CONNECTING):
+                connection = await self.engine.connect()
+            try:
+                yield connection
+            finally:
+                await connection.close()
+        finally:
+            self._free.release()
