@@ -72,7 +72,8 @@ def _fetch(folder: Path) -> None:
     ensure("Maven, which brings Kafka,", "maven", lambda: shutil.which("mvn") is not None)
     new = folder.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
-    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={new}"]
+    maven = ["mvn", "--quiet", "--batch-mode", "-Dstyle.color=never", "--file", str(POM)]
+    command = [*maven, "dependency:copy-dependencies", f"-DoutputDirectory={new}"]
     done = subprocess.run(command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, check=False)
     if done.returncode:
         why = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no output")
