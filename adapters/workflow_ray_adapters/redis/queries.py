@@ -14,9 +14,8 @@ from workflow_ray.records import (
     RunQuery,
     RunState,
     Version,
-    status_topic,
 )
-from workflow_ray_adapters.redis.rows import found, text, to_history, to_records
+from workflow_ray_adapters.redis.rows import found, text, to_awakenings, to_history, to_records
 from workflow_ray_adapters.redis.scripts import COUNTS, HISTORY, IDLE, LATEST, LOOKUP, NEWER, RUNS
 from workflow_ray_adapters.redis.server import Server
 
@@ -77,21 +76,11 @@ async def idle(server: Server, workflow: str, statuses: Sequence[int], since: da
     start: str | bytes = after or ""
     while True:
         *answer, last = await server.call(IDLE, workflow, LOOKED_AT, limit, text(since), start, *stands)
-        if (records := found(answer)) or not last:
-            return [_awakening(record) for record in records]
+        if (events := to_awakenings(answer)) or not last:
+            return events
         start = last
 
 
-def _awakening(record: Record) -> Event:
-    return Event(
-        run_id=record.run_id,
-        topic=status_topic(record.workflow, record.status),
-        partition=record.partition,
-        version=record.version,
-        status=record.status,
-    )
-
-
 async def positions(server: Server, group: str) -> list[Position]:
-    offsets = await server.fields("positions", group)
+    offsets = await server.fields(f"positions:{group}")
     return [Position(group, int(partition), int(offset)) for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))]

@@ -6,7 +6,20 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from workflow_ray.records import Cause, Event, HistoryEntry, OutboxEntry, Received, Record, RunId, RunState, Version, Write, WriteId
+from workflow_ray.records import (
+    Cause,
+    Event,
+    HistoryEntry,
+    OutboxEntry,
+    Received,
+    Record,
+    RunId,
+    RunState,
+    Version,
+    Write,
+    WriteId,
+    status_topic,
+)
 
 BEGIN = datetime.min.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -112,6 +125,21 @@ def to_records(answer: Answer) -> list[Record | None]:
 def found(answer: Answer) -> list[Record]:
     """Of an answer that has a record in every row."""
     return [record for record in to_records(answer) if record is not None]
+
+
+def to_awakenings(answer: Answer) -> list[Event]:
+    """Of rows without data: the events that should have woken these runs."""
+    return [
+        Event(
+            run_id=row.origin.run_id,
+            topic=status_topic(row.origin.workflow, row.last.status),
+            partition=row.origin.partition,
+            version=row.last.version,
+            status=row.last.status,
+        )
+        for row in _rows.decode(answer[0])
+        if row is not None
+    ]
 
 
 def to_received(answer: Answer) -> list[Received]:

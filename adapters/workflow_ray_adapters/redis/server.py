@@ -43,9 +43,9 @@ class Server:
                     await self.client.connection_pool.disconnect(inuse_connections=False)  # so that the name is looked up again
                     raise
 
-    async def fields(self, *names: str) -> dict[str, bytes]:
+    async def fields(self, key: str) -> dict[str, bytes]:
         """All of a hash."""
-        return {name.decode(): value for name, value in pairs(await self.call(FIELDS, *names))}
+        return {name.decode(): value for name, value in pairs(await self.call(FIELDS, key))}
 
     async def _run(self, command: str, script: str, *arguments: Argument) -> Any:
         return await self.client.execute_command(command, script, 1, self.address.base, self.store_id, *arguments)

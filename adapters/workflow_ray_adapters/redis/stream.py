@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from workflow_ray.errors import TopicMismatch
+from workflow_ray.errors import StreamLost, TopicMismatch
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.redis.rows import encode, to_received
 from workflow_ray_adapters.redis.scripts import HEADS, PREPARE, RAISE, RECEIVE, SEND
@@ -43,7 +43,7 @@ class Stream:
         received = to_received(answer)
         self._report_gaps(topic, offsets, received)
         if short:
-            await self._raise(topic, offsets, {int(partition): int(end) for partition, end in short})
+            await self._lost_tail(topic, offsets, {int(partition): int(end) for partition, end in short})
         return received
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
@@ -54,28 +54,23 @@ class Stream:
         return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
 
     def _report_gaps(self, topic: Topic, offsets: Mapping[int, int], received: Sequence[Received]) -> None:
-        """Offsets have no gaps but those that were retained for so long only, or lost."""
+        """Offsets have no gaps but where events were retained for so long only, or were lost."""
         expected = dict(offsets)
         for item in received:
             partition = item.event.partition
             if item.offset > expected[partition]:
-                self._lost(topic, partition, f"events from {expected[partition]} to {item.offset - 1} are gone")
+                where, gone = self._server.where, f"events from offset {expected[partition]} to {item.offset - 1} are gone"
+                log.error("%s: partition %d of topic %r: %s. A sweeper sends them again.", where, partition, topic, gone)
             expected[partition] = item.offset + 1
 
-    async def _raise(self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Positions, kept elsewhere, stand beyond the end of the stream: a crash or a failover took its tail.
+    async def _lost_tail(self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Raises StreamLost, once: a crash or a failover took the end of a partition, whose positions are kept elsewhere.
 
-        StreamLost would leave the partition standing until somebody came: instead its next offsets go on from the position, so that
-        none stands for two events, and the sweeper sends what was lost again.
+        It goes on from the offset that was asked for, so that no offset stands for two events, and whoever asks again finds it mended.
         """
-        for partition, end in ends.items():
-            self._lost(topic, partition, f"it ends at {end}, and was read up to {offsets[partition]}: it goes on from there")
         await self._server.call(RAISE, topic, *_pairs({partition: offsets[partition] for partition in ends}))
-
-    def _lost(self, topic: Topic, partition: int, what: str) -> None:
-        log.error(
-            "%s: partition %d of topic %r has lost events: %s. A sweeper sends them again.", self._server.where, partition, topic, what
-        )
+        what = "; ".join(f"partition {partition} ends at {end}, and was read up to {offsets[partition]}" for partition, end in ends.items())
+        raise StreamLost(self._server.where, f"topic {topic!r} has lost events: {what}. It goes on from there; a sweeper sends them again.")
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         heads = await self._heads(topic, offsets)

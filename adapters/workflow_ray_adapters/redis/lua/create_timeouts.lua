@@ -5,7 +5,7 @@ local heard = {}
 for at = 2, #ARGV, 3 do
   local lane, due, name = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   if redis.call('HSETNX', key('timeouts'), name, due .. lane) == 1 then
-    redis.call('ZADD', key('due', lane), 0, due .. name)
+    redis.call('ZADD', key('due:' .. lane), 0, due .. name)
     heard[#heard + 1] = 'due:' .. lane
   end
 end

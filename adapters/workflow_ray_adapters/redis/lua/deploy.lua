@@ -7,6 +7,6 @@ if found ~= ARGV[2] then
 end
 redis.call('HSET', key('deployment'), 'version', ARGV[3], 'workflows', ARGV[4], 'known', ARGV[5])
 redis.call('DEL', key('topology'))
-each('HSET', key('topology'), {unpack(ARGV, 6)}, 2)
+each('HSET', key('topology'), {unpack(ARGV, 6)})
 redis.call('HINCRBY', key('counters'), 'roles', 1)
 return false

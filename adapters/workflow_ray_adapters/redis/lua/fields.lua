@@ -1,3 +1,3 @@
--- ARGV: the names of a key. Answers all of that hash.
+-- ARGV: a key. Answers all of that hash.
 
-return redis.call('HGETALL', key(unpack(ARGV, 2)))
+return redis.call('HGETALL', key(ARGV[2]))

@@ -1,8 +1,8 @@
 -- What every script begins with. KEYS[1] is the store's prefix, ARGV[1] its id. Numbers that may be large travel as text: Lua's are
 -- exact up to 2^53 only. A script that fails is not undone, so all of them decide everything before they write anything.
 
-local function key(...)
-  return KEYS[1] .. ':' .. table.concat({...}, ':')
+local function key(name)
+  return KEYS[1] .. ':' .. name
 end
 
 if redis.call('HGET', key('store'), 'id') ~= ARGV[1] then  -- emptied, or started without its data: to go on would begin at epoch 0
@@ -14,14 +14,29 @@ local function above(a, b)
   return #a > #b or (#a == #b and a > b)
 end
 
+-- A run is a hash, of few fields since each costs its time: `state` is what scripts ask for that changes, `birth` what doesn't, `origin`
+-- the JSON of what was written once, `entry:<version>` that of each version, and `data:<version>` the data of those that changed it.
+
+-- Version, status, run state, the version that has the data, and the time of the last write. Nothing where there is no such run.
+local function state_of(run_id)
+  local state = redis.call('HGET', key('run:' .. run_id), 'state')
+  if state then
+    return state:match('^(%d+) (%S+) (%d+) (%d+) (%d+)$')
+  end
+end
+
+-- The time of the first write, workflow and foreign id.
+local function birth_of(run_id)
+  return redis.call('HGET', key('run:' .. run_id), 'birth'):match('^(%d+) (.-)%z(.*)$')
+end
+
 -- A record as JSON, [origin, last entry], and its data. Nothing where there is no such run.
 local function record(run_id)
-  local run = redis.call('HMGET', key('run', run_id), 'version', 'data_of', 'origin')
-  if not run[1] then
-    return nil
+  local version, _, _, data_of = state_of(run_id)
+  if version then
+    local found = redis.call('HMGET', key('run:' .. run_id), 'origin', 'entry:' .. version, 'data:' .. data_of)
+    return '[' .. found[1] .. ',' .. found[2] .. ']', found[3]
   end
-  local last = redis.call('HMGET', key('run', run_id), 'entry:' .. run[1], 'data:' .. run[2])
-  return '[' .. run[3] .. ',' .. last[1] .. ']', last[2]
 end
 
 -- The answer of whatever reads: its rows as one JSON array, then the data of those that have some, as it is.
@@ -56,13 +71,23 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- Calls a command with many arguments, in portions: Lua's stack is bounded. `width` arguments belong together.
-local PORTION = 1000
+-- Calls a command with many arguments, in portions: Lua's stack is bounded. Arguments may belong together by twos.
+local PORTION = 4000
 
-local function each(command, at, arguments, width)
-  for first = 1, #arguments, PORTION * width do
-    redis.call(command, at, unpack(arguments, first, math.min(first + PORTION * width - 1, #arguments)))
+local function each(command, at, arguments)
+  for first = 1, #arguments, PORTION do
+    redis.call(command, at, unpack(arguments, first, math.min(first + PORTION - 1, #arguments)))
   end
+end
+
+-- Of a key's entry in a table, which is made where there is none.
+local function within(all, at)
+  local one = all[at]
+  if not one then
+    one = {}
+    all[at] = one
+  end
+  return one
 end
 
 -- Wakes those who wait for one of these, once all of this is committed.

@@ -6,5 +6,5 @@ for at = 2, #ARGV, 2 do
     return {ARGV[at], found}
   end
 end
-each('HSET', key('topics'), {unpack(ARGV, 2)}, 2)
+each('HSET', key('topics'), {unpack(ARGV, 2)})
 return false

@@ -7,7 +7,7 @@ local waiting, short, longest = {}, {}, 0
 for at = 6, #ARGV, 2 do
   local partition, offset = ARGV[at], ARGV[at + 1]
   local lane = partition .. ':' .. topic
-  local events = redis.call('XRANGE', key('stream', lane), '(0-' .. offset, '+', 'COUNT', share)
+  local events = redis.call('XRANGE', key('stream:' .. lane), '(0-' .. offset, '+', 'COUNT', share)
   if #events > 0 then
     waiting[#waiting + 1] = {partition, events}
     longest = math.max(longest, #events)

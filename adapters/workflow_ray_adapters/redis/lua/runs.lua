@@ -2,7 +2,7 @@
 -- or '', created before or '', statuses and run states, each as ',1,2,' or ''. Answers rows, and after whom to go on; '' at the end.
 
 local workflow, most, limit, batch, newest_first, after = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] ~= '', ARGV[7]
-local prefix, from, until_, statuses, run_states = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local prefix, from, to, statuses, run_states = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
 local function listed(list, number)
   return list == '' or list:find(',' .. number .. ',', 1, true)
@@ -10,23 +10,29 @@ end
 
 local function sets()
   if prefix ~= '' then
-    return {key('foreign_ids', workflow)}
+    return {key('foreign_ids:' .. workflow)}
   elseif statuses == '' and run_states == '' then
-    return {key('runs', workflow)}
+    return {key('runs:' .. workflow)}
   end
   local found = {}
-  for _, stand in ipairs(redis.call('SMEMBERS', key('stands', workflow))) do
+  for _, stand in ipairs(redis.call('SMEMBERS', key('stands:' .. workflow))) do
     local status, run_state = stand:match('^(.*):(.*)$')
     if listed(statuses, status) and listed(run_states, run_state) then
-      found[#found + 1] = key('stand', stand, workflow)
+      found[#found + 1] = key('stand:' .. stand .. ':' .. workflow)
     end
   end
   return found
 end
 
 local function fits(run_id)
-  local status, run_state, created_at = unpack(redis.call('HMGET', key('run', run_id), 'status', 'run_state', 'created_at'))
-  return listed(statuses, status) and listed(run_states, run_state) and (from == '' or created_at >= from) and (until_ == '' or created_at < until_)
+  local _, status, run_state = state_of(run_id)
+  if not (listed(statuses, status) and listed(run_states, run_state)) then
+    return false
+  elseif from == '' and to == '' then
+    return true
+  end
+  local created_at = birth_of(run_id)
+  return created_at >= from and (to == '' or created_at < to)
 end
 
 local found, more = scan(sets(), prefix, after, newest_first, most)

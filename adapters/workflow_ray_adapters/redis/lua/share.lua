@@ -8,10 +8,10 @@ elseif (redis.call('HGET', key('counters'), 'roles') or '0') ~= ARGV[2] then
   return false
 end
 changed()
-each('HDEL', key('members'), gone, 1)
-each('HSET', key('members'), members, 2)
-each('HDEL', key('leases'), over, 1)
-each('HSET', key('leases'), leases, 2)
+each('HDEL', key('members'), gone)
+each('HSET', key('members'), members)
+each('HDEL', key('leases'), over)
+each('HSET', key('leases'), leases)
 local taken = {}
 for at, role in ipairs(roles) do
   taken[at] = take(role)

@@ -6,78 +6,79 @@ local now, groups, DATA = ARGV[2], cmsgpack.unpack(ARGV[3]), 3
 
 -- --- what the writes meet, as those before them in this call leave it ---------------------------------------------------------------
 
-local function remembered(look)
-  local seen = {}
-  return seen, function(...)
-    local name = table.concat({...}, '\0')
-    if seen[name] == nil then
-      seen[name] = look(...)
+local runs, known, changed = {}, {}, {}
+
+local function run_of(run_id)
+  local run = runs[run_id]
+  if not run then
+    local version, status, run_state, data_of = state_of(run_id)
+    run = {id = run_id, version = version or '0', data_of = data_of, made = {}}
+    if version then
+      run.stand = status .. ':' .. run_state
+      run.before = run.stand
+      run.workflow, run.foreign_id = select(2, birth_of(run_id))
     end
-    return seen[name]
+    runs[run_id] = run
   end
+  return run
 end
 
-local runs, run_of = remembered(function(run_id)
-  local found = redis.call('HMGET', key('run', run_id), 'version', 'workflow', 'foreign_id', 'status', 'run_state')
-  local version, workflow, foreign_id, status, run_state = unpack(found)
-  local stand = version and status .. ':' .. run_state
-  return {
-    id = run_id, version = version or '0', workflow = workflow, foreign_id = foreign_id, before = stand, stand = stand,
-    changes = {}, made = {}
-  }
-end)
--- A field of a hash, and what it is to become.
-local function field(at, name)
-  return {at = at, name = name, value = redis.call('HGET', at, name)}
+-- A field of a hash; false where it has none.
+local function get(at, name)
+  local fields = within(known, at)
+  if fields[name] == nil then
+    fields[name] = redis.call('HGET', key(at), name)
+  end
+  return fields[name]
 end
 
-local holders, holder_of = remembered(function(workflow, foreign_id) return field(key('unfinished', workflow), foreign_id) end)
-local users, user_of = remembered(function(workflow, name) return field(key('keys', workflow), name) end)
-local positions, position_of = remembered(function(group, partition) return field(key('positions', group), partition) end)
-
-local function set(found, value)
-  found.value, found.changed = value, true
+local function set(at, name, value)
+  within(known, at)[name] = value
+  within(changed, at)[name] = true
 end
 
 -- --- deciding -----------------------------------------------------------------------------------------------------------------------
 
 local outgoing, heard = {}, {}
 
-local function made(run, version, write_id)
-  if run.made[version] then
-    return run.made[version] == write_id
-  end
-  local entry = redis.call('HGET', key('run', run.id), 'entry:' .. version)
-  return entry and cjson.decode(entry).write_id == write_id
-end
-
-local function note(list, ...)
-  for _, value in ipairs({...}) do
+local function note(list, values)
+  for _, value in ipairs(values) do
     list[#list + 1] = value
   end
 end
 
-local function land(run, version, write_id, status, run_state, at_rest, finished, entry, data)
-  run.version, run.stand, run.made[version] = version, status .. ':' .. run_state, write_id
-  note(run.changes, 'version', version, 'status', status, 'run_state', run_state, 'updated_at', now, 'entry:' .. version, entry)
-  if data > 0 then
-    note(run.changes, 'data_of', version, 'data:' .. version, ARGV[DATA + data])
+local function made(run, version, write_id)
+  if run.made[version] then
+    return run.made[version] == write_id
   end
-  if finished and holder_of(run.workflow, run.foreign_id).value == run.id then
-    set(holder_of(run.workflow, run.foreign_id), false)
-  end
-  note(heard, 'run:' .. run.id)
-  if at_rest then
-    note(heard, 'rest:' .. run.id)
-  end
+  local entry = redis.call('HGET', key('run:' .. run.id), 'entry:' .. version)
+  return entry and cjson.decode(entry).write_id == write_id
 end
 
 local function create(run, workflow, foreign_id, name, origin)
-  run.new, run.workflow, run.foreign_id = true, workflow, foreign_id
-  note(run.changes, 'workflow', workflow, 'foreign_id', foreign_id, 'created_at', now, 'origin', origin)
-  set(holder_of(workflow, foreign_id), run.id)
+  run.workflow, run.foreign_id, run.origin = workflow, foreign_id, origin
+  set('unfinished:' .. workflow, foreign_id, run.id)
   if name then
-    set(user_of(workflow, name), run.id)
+    set('keys:' .. workflow, name, run.id)
+  end
+end
+
+local function land(run, version, write_id, status, run_state, at_rest, finished, entry, data)
+  run.version, run.status, run.run_state, run.stand = version, status, run_state, status .. ':' .. run_state
+  run.made[version] = write_id
+  run.entries = run.entries or {}
+  note(run.entries, {'entry:' .. version, entry})
+  if data > 0 then
+    run.data_of = version
+    note(run.entries, {'data:' .. version, ARGV[DATA + data]})
+  end
+  local unfinished = 'unfinished:' .. run.workflow
+  if finished and get(unfinished, run.foreign_id) == run.id then
+    set(unfinished, run.foreign_id, false)
+  end
+  heard[#heard + 1] = 'run:' .. run.id
+  if at_rest then
+    heard[#heard + 1] = 'rest:' .. run.id
   end
 end
 
@@ -90,18 +91,18 @@ local function enter(write)
   end
   if new then
     local workflow, foreign_id, name = unpack(new)
-    local first, active = name and user_of(workflow, name).value, holder_of(workflow, foreign_id).value
+    local first, active = name and get('keys:' .. workflow, name), get('unfinished:' .. workflow, foreign_id)
     if first or active then
       return first and 'k' .. first or 'a' .. active
     end
     create(run, unpack(new))
   end
   land(run, version, write_id, status, run_state, at_rest, finished, entry, data)
-  note(outgoing, unpack(events))
+  note(outgoing, events)
   return 's'
 end
 
-local function commit(fence, writes, places, events)
+local function commit(fence, writes, positions, events)
   local current = fence and lost(unpack(fence))
   if current then
     return {'f', current}
@@ -110,14 +111,14 @@ local function commit(fence, writes, places, events)
   for at, write in ipairs(writes) do
     answers[at] = enter(write)
   end
-  for _, place in ipairs(places) do
-    local group, partition, offset = unpack(place)
-    local position = position_of(group, partition)
-    if not position.value or above(offset, position.value) then
-      set(position, offset)
+  for _, position in ipairs(positions) do
+    local group, partition, offset = unpack(position)
+    local reached = get('positions:' .. group, partition)
+    if not reached or above(offset, reached) then
+      set('positions:' .. group, partition, offset)
     end
   end
-  note(outgoing, unpack(events))
+  note(outgoing, events)
   return answers
 end
 
@@ -126,34 +127,51 @@ for at, group in ipairs(groups) do
   answers[at] = commit(unpack(group))
 end
 
--- --- writing ------------------------------------------------------------------------------------------------------------------------
+-- --- writing: what goes to one key in one call --------------------------------------------------------------------------------------
+
+local joining, leaving, stands = {}, {}, {}
 
 for run_id, run in pairs(runs) do
-  each('HSET', key('run', run_id), run.changes, 2)
-  if run.new then
-    redis.call('ZADD', key('runs', run.workflow), 0, run_id)
-    redis.call('ZADD', key('foreign_ids', run.workflow), 0, run.foreign_id .. '\0' .. run_id)
+  if run.entries then
+    note(run.entries, {'state', table.concat({run.version, run.status, run.run_state, run.data_of, now}, ' ')})
+    if run.origin then
+      note(run.entries, {'birth', now .. ' ' .. run.workflow .. '\0' .. run.foreign_id, 'origin', run.origin})
+      note(within(joining, 'runs:' .. run.workflow), {0, run_id})
+      note(within(joining, 'foreign_ids:' .. run.workflow), {0, run.foreign_id .. '\0' .. run_id})
+    end
+    each('HSET', key('run:' .. run_id), run.entries)
   end
   if run.stand ~= run.before then
-    redis.call('SADD', key('stands', run.workflow), run.stand)
-    redis.call('ZADD', key('stand', run.stand, run.workflow), 0, run_id)
+    within(stands, 'stands:' .. run.workflow)[run.stand] = true
+    note(within(joining, 'stand:' .. run.stand .. ':' .. run.workflow), {0, run_id})
     if run.before then
-      redis.call('ZREM', key('stand', run.before, run.workflow), run_id)
+      note(within(leaving, 'stand:' .. run.before .. ':' .. run.workflow), {run_id})
     end
   end
 end
-for _, found in ipairs({holders, users, positions}) do
-  for _, it in pairs(found) do
-    if it.changed and it.value then
-      redis.call('HSET', it.at, it.name, it.value)
-    elseif it.changed then
-      redis.call('HDEL', it.at, it.name)
-    end
+for at, members in pairs(joining) do
+  each('ZADD', key(at), members)
+end
+for at, members in pairs(leaving) do
+  each('ZREM', key(at), members)
+end
+for at, names in pairs(stands) do
+  for name in pairs(names) do
+    redis.call('SADD', key(at), name)
   end
+end
+for at, names in pairs(changed) do
+  local put_in, taken_out = {}, {}
+  for name in pairs(names) do
+    local value = known[at][name]
+    note(value and put_in or taken_out, {name, value or nil})
+  end
+  each('HSET', key(at), put_in)
+  each('HDEL', key(at), taken_out)
 end
 add(outgoing)
 if #outgoing > 0 then
-  note(heard, 'outbox')
+  heard[#heard + 1] = 'outbox'
 end
 hint(heard)
 return answers

@@ -2,7 +2,7 @@
 -- which offset comes next, also where entries were dropped.
 
 local function append(lane, event, retained)
-  local at = key('stream', lane)
+  local at = key('stream:' .. lane)
   if retained == '' then
     redis.call('XADD', at, '0-*', 'event', event)
   else
@@ -25,7 +25,7 @@ end
 
 -- The offset that a lane's next event gets, as text, and how many events it has.
 local function head(lane)
-  local at = key('stream', lane)
+  local at = key('stream:' .. lane)
   if redis.call('EXISTS', at) == 0 then
     return '0', 0
   end
