@@ -1,6 +1,8 @@
 """A store over the lane is a store: the public suite passes on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import pytest
 
@@ -8,20 +10,36 @@ from workflow_ray.ports import Store
 from workflow_ray.runtime.lane import LaneServer, LaneTransport, remote_store
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
+    Another,
+    Capability,
     EventStreamerConformance,
     OutboxMoverConformance,
     RecordStoreConformance,
     RoleSchedulerConformance,
+    TimeoutStoreConformance,
 )
 from workflow_ray_adapters.memory import MemoryStore
 
 
-class TestStoreOverTheLane(RecordStoreConformance, EventStreamerConformance, RoleSchedulerConformance, OutboxMoverConformance):
+class TestStoreOverTheLane(
+    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+):
+    lacks: ClassVar = {Capability.FAULTS: "what it serves is in memory: a broken lane leaves no transaction open"}
+
     @pytest.fixture
-    async def store(self, clock: FakeClock, socket_path: str) -> AsyncIterator[Store]:
-        served = MemoryStore(clock)
-        async with LaneServer(served) as server:
+    async def another(self, clock: FakeClock, socket_path: str) -> AsyncIterator[Another]:
+        async with LaneServer(MemoryStore(clock)) as server:
             await server.start(socket_path)
-            lane = await LaneTransport.connect(socket_path)
-            yield await remote_store(lane)
-            lane.close()
+            yield lambda: connected(socket_path)
+
+    @pytest.fixture
+    async def store(self, another: Another) -> AsyncIterator[Store]:
+        async with another() as store:
+            yield store
+
+
+@asynccontextmanager
+async def connected(socket_path: str) -> AsyncGenerator[Store]:
+    lane = await LaneTransport.connect(socket_path)
+    yield await remote_store(lane)
+    lane.close()
