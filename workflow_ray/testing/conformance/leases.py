@@ -166,14 +166,14 @@ class LeaseCases(Conformance):
                 held_once(members)
         share_all_between(members)
 
-    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("seed", [1, 2])
     async def test_members_come_and_go_and_roles_are_shared_fairly(
         self, deployed: Records, another: Another, clock: FakeClock, seed: int
     ) -> None:
         chance = random.Random(seed)
         async with openings(another, count=4) as stores:
             present = [Member(chance.choice(stores), "member")]
-            for number in range(12):
+            for number in range(8):
                 if len(present) > 1 and chance.random() < 0.4:
                     await gone(present.pop(chance.randrange(len(present))), clock, present, cleanly=chance.random() < 0.5)
                 else:
