@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from workflow_ray.ports import Store
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     Another,
+    Capability,
     EventStreamerConformance,
     Fragile,
     OutboxMoverConformance,
@@ -38,6 +40,8 @@ def url(postgres: Postgres) -> Iterator[str]:
 class TestPostgresqlStore(
     RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
 ):
+    lacks: ClassVar = {Capability.SIZED_TOPICS: "a topic is a name in its events' rows, with any number of partitions"}
+
     @pytest.fixture
     async def store(self, clock: FakeClock, url: str) -> AsyncIterator[Store]:
         async with PostgresqlAdapter().open_records(url, clock=clock, exclusive=False) as store:
