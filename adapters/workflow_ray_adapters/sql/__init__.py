@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 from workflow_ray_adapters.sql.sqlite.adapter import SqliteAdapter
 
 if TYPE_CHECKING:
+    from workflow_ray_adapters.sql.mariadb.adapter import MariadbAdapter
     from workflow_ray_adapters.sql.postgresql.adapter import PostgresqlAdapter
 
-__all__ = ["PostgresqlAdapter", "SqliteAdapter"]
+__all__ = ["MariadbAdapter", "PostgresqlAdapter", "SqliteAdapter"]
 
-OF_SERVERS = {"PostgresqlAdapter": "postgresql"}
+OF_SERVERS = {"MariadbAdapter": "mariadb", "PostgresqlAdapter": "postgresql"}
 
 
 def __getattr__(name: str) -> Any:

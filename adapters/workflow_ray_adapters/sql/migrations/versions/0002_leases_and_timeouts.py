@@ -1,6 +1,7 @@
 """Leases on roles, the processes that share them, and timeouts. Only adds: code of before goes on beside it."""
 
 import sqlalchemy as sa
+from alembic import op
 
 from workflow_ray_adapters.sql.columns import TEXT, key
 from workflow_ray_adapters.sql.definition import add_column, create_index, create_table
@@ -11,6 +12,7 @@ down_revision = "0001"
 KEY = key(255)
 UUID = key(36)
 IN_ITS_KEY = {"sqlite_with_rowid": False}
+WITHOUT_NOTIFICATIONS = ("mariadb", "mysql")
 
 
 def upgrade() -> None:
@@ -37,3 +39,10 @@ def upgrade() -> None:
         **IN_ITS_KEY,
     )
     create_index("timeouts_due", "timeouts", ["workflow", "status", "completed", "due_at"])
+    if op.get_bind().dialect.name in WITHOUT_NOTIFICATIONS:
+        create_table(
+            "commits",
+            sa.Column("process", UUID, primary_key=True),
+            sa.Column("number", sa.BigInteger, nullable=False),
+            sa.Column("committed_at", sa.BigInteger, nullable=False),
+        )

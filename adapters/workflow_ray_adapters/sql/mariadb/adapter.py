@@ -1,0 +1,84 @@
+"""`mariadb://user:password@host/database`, or `mysql://`: a server that any number of processes share."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from hashlib import sha256
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.mysql.base import MySQLDialect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from workflow_ray.errors import StoreInUse
+from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
+from workflow_ray_adapters.sql.mariadb import commits
+from workflow_ray_adapters.sql.mariadb.connections import access, making, standing
+from workflow_ray_adapters.sql.mariadb.database import MariadbDatabase
+from workflow_ray_adapters.sql.mariadb.faults import explained
+from workflow_ray_adapters.sql.mariadb.lock import ServiceLock, lock_name
+from workflow_ray_adapters.sql.mariadb.url import Target, target
+from workflow_ray_adapters.sql.server import deployed
+from workflow_ray_adapters.sql.store import SqlStore
+
+PATIENCE = 60  # seconds that `create` waits for another one that makes the store
+
+
+class MariadbAdapter:
+    """ports.Adapter for MariaDB, by asyncmy. A database of its own holds everything; whoever makes it says who may use it.
+
+    A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and `unix_socket`. Data of 16 MiB needs a server
+    with max_allowed_packet=64M.
+    """
+
+    shared = True
+
+    def canonical(self, url: str) -> str:
+        return target(url).canonical
+
+    def create(self, url: str) -> str:
+        with ThreadPoolExecutor(1) as threads:  # whether or not the caller's thread has an event loop
+            return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
+
+    @asynccontextmanager
+    async def open_records(
+        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+    ) -> AsyncGenerator[SqlStore]:
+        where = target(url)
+        found = await _checked(where, store_id)
+        async with AsyncExitStack() as stack:
+            if exclusive:
+                await stack.enter_async_context(ServiceLock(where, lock_name(found)).held(patience))
+            database = MariadbDatabase(access(where), lock_name(found), exclusive=exclusive)
+            stack.push_async_callback(database.close)
+            await database.write(commits.forget)
+            yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+    def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+        return self.open_records(url, clock=clock, exclusive=False)
+
+    def open_timeouts(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
+        return self.open_records(url, clock=clock, exclusive=False)
+
+
+async def _checked(where: Target, store_id: str | None) -> str:
+    with explained(where.canonical):
+        async with standing(where).connect() as connection:
+            return await connection.run_sync(deployed.checked, where.canonical, store_id)
+
+
+async def _create(where: Target) -> str:
+    """Of several at once one makes it, and the others find it made. Killed half-way, it is for the next one to go on."""
+    with explained(where.canonical):
+        async with standing(where).connect() as connection:
+            is_mariadb = isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb
+        async with making(where, is_mariadb=is_mariadb).begin() as connection:
+            await _alone(connection, where)
+            return await connection.run_sync(deployed.make, where.canonical)
+
+
+async def _alone(connection: AsyncConnection, where: Target) -> None:
+    """Until the connection is closed: data definition ends transactions, but not this lock."""
+    name = f"workflow_ray {sha256(where.database.encode()).hexdigest()[:40]}"
+    if not await connection.scalar(select(func.get_lock(name, PATIENCE))):
+        raise StoreInUse(where.canonical, "another process has been making the store for long. Wait for it, or see what it waits for.")

@@ -1,0 +1,108 @@
+"""How a MariaDB server is connected to."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncmy
+from asyncmy import errors
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from workflow_ray_adapters.sql.dialects import MARIADB, MARIADB_READER
+from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, explained
+from workflow_ray_adapters.sql.mariadb.url import Target
+from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
+
+HOLDING = 10
+"""Seconds for which a client that stands still in the middle of a transaction, or whose node has died, keeps its locks; and for which
+a lock is waited for.
+"""
+SETTINGS = (
+    # Nothing is cut off or rounded in silence, and text is quoted as the driver does it.
+    "sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "sql_notes = 0",  # the driver would ask for each note, and log it
+    f"innodb_lock_wait_timeout = {HOLDING}",
+)
+OF_MARIADB = ("collation_connection = utf8mb4_nopad_bin", f"idle_transaction_timeout = {HOLDING}")
+OF_MYSQL = ("collation_connection = utf8mb4_0900_bin",)
+
+
+class Connection(asyncmy.Connection):
+    """Refuses what the server would cut the connection for."""
+
+    largest: int | None = None  # bytes
+
+    async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
+        said = sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql
+        if self.largest is not None and len(said) >= self.largest:
+            raise errors.OperationalError(PACKET_TOO_LARGE, f"the statement has {len(said)} bytes; the server takes {self.largest}")
+        return int(await super().query(said, unbuffered))  # type: ignore[no-untyped-call]  # the driver says no types
+
+
+def access(target: Target) -> Access:
+    return Access(
+        url=target.canonical,
+        writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0, pool_timeout=DEADLINE),
+        readers=_engine(
+            target,
+            "SET SESSION TRANSACTION READ ONLY",
+            isolation_level="REPEATABLE READ",
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=DEADLINE,
+        ),
+        dialect=MARIADB,
+        reading=MARIADB_READER,
+        explained=explained,
+        is_broken=lambda driver: driver._stream_broken,
+        abort=_abort,
+    )
+
+
+def standing(target: Target) -> AsyncEngine:
+    """For a connection that is held for long, without a transaction. It is to be used every few seconds."""
+    return _engine(target, f"SET SESSION wait_timeout = {HOLDING}", isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+
+def making(target: Target, *, is_mariadb: bool) -> AsyncEngine:
+    """For one transaction, whose data definition is spelled as that server does it."""
+    return _engine(target, scheme="mariadb" if is_mariadb else "mysql", isolation_level="READ COMMITTED", poolclass=NullPool)
+
+
+def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) -> AsyncEngine:
+    """The engine's own URL is empty: nothing that is shown of it has secrets.
+
+    first: statements for each new connection.
+    """
+
+    async def connect(**settings: Any) -> Connection:
+        settings |= {**target.arguments, "charset": "utf8mb4", "connect_timeout": CONNECTING}
+        connection: Any = Connection(**settings)  # type: ignore[no-untyped-call]  # the driver says no types
+        async with asyncio.timeout(CONNECTING):
+            await connection.connect()
+            await _set_up(connection, first)
+        made: Connection = connection
+        return made
+
+    return create_async_engine(
+        f"{scheme}+asyncmy://",
+        connect_args={"async_creator_fn": connect},
+        pool_reset_on_return=None,  # whoever takes a connection ends his transactions
+        hide_parameters=True,
+        **options,
+    )
+
+
+async def _set_up(connection: Any, first: Sequence[str]) -> None:
+    settings = (*SETTINGS, *(OF_MARIADB if "MariaDB" in connection.server_version else OF_MYSQL))
+    for statement in (f"SET SESSION {', '.join(settings)}", *first):
+        await connection.query(statement)
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT @@max_allowed_packet")
+        (connection.largest,) = await cursor.fetchone()
+
+
+def _abort(driver: Any) -> None:
+    if driver._transport is not None:
+        driver._transport.abort()

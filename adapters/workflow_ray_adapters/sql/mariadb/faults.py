@@ -1,0 +1,92 @@
+"""What the errors of MariaDB, of its driver and of the network mean to a caller."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from asyncmy import errors
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
+
+from workflow_ray.errors import (
+    AccessDenied,
+    NotAStore,
+    StoreFull,
+    StoreMissing,
+    StoreReadOnly,
+    StoreUnavailable,
+    WorkflowError,
+    WriteRejected,
+)
+from workflow_ray_adapters.sql.database import Aborted
+
+PACKET_TOO_LARGE = 1153
+IN_THE_WAY = {1020, 1062, 1205, 1213, 1412}  # a newer row, another one's key, a lock that isn't free, a deadlock, a table just altered
+UNKNOWN_USER = {1045, 1130, 1251, 1698}
+NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
+NO_DATABASE = 1049
+NO_TABLE = 1146
+NO_ROOM = {1021, 1114}
+UNREACHABLE = {2002, 2003, 2005}
+FILE_SYSTEM = 1030  # its text names the system's error
+NO_ROOM_THERE = ("error 28", "error: 28", "error 122", "error: 122")
+READ_ONLY = {1290, 1792, 1836, 3100}
+UNFIT = {1048, 1118, 1136, 1264, 1265, 1300, 1301, 1366, 1406, 1690, 1977, 3140, 4025}  # values that no column holds, limits of the server
+
+
+@contextmanager
+def explained(where: str) -> Generator[None]:
+    """Raises the ports' errors, or Aborted, in place of the driver's and the network's."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _of_database(where, error.orig) from error
+    except errors.MySQLError as error:
+        raise _of_database(where, error) from error
+    except TimeoutError as error:
+        raise StoreUnavailable(where, "it doesn't answer. See whether the server runs, and can be reached from here.") from error
+    except OSError as error:
+        raise StoreUnavailable(where, f"it can't be reached ({error.strerror or error}). See whether the server runs there.") from error
+    except UnicodeEncodeError as error:  # raised while the driver writes values into the statement
+        raise WriteRejected(str(error)) from error
+    except NoneFree as error:
+        raise StoreUnavailable(where, "its connections are all in use. Try again in a moment.") from error
+
+
+def _of_database(where: str, error: BaseException | None) -> Exception:
+    code, said = _read(error)
+    return Aborted(said) if code in IN_THE_WAY else _by_code(where, code, said)
+
+
+def _read(error: BaseException | None) -> tuple[int, str]:
+    """The server's number, 0 where there is none, and what it says."""
+    match error.args if error is not None else ():
+        case (int(code), str(said), *_):
+            return code, said.partition("\n")[0]
+        case _:
+            return 0, str(error).partition("\n")[0]
+
+
+def _by_code(where: str, code: int, said: str) -> WorkflowError:
+    if code in UNKNOWN_USER:
+        return AccessDenied(where, f"{said}. Give the right user and password in the URL.")
+    if code in NO_RIGHT:
+        return AccessDenied(where, f"{said}. Give this user the right to it.")
+    if code == NO_DATABASE:
+        return StoreMissing(where, f"{said}. Create it first, or name another.")
+    if code == NO_TABLE:
+        return NotAStore(where, f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.")
+    if code in UNREACHABLE:
+        return StoreUnavailable(where, f"it can't be reached ({said}). See whether the server runs there.")
+    return _of_writing(where, code, said)
+
+
+def _of_writing(where: str, code: int, said: str) -> WorkflowError:
+    if code in NO_ROOM or (code == FILE_SYSTEM and any(text in said for text in NO_ROOM_THERE)):
+        return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
+    if code in READ_ONLY:
+        return StoreReadOnly(where, f"{said}. Name the primary server, with a user who may write.")
+    if code == PACKET_TOO_LARGE:
+        return WriteRejected(f"{said}. Raise the server's max_allowed_packet: with 64M it takes all data that a run may have.")
+    if code in UNFIT:
+        return WriteRejected(said)
+    return StoreUnavailable(where, f"it failed ({said}). Try again; if it goes on, look at the server's log.")

@@ -1,0 +1,74 @@
+"""`mariadb://user:password@host:3306/database`, or `mysql://`: what it names, and what opens it."""
+
+import ssl
+from typing import Any, NamedTuple
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from workflow_ray.errors import InvalidInput
+
+SHAPE = "mariadb://user:password@host:3306/database"
+PORT = 3306
+OPTIONS = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_check_hostname", "unix_socket")
+
+
+class Target(NamedTuple):
+    """Where a URL leads to. Only `canonical` may be shown."""
+
+    canonical: str
+    arguments: dict[str, Any]  # the driver's
+    database: str
+
+    def __repr__(self) -> str:
+        return f"Target({self.canonical})"
+
+
+def target(url: str) -> Target:
+    """Raises InvalidInput: it can't be read, names no database, or has options that mean nothing here."""
+    parsed = _parsed(url)
+    options = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
+    if unknown := options.keys() - set(OPTIONS):
+        raise InvalidInput("a MariaDB URL", f"it has the options {sorted(unknown)}. There are: {', '.join(OPTIONS)}")
+    database, socket = parsed.database or "", options.get("unix_socket")
+    arguments = {
+        "host": parsed.host or "localhost",
+        "port": parsed.port or PORT,
+        "user": parsed.username,
+        "password": (parsed.password or "").encode(),  # the driver knows Latin-1 only
+        "database": database,
+        "unix_socket": socket,
+        "ssl": _tls(options),
+    }
+    return Target(_canonical(parsed, socket), arguments, database)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidInput("a MariaDB URL", f"it can't be read. Its shape is {SHAPE}") from None  # the cause may show the password
+    if not parsed.database:
+        raise InvalidInput("a MariaDB URL", f"it names no database. Its shape is {SHAPE}")
+    return parsed
+
+
+def _canonical(url: URL, socket: str | None) -> str:
+    """Neither user nor options: whoever asks, it is the same database."""
+    if socket:
+        return URL.create("mariadb", database=url.database, query={"unix_socket": socket}).render_as_string()
+    return URL.create("mariadb", host=(url.host or "localhost").lower(), port=url.port or PORT, database=url.database).render_as_string()
+
+
+def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
+    """Encrypted wherever an option of TLS is given; the server's certificate must be valid, by `ssl_ca` or else by the system's."""
+    if options.get("ssl", "true").lower() in ("false", "0") or not any(name.startswith("ssl") for name in options):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=options.get("ssl_ca"))
+        if certificate := options.get("ssl_cert"):
+            context.load_cert_chain(certificate, options.get("ssl_key"))
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput("a MariaDB URL", f"its certificates can't be read ({error}).") from error
+    context.check_hostname = options.get("ssl_check_hostname", "true").lower() not in ("false", "0")
+    return context
