@@ -1,0 +1,162 @@
+"""How many statements a call takes: as many for 500 as for one, counted where they arrive."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import pytest
+
+from tests.servers import MariaDB, Postgres
+from workflow_ray.ports import Store, SystemClock, records_adapter
+from workflow_ray.records import Event, Position, Record, RunId, Timeout, TimeoutKey, Topic, Version
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID_CONSUMERS, event, group, new_run, step, take
+from workflow_ray_adapters.sql import wakeups
+from workflow_ray_adapters.sql.postgresql import watch
+from workflow_ray_adapters.sql.store import SqlStore
+
+SIZES = (1, 10, 500)
+
+
+class ServerLog:
+    """What a server logs of the statements that reach it: the line of each is matched by the pattern."""
+
+    def __init__(self, file: Path, pattern: str) -> None:
+        self._file, self._pattern = file, re.compile(pattern, re.MULTILINE)
+        self._read = 0
+
+    def taken(self) -> list[str]:
+        """The statements since the last call."""
+        with self._file.open(errors="replace") as log:
+            log.seek(self._read)
+            lines = log.read()
+            self._read = log.tell()
+        return self._pattern.findall(lines)
+
+
+class Calls:
+    """What is called of SQLite's cursors: it runs in this process, so a call is what a round trip is elsewhere."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self._calls = list[str]()
+
+        class Cursor(sqlite3.Cursor):
+            def execute(self, sql: str, parameters: Any = (), /) -> Self:
+                calls.append(sql)
+                super().execute(sql, parameters)
+                return self
+
+            def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
+                calls.append(sql)
+                super().executemany(sql, parameters)
+                return self
+
+        class Connection(sqlite3.Connection):
+            def cursor(self, factory: Any = Cursor) -> Any:
+                return super().cursor(factory)
+
+        monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))
+
+    def taken(self) -> list[str]:
+        taken, self._calls[:] = list(self._calls), []
+        return taken
+
+
+Counted = tuple[str, ServerLog | Calls]
+
+
+def of_sqlite(tmp_path: Path, _: Path, monkeypatch: pytest.MonkeyPatch, __: ExitStack) -> Counted:
+    return f"sqlite:///{tmp_path}/runs.db", Calls(monkeypatch)
+
+
+def of_postgresql(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
+    server = stack.enter_context(Postgres(folder, {"log_statement": "all"}))
+    return database_of(server, stack), ServerLog(server.log, r"LOG:  (?:statement|execute [^:]+): (.*)$")
+
+
+def of_mariadb(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
+    server = stack.enter_context(MariaDB(folder, {"general-log": "1", "general-log-file": "statements.log"}))
+    return database_of(server, stack), ServerLog(server.data / "statements.log", r"^.*\s\d+ Query\t(.*)$")
+
+
+def database_of(server: Postgres | MariaDB, stack: ExitStack) -> str:
+    return stack.enter_context(server.database(f"test_{uuid4().hex}"))
+
+
+@pytest.fixture(params=[of_sqlite, of_postgresql, of_mariadb])
+def counted(request: pytest.FixtureRequest, tmp_path: Path, server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
+    with ExitStack() as stack:
+        yield request.param(tmp_path, server_folder, monkeypatch, stack)
+
+
+@pytest.fixture
+async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    url, _ = counted
+    for module, pause in ((wakeups, "SHORTEST"), (watch, "POLL")):  # seconds: nobody looks for others' commits meanwhile
+        monkeypatch.setattr(module, pause, 3600.0)
+    adapter = records_adapter(url)
+    adapter.create(url)
+    async with adapter.open_records(url, clock=SystemClock(), exclusive=False) as store:
+        assert isinstance(store, SqlStore)
+        yield store
+
+
+async def test_a_call_takes_as_many_statements_for_500_as_for_one(store: Store, counted: Counted) -> None:
+    fence = await take(store)
+    seen = dict[str, dict[int, int]]()
+    await each_call(store, fence, 1, lambda _, call: call)  # connects, and has the server told each statement once
+    for size in SIZES:
+
+        async def count(name: str, call: Awaitable[Any], size: int = size) -> Any:  # the loop's size of now
+            counted[1].taken()
+            answer = await call
+            seen.setdefault(name, {})[size] = len(counted[1].taken())
+            return answer
+
+        await each_call(store, fence, size, count)
+    assert {name: counts for name, counts in seen.items() if len(set(counts.values())) > 1 or not all(counts.values())} == {}
+
+
+Counter = Callable[[str, Awaitable[Any]], Awaitable[Any]]
+
+
+async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
+    """Each call that takes a batch, with one of this size."""
+    runs = [new_run(key=uuid4().hex, events=[event()]) for _ in range(size)]
+    ids = [run.run_id for run in runs]
+    positions = [Position(PAID_CONSUMERS, partition, 1) for partition in range(size)]
+    await count("new runs", store.store([group(*runs, fence=fence, positions=positions)]))
+    records: list[Record] = await count("lookup", store.lookup(ids))
+    await count("latest", store.latest("orders", [record.foreign_id for record in records]))
+    await count("watch", store.watch(dict.fromkeys(ids, Version(0)), wait=0))
+    await count("move", store.move(fence, limit=size, wait=0))
+    await count("steps", store.store([group(*(step(record, events=[event()]) for record in records), fence=fence)]))
+    pending = await count("pending", store.pending(fence, limit=size, wait=0))
+    await count("published", store.published(fence, [entry.id for entry in pending]))
+    await count("receive", store.receive(CREATED_TOPIC, {0: 0}, limit=size, wait=0))
+    await count("send", store.send(sent(ids)))
+    await count("timeouts", store.create(timeouts(records)))
+    await count("due", store.due("orders", 1, range(size), limit=size, wait=0))
+    await count("complete", store.complete([timeout.key for timeout in timeouts(records)]))
+
+
+def sent(ids: Sequence[RunId]) -> list[Event]:
+    return [Event(run_id=run_id, topic=Topic(f"t{at % 7}"), partition=at, version=Version(1), status=1) for at, run_id in enumerate(ids)]
+
+
+def timeouts(records: Sequence[Record]) -> list[Timeout]:
+    return [
+        Timeout(
+            key=TimeoutKey(record.run_id, record.visit, "payment"),
+            workflow="orders",
+            status=1,
+            partition=at,
+            due_at=record.created_at - timedelta(hours=1),
+        )
+        for at, record in enumerate(records)
+    ]
