@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from workflow_ray.errors import InvalidInput
 
@@ -69,7 +69,7 @@ class Address:
 
 def parse(url: str) -> Address:
     """Raises InvalidInput, which names the known options where one isn't known."""
-    parts = urlsplit(url)
+    parts = _split(url)
     userinfo, _, hosts = parts.netloc.rpartition("@")
     what = f"kafka://{hosts}{parts.path}"
     prefix = parts.path.strip("/")
@@ -97,6 +97,16 @@ def parse(url: str) -> Address:
         replication=option("replication", -1, _positive(int), "a whole number from 1 up"),
         timeout=option("timeout", TIMEOUT, _positive(float), "seconds, more than 0"),
     )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidInput("kafka://", "name the brokers, as in kafka://one:9092,two:9092/shop.") from None  # it may show a password
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise InvalidInput("kafka://", "a / ? or # in the user or the password is to be percent-encoded, as %2F %3F %23.")
+    return parts
 
 
 def _servers(what: str, hosts: str) -> tuple[Server, ...]:

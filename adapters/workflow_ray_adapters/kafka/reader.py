@@ -70,7 +70,7 @@ class Reader:
             page.records = chunk.records()
 
     async def _fill(self, topic: str, pages: Mapping[int, Page], wait: float) -> bool:
-        """Fetch for those pages that are empty. True: some page has messages; with none, after `wait` seconds."""
+        """Fetch for those pages that are empty; `wait` seconds at most. True: some page has messages, or goes on elsewhere."""
         ready = any(page.records for page in pages.values())
         empty = {partition: page.position for partition, page in pages.items() if page.records is None}
         led, faults = await self._leaders(topic, empty)
@@ -82,13 +82,14 @@ class Reader:
         await self._fetches.answers(fetches, wait, enough=ready)
         for fetch in fetches:
             faults |= await self._turn_over(fetch, pages)
-        self._note(topic, empty, faults)
-        if len(faults) == len(pages) > 0:
+        all_fail = len(faults) == len(pages) > 0
+        self._note(topic, empty, faults, tell=not all_fail)
+        if all_fail:
             raise StoreUnavailable(self._cluster.where, next(iter(faults.values())))
-        ready = any(page.records for page in pages.values())
-        if faults and wait and not ready:
+        came = any(page.records or page.position != empty.get(partition) for partition, page in pages.items())
+        if faults and wait and not came:
             await asyncio.sleep(PAUSE)
-        return ready
+        return came
 
     async def _leaders(self, topic: str, partitions: Collection[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
         """The partitions of each broker that leads some, and why the others can't be read."""
@@ -142,11 +143,11 @@ class Reader:
                 page.position = begin
         return {}
 
-    def _note(self, topic: str, asked: Collection[int], faults: Mapping[int, str]) -> None:
+    def _note(self, topic: str, asked: Collection[int], faults: Mapping[int, str], *, tell: bool) -> None:
         for partition in asked:
             lane = topic, partition
             if why := faults.get(partition):
-                if lane not in self._unread:
+                if tell and lane not in self._unread:
                     log.warning("%s: %s The others are read meanwhile.", self._cluster.where, why)
                 self._unread[lane] = why
             elif self._unread.pop(lane, None):

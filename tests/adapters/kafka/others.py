@@ -9,18 +9,25 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 
 class Others:
     """Of one cluster. Topics and groups go by their names on the brokers."""
 
-    def __init__(self, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer) -> None:
-        self._admin, self._producer = admin, producer
+    def __init__(self, servers: str, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer) -> None:
+        self._servers, self._admin, self._producer = servers, admin, producer
 
     async def put(
         self, topic: str, partition: int, value: bytes | None, *, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> None:
         await self._producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
+
+    async def put_in_transaction(self, topic: str, partition: int, value: bytes, *, commit: bool) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=self._servers, transactional_id=topic) as producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, value, partition=partition)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
 
     async def make(self, topic: str, partitions: int, *, replicas: Mapping[int, Sequence[int]] | None = None) -> None:
         """replicas: of each partition the brokers that hold it, the leader first."""
@@ -38,7 +45,10 @@ class Others:
         await self._admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
 
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
-        found = await self._admin.list_consumer_group_offsets(group)
+        try:
+            found = await self._admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:  # no group ever was, until a moment ago
+            return {}
         return {(lane.topic, lane.partition): offset.offset for lane, offset in found.items()}
 
 
@@ -49,6 +59,6 @@ async def others(servers: str) -> AsyncGenerator[Others]:
     async with AIOKafkaProducer(bootstrap_servers=servers, max_request_size=2**23) as producer:
         await admin.start()
         try:
-            yield Others(admin, producer)
+            yield Others(servers, admin, producer)
         finally:
             await admin.close()

@@ -1,0 +1,34 @@
+"""A streamer, and others beside it."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from tests.adapters.kafka.others import Others, others
+from tests.servers import Kafka
+from workflow_ray.ports import SystemClock
+from workflow_ray_adapters.kafka.address import parse
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+
+@pytest.fixture
+def prefix() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def url(kafka: Kafka, prefix: str) -> str:
+    """A part of the running cluster that is the test's own."""
+    return f"{kafka.url}/{prefix}"
+
+
+@pytest.fixture
+async def streamer(url: str) -> AsyncIterator[KafkaStreamer]:
+    async with opened(parse(url), SystemClock()) as streamer:
+        yield streamer
+
+
+@pytest.fixture
+async def someone(kafka: Kafka) -> AsyncIterator[Others]:
+    async with others(kafka.address) as someone:
+        yield someone

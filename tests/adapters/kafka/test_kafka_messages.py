@@ -1,0 +1,60 @@
+"""What events look like to others, and others' messages to us."""
+
+import asyncio
+import logging
+
+import msgspec
+import pytest
+
+from tests.adapters.kafka.events import ORDERS, event, everything, runs, sent
+from tests.adapters.kafka.others import Others
+from workflow_ray.ports import SystemClock
+from workflow_ray_adapters.kafka import KafkaSource
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer
+
+
+async def test_other_tools_find_the_run_as_key_json_as_value_and_the_trace_in_headers(
+    streamer: KafkaStreamer, url: str, prefix: str
+) -> None:
+    await streamer.prepare({ORDERS: 1})
+    one = msgspec.structs.replace(event(), headers={"traceparent": "00-abc-01"})
+    await streamer.send([one])
+    async with KafkaSource(f"{prefix}.orders-1").open(clock=SystemClock(), events=url) as others_see:
+        (message,) = await others_see.receive({0: 0}, limit=1, wait=0)
+    assert message.key == one.run_id
+    assert msgspec.json.decode(message.data) == {"run_id": one.run_id, "version": 1, "status": 1}
+    assert message.headers == {"traceparent": "00-abc-01"}
+
+
+async def test_what_is_no_event_is_passed_over_and_logged_once(
+    streamer: KafkaStreamer, someone: Others, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await streamer.prepare({ORDERS: 2})
+    first = await sent(streamer, 0)
+    for strange in (b"not ours", b"{}", None, b'{"run_id": 5, "version": "x", "status": 1}'):
+        await someone.put(f"{prefix}.orders-1", 0, strange, key=b"a key", headers=[("binary", b"\xff")])
+    second = await sent(streamer, 0)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            received = await streamer.receive(ORDERS, {0: 0, 1: 0}, limit=10, wait=0)
+            assert runs(received) == first + second
+            assert [item.offset for item in received] == [0, 5]
+    (record,) = caplog.records
+    assert "partition 0, offset 1: passing over what is no event" in record.getMessage()
+
+
+async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+    await streamer.prepare({ORDERS: 1})
+    receiving = asyncio.create_task(streamer.receive(ORDERS, {0: 0}, limit=10, wait=30))
+    await someone.put(f"{prefix}.orders-1", 0, b"not ours")
+    (run,) = await sent(streamer, 0)
+    assert runs(await receiving) == [run]
+    (after,) = await sent(streamer, 0)
+    assert runs(await streamer.receive(ORDERS, {0: 2}, limit=10, wait=30)) == [after]
+
+
+async def test_a_batch_larger_than_brokers_take_is_sent_in_parts(streamer: KafkaStreamer) -> None:
+    await streamer.prepare({ORDERS: 1})
+    large = [msgspec.structs.replace(event(), headers={"state": "x" * 100_000}) for _ in range(25)]
+    await streamer.send(large)
+    assert await everything(streamer, 1) == [one.run_id for one in large]

@@ -1,0 +1,165 @@
+"""Brokers that crash, hang or are gone for a while, and partitions without a leader: nothing is lost, nothing hangs, no lane waits."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.kafka.events import ORDERS, event, everything, runs, sent
+from tests.adapters.kafka.others import others
+from tests.servers import Kafka
+from workflow_ray.errors import SendFailed, StoreUnavailable
+from workflow_ray.ports import SystemClock, persist
+from workflow_ray.records import RunId
+from workflow_ray_adapters.kafka import KafkaAdapter
+from workflow_ray_adapters.kafka.address import parse
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+
+PARTITIONS = 4
+TIMEOUT = 2.0  # seconds, as the URLs of these tests say
+BOUND = 3 * TIMEOUT  # within which every call that doesn't wait must end
+
+
+@pytest.fixture
+def broker(server_folder: Path) -> Iterator[Kafka]:
+    with Kafka(server_folder / "one") as broker:
+        yield broker
+
+
+@pytest.fixture
+async def streamer(broker: Kafka) -> AsyncIterator[KafkaStreamer]:
+    async with opened(parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()) as streamer:
+        await streamer.prepare({ORDERS: PARTITIONS})
+        yield streamer
+
+
+async def published(streamer: KafkaStreamer, count: int) -> list[RunId]:
+    """Sent one after the other, each until it is in, as a publisher does."""
+    found = list[RunId]()
+    for number in range(count):
+        one = event(number % PARTITIONS)
+        await persist(lambda one=one: streamer.send([one]), SystemClock(), "test")  # type: ignore[misc]
+        found.append(one.run_id)
+    return found
+
+
+async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
+    """Of each partition its runs in order, without repeats, until there are that many."""
+    offsets, found = dict.fromkeys(range(PARTITIONS), 0), [list[RunId]() for _ in range(PARTITIONS)]
+    while sum(map(len, found)) < count:
+        for item in await persist(lambda: streamer.receive(ORDERS, offsets, limit=10, wait=5), SystemClock(), "test"):
+            offsets[item.event.partition] = item.offset + 1
+            if item.event.run_id not in found[item.event.partition]:
+                found[item.event.partition].append(item.event.run_id)
+    return found
+
+
+async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(
+    broker: Kafka, streamer: KafkaStreamer
+) -> None:
+    count = 600
+    async with asyncio.timeout(50), asyncio.TaskGroup() as tasks:
+        sending, receiving = tasks.create_task(published(streamer, count)), tasks.create_task(consumed(streamer, count))
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(broker.start)
+    assert receiving.result() == [sending.result()[partition::PARTITIONS] for partition in range(PARTITIONS)]
+
+
+async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_is_back(broker: Kafka, streamer: KafkaStreamer) -> None:
+    before = await sent(streamer, 0)
+    await asyncio.to_thread(broker.kill)
+    await all_fail(streamer)
+    await asyncio.to_thread(broker.start)
+    after = await published(streamer, 1)
+    assert (await consumed(streamer, 2))[0] == before + after
+
+
+async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(broker: Kafka, streamer: KafkaStreamer) -> None:
+    before = await sent(streamer, 0)
+    broker.freeze()
+    try:
+        await all_fail(streamer)
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(asyncio.to_thread(KafkaAdapter().create, broker.url), 6)
+    finally:
+        broker.thaw()
+    after = await published(streamer, 1)
+    found = await everything(streamer, PARTITIONS)
+    assert [run for run in found if run in before + after] == before + after  # what was given up may have arrived as well
+
+
+async def all_fail(streamer: KafkaStreamer) -> None:
+    began = time.monotonic()
+    with pytest.raises(SendFailed) as failed:
+        await sent(streamer, 0, 1)
+    assert sorted(failed.value.lanes) == [(ORDERS, 0), (ORDERS, 1)]
+    for call in (streamer.receive(ORDERS, {0: 0, 1: 0}, limit=1, wait=1), streamer.lag(ORDERS, {0: 0}), streamer.ends(ORDERS, [0])):
+        with pytest.raises(StoreUnavailable):
+            await call
+    with pytest.raises(StoreUnavailable):
+        await streamer.prepare({ORDERS: PARTITIONS})
+    assert time.monotonic() - began < 5 * BOUND
+
+
+class TestABrokerAmongOthers:
+    """Partition 0 is the first broker's, partition 1 the second's, without replicas."""
+
+    @pytest.fixture
+    def second(self, broker: Kafka, server_folder: Path) -> Iterator[Kafka]:
+        with Kafka(server_folder / "two", joins=broker, node=2) as second:
+            yield second
+
+    @pytest.fixture
+    async def streamer(self, broker: Kafka, second: Kafka) -> AsyncIterator[KafkaStreamer]:
+        async with others(broker.address) as someone:
+            await someone.make(ORDERS, 2, replicas={0: [1], 1: [2]})
+        async with opened(parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()) as streamer:
+            await streamer.prepare({ORDERS: 2})
+            yield streamer
+
+    async def test_a_partition_without_a_leader_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
+        (first,) = await sent(streamer, 1)
+        await asyncio.to_thread(second.kill)
+        found = await the_other_goes_on(streamer, [])
+        async with asyncio.timeout(BOUND):
+            while "has no leader" not in await why_partition_1_fails(streamer):
+                pass
+        began = time.monotonic()
+        await the_other_goes_on(streamer, found)
+        assert time.monotonic() - began < TIMEOUT, "what is known to have no leader fails at once"
+        await asyncio.to_thread(second.start)
+        async with asyncio.timeout(BOUND):
+            assert runs(await persist(lambda: streamer.receive(ORDERS, {1: 0}, limit=1, wait=5), SystemClock(), "test")) == [first]
+
+    async def test_a_partition_whose_leader_hangs_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
+        await sent(streamer, 1)
+        second.freeze()
+        try:
+            await the_other_goes_on(streamer, [])
+        finally:
+            second.thaw()
+
+
+async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list[RunId]:
+    """Partition 0, from where it was read to. Its events are there before the call that sent them gives up on partition 1's."""
+    one, other = event(0), event(1)
+    sending = asyncio.create_task(streamer.send([other, one]))
+    began = time.monotonic()
+    received = await streamer.receive(ORDERS, {0: len(found), 1: 0}, limit=10, wait=30)
+    assert runs(item for item in received if item.event.partition == 0) == [one.run_id]
+    assert time.monotonic() - began < TIMEOUT / 2
+    with pytest.raises(SendFailed) as failed:
+        await sending
+    assert failed.value.lanes == [(ORDERS, 1)]
+    assert time.monotonic() - began < BOUND
+    return [*found, one.run_id]
+
+
+async def why_partition_1_fails(streamer: KafkaStreamer) -> str:
+    with pytest.raises(StoreUnavailable) as error:
+        await streamer.receive(ORDERS, {1: 1}, limit=1, wait=0.1)
+    return str(error.value)
