@@ -40,15 +40,19 @@ class MariaDB(Server):
         who = ["--user=mysql"] if os.geteuid() == 0 else []
         # "normal" gives root an empty password in place of the socket's check of who asks
         access = ["--auth-root-authentication-method=normal", "--skip-name-resolve", "--skip-test-db"]
-        self._run("mariadb-install-db", "--no-defaults", f"--datadir={self.data}", *who, *access)
+        self._run("mariadb-install-db", *self._places(), *who, *access)
         (self.folder / "first.sql").write_text("CREATE DATABASE IF NOT EXISTS test;\n")
 
     def _command(self) -> list[str]:
-        where = [f"--datadir={self.data}", f"--bind-address={HOST}", f"--port={self.port}", f"--socket={self.folder / 'socket'}"]
+        where = [f"--bind-address={HOST}", f"--port={self.port}", f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}"]
         settings = {"innodb-buffer-pool-size": "64M", "max-connections": "200", "character-set-server": "utf8mb4", **self.settings}
         extra = [f"--{name}={value}" for name, value in settings.items()]
         first = f"--init-file={self.folder / 'first.sql'}"
-        return [str(_server()), "--no-defaults", *where, f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve", first, *extra]
+        return [str(_server()), *self._places(), *where, "--skip-name-resolve", first, *extra]
+
+    def _places(self) -> list[str]:
+        """The temporary folder is its own: one that starts deletes there what others, in a shared one, are using."""
+        return ["--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}"]
 
     def _ready(self) -> bool:
         return exchange(self.port, b"", 5)[4] == PROTOCOL
