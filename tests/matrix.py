@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adapters.md"
 ADAPTERS = {"memory": "memory", "sqlite": "sqlite", "postgres": "postgresql", "mariadb": "mariadb", "redis": "redis", "kafka": "kafka"}
 """What the name of an adapter's test class holds -> the adapter's column."""
-PASSED, FAILED, LACKS, ABSENT = "passed", "**failed**", "lacks", "–"
+PASSED, FAILED, LACKS, ABSENT = "passed", "**failed**", "lacks", "-"
 INTRODUCTION = """\
 # What each adapter does
 
