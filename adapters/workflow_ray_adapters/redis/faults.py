@@ -35,7 +35,7 @@ def _explanation(where: str, error: Exception) -> StoreError:
         case exceptions.ReadOnlyError():
             return StoreUnavailable(where, "it has become a replica, which can't be written. Another server should be there in a moment.")
         case exceptions.MovedError():
-            return StoreUnavailable(where, f"it is a cluster's node; the store belongs on {error.host}:{error.port}. Name that one.")
+            return StoreUnavailable(where, f"it is a cluster's node, and the store belongs on another ({error}). Name that one.")
         case exceptions.InvalidResponse():
             return NotAStore(where, "what answers there is no Redis server. Name another host or port.")
         case exceptions.ResponseError():

@@ -7,7 +7,7 @@ server, and nothing of them stays there for good. One that the server has forgot
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
+from pathlib import Path
 
 READS = "no-writes"
 WRITES = ""  # refused before it begins where there is no room
@@ -24,7 +24,7 @@ class Script:
 
     @cached_property
     def text(self) -> str:
-        folder = files(__package__) / "lua"
+        folder = Path(__file__).with_name("lua")
         parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *self.parts, self.name)]
         return "\n".join([f"#!lua flags={self.flags}", *parts])
 

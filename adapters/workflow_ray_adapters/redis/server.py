@@ -17,13 +17,14 @@ from workflow_ray_adapters.redis.rows import Answer
 from workflow_ray_adapters.redis.scripts import FIELDS, Script
 
 Argument: TypeAlias = str | bytes | int
+Client: TypeAlias = Any  # redis.asyncio.Redis, which leaves much of itself untyped
 CONNECTIONS = 16
 
 
 class Server:
     """Runs scripts. Nothing is sent a second time by itself: whether a call that broke was done is unknown, and for its caller to mend."""
 
-    def __init__(self, address: Address, store_id: str, client: Redis) -> None:
+    def __init__(self, address: Address, store_id: str, client: Client) -> None:
         self.address, self.store_id, self.client = address, store_id, client
 
     @property
@@ -58,7 +59,7 @@ async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
         max_connections=CONNECTIONS,
         timeout=ANSWERING,
         connection_class=SSLConnection if address.tls else Connection,
-        socket_timeout=ANSWERING,
+        socket_timeout=None,  # `call` has one: the driver sends by asyncio.wait_for, which swallows cancellation before Python 3.12
         retry=Retry(NoBackoff(), 0),
         **{name: value for name, value in address.connection.items() if name != "ssl"},
     )

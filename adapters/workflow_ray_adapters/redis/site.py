@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from redis import Redis
@@ -21,6 +21,7 @@ FORMAT = 1
 """Of what the scripts keep. A newer one is refused: expand first, contract when nobody runs older code."""
 OLDEST = 7  # version of Redis: streams whose ids are `0-*`, scripts with flags
 AT_ONCE = 10_000  # keys looked at by one command
+Client: TypeAlias = Any  # redis.Redis, which leaves much of itself untyped
 SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 
@@ -29,7 +30,7 @@ def make(address: Address) -> str:
     with _connected(address) as client:
         _check_server(address, client.info())
         if not (found := _marks(address, client)):
-            if any(True for _ in client.scan_iter(match=f"{address.base}:*", count=AT_ONCE)) and not _marks(address, client):
+            if _others(address, client) and not _marks(address, client):
                 raise NotAStore(str(address), "another program has keys under its prefix. Name another prefix.")
             with client.pipeline(transaction=True) as transaction:  # of several at once the first sets the id
                 transaction.hsetnx(_store(address), "id", str(uuid4()))
@@ -56,7 +57,7 @@ def checked(address: Address, store_id: str | None = None) -> str:
 
 
 @contextmanager
-def _connected(address: Address) -> Generator[Redis]:
+def _connected(address: Address) -> Generator[Client]:
     with explained(str(address)):
         client = Redis(**address.connection, socket_timeout=CONNECTING, retry=Retry(NoBackoff(), 0), decode_responses=True)
         try:
@@ -80,7 +81,7 @@ def _store(address: Address) -> str:
     return f"{address.base}:store"
 
 
-def _marks(address: Address, client: Redis) -> dict[str, str]:
+def _marks(address: Address, client: Client) -> dict[str, str]:
     """What says that it is a store; empty where nothing does."""
     try:
         return {str(name): str(value) for name, value in client.hgetall(_store(address)).items()}
@@ -88,6 +89,11 @@ def _marks(address: Address, client: Redis) -> dict[str, str]:
         raise
     except ResponseError as error:
         raise NotAStore(str(address), f"another program has the key {_store(address)} ({error}). Name another prefix.") from error
+
+
+def _others(address: Address, client: Client) -> bool:
+    """Whether there are any keys under the prefix."""
+    return next(iter(client.scan_iter(match=f"{address.base}:*", count=AT_ONCE)), None) is not None
 
 
 def _checked(address: Address, marks: Mapping[str, str]) -> str:
@@ -101,7 +107,7 @@ def _checked(address: Address, marks: Mapping[str, str]) -> str:
     return marks["id"]
 
 
-def _weakness(client: Redis) -> str | None:
+def _weakness(client: Client) -> str | None:
     """Why a crash of the server could lose what it has acknowledged, as far as it tells."""
     try:
         settings = client.config_get(*SETTINGS)

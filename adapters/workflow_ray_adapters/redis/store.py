@@ -30,12 +30,14 @@ from workflow_ray.records import (
     Version,
     WriteGroup,
 )
-from workflow_ray_adapters.redis import deployments, outbox, queries, roles, timeouts, writes
+from workflow_ray_adapters.redis import deployments, outbox, queries, writes
 from workflow_ray_adapters.redis.hints import Hints
 from workflow_ray_adapters.redis.listener import Listener
+from workflow_ray_adapters.redis.roles import leave, release, share, take
 from workflow_ray_adapters.redis.scripts import STORE
 from workflow_ray_adapters.redis.server import Server
 from workflow_ray_adapters.redis.stream import Stream
+from workflow_ray_adapters.redis.timeouts import complete, create, due, lanes_of
 
 T = TypeVar("T")
 
@@ -142,33 +144,33 @@ class RedisStore:
 
     # --- TimeoutStore ----------------------------------------------------------------------------
 
-    async def create(self, timeouts_: Sequence[Timeout]) -> None:
-        await timeouts.create(self._server, timeouts_)
+    async def create(self, timeouts: Sequence[Timeout]) -> None:
+        await create(self._server, timeouts)
 
     async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
         async def look() -> tuple[list[Timeout], datetime | None]:
-            return await timeouts.due(self._server, workflow, status, list(partitions), self._clock.now(), limit)
+            return await due(self._server, workflow, status, list(partitions), self._clock.now(), limit)
 
-        names = [f"due:{lane}" for lane in timeouts.lanes_of(workflow, status, partitions)]
+        names = [f"due:{lane}" for lane in lanes_of(workflow, status, partitions)]
         return await self._hints.poll(names, look, wait)
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
-        await timeouts.complete(self._server, keys)
+        await complete(self._server, keys)
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
     async def take(self, role: Role) -> Taken:
-        return await roles.take(self._server, role)
+        return await take(self._server, role)
 
     async def release(self, fence: Fence) -> None:
-        await roles.release(self._server, fence)
+        await release(self._server, fence)
 
-    async def share(self, member: str, roles_: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
         now = self._clock.now()
-        return await roles.share(self._server, member, roles_, held, now=now, until=now + timedelta(seconds=lease))
+        return await share(self._server, member, roles, held, now=now, until=now + timedelta(seconds=lease))
 
     async def leave(self, member: str) -> None:
-        await roles.leave(self._server, member)
+        await leave(self._server, member)
 
 
 def _undated(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:

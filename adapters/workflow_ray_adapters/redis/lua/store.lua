@@ -41,7 +41,12 @@ end
 
 local outgoing, heard = {}, {}
 
-local function note(list, values)
+local function pair(list, one, other)
+  local size = #list
+  list[size + 1], list[size + 2] = one, other
+end
+
+local function extend(list, values)
   for _, value in ipairs(values) do
     list[#list + 1] = value
   end
@@ -67,10 +72,10 @@ local function land(run, version, write_id, status, run_state, at_rest, finished
   run.version, run.status, run.run_state, run.stand = version, status, run_state, status .. ':' .. run_state
   run.made[version] = write_id
   run.entries = run.entries or {}
-  note(run.entries, {'entry:' .. version, entry})
+  pair(run.entries, 'entry:' .. version, entry)
   if data > 0 then
     run.data_of = version
-    note(run.entries, {'data:' .. version, ARGV[DATA + data]})
+    pair(run.entries, 'data:' .. version, ARGV[DATA + data])
   end
   local unfinished = 'unfinished:' .. run.workflow
   if finished and get(unfinished, run.foreign_id) == run.id then
@@ -98,7 +103,7 @@ local function enter(write)
     create(run, unpack(new))
   end
   land(run, version, write_id, status, run_state, at_rest, finished, entry, data)
-  note(outgoing, events)
+  extend(outgoing, events)
   return 's'
 end
 
@@ -118,7 +123,7 @@ local function commit(fence, writes, positions, events)
       set('positions:' .. group, partition, offset)
     end
   end
-  note(outgoing, events)
+  extend(outgoing, events)
   return answers
 end
 
@@ -133,19 +138,20 @@ local joining, leaving, stands = {}, {}, {}
 
 for run_id, run in pairs(runs) do
   if run.entries then
-    note(run.entries, {'state', table.concat({run.version, run.status, run.run_state, run.data_of, now}, ' ')})
+    pair(run.entries, 'state', run.version .. ' ' .. run.status .. ' ' .. run.run_state .. ' ' .. run.data_of .. ' ' .. now)
     if run.origin then
-      note(run.entries, {'birth', now .. ' ' .. run.workflow .. '\0' .. run.foreign_id, 'origin', run.origin})
-      note(within(joining, 'runs:' .. run.workflow), {0, run_id})
-      note(within(joining, 'foreign_ids:' .. run.workflow), {0, run.foreign_id .. '\0' .. run_id})
+      pair(run.entries, 'birth', now .. ' ' .. run.workflow .. '\0' .. run.foreign_id)
+      pair(run.entries, 'origin', run.origin)
+      pair(within(joining, 'runs:' .. run.workflow), 0, run_id)
+      pair(within(joining, 'foreign_ids:' .. run.workflow), 0, run.foreign_id .. '\0' .. run_id)
     end
     each('HSET', key('run:' .. run_id), run.entries)
   end
   if run.stand ~= run.before then
     within(stands, 'stands:' .. run.workflow)[run.stand] = true
-    note(within(joining, 'stand:' .. run.stand .. ':' .. run.workflow), {0, run_id})
+    pair(within(joining, 'stand:' .. run.stand .. ':' .. run.workflow), 0, run_id)
     if run.before then
-      note(within(leaving, 'stand:' .. run.before .. ':' .. run.workflow), {run_id})
+      extend(within(leaving, 'stand:' .. run.before .. ':' .. run.workflow), {run_id})
     end
   end
 end
@@ -164,7 +170,7 @@ for at, names in pairs(changed) do
   local put_in, taken_out = {}, {}
   for name in pairs(names) do
     local value = known[at][name]
-    note(value and put_in or taken_out, {name, value or nil})
+    extend(value and put_in or taken_out, {name, value or nil})
   end
   each('HSET', key(at), put_in)
   each('HDEL', key(at), taken_out)
