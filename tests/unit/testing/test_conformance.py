@@ -1,0 +1,67 @@
+"""The conformance suites, as a third party runs them: in a project of its own, with public imports only."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+PAGE = Path(__file__).parents[3] / "docs" / "writing-an-adapter.md"
+FILE = re.compile(r"```(?:python|toml)\n# (\S+)\n(.*?)```", re.DOTALL)
+
+INCOMPLETE = """
+from collections.abc import AsyncIterator
+import pytest
+from workflow_ray.testing import FakeClock
+from workflow_ray.testing.conformance import Capability, TimeoutStoreConformance
+from workflow_ray_adapters.memory import MemoryStore
+
+class TestIncomplete(TimeoutStoreConformance):
+    @pytest.fixture
+    def store(self, clock: FakeClock) -> MemoryStore:
+        return MemoryStore(clock)
+
+class TestLacking(TestIncomplete):
+    lacks = {Capability.OPENINGS: "nobody else can get at it"}
+"""
+SETTINGS = """
+[tool.pytest.ini_options]
+asyncio_mode = "auto"
+"""
+
+
+def test_the_adapter_that_the_docs_show_passes_its_suite(tmp_path: Path) -> None:
+    files = dict(FILE.findall(PAGE.read_text()))
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    install(tmp_path, files["pyproject.toml"])
+    outcome = run(tmp_path)
+    assert re.search(r"\n\d\d passed in", outcome), outcome
+
+
+def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(SETTINGS)
+    (tmp_path / "test_incomplete.py").write_text(INCOMPLETE)
+    outcome = run(tmp_path, "-k", "another_sees")
+    assert "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why there is no OPENINGS." in outcome
+    assert "lacks several openings: nobody else can get at it" in outcome
+    assert re.search(r"\n1 skipped, \d+ deselected, 1 error in", outcome), outcome
+
+
+def install(project: Path, settings: str) -> None:
+    """As pip would: what the entry points say goes beside the modules."""
+    described = tomllib.loads(settings)["project"]
+    folder = project / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n")
+    groups = described["entry-points"].items()
+    lines = [line for group, entries in groups for line in (f"[{group}]", *(f"{name} = {place}" for name, place in entries.items()))]
+    (folder / "entry_points.txt").write_text("\n".join(lines))
+
+
+def run(project: Path, *options: str) -> str:
+    """What pytest prints in the project."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), *sys.path])}
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False).stdout
