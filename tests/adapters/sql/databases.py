@@ -1,0 +1,59 @@
+"""Databases to do things to by plain SQL, whether or not there is a store in them."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from workflow_ray.ports import scheme_of
+from workflow_ray_adapters.sql.mariadb.connections import making
+from workflow_ray_adapters.sql.mariadb.url import target as mariadb_target
+from workflow_ray_adapters.sql.postgresql.connections import access
+from workflow_ray_adapters.sql.postgresql.url import target as postgresql_target
+from workflow_ray_adapters.sql.sqlite.connections import writing
+
+T = TypeVar("T")
+
+ALL = ("sqlite", pytest.param("postgresql", marks=pytest.mark.server), pytest.param("mariadb", marks=pytest.mark.server))
+"""Parameters for `empty`."""
+
+
+def empty(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of a new, empty database."""
+    if kind == "sqlite":
+        path = folder / "runs.db"
+        path.touch()
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue({"postgresql": "postgres_url", "mariadb": "mariadb_url"}[kind])
+    return url
+
+
+async def transact(url: str, work: Callable[[Connection], T]) -> T:
+    """What the work comes to, all of it in one writing transaction."""
+    if scheme_of(url) == "sqlite":
+        with closing(writing(make_url(url).database or "")) as connection, connection.begin():
+            return work(connection)
+    engine = _engine(url)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+async def execute(url: str, *statements: str) -> None:
+    def run(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    await transact(url, run)
+
+
+def _engine(url: str) -> AsyncEngine:
+    if scheme_of(url) == "postgresql":
+        return access(postgresql_target(url)).writer
+    return making(mariadb_target(url), is_mariadb=True)

@@ -1,0 +1,256 @@
+"""Stores of every earlier version, brought up to date: nothing is lost, and runs go on.
+
+What each version wrote stands in schemas/REVISION_rows.sql, as that version's own code wrote it into SQLite.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, event
+
+from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
+from workflow_ray.ports import adapter_for, records_adapter, scheme_of
+from workflow_ray.records import (
+    PUBLISHER,
+    ActiveRun,
+    KeyUsed,
+    Position,
+    Role,
+    RunId,
+    RunState,
+    Stored,
+    Timeout,
+    TimeoutKey,
+    Version,
+)
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    CREATED,
+    SHIPPED,
+    group,
+    names,
+    new_run,
+    received,
+    results,
+    step,
+    store_all,
+    stored,
+    versions,
+)
+from workflow_ray_adapters.sql import schema
+from workflow_ray_adapters.sql.schema import MIGRATIONS, VERSION_TABLE
+
+from .databases import ALL, empty, execute, transact
+
+SCHEMAS = Path(__file__).parent / "schemas"
+STORE_ID = "4a9433e8-06b0-4043-834c-61c44c2764c2"
+DONE, WAITING, TO_PUBLISH, LATER = (
+    RunId(run_id)
+    for run_id in (
+        "01a20888-fe3b-767c-8846-e4b7d8865064",
+        "01a20888-fe3b-767c-8846-e4b9b5d1534a",
+        "01a20888-fe5e-73c1-ad75-e7e7f362b28b",
+        "01a20888-fe5e-73c1-ad75-e7e9f7d5848f",
+    )
+)
+
+
+def revisions() -> list[str]:
+    """All there ever were, the oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+
+
+EARLIER = revisions()[:-1]
+
+
+@pytest.fixture(params=ALL)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    return empty(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=EARLIER)
+async def old(url: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a store that was left by an earlier version."""
+    await become(url, request.param)
+    return url
+
+
+async def become(url: str, revision: str) -> None:
+    await transact(url, lambda connection: schema.migrate(connection, revision))
+    rows = (SCHEMAS / f"{revision}_rows.sql").read_text()
+    if scheme_of(url) == "postgresql":
+        rows = rows.replace("X'", r"'\x") + "SELECT setval(pg_get_serial_sequence('outbox', 'id'), max(id)) FROM outbox;\n"
+    await execute(url, *rows.removesuffix(";\n").split(";\n"))
+
+
+async def create(url: str) -> str:
+    return await asyncio.to_thread(adapter_for(url).create, url)
+
+
+@contextmanager
+def killed_at(statement: int) -> Generator[None, None, None]:
+    """Whoever migrates gets no further than to this statement that changes something."""
+    seen = 0
+
+    def count(_: object, __: object, sql: str, *___: object) -> None:
+        nonlocal seen
+        seen += not sql.lstrip().upper().startswith(("SELECT", "PRAGMA", "SHOW", "DESCRIBE", "BEGIN"))
+        if seen == statement:
+            raise Killed
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+class Killed(BaseException):
+    pass
+
+
+# --- earlier versions ----------------------------------------------------------------------------
+
+
+async def test_nothing_of_an_earlier_version_is_lost(old: str) -> None:
+    assert await create(old) == STORE_ID
+    async with records_adapter(old).open_records(old, clock=FakeClock(), store_id=STORE_ID) as store:
+        done, waiting = await stored(store, DONE), await stored(store, WAITING)
+        assert (done.foreign_id, done.status, done.run_state, done.version) == ("order-1", SHIPPED, RunState.COMPLETED, 2)
+        assert (waiting.foreign_id, waiting.status, waiting.run_state) == ("order-2 ", CREATED, RunState.INITIATED)
+        assert [entry.data for entry in await store.history(DONE)] == ['{"name": "Zoë 😀"}'.encode(), b'{"name": "Zo"}']
+        assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 1, 1)]
+        (orders,) = (await store.deployment()).workflows
+        assert (orders.partitions, orders.groups) == (4, {CONSUMERS: 1, PUBLISHER: 1})
+
+
+async def test_what_an_earlier_version_promised_is_kept(old: str) -> None:
+    await create(old)
+    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+        again, beside = new_run("order-9", key="cart-1"), new_run("order-2 ")
+        assert await store_all(store, again, beside) == [KeyUsed(again.run_id, DONE), ActiveRun(beside.run_id, WAITING)]
+        taken = await store.take(Role(CONSUMERS))
+        assert (taken.fence.epoch, taken.clean) == (3, False)
+        assert (await store.take(Role(PUBLISHER))).clean
+
+
+async def test_runs_of_an_earlier_version_go_on(old: str) -> None:
+    await create(old)
+    clock = FakeClock()
+    await clock.advance(timedelta(hours=1))
+    async with whole(old, clock) as store:
+        fence = (await store.take(Role(PUBLISHER))).fence
+        assert isinstance(store, OutboxMover)
+        assert await store.move(fence, limit=10, wait=0) == 2
+        assert names(await received(store), 0) == [(WAITING, 1), (TO_PUBLISH, 1)]
+        assert names(await received(store), 2) == [(LATER, 1)]
+        consumer = (await store.take(Role(CONSUMERS))).fence
+        write = step(await stored(store, WAITING), status=SHIPPED, run_state=RunState.COMPLETED)
+        assert results(await store.store([group(write, fence=consumer, positions=[Position(CONSUMERS, 0, 1)])])) == [
+            Stored(WAITING, Version(2))
+        ]
+        assert await versions(store, WAITING) == [1, 2]
+        assert {found.run_id for found in await store.idle("orders", [CREATED], seconds=60, limit=10)} == {TO_PUBLISH, LATER}
+
+
+async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> None:
+    await create(old)
+    clock = FakeClock()
+    async with whole(old, clock, exclusive=False) as store:
+        shared = await store.share("one", [Role(CONSUMERS)], [], lease=10)
+        assert [(taken.fence.epoch, taken.clean) for taken in shared.taken] == [(3, False)]
+        key = TimeoutKey(WAITING, Version(1), "late")
+        timeout = Timeout(key=key, workflow="orders", status=CREATED, partition=0, due_at=clock.now())
+        await store.create([timeout])
+        assert await store.due("orders", CREATED, [0], limit=10, wait=0) == [timeout]
+
+
+async def test_an_earlier_version_writes_on_beside_the_new_one(old: str) -> None:
+    """It has the store open, and knows nothing of the columns that were added."""
+    await create(old)
+    await execute(
+        old,
+        "INSERT INTO fences (role, epoch, clean) VALUES ('orders-2-consumer-1-of-1', 1, false)",
+        "UPDATE fences SET epoch = 3, clean = false WHERE role = 'orders-1-consumer-1-of-1'",
+    )
+
+
+def whole(url: str, clock: FakeClock, *, exclusive: bool = True) -> AbstractAsyncContextManager[Store]:
+    """The store, known to hold events and timeouts too."""
+    opening = records_adapter(url).open_records(url, clock=clock, exclusive=exclusive)
+    return cast(AbstractAsyncContextManager[Store], opening)
+
+
+# --- migrating -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+async def test_a_store_of_an_earlier_version_is_not_opened_before_it_is_migrated(url: str, revision: str) -> None:
+    await become(url, revision)
+    with pytest.raises(StoreMismatch, match="workflow-ray deploy"):
+        await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
+
+
+async def test_a_store_that_is_up_to_date_stays_as_it_is(url: str) -> None:
+    assert await create(url) == await create(url)
+
+
+async def test_processes_that_migrate_at_once_all_find_it_made(old: str) -> None:
+    script = "import sys; from workflow_ray.ports import adapter_for; print(adapter_for(sys.argv[1]).create(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    several = [subprocess.Popen([sys.executable, "-c", script, old], stdout=subprocess.PIPE, env=environment) for _ in range(2)]
+    told = [(await asyncio.to_thread(process.communicate))[0].decode().strip() for process in several]
+    assert told == [STORE_ID] * 2
+
+
+@pytest.mark.parametrize("revision", [None, *EARLIER])
+async def test_a_migration_killed_anywhere_is_ended_by_the_next(url: str, revision: str | None) -> None:
+    if revision is not None:
+        await become(url, revision)
+    statement = 0
+    while await killed(url, statement := statement + 1):
+        with pytest.raises((StoreMissing, StoreMismatch)):
+            await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
+    assert statement > 1
+    assert revision is None or await create(url) == STORE_ID
+    async with whole(url, FakeClock()) as store:
+        assert (await store_all(store, run := new_run())) == [Stored(run.run_id, Version(1))]
+
+
+async def killed(url: str, statement: int) -> bool:
+    """Whether a migration came to this statement, and no further."""
+    try:
+        with killed_at(statement):
+            await create(url)
+    except Killed:
+        return True
+    return False
+
+
+async def test_a_database_that_is_newer_than_the_code_is_refused(url: str) -> None:
+    await create(url)
+    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(StoreTooNew, match="9999 is newer than this code's"):
+        await create(url)
+    with pytest.raises(StoreTooNew, match="Update workflow_ray"):
+        await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
+
+
+async def test_another_programs_tables_are_left_alone(url: str) -> None:
+    await execute(url, "CREATE TABLE theirs (id INTEGER PRIMARY KEY)")
+    with pytest.raises(NotAStore):
+        await create(url)
