@@ -87,7 +87,7 @@ async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
     for place in (url, twin):
         await asyncio.to_thread(adapter_for(place).create, place)
     with driver.recording() as calls:
-        async with driver.repeating(twin) as repeat:
+        async with driver.repeating(url, twin) as repeat:
             watch = Stopwatch(calls, repeat)
             async with batches(url, watch) as on_store:
                 await repeat(list(calls))

@@ -73,13 +73,13 @@ class EventBatches:
         await self._watch.untimed(lambda: self._store.prepare({SENT: jobs.partitions}))
 
     async def round(self, size: int, writes: Sequence[Write] | None = None) -> None:
-        events = [_event(write) for write in writes or _triggers(size)]
+        events = [_event(write, at % jobs.partitions) for at, write in enumerate(writes or _triggers(size))]
         offsets = await self._watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
         await self._watch.timed("send", size, lambda: self._store.send(events))
         await self._watch.timed("receive", size, lambda: self._received(offsets, size))
 
     async def _received(self, offsets: dict[int, int], count: int) -> None:
-        while count:
+        while count > 0:
             found = await self._store.receive(SENT, offsets, limit=count, wait=PATIENCE)
             assert found, "events that were sent don't arrive"
             offsets |= {item.event.partition: item.offset + 1 for item in found}
@@ -105,6 +105,6 @@ def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
     return tuple(decide(record, outcome, step, graph, by=GROUP, write_id=new_write_id()) for record in records if record)
 
 
-def _event(write: Write) -> Event:
-    (outgoing,) = write.events
-    return Event(run_id=write.run_id, topic=SENT, partition=outgoing.partition, version=write.version, status=write.status)
+def _event(write: Write, partition: int) -> Event:
+    """As after the write, but with as many in each partition: else a batch would leave some of the longest for the next."""
+    return Event(run_id=write.run_id, topic=SENT, partition=partition, version=write.version, status=write.status)

@@ -24,13 +24,13 @@ class BareSqlite:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str) -> AsyncGenerator[Repeat]:
+    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
         connections: dict[int, sqlite3.Connection] = {}
 
         async def repeat(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.target not in connections:
-                    connections[call.target] = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+                    connections[call.target] = sqlite3.connect(twin.removeprefix("sqlite:///"), isolation_level=None)
                 _repeat(connections[call.target], call)
 
         try:
