@@ -39,8 +39,8 @@ async def transact(url: str, work: Callable[[Connection], T]) -> T:
             return work(connection)
     engine = _engine(url)
     try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(work)
+        async with engine.begin() as server:
+            return await server.run_sync(work)
     finally:
         await engine.dispose()
 

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
-from workflow_ray.ports import adapter_for, records_adapter, scheme_of
+from workflow_ray.ports import OutboxMover, Store, adapter_for, records_adapter, scheme_of
 from workflow_ray.records import (
     PUBLISHER,
     ActiveRun,
