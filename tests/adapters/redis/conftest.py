@@ -1,0 +1,54 @@
+"""What tests of the Redis adapter share: stores, a driver to look behind them, and servers of their own."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import redis as driver
+
+from tests.servers import Redis
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray_adapters.redis import RedisAdapter
+from workflow_ray_adapters.redis.store import RedisStore
+
+Driver: TypeAlias = Any  # redis.Redis, which leaves much of itself untyped
+Served: TypeAlias = Callable[[Mapping[str, str]], AbstractContextManager[Redis]]
+BASE = "{workflow_ray}"
+"""What keys begin with where the URL names no prefix."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def url(redis_url: str) -> str:
+    """Of an empty store."""
+    RedisAdapter().create(redis_url)
+    return redis_url
+
+
+@pytest.fixture
+async def store(url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
+    async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
+        yield store
+
+
+@pytest.fixture
+def behind(redis_url: str) -> Iterator[Driver]:
+    """A client of the database."""
+    with driver.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def own(server_folder: Path) -> Served:
+    """Starts a server of the test's own, with these settings."""
+    return lambda settings: Redis(server_folder, settings)
+
+
+def client_of(server: Redis) -> Driver:
+    return driver.Redis(host="127.0.0.1", port=server.port, decode_responses=True)

@@ -1,0 +1,198 @@
+"""What is a store, what isn't, and how soon one is told."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from workflow_ray.errors import (
+    AccessDenied,
+    NotAStore,
+    StoreError,
+    StoreMismatch,
+    StoreMissing,
+    StoreReadOnly,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.runs import stored_run
+from workflow_ray_adapters.redis import RedisAdapter
+
+from .conftest import BASE, Driver, Served, client_of
+
+SECRET = "s3cret"
+
+
+async def refused(url: str, error: type[StoreError], match: str, *, also_made: bool = True) -> None:
+    """Making and opening it are told in time, in one line, without the secret."""
+    began = monotonic()
+    with pytest.raises(error, match=match) as opening:
+        async with RedisAdapter().open_records(url, clock=FakeClock()):
+            pass
+    assert monotonic() - began < 5
+    messages = [str(opening.value), repr(opening.value)]
+    if also_made:
+        began = monotonic()
+        with pytest.raises(error, match=match) as making:
+            await asyncio.to_thread(RedisAdapter().create, url)
+        assert monotonic() - began < 5
+        messages += [str(making.value), repr(making.value)]
+    assert not any(SECRET in message or "\n" in message for message in messages)
+
+
+@contextmanager
+def listening(answer: bytes | None) -> Iterator[int]:
+    """Something that takes connections and gives who says something this answer; None: none. Its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:  # it is closed
+                    return
+                held.append(connection)
+                if answer is not None and connection.recv(1):
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in held:
+                connection.close()
+
+
+# --- servers -------------------------------------------------------------------------------------
+
+
+async def test_a_port_where_nobody_is_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    await refused(f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "can't be reached")
+
+
+async def test_a_server_that_never_answers_says_so() -> None:
+    with listening(None) as port:
+        await refused(f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "didn't answer in time")
+
+
+async def test_a_server_of_another_kind_is_no_store() -> None:
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        await refused(f"redis://127.0.0.1:{port}/0", NotAStore, "no Redis server")
+
+
+async def test_a_wrong_password_is_refused(own: Served) -> None:
+    with own({}) as server, client_of(server) as client:
+        client.config_set("requirepass", "another")
+        for user in (f":{SECRET}@", f"me:{SECRET}@", ""):
+            await refused(f"redis://{user}127.0.0.1:{server.port}/0", AccessDenied, "password")
+
+
+async def test_a_user_who_may_not_run_scripts_is_told_what_is_missing(own: Served) -> None:
+    with own({}) as server, client_of(server) as client:
+        client.acl_setuser("me", enabled=True, passwords=[f"+{SECRET}"], commands=["+get"], keys=["*"])
+        await refused(f"redis://me:{SECRET}@127.0.0.1:{server.port}/0", AccessDenied, "docs/redis.md")
+
+
+async def test_a_database_beyond_the_last_is_missing(redis_url: str) -> None:
+    await refused(f"{redis_url.rpartition('/')[0]}/99999999", StoreMissing, "no such database")
+
+
+async def test_a_server_that_would_drop_runs_is_no_store(own: Served) -> None:
+    with own({"maxmemory-policy": "allkeys-lru"}) as server:
+        await refused(server.url, NotAStore, "noeviction")
+
+
+async def test_a_replica_can_not_be_written(own: Served) -> None:
+    with own({}) as server, client_of(server) as client:
+        client.replicaof("127.0.0.1", server.port)
+        await refused(server.url, StoreReadOnly, "primary")
+
+
+# --- prefixes ------------------------------------------------------------------------------------
+
+
+async def test_opening_never_creates(redis_url: str, behind: Driver) -> None:
+    await refused(redis_url, StoreMissing, "deploy", also_made=False)
+    assert behind.dbsize() == 0
+
+
+async def test_a_store_with_another_id_is_refused(url: str, clock: FakeClock) -> None:
+    with pytest.raises(StoreMismatch):
+        async with RedisAdapter().open_records(url, clock=clock, store_id="another"):
+            pass
+
+
+async def test_of_many_who_make_a_store_at_once_all_get_its_id(redis_url: str, clock: FakeClock) -> None:
+    ids = await asyncio.gather(*(asyncio.to_thread(RedisAdapter().create, redis_url) for _ in range(8)))
+    async with RedisAdapter().open_records(redis_url, clock=clock) as store:
+        assert {*ids, store.store_id, store.stream_id} == {store.store_id}
+
+
+async def test_a_prefix_with_keys_of_others_is_no_store(redis_url: str, behind: Driver) -> None:
+    behind.set(f"{BASE}:theirs", "1")
+    await refused(redis_url, StoreMissing, "deploy", also_made=False)
+    with pytest.raises(NotAStore, match="another program"):
+        RedisAdapter().create(redis_url)
+    RedisAdapter().create(f"{redis_url}?prefix=ours")
+
+
+@pytest.mark.parametrize("theirs", [{"name": "shop"}, {"id": "x", "format": "first"}])
+async def test_a_key_of_others_in_the_stores_place_makes_none(redis_url: str, behind: Driver, theirs: dict[str, str]) -> None:
+    behind.hset(f"{BASE}:store", mapping=theirs)
+    await refused(redis_url, NotAStore, "another program")
+
+
+async def test_a_key_of_another_type_in_the_stores_place_makes_none(redis_url: str, behind: Driver) -> None:
+    behind.set(f"{BASE}:store", "theirs")
+    await refused(redis_url, NotAStore, "another program")
+
+
+async def test_a_newer_format_is_refused(url: str, behind: Driver) -> None:
+    behind.hset(f"{BASE}:store", "format", "2")
+    await refused(url, StoreTooNew, "Update workflow_ray")
+
+
+async def test_prefixes_are_stores_of_their_own(redis_url: str, clock: FakeClock) -> None:
+    urls = [f"{redis_url}?prefix={prefix}" for prefix in ("shop", "shop:2")]
+    first, second = map(RedisAdapter().create, urls)
+    assert first != second
+    async with RedisAdapter().open_records(urls[0], clock=clock) as one, RedisAdapter().open_records(urls[1], clock=clock) as other:
+        record = await stored_run(one)
+        assert await other.lookup([record.run_id]) == [None]
+
+
+async def test_all_keys_are_in_one_slot_of_a_cluster(url: str, clock: FakeClock, behind: Driver) -> None:
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        await stored_run(store)
+    assert all(name.startswith(f"{BASE}:") for name in behind.scan_iter())
+
+
+# --- durability ----------------------------------------------------------------------------------
+
+
+async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    with own({"appendfsync": "always"}) as server, client_of(server) as client:
+        RedisAdapter().create(server.url)
+
+        async def warnings() -> list[str]:
+            caplog.clear()
+            async with RedisAdapter().open_events(server.url, clock=clock):
+                return [record.message for record in caplog.records if record.levelno == logging.WARNING]
+
+        assert await warnings() == []
+        for setting, value in (("no-appendfsync-on-rewrite", "yes"), ("appendfsync", "everysec"), ("appendonly", "no")):
+            client.config_set(setting, value)
+            (warning,) = await warnings()
+            assert f"{setting} is" in warning
