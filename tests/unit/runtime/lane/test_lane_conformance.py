@@ -24,7 +24,10 @@ from workflow_ray_adapters.memory import MemoryStore
 class TestStoreOverTheLane(
     RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
 ):
-    lacks: ClassVar = {Capability.FAULTS: "what it serves is in memory: a broken lane leaves no transaction open"}
+    lacks: ClassVar = {
+        Capability.FAULTS: "what it serves is in memory: a broken lane leaves no transaction open",
+        Capability.DURABILITY: "what it serves is in memory",
+    }
 
     @pytest.fixture
     async def another(self, clock: FakeClock, socket_path: str) -> AsyncIterator[Another]:
