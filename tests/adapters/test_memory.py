@@ -1,13 +1,15 @@
 """The memory adapter: the conformance suite, and what is its own."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import ClassVar
 
 import pytest
 
 from workflow_ray.errors import InvalidInput, StoreInUse, StoreMismatch, StoreMissing
-from workflow_ray.ports import SourceReader, Store, records_adapter
+from workflow_ray.ports import SourceReader, Store, events_adapter, records_adapter, timeouts_adapter
+from workflow_ray.records import Event, Shared, Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     Another,
@@ -21,7 +23,7 @@ from workflow_ray.testing.conformance import (
     TimeoutStoreConformance,
 )
 from workflow_ray.testing.conformance.base import begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import event, new_run, received, store_all, stored, stored_run, take
+from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, event, new_run, received, store_all, stored, stored_run, take
 from workflow_ray_adapters.memory import MemoryAdapter, MemorySource, MemoryStore
 
 
@@ -117,6 +119,39 @@ class TestMemoryAdapter:
     def test_a_store_without_a_name_is_refused(self, url: str) -> None:
         with pytest.raises(InvalidInput, match="memory://shop"):
             MemoryAdapter().create(url)
+
+    def test_it_is_no_server_that_several_processes_share(self) -> None:
+        assert not records_adapter("memory://shop").shared
+
+    async def test_events_and_timeouts_are_kept_by_the_same_names(self, url: str) -> None:
+        MemoryAdapter().create(url)
+        clock = FakeClock()
+        async with (
+            events_adapter(url).open_events(url, clock=clock) as events,
+            timeouts_adapter(url).open_timeouts(url, clock=clock) as timeouts,
+        ):
+            sent = Event(run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED)
+            timeout = Timeout(key=TimeoutKey(sent.run_id, Version(1), "late"), workflow="orders", status=1, partition=0, due_at=clock.now())
+            await events.send([sent])
+            await timeouts.create([timeout])
+        async with MemoryAdapter().open_records(url, clock=clock) as store:
+            assert [item.event for item in await received(store)] == [sent]
+            assert await store.due("orders", 1, [0], limit=10, wait=0) == [timeout]
+
+    @pytest.mark.parametrize("open_", [MemoryAdapter().open_events, MemoryAdapter().open_timeouts])
+    async def test_opening_a_part_never_creates(self, url: str, open_: Callable[..., AbstractAsyncContextManager[Store]]) -> None:
+        with pytest.raises(StoreMissing):
+            async with open_(url, clock=FakeClock()):
+                pass
+
+    async def test_a_store_that_somebody_serves_shares_no_roles(self, url: str) -> None:
+        adapter, clock = MemoryAdapter(), FakeClock()
+        adapter.create(url)
+        async with adapter.open_records(url, clock=clock), adapter.open_records(url, clock=clock, exclusive=False) as other:
+            with pytest.raises(StoreInUse):
+                await other.share("a", [], [], lease=30)
+        async with adapter.open_records(url, clock=clock, exclusive=False) as other:
+            assert await other.share("a", [], [], lease=30) == Shared()
 
     async def test_opening_never_creates(self, url: str) -> None:
         with pytest.raises(StoreMissing):

@@ -30,6 +30,8 @@ class Capability(StrEnum):
     """Processes open the store side by side; the fixture `another` does."""
     FAULTS = "a way to break it"
     """What lies between a store and who has it open can be cut, or held up, in the middle of a transaction; by the fixture `fragile`."""
+    DURABILITY = "durability"
+    """No crash, of a process, a machine or a server that another takes over from, loses what was answered. A promise: no case tries it."""
     SIZED_TOPICS = "topics of a size"
     """A topic knows how many partitions it has, and so can differ from what its workflow asks for."""
 

@@ -7,7 +7,7 @@ import pytest
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Records, SystemClock, persist
 from workflow_ray.records import Committed, Fence, Fenced, GroupResult, Position, RunId, Stored, Version, Write, WriteGroup
-from workflow_ray.testing.conformance.base import GRACE, Conformance, Fragile, ended
+from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, ended
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import CONSUMERS, PAID, event, group, new_run, step, store_all, stored, take, versions
 
@@ -47,6 +47,10 @@ class BreakageCases(Conformance):
         fragile.heal()
         assert await answered(fragile.store, group(step(run))) == Committed((Stored(run.run_id, Version(2)),))
         assert await stored(fragile.store, run.run_id) == await stored(store, run.run_id)
+
+    def test_it_declares_that_no_crash_and_no_failover_loses_what_was_answered(self) -> None:
+        """No test can pull the plug. Who can't promise it says in `lacks` what may be lost, and when."""
+        self.need(Capability.DURABILITY)
 
     async def test_an_epoch_raised_while_a_transaction_is_open_lets_nothing_of_the_old_one_land_after_it(
         self, store: Records, fragile: Fragile
