@@ -11,7 +11,7 @@ from workflow_ray.ports import OutboxMover, Store
 from workflow_ray.records import BATCH_DATA, Event, Fence, RunId, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
-from workflow_ray.testing.conformance.faults import holds
+from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     CREATED_TOPIC,
@@ -110,6 +110,17 @@ class OutboxMoverConformance(Conformance):
             after = await store.receive(CREATED_TOPIC, {0: offset}, limit=10, wait=0)
             offset = max(item.offset + 1 for item in (*before, *after))
             assert sorted(names([*before, *after])) == sorted((run.run_id, run.version) for run in (late, prompt))
+
+    async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(self, store: MovingStore, fragile: Fragile) -> None:
+        moving, expected = _moving(fragile.store), list[tuple[RunId, Version]]()
+        async for _, cut in cuts(fragile):
+            fence, runs = await take(store), [new_run(events=[event()]) for _ in range(3)]
+            await store_all(store, *runs)
+            with cut:
+                await moving.move(fence, limit=10, wait=0)
+            await store.move(await take(store), limit=10, wait=0)  # taken: whoever had the role before has ended
+            expected += [(run.run_id, run.version) for run in runs]
+            assert names(await received(store)) == expected
 
     async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(self, store: MovingStore) -> None:
         crashed, runs = await take(store), [new_run(events=[event()]) for _ in range(5)]
@@ -272,6 +283,11 @@ class OutboxMoverConformance(Conformance):
         with pytest.raises(RoleLost):
             await ended(move)
         assert await store.move(new, limit=10, wait=0) == 1
+
+
+def _moving(store: Store) -> OutboxMover:
+    assert isinstance(store, OutboxMover)
+    return store
 
 
 async def _stored_and_moved(store: MovingStore, fence: Fence, run: Write) -> None:

@@ -8,14 +8,15 @@ from msgspec.structs import replace
 from workflow_ray.ports import TimeoutStore
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import START, FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.base import LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.faults import cuts
 from workflow_ray.testing.conformance.runs import CREATED, PAID, PARTITIONS
 
 ALL = tuple(range(PARTITIONS))
 
 
 class TimeoutStoreConformance(Conformance):
-    """For a `store` that is a TimeoutStore. Uses `another`."""
+    """For a `store` that is a TimeoutStore. Uses `another` and `fragile`."""
 
     async def test_a_timeout_is_due_at_its_time_and_not_before(self, store: TimeoutStore, clock: FakeClock) -> None:
         timeout = at(90.5)
@@ -122,6 +123,17 @@ class TimeoutStoreConformance(Conformance):
         await store.create([])
         await store.complete([])
         assert await due(store) == []
+
+    async def test_cut_after_any_message_all_timeouts_are_there_or_none(self, store: TimeoutStore, fragile: Fragile) -> None:
+        async for number, cut in cuts(fragile):
+            timeouts = [at(-1, name=f"timeout-{number}", partition=partition) for partition in ALL]
+            with cut:
+                await fragile.store.create(timeouts)
+            landed = await due(store)
+            assert len(landed) in (0, len(ALL))
+            await store.create(timeouts)  # safe to repeat
+            assert {timeout.key for timeout in await due(store)} == {timeout.key for timeout in timeouts}
+            await store.complete([timeout.key for timeout in timeouts])
 
     # --- waiting ---------------------------------------------------------------------------------
 
