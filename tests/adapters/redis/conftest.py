@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import pytest
 import redis as driver
 
 from tests.servers import Redis
+from tests.servers.ports import HOST
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
@@ -40,7 +42,8 @@ async def store(url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
 @pytest.fixture
 def behind(redis_url: str) -> Iterator[Driver]:
     """A client of the database."""
-    with driver.Redis.from_url(redis_url, decode_responses=True) as client:
+    where = urlsplit(redis_url)
+    with driver.Redis(host=str(where.hostname), port=where.port or 0, db=where.path[1:], decode_responses=True) as client:
         yield client
 
 
@@ -51,4 +54,4 @@ def own(server_folder: Path) -> Served:
 
 
 def client_of(server: Redis) -> Driver:
-    return driver.Redis(host="127.0.0.1", port=server.port, decode_responses=True)
+    return driver.Redis(host=HOST, port=server.port, decode_responses=True)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -47,7 +47,7 @@ async def refused(url: str, error: type[StoreError], match: str, *, also_made: b
 
 
 @contextmanager
-def listening(answer: bytes | None) -> Iterator[int]:
+def listening(answer: bytes | None) -> Generator[int]:
     """Something that takes connections and gives who says something this answer; None: none. Its port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []

@@ -1,0 +1,224 @@
+"""A server that dies, is emptied, fills up, becomes a replica, or has lost what it acknowledged."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from workflow_ray.errors import StoreError, StoreFull, StoreMissing, StreamLost
+from workflow_ray.ports import SystemClock, persist
+from workflow_ray.records import RunId, Version, WriteGroup
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.event_streamer import sent
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    event,
+    group,
+    names,
+    new_run,
+    received,
+    step,
+    store_all,
+    stored,
+    stored_run,
+    take,
+    versions,
+)
+from workflow_ray_adapters.redis import RedisAdapter
+from workflow_ray_adapters.redis.store import RedisStore
+
+from .conftest import BASE, Driver, Served, client_of
+
+FEW = {0: 0}
+
+
+# --- killed --------------------------------------------------------------------------------------
+
+
+async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledged(own: Served) -> None:
+    clock, acknowledged = SystemClock(), dict[RunId, Version]()
+    with own({"appendfsync": "always"}) as server:
+        RedisAdapter().create(server.url)
+        async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
+            publisher = await take(store)
+
+            async def write() -> None:
+                write = new_run(events=[event()])
+                while True:
+                    await persist(partial(store.store, [group(write)]), clock, "test")
+                    acknowledged[write.run_id] = write.version
+                    write = step(write, events=[event()])
+
+            writers = [asyncio.create_task(write()) for _ in range(8)]
+            for _ in range(3):
+                before = sum(acknowledged.values())
+                while sum(acknowledged.values()) < before + 100:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(server.start)
+            for writer in writers:
+                writer.cancel()
+            await asyncio.gather(*writers, return_exceptions=True)
+
+            expected = list[tuple[RunId, int]]()
+            for run_id, version in acknowledged.items():
+                found = await versions(store, run_id)
+                assert found == list(range(1, len(found) + 1))
+                assert len(found) >= version
+                expected += [(run_id, number) for number in found]
+            while await store.move(publisher, limit=1000, wait=0):
+                pass
+            events = await store.receive(CREATED_TOPIC, FEW, limit=100_000, wait=0)
+            assert sorted(names(events)) == sorted(expected)  # each version's event once
+
+
+async def test_who_waits_is_woken_after_the_server_was_killed(own: Served, clock: FakeClock) -> None:
+    with own({"appendfsync": "always"}) as server:
+        RedisAdapter().create(server.url)
+        async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
+            record = await stored_run(store)
+            watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            await persist(lambda: store_all(store, step(record)), SystemClock(), "test")
+            assert [found.version for found in await ended(watch)] == [2]
+
+
+# --- changed behind our back ---------------------------------------------------------------------
+
+
+async def test_an_emptied_server_is_no_store_any_more_rather_than_a_new_one(store: RedisStore, behind: Driver) -> None:
+    record = await stored_run(store)
+    behind.flushdb()
+    for call in (lambda: store_all(store, step(record)), lambda: take(store), lambda: store.lookup([record.run_id])):
+        with pytest.raises(StoreMissing):
+            await call()
+    assert behind.dbsize() == 0
+
+
+async def test_another_store_in_its_place_is_not_written(store: RedisStore, behind: Driver, url: str) -> None:
+    behind.flushdb()
+    RedisAdapter().create(url)
+    with pytest.raises(StoreMissing):
+        await store_all(store, new_run())
+
+
+async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(own: Served, clock: FakeClock) -> None:
+    with own({}) as server, client_of(server) as client:
+        RedisAdapter().create(server.url)
+        async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
+            run = new_run()
+            client.execute_command("REPLICAOF", "127.0.0.1", server.port)
+            with pytest.raises(StoreError):
+                await store_all(store, run)
+            client.execute_command("REPLICAOF", "NO", "ONE")
+            await persist(lambda: store_all(store, run), SystemClock(), "test", patience=10)
+            assert await versions(store, run.run_id) == [1]
+
+
+async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(own: Served, clock: FakeClock) -> None:
+    with own({}) as server, client_of(server) as client:
+        RedisAdapter().create(server.url)
+        async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
+            publisher, run = await take(store), new_run(events=[event()])
+            await store_all(store, run)
+            client.config_set("maxmemory", 1)
+            with pytest.raises(StoreFull):
+                await store_all(store, step(run), new_run())
+            assert await versions(store, run.run_id) == [1]
+            (entry,) = await store.pending(publisher, limit=10, wait=0)
+            await store.published(publisher, [entry.id])
+            await store.release(publisher)
+            client.config_set("maxmemory", 0)
+            await store_all(store, step(run))
+
+
+# --- what a crash took that was acknowledged -----------------------------------------------------
+
+
+async def test_epochs_are_not_given_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
+    await take(store)
+    before = behind.hgetall(f"{BASE}:fences")
+    lost = await take(store)
+    behind.hset(f"{BASE}:fences", mapping=before)
+    assert (await take(store)).epoch > lost.epoch
+
+
+async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
+    publisher, counters = await take(store), behind.hgetall(f"{BASE}:counters")
+    await store_all(store, new_run(events=[event()]))
+    (lost,) = await store.pending(publisher, limit=10, wait=0)
+    await store.published(publisher, [lost.id])
+    behind.hset(f"{BASE}:counters", mapping={"outbox": "0", **counters})
+    await store_all(store, new_run(events=[event()]))
+    (entry,) = await store.pending(publisher, limit=10, wait=0)
+    assert entry.id > lost.id
+
+
+async def test_a_stream_that_lost_its_end_says_so_once_and_goes_on_from_the_position(store: RedisStore, behind: Driver) -> None:
+    await sent(store, [0] * 5)
+    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
+    await sent(store, [0] * 2)
+    with pytest.raises(StreamLost, match="ends at 2, and was read up to 5"):
+        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)
+    assert await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0) == []
+    assert await store.ends(CREATED_TOPIC, [0]) == {0: 5}
+    events = await sent(store, [0])
+    assert [(item.offset, item.event) for item in await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)] == [(5, *events)]
+    assert await store.lag(CREATED_TOPIC, {0: 5}) == 1
+
+
+async def test_a_stream_that_was_lost_altogether_goes_on_from_the_position(store: RedisStore, behind: Driver) -> None:
+    await sent(store, [0] * 5)
+    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
+    with pytest.raises(StreamLost):
+        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)
+    assert await store.ends(CREATED_TOPIC, [0]) == {0: 5}
+
+
+async def test_who_waits_where_a_stream_was_lost_goes_on_with_the_next_event(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+    await sent(store, [0] * 5)
+    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
+    with pytest.raises(StreamLost):
+        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=LONG)
+    receive = await begun(clock, store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=LONG))
+    events = await sent(store, [0])
+    assert [item.event for item in await ended(receive)] == events
+
+
+async def test_events_that_are_gone_are_passed_over_and_reported(
+    store: RedisStore, behind: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = await sent(store, [0] * 5)
+    behind.xtrim(f"{BASE}:stream:0:{CREATED_TOPIC}", maxlen=2, approximate=False)
+    items = await store.receive(CREATED_TOPIC, {0: 1}, limit=10, wait=0)
+    assert [(item.offset, item.event) for item in items] == [(3, events[3]), (4, events[4])]
+    (error,) = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert "events from offset 1 to 2 are gone" in error
+    assert await store.lag(CREATED_TOPIC, {0: 1}) == 2
+
+
+async def test_a_stream_retains_as_many_events_as_its_url_says_and_hardly_more(url: str, clock: FakeClock, behind: Driver) -> None:
+    async with RedisAdapter().open_records(f"{url}?retain=1000", clock=clock, exclusive=False) as store:
+        publisher = await take(store)
+        await sent(store, [0] * 3000)
+        await store_all(store, *(new_run(events=[event()]) for _ in range(1000)))
+        await store.move(publisher, limit=1000, wait=0)
+        assert 1000 <= behind.xlen(f"{BASE}:stream:0:{CREATED_TOPIC}") < 1200
+        assert await store.ends(CREATED_TOPIC, [0]) == {0: 4000}
+
+
+async def test_runs_whose_events_were_lost_are_found_idle(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+    publisher, run = await take(store), new_run(events=[event()])
+    await store_all(store, run)
+    await store.move(publisher, limit=10, wait=0)
+    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
+    await clock.advance(timedelta(seconds=300))
+    (lost,) = await store.idle("orders", [run.status], seconds=300, limit=10)
+    await store.store([WriteGroup(events=(lost,))])
+    await store.move(publisher, limit=10, wait=0)
+    (item,) = await received(store)
+    assert (item.event, item.record) == (lost, await stored(store, run.run_id))

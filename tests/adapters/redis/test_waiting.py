@@ -1,0 +1,85 @@
+"""Hints over a connection that breaks, calls that are given up, and a server that hangs."""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import SystemClock
+from workflow_ray.records import Event, Version, new_run_id
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, START, step, store_all, stored, stored_run, stored_runs
+from workflow_ray.testing.faults import FaultyProxy
+from workflow_ray_adapters.redis import RedisAdapter, listener, server
+from workflow_ray_adapters.redis.rows import encode
+from workflow_ray_adapters.redis.store import RedisStore
+
+from .conftest import BASE, Driver, Served
+
+
+async def until(met: Callable[[], object]) -> None:
+    """Wait until the condition, looked at again and again, is met."""
+    async with asyncio.timeout(10):
+        while not met():
+            await asyncio.sleep(0.01)
+
+
+async def test_one_connection_hears_the_hints_for_all_who_wait(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+    records = await stored_runs(store, count=20)
+    watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for record in records]
+    assert behind.pubsub_numsub(f"{BASE}:hints") == [(f"{BASE}:hints", 1)]
+    await store_all(store, *map(step, records))
+    assert [len(await ended(watch)) for watch in watches] == [1] * 20
+
+
+async def test_hints_are_heard_again_after_the_connection_for_them_broke(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+    record = await stored_run(store)
+    await until(lambda: behind.pubsub_numsub(f"{BASE}:hints")[0][1])
+    watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+    behind.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    await store_all(store, step(record))  # perhaps while nobody listens
+    assert await ended(watch) == [await stored(store, record.run_id)]
+    await until(lambda: behind.pubsub_numsub(f"{BASE}:hints")[0][1])
+
+
+async def test_what_no_hint_told_of_is_seen_by_the_poll_beneath(
+    url: str, behind: Driver, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "QUIET", 0.1)
+    event = Event(run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED)
+    async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
+        receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")  # as no script would
+        assert [item.event for item in await ended(receive)] == [event]
+
+
+async def test_a_call_given_up_leaves_no_answer_for_the_next_one(url: str, store: RedisStore, clock: FakeClock) -> None:
+    one, two = await stored_runs(store, count=2)
+    address = urlsplit(url)
+    async with FaultyProxy(str(address.hostname), address.port or 0) as proxy:
+        through = address._replace(netloc=f"{proxy.host}:{proxy.port}").geturl()
+        async with RedisAdapter().open_records(through, clock=clock, exclusive=False) as far:
+            for _ in range(5):
+                proxy.hold_after(0)
+                call = asyncio.create_task(far.lookup([one.run_id]))
+                await proxy.held()
+                call.cancel()
+                await asyncio.wait([call])
+                proxy.heal()
+                assert await far.lookup([two.run_id]) == [two]
+
+
+async def test_a_server_that_hangs_is_given_up(own: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWERING", 0.3)
+    with own({}) as hanging:
+        RedisAdapter().create(hanging.url)
+        async with RedisAdapter().open_records(hanging.url, clock=SystemClock(), exclusive=False) as store:
+            record = await stored_run(store)
+            hanging.freeze()
+            with pytest.raises(StoreUnavailable, match="in time"):
+                await store.lookup([record.run_id])
+            hanging.thaw()
+            assert await store.lookup([record.run_id]) == [record]
