@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workflow_ray.cli.job import Job
+from workflow_ray.ports import records_adapter
 from workflow_ray.records import RunState
 from workflow_ray.runtime.urls import Places
 
@@ -88,11 +89,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return table
 
     def _next(self) -> Iterator[tuple[str, str]]:
-        listed = f"workflow-ray runs list {self.workflow} --records {self.records}"
+        # a server is opened with what isn't shown here, such as its password
+        on = "--records URL" if records_adapter(self.records).shared else f"--records {self.records}"
+        listed = f"workflow-ray runs list {self.workflow} {on}"
         if self.paused:
             yield f"{listed} --state PAUSED", f"why {self.paused:,} are paused"
         yield listed, "the newest runs"
-        yield f"workflow-ray runs history RUN_ID --records {self.records}", "how one of them got there"
+        yield f"workflow-ray runs history RUN_ID {on}", "how one of them got there"
         yield "the same command again", "no run is processed twice"
         if self.runtime == "ray":
-            yield f"workflow-ray down --records {self.records}", "end what stays on Ray; the records stay"
+            yield f"workflow-ray down {on}", "end what stays on Ray; the records stay"

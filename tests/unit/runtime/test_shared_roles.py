@@ -23,7 +23,7 @@ SOON = timedelta(seconds=20)
 SOME = 40
 
 
-@pytest.fixture(params=["postgres_url"])
+@pytest.fixture(params=["postgres_url", "mariadb_url", "redis_url"])
 def url(request: pytest.FixtureRequest) -> str:
     """A place on a server that several processes can work on."""
     place: str = request.getfixturevalue(request.param)

@@ -1,15 +1,19 @@
 """Any mix of URLs is one store."""
 
+import asyncio
+import traceback
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
+from socket import socket
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from tests.unit.parcels import packing
-from workflow_ray.errors import PartitionsChanged, StoreMissing, TopicMismatch, UnfitAdapter, UnknownScheme
+from workflow_ray.errors import PartitionsChanged, StoreMissing, StoreUnavailable, TopicMismatch, UnfitAdapter, UnknownScheme
 from workflow_ray.ports import Clock, OutboxMover, Records, Store, SystemClock
 from workflow_ray.ports.adapters import OURS
 from workflow_ray.records import (
@@ -148,6 +152,39 @@ def test_nothing_is_made_where_some_scheme_is_unknown(tmp_path: Path, part: str)
 def test_what_holds_no_records_is_none_for_records(just_records: str) -> None:
     with pytest.raises(UnfitAdapter, match=r"^just: it holds no events"):
         create(Urls.of("memory://shop", just_records))
+
+
+UNREACHED = [
+    *(Urls.of(f"{scheme}://shop:pass-phrase@{{at}}/shop") for scheme in ("postgresql", "mysql")),
+    Urls.of("redis://shop:pass-phrase@{at}/0"),
+    Urls.of("memory://shop", "kafka://{at}"),
+    Urls.of("memory://shop", "kafka://shop:pass-phrase@{at}?mechanism=PLAIN"),
+    Urls.of("memory://shop", "redis://{at}"),
+    Urls.of("memory://shop", timeouts="postgresql://shop:pass-phrase@{at}/shop"),
+]
+
+
+@pytest.mark.parametrize("answering", [False, True], ids=["nobody listens", "nobody answers"])
+async def test_what_cannot_be_reached_is_said_within_5_seconds_and_without_passwords(answering: bool) -> None:
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        if answering:
+            listening.listen()
+        at = "{}:{}".format(*listening.getsockname())
+        given = [Urls(*(url.format(at=at) for url in astuple(urls))) for urls in UNREACHED]
+        failures = await asyncio.gather(*(asyncio.to_thread(failed, urls) for urls in given))
+    for failure, seconds in failures:
+        assert at in str(failure)
+        assert seconds < 5.0
+        assert "pass-phrase" not in "".join(traceback.format_exception(failure))
+
+
+def failed(urls: Urls) -> tuple[StoreUnavailable, float]:
+    """What making it comes to, and after how many seconds."""
+    began = monotonic()
+    with pytest.raises(StoreUnavailable) as caught:
+        create(urls)
+    return caught.value, monotonic() - began
 
 
 async def test_a_store_that_nobody_made_is_missed(tmp_path: Path, clock: Clock) -> None:
