@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -15,7 +15,9 @@ from workflow_ray_adapters.kafka.wire import Call, Fault
 
 T = TypeVar("T")
 
+SETTLING, PAUSE = 1.0, 0.1  # seconds that a change of leaders may take, and between looks
 STAGGER = 0.5  # seconds that a broker has to say who leads what, until another is asked beside it
+OPENING = 4.0  # seconds in which a cluster must be found: a command has to say within five that it is not
 CLOSING = 1.0  # seconds in which sockets should be gone
 
 
@@ -30,6 +32,7 @@ class Cluster:
         self._servers: Mapping[int, Server] = {}
         self._topics: dict[str, Mapping[int, int | None]] = {}
         self._faults: dict[str, Fault] = {}
+        self._open = set[Connection]()
         self._idle = defaultdict[Server, list[Connection]](list)
         self._closing = set[asyncio.Future[None]]()
         self._learning: asyncio.Task[None] | None = None
@@ -38,16 +41,15 @@ class Cluster:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["Cluster"]:
-        """Raises StoreUnavailable, AccessDenied, within the address's timeout."""
+        """Raises StoreUnavailable, AccessDenied, within five seconds."""
         try:
-            await self.learn(())
+            await self._learn((), within=min(self.address.timeout, OPENING))
             yield self
         finally:
             for task in self._tasks:
                 task.cancel()
-            for connections in self._idle.values():
-                for connection in connections:
-                    self._drop(connection)
+            for connection in list(self._open):
+                self._drop(connection)
             if self._closing:
                 await asyncio.wait(self._closing, timeout=CLOSING)
 
@@ -65,7 +67,7 @@ class Cluster:
         fault = self._faults.get(topic)
         if fault and fault.code != wire.UNKNOWN_TOPIC:
             return f"topic {topic} can't be used ({fault.why})."
-        return f"topic {topic} isn't there. Deploy again: that makes it."
+        return f"topic {topic} isn't there. Make it; a workflow's own are made by a deploy."
 
     def by_leader(self, topic: str, partitions: Collection[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
         """The partitions of each broker that leads some, and why the others have no leader."""
@@ -92,8 +94,8 @@ class Cluster:
             self._learning.add_done_callback(self._learned)
         return self._learning
 
-    async def _learn(self, topics: Collection[str]) -> None:
-        found = await self.ask_any(wire.metadata(topics))
+    async def _learn(self, topics: Collection[str], *, within: float | None = None) -> None:
+        found = await self.ask_any(wire.metadata(topics), within=within)
         self.cluster_id, self.controller, self._servers = found.cluster_id, found.controller, found.servers or self._servers
         self._topics |= {topic: found.topics.get(topic, {}) for topic in topics}
         self._faults = {**self._faults, **found.faults}
@@ -105,6 +107,17 @@ class Cluster:
         if not task.cancelled():
             task.exception()  # told to those who wait, if there are any
 
+    async def settled(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's answer, asked for again where it raises StoreUnavailable, for a moment in which leaders may change."""
+        until = asyncio.get_running_loop().time() + SETTLING
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(PAUSE)
+
     # --- asking ----------------------------------------------------------------------------------
 
     async def ask(self, node: int, call: Call[T]) -> T:
@@ -114,13 +127,14 @@ class Cluster:
             raise StoreUnavailable(self.where, f"broker {node} isn't known to the others now.")
         return await self._ask(server, call)
 
-    async def ask_any(self, call: Call[T]) -> T:
-        """The first answer that any broker gives, within the address's timeout. Raises what the last one to fail came to."""
+    async def ask_any(self, call: Call[T], *, within: float | None = None) -> T:
+        """The first answer that any broker gives, `within` seconds. Raises what the last one to fail came to."""
+        seconds = self.address.timeout if within is None else within
         servers = list({*self._servers.values(), *self.address.servers})
         random.shuffle(servers)
         errors, tasks = list[StoreError](), set[asyncio.Task[T]]()
         try:
-            async with asyncio.timeout(self.address.timeout):
+            async with asyncio.timeout(seconds):
                 while servers or tasks:
                     if servers:
                         tasks.add(asyncio.create_task(self._ask(servers.pop(), call)))
@@ -131,7 +145,7 @@ class Cluster:
                         except StoreError as error:
                             errors.append(error)
         except TimeoutError:
-            errors.append(StoreUnavailable(self.where, f"no broker answers within {self.address.timeout:g} s."))
+            errors.append(StoreUnavailable(self.where, f"no broker answers within {seconds:g} s."))
         finally:
             for task in tasks:
                 task.cancel()
@@ -153,6 +167,7 @@ class Cluster:
                 return connection
             self._drop(connection)
         connection = Connection(self.address, server, self._ssl_context)
+        self._open.add(connection)
         try:
             await connection.open()
         except BaseException:
@@ -161,6 +176,7 @@ class Cluster:
         return connection
 
     def _drop(self, connection: Connection) -> None:
+        self._open.discard(connection)
         if closed := connection.close():
             self._closing.add(closed)
             closed.add_done_callback(self._closing.discard)

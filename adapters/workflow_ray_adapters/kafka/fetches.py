@@ -61,6 +61,7 @@ class Fetches:
                 if join and fetch.offsets == offsets:
                     return fetch
                 if not fetch.callers:
+                    self._on_their_way.remove(fetch)  # nobody else is to join it
                     fetch.task.cancel()
         call = wire.fetch(topic, offsets, wait=wait, partition_bytes=BATCH_DATA // len(offsets), total_bytes=BATCH_DATA)
         fetch = Fetch(topic, node, offsets, wait, asyncio.create_task(self._cluster.ask(node, call)))
@@ -103,7 +104,8 @@ class Fetches:
             fetch.task.remove_done_callback(look)
 
     def _came(self, fetch: Fetch) -> None:
-        self._on_their_way.remove(fetch)
+        if fetch in self._on_their_way:
+            self._on_their_way.remove(fetch)
         if not fetch.callers:
             for chunk in fetch.chunks():
                 self._left_over(chunk)

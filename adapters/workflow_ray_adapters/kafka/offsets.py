@@ -26,14 +26,14 @@ async def lag(cluster: Cluster, topic: str, offsets: Mapping[int, int]) -> int:
 
 
 async def _told(cluster: Cluster, topic: str, partitions: Collection[int], when: int) -> dict[int, int]:
-    told, faults = await _asked(cluster, topic, partitions, when)
-    if faults:  # leaders may have changed
-        await cluster.learn([topic])
-        more, faults = await _asked(cluster, topic, faults, when)
-        told |= more
-    for why in faults.values():
-        raise StoreUnavailable(cluster.where, why)
-    return told
+    async def told() -> dict[int, int]:
+        found, faults = await _asked(cluster, topic, partitions, when)
+        for why in faults.values():
+            await cluster.learn([topic])
+            raise StoreUnavailable(cluster.where, why)
+        return found
+
+    return await cluster.settled(told)
 
 
 async def _asked(cluster: Cluster, topic: str, partitions: Collection[int], when: int) -> tuple[dict[int, int], dict[int, str]]:

@@ -9,10 +9,8 @@ from typing import TypeAlias
 
 from workflow_ray.errors import StoreError, StoreUnavailable
 from workflow_ray_adapters.kafka import wire
-from workflow_ray_adapters.kafka.cluster import Cluster
+from workflow_ray_adapters.kafka.cluster import PAUSE, Cluster
 from workflow_ray_adapters.kafka.wire import Fault, Identity, Lane, Message
-
-PAUSE = 0.1  # seconds between tries
 
 _Box: TypeAlias = dict[Lane, tuple[bytes, "asyncio.Future[Fault | None]"]]
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from workflow_ray.errors import AccessDenied, StoreUnavailable, StreamLost
@@ -11,7 +12,7 @@ from workflow_ray.ports import Clock
 from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka import offsets as logs
 from workflow_ray_adapters.kafka import wire
-from workflow_ray_adapters.kafka.cluster import Cluster
+from workflow_ray_adapters.kafka.cluster import PAUSE, Cluster
 from workflow_ray_adapters.kafka.connection import explained
 from workflow_ray_adapters.kafka.fetches import Fetch, Fetches
 from workflow_ray_adapters.kafka.page import Page, share
@@ -21,7 +22,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds that brokers are asked to wait for messages; leaders are looked for anew at least as often
-PAUSE = 0.1  # seconds between looks where a partition can't be read: brokers don't wait then
 
 
 class Reader:
@@ -31,19 +31,22 @@ class Reader:
         self._cluster, self._clock = cluster, clock
         self._pages: dict[Lane, Page] = {}  # without those that somebody is taking from
         self._fetches = Fetches(cluster, clock, self._keep)
-        self._unread: dict[Lane, str] = {}  # partitions that can't be read now, and why
+        self._unread, self._told = set[Lane](), set[Lane]()  # partitions that can't be read now, and those of them that the log names
         self._turn = 0
 
     async def receive(
         self, topic: str, offsets: Mapping[int, int], decode: Callable[[Message], T | None], *, limit: int, wait: float
     ) -> list[T]:
         """As the ports say, of EventStreamer and of SourceReader. decode: None for a message to pass over."""
+        if not offsets:
+            await self._clock.wait(asyncio.Event(), wait)
+            return []
         until = self._clock.now() + timedelta(seconds=wait)
         pages = self._claimed(topic, offsets)
         try:
             while True:
                 left = max((until - self._clock.now()).total_seconds(), 0.0)
-                came = await self._fill(topic, pages, min(left, POLL))
+                came = await self._cluster.settled(partial(self._fill, topic, pages, min(left, POLL)))
                 with explained(self._cluster.where):
                     taken = share(pages, decode, limit, BATCH_DATA)
                 if taken or not (came or left):
@@ -82,13 +85,13 @@ class Reader:
         await self._fetches.answers(fetches, wait, enough=ready)
         for fetch in fetches:
             faults |= await self._turn_over(fetch, pages)
-        all_fail = len(faults) == len(pages) > 0
-        self._note(topic, empty, faults, tell=not all_fail)
-        if all_fail:
+        answered = {partition for fetch in fetches if fetch.ended for partition in fetch.offsets}
+        self._note(topic, answered, faults, tell=len(faults) < len(pages))
+        if len(faults) == len(pages):
             raise StoreUnavailable(self._cluster.where, next(iter(faults.values())))
         came = any(page.records or page.position != empty.get(partition) for partition, page in pages.items())
         if faults and wait and not came:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE)  # brokers don't wait where a partition can't be read
         return came
 
     async def _leaders(self, topic: str, partitions: Collection[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
@@ -143,12 +146,14 @@ class Reader:
                 page.position = begin
         return {}
 
-    def _note(self, topic: str, asked: Collection[int], faults: Mapping[int, str], *, tell: bool) -> None:
-        for partition in asked:
-            lane = topic, partition
-            if why := faults.get(partition):
-                if tell and lane not in self._unread:
-                    log.warning("%s: %s The others are read meanwhile.", self._cluster.where, why)
-                self._unread[lane] = why
-            elif self._unread.pop(lane, None):
-                log.info("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)
+    def _note(self, topic: str, answered: Set[int], faults: Mapping[int, str], *, tell: bool) -> None:
+        for partition, why in faults.items():
+            if tell and (topic, partition) not in self._told:
+                log.warning("%s: %s The others are read meanwhile.", self._cluster.where, why)
+                self._told.add((topic, partition))
+            self._unread.add((topic, partition))
+        for partition in answered - faults.keys():
+            self._unread.discard((topic, partition))
+            if (topic, partition) in self._told:
+                log.warning("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)
+                self._told.discard((topic, partition))

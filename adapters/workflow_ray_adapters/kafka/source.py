@@ -23,6 +23,10 @@ class KafkaSource:
     url: str | None = field(default=None, repr=False)  # it may hold a password
     start: Literal["earliest", "latest"] = "earliest"
 
+    def __post_init__(self) -> None:
+        if self.start not in ("earliest", "latest"):
+            raise InvalidInput(repr(self), 'it can start at the "earliest" or the "latest".')
+
     def open(self, *, clock: Clock, events: str) -> AbstractAsyncContextManager[SourceReader]:
         """Raises InvalidInput: no URL is Kafka's; AdapterNotInstalled; when entered, StoreUnavailable and AccessDenied."""
         url = self.url or events

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray_adapters.kafka import wire
-from workflow_ray_adapters.kafka.cluster import Cluster
-
-PAUSE = 0.05  # seconds between looks
+from workflow_ray_adapters.kafka.cluster import PAUSE, Cluster
+from workflow_ray_adapters.kafka.offsets import ends
 
 
 async def provide(cluster: Cluster, wanted: Mapping[str, int]) -> None:
-    """Make those topics that aren't there, and wait until each partition of theirs has a leader.
+    """Make those topics that aren't there, and wait until each partition of theirs can be used.
 
     Raises TopicMismatch: one is there with another number, and none was made; AccessDenied; StoreUnavailable; StoreError: the brokers
     refuse a topic.
@@ -19,11 +18,12 @@ async def provide(cluster: Cluster, wanted: Mapping[str, int]) -> None:
     made = set[str]()
     try:
         async with asyncio.timeout(cluster.address.timeout):
-            while (missing := await _missing(cluster, wanted)) or not all(_led(cluster, topic) for topic in made):
-                if missing:
-                    await _make(cluster, missing)
-                    made |= missing.keys()
+            while missing := await _missing(cluster, wanted):
+                await _make(cluster, missing)
+                made |= missing.keys()
                 await asyncio.sleep(PAUSE)
+            for topic in made:
+                await ends(cluster, topic, cluster.partitions(topic))  # its leaders may be the last to know that they are
     except TimeoutError as error:
         raise StoreUnavailable(cluster.where, "its topics aren't ready in time. Try again; if it goes on, look at its brokers.") from error
 
@@ -45,7 +45,3 @@ async def _make(cluster: Cluster, missing: Mapping[str, int]) -> None:
             raise AccessDenied(cluster.where, f"topic {topic} can't be made ({said}). Let this user create topics, or make it for him.")
         if fault.code != wire.TOPIC_EXISTS and not fault.retriable:
             raise StoreError(cluster.where, f"topic {topic} can't be made: {said}")
-
-
-def _led(cluster: Cluster, topic: str) -> bool:
-    return None not in cluster.partitions(topic).values()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateTopicsRequest
@@ -66,8 +67,7 @@ class Identity(NamedTuple):
     epoch: int
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """As sent, or as read; then with its place."""
 
     key: bytes | None

@@ -11,6 +11,7 @@ from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
+
 @pytest.fixture
 def prefix() -> str:
     return str(uuid4())

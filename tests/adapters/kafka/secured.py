@@ -60,7 +60,7 @@ class KafkaWithUser(Kafka):
 
 def _listeners(broker: Kafka, tls: str, plain: str, both: str) -> dict[str, str]:
     advertised = f"PLAINTEXT://{broker.address},TLS://{tls},PLAIN://{plain},BOTH://{both}"
-    jaas = {f'listener.name.{name}.plain.sasl.jaas.config': f'{PLAIN} required user_{USER}="{PASSWORD}";' for name in ("plain", "both")}
+    jaas = {f"listener.name.{name}.plain.sasl.jaas.config": f'{PLAIN} required user_{USER}="{PASSWORD}";' for name in ("plain", "both")}
     scram = {
         f"listener.name.{name}.scram-sha-{bits}.sasl.jaas.config": f"{SCRAM} required;" for name in ("plain", "both") for bits in (256, 512)
     }

@@ -56,9 +56,7 @@ async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
     return found
 
 
-async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(
-    broker: Kafka, streamer: KafkaStreamer
-) -> None:
+async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(broker: Kafka, streamer: KafkaStreamer) -> None:
     count = 600
     async with asyncio.timeout(50), asyncio.TaskGroup() as tasks:
         sending, receiving = tasks.create_task(published(streamer, count)), tasks.create_task(consumed(streamer, count))

@@ -28,7 +28,7 @@ async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(streamer: K
             found += runs(received)
         return found
 
-    found = await asyncio.gather(read(0, 7), read(0, 7), read(50, 11), read(299, 1))
+    found = list(await asyncio.gather(read(0, 7), read(0, 7), read(50, 11), read(299, 1)))
     assert found == [events, events, events[50:], events[299:]]
 
 
@@ -94,9 +94,7 @@ async def test_who_waits_where_all_is_gone_gets_what_comes_next(streamer: KafkaS
     assert runs(await receiving) == [run]
 
 
-async def test_a_topic_made_anew_is_not_the_one_that_was_read(
-    streamer: KafkaStreamer, someone: Others, prefix: str, url: str
-) -> None:
+async def test_a_topic_made_anew_is_not_the_one_that_was_read(streamer: KafkaStreamer, someone: Others, prefix: str, url: str) -> None:
     await streamer.prepare({ORDERS: 1})
     await sent(streamer, 0, 0, 0)
     await someone.delete(f"{prefix}.orders-1")

@@ -67,7 +67,7 @@ async def test_a_mechanism_that_the_broker_does_not_offer_is_told(server: Secure
 
 
 async def test_an_unknown_authority_is_told_and_how_to_name_it(server: Secured) -> None:
-    with pytest.raises(StoreUnavailable, match="isn't trusted .*cafile="):
+    with pytest.raises(StoreUnavailable, match=r"isn't trusted .*cafile="):
         KafkaAdapter().create(f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.stranger}")
 
 

@@ -39,10 +39,8 @@ async def test_a_tombstone_has_no_data(kafka: Kafka, someone: Others, topic: str
 
 async def test_latest_starts_with_what_comes_from_then_on(kafka: Kafka, someone: Others, topic: str) -> None:
     await someone.put(topic, 0, b"before")
-    for start, expected in (("earliest", {0: 0, 1: 0}), ("latest", {0: 1, 1: 0})):
-        async with KafkaSource(topic, start="latest" if start == "latest" else "earliest").open(
-            clock=SystemClock(), events=kafka.url
-        ) as source:
+    for named, expected in ((KafkaSource(topic), {0: 0, 1: 0}), (KafkaSource(topic, start="latest"), {0: 1, 1: 0})):
+        async with named.open(clock=SystemClock(), events=kafka.url) as source:
             assert await source.starts() == expected
 
 
@@ -67,3 +65,8 @@ def test_a_source_without_a_url_needs_events_on_kafka() -> None:
     source: ConnectorSource = KafkaSource("carts")
     with pytest.raises(InvalidInput, match=r"KafkaSource\(topic='carts'.*url="):
         source.open(clock=SystemClock(), events="postgresql://db/shop")
+
+
+def test_a_source_starts_at_one_of_its_ends() -> None:
+    with pytest.raises(InvalidInput, match="earliest"):
+        KafkaSource("carts", start="newest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # as who runs no checker

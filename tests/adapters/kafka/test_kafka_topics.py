@@ -23,9 +23,7 @@ async def test_many_may_prepare_the_same_topics_at_once(url: str) -> None:
         await prepared(4)
 
 
-async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(
-    streamer: KafkaStreamer, someone: Others, prefix: str
-) -> None:
+async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
     await someone.make(f"{prefix}.orders-1", partitions=3)
     with pytest.raises(TopicMismatch, match=rf"topic {prefix}.orders-1 has 3 partitions, and 16 are needed. .*prefix"):
         await streamer.prepare({Topic("orders-2"): 16, ORDERS: 16})
@@ -47,7 +45,7 @@ async def test_more_replicas_than_brokers_are_refused(url: str) -> None:
 async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(streamer: KafkaStreamer) -> None:
     missing = Topic("orders-9")
     await streamer.prepare({ORDERS: 2})
-    with pytest.raises(SendFailed, match=r"orders-9 isn't there. Deploy again") as failed:
+    with pytest.raises(SendFailed, match="orders-9 isn't there") as failed:
         await streamer.send([event(1, topic=missing), event(0), event(0, topic=missing)])
     assert sorted(failed.value.lanes) == [(missing, 0), (missing, 1)]
     assert len(await everything(streamer, 2)) == 1
