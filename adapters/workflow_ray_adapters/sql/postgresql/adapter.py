@@ -14,6 +14,7 @@ from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.postgresql.url import Target, target
 from workflow_ray_adapters.sql.postgresql.watch import Watch
 from workflow_ray_adapters.sql.server import deployed
+from workflow_ray_adapters.sql.server.database import CONNECTING
 from workflow_ray_adapters.sql.store import SqlStore
 
 MAKING = (func.hashtext("workflow_ray is made"), func.hashtext(func.current_schema()))
@@ -57,7 +58,7 @@ class PostgresqlAdapter:
 async def _checked(where: Target, store_id: str | None) -> str:
     engine = standing(where)
     with explained(where.canonical):
-        async with engine.connect() as connection:
+        async with asyncio.timeout(CONNECTING), engine.connect() as connection:
             return await connection.run_sync(deployed.checked, where.canonical, store_id)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray_adapters.sql.news import News, merged
 from workflow_ray_adapters.sql.postgresql.faults import explained
+from workflow_ray_adapters.sql.server.database import CONNECTING
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Watch:
         self._me = uuid4().hex
         self._words: list[News | None] = []
         self._heard = asyncio.Event()
+        self._leaving = asyncio.Event()
 
     @asynccontextmanager
     async def kept(self, patience: float) -> AsyncGenerator[None]:
@@ -54,8 +56,8 @@ class Watch:
         try:
             yield
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            self._leaving.set()  # not cancelled: to be cut off in the middle would cost the connection
+            await keeping
             await self._unlock()
             await self._leave()
 
@@ -90,7 +92,8 @@ class Watch:
 
     async def _connect(self, patience: float) -> None:
         with explained(self._where):
-            self._connection = await self._engine.connect()
+            async with asyncio.timeout(CONNECTING):
+                self._connection = await self._engine.connect()
             try:
                 driver: Any = (await self._connection.get_raw_connection()).driver_connection
                 await driver.add_listener(self.channel, self._hear)
@@ -108,7 +111,7 @@ class Watch:
 
     async def _unlock(self) -> None:
         """Free when this returns: the server notices only after a while that a connection is closed."""
-        if self._exclusive:
+        if self._exclusive and not self._connection.closed:
             with suppress(StoreError):  # then the connection is gone, and the lock with it
                 await self._ask(func.pg_advisory_unlock(*LOCK))
 
@@ -122,34 +125,39 @@ class Watch:
         await self._connection.close()
 
     async def _keep(self) -> None:
-        while True:
+        while not self._leaving.is_set():
             try:
                 await self._follow()
             except StoreError as error:
                 log.warning("%s; until it answers again, what other processes do is noticed late", error)
-            await self._leave()
-            await self._come_back()
-            self._note(None)
+                await self._leave()
+                await self._come_back()
 
     async def _follow(self) -> None:
         """Until the connection breaks."""
         before = None
-        while True:
+        while not self._leaving.is_set():
             written = await self._ask(cast(func.pg_current_wal_insert_lsn(), String))
             if before not in (None, written):
                 self._note(None)
             before = written
-            await asyncio.sleep(POLL)
+            await self._pause()
 
     async def _come_back(self) -> None:
-        while True:
-            await asyncio.sleep(POLL)
+        while not self._leaving.is_set():
+            await self._pause()
             try:
                 await self._connect(patience=0)
             except StoreError as error:
                 log.warning("%s; trying again in %.0f s", error, POLL)
             else:
+                self._note(None)
                 return
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._leaving.wait()
 
     async def _ask(self, what: ColumnElement[Any]) -> Any:
         with explained(self._where):
