@@ -107,12 +107,15 @@ class ServerDatabase(ABC):
         with self._access.explained(self.where):
             async with lane.connection() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
-                deadline = asyncio.get_running_loop().call_later(DEADLINE, self._access.abort, driver)
+                loop = asyncio.get_running_loop()
+                deadline = loop.call_later(DEADLINE, self._access.abort, driver)
                 try:
                     return await connection.run_sync(work)
-                except BaseException:
+                except BaseException as error:
                     if self._access.is_broken(driver):
                         await connection.invalidate()
+                    if deadline.when() <= loop.time():
+                        raise TimeoutError from error
                     raise
                 finally:
                     deadline.cancel()
