@@ -19,8 +19,9 @@ async def provide(cluster: Cluster, wanted: Mapping[str, int]) -> None:
     try:
         async with asyncio.timeout(cluster.address.timeout):
             while missing := await _missing(cluster, wanted):
-                await _make(cluster, missing)
                 made |= missing.keys()
+                if await _made(cluster, missing, try_only=True):  # a broker may not know of one that is there: then none is made
+                    await _made(cluster, missing)
                 await asyncio.sleep(PAUSE)
             for topic in made:
                 await ends(cluster, topic, cluster.partitions(topic))  # its leaders may be the last to know that they are
@@ -38,10 +39,14 @@ async def _missing(cluster: Cluster, wanted: Mapping[str, int]) -> dict[str, int
     return {topic: wanted[topic] for topic in wanted if not found[topic]}
 
 
-async def _make(cluster: Cluster, missing: Mapping[str, int]) -> None:
-    call = wire.create_topics(missing, replication=cluster.address.replication, seconds=cluster.address.timeout)
-    for topic, (fault, said) in (await cluster.ask(cluster.controller, call)).items():
+async def _made(cluster: Cluster, missing: Mapping[str, int], *, try_only: bool = False) -> bool:
+    """False: some are there by now, or it is to be tried again. Raises AccessDenied; StoreError: that is in vain."""
+    seconds = cluster.address.timeout
+    call = wire.create_topics(missing, replication=cluster.address.replication, seconds=seconds, try_only=try_only)
+    faults = await cluster.ask(cluster.controller, call)
+    for topic, (fault, said) in faults.items():
         if fault.code in wire.DENIED:
             raise AccessDenied(cluster.where, f"topic {topic} can't be made ({said}). Let this user create topics, or make it for him.")
         if fault.code != wire.TOPIC_EXISTS and not fault.retriable:
             raise StoreError(cluster.where, f"topic {topic} can't be made: {said}")
+    return not faults

@@ -113,14 +113,14 @@ def metadata(topics: Collection[str]) -> Call[Metadata]:
     return Call(MetadataRequest(list(topics), allow_auto_topic_creation=False), read)
 
 
-def create_topics(topics: Mapping[str, int], *, replication: int, seconds: float) -> Call[dict[str, tuple[Fault, str]]]:
-    """topics: each with its number of partitions. replication: -1 for the brokers' default. Answers those that weren't made."""
+def create_topics(topics: Mapping[str, int], *, replication: int, seconds: float, try_only: bool) -> Call[dict[str, tuple[Fault, str]]]:
+    """topics: each with its number of partitions. replication: -1 for the brokers' default. Answers those that can't be made."""
 
     def read(answer: Any) -> dict[str, tuple[Fault, str]]:
         return {topic: (fault, text or fault.why) for topic, code, text in answer.topic_errors if (fault := Fault.of(code))}
 
     wanted: Any = [(topic, partitions, replication, [], []) for topic, partitions in topics.items()]
-    return Call(CreateTopicsRequest(wanted, int(seconds * 1000), False), read, wait=seconds)
+    return Call(CreateTopicsRequest(wanted, int(seconds * 1000), try_only), read, wait=seconds)
 
 
 def offsets_at(topic: str, partitions: Collection[int], when: int) -> Call[dict[int, int | Fault]]:
