@@ -47,6 +47,7 @@ class Listener:
         subscription = self._server.client.pubsub()
         try:
             async with asyncio.timeout(CONNECTING):
+                await self._server.client.ping()  # one that still loads its data takes subscriptions, and answers no questions
                 await subscription.subscribe(f"{self._server.address.base}:hints")
             yield subscription
         finally:
