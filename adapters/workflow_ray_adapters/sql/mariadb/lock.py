@@ -50,10 +50,10 @@ class ServiceLock:
                 await self._watch(connection)
             except WorkflowError as error:
                 log.warning("%s; until it answers again, nothing but fences keeps other servers of the store off", error)
-                connection = await self._again()
             finally:
                 await connection.invalidate()
                 await connection.close()
+            connection = await self._again()
 
     async def _watch(self, connection: AsyncConnection) -> None:
         """Until the connection breaks. The looks keep the server from taking it for a dead one."""
