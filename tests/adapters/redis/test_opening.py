@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -20,13 +22,16 @@ from workflow_ray.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
+from workflow_ray.records import Version
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.runs import stored_run
+from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PARTITIONS, event, new_run, received, store_all, stored_run, take
 from workflow_ray_adapters.redis import RedisAdapter
 
 from .conftest import BASE, Driver, Served, client_of
 
 SECRET = "s3cret"
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "redis.md"
 
 
 async def refused(url: str, error: type[StoreError], match: str, *, also_made: bool = True) -> None:
@@ -196,3 +201,27 @@ async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(own: Served, cloc
             client.config_set(setting, value)
             (warning,) = await warnings()
             assert f"{setting} is" in warning
+
+
+# --- permissions ---------------------------------------------------------------------------------
+
+
+async def test_the_permissions_that_the_documentation_names_are_enough(
+    own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (rule,) = re.findall(r"^ACL SETUSER shop .*$", DOCUMENTATION.read_text(), re.MULTILINE)
+    with own({"appendfsync": "always"}) as server, client_of(server) as client:
+        client.execute_command(*rule.split())
+        url = f"redis://shop:{SECRET}@127.0.0.1:{server.port}/0?prefix=shop"
+        RedisAdapter().create(url)
+        async with RedisAdapter().open_records(url, clock=clock) as store:
+            publisher, run = await take(store), new_run(events=[event()])
+            watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
+            await store_all(store, run)
+            assert len(await ended(watch)) == 1
+            await store.prepare({CREATED_TOPIC: PARTITIONS})
+            assert await store.move(publisher, limit=10, wait=0) == 1
+            assert len(await received(store)) == 1
+            await store.due("orders", 1, [0], limit=10, wait=0)
+            await store.release(publisher)
+        assert [record.message for record in caplog.records] == []
