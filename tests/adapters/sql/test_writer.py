@@ -14,6 +14,7 @@ from workflow_ray.ports import SystemClock
 from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version, Write
 from workflow_ray.testing.conformance.runs import event, group, new_run, received, store_all, take
 from workflow_ray_adapters.sql import requests
+from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.store import SqlStore
@@ -246,3 +247,21 @@ async def test_an_old_fence_stores_nothing_while_others_commit(store: SqlStore) 
     answers = await store.store([group(refused, fence=fence), group(stored, fence=newer)])
     assert answers[0] == Fenced(fence.role, newer.epoch)
     assert [record and record.run_id for record in await store.lookup([refused.run_id, stored.run_id])] == [None, stored.run_id]
+
+
+async def test_what_others_were_in_the_way_of_is_tried_again(database: Gated, store: SqlStore) -> None:
+    run, tries = new_run(), database.transactions
+    database.failure = Aborted("a deadlock")
+    storing = asyncio.create_task(store_all(store, run))
+    while database.transactions < tries + 2:
+        await asyncio.sleep(0)
+    database.failure = None
+    assert await storing == [Stored(run.run_id, Version(1))]
+
+
+async def test_what_others_are_in_the_way_of_each_time_may_be_repeated_later(database: Gated, store: SqlStore) -> None:
+    database.failure = Aborted("a deadlock")
+    with pytest.raises(StoreUnavailable, match=r"in the way each time \(a deadlock\)"):
+        await store_all(store, new_run())
+    database.failure = None
+    await store_all(store, new_run())

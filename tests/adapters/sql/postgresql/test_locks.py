@@ -10,6 +10,7 @@ import pytest
 
 from workflow_ray.errors import StoreInUse
 from workflow_ray.records import CONSUMER, Role
+from workflow_ray.testing.conformance.runs import deploy, take, workflow
 from workflow_ray_adapters.sql.postgresql import watch
 
 from .conftest import Opener, Sql
@@ -94,3 +95,11 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
     async with opened(exclusive=True), opened() as beside:
         with pytest.raises(StoreInUse):
             await beside.share("member", [Role(CONSUMER)], [], lease=30)
+
+
+async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(opened: Opener) -> None:
+    async with opened() as deploying, opened() as taking:
+        before = await take(taking)
+        for _ in range(20):
+            _, fence = await asyncio.gather(deploy(deploying, workflow()), take(taking))
+        assert fence.epoch == before.epoch + 20

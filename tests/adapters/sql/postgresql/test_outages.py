@@ -11,7 +11,7 @@ import pytest
 from tests.servers import Postgres
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock, persist
-from workflow_ray.records import Fence, Stored, Version
+from workflow_ray.records import Fence, RunId, Stored, Version
 from workflow_ray.testing.conformance.runs import group, new_run, results, step, store_all, stored, take, versions
 from workflow_ray_adapters.sql import PostgresqlAdapter
 from workflow_ray_adapters.sql.postgresql import watch
@@ -40,7 +40,7 @@ async def store(server: Postgres) -> AsyncIterator[SqlStore]:
         server.start()
 
 
-async def advance(store: SqlStore, fence: Fence, *, to: int, halfway: asyncio.Event) -> str:
+async def advance(store: SqlStore, fence: Fence, *, to: int, halfway: asyncio.Event) -> RunId:
     """Write the versions of a run one by one, each until the store says what became of it."""
     write = new_run()
     for version in range(1, to + 1):
