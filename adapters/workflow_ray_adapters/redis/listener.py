@@ -48,7 +48,7 @@ class Listener:
         try:
             async with asyncio.timeout(CONNECTING):
                 await self._server.client.ping()  # one that still loads its data takes subscriptions, and answers no questions
-                await subscription.subscribe(f"{self._server.address.base}:hints")
+                await subscription.subscribe(f"{self._server.address.base}:hints:{self._server.store_id}")
             yield subscription
         finally:
             await subscription.aclose()

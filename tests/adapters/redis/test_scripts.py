@@ -1,8 +1,10 @@
 """The scripts: how many are called, how much they take, and what the server forgets of them."""
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.errors import WriteRejected
 from workflow_ray.records import (
@@ -11,6 +13,7 @@ from workflow_ray.records import (
     Conflict,
     Fence,
     Position,
+    RunId,
     RunQuery,
     RunState,
     Stored,
@@ -184,6 +187,20 @@ async def test_a_run_is_found_behind_thousands_that_do_not_fit(store: RedisStore
     )
     found = [record.run_id for record in await store.runs(query)]
     assert found == sorted((run.run_id for run in wanted), reverse=newest_first)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_pages_of_runs_that_stand_in_many_places_are_in_order_and_complete(
+    store: RedisStore, newest_first: bool, rng: random.Random
+) -> None:
+    runs = [new_run(status=rng.choice([1] * 50 + [*range(2, 40)])) for _ in range(3000)]
+    await store_all(store, *runs)
+    statuses = tuple(range(1, 39))
+    wanted = sorted((run.run_id for run in runs if run.status in statuses), reverse=newest_first)
+    query, seen = RunQuery(workflow="orders", statuses=statuses, newest_first=newest_first, limit=300), list[RunId]()
+    while page := await store.runs(replace(query, after=seen[-1] if seen else None)):
+        seen += [record.run_id for record in page]
+    assert seen == wanted
 
 
 async def test_events_that_wait_behind_a_lane_that_is_left_out_are_pending(store: RedisStore) -> None:

@@ -27,22 +27,27 @@ async def until(met: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+def listeners(store: RedisStore, behind: Driver) -> int:
+    ((_, count),) = behind.pubsub_numsub(f"{BASE}:hints:{store.store_id}")
+    return int(count)
+
+
 async def test_one_connection_hears_the_hints_for_all_who_wait(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
     records = await stored_runs(store, count=20)
     watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for record in records]
-    assert behind.pubsub_numsub(f"{BASE}:hints") == [(f"{BASE}:hints", 1)]
+    assert listeners(store, behind) == 1
     await store_all(store, *map(step, records))
     assert [len(await ended(watch)) for watch in watches] == [1] * 20
 
 
 async def test_hints_are_heard_again_after_the_connection_for_them_broke(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
     record = await stored_run(store)
-    await until(lambda: behind.pubsub_numsub(f"{BASE}:hints")[0][1])
+    await until(lambda: listeners(store, behind))
     watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
     behind.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     await store_all(store, step(record))  # perhaps while nobody listens
     assert await ended(watch) == [await stored(store, record.run_id)]
-    await until(lambda: behind.pubsub_numsub(f"{BASE}:hints")[0][1])
+    await until(lambda: listeners(store, behind))
 
 
 async def test_what_no_hint_told_of_is_seen_by_the_poll_beneath(

@@ -93,6 +93,6 @@ end
 -- Wakes those who wait for one of these, once all of this is committed.
 local function hint(names)
   if #names > 0 then
-    redis.call('PUBLISH', key('hints'), cmsgpack.pack(names))
+    redis.call('PUBLISH', key('hints:' .. ARGV[1]), cmsgpack.pack(names))  -- channels are the same in all databases
   end
 end
