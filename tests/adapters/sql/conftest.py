@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import pytest
 
-from workflow_ray.ports import Store, SystemClock
+from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import SqliteAdapter
+from workflow_ray_adapters.sql.store import SqlStore
 
-Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
+Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def store_id(url: str) -> str:
 def opened(url: str) -> Opener:
     """Opens the store, with the adapter's options."""
 
-    def opened(*, exclusive: bool = True, patience: float = 0.0, store_id: str | None = None) -> AbstractAsyncContextManager[Store]:
+    def opened(*, exclusive: bool = True, patience: float = 0.0, store_id: str | None = None) -> AbstractAsyncContextManager[SqlStore]:
         return SqliteAdapter().open_records(url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id)
 
     return opened

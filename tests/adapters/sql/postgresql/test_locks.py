@@ -99,7 +99,7 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
 
 async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(opened: Opener) -> None:
     async with opened() as deploying, opened() as taking:
-        before = await take(taking)
-        for _ in range(20):
+        first = await take(taking)
+        for deploys in range(1, 21):
             _, fence = await asyncio.gather(deploy(deploying, workflow()), take(taking))
-        assert fence.epoch == before.epoch + 20
+            assert fence.epoch == first.epoch + deploys
