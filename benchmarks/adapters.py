@@ -87,28 +87,27 @@ async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
     for place in (url, twin):
         await asyncio.to_thread(adapter_for(place).create, place)
     with driver.recording() as calls:
-        async with driver.repeating(url, twin) as repeat:
-            watch = Stopwatch(calls, repeat)
-            async with batches(url, watch) as on_store:
-                await repeat(list(calls))
-                await on_store.begin()
+        async with opened(url) as batches:
+            await batches.begin()
+            async with driver.repeating(url, twin, calls) as repeat:
+                watch = Stopwatch(calls, repeat)
                 for _ in range(WARM_UP + rounds):
                     gc.collect()
                     for size in SIZES:
-                        await on_store.round(size)
+                        await batches.round(size, watch)
     return watch.timings(without=WARM_UP)
 
 
 @asynccontextmanager
-async def batches(url: str, watch: Stopwatch) -> AsyncGenerator[RecordBatches | EventBatches]:
+async def opened(url: str) -> AsyncGenerator[RecordBatches | EventBatches]:
     """What the adapter of this URL can be measured by, its store open."""
     adapter, clock = adapter_for(url), SystemClock()
     if isinstance(adapter, RecordsAdapter):
         async with adapter.open_records(url, clock=clock, exclusive=not adapter.shared) as records:
-            yield RecordBatches(cast(MovingStore, records), watch)  # each of ours holds all
+            yield RecordBatches(cast(MovingStore, records))  # each of ours holds all
     else:
         async with events_adapter(url).open_events(url, clock=clock) as events:
-            yield EventBatches(events, watch)
+            yield EventBatches(events)
 
 
 if __name__ == "__main__":

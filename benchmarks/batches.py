@@ -36,25 +36,26 @@ PATIENCE = 10.0
 class RecordBatches:
     """New runs, their first step, and looking them up; then their events."""
 
-    def __init__(self, store: MovingStore, watch: Stopwatch) -> None:
-        self._store, self._watch, self._events = store, watch, EventBatches(store, watch)
+    def __init__(self, store: MovingStore) -> None:
+        self._store, self._events = store, EventBatches(store)
         self._offset = 0
 
     async def begin(self) -> None:
-        await self._watch.untimed(lambda: merge(self._store, [deployed(jobs)]))
-        self._consumer = (await self._watch.untimed(lambda: self._store.take(Role(GROUP)))).fence
-        self._publisher = (await self._watch.untimed(lambda: self._store.take(Role(PUBLISHER)))).fence
+        await merge(self._store, [deployed(jobs)])
+        await self._events.begin()
+        self._consumer = (await self._store.take(Role(GROUP))).fence
+        self._publisher = (await self._store.take(Role(PUBLISHER))).fence
 
-    async def round(self, size: int) -> None:
+    async def round(self, size: int, watch: Stopwatch) -> None:
         writes = _triggers(size)
-        await self._watch.timed("store new runs", size, lambda: self._stored(WriteGroup(writes=writes)))
-        records = await self._watch.timed("lookup", size, lambda: self._store.lookup([write.run_id for write in writes]))
+        await watch.timed("store new runs", size, lambda: self._stored(WriteGroup(writes=writes)))
+        records = await watch.timed("lookup", size, lambda: self._store.lookup([write.run_id for write in writes]))
         self._offset += size
         positions = tuple(Position(GROUP, partition, self._offset) for partition in PARTITIONS)
         group = WriteGroup(writes=_steps(records), positions=positions, fence=self._consumer)
-        await self._watch.timed("store steps", size, lambda: self._stored(group))
-        await self._events.round(size, writes)
-        while await self._watch.untimed(lambda: self._store.move(self._publisher, limit=2000, wait=0)):
+        await watch.timed("store steps", size, lambda: self._stored(group))
+        await self._events.round(size, watch, writes)
+        while await watch.untimed(lambda: self._store.move(self._publisher, limit=2000, wait=0)):
             pass
 
     async def _stored(self, group: WriteGroup) -> None:
@@ -66,17 +67,17 @@ class RecordBatches:
 class EventBatches:
     """Events sent and received."""
 
-    def __init__(self, store: EventStreamer, watch: Stopwatch) -> None:
-        self._store, self._watch = store, watch
+    def __init__(self, store: EventStreamer) -> None:
+        self._store = store
 
     async def begin(self) -> None:
-        await self._watch.untimed(lambda: self._store.prepare({SENT: jobs.partitions}))
+        await self._store.prepare({SENT: jobs.partitions})
 
-    async def round(self, size: int, writes: Sequence[Write] | None = None) -> None:
+    async def round(self, size: int, watch: Stopwatch, writes: Sequence[Write] | None = None) -> None:
         events = [_event(write, at % jobs.partitions) for at, write in enumerate(writes or _triggers(size))]
-        offsets = await self._watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
-        await self._watch.timed("send", size, lambda: self._store.send(events))
-        await self._watch.timed("receive", size, lambda: self._received(offsets, size))
+        offsets = await watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
+        await watch.timed("send", size, lambda: self._store.send(events))
+        await watch.timed("receive", size, lambda: self._received(offsets, size))
 
     async def _received(self, offsets: dict[int, int], count: int) -> None:
         while count > 0:

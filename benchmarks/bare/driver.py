@@ -26,6 +26,6 @@ class Bare(Protocol):
         """The calls made by everything that is connected from now on, as they are made."""
         ...
 
-    def repeating(self, url: str, twin: str) -> AbstractAsyncContextManager[Repeat]:
-        """Connections of its own to `twin`, a store made like that of `url`, whose calls it gets from its opening on."""
+    def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AbstractAsyncContextManager[Repeat]:
+        """Connections of its own to the store `twin`, made like that of `url`, and now brought to where these calls have brought that."""
         ...

@@ -1,5 +1,9 @@
 """aiokafka: an idempotent producer and a consumer without a group."""
 
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -35,7 +39,7 @@ class BareKafka:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
+    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
         """On the same topics: what is sent once more does no harm there."""
         servers = urlsplit(url).netloc
         producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, acks="all")

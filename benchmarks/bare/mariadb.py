@@ -1,5 +1,9 @@
 """asyncmy."""
 
+# asyncmy publishes few types:
+# mypy: disable-error-code="no-untyped-call"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Self
@@ -11,7 +15,7 @@ from asyncmy.connection import Connection
 
 from benchmarks.bare.driver import Call, Repeat
 
-METHODS = ("autocommit", "begin", "commit", "rollback")
+METHODS = ("autocommit", "begin", "commit", "query", "rollback")
 
 
 class BareMariadb:
@@ -20,32 +24,39 @@ class BareMariadb:
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
         calls: list[Call] = []
-        connect, cursor = asyncmy.connect, Connection.cursor
+        nested: set[int] = set()  # connections that do what the driver itself asks of them
+        initialise, connect, cursor = Connection.__init__, Connection.connect, Connection.cursor
+        settings: dict[int, dict[str, Any]] = {}
 
-        async def connected(**options: Any) -> Any:
-            connection = await connect(**options)
-            calls.append(Call(id(connection), "connect", (options,)))
-            return connection
+        def initialised(self: Any, **options: Any) -> None:
+            initialise(self, **options)
+            settings[id(self)] = options
+
+        async def connected(self: Any) -> None:
+            calls.append(Call(id(self), "connect", (settings[id(self)],)))
+            with _within(nested, id(self)):
+                await connect(self)
 
         def recorded_cursor(self: Any, kind: Any = None) -> Any:
-            return _Cursor(cursor(self, kind), calls, id(self))
+            return _Cursor(cursor(self, kind), calls, nested, id(self))
 
         with ExitStack() as stack:
-            stack.enter_context(patch.object(asyncmy, "connect", connected))
-            stack.enter_context(patch.object(Connection, "cursor", recorded_cursor))
+            for name, replacement in {"__init__": initialised, "connect": connected, "cursor": recorded_cursor}.items():
+                stack.enter_context(patch.object(Connection, name, replacement))
             for method in METHODS:
-                stack.enter_context(patch.object(Connection, method, _recorded(calls, method)))
+                stack.enter_context(patch.object(Connection, method, _recorded(calls, nested, method)))
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
+    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
         database = urlsplit(twin).path.strip("/")
+        connect: Any = asyncmy.connect
         connections: dict[int, Any] = {}
 
         async def repeat(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.method == "connect":
-                    connections[call.target] = await asyncmy.connect(**{**call.arguments[0], "db": database})
+                    connections[call.target] = await connect(**{**call.arguments[0], "database": database})
                 elif call.method in METHODS:
                     await getattr(connections[call.target], call.method)(*call.arguments)
                 else:
@@ -54,17 +65,28 @@ class BareMariadb:
                         await cursor.fetchall()
 
         try:
+            await repeat(list(so_far))
             yield repeat
         finally:
             for connection in connections.values():
                 connection.close()
 
 
-def _recorded(calls: list[Call], method: str) -> Any:
+@contextmanager
+def _within(nested: set[int], target: int) -> Generator[None]:
+    nested.add(target)
+    try:
+        yield
+    finally:
+        nested.discard(target)
+
+
+def _recorded(calls: list[Call], nested: set[int], method: str) -> Any:
     original = getattr(Connection, method)
 
     async def recorded(self: Any, *arguments: Any) -> Any:
-        calls.append(Call(id(self), method, arguments))
+        if id(self) not in nested:
+            calls.append(Call(id(self), method, arguments))
         return await original(self, *arguments)
 
     return recorded
@@ -73,8 +95,8 @@ def _recorded(calls: list[Call], method: str) -> Any:
 class _Cursor:
     """The driver's, which can't be subclassed without losing its quickest path."""
 
-    def __init__(self, cursor: Any, calls: list[Call], target: int) -> None:
-        self._cursor, self._calls, self._target = cursor, calls, target
+    def __init__(self, cursor: Any, calls: list[Call], nested: set[int], target: int) -> None:
+        self._cursor, self._calls, self._nested, self._target = cursor, calls, nested, target
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
@@ -87,9 +109,12 @@ class _Cursor:
         await self._cursor.__aexit__(*error)
 
     async def execute(self, *arguments: Any) -> Any:
-        self._calls.append(Call(self._target, "execute", arguments))
-        return await self._cursor.execute(*arguments)
+        return await self._call("execute", arguments)
 
     async def executemany(self, *arguments: Any) -> Any:
-        self._calls.append(Call(self._target, "executemany", arguments))
-        return await self._cursor.executemany(*arguments)
+        return await self._call("executemany", arguments)
+
+    async def _call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        self._calls.append(Call(self._target, method, arguments))
+        with _within(self._nested, self._target):
+            return await getattr(self._cursor, method)(*arguments)

@@ -1,5 +1,9 @@
 """asyncpg."""
 
+# asyncpg publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -21,7 +25,7 @@ class BarePostgresql:
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
         calls: list[Call] = []
-        connect = asyncpg.connect
+        connect: Any = asyncpg.connect
 
         async def connected(**options: Any) -> Any:
             connection = await connect(**options)
@@ -43,15 +47,16 @@ class BarePostgresql:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
+    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
         database = urlsplit(twin).path.strip("/")
+        connect: Any = asyncpg.connect
         connections: dict[int, Any] = {}
         prepared: dict[tuple[int, str], Any] = {}
 
         async def repeat(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.method == "connect":
-                    connections[call.target] = await asyncpg.connect(**{**call.arguments[0], "database": database})
+                    connections[call.target] = await connect(**{**call.arguments[0], "database": database})
                 elif call.method in METHODS:
                     await getattr(connections[call.target], call.method)(*call.arguments)
                 else:
@@ -61,6 +66,7 @@ class BarePostgresql:
                     await getattr(prepared[call.target, query], call.method.removeprefix("prepared "))(*arguments)
 
         try:
+            await repeat(list(so_far))
             yield repeat
         finally:
             for connection in connections.values():

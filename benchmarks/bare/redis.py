@@ -1,5 +1,8 @@
 """redis-py."""
 
+# redis-py leaves the types of its calls open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -14,27 +17,32 @@ from benchmarks.bare.driver import Call, Repeat
 class BareRedis:
     """Bare."""
 
+    def __init__(self) -> None:
+        self._execute: Any = Redis.execute_command  # itself, while it is being recorded
+
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
         calls: list[Call] = []
-        execute_command = Redis.execute_command
+        execute = self._execute
 
         async def recorded(self: Any, *arguments: Any, **options: Any) -> Any:
             calls.append(Call(id(self), "execute_command", arguments))
-            return await execute_command(self, *arguments, **options)
+            return await execute(self, *arguments, **options)
 
         with patch.object(Redis, "execute_command", recorded):
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
-        """The twin becomes a copy: scripts are told the store's id, and refuse to work on another one."""
-        async with Redis.from_url(url) as original, Redis.from_url(twin) as client:
-            for key in await original.keys():
-                await original.copy(key, key, destination_db=urlsplit(twin).path.strip("/"), replace=True)
+    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
+        """The twin becomes a copy: the store's id and its epochs, which scripts are told, differ from one to the other."""
+        database = urlsplit(twin).path.strip("/")
+        connect: Any = Redis.from_url
+        async with connect(url) as original, connect(twin) as client:
+            for key in await self._execute(original, "KEYS", "*"):
+                await self._execute(original, "COPY", key, key, "DB", database, "REPLACE")
 
             async def repeat(calls: Sequence[Call]) -> None:
                 for call in calls:
-                    await client.execute_command(*call.arguments)
+                    await self._execute(client, *call.arguments)
 
             yield repeat

@@ -1,9 +1,10 @@
 """sqlite3 of the standard library."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 from benchmarks.bare.driver import Call, Repeat
@@ -24,16 +25,21 @@ class BareSqlite:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str) -> AsyncGenerator[Repeat]:
+    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
         connections: dict[int, sqlite3.Connection] = {}
 
-        async def repeat(calls: Sequence[Call]) -> None:
+        def repeat_all(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.target not in connections:
-                    connections[call.target] = sqlite3.connect(twin.removeprefix("sqlite:///"), isolation_level=None)
+                    path = twin.removeprefix("sqlite:///")
+                    connections[call.target] = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
                 _repeat(connections[call.target], call)
 
+        async def repeat(calls: Sequence[Call]) -> None:
+            await asyncio.to_thread(repeat_all, calls)  # it blocks, and nobody with an event loop can have that
+
         try:
+            await repeat(list(so_far))
             yield repeat
         finally:
             for connection in connections.values():
@@ -51,11 +57,11 @@ def _repeat(connection: sqlite3.Connection, call: Call) -> None:
 
 def _recorded(calls: list[Call]) -> type[sqlite3.Connection]:
     class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        def execute(self, sql: str, parameters: Any = (), /) -> Self:
             calls.append(Call(id(self.connection), "execute", (sql, parameters)))
             return super().execute(sql, parameters)
 
-        def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
             rows = list(parameters)
             calls.append(Call(id(self.connection), "executemany", (sql, rows)))
             return super().executemany(sql, rows)
