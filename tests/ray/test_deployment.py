@@ -10,9 +10,10 @@ import pytest
 
 from tests.ray.conftest import Deployment, check_history, ended, eventually
 from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters, parcels
-from workflow_ray import Run, Runtime, Workflow, connect
+from workflow_ray import Run, Runtime, Trigger, Workflow, connect
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered, StoreInUse
+from workflow_ray.ports import OutboxMover
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.deployment import RayRuntime, down
 from workflow_ray.runtime.ray.stores import Route
@@ -46,6 +47,33 @@ async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, rou
         for number in range(20):
             await client.handle((await client.latest(f"parcel-{number}")).run_id).wait(timeout=SOON)
         await check_history(client, 20)
+
+
+async def test_events_and_timeouts_may_be_elsewhere(deployment: Deployment, tmp_path: Path) -> None:
+    elsewhere = {what: f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts")}
+    async with Runtime.ray(parcels, records=deployment.records, **elsewhere) as runtime:
+        assert not isinstance(runtime.store, OutboxMover)
+        client = runtime.client(parcels)
+        for handle, _ in await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20)):
+            await handle.wait(timeout=SOON)
+        await check_history(client, 20)
+    with pytest.raises(RuntimeUnavailable, match=r"works on .*, events on .*events\.db, timeouts on .*, not on .*; end it first"):
+        async with Runtime.ray(parcels, records=deployment.records):
+            pass
+
+
+@pytest.mark.server
+async def test_on_a_server_no_password_is_said(ray_head: None, postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The server of the tests takes any."""
+    url = postgres_url.replace("postgres@", "postgres:pass-phrase@")
+    async with Runtime.ray(parcels, records=url) as runtime:
+        handle = await runtime.client(parcels).trigger("parcel", Parcel())
+        run = await handle.wait(timeout=SOON)
+        assert run.data.steps == ["weigh", "pack", "send"]
+        said = f"{runtime!r} {runtime.store!r} {await runtime.status()} {caplog.text}"
+    assert "pass-phrase" in url
+    assert "pass-phrase" not in said
+    assert await down(url)
 
 
 async def test_starting_twice_finds_what_runs(deployment: Deployment) -> None:
