@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from workflow_ray.definition import Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
-from workflow_ray.ports import SystemClock
+from workflow_ray.ports import SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
 from workflow_ray.runtime.lane import remote_store
@@ -50,11 +50,12 @@ class RayRuntime(Runtime):
             workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
-        store_id = await asyncio.to_thread(create, urls)
         if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started
-            await _prepare(urls, store_id, described)
+            await _prepared(urls, described)
+        elif records_adapter(urls.records).shared:  # and what can't be reached, before seconds are spent on Ray
+            await asyncio.to_thread(create, urls)
         await asyncio.to_thread(cluster.connect, self._address)
-        control = await self._found_or_started(urls, store_id, described)
+        control = await self._found_or_started(urls, described)
         self._transport = transport_to(control.deployed)
         try:
             await control.settle([STORE])
@@ -79,17 +80,13 @@ class RayRuntime(Runtime):
         """End all its actors, other drivers' workflows included: roles are drained for up to `deadline` seconds. The records stay."""
         await self._entered(self._control).down(deadline)
 
-    async def _found_or_started(self, urls: Urls, store_id: str, described: Sequence[DeployedWorkflow]) -> Control:
+    async def _found_or_started(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
         places = urls.places
         namespace = self._namespace or actors.namespace_of(places.records)
         control = await Control.find(namespace)
         if control is None:
             try:
-                await _prepare(urls, store_id, described)
-                node, route = actors.this_node(), self._route
-                control = await Control.start(
-                    Deployed(urls=urls, places=places, store_id=store_id, namespace=namespace, node=node, route=route)
-                )
+                control = await self._started(namespace, urls, described)
             except StoreInUse:
                 control = await Control.find(namespace)  # of another driver, which was faster
                 if control is None:
@@ -98,6 +95,11 @@ class RayRuntime(Runtime):
             way_out = "end it first" if at.records == places.records else "leave the namespace out, or name another"
             raise RuntimeUnavailable(f"the deployment {namespace!r}", f"works on {at}, not on {places}; {way_out}")
         return control
+
+    async def _started(self, namespace: str, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
+        store_id = await _prepared(urls, described)
+        node, route = actors.this_node(), self._route
+        return await Control.start(Deployed(urls=urls, places=urls.places, store_id=store_id, namespace=namespace, node=node, route=route))
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
@@ -124,7 +126,12 @@ async def _found(records: str | None, address: str | None, namespace: str | None
     return await Control.find(namespace or actors.namespace_of(place_of(records_url(records))))
 
 
-async def _prepare(urls: Urls, store_id: str, described: Sequence[DeployedWorkflow]) -> None:
-    """Have the store say what should run. Raises StoreInUse: roles work on it, in another process or under another namespace."""
+async def _prepared(urls: Urls, described: Sequence[DeployedWorkflow]) -> str:
+    """Make the store if there is none, and have it say what should run. Returns its id.
+
+    Raises StoreInUse: roles work on it, in another process or under another namespace.
+    """
+    store_id = await asyncio.to_thread(create, urls)
     async with open_store(urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE) as store:
         await merge(store, described)
+    return store_id
