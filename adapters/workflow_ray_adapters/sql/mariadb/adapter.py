@@ -28,7 +28,8 @@ class MariadbAdapter:
     """ports.Adapter for MariaDB, by asyncmy. A database of its own holds everything; whoever makes it says who may use it.
 
     A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and `unix_socket`. Data of 16 MiB needs a server
-    with max_allowed_packet=64M.
+    with max_allowed_packet=64M. MySQL from 8.0.17 on should do as well: statements and settings are those that it has, but nobody has
+    tried it on one.
     """
 
     shared = True

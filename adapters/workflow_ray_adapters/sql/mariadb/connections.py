@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import asyncmy
 from asyncmy import errors
-from sqlalchemy import NullPool
+from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from workflow_ray_adapters.sql.dialects import MARIADB, MARIADB_READER
@@ -81,26 +83,29 @@ def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) 
         connection: Any = Connection(**settings)  # type: ignore[no-untyped-call]  # the driver says no types
         async with asyncio.timeout(CONNECTING):
             await connection.connect()
-            await _set_up(connection, first)
         made: Connection = connection
         return made
 
-    return create_async_engine(
+    engine = create_async_engine(
         f"{scheme}+asyncmy://",
         connect_args={"async_creator_fn": connect},
         pool_reset_on_return=None,  # whoever takes a connection ends his transactions
         hide_parameters=True,
         **options,
     )
+    event.listen(engine.sync_engine, "connect", partial(_set_up, first))
+    return engine
 
 
-async def _set_up(connection: Any, first: Sequence[str]) -> None:
-    settings = (*SETTINGS, *(OF_MARIADB if "MariaDB" in connection.server_version else OF_MYSQL))
-    for statement in (f"SET SESSION {', '.join(settings)}", *first):
-        await connection.query(statement)
-    async with connection.cursor() as cursor:
-        await cursor.execute("SELECT @@max_allowed_packet")
-        (connection.largest,) = await cursor.fetchone()
+def _set_up(first: Sequence[str], connection: Any, _: object) -> None:
+    """After SQLAlchemy has named the character set, and with it chosen a collation."""
+    driver = connection.driver_connection
+    settings = (*SETTINGS, *(OF_MARIADB if "MariaDB" in driver.server_version else OF_MYSQL))
+    with closing(connection.cursor()) as cursor:
+        for statement in (f"SET SESSION {', '.join(settings)}", *first):
+            cursor.execute(statement)
+        cursor.execute("SELECT @@max_allowed_packet")
+        (driver.largest,) = cursor.fetchone()
 
 
 def _abort(driver: Any) -> None:

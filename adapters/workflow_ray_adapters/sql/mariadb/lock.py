@@ -49,10 +49,9 @@ class ServiceLock:
             try:
                 await self._watch(connection)
             except WorkflowError as error:
-                log.warning("%s; until it answers again, nothing but fences keeps other servers of the store off", error)
+                log.warning("%s Until it answers again, nothing but fences keeps other servers of the store off.", error)
             finally:
-                await connection.invalidate()
-                await connection.close()
+                await _leave(connection)
             connection = await self._again()
 
     async def _watch(self, connection: AsyncConnection) -> None:
@@ -68,7 +67,7 @@ class ServiceLock:
             try:
                 return await self._locked(0)
             except WorkflowError as error:
-                log.warning("%s; trying again in %.0f s", error, POLL)
+                log.warning("%s Trying again in %.0f s.", error, POLL)
                 await asyncio.sleep(POLL)
 
     async def _locked(self, patience: float) -> AsyncConnection:
@@ -82,6 +81,12 @@ class ServiceLock:
                         raise StoreInUse(self._where, "another process serves it. Stop that one first, or attach to it.")
                     await asyncio.sleep(PAUSE)
             except BaseException:
-                await connection.invalidate()
+                await _leave(connection)
                 raise
         return connection
+
+
+async def _leave(connection: AsyncConnection) -> None:
+    """At once, and without a word to a server that may not answer."""
+    await connection.invalidate()
+    await connection.close()
