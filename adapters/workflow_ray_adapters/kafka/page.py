@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from workflow_ray_adapters.kafka.wire import Message, Records
+from workflow_ray_adapters.kafka.wire import Chunk, Message, Records
 
 T = TypeVar("T")
 
@@ -17,18 +17,25 @@ class Page:
     position: int  # of what is to be fetched next; ahead of `asked` where all between is gone, or isn't for us
     records: Records | None = None
 
+    def fill(self, chunk: Chunk) -> None:
+        """With what was fetched from its position on."""
+        self.records = Records(chunk)
+        self._leave_if_ended(self.records)
+
     def take(self, decode: Callable[[Message], T | None], limit: int, size: int) -> tuple[list[T], int]:
         """The next ones, and their bytes: up to `limit`, and until they exceed `size` bytes; the one that crosses it is the last."""
         taken, used = list[T](), 0
-        while self.records is not None and len(taken) < limit and used <= size:
-            message = next(self.records, None)
-            if message is None:
-                self.position, self.records = self.records.position, None
-            elif (item := decode(message)) is not None:
+        while (records := self.records) and len(taken) < limit and used <= size and (message := records.take()):
+            if (item := decode(message)) is not None:
                 taken.append(item)
                 used += len(message.value or b"")
                 self.asked = message.offset + 1
+            self._leave_if_ended(records)
         return taken, used
+
+    def _leave_if_ended(self, records: Records) -> None:
+        if (end := records.end) is not None:
+            self.position, self.records = end, None
 
 
 def share(pages: Mapping[int, Page], decode: Callable[[Message], T | None], limit: int, size: int) -> list[T]:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Set
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from workflow_ray.errors import AccessDenied, StoreUnavailable, StreamLost
+from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, StreamLost
 from workflow_ray.ports import Clock
 from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka import offsets as logs
@@ -46,8 +47,8 @@ class Reader:
         try:
             while True:
                 left = max((until - self._clock.now()).total_seconds(), 0.0)
-                came = await self._cluster.settled(partial(self._fill, topic, pages, min(left, POLL)))
-                with explained(self._cluster.where):
+                with explained(self._cluster.where):  # what can't be unpacked
+                    came = await self._cluster.settled(partial(self._fill, topic, pages, min(left, POLL)))
                     taken = share(pages, decode, limit, BATCH_DATA)
                 if taken or not (came or left):
                     return taken
@@ -70,7 +71,8 @@ class Reader:
     def _keep(self, chunk: Chunk) -> None:
         page = self._pages.get(chunk.lane)
         if page and page.records is None and page.position == chunk.offset:
-            page.records = chunk.records()
+            with suppress(StoreError), explained(self._cluster.where):  # who asks for it next is told
+                page.fill(chunk)
 
     async def _fill(self, topic: str, pages: Mapping[int, Page], wait: float) -> bool:
         """Fetch for those pages that are empty; `wait` seconds at most. True: some page has messages, or goes on elsewhere."""
@@ -116,7 +118,7 @@ class Reader:
         faults, gone = dict[int, str](), list[int]()
         for partition, found in fetch.task.result().items():
             if isinstance(found, Chunk):
-                pages[partition].records = found.records()
+                pages[partition].fill(found)
             elif found and found.code == wire.OFFSET_OUT_OF_RANGE:
                 gone.append(partition)
             elif found and found.code in wire.DENIED:

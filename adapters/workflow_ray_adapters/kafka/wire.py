@@ -9,9 +9,9 @@ and let partitions wait for each other.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
@@ -185,29 +185,32 @@ class Chunk:
     buffer: bytes
     aborted: Any
 
-    def records(self) -> "Records":
-        return Records(self)
 
-
-class Records:
-    """The messages of a chunk, one after the other. None of a transaction that was given up."""
+class Records(PartitionRecords):  # type: ignore[misc]  # to mypy the base is Any
+    """The messages of a chunk, one after the other. None of a transaction that was given up. Looks one ahead."""
 
     def __init__(self, chunk: Chunk) -> None:
-        self._records = PartitionRecords(
-            TopicPartition(*chunk.lane), MemoryRecords(chunk.buffer), chunk.aborted, chunk.offset, None, None, True, READ_COMMITTED
-        )
+        lane, memory = TopicPartition(*chunk.lane), MemoryRecords(chunk.buffer)
+        super().__init__(lane, memory, chunk.aborted, chunk.offset, None, None, True, READ_COMMITTED)
+        self._next = self._following()
 
     @property
-    def position(self) -> int:
-        """The offset after all that were taken; once none is left, of what is to be fetched next."""
-        return int(self._records.next_fetch_offset)
+    def end(self) -> int | None:
+        """Once no message is left, the offset to fetch from."""
+        return int(self.next_fetch_offset) if self._next is None else None
 
-    def __iter__(self) -> Iterator[Message]:
-        return self
+    def take(self) -> Message | None:
+        """The next one."""
+        message, self._next = self._next, self._following()
+        return message
 
-    def __next__(self) -> Message:
-        record = next(self._records)
-        return Message(record.key, record.value, record.headers, record.partition, record.offset, record.timestamp)
+    def _following(self) -> Message | None:
+        found: Any = next(self, None)
+        return cast("Message | None", found)
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        """A Message, in place of aiokafka's own, which holds more than is asked for."""
+        return Message(record.key, record.value, record.headers, tp.partition, record.offset, record.timestamp)
 
 
 def fetch(

@@ -17,6 +17,8 @@ from workflow_ray_adapters.kafka import KafkaAdapter
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
+pytestmark = pytest.mark.timeout(180)  # brokers start again and again
+
 PARTITIONS = 4
 TIMEOUT = 2.0  # seconds, as the URLs of these tests say
 BOUND = 3 * TIMEOUT  # within which every call that doesn't wait must end
@@ -58,7 +60,7 @@ async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
 
 async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(broker: Kafka, streamer: KafkaStreamer) -> None:
     count = 600
-    async with asyncio.timeout(50), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
         sending, receiving = tasks.create_task(published(streamer, count)), tasks.create_task(consumed(streamer, count))
         for _ in range(2):
             await asyncio.sleep(0.3)

@@ -68,6 +68,10 @@ async def test_a_receive_that_is_given_up_leaves_nothing_broken(streamer: KafkaS
         assert runs(await streamer.receive(ORDERS, {0: offset}, limit=10, wait=30)) == [run]
 
 
+async def test_who_names_no_partition_waits_for_nothing(streamer: KafkaStreamer) -> None:
+    assert await streamer.receive(ORDERS, {}, limit=1, wait=0.01) == []
+
+
 # --- what is gone --------------------------------------------------------------------------------
 
 
