@@ -1,5 +1,6 @@
 """Where a store is: the server, the database and the prefix that its URL names."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,10 @@ class Address:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """As the driver takes it."""
+        """As the driver takes it. Raises InvalidInput: a file that it needs can't be read."""
+        for name, file in self.files.items():
+            if not os.access(file, os.R_OK):
+                raise _invalid(f"its {name} can't be read: {file}")
         tls = {"ssl": True, **self.files} if self.tls else {}
         names = {"host": self.host, "port": self.port, "db": self.db, "username": self.user, "password": self.password}
         return {**names, **tls, "protocol": 2, "driver_info": None, "socket_connect_timeout": CONNECTING}
