@@ -93,7 +93,7 @@ class Sqlite(Dialect):
         return sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
 
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
-        cursor.executemany(statement.sql, [statement.bind(row) for row in rows])
+        cursor.executemany(statement.sql, list(map(statement.bind, rows)))
 
 
 class Postgresql(Dialect):

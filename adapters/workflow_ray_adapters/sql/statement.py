@@ -20,13 +20,15 @@ class Compiled:
         assert isinstance(compiled, SQLCompiler)
         self.sql = compiled.string
         self.names = tuple(compiled.positiontup or ())
-        self._pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-
-    def bind(self, values: Values) -> tuple[object, ...]:
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
+        self.bind = partial(_with, constants, pick) if constants else pick
         """The values in the order of the statement's parameters, among them the constants that it was said with."""
-        return self._pick({**self._constants, **values} if self._constants else values)
 
 
 def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
     return tuple([values[name] for name in names])  # a tuple for one name too, which itemgetter doesn't give
+
+
+def _with(constants: Values, pick: Callable[[Values], tuple[object, ...]], values: Values) -> tuple[object, ...]:
+    return pick({**constants, **values})

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from itertools import count
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +28,9 @@ from workflow_ray_adapters.sql.session import Session, Statement
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, records
 
+EVENT = ("partition_no", "run_id", "version", "status", "headers")
+OF_EVENT = len(EVENT)
+
 
 def append(session: Session, appended: Sequence[Event]) -> None:
     """Append events, in the order given within each topic and partition."""
@@ -38,13 +42,8 @@ def place(session: Session, rows: Sequence[Values]) -> None:
     counts = Counter[tuple[str, int]]((row["topic"], row["partition_no"]) for row in rows)
     topics = {topic for topic, _ in counts}
     outbox.advance(session, counts)
-    following = {lane: offset - counts[lane] for lane, offset in _following(session, topics).items()}
-    placed: list[Values] = []
-    for row in rows:
-        lane = (row["topic"], row["partition_no"])
-        placed.append({**row, "stream_offset": following[lane]})
-        following[lane] += 1
-    session.run(_insert_event, placed)
+    offsets = {lane: count(following - counts[lane]) for lane, following in _following(session, topics).items()}
+    session.run(_insert_event, [{**row, "stream_offset": next(offsets[row["topic"], row["partition_no"]])} for row in rows])
     session.news.topics |= {Topic(topic) for topic in topics}
 
 
@@ -91,7 +90,7 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
         starts |= {f"partition_{at}": partition, f"offset_{at}": offset}
     share = -(-limit // len(offsets))
     rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, most=limit, **starts)
-    return [_received(topic, *row) for row in rows]
+    return [_received(topic, row) for row in rows]
 
 
 @cache
@@ -107,7 +106,7 @@ def _waiting(partitions: int) -> Statement:
             .subquery("sized")
         )
         return (
-            select(sized.c.partition_no, sized.c.stream_offset, sized.c.run_id, sized.c.version, sized.c.status, sized.c.headers, *RECORD)
+            select(*(sized.c[name] for name in EVENT), sized.c.stream_offset, *RECORD)
             .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))
             .where(sized.c.before < BATCH_DATA)
             .order_by(sized.c.turn, sized.c.place)
@@ -141,8 +140,6 @@ def _share(at: int) -> Select[Any]:
     return select(share.subquery())  # a limit inside of a union needs a query of its own
 
 
-def _received(
-    topic: Topic, partition: int, offset: int, run_id: str, version: int, status: int, headers: str | None, *record: Any
-) -> Received:
-    event = to_event(topic, partition, run_id, version, status, headers)
-    return Received(event=event, offset=offset, record=None if record[0] is None else to_record(record))
+def _received(topic: Topic, row: Sequence[Any]) -> Received:
+    event = to_event(topic, *row[:OF_EVENT])
+    return Received(event=event, offset=row[OF_EVENT], record=None if row[OF_EVENT + 1] is None else to_record(row[OF_EVENT + 1 :]))
