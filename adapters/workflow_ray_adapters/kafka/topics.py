@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray_adapters.kafka import wire
@@ -24,9 +25,17 @@ async def provide(cluster: Cluster, wanted: Mapping[str, int]) -> None:
                     await _made(cluster, missing)
                 await asyncio.sleep(PAUSE)
             for topic in made:
-                await ends(cluster, topic, cluster.partitions(topic))  # its leaders may be the last to know that they are
+                await _led(cluster, topic)
     except TimeoutError as error:
         raise StoreUnavailable(cluster.where, "its topics aren't ready in time. Try again; if it goes on, look at its brokers.") from error
+
+
+async def _led(cluster: Cluster, topic: str) -> None:
+    """Wait until each partition can be used: its leader may be the last to know that it is. Longer than for a change of leaders."""
+    while True:
+        with suppress(StoreUnavailable):
+            await ends(cluster, topic, cluster.partitions(topic))
+            return
 
 
 async def _missing(cluster: Cluster, wanted: Mapping[str, int]) -> dict[str, int]:
