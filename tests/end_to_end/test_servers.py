@@ -1,0 +1,137 @@
+"""The orders demo on every kind of store, whose server is killed while orders are being made, and started again."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from examples.orders.generate import generated, line
+from tests.end_to_end.checks import check_orders, finished
+from tests.end_to_end.conftest import CommandLine
+from tests.servers import Kafka, MariaDB, Postgres, Redis, Server
+from workflow_ray.errors import WorkflowError
+
+COUNT = 1000
+POLL = 0.02
+pytestmark = pytest.mark.timeout(240)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the demo runs, and what crashes there."""
+
+    environment: Mapping[str, str]
+    servers: tuple[Server, ...]
+
+    def crash(self) -> None:
+        for server in self.servers:
+            server.kill()
+
+    def recover(self) -> None:
+        for server in self.servers:
+            server.start()
+
+
+@contextmanager
+def postgresql_and_kafka(folder: Path) -> Generator[Place]:
+    with Postgres(folder) as postgres, Kafka(folder) as kafka:
+        yield Place({"WORKFLOW_RAY_RECORDS": postgres.url, "WORKFLOW_RAY_EVENTS": kafka.url}, (postgres, kafka))
+
+
+@contextmanager
+def mariadb(folder: Path) -> Generator[Place]:
+    with MariaDB(folder) as server:
+        yield Place({"WORKFLOW_RAY_RECORDS": server.url}, (server,))
+
+
+@contextmanager
+def redis(folder: Path) -> Generator[Place]:
+    with Redis(folder, {"appendfsync": "always"}) as server:
+        yield Place({"WORKFLOW_RAY_RECORDS": server.url}, (server,))
+
+
+@pytest.fixture(params=[postgresql_and_kafka, mariadb, redis], ids=lambda kind: kind.__name__)
+def place(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Place]:
+    with request.param(server_folder) as place:
+        yield place
+
+
+@pytest.fixture
+def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line; tests look at the same records from their own process."""
+    monkeypatch.setenv("WORKFLOW_RAY_HOME", cli.environment["WORKFLOW_RAY_HOME"])
+    return cli
+
+
+def on(place: Place, cli: CommandLine) -> CommandLine:
+    return replace(cli, records=place.environment["WORKFLOW_RAY_RECORDS"], environment={**cli.environment, **place.environment})
+
+
+@pytest.fixture
+def ended(cli: CommandLine) -> Iterator[ExitStack]:
+    """What is to be ended even if the test fails."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def given() -> list[str]:
+    return [f"{line(key, order)}\n" for key, order in generated(COUNT, seed=7)]
+
+
+async def under_way(records: str, job: Popen[str]) -> None:
+    """Wait until some orders are finished, and others aren't."""
+    while True:
+        assert job.poll() is None, job.communicate()[1]
+        try:
+            if await finished(records):
+                return
+        except WorkflowError:  # not deployed yet
+            pass
+        await asyncio.sleep(POLL)
+
+
+async def run_through_a_crash(cli: CommandLine, runtime: str, crash: Callable[[], None], recover: Callable[[], None]) -> None:
+    """Half of the orders are given before the crash, while they are made; the others while the servers are away."""
+    before, after = given()[: COUNT // 2], given()[COUNT // 2 :]
+    with cli.started("run", "examples.orders:orders", "--input", "-", "--runtime", runtime) as job:
+        try:
+            assert job.stdin is not None
+            await asyncio.to_thread(job.stdin.writelines, before)
+            job.stdin.flush()
+            await under_way(cli.records, job)
+            crash()
+            rest = asyncio.create_task(asyncio.to_thread(job.communicate, "".join(after)))
+            await asyncio.to_thread(recover)
+            said, complained = await rest
+            assert job.returncode == 0, complained
+            assert f"{COUNT:,}" in said
+        finally:
+            job.kill()
+    await check_orders(cli.records, COUNT)
+
+
+async def test_on_ray_every_order_is_made_once_though_its_servers_crash(cli: CommandLine, place: Place) -> None:
+    cli = on(place, cli)
+    try:
+        await run_through_a_crash(cli, "ray", place.crash, place.recover)
+    finally:
+        cli("down")
+
+
+async def test_in_one_process_every_order_is_made_once_though_its_servers_crash(cli: CommandLine, place: Place) -> None:
+    await run_through_a_crash(on(place, cli), "local", place.crash, place.recover)
+
+
+async def test_on_sqlite_every_order_is_made_once_though_the_adapter_actor_is_killed(cli: CommandLine) -> None:
+    try:
+        cli("deploy", "examples.orders:orders")
+        (pid,) = (actor["pid"] for actor in cli.json("status") if actor["name"] == "adapter")
+        await run_through_a_crash(cli, "ray", lambda: os.kill(pid, signal.SIGKILL), lambda: None)
+    finally:
+        cli("down")
