@@ -1,7 +1,8 @@
 """What this process knows to be no news, so that a look which would find nothing is spared: the looks of those who come back to
 wait are half of all reads, and each takes the writer's time.
 
-Only whether to look hangs on it, never what is written. Commits of other processes are noticed by the pulse, which forgets it all.
+Only whether to look hangs on it, never what is written. The pulse brings word of other processes' commits, or else has it all
+forgotten.
 """
 
 from collections import Counter

@@ -57,9 +57,11 @@ class Watch:
             yield
         finally:
             self._leaving.set()  # not cancelled: to be cut off in the middle would cost the connection
-            await keeping
-            await self._unlock()
-            await self._leave()
+            try:
+                await keeping
+            finally:
+                await self._unlock()
+                await self._leave()
 
     # --- telling and hearing ---------------------------------------------------------------------
 
