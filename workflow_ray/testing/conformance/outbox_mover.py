@@ -112,12 +112,12 @@ class OutboxMoverConformance(Conformance):
             assert sorted(names([*before, *after])) == sorted((run.run_id, run.version) for run in (late, prompt))
 
     async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(self, store: MovingStore, fragile: Fragile) -> None:
-        moving, expected = _moving(fragile.store), list[tuple[RunId, Version]]()
+        expected: list[tuple[RunId, Version]] = []
         async for _, cut in cuts(fragile):
             fence, runs = await take(store), [new_run(events=[event()]) for _ in range(3)]
             await store_all(store, *runs)
             with cut:
-                await moving.move(fence, limit=10, wait=0)
+                await fragile.store.move(fence, limit=10, wait=0)
             await store.move(await take(store), limit=10, wait=0)  # taken: whoever had the role before has ended
             expected += [(run.run_id, run.version) for run in runs]
             assert names(await received(store)) == expected
@@ -283,11 +283,6 @@ class OutboxMoverConformance(Conformance):
         with pytest.raises(RoleLost):
             await ended(move)
         assert await store.move(new, limit=10, wait=0) == 1
-
-
-def _moving(store: Store) -> OutboxMover:
-    assert isinstance(store, OutboxMover)
-    return store
 
 
 async def _stored_and_moved(store: MovingStore, fence: Fence, run: Write) -> None:
