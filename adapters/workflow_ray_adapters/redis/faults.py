@@ -32,6 +32,8 @@ def _explanation(where: str, error: Exception) -> StoreError:
             return AccessDenied(where, f"its user may not do what a store needs ({error}). See docs/redis.md for what to allow.")
         case exceptions.OutOfMemoryError():
             return StoreFull(where, "its memory is full. Nothing was stored; raise maxmemory or remove what isn't needed.")
+        case exceptions.BusyLoadingError():
+            return StoreUnavailable(where, "it is still loading its data. Try again in a moment.")
         case exceptions.ReadOnlyError():
             return StoreUnavailable(where, "it has become a replica, which can't be written. Another server should be there in a moment.")
         case exceptions.MovedError():

@@ -1,6 +1,6 @@
 """What is read of runs. Each look is one script, and so one snapshot."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from workflow_ray.records import (
@@ -50,7 +50,7 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         after = last
 
 
-def _listed(numbers: Iterable[int]) -> str:
+def _listed(numbers: Collection[int]) -> str:
     """Numbers as a script finds them: ,1,2,"""
     return "".join(["," + str(int(number)) for number in numbers]) + "," if numbers else ""
 

@@ -71,5 +71,5 @@ async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(cert
 
 
 async def test_files_that_are_not_there_are_named(certified: Certified) -> None:
-    with pytest.raises(InvalidInput, match="ssl_ca_certs can't be read: /nowhere.pem"):
+    with pytest.raises(InvalidInput, match="ssl_ca_certs can't be read: /nowhere"):
         RedisAdapter().create(f"{certified.url}&ssl_ca_certs=/nowhere.pem")
