@@ -5,7 +5,8 @@
 
         @pytest.fixture
         async def store(self, clock: FakeClock) -> AsyncIterator[Records]:
-            async with my_adapter.open_records(URL, clock=clock) as store:
+            my_adapter.create(URL)
+            async with my_adapter.open_records(URL, clock=clock, exclusive=False) as store:
                 yield store
 
         @pytest.fixture
@@ -14,8 +15,9 @@
 
 The fixtures that a subclass brings:
 
-store    a new, empty store, open, by the `clock`, which stands still. What it must be the suite's docstring says.
-another  opens the same store once more, by the same clock, as another process beside the first would: not exclusively.
+store    a new, empty store, open by the `clock`, which stands still; not exclusively, or its roles couldn't be shared. What it must be
+         the suite's docstring says.
+another  opens the same store once more, by the same clock, as another process beside the first would.
 fragile  a further such opening (see `Fragile`), through something that a test can break in the middle of a transaction.
          For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the two together.
 
