@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -13,6 +13,9 @@ from workflow_ray_adapters.kafka.cluster import PAUSE, Cluster
 from workflow_ray_adapters.kafka.wire import Fault, Identity, Lane, Message
 
 _Box: TypeAlias = dict[Lane, tuple[bytes, "asyncio.Future[Fault | None]"]]
+
+
+STRAGGLING = 1.0  # seconds that lanes have for themselves once others have their messages: whoever sends has more to send to those
 
 
 @dataclass
@@ -40,13 +43,22 @@ class Producer:
 
     async def send(self, messages: Mapping[Lane, Sequence[Message]]) -> dict[Lane, str]:
         """Append them, in order within a lane. Answers of which lanes it is unknown whether they have theirs, and why."""
-        async with asyncio.TaskGroup() as sending:
-            tasks = {lane: sending.create_task(self._deliver(lane, batch)) for lane, batch in messages.items()}
-        return {lane: why for lane, task in tasks.items() if (why := task.result())}
+        tasks = {asyncio.create_task(self._deliver(lane, batch)): lane for lane, batch in messages.items()}
+        try:
+            late = await _late(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        if late:
+            await asyncio.wait(late)  # until their lanes are free
+        return {lane: why for task, lane in tasks.items() if (why := self._given_up(lane) if task in late else task.result())}
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+    def _given_up(self, lane: Lane) -> str:
+        return f"no answer for {STRAGGLING:g} s after others had theirs. {self._lines[lane].trouble}".strip()
 
     async def _deliver(self, lane: Lane, messages: Sequence[Message]) -> str | None:
         """None: they are in. Else why that is unknown."""
@@ -147,3 +159,12 @@ class Producer:
         finally:
             for _, answer in box.values():
                 answer.cancel()
+
+
+async def _late(tasks: Collection["asyncio.Task[str | None]"]) -> set["asyncio.Task[str | None]"]:
+    """Wait for deliveries. Answers those that are given up."""
+    late, arrived = set(tasks), False
+    while late and not arrived:
+        done, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+        arrived = any(task.result() is None for task in done)
+    return (await asyncio.wait(late, timeout=STRAGGLING))[1] if late else late

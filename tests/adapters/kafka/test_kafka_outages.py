@@ -155,7 +155,7 @@ async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list
     with pytest.raises(SendFailed) as failed:
         await sending
     assert failed.value.lanes == [(ORDERS, 1)]
-    assert time.monotonic() - began < BOUND
+    assert time.monotonic() - began < TIMEOUT, "the others are in, and have more to come"
     return [*found, one.run_id]
 
 
