@@ -54,8 +54,8 @@ class TimeoutsApart(_Mixed):
 class EventsApart(_Mixed):
     """Records in one store, events in another: a publisher has to carry them.
 
-    Positions count in that log alone, so they stand under its name: in another one, or one made anew, consumers begin anew. What
-    they had not finished by then the sweeper sends again.
+    Positions count in that log alone, so they stand under its name: in another one consumers begin anew. What had not come to an end
+    in the one before the sweeper sends again.
     """
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:

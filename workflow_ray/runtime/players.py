@@ -27,7 +27,6 @@ class _Part:
     role: Role
     taken: Taken
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
 
 
 class Players:
@@ -36,6 +35,7 @@ class Players:
     def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock) -> None:
         self._workflows, self._store, self._clock = workflows, store, clock
         self._parts: dict[RoleName, _Part] = {}
+        self._tasks: dict[_Part, asyncio.Task[None]] = {}  # also of parts that were abandoned, until they have ended
         self.releasing = asyncio.Lock()
         """Held while a role is released, and by whoever says which are held, so that none is said to be once it is released."""
 
@@ -46,8 +46,8 @@ class Players:
     def start(self, role: Role, taken: Taken) -> None:
         """Play a role that was just taken."""
         part = self._parts[role.name] = _Part(role, taken)
-        part.task = asyncio.create_task(self._keep(part), name=role.name)
-        part.task.add_done_callback(lambda _: self._forget(part))
+        task = self._tasks[part] = asyncio.create_task(self._keep(part), name=role.name)
+        task.add_done_callback(lambda _: self._ended(part))
 
     def finish(self, roles: Iterable[RoleName]) -> None:
         """Have these stop, finish what they have in hand, and release their roles."""
@@ -58,20 +58,22 @@ class Players:
         """End these at once: another holds their roles, or will."""
         for part in self._named(roles):
             self._forget(part)
-            if part.task is not None:
-                part.task.cancel()
+            self._tasks[part].cancel()
 
     async def close(self) -> None:
         """Finish all for up to STOPPING seconds; then abandon what still runs."""
         self.finish(list(self._parts))
-        tasks = [part.task for part in self._parts.values() if part.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=STOPPING)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=STOPPING)
         self.abandon(list(self._parts))
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _named(self, roles: Iterable[RoleName]) -> list[_Part]:
         return [self._parts[role] for role in roles if role in self._parts]
+
+    def _ended(self, part: _Part) -> None:
+        del self._tasks[part]
+        self._forget(part)
 
     def _forget(self, part: _Part) -> None:
         if self._parts.get(part.role.name) is part:
