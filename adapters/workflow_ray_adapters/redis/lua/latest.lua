@@ -1,10 +1,12 @@
 -- ARGV: workflow, then foreign ids. Answers a row for each: its newest run, or null.
 
+local runs = key('foreign_ids:' .. ARGV[2])
 for at = 3, #ARGV do
-  local run_ids = redis.call('ZREVRANGEBYLEX', key('foreign_ids:' .. ARGV[2]), '(' .. ARGV[at] .. '\1', '[' .. ARGV[at] .. '\0', 'LIMIT', 0, 1)
+  local foreign_id = ARGV[at]
+  local newest = redis.call('ZREVRANGEBYLEX', runs, '(' .. foreign_id .. '\1', '[' .. foreign_id .. '\0', 'LIMIT', 0, 1)[1]
   local found, data
-  if run_ids[1] then
-    found, data = record(run_ids[1]:sub(#ARGV[at] + 2))
+  if newest then
+    found, data = record(newest:sub(#foreign_id + 2))
   end
   put(found or 'null', data)
 end

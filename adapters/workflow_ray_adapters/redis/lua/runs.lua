@@ -1,7 +1,8 @@
 -- ARGV: workflow, how many to look at, limit, bytes of a page, newest first or '', after or '', foreign id's prefix or '', created from
 -- or '', created before or '', statuses and run states, each as ',1,2,' or ''. Answers rows, and after whom to go on; '' at the end.
 
-local workflow, most, limit, batch, newest_first, after = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] ~= '', ARGV[7]
+local workflow, most, limit, batch = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local newest_first, after = ARGV[6] ~= '', ARGV[7]
 local prefix, from, to, statuses, run_states = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
 local function listed(list, number)
