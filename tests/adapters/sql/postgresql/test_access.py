@@ -41,6 +41,7 @@ def test_every_spelling_names_the_same_store_without_user_secrets_or_options() -
         "postgresql+asyncpg://HOST:5432/shop",
         f"postgresql://me:{QUOTED}@host/shop?sslmode=require",
         f"postgresql://host/shop?user=me&password={QUOTED}&ssl=require",
+        "postgresql:///shop?host=host&port=5432",
     ]
     assert {PostgresqlAdapter().canonical(url) for url in spellings} == {"postgresql://host:5432/shop"}
 
