@@ -14,10 +14,9 @@ ENDS = {
 }
 
 
-async def finished(records: str) -> int:
+async def finished(client: Client[Order, OrderStatus]) -> int:
     """How many orders are finished."""
-    async with connect(orders, records=records) as client:
-        return sum(count for (_, run_state), count in (await client.counts()).items() if run_state.finished)
+    return sum(count for (_, run_state), count in (await client.counts()).items() if run_state.finished)
 
 
 async def check_orders(records: str, count: int) -> None:

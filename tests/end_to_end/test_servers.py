@@ -1,20 +1,22 @@
-"""The orders demo on every kind of store, whose server is killed while orders are being made, and started again."""
+"""The orders demo on every kind of store, whose servers are killed while orders are being made, and started again."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
 
+from examples.orders import orders
 from examples.orders.generate import generated, line
 from tests.end_to_end.checks import check_orders, finished
 from tests.end_to_end.conftest import CommandLine
 from tests.servers import Kafka, MariaDB, Postgres, Redis, Server
+from workflow_ray import connect
 from workflow_ray.errors import WorkflowError
 
 COUNT = 1000
@@ -73,27 +75,20 @@ def on(place: Place, cli: CommandLine) -> CommandLine:
     return replace(cli, records=place.environment["WORKFLOW_RAY_RECORDS"], environment={**cli.environment, **place.environment})
 
 
-@pytest.fixture
-def ended(cli: CommandLine) -> Iterator[ExitStack]:
-    """What is to be ended even if the test fails."""
-    with ExitStack() as stack:
-        yield stack
-
-
 def given() -> list[str]:
     return [f"{line(key, order)}\n" for key, order in generated(COUNT, seed=7)]
 
 
 async def under_way(records: str, job: Popen[str]) -> None:
-    """Wait until some orders are finished, and others aren't."""
-    while True:
-        assert job.poll() is None, job.communicate()[1]
-        try:
-            if await finished(records):
+    """Wait until some orders are finished; others aren't yet given."""
+    while job.poll() is None:
+        with suppress(WorkflowError):  # not deployed yet
+            async with connect(orders, records=records) as client:
+                while not await finished(client):
+                    await asyncio.sleep(POLL)
                 return
-        except WorkflowError:  # not deployed yet
-            pass
         await asyncio.sleep(POLL)
+    pytest.fail(job.communicate()[1])
 
 
 async def run_through_a_crash(cli: CommandLine, runtime: str, crash: Callable[[], None], recover: Callable[[], None]) -> None:
@@ -131,7 +126,7 @@ async def test_in_one_process_every_order_is_made_once_though_its_servers_crash(
 async def test_on_sqlite_every_order_is_made_once_though_the_adapter_actor_is_killed(cli: CommandLine) -> None:
     try:
         cli("deploy", "examples.orders:orders")
-        (pid,) = (actor["pid"] for actor in cli.json("status") if actor["name"] == "adapter")
+        (pid,) = (actor["pid"] for actor in cli.json("status") if actor["name"] == "store")
         await run_through_a_crash(cli, "ray", lambda: os.kill(pid, signal.SIGKILL), lambda: None)
     finally:
         cli("down")

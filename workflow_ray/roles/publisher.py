@@ -5,7 +5,7 @@ import logging
 from collections.abc import Set
 from typing import TypeAlias
 
-from workflow_ray.errors import SendFailed, StoreUnavailable, WorkflowError
+from workflow_ray.errors import SendFailed, StoreBusy, StoreFull, StoreUnavailable, WorkflowError
 from workflow_ray.ports import FIRST_PAUSE, LONGEST_PAUSE, Clock, EventStreamer, OutboxMover, RecordStore, persist
 from workflow_ray.records import Event, Fence, OutboxEntry, Topic
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
@@ -82,7 +82,7 @@ class SendingPublisher:
         """Send the events, and tell which of their lanes may lack some."""
         try:
             await self._events.send(events)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreBusy, StoreFull) as error:
             log.warning("%s; trying again", error, extra={"role": self._fence.role})
             return lanes & set(error.lanes) if isinstance(error, SendFailed) else lanes
         return frozenset()
