@@ -120,6 +120,7 @@ def test_a_password_that_is_used_is_not_said(cli: CommandLine, postgres_url: str
     done = cli(*LETTERS, "--records", with_password, "--json", str(tmp_path / "report.json"), given=LETTER)
     listed = cli("runs", "list", "letters", "--records", with_password)
     assert "SENT" in listed.stdout
+    assert "workflow-ray runs list letters --records URL" in done.stdout  # to be opened by what was given, not by what is shown
     report = (tmp_path / "report.json").read_text()
     assert json.loads(report)["runs"] == {"SENT": 1}
     for said in (done.stdout, done.stderr, listed.stdout, listed.stderr, report, cli("status", "--records", with_password).stdout):
