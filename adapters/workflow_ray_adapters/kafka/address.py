@@ -89,6 +89,8 @@ def parse(url: str) -> Address:
     option("check_hostname", True, _boolean, "true or false")
     if not tls and (vain := [name for name in OF_TLS if name in options]):
         raise InvalidInput(what, f"{', '.join(vain)} does nothing without ssl=true. Add that.")
+    if "keyfile" in options and "certfile" not in options:
+        raise InvalidInput(what, "keyfile does nothing without certfile. Name that too.")
     return Address(
         servers=_servers(what, hosts),
         prefix=prefix,

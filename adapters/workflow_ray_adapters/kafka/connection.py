@@ -54,7 +54,7 @@ class Connection:
 
     async def open(self) -> None:
         """Raises StoreUnavailable, AccessDenied."""
-        with explained(self._where, self._server):
+        with explained(self._where, self._server, hint=" Does it ask for TLS, or for a user?"):
             async with asyncio.timeout(self._timeout):
                 await self._connection.connect()
 
@@ -72,8 +72,8 @@ class Connection:
 
 
 @contextmanager
-def explained(where: str, server: Server | None = None) -> Generator[None]:
-    """Raises the ports' errors in place of the driver's and the system's."""
+def explained(where: str, server: Server | None = None, *, hint: str = "") -> Generator[None]:
+    """Raises the ports' errors in place of the driver's and the system's. hint: where a broker breaks off."""
     who = f"broker {server}" if server else "a broker"
     try:
         yield
@@ -89,7 +89,7 @@ def explained(where: str, server: Server | None = None) -> Generator[None]:
     except UnsupportedCodecError as error:
         raise StoreError(where, f"messages are compressed in a way that can't be read here ({_said(error)}). Install cramjam.") from error
     except (KafkaError, NotImplementedError) as error:  # the latter: the broker is too old for any version of a message
-        raise StoreUnavailable(where, f"{who} breaks off ({_said(error)}). Does it ask for TLS, or for a user?") from error
+        raise StoreUnavailable(where, f"{who} breaks off ({_said(error)}).{hint}") from error
 
 
 def _said(error: BaseException) -> str:

@@ -39,7 +39,7 @@ MAX_BATCH = 900_000  # bytes; brokers take 1 MiB by default
 
 
 class Fault(NamedTuple):
-    """Why a broker refuses something. Compares by its number."""
+    """Why a broker refuses something."""
 
     code: int
     why: str
@@ -51,13 +51,15 @@ class Fault(NamedTuple):
         if code == 0:
             return None
         error = for_code(code)
-        return cls(code, f"{error.message}: {error.description}".strip(": "), error.retriable)
+        return cls(code, f"{error.message} ({code})", error.retriable)
 
 
-OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC, MESSAGE_TOO_LARGE, TOPIC_DENIED, GROUP_DENIED, CLUSTER_DENIED = 1, 3, 10, 29, 30, 31
-TOPIC_EXISTS, NOT_CONTROLLER, OUT_OF_ORDER, DUPLICATE, STALE_EPOCH, UNKNOWN_PRODUCER = 36, 41, 45, 46, 47, 59
-DENIED = frozenset({TOPIC_DENIED, GROUP_DENIED, CLUSTER_DENIED})
-PRODUCER_SPOILED = frozenset({OUT_OF_ORDER, STALE_EPOCH, UNKNOWN_PRODUCER})  # another producer id goes on
+# The codes of some.
+OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC, TOPIC_EXISTS, DUPLICATE = 1, 3, 36, 46
+TOPIC_DENIED, CLUSTER_DENIED = 29, 31
+OUT_OF_ORDER, STALE_EPOCH, UNKNOWN_PRODUCER = 45, 47, 59
+DENIED = frozenset({TOPIC_DENIED, CLUSTER_DENIED})
+PRODUCER_SPOILED = frozenset({OUT_OF_ORDER, STALE_EPOCH, UNKNOWN_PRODUCER})  # another producer may go on
 
 
 class Identity(NamedTuple):

@@ -47,6 +47,7 @@ def test_the_prefix_and_a_dot_begin_names() -> None:
         ("host?timeout=inf", "more than 0"),
         ("host?replication=1.5", "whole number"),
         ("host?cafile=ca.pem", "ssl=true"),
+        ("host?ssl=true&keyfile=key.pem", "certfile"),
         ("host?ssl=true&cafile=nowhere.pem", "PEM"),
         ("host/a/b", "prefix"),
         ("host:port", "name the brokers"),
