@@ -98,9 +98,7 @@ class RecordStore(Protocol):
         """Remove outbox entries that were sent. Idempotent. Raises RoleLost: the fence is old, and nothing was removed."""
         ...
 
-    async def idle(
-        self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None
-    ) -> list[Event]:
+    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
         """Runs at these statuses that could proceed, but were last written `seconds` ago or longer, and have no outbox entry.
 
         As the events that should have woken them: `topic` is the status's, `version` the record's. Sorted by run id, from above
