@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import traceback
+from collections.abc import AsyncIterator
 from time import monotonic
 from uuid import uuid4
 
@@ -77,14 +78,15 @@ async def refusal(url: str) -> WorkflowError:
 
 
 @pytest.fixture
-async def guarded(mariadb_url: str) -> str:
+async def guarded(mariadb_url: str) -> AsyncIterator[str]:
     """The URL of a user who has a password, and the right to this database only."""
     name = f"guest_{uuid4().hex[:20]}"
     database = mariadb_url.rpartition("/")[2]
     await execute(
         mariadb_url, f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{SECRET}'", f"GRANT ALL ON {database}.* TO {name}@'127.0.0.1'"
     )
-    return mariadb_url.replace("root@", f"{name}:{QUOTED}@")
+    yield mariadb_url.replace("root@", f"{name}:{QUOTED}@")
+    await execute(mariadb_url, f"DROP USER {name}@'127.0.0.1'")
 
 
 async def test_secrets_are_in_no_error_and_no_log_and_no_repr(guarded: str, caplog: pytest.LogCaptureFixture) -> None:
