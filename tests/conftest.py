@@ -130,4 +130,4 @@ def open_folder() -> Generator[Path, None, None]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # a server's guard may have been quicker

@@ -10,7 +10,7 @@ from pathlib import Path
 
 POLL = 0.01
 
-GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"'
+GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"; rmdir -- "${2%/*}"'
 """A shell that waits for the end of its standard input: of the process that holds the other end of it, however that ends."""
 
 
@@ -26,8 +26,8 @@ def family(pid: int) -> list[int]:
     """A process and all that descend from it, ancestors first."""
     found = [pid]
     for parent in found:  # which grows
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            with suppress(OSError):
+        with suppress(OSError):  # it, or a thread of it, has ended meanwhile
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
                 found += [int(child) for child in children.read_text().split()]
     return found
 
@@ -50,6 +50,6 @@ def gone(pids: Collection[int], within: float) -> bool:
 
 
 def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Ends the process group `pid`, and removes its folder, once this process has ended, be it by SIGKILL."""
+    """Once this process has ended, be it by SIGKILL, end the process group `pid`, and remove its folder, and the one above if it is empty."""
     command = ["/bin/sh", "-c", GUARD, "guard", str(pid), str(folder)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)

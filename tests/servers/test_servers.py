@@ -56,6 +56,7 @@ def test_the_servers_of_a_process_end_with_it_even_by_sigkill(server_folder: Pat
         assert server.running
         holder.send_signal(signal.SIGKILL)
     assert processes.gone(started, within=10)
+    assert not server_folder.exists()
 
 
 def test_a_server_that_does_not_start_shows_its_log(server_folder: Path) -> None:
