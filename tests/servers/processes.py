@@ -50,6 +50,6 @@ def gone(pids: Collection[int], within: float) -> bool:
 
 
 def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Once this process has ended, be it by SIGKILL, end the process group `pid`, and remove its folder, and the one above if it is empty."""
+    """Once this process has ended, be it by SIGKILL, ends the process group `pid` and removes its folder, and the one above if empty."""
     command = ["/bin/sh", "-c", GUARD, "guard", str(pid), str(folder)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
