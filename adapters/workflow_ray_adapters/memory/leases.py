@@ -1,6 +1,6 @@
 """Which of the members that share roles lives, and holds what."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from workflow_ray.records import Role, RoleName
 
 @dataclass(frozen=True)
 class Member:
-    able: Collection[RoleName]  # to play these
+    able: Sequence[Role]  # to play these
     until: datetime
 
 
@@ -32,7 +32,7 @@ class Leases:
         self._leases = {role: lease for role, lease in self._leases.items() if lease.until > now}
 
     def join(self, name: str, able: Sequence[Role], until: datetime) -> None:
-        self._members[name] = Member([role.name for role in able], until)
+        self._members[name] = Member(able, until)
 
     def leave(self, name: str) -> None:
         self._members.pop(name, None)
@@ -48,10 +48,10 @@ class Leases:
         lease = self._leases.get(role)
         return lease.member if lease else None
 
-    def targets(self) -> dict[RoleName, str]:
-        """Of each role the member that should play it."""
+    def targets(self, is_current: Callable[[Role], bool]) -> dict[RoleName, str]:
+        """Of each role that is to be played the member that should."""
         able: dict[RoleName, list[str]] = {}
         for name, member in self._members.items():
-            for role in member.able:
-                able.setdefault(role, []).append(name)
+            for role in filter(is_current, member.able):
+                able.setdefault(role.name, []).append(name)
         return assigned(able, {role: lease.member for role, lease in self._leases.items()})

@@ -49,10 +49,10 @@ class Roles:
         """A heartbeat of the member, at `now`; its leases last `until` then."""
         kept = [fence.role for fence in held if self._holds(fence, shards)]
         self._leases.expire(now)
-        self._leases.join(member, [role for role in roles if _current(role, shards)], until)
+        self._leases.join(member, roles, until)
         for name in kept:
             self._leases.hold(name, member, until)
-        mine = {name for name, player in self._leases.targets().items() if player == member}
+        mine = {name for name, player in self._leases.targets(lambda role: _current(role, shards)).items() if player == member}
         free = [role for role in roles if role.name in mine.difference(kept) and self._leases.holder(role.name) in (None, member)]
         return Shared(
             taken=tuple(self._lease(role, member, shards, until) for role in free),

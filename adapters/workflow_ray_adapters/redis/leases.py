@@ -66,10 +66,10 @@ def board(answer: Answer) -> Board:
 def plan(board: Board, member: str, roles: Sequence[Role], held: Sequence[Fence], now: datetime, until: datetime) -> Plan:
     """The member's heartbeat at `now`; its leases last `until` then."""
     kept = [fence.role for fence in held if board.epochs.get(fence.role) == fence.epoch and board.current(_named(fence.role))]
-    me = Member([role.name for role in roles if board.current(role)], until)
+    me = Member([role.name for role in roles], until)
     members = {name: one for name, one in board.members.items() if one.until > now} | {member: me}
     holders = {role: lease.member for role, lease in board.leases.items() if lease.until > now} | dict.fromkeys(kept, member)
-    mine = {role for role, one in assigned(_able(members), holders).items() if one == member}
+    mine = {role for role, one in assigned(_able(members, board), holders).items() if one == member}
     missing = [role for role in dict.fromkeys(me.able) if role in mine.difference(kept)]
     again = [role for role in missing if holders.get(role) == member]
     fresh = [role for role in missing if role not in holders]
@@ -91,13 +91,13 @@ def plan(board: Board, member: str, roles: Sequence[Role], held: Sequence[Fence]
     )
 
 
-def _able(members: Mapping[str, Member]) -> dict[RoleName, list[str]]:
-    """Of each role those that can play it."""
+def _able(members: Mapping[str, Member], board: Board) -> dict[RoleName, list[str]]:
+    """Of each role that is to be played those that can."""
     able: dict[RoleName, list[str]] = {}
     for name, member in members.items():
         for role in member.able:
             able.setdefault(role, []).append(name)
-    return able
+    return {role: names for role, names in able.items() if board.current(_named(role))}
 
 
 def _named(name: RoleName) -> Role | None:

@@ -134,6 +134,13 @@ class LeaseCases(Conformance):
         await member.beat()  # at the latest now: it has no lease
         assert member.held[ROLES[0].name].epoch > taken.fence.epoch
 
+    async def test_what_is_retired_weighs_nothing_in_a_fair_share(self, deployed: Records) -> None:
+        new = [Role(CONSUMERS, shard, 4) for shard in range(1, 5)]
+        await beats(Member(deployed, "a", [*ROLES, *new]))
+        await deploy(deployed, workflow(groups={CONSUMERS: 4}, partitions=SHARDS))
+        await beats(member := Member(deployed, "b", new))
+        assert len(member.held) == 2, "the other two are for the member whose roles are retired by now"
+
     async def test_a_role_of_another_number_of_shards_is_lost_and_never_taken(self, deployed: Records) -> None:
         member = Member(deployed, "a")
         await member.beat()

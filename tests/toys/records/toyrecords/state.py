@@ -163,7 +163,7 @@ class State(msgspec.Struct):
 
     def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, now: datetime, until: datetime) -> Shared:
         self.members = {name: other for name, other in self.members.items() if other.until > now}
-        self.members[member] = Member([role for role in roles if self.shards(role.group) == role.shards], until)
+        self.members[member] = Member(list(roles), until)
         kept = [fence.role for fence in held if 0 < self.epoch(fence.role) == fence.epoch and self._current(fence.role)]
         for name in kept:
             self.holdings[name].member, self.holdings[name].until = member, until
@@ -193,7 +193,8 @@ class State(msgspec.Struct):
         able: dict[RoleName, list[str]] = {}
         for name, member in self.members.items():
             for role in member.able:
-                able.setdefault(role.name, []).append(name)
+                if self.shards(role.group) == role.shards:
+                    able.setdefault(role.name, []).append(name)
         return assigned(able, {name: keeper for name in self.holdings if (keeper := self._keeper(name, now))})
 
     def _lend(self, role: Role, member: str, now: datetime, until: datetime) -> Taken:
