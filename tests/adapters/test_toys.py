@@ -26,7 +26,10 @@ from workflow_ray.testing.conformance import (
 
 TOYS = Path(__file__).parents[1] / "toys"
 INSTALL = ("-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
-UNBREAKABLE = {Capability.FAULTS: "it talks to nobody: a file is changed in one piece, and there is no connection to break"}
+LACKS = {
+    Capability.FAULTS: "it talks to nobody: a file is changed in one piece, and there is no connection to break",
+    Capability.DURABILITY: "a crash of the machine loses what was not on its disk yet; a process's loses nothing",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def installed(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestToyRecords(RecordStoreConformance, RoleSchedulerConformance):
-    lacks = UNBREAKABLE
+    lacks = LACKS
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
@@ -63,7 +66,7 @@ class TestToyRecords(RecordStoreConformance, RoleSchedulerConformance):
 
 
 class TestToyTimeouts(TimeoutStoreConformance):
-    lacks = UNBREAKABLE
+    lacks = LACKS
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
@@ -82,7 +85,7 @@ class TestToyTimeouts(TimeoutStoreConformance):
 
 
 class TestToyStream(EventStreamerConformance):
-    lacks = UNBREAKABLE
+    lacks = LACKS
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
