@@ -21,7 +21,7 @@ POLL = 0.5
 
 
 class File:
-    """A change is all there or not at all, whatever process dies. Changes that a machine's crash undoes nobody promised."""
+    """A change is all there or not at all, whatever process dies; the crash of a machine may undo the last ones."""
 
     _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
 
