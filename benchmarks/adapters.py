@@ -91,6 +91,7 @@ async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
             await batches.begin()
             async with driver.repeating(url, twin, calls) as repeat:
                 watch = Stopwatch(calls, repeat)
+                gc.disable()  # between the rounds only: actors, where adapters work, collect seldom too
                 for _ in range(WARM_UP + rounds):
                     gc.collect()
                     for size in SIZES:
