@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 SETTLING, PAUSE = 1.0, 0.1  # seconds that a change of leaders may take, and between looks
 STAGGER = 0.5  # seconds that a broker has to say who leads what, until another is asked beside it
-OPENING = 4.0  # seconds in which a cluster must be found: a command has to say within five that it is not
+OPENING = 3.0  # seconds in which a cluster must be found: a command has to say within five that it is not
 CLOSING = 1.0  # seconds in which sockets should be gone
 
 

@@ -18,7 +18,7 @@ from workflow_ray_adapters.sql.news import News
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
-CONNECTING = 4.0
+CONNECTING = 3.0
 """Seconds after which a server that doesn't let anybody in is given up."""
 DEADLINE = 20.0
 """Seconds after which a transaction's connection is given up."""
