@@ -54,7 +54,7 @@ test: check servers ## check, then every test; those that need servers start the
 	@$(BIN)/python -m pytest --quiet -rs
 
 test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray
-	@$(BIN)/python -m pytest --quiet -m 'not server and not ray' tests/unit tests/adapters tests/typing
+	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist loadscope -m 'not server and not ray' tests/unit tests/adapters tests/typing
 
 matrix: servers ## run the conformance suites on every adapter, and write docs/adapters.md
 	@$(BIN)/python -m tests.matrix
