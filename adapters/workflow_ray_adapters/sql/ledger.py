@@ -77,28 +77,29 @@ class Ledger:
         return None
 
     def _land(self, write: Write) -> None:
+        finished = write.run_state.finished
         if write.new is not None:
-            self._create(write, write.new)
+            self._create(write, write.new, finished)
         elif write.run_id in self.inserts:
-            self._amend(write)
+            self._amend(write, finished)
         else:
-            self._change(write)
-        if write.run_state.finished and (key := self._holders.pop(write.run_id, None)):
+            self._change(write, finished)
+        if finished and (key := self._holders.pop(write.run_id, None)):
             del self.standing.unfinished[key]
         self.standing.versions[write.run_id] = write.version
         self.history.append(_entry(write, self.now))
         for outgoing in write.events:
             self._send(write, outgoing)
 
-    def _create(self, write: Write, new: NewRun) -> None:
+    def _create(self, write: Write, new: NewRun, finished: bool) -> None:
         key = (new.workflow, new.foreign_id)
         self.standing.unfinished[key] = write.run_id
         self._holders[write.run_id] = key
         if new.idempotency_key is not None:
             self.standing.keys[new.workflow, new.idempotency_key] = write.run_id
             self.keys.append({"workflow": new.workflow, "idempotency_key": new.idempotency_key, "run_id": write.run_id})
-        self.inserts[write.run_id] = {
-            **_state(write, self.now),
+        self.inserts[write.run_id] = row = _state(write, self.now)
+        row |= {
             "run_id": write.run_id,
             "workflow": new.workflow,
             "foreign_id": new.foreign_id,
@@ -106,27 +107,25 @@ class Ledger:
             "data": write.data,
             "idempotency_key": new.idempotency_key,
             "created_at": self.now,
-            "unfinished": None if write.run_state.finished else new.foreign_id,
+            "unfinished": None if finished else new.foreign_id,
         }
 
-    def _amend(self, write: Write) -> None:
+    def _amend(self, write: Write, finished: bool) -> None:
         """The next version of a run that is new in this transaction."""
         row = self.inserts[write.run_id]
         row |= _state(write, self.now)
         if write.data is not None:
             row["data"] = write.data
-        if write.run_state.finished:
+        if finished:
             row["unfinished"] = None
 
-    def _change(self, write: Write) -> None:
-        before = self.updates.get(write.run_id, {})
-        self.updates[write.run_id] = {
-            **_state(write, self.now),
-            "run": write.run_id,
-            "before": before.get("before", write.expected),
-            "new_data": before.get("new_data") if write.data is None else write.data,
-            "finished": write.run_state.finished,
-        }
+    def _change(self, write: Write, finished: bool) -> None:
+        before = self.updates.get(write.run_id)
+        self.updates[write.run_id] = row = _state(write, self.now)
+        row["run"] = write.run_id
+        row["before"] = before["before"] if before else write.expected
+        row["new_data"] = before["new_data"] if before and write.data is None else write.data
+        row["finished"] = finished
 
     def _send(self, write: Write, outgoing: OutgoingEvent) -> None:
         due_at = self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE
@@ -146,11 +145,11 @@ class Ledger:
 def _state(write: Write, now: int) -> Values:
     return {
         "status": write.status,
-        "run_state": write.run_state,
+        "run_state": int(write.run_state),  # a driver takes long over what is no plain number
         "version": write.version,
         "visit": write.visit,
         "attempt": write.attempt,
-        "cause": write.cause,
+        "cause": int(write.cause),
         "reason": write.reason,
         "updated_at": now,
     }
@@ -161,8 +160,8 @@ def _entry(write: Write, now: int) -> Values:
         "run_id": write.run_id,
         "version": write.version,
         "status": write.status,
-        "run_state": write.run_state,
-        "cause": write.cause,
+        "run_state": int(write.run_state),
+        "cause": int(write.cause),
         "written_by": write.by,
         "reason": write.reason,
         "written_at": now,
