@@ -21,6 +21,8 @@ from workflow_ray.errors import WorkflowError
 
 COUNT = 1000
 POLL = 0.02
+PATIENCE = 90.0
+"""Seconds for a beginning, and for an end once the servers are back."""
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -99,10 +101,13 @@ async def run_through_a_crash(cli: CommandLine, runtime: str, crash: Callable[[]
             assert job.stdin is not None
             await asyncio.to_thread(job.stdin.writelines, before)
             job.stdin.flush()
-            await under_way(cli.records, job)
+            async with asyncio.timeout(PATIENCE):
+                await under_way(cli.records, job)
             crash()
             rest = asyncio.create_task(asyncio.to_thread(job.communicate, "".join(after)))
             await asyncio.to_thread(recover)
+            await asyncio.wait([rest], timeout=PATIENCE)
+            job.kill()  # where it hasn't ended by then, so that it says how far it got
             said, complained = await rest
             assert job.returncode == 0, complained
             assert f"{COUNT:,}" in said
