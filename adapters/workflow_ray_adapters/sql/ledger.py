@@ -45,6 +45,7 @@ class Ledger:
     history: list[Values] = field(default_factory=list[Values])
     outbox: list[Values] = field(default_factory=list[Values])
     positions: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
+    at_rest: set[RunId] = field(default_factory=set[RunId])  # runs that now take no step by themselves
 
     def __post_init__(self) -> None:
         self._holders = {run_id: key for key, run_id in self.standing.unfinished.items()}
@@ -57,8 +58,7 @@ class Ledger:
             return Conflict(write.run_id, found)
         if write.new is not None and (taken := self._taken(write.run_id, write.new)):
             return taken
-        self._land(write)
-        return Stored(write.run_id, write.version)
+        return Stored(write.run_id, self._land(write))
 
     def reach(self, position: Position) -> None:
         """Note a position; of two for one partition the further one."""
@@ -76,29 +76,35 @@ class Ledger:
             return ActiveRun(run_id, active)
         return None
 
-    def _land(self, write: Write) -> None:
-        finished = write.run_state.finished
+    def _land(self, write: Write) -> Version:
+        """The version that it makes."""
+        state, rests = _state(write, self.now), write.run_state.at_rest
+        finished = rests and write.run_state.finished
+        version: Version = state["version"]
+        if rests:
+            self.at_rest.add(write.run_id)
+        self.history.append(_entry(write, state))
+        for outgoing in write.events:
+            self._send(write, version, outgoing)
         if write.new is not None:
-            self._create(write, write.new, finished)
+            self._create(write, write.new, state, finished)
         elif write.run_id in self.inserts:
-            self._amend(write, finished)
+            self._amend(write, state, finished)
         else:
-            self._change(write, finished)
+            self._change(write, state, finished)
         if finished and (key := self._holders.pop(write.run_id, None)):
             del self.standing.unfinished[key]
-        self.standing.versions[write.run_id] = write.version
-        self.history.append(_entry(write, self.now))
-        for outgoing in write.events:
-            self._send(write, outgoing)
+        self.standing.versions[write.run_id] = version
+        return version
 
-    def _create(self, write: Write, new: NewRun, finished: bool) -> None:
+    def _create(self, write: Write, new: NewRun, row: Values, finished: bool) -> None:
         key = (new.workflow, new.foreign_id)
         self.standing.unfinished[key] = write.run_id
         self._holders[write.run_id] = key
         if new.idempotency_key is not None:
             self.standing.keys[new.workflow, new.idempotency_key] = write.run_id
             self.keys.append({"workflow": new.workflow, "idempotency_key": new.idempotency_key, "run_id": write.run_id})
-        self.inserts[write.run_id] = row = _state(write, self.now)
+        self.inserts[write.run_id] = row
         row |= {
             "run_id": write.run_id,
             "workflow": new.workflow,
@@ -110,31 +116,31 @@ class Ledger:
             "unfinished": None if finished else new.foreign_id,
         }
 
-    def _amend(self, write: Write, finished: bool) -> None:
+    def _amend(self, write: Write, state: Values, finished: bool) -> None:
         """The next version of a run that is new in this transaction."""
         row = self.inserts[write.run_id]
-        row |= _state(write, self.now)
+        row |= state
         if write.data is not None:
             row["data"] = write.data
         if finished:
             row["unfinished"] = None
 
-    def _change(self, write: Write, finished: bool) -> None:
+    def _change(self, write: Write, row: Values, finished: bool) -> None:
         before = self.updates.get(write.run_id)
-        self.updates[write.run_id] = row = _state(write, self.now)
+        self.updates[write.run_id] = row
         row["run"] = write.run_id
         row["before"] = before["before"] if before else write.expected
         row["new_data"] = before["new_data"] if before and write.data is None else write.data
         row["finished"] = finished
 
-    def _send(self, write: Write, outgoing: OutgoingEvent) -> None:
+    def _send(self, write: Write, version: Version, outgoing: OutgoingEvent) -> None:
         due_at = self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE
         self.outbox.append(
             {
                 "topic": outgoing.topic,
                 "partition_no": outgoing.partition,
                 "run_id": write.run_id,
-                "version": write.version,
+                "version": version,
                 "status": write.status,
                 "due_at": due_at,
                 "headers": from_headers(outgoing.headers),
@@ -155,16 +161,16 @@ def _state(write: Write, now: int) -> Values:
     }
 
 
-def _entry(write: Write, now: int) -> Values:
+def _entry(write: Write, state: Values) -> Values:
     return {
         "run_id": write.run_id,
-        "version": write.version,
+        "version": state["version"],
         "status": write.status,
-        "run_state": int(write.run_state),
-        "cause": int(write.cause),
+        "run_state": state["run_state"],
+        "cause": state["cause"],
         "written_by": write.by,
         "reason": write.reason,
-        "written_at": now,
+        "written_at": state["updated_at"],
         "write_id": write.write_id,
         "data": write.data,
     }

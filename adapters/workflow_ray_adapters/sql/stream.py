@@ -23,9 +23,8 @@ from workflow_ray.errors import StreamLost
 from workflow_ray.records import BATCH_DATA, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.rows import RECORD, event_row, to_event, to_record
+from workflow_ray_adapters.sql.rows import RECORD, Values, event_row, to_event, to_record
 from workflow_ray_adapters.sql.session import Session, Statement
-from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, records
 
 EVENT = ("partition_no", "run_id", "version", "status", "headers")
@@ -38,12 +37,15 @@ def append(session: Session, appended: Sequence[Event]) -> None:
 
 
 def place(session: Session, rows: Sequence[Values]) -> None:
-    """Append rows that lack nothing but their offsets, in the order given within each topic and partition."""
-    counts = Counter[tuple[str, int]]((row["topic"], row["partition_no"]) for row in rows)
+    """Append rows that lack nothing but their offsets, which they are given, in the order given within each topic and partition."""
+    lanes = [(row["topic"], row["partition_no"]) for row in rows]
+    counts = Counter[tuple[str, int]](lanes)
     topics = {topic for topic, _ in counts}
     outbox.advance(session, counts)
-    offsets = {lane: count(following - counts[lane]) for lane, following in _following(session, topics).items()}
-    session.run(_insert_event, [{**row, "stream_offset": next(offsets[row["topic"], row["partition_no"]])} for row in rows])
+    offsets = {lane: count(following - counts[lane]) for lane, following in _following(session, topics).items() if lane in counts}
+    for row, lane in zip(rows, lanes, strict=True):
+        row["stream_offset"] = next(offsets[lane])
+    session.run(_insert_event, rows)
     session.news.topics |= {Topic(topic) for topic in topics}
 
 

@@ -9,8 +9,8 @@ from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Fence, GroupResult, Received, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
 from workflow_ray_adapters.sql.news import AT_ONCE, News
+from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.statement import Values
 
 LITTLE = 20
 """Events that are read with the transaction that publishes them: to wake a reader for so few takes longer."""

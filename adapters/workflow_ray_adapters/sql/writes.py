@@ -23,8 +23,8 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.ledger import Ledger, Standing
+from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, positions, records
 
 Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
@@ -55,9 +55,7 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
     session.news.runs |= {run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()}
-    session.news.at_rest |= {
-        write.run_id for group in decided for write, result in group if write.run_state.at_rest and isinstance(result, Stored)
-    }
+    session.news.at_rest |= ledger.at_rest
     return Landed(answers=[refusal or next(committed) for refusal in fenced], outgoing=ledger.outbox)
 
 
@@ -68,7 +66,7 @@ def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
 
 
 def _answer(write: Write, result: WriteResult, repeats: set[tuple[RunId, Version, WriteId]]) -> WriteResult:
-    if isinstance(result, Conflict) and (write.run_id, write.version, write.write_id) in repeats:
+    if repeats and isinstance(result, Conflict) and (write.run_id, write.version, write.write_id) in repeats:
         return Stored(write.run_id, write.version)
     return result
 
