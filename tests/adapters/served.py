@@ -1,0 +1,49 @@
+"""What the conformance suites need of a store that a server holds."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+
+import pytest
+
+from workflow_ray.ports import Clock, Records, records_adapter
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance import (
+    Another,
+    EventStreamerConformance,
+    Fragile,
+    OutboxMoverConformance,
+    Proxied,
+    RecordStoreConformance,
+    RoleSchedulerConformance,
+    TimeoutStoreConformance,
+)
+from workflow_ray.testing.faults import FaultyProxy
+
+
+class ServedStore(
+    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+):
+    """A subclass brings the fixture `url`: of a store that is empty before each test."""
+
+    @pytest.fixture
+    async def store(self, clock: FakeClock, url: str) -> AsyncIterator[Records]:
+        async with opened(url, clock) as store:
+            yield store
+
+    @pytest.fixture
+    def another(self, clock: FakeClock, url: str, store: Records) -> Another:
+        return lambda: opened(url, clock)
+
+    @pytest.fixture
+    async def fragile(self, clock: FakeClock, url: str, store: Records) -> AsyncIterator[Fragile]:
+        server = urlsplit(url)
+        user, at, _ = server.netloc.rpartition("@")
+        async with FaultyProxy(str(server.hostname), server.port or 0) as proxy:
+            broken = server._replace(netloc=f"{user}{at}{proxy.host}:{proxy.port}").geturl()
+            async with opened(broken, clock) as store:
+                yield Proxied(store, proxy)
+
+
+def opened(url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
+    return records_adapter(url).open_records(url, clock=clock, exclusive=False)
