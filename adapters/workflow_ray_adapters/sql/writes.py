@@ -79,11 +79,11 @@ def _standing(session: Session, writes: Sequence[Write]) -> Standing:
     workflows = {run.workflow for run in new}
     keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
     run_ids = sorted({write.run_id for write in writes})
-    return Standing(
-        versions=dict(session.rows(_versions, run_ids=run_ids)) if run_ids else {},
-        keys=_by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {},
-        unfinished=_by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {},
-    )
+    # Versions last: while that waits for a lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
+    # try finds it all; looked up afterwards it would seem to be another run that has the key.
+    known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
+    unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
+    return Standing(versions=dict(session.rows(_versions, run_ids=run_ids)) if run_ids else {}, keys=known, unfinished=unfinished)
 
 
 def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:

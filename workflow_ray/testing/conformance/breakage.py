@@ -41,6 +41,18 @@ class BreakageCases(Conformance):
                 assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
+    async def test_a_transition_repeated_while_the_first_is_still_open_lands_once(self, store: Records, fragile: Fragile) -> None:
+        publisher, fence = await take(store), await take(store, CONSUMERS)
+        async for number, hold in holds(fragile):
+            transition = await a_transition(store, fence, number)
+            moved, begun = transition.writes
+            async with hold(fragile.store.store([transition])) as storing:
+                repeating = asyncio.create_task(answered(store, transition))
+                await asyncio.wait({repeating}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+            for answer in (*await ended(storing), await ended(repeating)):
+                assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
+            assert await parts_landed(store, transition, publisher) == [True] * PARTS
+
     async def test_what_was_cut_off_works_again_once_it_is_healed(self, store: Records, fragile: Fragile) -> None:
         run = new_run()
         await store_all(fragile.store, run)
