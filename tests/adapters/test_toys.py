@@ -3,9 +3,12 @@
 import importlib
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,11 +16,21 @@ from examples.orders import orders
 from examples.orders.generate import generated
 from workflow_ray import RunState, Runtime, Trigger
 from workflow_ray.errors import UnfitAdapter
-from workflow_ray.ports import EventStreamer, Records, TimeoutStore, events_adapter, records_adapter, timeouts_adapter
+from workflow_ray.ports import (
+    Clock,
+    EventStreamer,
+    Records,
+    TimeoutStore,
+    adapter_for,
+    events_adapter,
+    records_adapter,
+    timeouts_adapter,
+)
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     Another,
     Capability,
+    Conformance,
     EventStreamerConformance,
     RecordStoreConformance,
     RoleSchedulerConformance,
@@ -46,61 +59,45 @@ def installed(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.invalidate_caches()
 
 
-class TestToyRecords(RecordStoreConformance, RoleSchedulerConformance):
+class Toy(Conformance, ABC):
+    """A subclass says what is opened, and by which URL."""
+
     lacks = LACKS
+    scheme: ClassVar = "toyrecords"
+
+    @abstractmethod
+    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Any]: ...
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
-        return f"toyrecords://{tmp_path}/records"
+        return f"{self.scheme}://{tmp_path}/toy"
 
     @pytest.fixture
-    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[Records]:
-        adapter = records_adapter(url)
-        adapter.create(url)
-        async with adapter.open_records(url, clock=clock, exclusive=False) as store:
+    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[Any]:
+        adapter_for(url).create(url)
+        async with self.opened(url, clock) as store:
             yield store
 
     @pytest.fixture
-    def another(self, url: str, store: Records, clock: FakeClock) -> Another:
-        return lambda: records_adapter(url).open_records(url, clock=clock, exclusive=False)
+    def another(self, url: str, store: object, clock: FakeClock) -> Another:
+        return lambda: self.opened(url, clock)
 
 
-class TestToyTimeouts(TimeoutStoreConformance):
-    lacks = LACKS
-
-    @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
-        return f"toyrecords://{tmp_path}/timeouts"
-
-    @pytest.fixture
-    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[TimeoutStore]:
-        adapter = timeouts_adapter(url)
-        adapter.create(url)
-        async with adapter.open_timeouts(url, clock=clock) as store:
-            yield store
-
-    @pytest.fixture
-    def another(self, url: str, store: TimeoutStore, clock: FakeClock) -> Another:
-        return lambda: timeouts_adapter(url).open_timeouts(url, clock=clock)
+class TestToyRecords(Toy, RecordStoreConformance, RoleSchedulerConformance):
+    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
+        return records_adapter(url).open_records(url, clock=clock, exclusive=False)
 
 
-class TestToyStream(EventStreamerConformance):
-    lacks = LACKS
+class TestToyTimeouts(Toy, TimeoutStoreConformance):
+    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
+        return timeouts_adapter(url).open_timeouts(url, clock=clock)
 
-    @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
-        return f"toystream://{tmp_path}/events"
 
-    @pytest.fixture
-    async def store(self, url: str, clock: FakeClock) -> AsyncIterator[EventStreamer]:
-        adapter = events_adapter(url)
-        adapter.create(url)
-        async with adapter.open_events(url, clock=clock) as store:
-            yield store
+class TestToyStream(Toy, EventStreamerConformance):
+    scheme = "toystream"
 
-    @pytest.fixture
-    def another(self, url: str, store: EventStreamer, clock: FakeClock) -> Another:
-        return lambda: events_adapter(url).open_events(url, clock=clock)
+    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+        return events_adapter(url).open_events(url, clock=clock)
 
 
 async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_other(tmp_path: Path) -> None:

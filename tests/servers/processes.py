@@ -45,7 +45,7 @@ def gone(pids: Collection[int], within: float) -> bool:
     while any(started_at(pid) for pid in pids):
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL)
+        time.sleep(POLL)  # nobody is told of the end of a process that isn't a child
     return True
 
 

@@ -187,7 +187,7 @@ class Server(ABC):
                 self.kill()
                 why = f"it exited with {process.returncode}, or didn't answer within {READY_WITHIN:g} s"
                 raise NotStarted(f"{self.name} didn't start: {why}. The end of its log:\n{self.log.read_text(errors='replace')[-TAIL:]}")
-            time.sleep(processes.POLL)
+            time.sleep(processes.POLL)  # a server tells nobody that it is ready: it has to be asked
 
     def _answers(self) -> bool:
         try:

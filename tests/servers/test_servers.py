@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.servers import Redis
 with Redis(Path(sys.argv[1])):
     print(flush=True)
-    time.sleep(60)
+    time.sleep(60)  # it is killed before that
 """
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ async def published(streamer: KafkaStreamer, count: int) -> list[RunId]:
     found = list[RunId]()
     for number in range(count):
         one = event(number % PARTITIONS)
-        await persist(lambda one=one: streamer.send([one]), SystemClock(), "test")  # type: ignore[misc]
+        await persist(partial(streamer.send, [one]), SystemClock(), "test")
         found.append(one.run_id)
     return found
 
