@@ -4,12 +4,15 @@ The constructor's arguments are the error's fields, all of them positional: erro
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class WorkflowError(Exception):
     """The root of the tree."""
 
-    exit_code = 1  # of the command line
+    exit_code: ClassVar[int] = 1  # of the command line
+    transient: ClassVar[bool] = False
+    """Whether it may pass by itself: whoever may repeat the call, with the same ids, does so. See `ports.persist`."""
 
 
 # --- definitions ---------------------------------------------------------------------------------
@@ -103,9 +106,13 @@ class StoreError(WorkflowError):
 class StoreUnavailable(StoreError):
     """The store didn't answer. The outcome is unknown; repeating with the same ids is safe."""
 
+    transient = True
+
 
 class StoreBusy(StoreError):
     """The store's queue of writes is full. Nothing was written; try again in a moment."""
+
+    transient = True
 
 
 class StoreMissing(StoreError):
@@ -121,11 +128,15 @@ class StoreTooNew(StoreError):
 
 
 class StoreReadOnly(StoreError):
-    """The store can be read but not written."""
+    """The store can be read but not written, as a server during a failover. Nothing was written."""
+
+    transient = True
 
 
 class StoreFull(StoreError):
     """There is no room for the write. Nothing of it was stored."""
+
+    transient = True
 
 
 class StoreInUse(StoreError):
@@ -144,17 +155,13 @@ class TopicMismatch(StoreError):
     """A topic is there with another number of partitions than its workflow has."""
 
 
-class StreamLost(StoreError):
-    """A partition ends before a position in it: it was made anew, or has lost events that it had acknowledged."""
-
-
 class SendFailed(StoreUnavailable):
     """Of some topics and partitions it is unknown whether they have the events sent to them; all others do."""
 
-    def __init__(self, where: str, why: str, lanes: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, where: str, why: str, topic_partitions: Sequence[tuple[str, int]]) -> None:
         super().__init__(where, why)
-        self.lanes = [(topic, partition) for topic, partition in lanes]
-        self.args = (where, why, self.lanes)
+        self.topic_partitions = [(topic, partition) for topic, partition in topic_partitions]
+        self.args = (where, why, self.topic_partitions)
 
 
 class AdapterNotInstalled(WorkflowError):
@@ -242,7 +249,7 @@ class RoleRetired(WorkflowError):
 
     def __str__(self) -> str:
         now = "is not deployed" if self.current is None else f"has {self.current} shards by now"
-        return f"role {self.role} can't be taken: its group {now}."
+        return f"role {self.role} can't be acquired: its group {now}."
 
 
 # --- runs ----------------------------------------------------------------------------------------

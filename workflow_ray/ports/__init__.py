@@ -13,7 +13,7 @@ from workflow_ray.ports.adapters import (
 )
 from workflow_ray.ports.clock import Clock, SystemClock
 from workflow_ray.ports.connector_source import ConnectorSource, SourceReader
-from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, PositionMirror
+from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, PositionMirror, Trimmer
 from workflow_ray.ports.persistence import FIRST_PAUSE, LONGEST_PAUSE, persist
 from workflow_ray.ports.record_store import RecordStore, RoleScheduler
 from workflow_ray.ports.sharing import assigned
@@ -39,6 +39,7 @@ __all__ = [
     "SystemClock",
     "TimeoutStore",
     "TimeoutsAdapter",
+    "Trimmer",
     "WholeStore",
     "adapter_for",
     "assigned",

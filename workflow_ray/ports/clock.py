@@ -1,13 +1,18 @@
 """Time, as roles and stores see it; tests hand in one that stands still."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The time in UTC. Never goes back."""
+        """The time of day in UTC. It may jump either way: only for times that are shown or stored, never to measure how long."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back, whatever happens to the time of day."""
         ...
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
@@ -16,14 +21,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
-
-    def __init__(self) -> None:
-        self._last = datetime.min.replace(tzinfo=UTC)
+    """The machine's clock. A store that is given one reads its own clock instead, inside its statements."""
 
     def now(self) -> datetime:
-        self._last = max(self._last, datetime.now(UTC))
-        return self._last
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         if event.is_set() or seconds <= 0:

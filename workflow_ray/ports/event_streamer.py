@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from workflow_ray.records import Event, Fence, Position, Received, Topic
+from workflow_ray.records import Arrivals, Event, Fence, Position, Topic
 
 
 @runtime_checkable
@@ -30,19 +30,26 @@ class EventStreamer(Protocol):
         """
         ...
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        """Events of the partitions named, each from the offset given on, ascending within a partition.
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        """Read the partitions named, each from the offset given on, ascending within a partition.
 
-        At most `limit` in all, and not much more than 8 MiB of data, shared fairly: no partition with events waits for
-        another's backlog, or for one that can't be read now. Waits up to `wait` seconds for the first. Offsets follow commit
-        order; they may have gaps. Where events at an offset are gone, because they were retained for so long only, it goes on
-        from the first that is there, and logs an error: a sweeper sends the events again of those runs that waited for them.
-        Raises StreamLost: a partition ends before the offset given, so it isn't the one that was read before.
+        At most `limit` events in all, and not much more than BATCH_DATA (8 MiB) of data, shared fairly: no partition with events
+        waits for the backlog of another, or for one that can't be read now. Waits up to `wait` seconds for the first event, or the
+        first partition that is lost; `read` alone ends no wait. Offsets follow commit order; they may have gaps. Where the events at
+        an offset are gone, trimmed or retained for only so long, it goes on from the first one that is there, and says so in the log
+        where they were not trimmed.
+
+        A partition that ends below the offset given is answered in `lost`, and the others as always: whoever reads goes on in a new
+        incarnation of it, from offset 0. It is logged once.
+
+        Args:
+            reader: Names who reads, the same on every call: a role's name. An adapter may keep a consumer for it; two calls with one
+                name never overlap.
         """
         ...
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        """How many events stand at or after the offsets, in the partitions named."""
+        """How many events stand at or after the offsets, in the partitions named; for one that ends before its offset, 0."""
         ...
 
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
@@ -70,5 +77,18 @@ class OutboxMover(Protocol):
         published too, as it comes, and a commit that adds entries may carry that with it: a standing order, so that nobody is
         called for each event. Given up, it has moved what it has.
         Raises RoleLost: the fence is old, as each transaction makes sure anew, and nothing more was moved.
+        """
+        ...
+
+
+@runtime_checkable
+class Trimmer(Protocol):
+    """A streamer that holds its log itself, and so has to be told which events nobody needs any more."""
+
+    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        """Remove events of the partitions named that stand below the offset given; how many were removed.
+
+        At most `limit`: as many as that, and there may be more. Idempotent. An end never changes: `ends` and later offsets stay.
+        Raises RoleLost: the store holds roles, and the fence is old; nothing was removed.
         """
         ...

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from workflow_ray.errors import StoreBusy, StoreFull, StoreUnavailable
+from workflow_ray.errors import WorkflowError
 from workflow_ray.ports.clock import Clock
 
 T = TypeVar("T")
@@ -16,17 +16,21 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 
 
 async def persist(call: Callable[[], Awaitable[T]], clock: Clock, caller: str, *, patience: float | None = None) -> T:
-    """The call's answer, asked for until the store gives one. Only for calls that may be repeated: same ids, same answer.
+    """Repeat the call until it raises no transient error. Only for calls that may be repeated: same ids, same answer.
 
-    caller: a role's name, or the client's, for the log.
-    patience: seconds after which the store's error is raised instead; None: never, cancel it to give up.
+    Args:
+        caller: A role's name, or the client's, for the log.
+        patience: Seconds after which the transient error is raised instead; None: never, cancel it to give up.
+
+    Raises:
+        WorkflowError: The call's own error, where that is not transient.
     """
-    start, pause = clock.now().timestamp(), FIRST_PAUSE
+    start, pause = clock.monotonic(), FIRST_PAUSE
     while True:
         try:
             return await call()
-        except (StoreUnavailable, StoreBusy, StoreFull) as error:
-            if patience is not None and clock.now().timestamp() + pause > start + patience:
+        except WorkflowError as error:
+            if not error.transient or (patience is not None and clock.monotonic() + pause > start + patience):
                 raise
             log.warning("%s; trying again in %.2f s", error, pause, extra={"role": caller})
             await clock.wait(asyncio.Event(), pause)

@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover
+from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, Trimmer
 from workflow_ray.ports.record_store import RecordStore, RoleScheduler
 from workflow_ray.ports.timeout_store import TimeoutStore
 
@@ -21,5 +21,5 @@ class Store(Records, EventStreamer, TimeoutStore, Protocol):
 
 
 @runtime_checkable
-class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Protocol):
+class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Trimmer, Protocol):
     """What a record store is where it holds events and timeouts too, so that a transaction can span them."""

@@ -2,8 +2,8 @@
 
 from workflow_ray.records.admission import check_write, flaw_of_key
 from workflow_ray.records.connector import ConnectorEvent
-from workflow_ray.records.deployment import DeployedWorkflow, Deployment
-from workflow_ray.records.event import Event, OutboxEntry, OutgoingEvent, Received
+from workflow_ray.records.deployment import SUPERSEDED, DeployedWorkflow, Deployment
+from workflow_ray.records.event import Arrivals, Event, OutboxEntry, OutgoingEvent, Received
 from workflow_ray.records.ids import (
     NO_VERSION,
     RoleName,
@@ -17,11 +17,12 @@ from workflow_ray.records.ids import (
     status_topic,
 )
 from workflow_ray.records.limits import BATCH_DATA, MAX_DATA, MAX_FOREIGN_ID
-from workflow_ray.records.query import RunCount, RunQuery
+from workflow_ray.records.position import Position
+from workflow_ray.records.query import RunCount, RunQuery, Waiting, WaitingQuery
 from workflow_ray.records.record import HistoryEntry, Record
-from workflow_ray.records.role import CONSUMER, PUBLISHER, SWEEPER, Fence, Position, Role, Shared, Taken, consumer_group
-from workflow_ray.records.run_state import Cause, RunState
-from workflow_ray.records.timeout import Timeout, TimeoutKey
+from workflow_ray.records.role import CONSUMER, PUBLISHER, SWEEPER, Fence, Role, Shared, consumer_group
+from workflow_ray.records.run_state import Awaits, Cause, RunState
+from workflow_ray.records.timeout import NewTimeout, Timeout, TimeoutKey
 from workflow_ray.records.write import (
     ActiveRun,
     Committed,
@@ -43,8 +44,11 @@ __all__ = [
     "MAX_FOREIGN_ID",
     "NO_VERSION",
     "PUBLISHER",
+    "SUPERSEDED",
     "SWEEPER",
     "ActiveRun",
+    "Arrivals",
+    "Awaits",
     "Cause",
     "Committed",
     "Conflict",
@@ -58,6 +62,7 @@ __all__ = [
     "HistoryEntry",
     "KeyUsed",
     "NewRun",
+    "NewTimeout",
     "OutboxEntry",
     "OutgoingEvent",
     "Position",
@@ -71,11 +76,12 @@ __all__ = [
     "RunState",
     "Shared",
     "Stored",
-    "Taken",
     "Timeout",
     "TimeoutKey",
     "Topic",
     "Version",
+    "Waiting",
+    "WaitingQuery",
     "Write",
     "WriteGroup",
     "WriteId",

@@ -2,6 +2,9 @@
 
 import msgspec
 
+SUPERSEDED = 20
+"""Digests of earlier definitions that a deployment remembers."""
+
 
 class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow as the deployment knows it."""
@@ -9,10 +12,20 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     reference: str  # module:attribute of the definition
     python_path: tuple[str, ...] = ()  # folders, in front of sys.path, that the module is found in
-    code: str = ""  # a digest of the module's source: another one starts the workflow's roles anew
+    code: str = ""  # a digest of the modules that the definition loads from its own path; with another one the roles are restarted
+    superseded: tuple[str, ...] = ()  # digests that were deployed before this one, the newest last, at most SUPERSEDED of them
     statuses: dict[str, int]
     partitions: int
-    groups: dict[str, int]  # a group of roles -> its shards
+    groups: dict[str, int]  # a group of roles -> its shards, as the code has it
+    scaled: dict[str, int] = {}  # a group -> the shards that an operator set: they hold until they are reset, whatever the code says
+    draining: tuple[str, ...] = ()
+    """Groups that are about to be scaled: until the next version of the deployment, or for 5 seconds, workers finish and release
+    their roles and start none.
+    """
+
+    def shards(self, group: str) -> int:
+        """How many shards the group has."""
+        return self.scaled.get(group, self.groups[group])
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from workflow_ray.records.ids import RunId, Topic, Version
 from workflow_ray.records.record import Record
+from workflow_ray.records.timeout import Timeout
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,10 +30,11 @@ class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An event committed with its record and not yet published."""
+    """An event committed with its record and not yet published; or a timeout that is still to be created in another store."""
 
     id: int  # names the entry; no order is to be read from it
-    event: Event
+    event: Event | None = None
+    timeout: Timeout | None = None  # exactly one of `event` and `timeout` is there
     due_at: datetime | None = None  # None: publish now
 
 
@@ -42,3 +44,15 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     offset: int  # in its topic and partition, from 0
     record: Record | None = None
+
+
+class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
+    """What one `receive` has found."""
+
+    events: tuple[Received, ...] = ()
+    read: dict[int, int] = {}
+    """Of each partition asked for that was read: the offset to go on from. Everything below it was answered here or before, is no
+    event (a message of somebody else, an aborted transaction), or is gone.
+    """
+    lost: dict[int, int] = {}
+    """Partitions whose log ends below the offset asked for, each with that end: it lost its tail, or was made again."""

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from workflow_ray.records.event import Event
 from workflow_ray.records.ids import RunId
 from workflow_ray.records.run_state import RunState
 
@@ -28,3 +29,20 @@ class RunCount(msgspec.Struct, frozen=True):
     status: int
     run_state: RunState
     runs: int
+
+
+class WaitingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A look at the runs of one partition that await an event and have none in the outbox."""
+
+    workflow: str
+    partition: int
+    quiet: float  # seconds since the run was last written, at least
+    after: RunId | None = None  # where the look before ended; None: from the beginning
+    limit: int = 500  # runs that one look goes through at most, whether or not it answers them
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look has found, by run id."""
+
+    events: tuple[Event, ...] = ()  # those that should have woken the runs: the topic is the status's, the version the record's `awaited`
+    after: RunId | None = None  # where the next look goes on; None: this one came to the end

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from workflow_ray.records.ids import RunId, Version, WriteId
-from workflow_ray.records.run_state import Cause, RunState
+from workflow_ray.records.run_state import Awaits, Cause, RunState
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +24,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     data: bytes  # JSON, UTF-8
     idempotency_key: str | None = None
+    awaits: Awaits = Awaits.EVENT
+    awaited: Version = Version(0)  # the version whose write asked for the step: a step event of an earlier one is stale
     created_at: datetime  # UTC by the store's clock, like every time here
     updated_at: datetime
 

@@ -30,30 +30,18 @@ def consumer_group(workflow: str, status: int) -> str:
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """Proof that its holder took the role last. A write that carries an older epoch than the store's is refused."""
+    """A fencing token: proof that its holder acquired the role last.
+
+    A write that carries another epoch than the store's newest is refused.
+    """
 
     role: RoleName
     epoch: int
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """A role just taken. `clean` is False where its holder before released nothing: what it had in hand is in doubt."""
-
-    fence: Fence
-    clean: bool
-
-
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """What a heartbeat came to, for a process that shares roles with others."""
+    """The answer to a worker's heartbeat."""
 
-    taken: tuple[Taken, ...] = ()  # new: play them
-    lost: tuple[RoleName, ...] = ()  # held no more: stop them, none of their writes lands
-    surplus: tuple[RoleName, ...] = ()  # others are short of roles: finish these, then release them
-
-
-class Position(msgspec.Struct, frozen=True):
-    """The offset below which a group has finished or parked everything of a partition."""
-
-    group: str
-    partition: int
-    offset: int
+    acquired: tuple[Fence, ...] = ()  # new roles: run them
+    lost: tuple[RoleName, ...] = ()  # held by another worker by now, or retired: stop them, none of their writes is committed
+    surplus: tuple[RoleName, ...] = ()  # another worker should have these: finish them, then release them

@@ -41,3 +41,16 @@ class Cause(IntEnum):
     """A role died with this run in hand: the attempt is counted before it is made again."""
     FAILED = 9
     """A step failed for good: the run is paused with the error, or went to the step's `exhausted` status."""
+
+
+class Awaits(IntEnum):
+    """What a run waits for. The numbers are stored: never change one."""
+
+    EVENT = 1
+    """It will be worked on: an event for it is in the outbox or in the stream."""
+    MESSAGE = 2
+    """A callback, a child, a timeout or an operator moves it."""
+    PARKED = 3
+    """Flow control holds it back."""
+    NOBODY = 4
+    """It is paused or finished."""

@@ -23,3 +23,13 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     status: int  # the stored number
     partition: int  # the run's
     due_at: datetime  # UTC by the store's clock, to the microsecond
+
+
+class NewTimeout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A timeout as a write asks for it: run, visit and status are the write's. Exactly one of `after` and `at` is given."""
+
+    name: str
+    workflow: str
+    partition: int
+    after: float | None = None  # seconds from the commit, by the store's clock
+    at: datetime | None = None  # UTC, to the microsecond

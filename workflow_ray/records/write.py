@@ -6,9 +6,11 @@ import msgspec
 
 from workflow_ray.records.event import Event, OutgoingEvent
 from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
+from workflow_ray.records.position import Position
 from workflow_ray.records.record import Record
-from workflow_ray.records.role import Fence, Position
-from workflow_ray.records.run_state import Cause, RunState
+from workflow_ray.records.role import Fence
+from workflow_ray.records.run_state import Awaits, Cause, RunState
+from workflow_ray.records.timeout import NewTimeout
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +23,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The next version of one run: its record, its history entry and its events, all or nothing."""
+    """The next version of one run: its record, its history entry, its events and its timeouts, all or nothing."""
 
     run_id: RunId
     write_id: WriteId
@@ -36,6 +38,9 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: bytes | None = None  # None: unchanged; never None in a new run
     new: NewRun | None = None
     events: tuple[OutgoingEvent, ...] = ()
+    timeouts: tuple[NewTimeout, ...] = ()  # of the visit `visit`; their due times are fixed at the commit
+    awaits: Awaits = Awaits.EVENT
+    asks: bool = False  # this write asks for a step: the record's `awaited` becomes the version that it makes
 
     @property
     def version(self) -> Version:
@@ -53,6 +58,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             attempt=self.attempt,
             cause=self.cause,
             reason=self.reason,
+            awaits=self.awaits,
+            awaited=self.version if self.asks else record.awaited,
             data=record.data if self.data is None else self.data,
         )
 
@@ -68,6 +75,7 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positions: tuple[Position, ...] = ()
     fence: Fence | None = None  # None: a client's
     events: tuple[Event, ...] = ()  # put into the outbox as they are, at once: what a stream lost is sent again
+    timeouts_apart: bool = False  # another store holds the timeouts: those of the writes go into the outbox, as entries of their own kind
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True):

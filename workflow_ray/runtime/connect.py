@@ -12,9 +12,9 @@ from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
-from workflow_ray.runtime.lane.address import find
-from workflow_ray.runtime.lane.reconnecting import Reconnecting
-from workflow_ray.runtime.lane.remote import remote_store
+from workflow_ray.runtime.ipc.address import find
+from workflow_ray.runtime.ipc.reconnecting import Reconnecting
+from workflow_ray.runtime.ipc.remote import remote_store
 from workflow_ray.runtime.urls import records_url
 
 D = TypeVar("D", bound=BaseModel)

@@ -10,8 +10,8 @@ from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed_here, merge, roles_of
-from workflow_ray.runtime.lane.address import announce
-from workflow_ray.runtime.lane.server import LaneServer
+from workflow_ray.runtime.ipc.address import announce
+from workflow_ray.runtime.ipc.server import IpcServer
 from workflow_ray.runtime.member import LEASE, Member
 from workflow_ray.runtime.players import Players
 from workflow_ray.runtime.runtime import Runtime
@@ -49,7 +49,7 @@ class LocalRuntime(Runtime):
         """Play every role, and serve the store to others of this machine, who can't reach it better by themselves."""
         await merge(store, described)
         path = stack.enter_context(announce(self.urls.places.records))
-        lane = await stack.enter_async_context(LaneServer(store))
+        lane = await stack.enter_async_context(IpcServer(store))
         await lane.start(path)
         players = Players(list(self._workflows.values()), store, self._clock)
         stack.push_async_callback(players.close)

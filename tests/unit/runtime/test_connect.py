@@ -11,7 +11,7 @@ from workflow_ray import RunState, Runtime, Workflow, connect
 from workflow_ray.errors import InvalidDefinition, StoreMissing, UnknownWorkflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.lane.remote import RemoteStore
+from workflow_ray.runtime.ipc.remote import RemoteStore
 
 SOON = timedelta(seconds=20)
 

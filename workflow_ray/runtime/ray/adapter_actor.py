@@ -5,7 +5,7 @@ import asyncio
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
-from workflow_ray.runtime.lane import LaneServer, announce, answer
+from workflow_ray.runtime.ipc import IpcServer, announce, answer
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed
@@ -48,7 +48,7 @@ class AdapterActor:
         deployed, clock = self._deployed, SystemClock()
         async with open_store(deployed.urls, clock=clock, store_id=deployed.store_id, patience=PATIENCE) as store:
             with announce(deployed.places.records) as path:
-                async with LaneServer(store) as lane:
+                async with IpcServer(store) as lane:
                     await lane.start(path)
                     self._open.set_result((store, path))
                     await life.running()

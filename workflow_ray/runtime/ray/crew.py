@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.lane.calls import Call
-from workflow_ray.runtime.lane.methods import DEPLOYMENT
+from workflow_ray.runtime.ipc.calls import Call
+from workflow_ray.runtime.ipc.methods import DEPLOYMENT
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
 from workflow_ray.runtime.ray.adapter_actor import AdapterActor

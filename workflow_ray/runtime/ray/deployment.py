@@ -10,7 +10,7 @@ from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
-from workflow_ray.runtime.lane import remote_store
+from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.control import Control

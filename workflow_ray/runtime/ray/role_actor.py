@@ -3,7 +3,7 @@
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.hosting import definitions, play
-from workflow_ray.runtime.lane import remote_store
+from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed, transport_to

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from workflow_ray.errors import StoreUnavailable
-from workflow_ray.runtime.lane import Reconnecting
-from workflow_ray.runtime.lane.reconnecting import ONCE
+from workflow_ray.runtime.ipc import Reconnecting
+from workflow_ray.runtime.ipc.reconnecting import ONCE
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
 from workflow_ray.runtime.urls import Places, Urls
 

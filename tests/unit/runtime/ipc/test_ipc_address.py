@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workflow_ray.errors import StoreError
-from workflow_ray.runtime.lane import announce, find
+from workflow_ray.runtime.ipc import announce, find
 
 URL = "sqlite:////data/shop.db"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import Event, GroupResult, Record, RunId, Topic, Version, WriteGroup
-from workflow_ray.runtime.lane import About, LaneServer
+from workflow_ray.runtime.ipc import About, IpcServer
 from workflow_ray_adapters.memory import MemoryStore
 
 TOPIC = Topic("orders-1")
@@ -54,7 +54,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def serve(path: str) -> None:
-    async with LaneServer(VisibleStore()) as server:
+    async with IpcServer(VisibleStore()) as server:
         await server.start(path)
         sys.stdout.write("ready\n")
         sys.stdout.flush()

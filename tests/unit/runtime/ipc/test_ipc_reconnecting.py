@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.runtime.lane.serving import LAG, SERVED, TOPIC
+from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import RuntimeUnavailable, StoreUnavailable
-from workflow_ray.runtime.lane import LaneServer, Reconnecting, RemoteStore
-from workflow_ray.runtime.lane.frames import Frame, Kind, Wire
-from workflow_ray.runtime.lane.methods import METHODS
-from workflow_ray.runtime.lane.reconnecting import ONCE
+from workflow_ray.runtime.ipc import IpcServer, Reconnecting, RemoteStore
+from workflow_ray.runtime.ipc.frames import Frame, Kind, Wire
+from workflow_ray.runtime.ipc.methods import METHODS
+from workflow_ray.runtime.ipc.reconnecting import ONCE
 
 
 class Finder:
@@ -95,7 +95,7 @@ async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str)
         await RemoteStore(lane, SERVED).lag(TOPIC, {})
 
 
-async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: LaneServer, socket_path: str) -> None:
+async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: IpcServer, socket_path: str) -> None:
     lane = Reconnecting(Finder(socket_path))
     store = RemoteStore(lane, SERVED)
     assert await store.lag(TOPIC, {}) == LAG

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from workflow_ray.errors import StoreUnavailable
-from workflow_ray.runtime.lane.client import PING, LaneTransport
+from workflow_ray.runtime.ipc.client import PING, IpcTransport
 
 ONCE = frozenset({"send", "deploy"})
 """Not repeated after a break: `send` would append its events again, `deploy` would find itself in conflict with itself.
@@ -28,7 +28,7 @@ class Reconnecting:
 
     def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
         self._find, self._ping = find, ping
-        self._lane: LaneTransport | None = None
+        self._lane: IpcTransport | None = None
         self._connecting = asyncio.Lock()
         self._attempts = 0  # since a call was last answered: a server that accepts only to break doesn't make this spin
         self._failure = "not tried yet"
@@ -55,7 +55,7 @@ class Reconnecting:
         if self._lane is not None:
             self._lane.close()
 
-    async def _connected(self, end: float) -> LaneTransport:
+    async def _connected(self, end: float) -> IpcTransport:
         if self._lane is not None and not self._lane.broken:
             return self._lane
         try:
@@ -73,7 +73,7 @@ class Reconnecting:
             await asyncio.sleep(_BACKOFF * 2 ** min(self._attempts - 1, _MAX_DOUBLINGS) * random.uniform(0.5, 1.0))
         self._attempts += 1
         try:
-            self._lane = await LaneTransport.connect(await self._find(), ping=self._ping)
+            self._lane = await IpcTransport.connect(await self._find(), ping=self._ping)
         except StoreUnavailable as error:
             self._failure = str(error)
         else:

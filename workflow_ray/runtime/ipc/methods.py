@@ -23,7 +23,7 @@ from workflow_ray.records import (
     Taken,
     Timeout,
 )
-from workflow_ray.runtime.lane.calls import (
+from workflow_ray.runtime.ipc.calls import (
     Call,
     CompleteCall,
     CountsCall,

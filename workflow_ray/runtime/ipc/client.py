@@ -5,7 +5,7 @@ import itertools
 from typing import Self
 
 from workflow_ray.errors import StoreUnavailable, WriteRejected
-from workflow_ray.runtime.lane.frames import MAX_BODY, Frame, Kind, Wire
+from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 
 PING = 1.0
 """Seconds between pings."""
@@ -13,8 +13,8 @@ MISSES = 3
 """Pings in a row without a sign of life that are a break."""
 
 
-class LaneTransport:
-    """One connection to a LaneServer. Requests share it, and are answered in any order. Once broken it stays so.
+class IpcTransport:
+    """One connection to a IpcServer. Requests share it, and are answered in any order. Once broken it stays so.
 
     A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with StoreUnavailable.
     """

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from workflow_ray.ports import Store
-from workflow_ray.runtime.lane import LaneServer, LaneTransport, remote_store
+from workflow_ray.runtime.ipc import IpcServer, IpcTransport, remote_store
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
     Another,
@@ -31,7 +31,7 @@ class TestStoreOverTheLane(
 
     @pytest.fixture
     async def another(self, clock: FakeClock, socket_path: str) -> AsyncIterator[Another]:
-        async with LaneServer(MemoryStore(clock)) as server:
+        async with IpcServer(MemoryStore(clock)) as server:
             await server.start(socket_path)
             yield lambda: connected(socket_path)
 
@@ -43,6 +43,6 @@ class TestStoreOverTheLane(
 
 @asynccontextmanager
 async def connected(socket_path: str) -> AsyncGenerator[Store]:
-    lane = await LaneTransport.connect(socket_path)
+    lane = await IpcTransport.connect(socket_path)
     yield await remote_store(lane)
     lane.close()

@@ -9,13 +9,13 @@ from typing import Self, assert_never
 
 from workflow_ray.errors import StoreBusy, StoreError
 from workflow_ray.ports import Store
-from workflow_ray.runtime.lane.frames import MAX_BODY, Frame, Kind, Wire
-from workflow_ray.runtime.lane.methods import METHODS, answer, refusal
+from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
+from workflow_ray.runtime.ipc.methods import METHODS, answer, refusal
 
 BACKLOG = 1024  # a full one looks to asyncio like a connection made
 
 
-class LaneServer:
+class IpcServer:
     """Serves a store on a Unix socket, each request in a task of its own. `async with` closes it at the end.
 
     per_connection, in_all: how many requests may be in hand, long polls included; one more is answered with StoreBusy.

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.unit.runtime.lane.serving import LAG, SERVED, TOPIC, VisibleStore, until
+from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC, VisibleStore, until
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable, WriteRejected
 from workflow_ray.records import RunId, Version
-from workflow_ray.runtime.lane import LaneServer, LaneTransport, RemoteStore
-from workflow_ray.runtime.lane.frames import MAX_BODY
+from workflow_ray.runtime.ipc import IpcServer, IpcTransport, RemoteStore
+from workflow_ray.runtime.ipc.frames import MAX_BODY
 
-Connect = Callable[[], Awaitable[LaneTransport]]
+Connect = Callable[[], Awaitable[IpcTransport]]
 
 
-def poll(lane: LaneTransport) -> asyncio.Task[object]:
+def poll(lane: IpcTransport) -> asyncio.Task[object]:
     return asyncio.create_task(RemoteStore(lane, SERVED).watch({RunId("r"): Version(1)}, wait=60))
 
 
@@ -79,7 +79,7 @@ async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody
 
 
 async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflow_ray.runtime.lane.server.MAX_BODY", 10)
+    monkeypatch.setattr("workflow_ray.runtime.ipc.server.MAX_BODY", 10)
     store = RemoteStore(await connect(), SERVED)
     with pytest.raises(StoreError, match="ask for fewer at once"):
         await store.deployment()
@@ -98,7 +98,7 @@ async def test_a_peer_that_breaks_the_protocol_is_cut_off_alone(connect: Connect
 
 
 async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_short(
-    connect: Connect, server: LaneServer, store: VisibleStore
+    connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
     lane = await connect()
     waiting, writing = poll(lane), asyncio.create_task(RemoteStore(lane, SERVED).store([]))
@@ -112,7 +112,7 @@ async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_s
         await waiting
 
 
-async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: LaneServer, store: VisibleStore) -> None:
+async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: IpcServer, store: VisibleStore) -> None:
     writing = asyncio.create_task(RemoteStore(await connect(), SERVED).store([]))
     await until(lambda: store.waiting == 1)
     await server.close(drain=0.01)

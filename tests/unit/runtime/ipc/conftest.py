@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.unit.runtime.lane.serving import VisibleStore
-from workflow_ray.runtime.lane import LaneServer, LaneTransport
+from tests.unit.runtime.ipc.serving import VisibleStore
+from workflow_ray.runtime.ipc import IpcServer, IpcTransport
 
-Connect: TypeAlias = Callable[[], Awaitable[LaneTransport]]
+Connect: TypeAlias = Callable[[], Awaitable[IpcTransport]]
 
 
 @pytest.fixture
@@ -26,20 +26,20 @@ async def store() -> VisibleStore:
 
 
 @pytest.fixture
-async def server(store: VisibleStore, socket_path: str) -> AsyncIterator[LaneServer]:
-    async with LaneServer(store, per_connection=4, in_all=6) as server:
+async def server(store: VisibleStore, socket_path: str) -> AsyncIterator[IpcServer]:
+    async with IpcServer(store, per_connection=4, in_all=6) as server:
         await server.start(socket_path)
         yield server
         await server.close(drain=0)
 
 
 @pytest.fixture
-async def connect(server: LaneServer, socket_path: str) -> AsyncIterator[Connect]:
+async def connect(server: IpcServer, socket_path: str) -> AsyncIterator[Connect]:
     """Opens connections to the server, and closes them at the end."""
-    lanes: list[LaneTransport] = []
+    lanes: list[IpcTransport] = []
 
-    async def connect() -> LaneTransport:
-        lanes.append(await LaneTransport.connect(socket_path))
+    async def connect() -> IpcTransport:
+        lanes.append(await IpcTransport.connect(socket_path))
         return lanes[-1]
 
     yield connect

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tests.unit.runtime.lane.serving import SERVED
+from tests.unit.runtime.ipc.serving import SERVED
 from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
 from workflow_ray.ports import OutboxMover, Store, SystemClock, WholeStore
@@ -49,8 +49,8 @@ from workflow_ray.records import (
     WriteGroup,
     WriteId,
 )
-from workflow_ray.runtime.lane import RemoteMover, RemoteStore, answer, remote_store
-from workflow_ray.runtime.lane.methods import METHODS, Answer, Raised
+from workflow_ray.runtime.ipc import RemoteMover, RemoteStore, answer, remote_store
+from workflow_ray.runtime.ipc.methods import METHODS, Answer, Raised
 from workflow_ray_adapters.memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)

@@ -25,9 +25,9 @@ from workflow_ray.records import (
     Version,
     WriteGroup,
 )
-from workflow_ray.runtime.lane import calls, methods
-from workflow_ray.runtime.lane.methods import About, C, Method, R
-from workflow_ray.runtime.lane.transport import Transport
+from workflow_ray.runtime.ipc import calls, methods
+from workflow_ray.runtime.ipc.methods import About, C, Method, R
+from workflow_ray.runtime.ipc.transport import Transport
 
 PATIENCE = 30.0
 """Seconds for an answer, on top of what a call waits by itself; then StoreUnavailable."""

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from workflow_ray.runtime.lane.frames import MAX_BODY, Frame, Kind, Wire
+from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 
 
 class Pipe(asyncio.Transport):

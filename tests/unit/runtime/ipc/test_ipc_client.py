@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.unit.runtime.lane import serving
-from tests.unit.runtime.lane.serving import LAG, SERVED, TOPIC
+from tests.unit.runtime.ipc import serving
+from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import RunId, Version
-from workflow_ray.runtime.lane import LaneTransport, Reconnecting, RemoteStore
+from workflow_ray.runtime.ipc import IpcTransport, Reconnecting, RemoteStore
 
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
@@ -47,7 +47,7 @@ def poll(store: RemoteStore) -> asyncio.Task[object]:
 
 async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
-    lane = await LaneTransport.connect(socket_path, ping=60)  # the break is seen without it
+    lane = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
     store = RemoteStore(lane, SERVED)
     polls = [poll(store) for _ in range(10)]
     assert await store.lag(TOPIC, {}) == LAG
@@ -59,12 +59,12 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
         await store.lag(TOPIC, {})
     await server.wait()
     with pytest.raises(StoreUnavailable, match="nobody serves the store there"):
-        await LaneTransport.connect(socket_path)
+        await IpcTransport.connect(socket_path)
 
 
 async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
-    lane = await LaneTransport.connect(socket_path, ping=0.05)
+    lane = await IpcTransport.connect(socket_path, ping=0.05)
     store = RemoteStore(lane, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     server.send_signal(signal.SIGSTOP)
@@ -76,7 +76,7 @@ async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start:
 
 async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(start: Start, socket_path: str) -> None:
     await start(socket_path)
-    lane = await LaneTransport.connect(socket_path, ping=0.01)
+    lane = await IpcTransport.connect(socket_path, ping=0.01)
     for _ in range(5):
         await asyncio.sleep(0)  # so that a ping may leave before each block
         signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
