@@ -101,13 +101,13 @@ class Handle(Generic[D, S]):
         at_rest: bool = False,
     ) -> Run[D, S]:
         """at_rest: what is waited for comes with the run at rest, so that the versions before needn't be looked at."""
-        start = self._clock.now()
+        start = self._clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
             if record is not None and paused_by_error(record) and not through_errors:
                 status = status_of(self._workflow, self.run_id, record.status)
                 raise RunPaused(self.run_id, status.name, record.reason or "")
-            left = None if timeout is None else (start + timeout - self._clock.now()).total_seconds()
+            left = None if timeout is None else start + timeout.total_seconds() - self._clock.monotonic()
             seen = self._started if record is None else record.version
             newer = await self._watcher.newer(self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest)
             if newer is None:

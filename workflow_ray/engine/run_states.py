@@ -1,6 +1,6 @@
 """The moves of run_state that are allowed. The one table."""
 
-from workflow_ray.records import Cause, Record, RunState
+from workflow_ray.records import Awaits, Record, RunState
 
 MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.INITIATED: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
@@ -23,5 +23,5 @@ def may_step(run_state: RunState) -> bool:
 
 
 def waits_for_event(record: Record) -> bool:
-    """Whether the run goes on as soon as the event of its version comes. One that stays waits for something else."""
-    return may_step(record.run_state) and record.cause is not Cause.STAY
+    """Whether the run goes on as soon as its step event comes."""
+    return record.awaits is Awaits.EVENT

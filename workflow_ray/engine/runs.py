@@ -8,6 +8,7 @@ from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import (
     NO_VERSION,
+    Awaits,
     Cause,
     NewRun,
     OutgoingEvent,
@@ -87,4 +88,6 @@ def first_write(
         data=data,
         new=NewRun(workflow=workflow.name, foreign_id=foreign_id, partition=partition, idempotency_key=idempotency_key),
         events=() if ends else (event,),
+        awaits=Awaits.NOBODY if ends else Awaits.EVENT,
+        asks=not ends,
     )

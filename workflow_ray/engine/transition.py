@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
 from workflow_ray.definition import Cancel, Graph, Pause, Repeat, Status, Stay, Step
-from workflow_ray.records import Cause, OutgoingEvent, Record, RunState, Version, Write, WriteId, status_topic
+from workflow_ray.records import Awaits, Cause, OutgoingEvent, Record, RunState, Version, Write, WriteId, status_topic
 
 AnyStep: TypeAlias = Step[Any]
 AnyGraph: TypeAlias = Graph[Any]
@@ -122,6 +122,8 @@ class _Next:
             reason=_kept(reason),
             data=data,
             events=() if ends else (OutgoingEvent(topic=topic, partition=record.partition),),
+            awaits=Awaits.NOBODY if ends else Awaits.EVENT,
+            asks=not ends,
         )
 
     def stay(
@@ -151,4 +153,13 @@ class _Next:
             reason=_kept(reason),
             data=data,
             events=again,
+            awaits=_awaits(run_state, again),
+            asks=bool(again),
         )
+
+
+def _awaits(run_state: RunState, again: tuple[OutgoingEvent, ...]) -> Awaits:
+    """What a run that keeps its visit waits for."""
+    if run_state.at_rest:
+        return Awaits.NOBODY
+    return Awaits.EVENT if again else Awaits.MESSAGE

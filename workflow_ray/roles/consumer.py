@@ -11,11 +11,10 @@ import msgspec
 
 from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.engine.progress import Progress
-from workflow_ray.engine.run_states import may_step
 from workflow_ray.engine.transition import Failed, attempt_counted, decide, doubt
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import Cause, Conflict, Received, Record, Role, RunId, Taken, Write, new_write_id, status_topic
+from workflow_ray.records import Awaits, Cause, Conflict, Fence, Received, Record, Role, RunId, Write, new_write_id, status_topic
 from workflow_ray.roles.execution import Execution, opened
 from workflow_ray.roles.results import BATCH, Result, Results
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
@@ -50,24 +49,19 @@ class Consumer:
     counted before it is made.
     """
 
-    def __init__(self, work: StepWork, taken: Taken, records: RecordStore, events: EventStreamer, clock: Clock) -> None:
+    def __init__(self, work: StepWork, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock) -> None:
         step = work.workflow.checked().step(work.status)
         if step is None:
             raise ValueError(f"{work.status!r} has no step")
         self._work, self._step, self._graph = work, step, work.workflow.checked()
-        self._fence, self._records, self._events, self._clock = taken.fence, records, events, clock
+        self._fence, self._records, self._events, self._clock = fence, records, events, clock
         self._topic = status_topic(work.workflow.name, work.status.value)
         self._owned = work.role.owned(work.workflow.partitions)
         self._share = -(-UNEVEN * WINDOW // len(self._owned))
-        self._doubtful = {} if taken.clean else dict.fromkeys(self._owned, self._share)
+        self._doubtful: dict[int, int] = {}
         self._progress: dict[int, Progress] = {}
-        self._results = Results(taken.fence, work.role.group, records, clock, self._refuse)
+        self._results = Results(fence, work.role.group, records, clock, self._refuse)
         self._in_flight = asyncio.Semaphore(step.max_in_flight)
-
-    @property
-    def settled(self) -> bool:
-        """True where nothing is in doubt: neither from the holder before nor from this one."""
-        return not self._doubtful and not self._results.in_hand
 
     @property
     def idle(self) -> bool:
@@ -109,7 +103,11 @@ class Consumer:
         offsets = {p: at.next for p, at in self._progress.items() if at.in_hand < self._share}
         limit, all_asked = min(BATCH, WINDOW - self._results.in_hand), len(offsets) == len(self._owned)
         wait = LONG_POLL if all_asked and not self._doubtful else 0.0
-        received = await persist(lambda: self._events.receive(self._topic, offsets, limit=limit, wait=wait), self._clock, self._fence.role)
+        reader = self._work.role.name
+        arrivals = await persist(
+            lambda: self._events.receive(self._topic, offsets, reader=reader, limit=limit, wait=wait), self._clock, self._fence.role
+        )
+        received = list(arrivals.events)
         if not received and all_asked:
             self._doubtful.clear()  # all that the holder before can have seen has been begun
             await self._results.make_sure()
@@ -214,7 +212,7 @@ class Consumer:
 
 
 def _is_current(item: Received, record: Record) -> bool:
-    return record.version == item.event.version and may_step(record.run_state)
+    return record.awaits is Awaits.EVENT and record.awaited <= item.event.version <= record.version
 
 
 def _is_ahead(item: Received, record: Record | None) -> bool:

@@ -23,7 +23,6 @@ class MovingPublisher:
 
     def __init__(self, fence: Fence, store: OutboxMover, clock: Clock) -> None:
         self._fence, self._store, self._clock = fence, store, clock
-        self.settled = True  # whoever comes next moves what is left
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. A move cut off has happened or not; either way the next one goes on from there. Raises RoleLost."""
@@ -44,7 +43,6 @@ class SendingPublisher:
     def __init__(self, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock) -> None:
         self._fence, self._records, self._events, self._clock = fence, records, events, clock
         self._failing: frozenset[Lane] = frozenset()
-        self.settled = True  # whoever comes next sends what is left
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`, then finish what is being sent. Cancelled, it leaves that to the next holder. Raises RoleLost."""
@@ -71,7 +69,7 @@ class SendingPublisher:
     async def _send(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
         """Send them and remove those that arrived. Answers the others, which may have arrived too."""
         lanes = {_lane(entry) for entry in entries}
-        failed = await self._failed([entry.event for entry in entries], lanes)
+        failed = await self._failed([entry.event for entry in entries if entry.event is not None], lanes)
         self._failing |= failed
         if arrived := [entry.id for entry in entries if _lane(entry) not in failed]:
             await persist(lambda: self._records.published(self._fence, arrived), self._clock, self._fence.role)
@@ -84,9 +82,10 @@ class SendingPublisher:
             await self._events.send(events)
         except (StoreUnavailable, StoreBusy, StoreFull) as error:
             log.warning("%s; trying again", error, extra={"role": self._fence.role})
-            return lanes & set(error.lanes) if isinstance(error, SendFailed) else lanes
+            return lanes & set(error.topic_partitions) if isinstance(error, SendFailed) else lanes
         return frozenset()
 
 
 def _lane(entry: OutboxEntry) -> Lane:
+    assert entry.event is not None, "timeouts are carried apart"
     return entry.event.topic, entry.event.partition

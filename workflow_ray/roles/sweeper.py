@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from workflow_ray.engine.run_states import waits_for_event
 from workflow_ray.errors import RoleLost, StoreError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import DeployedWorkflow, Event, Fence, Fenced, Record, RunId, Topic, WriteGroup, consumer_group, status_topic
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Event,
+    Fence,
+    Fenced,
+    Record,
+    RunId,
+    Topic,
+    WaitingQuery,
+    WriteGroup,
+    consumer_group,
+    status_topic,
+)
 from workflow_ray.roles.waiting import Interruptible
 
 log = logging.getLogger(__name__)
@@ -20,8 +32,6 @@ AGE = 300.0
 """Seconds for which a run must have stood still, so that only few of those that are well are looked at."""
 BATCH = 500
 """Runs asked for, and events sent again, at once."""
-BATCHES = 20
-"""Asked for of each workflow in one look, at most; the next look goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,8 @@ class Sweeper:
         self._fence, self._records, self._events, self._clock = fence, records, events, clock
         self._every, self._age = every, age
         self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)  # by partition, at most a batch of each
-        self._after: dict[str, RunId] = {}  # of each workflow the run that was asked for last
+        self._after: dict[tuple[str, int], RunId | None] = {}  # of each workflow and partition where the last look ended
         self.resent = 0  # events, by this holder of the role
-        self.settled = True  # whoever comes next looks anew
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`. A look cut off is made anew by whoever comes next. Raises RoleLost."""
@@ -70,7 +79,7 @@ class Sweeper:
     async def _sweep(self, workflow: DeployedWorkflow) -> None:
         groups = {status: consumer_group(workflow.name, status) for status in workflow.statuses.values()}
         consumed = {status: group for status, group in groups.items() if group in workflow.groups}
-        found = await self._idle(workflow.name, tuple(consumed))
+        found = await self._waiting(workflow)
         for status, group in consumed.items():
             topic = status_topic(workflow.name, status)
             await self._suspect(topic, [event for event in found if event.status == status])
@@ -78,16 +87,15 @@ class Sweeper:
                 await self._resend(self._suspects[topic][partition].events)
                 del self._suspects[topic][partition]
 
-    async def _idle(self, workflow: str, statuses: Sequence[int]) -> list[Event]:
-        """The next runs that stand still. Those of a long backlog come around in turn."""
+    async def _waiting(self, workflow: DeployedWorkflow) -> list[Event]:
+        """The next runs that wait for an event. Those of a long backlog come around in turn."""
         found: list[Event] = []
-        for _ in range(BATCHES):
-            batch = await self._records.idle(workflow, statuses, seconds=self._age, limit=BATCH, after=self._after.get(workflow))
-            if not batch:
-                self._after.pop(workflow, None)
-                break
-            found += batch
-            self._after[workflow] = batch[-1].run_id
+        for partition in range(workflow.partitions):
+            after = self._after.get((workflow.name, partition))
+            query = WaitingQuery(workflow=workflow.name, partition=partition, quiet=self._age, after=after, limit=BATCH)
+            look = await self._records.waiting(query)
+            found += look.events
+            self._after[workflow.name, partition] = look.after
         return found
 
     async def _suspect(self, topic: Topic, found: Sequence[Event]) -> None:
@@ -127,4 +135,4 @@ class Sweeper:
 
 
 def _still_waits(event: Event, record: Record | None) -> bool:
-    return record is not None and record.version == event.version and waits_for_event(record)
+    return record is not None and record.awaited == event.version and waits_for_event(record)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from workflow_ray.definition import Resource, Status, Workflow, code_of, load, python_path_of, reference_of
 from workflow_ray.errors import DeploymentConflict, NotImportable, PartitionsChanged
 from workflow_ray.ports import Clock, OutboxMover, Store
-from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Role, Taken, Topic, consumer_group, status_topic
+from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Fence, Role, Topic, consumer_group, status_topic
 from workflow_ray.roles.consumer import Consumer, StepWork
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
 from workflow_ray.roles.sweeper import Sweeper
@@ -20,12 +20,7 @@ FOR_ALL = (PUBLISHER, SWEEPER)
 
 
 class RoleProcess(Protocol):
-    """What a role does once it is taken."""
-
-    @property
-    def settled(self) -> bool:
-        """True where it leaves nothing in doubt behind."""
-        ...
+    """What a role does once it is acquired."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish what is in hand. Raises RoleLost."""
@@ -47,7 +42,7 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
 
 def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
     """Every role that these workflows need, those for all of them included."""
-    groups = {group: shards for workflow in workflows for group, shards in workflow.groups.items()}
+    groups = {group: workflow.shards(group) for workflow in workflows for group in workflow.groups}
     return [Role(group, shard, shards) for group, shards in groups.items() for shard in range(1, shards + 1)]
 
 
@@ -93,35 +88,33 @@ def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
     return [load(workflow.reference, workflow.python_path) for workflow in needed]
 
 
-async def play(
+async def run_role(
     role: Role,
-    taken: Taken,
+    fence: Fence,
     workflows: Sequence[AnyWorkflow],
     store: Store,
     clock: Clock,
     stop: asyncio.Event,
     *,
     replaced: Replaced | None = None,
-) -> bool:
-    """Work at a role that was taken until `stop`, then finish what is in hand. True: nothing is left in doubt, so release it.
+) -> None:
+    """Run a role that was acquired until `stop`, then finish what is in hand: the role may be released then.
 
     Raises RoleLost: leave for good; anything else: it crashed.
     """
-    process = role_process(role, taken, workflows, store, clock, replaced or {})
-    await process.run(stop)
-    return process.settled
+    await role_process(role, fence, workflows, store, clock, replaced or {}).run(stop)
 
 
-def role_process(role: Role, taken: Taken, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced) -> RoleProcess:
+def role_process(role: Role, fence: Fence, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced) -> RoleProcess:
     """What the role does, from its group."""
     if role.group == SWEEPER:
-        return Sweeper(taken.fence, store, store, clock)
+        return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):
-        return MovingPublisher(taken.fence, store, clock)
+        return MovingPublisher(fence, store, clock)
     if role.group == PUBLISHER:
-        return SendingPublisher(taken.fence, store, store, clock)
+        return SendingPublisher(fence, store, store, clock)
     workflow, status = _work_of(role, workflows)
-    return Consumer(StepWork(role, workflow, status, replaced), taken, store, store, clock)
+    return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock)
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:

@@ -54,7 +54,7 @@ class LocalRuntime(Runtime):
         players = Players(list(self._workflows.values()), store, self._clock)
         stack.push_async_callback(players.close)
         for role in roles_of(described):
-            players.start(role, await store.take(role))
+            players.start(role, await store.acquire(role))
 
     async def _share(self, described: Sequence[DeployedWorkflow], store: Store, stack: AsyncExitStack) -> None:
         """Play what falls to this process, of those that share the roles."""

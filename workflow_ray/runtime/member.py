@@ -73,5 +73,5 @@ class Member:
             log.warning("role %s has gone to another process", name, extra={"role": name, "member": self.name})
         self._players.abandon(shared.lost)
         self._players.finish(shared.surplus)
-        for taken in shared.taken:
-            self._players.start(roles[taken.fence.role], taken)
+        for fence in shared.acquired:
+            self._players.start(roles[fence.role], fence)

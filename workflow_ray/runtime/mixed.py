@@ -34,13 +34,14 @@ class _Mixed:
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
         self.store_id, self.stream_id = records.store_id, events.stream_id
         self.lookup, self.latest, self.runs, self.counts = records.lookup, records.latest, records.runs, records.counts
-        self.history, self.watch, self.idle = records.history, records.watch, records.idle
+        self.history, self.watch, self.waiting = records.history, records.watch, records.waiting
         self.pending, self.published = records.pending, records.published
         self.deployment, self.deploy = records.deployment, records.deploy
-        self.take, self.release, self.share, self.leave = records.take, records.release, records.share, records.leave
+        self.acquire, self.release, self.share, self.leave = records.acquire, records.release, records.share, records.leave
         self.prepare, self.send, self.receive = events.prepare, events.send, events.receive
         self.lag, self.ends = events.lag, events.ends
         self.create, self.due, self.complete = timeouts.create, timeouts.due, timeouts.complete
+        self.trim_timeouts = timeouts.trim_timeouts
 
 
 class TimeoutsApart(_Mixed):

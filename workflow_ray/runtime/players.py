@@ -5,12 +5,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
-from workflow_ray.records import Fence, Role, RoleName, Taken
-from workflow_ray.runtime.hosting import AnyWorkflow, play
+from workflow_ray.records import Fence, Role, RoleName
+from workflow_ray.runtime.hosting import AnyWorkflow, run_role
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ class _Part:
     """One role, from its being taken to its end."""
 
     role: Role
-    taken: Taken
+    fence: Fence
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -41,11 +39,11 @@ class Players:
 
     def held(self) -> list[Fence]:
         """Those played now, also such as are about to leave."""
-        return [part.taken.fence for part in self._parts.values()]
+        return [part.fence for part in self._parts.values()]
 
-    def start(self, role: Role, taken: Taken) -> None:
+    def start(self, role: Role, fence: Fence) -> None:
         """Play a role that was just taken."""
-        part = self._parts[role.name] = _Part(role, taken)
+        part = self._parts[role.name] = _Part(role, fence)
         task = self._tasks[part] = asyncio.create_task(self._keep(part), name=role.name)
         task.add_done_callback(lambda _: self._ended(part))
 
@@ -83,18 +81,17 @@ class Players:
         pause, where = FIRST_RESTART, {"role": part.role.name}
         while not part.stop.is_set():
             try:
-                if await play(part.role, part.taken, self._workflows, self._store, self._clock, part.stop):
-                    await self._release(part)
+                await run_role(part.role, part.fence, self._workflows, self._store, self._clock, part.stop)
+                await self._release(part)
             except RoleLost as error:
                 log.warning("%s", error, extra=where)
                 return
             except Exception:
                 log.exception("role %s crashed; starting it again in %.1f s", part.role.name, pause, extra=where)
-                part.taken = msgspec.structs.replace(part.taken, clean=False)  # still its holder, but with what it had in hand in doubt
                 await self._clock.wait(part.stop, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _release(self, part: _Part) -> None:
         async with self.releasing:
-            await persist(lambda: self._store.release(part.taken.fence), self._clock, part.role.name)
+            await persist(lambda: self._store.release(part.fence), self._clock, part.role.name)
             self._forget(part)

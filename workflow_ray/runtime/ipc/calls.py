@@ -16,6 +16,7 @@ from workflow_ray.records import (
     TimeoutKey,
     Topic,
     Version,
+    WaitingQuery,
     WriteGroup,
 )
 
@@ -67,6 +68,7 @@ class PendingCall(Call, frozen=True):
     limit: int
     wait: float
     without: tuple[tuple[Topic, int], ...] = ()
+    timeouts_only: bool = False
 
 
 class PublishedCall(Call, frozen=True):
@@ -74,12 +76,13 @@ class PublishedCall(Call, frozen=True):
     ids: tuple[int, ...]
 
 
-class IdleCall(Call, frozen=True):
-    workflow: str
-    statuses: tuple[int, ...]
-    seconds: float
-    limit: int
-    after: RunId | None = None
+class WaitingCall(Call, frozen=True):
+    query: WaitingQuery
+
+
+class DeploymentCall(Call, frozen=True):
+    newer_than: int | None = None
+    wait: float = 0.0
 
 
 class DeployCall(Call, frozen=True):
@@ -87,7 +90,7 @@ class DeployCall(Call, frozen=True):
     workflows: tuple[DeployedWorkflow, ...]
 
 
-class TakeCall(Call, frozen=True):
+class AcquireCall(Call, frozen=True):
     role: Role
 
 
@@ -96,14 +99,14 @@ class ReleaseCall(Call, frozen=True):
 
 
 class ShareCall(Call, frozen=True):
-    member: str
+    worker: str
     roles: tuple[Role, ...]
     held: tuple[Fence, ...]
     lease: float
 
 
 class LeaveCall(Call, frozen=True):
-    member: str
+    worker: str
 
 
 class PrepareCall(Call, frozen=True):
@@ -117,6 +120,7 @@ class SendCall(Call, frozen=True):
 class ReceiveCall(Call, frozen=True):
     topic: Topic
     offsets: dict[int, int]
+    reader: str
     limit: int
     wait: float
 
@@ -141,6 +145,7 @@ class DueCall(Call, frozen=True):
     partitions: tuple[int, ...]
     limit: int
     wait: float
+    after: Timeout | None = None
 
 
 class CompleteCall(Call, frozen=True):
@@ -151,3 +156,15 @@ class MoveCall(Call, frozen=True):
     fence: Fence
     limit: int
     wait: float
+
+
+class TrimCall(Call, frozen=True):
+    fence: Fence
+    topic: Topic
+    offsets: dict[int, int]
+    limit: int
+
+
+class TrimTimeoutsCall(Call, frozen=True):
+    completed: float
+    limit: int

@@ -8,31 +8,32 @@ import msgspec
 
 from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError, WriteRejected
-from workflow_ray.ports import OutboxMover, Store
+from workflow_ray.ports import OutboxMover, Store, Trimmer
 from workflow_ray.records import (
+    Arrivals,
     Deployment,
-    Event,
+    Fence,
     GroupResult,
     HistoryEntry,
     OutboxEntry,
     Position,
-    Received,
     Record,
     RunCount,
     Shared,
-    Taken,
     Timeout,
+    Waiting,
 )
 from workflow_ray.runtime.ipc.calls import (
+    AcquireCall,
     Call,
     CompleteCall,
     CountsCall,
     CreateCall,
     DeployCall,
+    DeploymentCall,
     DueCall,
     EndsCall,
     HistoryCall,
-    IdleCall,
     LagCall,
     LatestCall,
     LeaveCall,
@@ -48,7 +49,9 @@ from workflow_ray.runtime.ipc.calls import (
     SendCall,
     ShareCall,
     StoreCall,
-    TakeCall,
+    TrimCall,
+    TrimTimeoutsCall,
+    WaitingCall,
     WatchCall,
 )
 
@@ -64,6 +67,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     store_id: str
     stream_id: str
     moves: bool  # an OutboxMover
+    trims: bool = False  # a Trimmer
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -130,13 +134,19 @@ class Method(Generic[C, R]):
 
 
 async def _about(store: Store) -> About:
-    return About(store_id=store.store_id, stream_id=store.stream_id, moves=isinstance(store, OutboxMover))
+    return About(store_id=store.store_id, stream_id=store.stream_id, moves=isinstance(store, OutboxMover), trims=isinstance(store, Trimmer))
 
 
 async def _move(store: Store, call: MoveCall) -> int:
     if not isinstance(store, OutboxMover):
         raise StoreError("the store", "its events are elsewhere: a publisher has to send them")
     return await store.move(call.fence, limit=call.limit, wait=call.wait)
+
+
+async def _trim(store: Store, call: TrimCall) -> int:
+    if not isinstance(store, Trimmer):
+        raise StoreError("the store", "its events are elsewhere, and are trimmed there")
+    return await store.trim(call.fence, call.topic, call.offsets, limit=call.limit)
 
 
 ABOUT = Method("about", Call, About, lambda store, _: _about(store))
@@ -154,28 +164,25 @@ PENDING = Method(
     "pending",
     PendingCall,
     list[OutboxEntry],
-    lambda store, call: store.pending(call.fence, limit=call.limit, wait=call.wait, without=call.without),
+    lambda store, call: store.pending(call.fence, limit=call.limit, wait=call.wait, without=call.without, timeouts_only=call.timeouts_only),
 )
 PUBLISHED = Method("published", PublishedCall, type(None), lambda store, call: store.published(call.fence, call.ids))
-IDLE = Method(
-    "idle",
-    IdleCall,
-    list[Event],
-    lambda store, call: store.idle(call.workflow, call.statuses, seconds=call.seconds, limit=call.limit, after=call.after),
+WAITING = Method("waiting", WaitingCall, Waiting, lambda store, call: store.waiting(call.query))
+DEPLOYMENT = Method(
+    "deployment", DeploymentCall, Deployment, lambda store, call: store.deployment(newer_than=call.newer_than, wait=call.wait)
 )
-DEPLOYMENT = Method("deployment", Call, Deployment, lambda store, _: store.deployment())
 DEPLOY = Method("deploy", DeployCall, Deployment, lambda store, call: store.deploy(call.expected, call.workflows))
-TAKE = Method("take", TakeCall, Taken, lambda store, call: store.take(call.role))
+ACQUIRE = Method("acquire", AcquireCall, Fence, lambda store, call: store.acquire(call.role))
 RELEASE = Method("release", ReleaseCall, type(None), lambda store, call: store.release(call.fence))
-SHARE = Method("share", ShareCall, Shared, lambda store, call: store.share(call.member, call.roles, call.held, lease=call.lease))
-LEAVE = Method("leave", LeaveCall, type(None), lambda store, call: store.leave(call.member))
+SHARE = Method("share", ShareCall, Shared, lambda store, call: store.share(call.worker, call.roles, call.held, lease=call.lease))
+LEAVE = Method("leave", LeaveCall, type(None), lambda store, call: store.leave(call.worker))
 PREPARE = Method("prepare", PrepareCall, type(None), lambda store, call: store.prepare(call.topics))
 SEND = Method("send", SendCall, type(None), lambda store, call: store.send(call.events))
 RECEIVE = Method(
     "receive",
     ReceiveCall,
-    list[Received],
-    lambda store, call: store.receive(call.topic, call.offsets, limit=call.limit, wait=call.wait),
+    Arrivals,
+    lambda store, call: store.receive(call.topic, call.offsets, reader=call.reader, limit=call.limit, wait=call.wait),
 )
 LAG = Method("lag", LagCall, int, lambda store, call: store.lag(call.topic, call.offsets))
 ENDS = Method("ends", EndsCall, dict[int, int], lambda store, call: store.ends(call.topic, call.partitions))
@@ -185,13 +192,17 @@ DUE = Method(
     "due",
     DueCall,
     list[Timeout],
-    lambda store, call: store.due(call.workflow, call.status, call.partitions, limit=call.limit, wait=call.wait),
+    lambda store, call: store.due(call.workflow, call.status, call.partitions, limit=call.limit, wait=call.wait, after=call.after),
 )
 COMPLETE = Method("complete", CompleteCall, type(None), lambda store, call: store.complete(call.keys))
+TRIM = Method("trim", TrimCall, int, _trim)
+TRIM_TIMEOUTS = Method(
+    "trim_timeouts", TrimTimeoutsCall, int, lambda store, call: store.trim_timeouts(completed=call.completed, limit=call.limit)
+)
 
 _ALL: tuple[Method[Any, Any], ...] = (
-    *(ABOUT, STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, IDLE, DEPLOYMENT, DEPLOY),
-    *(TAKE, RELEASE, SHARE, LEAVE, PREPARE, SEND, RECEIVE, LAG, ENDS, MOVE, CREATE, DUE, COMPLETE),
+    *(ABOUT, STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, WAITING, DEPLOYMENT, DEPLOY),
+    *(ACQUIRE, RELEASE, SHARE, LEAVE, PREPARE, SEND, RECEIVE, LAG, ENDS, MOVE, CREATE, DUE, COMPLETE, TRIM, TRIM_TIMEOUTS),
 )
 METHODS = {method.name: method for method in _ALL}
 

@@ -10,8 +10,8 @@ from workflow_ray.runtime.ipc.client import PING, IpcTransport
 ONCE = frozenset({"send", "deploy"})
 """Not repeated after a break: `send` would append its events again, `deploy` would find itself in conflict with itself.
 
-All else may be repeated: it only reads, is idempotent by its ids, or only ever goes on (`published`, `release`, `move`). A `take`
-raises the epoch once more, and finds the role uncleanly left by the first: what was in hand is then taken one at a time.
+All else may be repeated: it only reads, is idempotent by its ids, or only ever goes on (`published`, `release`, `move`). An `acquire`
+raises the epoch once more.
 """
 _BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
 

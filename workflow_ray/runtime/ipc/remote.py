@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from workflow_ray.records import (
+    Arrivals,
     DeployedWorkflow,
     Deployment,
     Event,
@@ -11,18 +12,18 @@ from workflow_ray.records import (
     HistoryEntry,
     OutboxEntry,
     Position,
-    Received,
     Record,
     Role,
     RunCount,
     RunId,
     RunQuery,
     Shared,
-    Taken,
     Timeout,
     TimeoutKey,
     Topic,
     Version,
+    Waiting,
+    WaitingQuery,
     WriteGroup,
 )
 from workflow_ray.runtime.ipc import calls, methods
@@ -80,32 +81,34 @@ class RemoteStore:
     async def positions(self, group: str) -> list[Position]:
         return await self._ask(methods.POSITIONS, calls.PositionsCall(group))
 
-    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
-        return await self._ask(methods.PENDING, calls.PendingCall(fence, limit, wait, tuple(without)), wait)
+    async def pending(
+        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+    ) -> list[OutboxEntry]:
+        return await self._ask(methods.PENDING, calls.PendingCall(fence, limit, wait, tuple(without), timeouts_only), wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await self._ask(methods.PUBLISHED, calls.PublishedCall(fence, tuple(ids)))
 
-    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
-        return await self._ask(methods.IDLE, calls.IdleCall(workflow, tuple(statuses), seconds, limit, after))
+    async def waiting(self, query: WaitingQuery) -> Waiting:
+        return await self._ask(methods.WAITING, calls.WaitingCall(query))
 
-    async def deployment(self) -> Deployment:
-        return await self._ask(methods.DEPLOYMENT, calls.Call())
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        return await self._ask(methods.DEPLOYMENT, calls.DeploymentCall(newer_than, wait), wait)
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return await self._ask(methods.DEPLOY, calls.DeployCall(expected, tuple(workflows)))
 
-    async def take(self, role: Role) -> Taken:
-        return await self._ask(methods.TAKE, calls.TakeCall(role))
+    async def acquire(self, role: Role) -> Fence:
+        return await self._ask(methods.ACQUIRE, calls.AcquireCall(role))
 
     async def release(self, fence: Fence) -> None:
         await self._ask(methods.RELEASE, calls.ReleaseCall(fence))
 
-    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
-        return await self._ask(methods.SHARE, calls.ShareCall(member, tuple(roles), tuple(held), lease))
+    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        return await self._ask(methods.SHARE, calls.ShareCall(worker, tuple(roles), tuple(held), lease))
 
-    async def leave(self, member: str) -> None:
-        await self._ask(methods.LEAVE, calls.LeaveCall(member))
+    async def leave(self, worker: str) -> None:
+        await self._ask(methods.LEAVE, calls.LeaveCall(worker))
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         await self._ask(methods.PREPARE, calls.PrepareCall(dict(topics)))
@@ -113,8 +116,8 @@ class RemoteStore:
     async def send(self, events: Sequence[Event]) -> None:
         await self._ask(methods.SEND, calls.SendCall(tuple(events)))
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        return await self._ask(methods.RECEIVE, calls.ReceiveCall(topic, dict(offsets), limit, wait), wait)
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        return await self._ask(methods.RECEIVE, calls.ReceiveCall(topic, dict(offsets), reader, limit, wait), wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._ask(methods.LAG, calls.LagCall(topic, dict(offsets)))
@@ -125,15 +128,23 @@ class RemoteStore:
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         await self._ask(methods.CREATE, calls.CreateCall(tuple(timeouts)))
 
-    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
-        return await self._ask(methods.DUE, calls.DueCall(workflow, status, tuple(partitions), limit, wait), wait)
+    async def due(
+        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+    ) -> list[Timeout]:
+        return await self._ask(methods.DUE, calls.DueCall(workflow, status, tuple(partitions), limit, wait, after), wait)
+
+    async def trim_timeouts(self, *, completed: float, limit: int) -> int:
+        return await self._ask(methods.TRIM_TIMEOUTS, calls.TrimTimeoutsCall(completed, limit))
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         await self._ask(methods.COMPLETE, calls.CompleteCall(tuple(keys)))
 
 
 class RemoteMover(RemoteStore):
-    """Implements `ports.OutboxMover` too."""
+    """Implements `ports.OutboxMover` and `ports.Trimmer` too."""
+
+    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        return await self._ask(methods.TRIM, calls.TrimCall(fence, topic, dict(offsets), limit))
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._ask(methods.MOVE, calls.MoveCall(fence, limit, wait), wait)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.ipc.calls import Call
+from workflow_ray.runtime.ipc.calls import DeploymentCall
 from workflow_ray.runtime.ipc.methods import DEPLOYMENT
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
@@ -69,7 +69,7 @@ class RayCrew:
         try:
             async with asyncio.timeout(PATIENCE):
                 store = actors.find(STORE, self._deployed.namespace)
-                return DEPLOYMENT.result(await store.ask("call", DEPLOYMENT.name, DEPLOYMENT.request(Call())))
+                return DEPLOYMENT.result(await store.ask("call", DEPLOYMENT.name, DEPLOYMENT.request(DeploymentCall())))
         except (ActorGone, TimeoutError) as error:
             raise StoreUnavailable("the store", f"its adapter actor doesn't answer: {error}") from error
 

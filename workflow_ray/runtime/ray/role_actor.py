@@ -2,7 +2,7 @@
 
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.hosting import definitions, play
+from workflow_ray.runtime.hosting import definitions, run_role
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
@@ -26,7 +26,7 @@ class RoleActor:
         workflows, clock = definitions(self._role, self._deployment), SystemClock()
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
-        taken = await persist(lambda: store.take(self._role), clock, self._role.name)
-        await life.running(taken.fence.epoch)
-        if await play(self._role, taken, workflows, store, clock, life.stop):
-            await store.release(taken.fence)
+        fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
+        await life.running(fence.epoch)
+        await run_role(self._role, fence, workflows, store, clock, life.stop)
+        await store.release(fence)
