@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Database(Protocol):
         ...
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Run it in a writing transaction and commit, and tell others the session's news. An error undoes all of it. One at a time.
+        """Run it in a writing transaction and commit, and tell others the session's notification. An error undoes all of it. One at a time.
 
         Others may write meanwhile, unless what it reads is locked. Raises Aborted.
         """
@@ -39,7 +39,7 @@ class Database(Protocol):
         """Run it on one snapshot of what is committed."""
         ...
 
-    async def word(self, wanted: Callable[[], bool]) -> News | None:
+    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
         """Wait until anybody but `write` has committed something. What that has changed; None: anything may have.
 
         wanted: whether anybody waits for it; a database that has to be asked isn't asked while nobody does.

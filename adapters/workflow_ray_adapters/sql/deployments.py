@@ -53,6 +53,7 @@ def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) 
         raise DeploymentConflict(expected, found)
     _check(session.connection, wanted)
     session.connection.execute(update(deployment).values(version=expected + 1))
+    session.notification.deployment = True
     _write_workflows(session, wanted)
     _write_statuses(session, wanted)
     _write_topology(session, wanted)

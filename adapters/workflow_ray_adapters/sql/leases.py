@@ -62,7 +62,7 @@ def share(session: Session, beat: Heartbeat) -> Shared:
         kept = _kept(held, known, deployed)
     taken = [_taken(role, known.get(role), beat) for role in free]
     session.run(_hold, [_leased(row, beat) for row in sorted([*(known[role] for role in kept), *taken], key=lambda row: row.role)])
-    session.news.roles |= bool(taken)
+    session.notification.roles |= {row.role for row in taken}
     return Shared(
         taken=tuple(Taken(Fence(row.role, row.epoch), clean=bool(row.found_clean)) for row in taken),
         lost=tuple(role for role in held if role not in deployed or role not in known or known[role].epoch != held[role]),

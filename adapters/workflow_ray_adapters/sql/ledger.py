@@ -18,8 +18,7 @@ from workflow_ray.records import (
     WriteResult,
     check_write,
 )
-from workflow_ray_adapters.sql.news import AT_ONCE
-from workflow_ray_adapters.sql.rows import Values, event_row, from_headers
+from workflow_ray_adapters.sql.rows import AT_ONCE, Values, event_row, from_headers
 
 MICROSECONDS = 1_000_000
 

@@ -8,8 +8,7 @@ from sqlalchemy import ClauseElement, and_, bindparam, delete, func, insert, not
 from workflow_ray.records import Fence, OutboxEntry, Topic
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.news import AT_ONCE
-from workflow_ray_adapters.sql.rows import moment, to_event
+from workflow_ray_adapters.sql.rows import AT_ONCE, moment, to_event
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, outbox
@@ -19,7 +18,7 @@ LANE = (outbox.c.topic, outbox.c.partition_no)
 
 def add(session: Session, entries: Sequence[Values]) -> None:
     session.run(_insert, entries)
-    session.news.due |= {entry["due_at"] for entry in entries}
+    session.notification.due |= {entry["due_at"] for entry in entries}
 
 
 def _insert(dialect: Dialect) -> ClauseElement:
@@ -35,9 +34,8 @@ def move(session: Session, now: int, limit: int) -> Mapping[Topic, int]:
     advance(session, Counter((topic, partition) for _, topic, partition in due))
     session.execute(_publish, ids=ids)
     session.execute(_remove, ids=ids)
-    by_topic = Counter[Topic](topic for _, topic, _ in due)
-    session.news.topics |= by_topic.keys()
-    return by_topic
+    session.notification.add_events((topic, partition) for _, topic, partition in due)
+    return Counter[Topic](topic for _, topic, _ in due)
 
 
 def _due(_: Dialect) -> ClauseElement:

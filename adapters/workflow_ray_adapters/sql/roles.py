@@ -32,7 +32,7 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
 def take(session: Session, role: Role) -> Taken:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
-    session.news.roles = True
+    session.notification.roles.add(role.name)
     shards: int | None = connection.scalar(
         dialect.locked(select(topology.c.shards).where(topology.c.role_group == role.group), shared=True)
     )

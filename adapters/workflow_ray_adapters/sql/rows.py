@@ -13,6 +13,8 @@ from workflow_ray_adapters.sql.tables import history, records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+AT_ONCE = 0
+"""The due time of what may be published right away."""
 Values: TypeAlias = dict[str, Any]
 
 RECORD: tuple[Column[Any], ...] = (

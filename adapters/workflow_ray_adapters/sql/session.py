@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 from sqlalchemy import ClauseElement, Connection
 
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
@@ -23,7 +23,7 @@ class Session:
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.connection, self.dialect = connection, dialect
-        self.news = News()
+        self.notification = Notification()
         """What the transaction changes, for those who are to be told when it commits."""
 
     def rows(self, statement: Statement, **values: object) -> list[Any]:

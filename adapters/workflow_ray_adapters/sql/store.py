@@ -36,8 +36,8 @@ from workflow_ray_adapters.sql import timeouts as timers
 from workflow_ray_adapters.sql.database import Database
 from workflow_ray_adapters.sql.hints import Hints
 from workflow_ray_adapters.sql.known import Ends, Versions
-from workflow_ray_adapters.sql.news import AT_ONCE, News
-from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.rows import AT_ONCE, micros
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.standing import Standing
 from workflow_ray_adapters.sql.transaction import Done, Receive, Work
@@ -225,7 +225,7 @@ class SqlStore:
     # --- hints -----------------------------------------------------------------------------------
 
     def _announce(self, work: Work, done: Done) -> None:
-        self._spread(done.news)
+        self._spread(done.notification)
         for receive, received in zip(work.receives, done.received, strict=True):
             if received:
                 self._ends.note(receive.topic, self._ends.mark(receive.topic), receive.offsets, receive.limit, received)
@@ -233,27 +233,27 @@ class SqlStore:
         if done.next_due is not None:
             self._alarm.set(done.next_due)
 
-    def _heard(self, news: News | None) -> None:
+    def _heard(self, notification: Notification | None) -> None:
         """Another process has committed something."""
-        if news is None:
+        if notification is None:
             self._look_again()
             return
-        self._spread(news)
-        if news.roles or AT_ONCE in news.due:
+        self._spread(notification)
+        if notification.roles or AT_ONCE in notification.due:
             self._writer.nudge()
 
-    def _spread(self, news: News) -> None:
-        self._written.note(news.runs)
-        self._versions.give(news.runs)
-        self._ends_of_runs.give(news.at_rest)
-        self._ends.grow(news.topics)
-        self._arrivals.give(news.topics)
-        self._standing.tell(news.topics)
-        for due in news.due - {AT_ONCE}:
+    def _spread(self, notification: Notification) -> None:
+        self._written.note(notification.runs)
+        self._versions.give(notification.runs)
+        self._ends_of_runs.give(notification.at_rest)
+        self._ends.grow(notification.events)
+        self._arrivals.give(notification.events)
+        self._standing.tell(notification.events)
+        for due in notification.due - {AT_ONCE}:
             self._alarm.set(due)
-        for due in news.timeouts:
+        for *_, due in notification.timeouts:
             self._timer.set(due)
-        if news.roles or AT_ONCE in news.due:  # whoever published before is told now, not when its wait is over
+        if notification.roles or AT_ONCE in notification.due:  # whoever published before is told now, not when its wait is over
             self._pending.give([OUTBOX])
 
     def _publish(self) -> None:

@@ -46,7 +46,7 @@ def place(session: Session, rows: Sequence[Values]) -> None:
     for row, lane in zip(rows, lanes, strict=True):
         row["stream_offset"] = next(offsets[lane])
     session.run(_insert_event, rows)
-    session.news.topics |= {Topic(topic) for topic in topics}
+    session.notification.add_events((Topic(topic), partition) for topic, partition in counts)
 
 
 def _insert_event(dialect: Dialect) -> ClauseElement:

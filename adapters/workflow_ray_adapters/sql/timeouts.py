@@ -18,7 +18,7 @@ def create(session: Session, created: Sequence[Timeout]) -> None:
     """Of two with one key the first stands, whether it is in the store or in `created`."""
     first = {timeout.key: timeout for timeout in reversed(created)}
     session.run(_create, [_row(first[key]) for key in sorted(first, key=_order)])
-    session.news.timeouts |= {micros(min(timeout.due_at for timeout in created))} if created else set()
+    session.notification.timeouts |= {(timeout.workflow, timeout.status, micros(timeout.due_at)) for timeout in created}
 
 
 def _order(key: TimeoutKey) -> tuple[str, int, str]:

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Fence, GroupResult, Received, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
-from workflow_ray_adapters.sql.news import AT_ONCE, News
-from workflow_ray_adapters.sql.rows import Values
+from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.rows import AT_ONCE, Values
 from workflow_ray_adapters.sql.session import Session
 
 LITTLE = 20
@@ -58,7 +58,7 @@ class Work:
 class Done:
     """The answers, each list in the order of what was asked, and what it means for others."""
 
-    news: News
+    notification: Notification
     calls: list[Any] = field(default_factory=list[Any])
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
@@ -71,7 +71,7 @@ class Done:
 
 def perform(session: Session, work: Work) -> Done:
     """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
-    done = Done(session.news, calls=[_call(call, session) for call in work.calls])
+    done = Done(session.notification, calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
     publishing = Publishing(session, work.now, done)
     if work.stores:

@@ -6,7 +6,7 @@ from math import inf
 
 from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import micros
 
 SHORTEST = 0.005
@@ -56,7 +56,7 @@ async def polled(changed: Callable[[], Awaitable[bool]], wanted: Callable[[], bo
 class Pulse:
     """Passes on the word of other processes' commits. After each it rests for a moment: who waits isn't woken for every one."""
 
-    def __init__(self, word: Callable[[], Awaitable[News | None]], heard: Callable[[News | None], None]) -> None:
+    def __init__(self, word: Callable[[], Awaitable[Notification | None]], heard: Callable[[Notification | None], None]) -> None:
         self._word, self._heard = word, heard
 
     async def run(self) -> None:

@@ -11,9 +11,8 @@ from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, WriteGroup
 from workflow_ray_adapters.sql.database import Aborted, Database
-from workflow_ray_adapters.sql.news import AT_ONCE
 from workflow_ray_adapters.sql.requests import Arrivals, Request
-from workflow_ray_adapters.sql.rows import micros
+from workflow_ray_adapters.sql.rows import AT_ONCE, micros
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.transaction import Done, Move, Receive, Store, Work, perform
 
@@ -141,7 +140,7 @@ class Writer:
             self._settle(_answered(requests, done))
             self._settle(zip(parked, done.parked, strict=False))
             self._drained = done.drained if done.moves or done.parked else self._drained
-            if done.undone or done.news.roles or AT_ONCE in done.news.due:
+            if done.undone or done.notification.roles or AT_ONCE in done.notification.due:
                 self.nudge()
 
     async def _transact(self, work: Work) -> Done:

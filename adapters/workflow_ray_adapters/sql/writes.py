@@ -54,8 +54,8 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     land(session, ledger)
     repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
-    session.news.runs |= {run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()}
-    session.news.at_rest |= ledger.at_rest
+    session.notification.runs |= {run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()}
+    session.notification.at_rest |= ledger.at_rest
     return Landed(answers=[refusal or next(committed) for refusal in fenced], outgoing=ledger.outbox)
 
 

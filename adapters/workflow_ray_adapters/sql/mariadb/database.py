@@ -6,7 +6,7 @@ from uuid import uuid4
 from sqlalchemy import func, select
 
 from workflow_ray_adapters.sql.mariadb import commits
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.server.database import Access, ServerDatabase
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.wakeups import polled
@@ -21,7 +21,7 @@ class MariadbDatabase(ServerDatabase):
         self._me = str(uuid4())
         self._commits = 0  # of others, when they were looked at last
 
-    async def word(self, wanted: Callable[[], bool]) -> News | None:
+    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
         await polled(self._changed_elsewhere, wanted)
         return None
 
@@ -36,5 +36,5 @@ class MariadbDatabase(ServerDatabase):
         return session.connection.scalar(select(func.is_used_lock(self._lock_name))) is not None
 
     def _tell(self, session: Session) -> None:
-        if session.news:
+        if session.notification:
             commits.count(session, self._me)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import ClauseElement, String, bindparam, func, select
 
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.postgresql.watch import LOCK, Watch
 from workflow_ray_adapters.sql.server.database import Access, ServerDatabase
 from workflow_ray_adapters.sql.session import Session
@@ -18,15 +18,15 @@ class PostgresqlDatabase(ServerDatabase):
         super().__init__(access)
         self._watch, self._exclusive = watch, exclusive
 
-    async def word(self, wanted: Callable[[], bool]) -> News | None:
+    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
         return await self._watch.word()
 
     async def served_elsewhere(self) -> bool:
         return not self._exclusive and await self.read(_is_served)
 
     def _tell(self, session: Session) -> None:
-        if session.news:
-            session.execute(_notify, channel=self._watch.channel, word=self._watch.telling(session.news))
+        if session.notification:
+            session.execute(_notify, channel=self._watch.channel, word=self._watch.telling(session.notification))
 
 
 def _is_served(session: Session) -> bool:

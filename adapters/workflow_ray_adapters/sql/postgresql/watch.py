@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from workflow_ray.errors import StoreError, StoreInUse
-from workflow_ray_adapters.sql.news import News, merged
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.server.database import CONNECTING
 
@@ -34,7 +34,7 @@ class Word(msgspec.Struct, omit_defaults=True):
     """What a commit tells: whose it is, and its news. None: they are too many to tell."""
 
     by: str
-    news: News | None = None
+    news: Notification | None = None
 
 
 class Watch:
@@ -44,7 +44,7 @@ class Watch:
         self._engine, self._where, self._exclusive = engine, where, exclusive
         self.channel = channel
         self._me = uuid4().hex
-        self._words: list[News | None] = []
+        self._words: list[Notification | None] = []
         self._heard = asyncio.Event()
         self._leaving = asyncio.Event()
 
@@ -65,18 +65,21 @@ class Watch:
 
     # --- telling and hearing ---------------------------------------------------------------------
 
-    def telling(self, news: News) -> str:
+    def telling(self, news: Notification) -> str:
         """What others are to be told, as text."""
         word = msgspec.json.encode(Word(self._me, news))
         return (word if len(word) <= LARGEST else msgspec.json.encode(Word(self._me))).decode()
 
-    async def word(self) -> News | None:
+    async def word(self) -> Notification | None:
         """Wait for others' news, and take all of them. None: anything may have changed."""
         await self._heard.wait()
         self._heard.clear()
         words, self._words = self._words, []
         told = [news for news in words if news is not None]
-        return merged(told) if len(told) == len(words) else None
+        merged = Notification()
+        for notification in told:
+            merged.add(notification)
+        return merged if len(told) == len(words) else None
 
     def _hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
         try:
@@ -86,7 +89,7 @@ class Watch:
         if word.by != self._me:
             self._note(word.news)
 
-    def _note(self, news: News | None) -> None:
+    def _note(self, news: Notification | None) -> None:
         self._words.append(news)
         self._heard.set()
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
@@ -73,14 +73,14 @@ class ServerDatabase(ABC):
             raise StoreUnavailable(self.where, f"it gave up a read ({error}). Try again.") from error
 
     @abstractmethod
-    async def word(self, wanted: Callable[[], bool]) -> News | None: ...
+    async def word(self, wanted: Callable[[], bool]) -> Notification | None: ...
 
     @abstractmethod
     async def served_elsewhere(self) -> bool: ...
 
     @abstractmethod
     def _tell(self, session: Session) -> None:
-        """Let the transaction's commit tell other processes the session's news."""
+        """Let the transaction's commit tell other processes the session's notification."""
 
     async def close(self) -> None:
         """Waits for what is running."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.dialects import SQLITE
-from workflow_ray_adapters.sql.news import News
+from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.connections import driver, reading, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained
@@ -43,7 +43,7 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Session], T]) -> T:
         return await self._run(self._reading, lambda: self._look(work))
 
-    async def word(self, wanted: Callable[[], bool]) -> News | None:
+    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
         await polled(lambda: self._run(self._writing, self._changed_elsewhere), wanted)
         return None
 
