@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
@@ -29,7 +30,8 @@ class Database(Protocol):
         ...
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Run it in a writing transaction and commit, and tell others the session's notification. An error undoes all of it. One at a time.
+        """Run it in a writing transaction and commit, and let other processes know of the session's notification. An error undoes all
+        of it. One at a time.
 
         Others may write meanwhile, unless what it reads is locked. Raises Aborted.
         """
@@ -39,11 +41,8 @@ class Database(Protocol):
         """Run it on one snapshot of what is committed."""
         ...
 
-    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
-        """Wait until anybody but `write` has committed something. What that has changed; None: anything may have.
-
-        wanted: whether anybody waits for it; a database that has to be asked isn't asked while nobody does.
-        """
+    async def notified(self, pace: Pace) -> Notification:
+        """Wait until anybody but `write` may have committed something, and tell what. A database that must be asked keeps to the pace."""
         ...
 
     async def served_elsewhere(self) -> bool:

@@ -46,6 +46,12 @@ def read(session: Session) -> Deployment:
     )
 
 
+def newer(session: Session, than: int) -> Deployment | None:
+    """What should run, where its version is above that one."""
+    version = session.connection.scalar(select(deployment.c.version))
+    return read(session) if version is not None and version > than else None
+
+
 def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
     """Refuses before it writes."""
     found = session.connection.execute(session.dialect.locked(select(deployment.c.version))).scalar_one()

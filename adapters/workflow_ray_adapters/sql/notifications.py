@@ -1,14 +1,30 @@
 """What commits have changed, for those who wait for it: in this process, and in others where the database can pass it on."""
 
 from collections.abc import Iterable
+from enum import IntFlag
 
 import msgspec
 
 from workflow_ray.records import RoleName, RunId, Topic, Version
+from workflow_ray_adapters.sql.rows import AT_ONCE
+
+
+class Kind(IntFlag):
+    """The kinds of things that somebody may wait for. The numbers travel between processes: never change one."""
+
+    RUNS = 1
+    EVENTS = 2
+    OUTBOX = 4
+    TIMEOUTS = 8
+    ROLES = 16
+    DEPLOYMENT = 32
+
+
+ALL = ~Kind(0)
 
 
 class Notification(msgspec.Struct, omit_defaults=True):
-    """It decides only who looks again, never what anybody finds."""
+    """It decides only who looks again, never what anybody finds. Any of it may be lost."""
 
     runs: dict[RunId, Version] = {}  # their new versions
     at_rest: set[RunId] = set()  # those of the runs that now take no step by themselves
@@ -17,9 +33,10 @@ class Notification(msgspec.Struct, omit_defaults=True):
     timeouts: set[tuple[str, int, int]] = set()  # new timeouts: workflow, status, and in microseconds when they get due
     roles: set[RoleName] = set()  # have a new epoch
     deployment: bool = False  # there is a new one
+    unnamed: Kind = Kind(0)  # of these kinds something may have changed that isn't named
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.events or self.due or self.timeouts or self.roles or self.deployment)
+        return bool(self.unnamed or self.deployment or self.runs or self.events or self.due or self.timeouts or self.roles)
 
     def add_events(self, appended: Iterable[tuple[Topic, int]]) -> None:
         """Note that each of these topics and partitions has new events."""
@@ -28,7 +45,8 @@ class Notification(msgspec.Struct, omit_defaults=True):
 
     def add(self, other: "Notification") -> None:
         """Tell what the other one tells, too."""
-        self.runs |= other.runs
+        for run_id, version in other.runs.items():
+            self.runs[run_id] = max(version, self.runs.get(run_id, version))
         self.at_rest |= other.at_rest
         for topic, partitions in other.events.items():
             self.events.setdefault(topic, set()).update(partitions)
@@ -36,3 +54,42 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.timeouts |= other.timeouts
         self.roles |= other.roles
         self.deployment |= other.deployment
+        self.unnamed |= other.unnamed
+
+    def encoded(self, largest: int) -> bytes:
+        """As JSON of at most `largest` bytes. Where that is too much the longest part becomes "unnamed", and then the next."""
+        told = msgspec.structs.replace(self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts))
+        encoded = msgspec.json.encode(told)
+        while len(encoded) > largest:
+            longest = max(PARTS, key=lambda part: len(msgspec.json.encode(getattr(told, part))))
+            told = _without(told, longest)
+            encoded = msgspec.json.encode(told)
+        return encoded
+
+
+PARTS = {
+    "runs": Kind.RUNS,
+    "at_rest": Kind.RUNS,
+    "events": Kind.EVENTS,
+    "due": Kind.OUTBOX,
+    "timeouts": Kind.TIMEOUTS,
+    "roles": Kind.ROLES,
+}
+
+
+def _without(told: Notification, part: str) -> Notification:
+    emptied = {name: type(getattr(told, name))() for name, kind in PARTS.items() if kind is PARTS[part]}
+    return msgspec.structs.replace(told, unnamed=told.unnamed | PARTS[part], **emptied)
+
+
+def _soonest(due: set[int]) -> set[int]:
+    """Of those for later only the first: whoever looks then finds out about the next."""
+    later = due - {AT_ONCE}
+    return (due & {AT_ONCE}) | ({min(later)} if later else set())
+
+
+def _soonest_timeouts(timeouts: set[tuple[str, int, int]]) -> set[tuple[str, int, int]]:
+    soonest: dict[tuple[str, int], int] = {}
+    for workflow, status, due in timeouts:
+        soonest[workflow, status] = min(due, soonest.get((workflow, status), due))
+    return {(workflow, status, due) for (workflow, status), due in soonest.items()}

@@ -3,46 +3,56 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import BATCH_DATA
-from workflow_ray_adapters.sql.transaction import Call, Move, Store
+from workflow_ray_adapters.sql.transaction import Call, Store
 
+T = TypeVar("T", bound=Exception)
 TRANSACTION_ROWS = 2_000
 QUEUE_ROWS = 50_000
+
+
+def copied(error: T) -> T:
+    """Of an error that several get each raises one of its own."""
+    return type(error)(*error.args) if isinstance(error, WorkflowError) else error
 
 
 @dataclass(eq=False)
 class Request:
     """Something to be done, and its answer. It may be done although nobody waits for it any more."""
 
-    what: Call | Store | Move
-    patient: bool = False  # a move that stands until its wait is over
+    what: Call | Store
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    _result: Any = None
+    _error: Exception | None = None
 
     def __post_init__(self) -> None:
         groups = self.what.groups if isinstance(self.what, Store) else ()
         self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
         self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
-        self.urgent = not groups or any(group.fence for group in groups)  # asked by a role
-        self.moved = 0  # by a move that stands, until now
-        self._answer: Any = None
+        self.is_urgent = not groups or any(group.fence for group in groups)  # asked by a role
 
     def settle(self, answer: Any) -> None:
-        if isinstance(self.what, Move) and isinstance(answer, int):
-            answer += self.moved
-        if isinstance(answer, WorkflowError):
-            answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
-        self._answer = answer
-        self.settled.set()
+        """Give it its answer, which may be an error."""
+        if isinstance(answer, Exception):
+            self.fail(answer)
+        elif not self.settled.is_set():
+            self._result = answer
+            self.settled.set()
+
+    def fail(self, error: Exception) -> None:
+        if not self.settled.is_set():
+            self._error = copied(error)
+            self.settled.set()
 
     async def answer(self) -> Any:
         """Raises it where it is an error."""
         await self.settled.wait()
-        if isinstance(self._answer, BaseException):
-            raise self._answer
-        return self._answer
+        if self._error:
+            raise self._error
+        return self._result
 
 
 class Queue:
@@ -76,11 +86,12 @@ class Arrivals:
     """Two queues: what roles ask for goes before what clients do."""
 
     def __init__(self) -> None:
-        self._roles, self._clients = Queue(), Queue()
+        self._roles = Queue()
+        self._clients = Queue()
 
     def put(self, request: Request) -> bool:
         """False: its queue is full."""
-        return (self._roles if request.urgent else self._clients).put(request)
+        return (self._roles if request.is_urgent else self._clients).put(request)
 
     def batch(self) -> list[Request]:
         """Remove what goes into the next transaction: as much as fits, and at least one request where there is one."""

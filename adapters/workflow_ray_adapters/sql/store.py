@@ -9,6 +9,7 @@ from functools import partial
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
+    Arrivals,
     DeployedWorkflow,
     Deployment,
     Event,
@@ -17,7 +18,6 @@ from workflow_ray.records import (
     HistoryEntry,
     OutboxEntry,
     Position,
-    Received,
     Record,
     Role,
     RunCount,
@@ -33,36 +33,32 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql import deployments, idle, leases, outbox, queries, roles, stream
 from workflow_ray_adapters.sql import timeouts as timers
+from workflow_ray_adapters.sql.background import background
 from workflow_ray_adapters.sql.database import Database
-from workflow_ray_adapters.sql.hints import Hints
-from workflow_ray_adapters.sql.known import Ends, Versions
-from workflow_ray_adapters.sql.notifications import Notification
-from workflow_ray_adapters.sql.rows import AT_ONCE, micros
+from workflow_ray_adapters.sql.fence_checks import FenceChecks, is_fence_check
+from workflow_ray_adapters.sql.moves import Moves
+from workflow_ray_adapters.sql.poller import Poller
+from workflow_ray_adapters.sql.readers import Reader
+from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.standing import Standing
-from workflow_ray_adapters.sql.transaction import Done, Receive, Work
-from workflow_ray_adapters.sql.wakeups import Alarm, Pulse
+from workflow_ray_adapters.sql.transaction import Done, Receive
+from workflow_ray_adapters.sql.waiters import wait_until
+from workflow_ray_adapters.sql.wakeups import OUTBOX, Wakeups
 from workflow_ray_adapters.sql.writer import Writer
-
-OUTBOX = "outbox"
 
 
 class SqlStore:
     """ports.Store on a database. Nothing that was read is kept for a later transaction."""
 
     def __init__(self, database: Database, clock: Clock, store_id: str) -> None:
-        self._database, self._clock, self._store_id = database, clock, store_id
-        self._standing = Standing(clock)
-        self._writer = Writer(database, clock, self._announce, self._standing.receives)
-        self._versions = Hints[RunId](clock)
-        self._ends_of_runs = Hints[RunId](clock)
-        self._arrivals = Hints[Topic](clock)
-        self._pending = Hints[str](clock)
-        self._alarm = Alarm(clock, self._publish)
-        self._timeouts = Hints[tuple[str, int]](clock)
-        self._timer = Alarm(clock, self._timeouts.give_all)
-        self._pulse = Pulse(partial(database.word, self._waited_for), self._heard)
-        self._written, self._ends = Versions(), Ends()
+        self._database = database
+        self._clock = clock
+        self._store_id = store_id
+        moves = Moves(clock)
+        self._wakeups = Wakeups(clock, moves)
+        self._writer = Writer(database, clock, moves, self._committed, self._wakeups.readers.awaited)
+        self._poller = Poller(database, self._wakeups)
+        self._fences = FenceChecks(database)
         self._turn = 0
 
     @property
@@ -73,18 +69,21 @@ class SqlStore:
     async def serve(self) -> AsyncGenerator["SqlStore"]:
         """Work until left; then what was asked is finished, and the database may close."""
         writer = asyncio.create_task(self._writer.run())
-        wakeups = [asyncio.create_task(waking.run()) for waking in (self._alarm, self._timer, self._pulse)]
         try:
-            yield self
+            async with (
+                background("timer", self._database.where, self._wakeups.timer.run),
+                background("poller", self._database.where, self._poller.run),
+            ):
+                yield self
         finally:
-            for task in wakeups:
-                task.cancel()
             self._writer.close()
-            await asyncio.gather(writer, *wakeups, return_exceptions=True)
+            await asyncio.gather(writer, return_exceptions=True)
 
     # --- RecordStore -----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        if all(is_fence_check(group) for group in groups):
+            return await self._fences.check(groups)
         return await self._writer.store(groups)
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
@@ -105,9 +104,12 @@ class SqlStore:
         return await self._database.read(lambda session: queries.history(session, run_id, after, limit))
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
-        look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest))
-        hints = self._ends_of_runs if at_rest else self._versions
-        return await hints.poll(seen, look, wait, no_news=lambda: self._written.are(seen))
+        with self._wakeups.watchers.watching(seen, at_rest=at_rest) as wakeup:
+            began = self._clock.monotonic()
+            if wait > 0 and self._wakeups.versions.were_seen(seen):
+                await self._clock.wait(wakeup, wait)
+            look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest))
+            return await wait_until(self._clock, wakeup, look, wait - (self._clock.monotonic() - began))
 
     async def positions(self, group: str) -> list[Position]:
         return await self._database.read(lambda session: queries.positions(session, group))
@@ -117,10 +119,11 @@ class SqlStore:
             now = micros(self._clock.now())
             entries, next_due = await self._database.read(lambda session: outbox.look(session, fence, now, limit, without))
             if next_due is not None:
-                self._alarm.set(next_due)
+                self._wakeups.timer.set(OUTBOX, next_due)
             return entries
 
-        return await self._pending.poll([OUTBOX], look, wait)
+        with self._wakeups.publishers.waiting(fence) as wakeup:
+            return await wait_until(self._clock, wakeup, look, wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await self._writer.call(lambda session: outbox.published(session, fence, ids))
@@ -129,8 +132,14 @@ class SqlStore:
         before = micros(self._clock.now() - timedelta(seconds=seconds))
         return await self._database.read(lambda session: idle.idle(session, workflow, statuses, before, limit, after))
 
-    async def deployment(self) -> Deployment:
-        return await self._database.read(deployments.read)
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        if newer_than is None:
+            return await self._database.read(deployments.read)
+
+        with self._wakeups.deployments.waiting(newer_than) as wakeup:
+            look = partial(self._database.read, partial(deployments.newer, than=newer_than))
+            newer = await wait_until(self._clock, wakeup, look, wait)
+        return await self._database.read(deployments.read) if newer is None else newer
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return await self._writer.call(lambda session: deployments.deploy(session, expected, workflows))
@@ -147,24 +156,28 @@ class SqlStore:
     async def send(self, events: Sequence[Event]) -> None:
         await self._writer.call(lambda session: stream.append(session, events))
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        async def look() -> list[Received]:
-            mark, unsure, turned = self._ends.mark(topic), self._ends.beyond(topic, offsets), self._turned(offsets)
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        reading = self._wakeups.readers.reader(reader, topic)
+        deadline = self._clock.monotonic() + wait
+        while True:
+            receive = Receive(topic, offsets, limit)
+            if (left := deadline - self._clock.monotonic()) > 0 and reading.is_at_end(offsets):
+                if arrivals := await reading.wait(receive, self._clock, left):
+                    return arrivals
+                if reading.is_at_end(offsets):
+                    return Arrivals(read=dict(offsets))
+            arrivals = await self._look(reading, receive)
+            if arrivals.events or arrivals.lost or deadline <= self._clock.monotonic():
+                return arrivals
+            offsets = {**offsets, **arrivals.read}
 
-            def read(session: Session) -> list[Received]:
-                stream.check(session, self._database.where, topic, unsure)
-                return stream.read(session, topic, turned, limit)
-
-            received = await self._database.read(read)
-            self._ends.note(topic, mark, offsets, limit, received)
-            return received
-
-        began = self._clock.now()
-        if wait > 0 and self._ends.are(topic, offsets):
-            if received := await self._standing.receive(Receive(topic, offsets, limit), wait):
-                return received
-            wait -= (self._clock.now() - began).total_seconds()
-        return await self._arrivals.poll([topic], look, wait)
+    async def _look(self, reading: Reader, receive: Receive) -> Arrivals:
+        """What there is for it now."""
+        turned, beyond = self._turned(receive.offsets), reading.beyond(receive.offsets)
+        reading.begin_look(receive.offsets)
+        arrivals = await self._database.read(lambda session: stream.receive(session, receive.topic, turned, receive.limit, beyond))
+        reading.end_look(receive, arrivals)
+        return arrivals
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._database.read(lambda session: stream.lag(session, topic, offsets))
@@ -207,10 +220,11 @@ class SqlStore:
             now = micros(self._clock.now())
             found, next_due = await self._database.read(lambda session: timers.due(session, workflow, status, partitions, now, limit))
             if next_due is not None:
-                self._timer.set(next_due)
+                self._wakeups.timer.set((workflow, status), next_due)
             return found
 
-        return await self._timeouts.poll([(workflow, status)], look, wait)
+        with self._wakeups.timeouts.waiting((workflow, status)) as wakeup:
+            return await wait_until(self._clock, wakeup, look, wait)
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         await self._writer.call(lambda session: timers.complete(session, keys))
@@ -222,61 +236,9 @@ class SqlStore:
         first = self._turn % (len(partitions) or 1)
         return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
 
-    # --- hints -----------------------------------------------------------------------------------
+    # --- notifications ---------------------------------------------------------------------------
 
-    def _announce(self, work: Work, done: Done) -> None:
-        self._spread(done.notification)
-        for receive, received in zip(work.receives, done.received, strict=True):
-            if received:
-                self._ends.note(receive.topic, self._ends.mark(receive.topic), receive.offsets, receive.limit, received)
-                self._standing.answer(receive, received)
+    def _committed(self, done: Done) -> None:
+        self._wakeups.committed(done.notification, done.received)
         if done.next_due is not None:
-            self._alarm.set(done.next_due)
-
-    def _heard(self, notification: Notification | None) -> None:
-        """Another process has committed something."""
-        if notification is None:
-            self._look_again()
-            return
-        self._spread(notification)
-        if notification.roles or AT_ONCE in notification.due:
-            self._writer.nudge()
-
-    def _spread(self, notification: Notification) -> None:
-        self._written.note(notification.runs)
-        self._versions.give(notification.runs)
-        self._ends_of_runs.give(notification.at_rest)
-        self._ends.grow(notification.events)
-        self._arrivals.give(notification.events)
-        self._standing.tell(notification.events)
-        for due in notification.due - {AT_ONCE}:
-            self._alarm.set(due)
-        for *_, due in notification.timeouts:
-            self._timer.set(due)
-        if notification.roles or AT_ONCE in notification.due:  # whoever published before is told now, not when its wait is over
-            self._pending.give([OUTBOX])
-
-    def _publish(self) -> None:
-        self._pending.give([OUTBOX])
-        self._writer.nudge()
-
-    def _waited_for(self) -> bool:
-        return bool(
-            self._versions
-            or self._ends_of_runs
-            or self._arrivals
-            or self._standing.receives()
-            or self._pending
-            or self._writer.waited_for
-            or self._timeouts
-        )
-
-    def _look_again(self) -> None:
-        self._written.forget()
-        self._ends.forget()
-        self._standing.tell_all()
-        self._versions.give_all()
-        self._ends_of_runs.give_all()
-        self._arrivals.give_all()
-        self._timeouts.give_all()
-        self._publish()
+            self._wakeups.timer.set(OUTBOX, done.next_due)

@@ -19,8 +19,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from workflow_ray.errors import StreamLost
-from workflow_ray.records import BATCH_DATA, Event, Received, Topic
+from workflow_ray.records import BATCH_DATA, Arrivals, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.rows import RECORD, Values, event_row, to_event, to_record
@@ -67,15 +66,18 @@ def ends(session: Session, topic: Topic, partitions: Collection[int]) -> dict[in
     return {partition: following.get((topic, partition), 0) for partition in partitions}
 
 
-def check(session: Session, where: str, topic: Topic, offsets: Mapping[int, int]) -> None:
-    """Raises StreamLost where a partition ends before the offset given."""
-    for partition, end in ends(session, topic, offsets).items() if offsets else ():
-        if end < (offset := offsets[partition]):
-            raise StreamLost(
-                where,
-                f"partition {partition} of {topic} ends at {end}, before position {offset}: it isn't what was read before. Restore it,"
-                " or name the URL of the events that these records were written with.",
-            )
+def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, int], int]:
+    """Of each partition of the topics that was ever sent to its end."""
+    return {(Topic(topic), partition): end for (topic, partition), end in _following(session, topics).items()} if topics else {}
+
+
+def receive(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int, beyond: Collection[int]) -> Arrivals:
+    """As EventStreamer.receive does, without a wait. beyond: the partitions that may end below their offsets."""
+    found = ends(session, topic, beyond) if beyond else {}
+    lost = {partition: end for partition, end in found.items() if end < offsets[partition]}
+    there = {partition: offset for partition, offset in offsets.items() if partition not in lost}
+    arrivals = read(session, topic, there, limit)
+    return Arrivals(events=arrivals.events, read=arrivals.read, lost=lost)
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
@@ -83,16 +85,17 @@ def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
     return sum(max(0, following[partition] - offset) for partition, offset in offsets.items())
 
 
-def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
+def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
     """Up to `limit` events with their records, one of each partition in the order given and again, until their data fills a batch."""
     if not offsets:
-        return []
+        return Arrivals()
     starts: dict[str, object] = {}
     for at, (partition, offset) in enumerate(offsets.items()):
         starts |= {f"partition_{at}": partition, f"offset_{at}": offset}
     share = -(-limit // len(offsets))
     rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, most=limit, **starts)
-    return [_received(topic, row) for row in rows]
+    received = tuple(_received(topic, row) for row in rows)
+    return Arrivals(events=received, read={**offsets, **{item.event.partition: item.offset + 1 for item in received}})
 
 
 @cache

@@ -1,12 +1,12 @@
 """One writing transaction, for all the requests that have arrived."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Fence, GroupResult, Received, RoleName, Topic, WriteGroup
+from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import AT_ONCE, Values
@@ -33,7 +33,7 @@ class Move:
     limit: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Receive:
     """Read events from these offsets on."""
 
@@ -50,8 +50,9 @@ class Work:
     calls: Sequence[Call] = ()
     stores: Sequence[Store] = ()
     moves: Sequence[Move] = ()
-    parked: Sequence[Move] = ()  # these stand: they are made where `stores` adds something
-    receives: Sequence[Receive] = ()  # these stand too: they are answered with what the moves publish, if that is little
+    waiting: Sequence[Move] = ()  # these are made too where `stores` adds something
+    awaited: Callable[[Topic], Sequence[Receive]] = lambda _: ()
+    """What readers of a topic wait for: they are answered with what the moves publish, if that is little."""
 
 
 @dataclass
@@ -62,8 +63,8 @@ class Done:
     calls: list[Any] = field(default_factory=list[Any])
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
-    parked: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
-    received: list[list[Received]] = field(default_factory=list[list[Received]])
+    waiting: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
+    received: list[tuple[Receive, Arrivals]] = field(default_factory=list[tuple[Receive, Arrivals]])
     next_due: int | None = None  # microseconds: when the next entry of the outbox gets due, where that was looked up
     drained: bool = False  # nothing of the outbox is due any more
     undone: bool = False  # a move came to its limit
@@ -81,20 +82,23 @@ def perform(session: Session, work: Work) -> Done:
         publishing.add(landed.outgoing)
     done.moves = [publishing.move(move, epochs) for move in work.moves]
     if publishing.added:
-        done.parked = [publishing.move(move, epochs) for move in work.parked]
+        done.waiting = [publishing.move(move, epochs) for move in work.waiting]
     publishing.leave_the_rest()
-    done.received = [_received(session, receive, publishing.published[receive.topic]) for receive in work.receives]
+    done.received = list(_received(session, work, publishing.published))
     return done
 
 
 def _roles(work: Work) -> set[RoleName]:
     held = {group.fence.role for store in work.stores for group in store.groups if group.fence}
-    return held | {move.fence.role for move in (*work.moves, *work.parked)}
+    return held | {move.fence.role for move in (*work.moves, *work.waiting)}
 
 
-def _received(session: Session, receive: Receive, published: int) -> list[Received]:
+def _received(session: Session, work: Work, published: Mapping[Topic, int]) -> Iterator[tuple[Receive, Arrivals]]:
     """Much is left to the readers, who read it while the next transaction runs."""
-    return stream.read(session, receive.topic, receive.offsets, receive.limit) if 0 < published <= LITTLE else []
+    for topic in [topic for topic, events in published.items() if 0 < events <= LITTLE]:
+        for receive in work.awaited(topic):
+            if not receive.offsets.keys().isdisjoint(session.notification.events[topic]):
+                yield receive, stream.read(session, topic, receive.offsets, receive.limit)
 
 
 def _call(call: Call, session: Session) -> Any:

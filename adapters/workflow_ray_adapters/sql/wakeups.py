@@ -1,69 +1,115 @@
-"""What no commit of this process gives a hint of: time, and the commits of other processes."""
+"""Everybody in this process who waits for something, and what wakes them: commits of this process and of others, and time."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from math import inf
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock
-from workflow_ray_adapters.sql.notifications import Notification
-from workflow_ray_adapters.sql.rows import micros
+from workflow_ray.records import Arrivals, Fence, RunId, Topic
+from workflow_ray_adapters.sql.moves import Moves
+from workflow_ray_adapters.sql.notifications import Kind, Notification
+from workflow_ray_adapters.sql.readers import Readers
+from workflow_ray_adapters.sql.rows import AT_ONCE
+from workflow_ray_adapters.sql.timer import Timer
+from workflow_ray_adapters.sql.transaction import Receive
+from workflow_ray_adapters.sql.waiters import KnownVersions, Waiters, Watchers
 
-SHORTEST = 0.005
-LONGEST = 0.05
-
-
-class Alarm:
-    """Rings when the next delayed entry of the outbox gets due."""
-
-    def __init__(self, clock: Clock, ring: Callable[[], None]) -> None:
-        self._clock, self._ring = clock, ring
-        self._due = inf  # microseconds
-        self._sooner = asyncio.Event()
-
-    def set(self, due: int) -> None:
-        """Ring at that time too. Of several times only the next is kept: who looks then, and finds nothing, sets the one after."""
-        if due < self._due:
-            self._due = due
-            self._sooner.set()
-
-    async def run(self) -> None:
-        while True:
-            self._sooner.clear()
-            left = (self._due - micros(self._clock.now())) / 1_000_000
-            if left <= 0:
-                self._due = inf
-                self._ring()
-            elif left == inf:
-                await self._sooner.wait()
-            else:
-                await self._clock.wait(self._sooner, left)
+OfStatus: TypeAlias = tuple[str, int]
+"""A workflow, and the number of one of its statuses."""
+OUTBOX: OfStatus = ("", 0)
+"""The timer's key for entries of the outbox."""
 
 
-async def polled(changed: Callable[[], Awaitable[bool]], wanted: Callable[[], bool], longest: float = LONGEST) -> None:
-    """Wait for a change by asking for it while somebody wants to know: often at first, then less so.
+@dataclass(frozen=True)
+class Wanted:
+    """All that somebody waits for, of some kinds."""
 
-    It sleeps by the machine's clock, whatever the store's is: the other processes are real.
+    runs: Collection[RunId] = ()
+    topics: Collection[Topic] = ()
+    outbox: bool = False
+    timeouts: Collection[OfStatus] = ()
+    fences: Collection[Fence] = ()
+    deployment: int | None = None  # the newest version that somebody who waits has seen
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.topics or self.outbox or self.timeouts or self.fences or self.deployment is not None)
+
+
+class Wakeups:
+    """Who waits: `watchers` for runs, `readers` for events, `publishers` for entries of the outbox under their fences, others for a
+    status's timeouts, or for a deployment above the version that they have seen.
     """
-    pause = SHORTEST
-    while True:
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, longest)
-        if wanted() and await changed():
-            return
 
+    def __init__(self, clock: Clock, moves: Moves) -> None:
+        self.watchers = Watchers()
+        self.readers = Readers()
+        self.publishers = Waiters[Fence]()
+        self.timeouts = Waiters[OfStatus]()
+        self.deployments = Waiters[int]()
+        self.versions = KnownVersions()
+        self.timer = Timer[OfStatus](clock, self._get_due)
+        self._moves = moves
 
-class Pulse:
-    """Passes on the word of other processes' commits. After each it rests for a moment: who waits isn't woken for every one."""
+    def committed(self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]) -> None:
+        """This process has committed what the notification tells. answers: what the transaction found for those who receive."""
+        self.readers.published(notification.events, answers)
+        self._spread(notification)
 
-    def __init__(self, word: Callable[[], Awaitable[Notification | None]], heard: Callable[[Notification | None], None]) -> None:
-        self._word, self._heard = word, heard
+    def found(self, notification: Notification, ends: Mapping[tuple[Topic, int], int]) -> bool:
+        """A look has found this of what is wanted. Whether anybody waited for any of it."""
+        notification.add_events(self.readers.behind(ends))
+        return self.notified(notification)
 
-    async def run(self) -> None:
-        while True:
-            try:
-                self._heard(await self._word())
-            except StoreError:
-                self._heard(None)  # whoever waits looks for himself, and is told the error
-                await asyncio.sleep(LONGEST)
-            await asyncio.sleep(SHORTEST)
+    def notified(self, notification: Notification) -> bool:
+        """Another process has committed what it tells. Whether anybody waited for that."""
+        woken = [self.readers.wake(notification.events), self._spread(notification)]
+        if AT_ONCE in notification.due:
+            woken.append(self._moves.wake())
+        woken.append(self._moves.wake_those_of(notification.roles))
+        return any(woken)
+
+    def is_anybody_waiting(self) -> bool:
+        keys = (self.watchers.runs(), self.publishers.keys(), self.timeouts.keys(), self.deployments.keys(), self._moves.fences())
+        return any(keys) or self.readers.is_anybody_waiting()
+
+    def wanted(self, kinds: Kind) -> Wanted:
+        """What somebody waits for, of these kinds."""
+        return Wanted(
+            runs=list(self.watchers.runs()) if kinds & Kind.RUNS else (),
+            topics=self.readers.topics() if kinds & Kind.EVENTS else (),
+            outbox=bool(kinds & Kind.OUTBOX and (self.publishers.keys() or self._moves.fences())),
+            timeouts=list(self.timeouts.keys()) if kinds & Kind.TIMEOUTS else (),
+            fences={*self.publishers.keys(), *self._moves.fences()} if kinds & Kind.ROLES else (),
+            deployment=max(self.deployments.keys(), default=None) if kinds & Kind.DEPLOYMENT else None,
+        )
+
+    def forget(self, kinds: Kind) -> None:
+        """Of these kinds anything may have changed: who doesn't wait now looks before it does."""
+        if kinds & Kind.RUNS:
+            self.versions.forget()
+        if kinds & Kind.EVENTS:
+            self.readers.forget()
+        if kinds & Kind.OUTBOX:
+            self._moves.forget()
+
+    def _spread(self, notification: Notification) -> bool:
+        self.versions.note(notification.runs.items())
+        woken = [self.watchers.wake(notification.runs, notification.at_rest)]
+        for due in notification.due - {AT_ONCE}:
+            self.timer.set(OUTBOX, due)
+        for workflow, status, due in notification.timeouts:
+            self.timer.set((workflow, status), due)
+        for fence in list(self.publishers.keys()):
+            if AT_ONCE in notification.due or fence.role in notification.roles:
+                woken.append(self.publishers.wake(fence))
+        if notification.deployment:
+            woken += [self.deployments.wake(seen) for seen in list(self.deployments.keys())]
+        return any(woken)
+
+    def _get_due(self, what: OfStatus) -> None:
+        if what == OUTBOX:
+            for fence in list(self.publishers.keys()):
+                self.publishers.wake(fence)
+            self._moves.wake()
+        else:
+            self.timeouts.wake(what)

@@ -1,15 +1,17 @@
-"""A MariaDB database at work: other processes' commits are counted, and looked for."""
+"""A MariaDB database at work: other processes' commits are told of in a table, which is looked at."""
 
 from collections.abc import Callable
-from uuid import uuid4
+from typing import TypeVar
 
 from sqlalchemy import func, select
 
-from workflow_ray_adapters.sql.mariadb import commits
+from workflow_ray_adapters.sql.mariadb.commits import Commits
 from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.server.database import Access, ServerDatabase
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.wakeups import polled
+
+T = TypeVar("T")
 
 
 class MariadbDatabase(ServerDatabase):
@@ -17,24 +19,27 @@ class MariadbDatabase(ServerDatabase):
 
     def __init__(self, access: Access, lock_name: str, *, exclusive: bool) -> None:
         super().__init__(access)
-        self._lock_name, self._exclusive = lock_name, exclusive
-        self._me = str(uuid4())
-        self._commits = 0  # of others, when they were looked at last
+        self._lock_name = lock_name
+        self._exclusive = exclusive
+        self._commits = Commits()
 
-    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
-        await polled(self._changed_elsewhere, wanted)
-        return None
+    async def write(self, work: Callable[[Session], T]) -> T:
+        def told(session: Session) -> T:
+            result = work(session)
+            if session.notification:
+                self._commits.note(session)
+            return result
+
+        return await super().write(told)
+
+    async def notified(self, pace: Pace) -> Notification:
+        while True:
+            await pace.rest()
+            if told := await self.read(self._commits.told):
+                return told
 
     async def served_elsewhere(self) -> bool:
         return not self._exclusive and await self.read(self._is_served)
 
-    async def _changed_elsewhere(self) -> bool:
-        seen, self._commits = self._commits, await self.read(lambda session: commits.of_others(session, self._me))
-        return seen != self._commits
-
     def _is_served(self, session: Session) -> bool:
         return session.connection.scalar(select(func.is_used_lock(self._lock_name))) is not None
-
-    def _tell(self, session: Session) -> None:
-        if session.notification:
-            commits.count(session, self._me)

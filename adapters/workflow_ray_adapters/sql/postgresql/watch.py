@@ -1,4 +1,4 @@
-"""The connection beside those that work: it hears of other processes' commits, and holds the lock of who serves the store."""
+"""The connection beside those that work: it passes on notifications, and holds the lock of who serves the store."""
 
 import asyncio
 import logging
@@ -8,44 +8,47 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-from sqlalchemy import ColumnElement, String, cast, func, select
+from sqlalchemy import ColumnElement, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from workflow_ray.errors import StoreError, StoreInUse
-from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.notifications import ALL, Notification
+from workflow_ray_adapters.sql.postgresql.channel import Channel
 from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.server.database import CONNECTING
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds between looks whether the connection still works, and whether anything was written at all."""
+TEST = 5.0
+"""Seconds between tests whether notifications arrive."""
+ARRIVAL = 2.0
+"""Seconds that a test takes at most."""
+POLL = 5.0
+"""Seconds between looks beneath notifications that arrive: a process may die between its commit and the notification of it."""
+DEAF_POLL = 0.25
+"""Seconds between looks where notifications don't arrive."""
+REST = 0.005
+"""Seconds after a notification in which others gather."""
+RECONNECT = 1.0
+"""Seconds between tries for a new connection."""
 PAUSE = 0.02
 """Seconds between tries for the lock."""
 PATIENCE = 5.0
-"""Seconds for a look, before the connection counts as broken."""
-LARGEST = 7_900
-"""Bytes: PostgreSQL passes on no more than 8,000."""
+"""Seconds for a statement, before the connection counts as broken."""
 LOCK = (func.hashtext("workflow_ray is served"), func.hashtext(func.current_schema()))
 
 
-class Word(msgspec.Struct, omit_defaults=True):
-    """What a commit tells: whose it is, and its news. None: they are too many to tell."""
-
-    by: str
-    news: Notification | None = None
-
-
 class Watch:
-    """Made anew whenever it breaks: then anything may have changed meanwhile."""
+    """Connects again whenever the connection breaks: then anything may have changed meanwhile."""
 
     def __init__(self, engine: AsyncEngine, where: str, channel: str, *, exclusive: bool) -> None:
-        self._engine, self._where, self._exclusive = engine, where, exclusive
-        self.channel = channel
-        self._me = uuid4().hex
-        self._words: list[Notification | None] = []
-        self._heard = asyncio.Event()
+        self._engine = engine
+        self._where = where
+        self._exclusive = exclusive
+        self._channel = Channel(channel)
+        self._test_channel = f"workflow_ray_test_{uuid4().hex}"
+        self._arrived = asyncio.Event()  # the notification that this connection sent to itself
+        self._is_deaf = False
         self._leaving = asyncio.Event()
 
     @asynccontextmanager
@@ -57,41 +60,23 @@ class Watch:
             yield
         finally:
             self._leaving.set()  # not cancelled: to be cut off in the middle would cost the connection
+            self._channel.has_something.set()
             try:
                 await keeping
             finally:
                 await self._unlock()
                 await self._leave()
 
-    # --- telling and hearing ---------------------------------------------------------------------
+    def tell(self, notification: Notification) -> None:
+        """Let other processes know, soon."""
+        self._channel.tell(notification)
 
-    def telling(self, news: Notification) -> str:
-        """What others are to be told, as text."""
-        word = msgspec.json.encode(Word(self._me, news))
-        return (word if len(word) <= LARGEST else msgspec.json.encode(Word(self._me))).decode()
-
-    async def word(self) -> Notification | None:
-        """Wait for others' news, and take all of them. None: anything may have changed."""
-        await self._heard.wait()
-        self._heard.clear()
-        words, self._words = self._words, []
-        told = [news for news in words if news is not None]
-        merged = Notification()
-        for notification in told:
-            merged.add(notification)
-        return merged if len(told) == len(words) else None
-
-    def _hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
-        try:
-            word = msgspec.json.decode(payload, type=Word)
-        except msgspec.DecodeError:  # newer code's
-            word = Word(by="another")
-        if word.by != self._me:
-            self._note(word.news)
-
-    def _note(self, news: Notification | None) -> None:
-        self._words.append(news)
-        self._heard.set()
+    async def notified(self) -> Notification:
+        """Wait until others have told something, or it is time to look."""
+        if self._is_deaf:
+            await asyncio.sleep(DEAF_POLL)
+            return Notification(unnamed=ALL)
+        return await self._channel.heard(POLL) or Notification(unnamed=ALL)
 
     # --- the connection --------------------------------------------------------------------------
 
@@ -101,7 +86,8 @@ class Watch:
                 self._connection = await self._engine.connect()
             try:
                 driver: Any = (await self._connection.get_raw_connection()).driver_connection
-                await driver.add_listener(self.channel, self._hear)
+                await driver.add_listener(self._channel.name, self._channel.hear)
+                await driver.add_listener(self._test_channel, lambda *_: self._arrived.set())
                 await self._lock(patience)
             except BaseException:
                 await self._leave()
@@ -125,44 +111,79 @@ class Watch:
             return
         if not self._connection.invalidated:
             driver: Any = (await self._connection.get_raw_connection()).driver_connection
-            driver.terminate()  # without a word, for which a server that hangs would let us wait
+            driver.terminate()  # at once: a server that hangs would not answer a farewell
             await self._connection.invalidate()
         await self._connection.close()
 
     async def _keep(self) -> None:
+        """Until it leaves, whatever happens to the connection."""
         while not self._leaving.is_set():
             try:
                 await self._follow()
-            except StoreError as error:
-                log.warning("%s; until it answers again, what other processes do is noticed late", error)
-                await self._leave()
+            except Exception as error:
+                unexpected = None if isinstance(error, StoreError) else error
+                log.warning("%s; until it answers again, other processes' commits are noticed late", error, exc_info=unexpected)
+                self._become_deaf()
+                with suppress(Exception):  # it is broken anyway
+                    await self._leave()
                 await self._come_back()
 
     async def _follow(self) -> None:
-        """Until the connection breaks."""
-        before = None
+        """Send and test until the connection breaks."""
+        tested = monotonic()
         while not self._leaving.is_set():
-            written = await self._ask(cast(func.pg_current_wal_insert_lsn(), String))
-            if before not in (None, written):
-                self._note(None)
-            before = written
-            await self._pause()
+            if await self._something(tested + TEST - monotonic()):
+                await self._send()
+                await asyncio.sleep(REST)
+            if monotonic() >= tested + TEST:
+                await self._test()
+                tested = monotonic()
+
+    async def _something(self, wait: float) -> bool:
+        """Whether within `wait` seconds there is something to be sent."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._channel.has_something.wait()
+        return self._channel.has_something.is_set()
+
+    async def _send(self) -> None:
+        try:
+            await self._ask(func.pg_notify(self._channel.name, self._channel.take()))
+        except BaseException:
+            self._channel.tell(Notification(unnamed=ALL))  # what it was is gone: once it connects again others look
+            raise
+
+    async def _test(self) -> None:
+        self._arrived.clear()
+        await self._ask(func.pg_notify(self._test_channel, literal("")))
+        try:
+            async with asyncio.timeout(ARRIVAL):
+                await self._arrived.wait()
+        except TimeoutError:
+            if not self._is_deaf:
+                log.warning("%s: notifications don't arrive, as through a pooler of transactions. It is polled instead.", self._where)
+            self._become_deaf()
+        else:
+            self._is_deaf = False
+
+    def _become_deaf(self) -> None:
+        self._is_deaf = True
+        self._channel.note(Notification(unnamed=ALL))
 
     async def _come_back(self) -> None:
         while not self._leaving.is_set():
-            await self._pause()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECONNECT):
+                    await self._leaving.wait()
             try:
                 await self._connect(patience=0)
-            except StoreError as error:
-                log.warning("%s; trying again in %.0f s", error, POLL)
+            except Exception as error:
+                unexpected = None if isinstance(error, StoreError) else error
+                log.warning("%s; trying again in %.0f s", error, RECONNECT, exc_info=unexpected)
             else:
-                self._note(None)
+                self._is_deaf = False
+                self._channel.note(Notification(unnamed=ALL))
                 return
-
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL):
-                await self._leaving.wait()
 
     async def _ask(self, what: ColumnElement[Any]) -> Any:
         with explained(self._where):

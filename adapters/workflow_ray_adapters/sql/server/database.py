@@ -15,6 +15,7 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
@@ -41,24 +42,23 @@ class Access:
 
 
 class ServerDatabase(ABC):
-    """sql.database.Database, but for how word of commits gets around."""
+    """sql.database.Database, but for how processes notify each other."""
 
     def __init__(self, access: Access) -> None:
-        self.url = self.where = access.url
+        self.url = access.url
+        self.where = access.url
         self._access = access
-        self._writer, self._readers = Lane(access.writer, 1), Lane(access.readers, READERS)
+        self._writer = Connections(access.writer, 1)
+        self._readers = Connections(access.readers, READERS)
         self._running = set[asyncio.Task[Any]]()
         self._closed = False
-        for lane in (self._writer, self._readers):
-            event.listen(lane.engine.sync_engine, "checkout", self._refuse_broken)
+        for connections in (self._writer, self._readers):
+            event.listen(connections.engine.sync_engine, "checkout", self._refuse_broken)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         def transact(connection: Connection) -> T:
             with connection.begin():
-                session = Session(connection, self._access.dialect)
-                result = work(session)
-                self._tell(session)
-                return result
+                return work(Session(connection, self._access.dialect))
 
         return await self._run(self._writer, transact)
 
@@ -73,27 +73,23 @@ class ServerDatabase(ABC):
             raise StoreUnavailable(self.where, f"it gave up a read ({error}). Try again.") from error
 
     @abstractmethod
-    async def word(self, wanted: Callable[[], bool]) -> Notification | None: ...
+    async def notified(self, pace: Pace) -> Notification: ...
 
     @abstractmethod
     async def served_elsewhere(self) -> bool: ...
-
-    @abstractmethod
-    def _tell(self, session: Session) -> None:
-        """Let the transaction's commit tell other processes the session's notification."""
 
     async def close(self) -> None:
         """Waits for what is running."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
-        for lane in (self._writer, self._readers):
-            await lane.engine.dispose()
+        for connections in (self._writer, self._readers):
+            await connections.engine.dispose()
 
-    async def _run(self, lane: "Lane", work: Callable[[Connection], T]) -> T:
+    async def _run(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
         """A caller that gives up leaves the transaction to end by itself: to be cut off in the middle would cost its connection."""
         if self._closed:
             raise StoreUnavailable(self.where, "it is closed.")
-        running = asyncio.create_task(self._transact(lane, work))
+        running = asyncio.create_task(self._transact(connections, work))
         self._running.add(running)
         running.add_done_callback(self._ended)
         return await asyncio.shield(running)
@@ -103,9 +99,9 @@ class ServerDatabase(ABC):
         if not running.cancelled():
             running.exception()  # now it was asked for, whether or not anybody waits for it still
 
-    async def _transact(self, lane: "Lane", work: Callable[[Connection], T]) -> T:
+    async def _transact(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
         with self._access.explained(self.where):
-            async with lane.connection() as connection:
+            async with connections.one() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 loop = asyncio.get_running_loop()
                 deadline = loop.call_later(DEADLINE, self._access.abort, driver)
@@ -126,15 +122,15 @@ class ServerDatabase(ABC):
             raise DisconnectionError
 
 
-class Lane:
-    """Some connections that do the same work. Who finds none free waits for one, up to DEADLINE."""
+class Connections:
+    """Some that do the same work. Who finds none free waits for one, up to DEADLINE."""
 
-    def __init__(self, engine: AsyncEngine, connections: int) -> None:
+    def __init__(self, engine: AsyncEngine, count: int) -> None:
         self.engine = engine
-        self._free = asyncio.Semaphore(connections)
+        self._free = asyncio.Semaphore(count)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[AsyncConnection]:
+    async def one(self) -> AsyncGenerator[AsyncConnection]:
         async with asyncio.timeout(DEADLINE):
             await self._free.acquire()
         try:

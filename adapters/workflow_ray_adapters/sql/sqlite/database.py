@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.dialects import SQLITE
-from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.notifications import ALL, Notification
+from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite.connections import driver, reading, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
-from workflow_ray_adapters.sql.wakeups import polled
 
 T = TypeVar("T")
 READERS = 2
@@ -43,9 +43,11 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Session], T]) -> T:
         return await self._run(self._reading, lambda: self._look(work))
 
-    async def word(self, wanted: Callable[[], bool]) -> Notification | None:
-        await polled(lambda: self._run(self._writing, self._changed_elsewhere), wanted)
-        return None
+    async def notified(self, pace: Pace) -> Notification:
+        while True:
+            await pace.rest()
+            if await self._run(self._writing, self._changed_elsewhere):
+                return Notification(unnamed=ALL)
 
     async def served_elsewhere(self) -> bool:
         return not self._exclusive and await asyncio.to_thread(FileLock(self.where).is_held)

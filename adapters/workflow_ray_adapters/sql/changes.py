@@ -1,0 +1,64 @@
+"""One look at everything that somebody in this process waits for."""
+
+from collections.abc import Collection
+from typing import TypeAlias
+
+from sqlalchemy import ClauseElement, false, func, literal, select, union_all
+
+from workflow_ray.records import Fence, RoleName, RunId, RunState, Topic, Version
+from workflow_ray_adapters.sql import roles, stream
+from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.tables import deployment, outbox, records, timeouts
+from workflow_ray_adapters.sql.wakeups import OfStatus, Wanted
+
+Ends: TypeAlias = dict[tuple[Topic, int], int]
+"""Of each topic and partition the offset that its next event gets."""
+
+
+def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
+    """What stands in the store of all that is wanted, in a number of statements that doesn't depend on how much that is."""
+    found = Notification()
+    for run_id, version, run_state in session.rows(_versions, run_ids=list(wanted.runs)) if wanted.runs else ():
+        found.runs[RunId(run_id)] = Version(version)
+        if RunState(run_state).at_rest:
+            found.at_rest.add(RunId(run_id))
+    if wanted.outbox:
+        found.due = {due for (due,) in session.rows(_first_due) if due is not None}
+    found.timeouts = _due_timeouts(session, wanted.timeouts)
+    found.roles = _lost(session, wanted.fences)
+    if wanted.deployment is not None:
+        ((version,),) = session.rows(_version)
+        found.deployment = version > wanted.deployment
+    return found, stream.all_ends(session, wanted.topics)
+
+
+def _versions(dialect: Dialect) -> ClauseElement:
+    return select(records.c.run_id, records.c.version, records.c.run_state).where(dialect.among(records.c.run_id, "run_ids"))
+
+
+def _first_due(_: Dialect) -> ClauseElement:
+    return select(func.min(outbox.c.due_at))
+
+
+def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:
+    """When the next timeout of each status gets due. A part of the statement for each: one index entry is read for it."""
+    if not wanted:
+        return set()
+    first = [
+        select(literal(workflow), literal(status), func.min(timeouts.c.due_at)).where(
+            timeouts.c.workflow == workflow, timeouts.c.status == status, timeouts.c.completed == false()
+        )
+        for workflow, status in wanted
+    ]
+    return {(workflow, status, due) for workflow, status, due in session.connection.execute(union_all(*first)) if due is not None}
+
+
+def _lost(session: Session, fences: Collection[Fence]) -> set[RoleName]:
+    epochs = roles.epochs(session, {fence.role for fence in fences})
+    return {fence.role for fence in fences if epochs.get(fence.role, 0) != fence.epoch}
+
+
+def _version(_: Dialect) -> ClauseElement:
+    return select(deployment.c.version)

@@ -1,0 +1,45 @@
+"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now and then, each by itself."""
+
+import asyncio
+from collections.abc import Sequence
+
+from workflow_ray.records import Committed, Fenced, GroupResult, RoleName, WriteGroup
+from workflow_ray_adapters.sql import roles
+from workflow_ray_adapters.sql.database import Database
+
+INTERVAL = 0.1
+"""Seconds between two looks at fences, in which those who ask gather."""
+
+
+def is_fence_check(group: WriteGroup) -> bool:
+    return group.fence is not None and not (group.writes or group.positions or group.events)
+
+
+class FenceChecks:
+    """Answers them together: the first at once, and those that come soon after it by the next look."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked = set[RoleName]()
+        self._next_look: asyncio.Task[dict[RoleName, int]] | None = None
+        self._looked_at = -INTERVAL
+
+    async def check(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        fences = [group.fence for group in groups if group.fence is not None]
+        epochs = await self._epochs({fence.role for fence in fences})
+        current = [epochs.get(fence.role, 0) for fence in fences]
+        return [Committed(()) if epoch == fence.epoch else Fenced(fence.role, epoch) for fence, epoch in zip(fences, current, strict=True)]
+
+    async def _epochs(self, names: set[RoleName]) -> dict[RoleName, int]:
+        self._asked |= names
+        if self._next_look is None:
+            self._next_look = asyncio.create_task(self._look())
+        return await asyncio.shield(self._next_look)  # one who gives up leaves the others their answer
+
+    async def _look(self) -> dict[RoleName, int]:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._looked_at + INTERVAL - loop.time())
+        self._looked_at = loop.time()
+        asked, self._asked = self._asked, set()
+        self._next_look = None
+        return dict(await self._database.read(lambda session: roles.epochs(session, asked)))

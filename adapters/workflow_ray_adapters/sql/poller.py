@@ -1,0 +1,44 @@
+"""What other processes have committed: notifications where the database passes them on, and looks beneath them."""
+
+import asyncio
+import logging
+from functools import partial
+
+from workflow_ray.errors import StoreError
+from workflow_ray_adapters.sql import changes
+from workflow_ray_adapters.sql.database import Database
+from workflow_ray_adapters.sql.notifications import ALL
+from workflow_ray_adapters.sql.pace import LONGEST, Pace
+from workflow_ray_adapters.sql.wakeups import Wakeups
+
+log = logging.getLogger(__name__)
+
+
+class Poller:
+    """Wakes those whom others' commits concern. For what a notification doesn't name it looks itself, once for all who wait."""
+
+    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._pace = Pace(wakeups.is_anybody_waiting)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except StoreError as error:
+                log.info("%s; what other processes commit is noticed when it answers again", error)
+                self._wakeups.forget(ALL)
+                await asyncio.sleep(LONGEST)
+
+    async def _follow(self) -> None:
+        while True:
+            notification = await self._database.notified(self._pace)
+            woken = self._wakeups.notified(notification)
+            if unnamed := notification.unnamed:
+                self._wakeups.forget(unnamed)
+                if wanted := self._wakeups.wanted(unnamed):
+                    found, ends = await self._database.read(partial(changes.look, wanted=wanted))
+                    woken |= self._wakeups.found(found, ends)
+            if woken:
+                self._pace.quicken()

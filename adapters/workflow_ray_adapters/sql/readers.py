@@ -1,0 +1,154 @@
+"""Those who receive events. What is known of each is kept between its calls: one that has read all there is need not look again
+before something wakes it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from workflow_ray.ports import Clock
+from workflow_ray.records import BATCH_DATA, Arrivals, Topic
+from workflow_ray_adapters.sql.transaction import Receive
+
+KEPT = 10_000
+"""Readers that are remembered."""
+
+
+@dataclass(eq=False)
+class Reader:
+    """One who receives from a topic, by one call at a time."""
+
+    topic: Topic
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    _ends: dict[int, int] = field(default_factory=dict[int, int])  # the offsets up to where it has read all there was
+    _changed: set[int] = field(default_factory=set[int])  # partitions that got events since it looked last
+    _must_look: bool = True  # any partition may have got some
+    _known: dict[int, int] = field(default_factory=dict[int, int])  # offsets that the topic is known to have come to
+    _awaited: Receive | None = None
+    _answer: Arrivals | None = None
+
+    def is_at_end(self, offsets: Mapping[int, int]) -> bool:
+        """Whether nothing follows these offsets, as far as is known."""
+        if self._must_look:
+            return False
+        return all(self._ends.get(partition) == offset and partition not in self._changed for partition, offset in offsets.items())
+
+    def beyond(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Those of the offsets that the topic may not have come to."""
+        return {partition: offset for partition, offset in offsets.items() if offset > self._known.get(partition, 0)}
+
+    async def wait(self, receive: Receive, clock: Clock, wait: float) -> Arrivals | None:
+        """The answer of a transaction that published what it waits for; None: there may be something to look for, or the time is over."""
+        self._awaited = receive
+        self._answer = None
+        self.wakeup.clear()
+        try:
+            await clock.wait(self.wakeup, wait)
+        finally:
+            self._awaited = None
+        return self._answer
+
+    def begin_look(self, offsets: Mapping[int, int]) -> None:
+        """Before the look that `end_look` tells of: what changes meanwhile makes it worth another one."""
+        self._changed -= offsets.keys()
+        self._must_look = False
+        for partition in offsets:
+            self._ends.pop(partition, None)
+
+    def end_look(self, receive: Receive, arrivals: Arrivals) -> None:
+        """A look has found this."""
+        self._known |= arrivals.read
+        if _has_read_all(receive, arrivals):
+            self._ends |= arrivals.read
+
+    def awaits(self) -> Receive | None:
+        """What it waits for, if it waits and was not woken yet."""
+        return None if self.wakeup.is_set() else self._awaited
+
+    def wake(self, partitions: Collection[int]) -> bool:
+        """Wake it if one of the partitions concerns it, now or when it comes back. Whether it does so now."""
+        self._changed.update(partitions)
+        concerned = self._awaited is not None and not self._awaited.offsets.keys().isdisjoint(partitions)
+        if concerned:
+            self.wakeup.set()
+        return concerned
+
+    def forget(self) -> None:
+        """Unless it waits, anything may have come: it looks when it comes back."""
+        self._must_look |= self._awaited is None
+
+    def answer(self, receive: Receive, arrivals: Arrivals) -> None:
+        """A transaction has found this for it."""
+        self._answer = arrivals
+        self.begin_look(receive.offsets)
+        self.end_look(receive, arrivals)
+        self.wakeup.set()
+
+
+class Readers:
+    """All readers of this process."""
+
+    def __init__(self) -> None:
+        self._readers: dict[tuple[str, Topic], Reader] = {}  # the one that called last is the last
+        self._by_topic: dict[Topic, set[Reader]] = {}
+
+    def reader(self, name: str, topic: Topic) -> Reader:
+        reader = self._readers.pop((name, topic), None) or Reader(topic)
+        self._readers[name, topic] = reader
+        self._by_topic.setdefault(topic, set()).add(reader)
+        if len(self._readers) > KEPT:
+            self._forget_one()
+        return reader
+
+    def awaited(self, topic: Topic) -> list[Receive]:
+        """What readers of the topic wait for. May be called by any thread."""
+        readers = tuple(self._by_topic.get(topic, ()))
+        return [receive for reader in readers if (receive := reader.awaits())]
+
+    def is_anybody_waiting(self) -> bool:
+        return any(reader.awaits() for reader in self._readers.values())
+
+    def topics(self) -> list[Topic]:
+        """The topics that somebody waits for."""
+        return [topic for topic, readers in self._by_topic.items() if any(reader.awaits() for reader in readers)]
+
+    def behind(self, ends: Mapping[tuple[Topic, int], int]) -> Iterator[tuple[Topic, int]]:
+        """Those of the topics and partitions where somebody waits at another offset than their end, which is given."""
+        for (topic, partition), end in ends.items():
+            if any(receive.offsets.get(partition, end) != end for receive in self.awaited(topic)):
+                yield topic, partition
+
+    def wake(self, events: Mapping[Topic, Collection[int]]) -> bool:
+        """Wake those whom events in these partitions concern. Whether any of them waits."""
+        woken = [reader.wake(partitions) for topic, partitions in events.items() for reader in self._by_topic.get(topic, ())]
+        return any(woken)
+
+    def forget(self) -> None:
+        """Any topic may have got events. Those who wait are not woken: whoever calls looks for them."""
+        for reader in self._readers.values():
+            reader.forget()
+
+    def published(self, events: Mapping[Topic, Collection[int]], answers: Sequence[tuple[Receive, Arrivals]]) -> None:
+        """A transaction has published these events, and found these answers. Who was woken before looks for itself."""
+        awaited = {receive: reader for topic in events for reader in self._by_topic.get(topic, ()) if (receive := reader.awaits())}
+        self.wake(events)
+        for receive, arrivals in answers:
+            if reader := awaited.get(receive):
+                reader.answer(receive, arrivals)
+
+    def _forget_one(self) -> None:
+        key = next((key for key, reader in self._readers.items() if reader.awaits() is None), None)
+        if key is not None:
+            reader = self._readers.pop(key)
+            self._by_topic[reader.topic].discard(reader)
+            if not self._by_topic[reader.topic]:
+                del self._by_topic[reader.topic]
+
+
+def _has_read_all(receive: Receive, arrivals: Arrivals) -> bool:
+    """Whether nothing was left out because the answer was full."""
+    found = Counter(item.event.partition for item in arrivals.events)
+    share = -(-receive.limit // (len(receive.offsets) or 1))
+    size = sum(len(item.record.data) for item in arrivals.events if item.record)
+    return found.total() < receive.limit and all(count < share for count in found.values()) and size < BATCH_DATA
