@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import ClauseElement, bindparam, delete, select, update
 
 from workflow_ray.ports import assigned
-from workflow_ray.records import Fence, Role, RoleName, Shared, Taken
+from workflow_ray.records import Fence, Role, RoleName, Shared
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.roles import NO_LEASE
 from workflow_ray_adapters.sql.session import Session
@@ -64,7 +64,7 @@ def share(session: Session, beat: Heartbeat) -> Shared:
     session.run(_hold, [_leased(row, beat) for row in sorted([*(known[role] for role in kept), *taken], key=lambda row: row.role)])
     session.notification.roles |= {row.role for row in taken}
     return Shared(
-        taken=tuple(Taken(Fence(row.role, row.epoch), clean=bool(row.found_clean)) for row in taken),
+        acquired=tuple(Fence(row.role, row.epoch) for row in taken),
         lost=tuple(role for role in held if role not in deployed or role not in known or known[role].epoch != held[role]),
         surplus=tuple(role for role in kept if role not in mine),
     )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import ClauseElement, insert, null, select, update
 
 from workflow_ray.errors import RoleLost, RoleRetired
-from workflow_ray.records import Fence, Role, RoleName, Taken
+from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import fences, topology
@@ -29,7 +29,7 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
         raise RoleLost(fence.role, fence.epoch, epoch)
 
 
-def take(session: Session, role: Role) -> Taken:
+def acquire(session: Session, role: Role) -> Fence:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
     session.notification.roles.add(role.name)
@@ -41,10 +41,10 @@ def take(session: Session, role: Role) -> Taken:
     held = connection.execute(dialect.locked(select(fences.c.epoch, fences.c.clean).where(fences.c.role == role.name))).one_or_none()
     if held is None:
         connection.execute(insert(fences).values(role=role.name, epoch=1, clean=False))
-        return Taken(Fence(role.name, 1), clean=True)
-    epoch, clean = held
+        return Fence(role.name, 1)
+    epoch, _ = held
     connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=epoch + 1, clean=False, **NO_LEASE))
-    return Taken(Fence(role.name, epoch + 1), clean=clean)
+    return Fence(role.name, epoch + 1)
 
 
 def release(session: Session, fence: Fence) -> None:

@@ -24,7 +24,6 @@ from workflow_ray.records import (
     RunId,
     RunQuery,
     Shared,
-    Taken,
     Timeout,
     TimeoutKey,
     Topic,
@@ -190,8 +189,8 @@ class SqlStore:
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
-    async def take(self, role: Role) -> Taken:
-        return await self._writer.call(lambda session: roles.take(session, role))
+    async def acquire(self, role: Role) -> Fence:
+        return await self._writer.call(lambda session: roles.acquire(session, role))
 
     async def release(self, fence: Fence) -> None:
         await self._writer.call(lambda session: roles.release(session, fence))
