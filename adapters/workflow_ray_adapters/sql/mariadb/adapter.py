@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from hashlib import sha256
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from workflow_ray.errors import StoreInUse
+from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
 from workflow_ray_adapters.sql.mariadb import commits
 from workflow_ray_adapters.sql.mariadb.connections import access, making, standing
@@ -52,7 +52,8 @@ class MariadbAdapter:
                 await stack.enter_async_context(ServiceLock(where, lock_name(found)).held(patience))
             database = MariadbDatabase(access(where), lock_name(found), exclusive=exclusive)
             stack.push_async_callback(database.close)
-            await database.write(commits.forget)
+            with suppress(StoreError):  # it can wait: a server that is read-only for a moment can be opened
+                await database.write(commits.forget)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:

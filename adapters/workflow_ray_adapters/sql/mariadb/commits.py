@@ -56,7 +56,7 @@ class Commits:
         self._size += len(told)
         while self._size > RECENT:
             self._size -= len(bytes(self._recent.popleft().told))
-        recent = msgspec.json.encode(self._recent).decode()
+        recent = msgspec.json.encode(list(self._recent)).decode()
         session.execute(_note, process=self._me, number=self._number, recent=recent)
 
     def told(self, session: Session) -> Notification:

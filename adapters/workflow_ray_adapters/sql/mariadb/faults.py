@@ -84,7 +84,9 @@ def _of_writing(where: str, code: int, said: str) -> WorkflowError:
     if code in NO_ROOM or (code == FILE_SYSTEM and any(text in said for text in NO_ROOM_THERE)):
         return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
     if code in READ_ONLY:
-        return StoreReadOnly(where, f"{said}. Name the primary server, with a user who may write.")
+        return StoreReadOnly(
+            where, f"{said}. After a failover it passes by itself. Otherwise name the primary server, with a user who may write."
+        )
     if code == PACKET_TOO_LARGE:
         return WriteRejected(f"{said}. Raise the server's max_allowed_packet: with 64M it takes all data that a run may have.")
     if code in UNFIT:

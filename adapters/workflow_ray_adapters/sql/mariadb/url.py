@@ -3,10 +3,10 @@
 import ssl
 from typing import Any, NamedTuple
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from workflow_ray.errors import InvalidInput
+from workflow_ray_adapters.sql.server.urls import parsed
 
 SHAPE = "mariadb://user:password@host:3306/database"
 PORT = 3306
@@ -26,31 +26,21 @@ class Target(NamedTuple):
 
 def target(url: str) -> Target:
     """Raises InvalidInput: it can't be read, names no database, or has options that mean nothing here."""
-    parsed = _parsed(url)
-    options = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
+    parts = parsed(url, "a MariaDB URL", SHAPE)
+    options = {name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()}
     if unknown := options.keys() - set(OPTIONS):
         raise InvalidInput("a MariaDB URL", f"it has the options {sorted(unknown)}. There are: {', '.join(OPTIONS)}")
-    database, socket = parsed.database or "", options.get("unix_socket")
+    database, socket = parts.database or "", options.get("unix_socket")
     arguments = {
-        "host": parsed.host or "localhost",
-        "port": parsed.port or PORT,
-        "user": parsed.username,
-        "password": (parsed.password or "").encode(),  # the driver knows Latin-1 only
+        "host": parts.host or "localhost",
+        "port": parts.port or PORT,
+        "user": parts.username,
+        "password": (parts.password or "").encode(),  # the driver knows Latin-1 only
         "database": database,
         "unix_socket": socket,
         "ssl": _tls(options),
     }
-    return Target(_canonical(parsed, socket), arguments, database)
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise InvalidInput("a MariaDB URL", f"it can't be read. Its shape is {SHAPE}") from None  # the cause may show the password
-    if not parsed.database:
-        raise InvalidInput("a MariaDB URL", f"it names no database. Its shape is {SHAPE}")
-    return parsed
+    return Target(_canonical(parts, socket), arguments, database)
 
 
 def _canonical(url: URL, socket: str | None) -> str:

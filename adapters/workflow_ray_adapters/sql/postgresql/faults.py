@@ -66,7 +66,9 @@ def _by_code(where: str, code: str, said: str) -> WorkflowError:
     if code == NO_ROOM:
         return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
     if code == READ_ONLY:
-        return StoreReadOnly(where, f"{said}. Name the primary server, with a user who may write.")
+        return StoreReadOnly(
+            where, f"{said}. After a failover it passes by itself. Otherwise name the primary server, with a user who may write."
+        )
     if code.startswith(UNFIT):
         return WriteRejected(said)
     return StoreUnavailable(where, f"it failed ({said}). Try again; if it goes on, look at the server's log.")

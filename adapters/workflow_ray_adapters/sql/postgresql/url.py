@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
 from workflow_ray.errors import InvalidInput
+from workflow_ray_adapters.sql.server.urls import parsed
 
 SHAPE = "postgresql://user:password@host:5432/database"
 PORT = 5432
@@ -21,18 +21,16 @@ class Target(NamedTuple):
 
 def target(url: str) -> Target:
     """Raises InvalidInput: it can't be read, or names no database."""
+    parts = parsed(url, "a PostgreSQL URL", SHAPE)
+    options = {name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()}
     try:
-        parsed = make_url(url)
-        options = {name: value if isinstance(value, str) else value[-1] for name, value in parsed.query.items()}
-        port = parsed.port or int(options.get("port", PORT))
-    except (ArgumentError, ValueError):
-        raise InvalidInput("a PostgreSQL URL", f"it can't be read. Its shape is {SHAPE}") from None  # the cause may show the password
-    if not parsed.database:
-        raise InvalidInput("a PostgreSQL URL", f"it names no database. Its shape is {SHAPE}")
+        port = parts.port or int(options.get("port", PORT))
+    except ValueError:
+        raise InvalidInput("a PostgreSQL URL", f"its port is not a number. Its shape is {SHAPE}") from None
     ssl = options.pop("ssl", None)
-    opening = parsed.set(drivername="postgresql", query=options)
-    host = parsed.host or options.get("host") or "localhost"
-    return Target(_canonical(host, port, parsed.database), opening.render_as_string(hide_password=False), ssl)
+    opening = parts.set(drivername="postgresql", query=options)
+    host = parts.host or options.get("host") or "localhost"
+    return Target(_canonical(host, port, parts.database or ""), opening.render_as_string(hide_password=False), ssl)
 
 
 def _canonical(host: str, port: int, database: str) -> str:

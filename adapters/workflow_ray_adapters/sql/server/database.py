@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from workflow_ray.errors import StoreUnavailable
+from workflow_ray.errors import StoreReadOnly, StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
@@ -106,9 +106,10 @@ class ServerDatabase(ABC):
                 loop = asyncio.get_running_loop()
                 deadline = loop.call_later(DEADLINE, self._access.abort, driver)
                 try:
-                    return await connection.run_sync(work)
+                    with self._access.explained(self.where):
+                        return await connection.run_sync(work)
                 except BaseException as error:
-                    if self._access.is_broken(driver):
+                    if self._access.is_broken(driver) or isinstance(error, StoreReadOnly):  # after a failover another server can write
                         await connection.invalidate()
                     if deadline.when() <= loop.time():
                         raise TimeoutError from error

@@ -7,6 +7,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from workflow_ray_adapters.sql.sqlite.log import LIMIT
+
 PATIENCE = 5.0  # seconds to wait for another program's write lock
 WRITE = "BEGIN IMMEDIATE"  # takes the write lock before anything is read: SQLAlchemy's default takes it with the first write
 READ = "BEGIN"  # a snapshot, taken at the first look
@@ -15,6 +17,7 @@ DURABLE = (
     "journal_mode = WAL",
     "synchronous = FULL",  # a commit that was answered survives a power cut
     "wal_autocheckpoint = 4000",  # pages: fewer checkpoints than by default, each of them sequential enough
+    f"journal_size_limit = {LIMIT}",  # a log that has grown beyond that gives the room back when it begins anew
 )
 
 

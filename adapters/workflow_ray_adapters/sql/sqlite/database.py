@@ -1,6 +1,7 @@
 """A SQLite file at work: one thread that writes, a few that read beside it."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -13,11 +14,14 @@ from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.sqlite.connections import driver, reading, writing
+from workflow_ray_adapters.sql.sqlite.connections import PATIENCE, driver, reading, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
+from workflow_ray_adapters.sql.sqlite.log import Log
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
 READERS = 2
 
 
@@ -25,12 +29,15 @@ class SqliteDatabase:
     """sql.database.Database. Each connection is used by one thread at a time."""
 
     def __init__(self, path: str, *, exclusive: bool = True) -> None:
-        self.url, self.where = f"sqlite:///{path}", path
+        self.url = f"sqlite:///{path}"
+        self.where = path
         self._exclusive = exclusive
         self._closed = False
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._readers: SimpleQueue[Connection] = SimpleQueue()
+        self._log = Log(path, READERS)
+        self._shortening: asyncio.Task[None] | None = None
         with explained(path):
             self._writer = writing(path)
             for _ in range(READERS):
@@ -38,10 +45,14 @@ class SqliteDatabase:
         self._data_version = self._read_data_version()
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        return await self._run(self._writing, lambda: self._transact(self._writer, work))
+        result = await self._run(self._writing, lambda: self._transact(self._writer, work))
+        if self._shortening is None and self._log.is_large():
+            self._shortening = asyncio.create_task(self._shorten_log())
+        return result
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        return await self._run(self._reading, lambda: self._look(work))
+        async with self._log.read():
+            return await self._run(self._reading, lambda: self._look(work))
 
     async def notified(self, pace: Pace) -> Notification:
         while True:
@@ -60,6 +71,25 @@ class SqliteDatabase:
         while not self._readers.empty():
             self._readers.get().close()
         self._writer.close()
+
+    async def _shorten_log(self) -> None:
+        try:
+            async with self._log.unread():
+                await self._run(self._writing, self._begin_log_anew)
+        except Exception:
+            if not self._closed:
+                log.exception("%s: its write-ahead log can't be shortened. It is tried again when it has grown.", self.where)
+        finally:
+            self._shortening = None
+
+    def _begin_log_anew(self) -> None:
+        """Where another process reads from it, it only gets as far as that allows."""
+        raw = driver(self._writer)
+        raw.execute("PRAGMA busy_timeout = 0")  # the writer waits for nobody
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:

@@ -1,0 +1,19 @@
+"""URLs of servers, whatever the server."""
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from workflow_ray.errors import InvalidInput
+
+
+def parsed(url: str, what: str, shape: str) -> URL:
+    """The URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it may be a piece of the password."""
+    if url.count("@") > 1:
+        raise InvalidInput(what, f"it has more than one @. In a password and in options write it as %40. Its shape is {shape}")
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidInput(what, f"it can't be read. Its shape is {shape}") from None  # the cause may show the password
+    if not parts.database:
+        raise InvalidInput(what, f"it names no database. Its shape is {shape}")
+    return parts

@@ -1,0 +1,63 @@
+"""The write-ahead log's bound. SQLite begins it anew only at a moment when nobody reads from it, and where reads follow each other
+closely there is none: so readers are held back for that moment.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+LIMIT = 64 * 1024 * 1024
+"""Bytes of the log from which on it is to begin anew: four times what it has between two checkpoints."""
+GROWTH = 16 * 1024 * 1024
+"""Bytes that it grows by before that is tried again, where another process reads."""
+
+
+class Log:
+    """Who reads in this process now, and when the log is too large."""
+
+    def __init__(self, path: str, readers: int) -> None:
+        self._file = f"{path}-wal"
+        self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
+        self._tried_at = 0  # bytes that it had when it was to begin anew last, or fewer that it has had since
+        self._reads = 0
+        self._is_open = asyncio.Event()  # whether reads may begin
+        self._is_open.set()
+        self._is_unread = asyncio.Event()  # whether there are none
+        self._is_unread.set()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[None]:
+        """For each read of this process."""
+        async with self._free:
+            await self._is_open.wait()
+            self._reads += 1
+            self._is_unread.clear()
+            try:
+                yield
+            finally:
+                self._reads -= 1
+                if not self._reads:
+                    self._is_unread.set()
+
+    def is_large(self) -> bool:
+        size = self._size()
+        self._tried_at = min(self._tried_at, size)
+        return size > LIMIT and size > self._tried_at + GROWTH
+
+    @asynccontextmanager
+    async def unread(self) -> AsyncGenerator[None]:
+        """When the reads of now are over; those that come meanwhile wait for its end."""
+        self._is_open.clear()
+        try:
+            await self._is_unread.wait()
+            yield
+        finally:
+            self._is_open.set()
+            self._tried_at = self._size()
+
+    def _size(self) -> int:
+        try:
+            return os.stat(self._file).st_size
+        except FileNotFoundError:
+            return 0
