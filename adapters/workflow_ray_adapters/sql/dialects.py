@@ -1,13 +1,12 @@
 """One place for what differs between databases."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Insert, String, Table, Text, TypeDecorator, any_, bindparam, column, func, insert, select
+from sqlalchemy import ColumnElement, Insert, String, Table, Text, TypeDecorator, any_, bindparam, column, func, insert, select, table
 from sqlalchemy import Dialect as Driver
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql import mariadb
@@ -17,7 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeEngine
 
-from workflow_ray_adapters.sql.statement import Compiled, Values
+from workflow_ray_adapters.sql.statement import ROWS, Compiled, Values
 
 Q = TypeVar("Q", bound=GenerativeSelect)
 Ins = TypeVar("Ins", bound=Insert)
@@ -139,7 +138,7 @@ def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
 
 
 class Mariadb(Dialect):
-    """Rows and lists travel in the text, where the driver puts all values anyway: the part for one row is said again for each."""
+    """Rows and lists travel in the statement's text, where the driver puts all values anyway."""
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column.bool_op("IN")(bindparam(name))
@@ -148,8 +147,9 @@ class Mariadb(Dialect):
         return tuple(values) or (None,)  # a list isn't allowed to be empty, and nothing equals NULL
 
     def row(self, **columns: ColumnElement[Any]) -> Columns:
-        one = select(*(bindparam(name, type_=of.type).label(name) for name, of in columns.items()))
-        return dict(one.suffix_with(AND_SO_ON).subquery("given").c.items())
+        """Of a table by a name that `run` replaces with the rows: they are a query there, which is said again for each."""
+        rows = table(ROWS, *(column(name, of.type) for name, of in columns.items()))
+        return dict(rows.alias("given").c.items())
 
     def insert(self, table: Table, *names: str) -> Insert:
         return insert(table).values({name: bindparam(name) for name in names or table.c.keys()})
@@ -162,24 +162,18 @@ class Mariadb(Dialect):
         return self.upsert(table, lambda row, _: {column.name: row[column.name] for column in table.primary_key})
 
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
-        before, one, between, after = _parts(statement)
-        start, end = before.count("%s"), before.count("%s") + one.count("%s")
-        bound = [statement.bind(row) for row in rows]
-        values = [*bound[0][:start], *(value for row in bound for value in row[start:end]), *bound[0][end:]]
-        cursor.execute(before + between.join([one] * len(rows)) + after, values)
-
-
-AND_SO_ON = "/* and so on */"
-FOR_EACH = re.compile(rf"(?P<inserted>(?<=VALUES )\(.*?\))|(?P<given>SELECT [^()]*?) {re.escape(AND_SO_ON)}")
+        if not statement.joins_rows:
+            cursor.executemany(statement.sql, list(map(statement.bind, rows)))  # the driver makes one INSERT of many rows
+            return
+        one = _one_row(tuple(rows[0]), self.driver)
+        values = [value for row in rows for value in one.bind(row)]
+        query = " UNION ALL ".join([one.sql] * len(rows))
+        cursor.execute(statement.sql.replace(ROWS, f"({query})", 1), [*values, *statement.bind(rows[0])])
 
 
 @cache
-def _parts(statement: Compiled) -> tuple[str, str, str, str]:
-    """The text before what is said for each row; that; what stands between two of them; and the text after the last."""
-    found = FOR_EACH.search(statement.sql)
-    assert found, statement.sql
-    between = ", " if found["inserted"] else " UNION ALL "
-    return statement.sql[: found.start()], found["inserted"] or found["given"], between, statement.sql[found.end() :]
+def _one_row(names: Sequence[str], driver: Driver) -> Compiled:
+    return Compiled(select(*(bindparam(name).label(name) for name in names)), driver)
 
 
 SQLITE = Sqlite(SQLiteDialect_pysqlite(), row_locks=False)

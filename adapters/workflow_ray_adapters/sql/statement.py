@@ -10,6 +10,8 @@ from sqlalchemy import Dialect as Driver
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Values: TypeAlias = Mapping[str, Any]
+ROWS = "rows_that_are_given"
+"""Stands in a statement for the rows that it is run for, where the database has them in the statement's text."""
 
 
 class Compiled:
@@ -19,6 +21,7 @@ class Compiled:
         compiled = statement.compile(dialect=driver)
         assert isinstance(compiled, SQLCompiler)
         self.sql = compiled.string
+        self.joins_rows = ROWS in self.sql
         self.names = tuple(compiled.positiontup or ())
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
