@@ -22,6 +22,7 @@ class FenceChecks:
         self._database = database
         self._asked = set[RoleName]()
         self._next_look: asyncio.Task[dict[RoleName, int]] | None = None
+        self._looks = set[asyncio.Task[dict[RoleName, int]]]()
         self._looked_at = -INTERVAL
 
     async def check(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
@@ -34,7 +35,14 @@ class FenceChecks:
         self._asked |= names
         if self._next_look is None:
             self._next_look = asyncio.create_task(self._look())
+            self._looks.add(self._next_look)
+            self._next_look.add_done_callback(self._ended)
         return await asyncio.shield(self._next_look)  # one who gives up leaves the others their answer
+
+    def _ended(self, look: asyncio.Task[dict[RoleName, int]]) -> None:
+        self._looks.discard(look)
+        if not look.cancelled():
+            look.exception()  # now it was asked for, whether or not anybody waits for it still
 
     async def _look(self) -> dict[RoleName, int]:
         loop = asyncio.get_running_loop()

@@ -29,10 +29,12 @@ def lock_name(store_id: str) -> str:
 
 
 class ServiceLock:
-    """Taken anew whenever its connection breaks; until then fences alone keep others' writes and ours apart."""
+    """Acquired again whenever its connection breaks; until then fences alone keep others' writes and ours apart."""
 
     def __init__(self, target: Target, name: str) -> None:
-        self._engine, self._where, self._name = standing(target), target.canonical, name
+        self._engine = standing(target)
+        self._where = target.canonical
+        self._name = name
 
     @asynccontextmanager
     async def held(self, patience: float) -> AsyncGenerator[None]:
@@ -48,8 +50,9 @@ class ServiceLock:
         while True:
             try:
                 await self._watch(connection)
-            except WorkflowError as error:
-                log.warning("%s Until it answers again, nothing but fences keeps other servers of the store off.", error)
+            except Exception as error:
+                said = "%s Until it answers again, nothing but fences keeps other servers of the store off."
+                log.warning(said, error, exc_info=_unexpected(error))
             finally:
                 await _leave(connection)
             connection = await self._again()
@@ -66,8 +69,8 @@ class ServiceLock:
         while True:
             try:
                 return await self._locked(0)
-            except WorkflowError as error:
-                log.warning("%s Trying again in %.0f s.", error, POLL)
+            except Exception as error:
+                log.warning("%s Trying again in %.0f s.", error, POLL, exc_info=_unexpected(error))
                 await asyncio.sleep(POLL)
 
     async def _locked(self, patience: float) -> AsyncConnection:
@@ -84,6 +87,11 @@ class ServiceLock:
                 await _leave(connection)
                 raise
         return connection
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """An error of ours is logged with its traceback, a server's without."""
+    return None if isinstance(error, WorkflowError) else error
 
 
 async def _leave(connection: AsyncConnection) -> None:

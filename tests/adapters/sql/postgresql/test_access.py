@@ -57,6 +57,13 @@ def test_a_url_that_names_no_database_is_refused_with_its_shape_and_without_its_
     assert QUOTED not in str(refused.value)
 
 
+@pytest.mark.parametrize("password", ["open@sesame", "open@sesame/x", "open@sesame:x", "open@sesame?x"])
+def test_no_rest_of_a_password_with_an_unescaped_at_sign_is_shown(password: str) -> None:
+    with pytest.raises(InvalidInput, match="write it as %40") as refused:
+        PostgresqlAdapter().canonical(f"postgresql://me:{password}@host/shop")
+    assert "sesame" not in str(refused.value)
+
+
 # --- who isn't let in ----------------------------------------------------------------------------
 
 
