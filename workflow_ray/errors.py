@@ -252,6 +252,17 @@ class RoleRetired(WorkflowError):
         return f"role {self.role} can't be acquired: its group {now}."
 
 
+class ResourceFailed(WorkflowError):
+    """A resource of a step did not open, or closed before its time, in a way that is no ordinary error."""
+
+    def __init__(self, step: str, why: str) -> None:
+        super().__init__(step, why)
+        self.step, self.why = step, why
+
+    def __str__(self) -> str:
+        return f"a resource of step {self.step} failed: {self.why}. Have it raise an Exception, and neither cancel its task nor exit."
+
+
 # --- runs ----------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """Pure decisions: what the outcome of a step makes of a record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
 from workflow_ray.definition import Cancel, Graph, Pause, Repeat, Status, Stay, Step
@@ -29,6 +29,7 @@ class Failed:
 
     error: str
     fatal: bool = False  # no further attempt
+    raised: BaseException | None = field(default=None, compare=False, repr=False)  # for the log
 
 
 Outcome: TypeAlias = Returned | Failed
@@ -57,11 +58,11 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
     assert_never(outcome.value)
 
 
-def doubt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
-    """Count the attempt that is about to be made, because the role before died with this run in hand.
+def count_attempt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
+    """Count the attempt that is about to be made, because a process died when this run was tried last.
 
     The write is what a failure would have made of the record, retry included: if the process dies again the run is safe.
-    One that has used its attempts fails instead (see `attempt_counted`): a step that kills its process ends, not loops.
+    One that has used its attempts fails instead (see `is_counted`): a step that kills its process ends, not loops.
     """
     nxt = _Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
@@ -71,14 +72,25 @@ def doubt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: 
     return nxt.stay(
         Cause.DOUBT,
         attempt=attempt,
-        reason="a role died with this run in hand",
+        reason="its process died while this run was tried",
         again_in=step.retry.delay(record.run_id, attempt),
     )
 
 
-def attempt_counted(write: Write) -> bool:
-    """Whether a write by `doubt` leaves the attempt to be made."""
+def is_counted(write: Write) -> bool:
+    """Whether a write by `count_attempt` leaves the attempt to be made."""
     return write.cause is Cause.DOUBT
+
+
+def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
+    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt came to its end.
+
+    Args:
+        counted: The record as that write left it.
+    """
+    nxt = _Next(counted, by, write_id)
+    reason = "its role stopped before the attempt ended"
+    return nxt.stay(Cause.GIVEN_BACK, attempt=counted.attempt - 1, reason=reason, again_in=0.0)
 
 
 def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool) -> Write:

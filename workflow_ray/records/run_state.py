@@ -38,9 +38,11 @@ class Cause(IntEnum):
     RETRY = 7
     """A step failed and has attempts left."""
     DOUBT = 8
-    """A role died with this run in hand: the attempt is counted before it is made again."""
+    """A process died while this run was tried: the next attempt is counted before it is made."""
     FAILED = 9
     """A step failed for good: the run is paused with the error, or went to the step's `exhausted` status."""
+    GIVEN_BACK = 10
+    """The role stopped before an attempt that was counted beforehand came to its end: it counts no more."""
 
 
 class Awaits(IntEnum):

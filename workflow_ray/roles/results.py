@@ -2,42 +2,34 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from workflow_ray.engine.progress import Progress
 from workflow_ray.errors import RoleLost, WriteRejected
 from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import (
-    BATCH_DATA,
-    Conflict,
-    Fence,
-    Fenced,
-    Position,
-    Received,
-    Record,
-    RunId,
-    Version,
-    Write,
-    WriteGroup,
-    WriteResult,
-)
+from workflow_ray.records import BATCH_DATA, Conflict, Event, Fence, Fenced, Position, Record, Write, WriteGroup, WriteResult
+from workflow_ray.roles.attempt import Attempt, Attempts, Phase
+from workflow_ray.roles.partition import Partition
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
 """Writes of one group."""
+CHECK = 60.0
+"""Seconds without a commit after which a role makes sure that it still holds its fence; up to a quarter more or less, by its name."""
+PINNED = 8 * BATCH
+"""Offsets that a partition may go on while an attempt holds its position back; then the attempt's event is sent again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Result:
-    """A write, and what it settles: `item` None settles nothing yet; `write` None only lets the position move."""
+    """A write, and the attempt that it settles; or a question, answered once it and all before it are committed."""
 
-    record: Record | None
-    write: Write | None
-    item: Received | None
-    answer: asyncio.Future[WriteResult] | None = None
+    write: Write | None = None
+    attempt: Attempt | None = None
+    answer: asyncio.Future[WriteResult | None] | None = None
 
 
 Refuse: TypeAlias = Callable[[Record, Write, str], Write]
@@ -45,56 +37,88 @@ Refuse: TypeAlias = Callable[[Record, Write, str], Write]
 
 
 class Results:
-    """Commits results in groups, with the positions that they make true. Raises RoleLost out of `run`."""
+    """Commits results in groups, with the rows of the partitions as they are by then. Raises RoleLost out of `run`."""
 
-    def __init__(self, fence: Fence, group: str, store: RecordStore, clock: Clock, refuse: Refuse) -> None:
-        self._fence, self._group, self._store, self._clock, self._refuse = fence, group, store, clock, refuse
+    def __init__(self, fence: Fence, group: str, log_id: str, store: RecordStore, clock: Clock, refuse: Refuse) -> None:
+        self._fence = fence
+        self._group = group
+        self._log_id = log_id
+        self._store = store
+        self._clock = clock
+        self._refuse = refuse
         self._queue: list[Result] = []
-        self._wakeup, self._settled = asyncio.Event(), asyncio.Event()
+        self._partitions: Collection[Partition] = ()
+        self._wakeup = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._touched = False
         self._closing = False
-        self._progress: Mapping[int, Progress] = {}
-        self._stored: dict[int, int] = {}  # partition -> the position that was committed last
-        self.in_hand = 0  # events that were begun and aren't settled
-        self.attempts: set[tuple[RunId, Version]] = set()  # the versions that an attempt is being made on, until it is committed
+        self._committed_at = clock.monotonic()
+        self._check_every = CHECK * (0.75 + zlib.crc32(fence.role.encode()) / 2**33)
+        self.attempts = Attempts()
 
-    def begin(self, progress: Mapping[int, Progress]) -> None:
-        """From the positions in the store on."""
-        self._progress = progress
-        self._stored = {partition: at.position for partition, at in progress.items()}
+    def begin(self, partitions: Collection[Partition]) -> None:
+        """Commit the rows of these from now on."""
+        self._partitions = partitions
 
     def add(self, result: Result) -> None:
+        if result.attempt is not None:
+            result.attempt.phase = Phase.DONE
         self._queue.append(result)
         self._wakeup.set()
 
-    async def commit(self, record: Record, write: Write) -> WriteResult:
+    def touch(self) -> None:
+        """Some partition has moved: commit its row."""
+        self._touched = True
+        self._wakeup.set()
+
+    async def commit(self, write: Write) -> WriteResult:
         """Write ahead of settling: returns once it is committed, or has lost."""
-        answer: asyncio.Future[WriteResult] = asyncio.get_running_loop().create_future()
-        self.add(Result(record, write, None, answer))
-        return await answer
+        answer = await self._answered(Result(write))
+        assert answer is not None, "a write is answered by its result"
+        return answer
+
+    async def flush(self) -> None:
+        """Returns once the partitions' rows, as they are now, are committed."""
+        await self._answered(Result())
+
+    async def _answered(self, result: Result) -> WriteResult | None:
+        result.answer = asyncio.get_running_loop().create_future()
+        self.add(result)
+        return await result.answer
+
+    def forget(self, attempt: Attempt) -> None:
+        """Leave it, and its event, to whoever comes next."""
+        attempt.phase = Phase.ABANDONED
+        attempt.ended.set()
+        attempt.partition.trying.discard(attempt.offset)
+        self.attempts.remove(attempt)
+        self._tell_settled()
 
     async def make_sure(self) -> None:
         """Raise RoleLost if the role has a newer holder: one that has nothing to write would never hear of it."""
-        await self._store_group([], ())
+        if self._clock.monotonic() - self._committed_at >= self._check_every:
+            await self._store_group([], (), ())
 
     def close(self) -> None:
         """Let `run` end once all that was added is committed."""
         self._closing = True
-        self._wakeup.set()
+        self.touch()
 
-    async def room(self, below: int) -> None:
-        """Wait until fewer than `below` events are in hand."""
-        while self.in_hand >= below:
+    async def settled(self) -> None:
+        """Wait until nothing is in hand."""
+        while self.attempts:
             await self.next_settled()
 
     def next_settled(self) -> Coroutine[Any, Any, bool]:
-        """Await it until the next events are settled, counted from this call."""
+        """Await it until the next attempts are settled, counted from this call."""
         return self._settled.wait()
 
     async def run(self) -> None:
-        while not (self._closing and not self._queue):
+        while not self._closing or self._queue or self._touched:
             await self._wakeup.wait()
             self._wakeup.clear()
-            while self._queue:
+            while self._queue or self._touched:
+                self._touched = False
                 await self._commit(self._next_batch())
 
     def _next_batch(self) -> list[Result]:
@@ -108,48 +132,74 @@ class Results:
         return batch
 
     async def _commit(self, batch: Sequence[Result]) -> None:
-        for result in batch:
-            if result.item is not None:
-                self._progress[result.item.event.partition].finish(result.item.offset)
-        moved = {p: at.position for p, at in self._progress.items() if at.position != self._stored[p]}
-        positions = tuple(Position(self._group, partition, offset) for partition, offset in moved.items())
+        settled = [result.attempt for result in batch if result.attempt is not None]
+        for attempt in settled:
+            attempt.phase = Phase.COMMITTING
+            attempt.finish()
+        rows = {partition: row for partition in self._partitions if (row := partition.row(self._group, self._log_id))}
+        events = self._pinning()
         writing = [result for result in batch if result.write is not None]
-        if writing or positions:
-            await self._store_group(writing, positions)
-        self._stored.update(moved)
-        settled = [result for result in batch if result.item is not None]
-        self.in_hand -= len(settled)
-        self.attempts.difference_update((result.record.run_id, result.record.version) for result in settled if result.record is not None)
+        if writing or rows or events:
+            await self._store_group(writing, tuple(rows.values()), events)
+        for partition, row in rows.items():
+            partition.stored(row)
+        for attempt in settled:
+            self.attempts.remove(attempt)
+        for result in batch:
+            if result.answer is not None and not result.answer.done():
+                result.answer.set_result(None)
+        self._tell_settled()
+
+    def _pinning(self) -> tuple[Event, ...]:
+        """The events of attempts that have held a position back for long: sent again, they hold back a later one instead."""
+        if all(at.progress.next - at.progress.position <= PINNED for at in self._partitions):
+            return ()
+        return tuple(attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED))
+
+    def _tell_settled(self) -> None:
         told, self._settled = self._settled, asyncio.Event()
         told.set()
 
-    async def _store_group(self, batch: Sequence[Result], positions: tuple[Position, ...]) -> None:
-        """A group that the store rejects is stored in halves, down to the write that is to blame; the positions go last."""
+    async def _store_group(self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]) -> None:
+        """A group that the store rejects is stored in halves, down to the write that is to blame; the rows go last."""
         writes = tuple(result.write for result in batch if result.write is not None)
-        group = WriteGroup(writes=writes, positions=positions, fence=self._fence)
+        group = WriteGroup(writes=writes, positions=rows, fence=self._fence, events=events)
         try:
             (answer,) = await persist(lambda: self._store.store([group]), self._clock, self._fence.role)
         except WriteRejected as error:
             if len(batch) > 1:
                 half = len(batch) // 2
-                await self._store_group(batch[:half], ())
-                await self._store_group(batch[half:], positions)
+                await self._store_group(batch[:half], (), ())
+                await self._store_group(batch[half:], rows, events)
             else:
-                await self._store_refused(batch, positions, error)
+                await self._store_refused(batch, rows, events, error)
             return
         if isinstance(answer, Fenced):
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
+        self._committed_at = self._clock.monotonic()
         for result, landed in zip(batch, answer.results, strict=True):
-            self._answered(result, landed)
+            self._tell(result, landed)
 
-    async def _store_refused(self, batch: Sequence[Result], positions: tuple[Position, ...], error: WriteRejected) -> None:
-        """One write that can't be held fails its run; if that can't be held either, the role can't go on."""
-        if not batch or (result := batch[0]).record is None or result.write is None or result.write.data is None:
+    async def _store_refused(
+        self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...], error: WriteRejected
+    ) -> None:
+        """A write that can't be held fails its run. Where that can't be held either it is left out, and the run stands where it stood."""
+        if not batch:
             raise error
-        result.write = self._refuse(result.record, result.write, str(error))
-        await self._store_group(batch, positions)
+        (result,) = batch
+        write, attempt = result.write, result.attempt
+        assert write is not None, "only writes are stored one by one"
+        if attempt is not None and not attempt.refused:
+            attempt.refused = True
+            result.write = self._refuse(attempt.record, write, str(error))
+            await self._store_group(batch, rows, events)
+            return
+        where = {"run_id": write.run_id, "version": write.expected, "role": self._fence.role}
+        log.error("%s: run %s stays at version %d: %s", self._fence.role, write.run_id, write.expected, error, extra=where)
+        self._tell(result, Conflict(write.run_id, write.expected))
+        await self._store_group([], rows, events)
 
-    def _answered(self, result: Result, landed: WriteResult) -> None:
+    def _tell(self, result: Result, landed: WriteResult) -> None:
         if isinstance(landed, Conflict):  # whoever moved the run has put its own event in the outbox
             log.debug("the run went on without this role", extra={"run_id": landed.run_id, "role": self._fence.role})
         if result.answer is not None and not result.answer.done():

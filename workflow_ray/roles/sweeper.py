@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workflow_ray.engine.run_states import waits_for_event
+from workflow_ray.engine.events import is_current
 from workflow_ray.errors import RoleLost, StoreError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
@@ -14,6 +14,7 @@ from workflow_ray.records import (
     Event,
     Fence,
     Fenced,
+    Position,
     Record,
     RunId,
     Topic,
@@ -31,7 +32,7 @@ EVERY = 60.0
 AGE = 300.0
 """Seconds for which a run must have stood still, so that only few of those that are well are looked at."""
 BATCH = 500
-"""Runs asked for, and events sent again, at once."""
+"""Runs that one look at a partition goes through, and events sent again at once."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Suspects:
     """Runs of one partition that wait, though their events aren't in the outbox: they are in the stream, below `end`, or lost."""
 
     end: int
+    incarnation: int  # of the log that `end` counts in
     events: tuple[Event, ...]
 
 
@@ -47,15 +49,19 @@ class Sweeper:
 
     A run is only slow, its event in a backlog or its step running for hours, as long as the position of its status stands below
     the end that the stream had when the run was found without an event in the outbox. Once the position is past it, all that
-    was published by then is finished; a run that is still at the same version was passed over. Sent to one that isn't, an event
-    does no harm: it is stale when it arrives.
+    was published by then is finished, and a run that still waits for the same event was passed over. An event sent again to
+    one that does not wait for it does no harm: it is stale when it arrives.
     """
 
     def __init__(
         self, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock, *, every: float = EVERY, age: float = AGE
     ) -> None:
-        self._fence, self._records, self._events, self._clock = fence, records, events, clock
-        self._every, self._age = every, age
+        self._fence = fence
+        self._records = records
+        self._events = events
+        self._clock = clock
+        self._every = every
+        self._age = age
         self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)  # by partition, at most a batch of each
         self._after: dict[tuple[str, int], RunId | None] = {}  # of each workflow and partition where the last look ended
         self.resent = 0  # events, by this holder of the role
@@ -77,15 +83,14 @@ class Sweeper:
                 log.warning("%s; looking again in %g s", error, self._every, extra={"role": self._fence.role})
 
     async def _sweep(self, workflow: DeployedWorkflow) -> None:
-        groups = {status: consumer_group(workflow.name, status) for status in workflow.statuses.values()}
-        consumed = {status: group for status, group in groups.items() if group in workflow.groups}
         found = await self._waiting(workflow)
-        for status, group in consumed.items():
-            topic = status_topic(workflow.name, status)
-            await self._suspect(topic, [event for event in found if event.status == status])
-            for partition in await self._finished(group, topic):
-                await self._resend(self._suspects[topic][partition].events)
-                del self._suspects[topic][partition]
+        for status in workflow.statuses.values():
+            group, topic = consumer_group(workflow.name, status), status_topic(workflow.name, status)
+            events = [event for event in found if event.status == status]
+            if group in workflow.groups and (events or self._suspects[topic]):
+                rows = await self._rows(group)
+                await self._suspect(topic, rows, events)
+                await self._judge(topic, rows)
 
     async def _waiting(self, workflow: DeployedWorkflow) -> list[Event]:
         """The next runs that wait for an event. Those of a long backlog come around in turn."""
@@ -98,7 +103,11 @@ class Sweeper:
             self._after[workflow.name, partition] = look.after
         return found
 
-    async def _suspect(self, topic: Topic, found: Sequence[Event]) -> None:
+    async def _rows(self, group: str) -> dict[int, Position]:
+        """The group's positions in this very log, by partition: those of another one mean nothing here."""
+        return {row.partition: row for row in await self._records.positions(group) if row.log == self._events.stream_id}
+
+    async def _suspect(self, topic: Topic, rows: Mapping[int, Position], found: Sequence[Event]) -> None:
         """Note the ends of the partitions that have no suspects yet; the others' come again once these are judged."""
         new: dict[int, list[Event]] = defaultdict(list)
         for event in found:
@@ -106,22 +115,30 @@ class Sweeper:
                 new[event.partition].append(event)
         ends = await self._events.ends(topic, list(new)) if new else {}
         for partition, events in new.items():
-            self._suspects[topic][partition] = Suspects(ends[partition], tuple(events[:BATCH]))
+            self._suspects[topic][partition] = Suspects(ends[partition], _incarnation(rows, partition), tuple(events))
 
-    async def _finished(self, group: str, topic: Topic) -> list[int]:
-        """The partitions in which everything is finished that stood there when their suspects were found."""
-        suspects = self._suspects[topic]
-        positions = {at.partition: at.offset for at in await self._records.positions(group)} if suspects else {}
-        return [partition for partition, some in suspects.items() if await self._is_past(topic, partition, positions, some.end)]
+    async def _judge(self, topic: Topic, rows: Mapping[int, Position]) -> None:
+        """Send again what was passed over. Where a new log has begun meanwhile the suspects are looked for again."""
+        for partition, suspects in list(self._suspects[topic].items()):
+            if suspects.incarnation != _incarnation(rows, partition):
+                del self._suspects[topic][partition]
+            elif await self._is_past(topic, partition, rows, suspects.end):
+                await self._resend(suspects.events)
+                del self._suspects[topic][partition]
 
-    async def _is_past(self, topic: Topic, partition: int, positions: Mapping[int, int], end: int) -> bool:
+    async def _is_past(self, topic: Topic, partition: int, rows: Mapping[int, Position], end: int) -> bool:
         """A position doesn't move past what retention has dropped until something follows; so an empty rest counts as well."""
-        position = positions.get(partition, 0)
+        position = rows[partition].offset if partition in rows else 0
         return position >= end or await self._events.lag(topic, {partition: position}) == 0
 
     async def _resend(self, suspects: Sequence[Event]) -> None:
-        records = await self._records.lookup([event.run_id for event in suspects], fresh=True)
-        lost = [event for event, record in zip(suspects, records, strict=True) if _still_waits(event, record)]
+        while suspects:
+            records = await self._records.lookup([event.run_id for event in suspects], fresh=True)
+            looked_up = list(zip(suspects, records, strict=False))  # the store may answer some only
+            await self._send_again([event for event, record in looked_up if is_current(event, record)])
+            suspects = suspects[len(looked_up) :]
+
+    async def _send_again(self, lost: Sequence[Event]) -> None:
         if lost:
             await self._put(lost)
             self.resent += len(lost)
@@ -134,5 +151,5 @@ class Sweeper:
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
 
 
-def _still_waits(event: Event, record: Record | None) -> bool:
-    return record is not None and record.awaited == event.version and waits_for_event(record)
+def _incarnation(rows: Mapping[int, Position], partition: int) -> int:
+    return rows[partition].incarnation if partition in rows else 0

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 LONG_POLL = 20.0
-"""Seconds that a role asks a store to wait for work; hints end it early."""
+"""Seconds that a role asks a store to wait for work; notifications end it early."""
 
 
 class Interruptible:
@@ -27,7 +27,7 @@ class Interruptible:
         await asyncio.wait([self._interrupting])
 
     async def wait(self, call: Callable[[], Awaitable[T]]) -> T | None:
-        """The call's answer; None where `stop` came first."""
+        """The call's answer; None where `stop` or `cut` came first."""
         if self._stop.is_set():
             return None
         try:
@@ -40,7 +40,11 @@ class Interruptible:
         finally:
             self._wait = None
 
-    async def _interrupt(self) -> None:
-        await self._stop.wait()
+    def cut(self) -> None:
+        """End the wait of this moment, if there is one: what is to be waited for has changed."""
         if self._wait is not None:
             self._wait.reschedule(asyncio.get_running_loop().time())
+
+    async def _interrupt(self) -> None:
+        await self._stop.wait()
+        self.cut()

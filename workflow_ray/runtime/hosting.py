@@ -9,6 +9,7 @@ from workflow_ray.errors import DeploymentConflict, NotImportable, PartitionsCha
 from workflow_ray.ports import Clock, OutboxMover, Store
 from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Fence, Role, Topic, consumer_group, status_topic
 from workflow_ray.roles.consumer import Consumer, StepWork
+from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
 from workflow_ray.roles.sweeper import Sweeper
 
@@ -97,24 +98,35 @@ async def run_role(
     stop: asyncio.Event,
     *,
     replaced: Replaced | None = None,
+    observation: Observation | None = None,
 ) -> None:
     """Run a role that was acquired until `stop`, then finish what is in hand: the role may be released then.
 
+    observation: Shared by the roles of this process and event loop.
+
     Raises RoleLost: leave for good; anything else: it crashed.
     """
-    await role_process(role, fence, workflows, store, clock, replaced or {}).run(stop)
+    await role_process(role, fence, workflows, store, clock, replaced or {}, observation).run(stop)
 
 
-def role_process(role: Role, fence: Fence, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, replaced: Replaced) -> RoleProcess:
+def role_process(
+    role: Role,
+    fence: Fence,
+    workflows: Sequence[AnyWorkflow],
+    store: Store,
+    clock: Clock,
+    replaced: Replaced,
+    observation: Observation | None = None,
+) -> RoleProcess:
     """What the role does, from its group."""
     if role.group == SWEEPER:
         return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):
         return MovingPublisher(fence, store, clock)
     if role.group == PUBLISHER:
-        return SendingPublisher(fence, store, store, clock)
+        return SendingPublisher(fence, store, clock)
     workflow, status = _work_of(role, workflows)
-    return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock)
+    return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock, observation)
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:

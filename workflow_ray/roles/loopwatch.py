@@ -1,0 +1,110 @@
+"""Which step an event loop is running right now, for whoever finds, from another thread, that the loop does not answer."""
+
+import asyncio
+import time
+import weakref
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from workflow_ray.records import RoleName, RunId, Version, WriteGroup
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """An async step that a loop runs."""
+
+    step: str
+    run_id: RunId
+    version: Version
+    role: RoleName
+    blame: Callable[[str], WriteGroup] = field(repr=False)
+    """What counts the attempt as failed for the reason given. It names the role's fence, so it must be stored before the role is
+    released; if the attempt ends first, the store answers a conflict. May be called by another thread.
+    """
+
+    def __str__(self) -> str:
+        return f"step {self.step} of run {self.run_id} at version {self.version} (role {self.role})"
+
+
+class RunningStep:
+    """A loop's cell: who occupies it now, and since when. Written by the loop's thread, read by any."""
+
+    __slots__ = ("_now",)
+
+    def __init__(self) -> None:
+        self._now: tuple[Occupant, float] | None = None
+
+    def enter(self, occupant: Occupant) -> None:
+        self._now = occupant, time.monotonic()
+
+    def leave(self) -> None:
+        self._now = None
+
+    def read(self) -> tuple[Occupant, float] | None:
+        """The step whose code the loop is executing, and for how many seconds; None: it executes no step's."""
+        if (now := self._now) is None:
+            return None
+        occupant, since = now
+        return occupant, time.monotonic() - since
+
+
+_cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = weakref.WeakKeyDictionary()
+
+
+def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
+    """The loop's cell. To be asked for the first time in the loop's own thread."""
+    return _cells.setdefault(loop, RunningStep())
+
+
+class Watched(Coroutine[Any, Any, T]):
+    """A coroutine that says in a cell, each time it is resumed, that it occupies the loop, until it gives it back."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], cell: RunningStep, occupant: Occupant) -> None:
+        self._coroutine = coroutine
+        self._cell = cell
+        self._occupant = occupant
+
+    def send(self, value: Any) -> Any:
+        self._cell.enter(self._occupant)
+        try:
+            return self._coroutine.send(value)
+        finally:
+            self._cell.leave()
+
+    def throw(self, *error: Any) -> Any:
+        self._cell.enter(self._occupant)
+        try:
+            return self._coroutine.throw(*error)
+        finally:
+            self._cell.leave()
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        return self._coroutine.__await__()
+
+
+class LoopWatch:
+    """Tells from another thread how long a loop has not answered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked_at: float | None = None  # when the question was put that is still unanswered
+
+    def silence(self) -> float:
+        """Seconds for which the loop has not answered; 0.0: it has answered since the last call, and is asked again.
+
+        Call it every fraction of a second, always from the same thread. Raises RuntimeError: the loop is closed.
+        """
+        if self._asked_at is not None:
+            return time.monotonic() - self._asked_at
+        self._asked_at = time.monotonic()
+        self._loop.call_soon_threadsafe(self._answer)
+        return 0.0
+
+    def _answer(self) -> None:
+        self._asked_at = None

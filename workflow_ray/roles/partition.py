@@ -1,0 +1,90 @@
+"""One partition of a consumer: how far it has come, and what its row in the store is to say."""
+
+from workflow_ray.engine.progress import Progress
+from workflow_ray.engine.recovery import Start
+from workflow_ray.records import Fence, Position
+
+
+class Partition:
+    """Its row is written with commits that are made anyway, whenever it differs from what is stored.
+
+    `doubt` is what an earlier holder may have been running; once all of that is tried the partition is claimed, and works normally.
+    """
+
+    def __init__(self, number: int, start: Start, fence: Fence, headroom: int) -> None:
+        """headroom: Offsets that each row reserves beyond those that were received."""
+        self.number = number
+        self.progress = Progress(start.offset)
+        self.incarnation = start.incarnation
+        self.doubt = start.doubt
+        self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()  # still to be tried alone
+        self.trying = set[int]()  # tried, and not yet finished
+        self.begun = start.doubt.begun if start.doubt else 0  # committed: what lies at or beyond it may not be run
+        self._fence = fence
+        self._headroom = headroom
+        self._wanted = 0
+        self._stored: Position | None = None
+
+    @property
+    def claimed(self) -> bool:
+        """True where nothing is in doubt any more."""
+        return self.doubt is None
+
+    def claim(self) -> None:
+        """All that was in doubt has been tried."""
+        self.doubt = None
+        self.suspects.clear()
+
+    def restart(self) -> None:
+        """The log was made again, or lost its tail: go on from its beginning. Nothing of the earlier log is in doubt any more."""
+        self.incarnation += 1
+        self.progress = Progress(0)
+        self.trying = set()
+        self.begun = self._wanted = 0
+        self._stored = None
+        self.claim()
+
+    def reserve(self, below: int) -> bool:
+        """Ask for offsets up to `below` to be reserved by the next row. False: they are already."""
+        self._wanted = max(self._wanted, below)
+        return below > self.begun
+
+    def pass_over(self, offset: int) -> None:
+        """What stands at the offset, not in hand yet, needs nothing done."""
+        self.progress.skip(offset + 1)
+        self.suspects.discard(offset)
+
+    def finish(self, progress: Progress, offset: int) -> None:
+        """An offset is done with; `progress` says of which incarnation."""
+        progress.finish(offset)
+        if progress is self.progress:
+            self.trying.discard(offset)
+
+    def move(self, progress: Progress, old: int, new: int) -> None:
+        """What was in hand at the offset `old` of an incarnation is in hand at `new` from now on."""
+        for offsets in (self.trying, self.suspects) if progress is self.progress else ():
+            if old in offsets:
+                offsets.remove(old)
+                offsets.add(new)
+        self.finish(progress, old)
+
+    def row(self, group: str, log: str) -> Position | None:
+        """What is to be stored; None: nothing has changed since."""
+        holder = self.doubt.holder if self.doubt else self._fence
+        trying = tuple(sorted(self.trying | self.suspects))
+        stored, offset = self._stored, self.progress.position
+        if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not self._is_short:
+            return None
+        begun = self.begun if self.doubt else max(self.begun, max(self.progress.next, self._wanted) + self._headroom)
+        return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
+
+    def stored(self, row: Position) -> None:
+        """The row was committed."""
+        if row.incarnation == self.incarnation:
+            self._stored = row
+            self.begun = row.begun
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether less than half of the headroom is left."""
+        return self.claimed and self.begun < max(self.progress.next + self._headroom // 2, self._wanted)

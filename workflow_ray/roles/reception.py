@@ -1,0 +1,132 @@
+"""How a consumer receives: as much as its window holds, from the partitions in which nothing is in doubt."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from workflow_ray.records import BATCH_DATA, Arrivals, Received, RoleName
+from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.intake import Intake
+from workflow_ray.roles.partition import Partition
+from workflow_ray.roles.results import BATCH, Results
+from workflow_ray.roles.waiting import LONG_POLL, Interruptible
+
+WINDOW = 2 * BATCH
+"""Events in hand: enough to run one batch while another commits."""
+WINDOW_DATA = 2 * BATCH_DATA
+"""Bytes of data in hand after which no more is received."""
+UNEVEN = 2
+"""A partition may have this many times its equal share of the window in hand."""
+FULL_PAUSE = 0.05
+"""Seconds between looks at the stream while some partition's share of the window is used up."""
+
+
+def share(partitions: int) -> int:
+    """Events that one of so many partitions may have in hand."""
+    return -(-UNEVEN * WINDOW // partitions)
+
+
+def headroom(partitions: int) -> int:
+    """Offsets that a row reserves beyond those received: as many as may be in hand, so that commits that are made anyway suffice."""
+    return share(partitions)
+
+
+class Reception:
+    """Receives for one role, and starts the attempts.
+
+    Args:
+        most: Events that one partition may have in hand.
+        start: Starts an attempt.
+    """
+
+    def __init__(
+        self,
+        role: RoleName,
+        partitions: Mapping[int, Partition],
+        most: int,
+        intake: Intake,
+        results: Results,
+        start: Callable[[Attempt], object],
+    ) -> None:
+        self._role = role
+        self._partitions = partitions
+        self._most = most
+        self._intake = intake
+        self._results = results
+        self._start = start
+        self._until_stopped: Interruptible | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Receive until `stop`."""
+        async with Interruptible(stop) as until_stopped:
+            self._until_stopped = until_stopped
+            while not stop.is_set():
+                if arrivals := await until_stopped.wait(self._next):
+                    await self._take(arrivals, stop, until_stopped)
+
+    def look_again(self) -> None:
+        """Some partition was claimed: receive from it too."""
+        if self._until_stopped is not None:
+            self._until_stopped.cut()
+
+    async def _next(self) -> Arrivals | None:
+        """The next events; while some partitions have used up their share of the window only the others are asked."""
+        await self._room()
+        claimed = [at for at in self._partitions.values() if at.claimed]
+        asked = [at for at in claimed if at.progress.in_hand < self._most]
+        waits = bool(asked) and len(asked) == len(claimed)
+        arrivals = Arrivals()
+        if asked:
+            limit = min(BATCH, WINDOW - len(self._results.attempts))
+            arrivals = await self._intake.receive(asked, reader=self._role, limit=limit, wait=LONG_POLL if waits else 0.0)
+        if not arrivals.events:
+            await self._results.make_sure()
+            if not waits:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
+        return arrivals
+
+    async def _room(self) -> None:
+        attempts = self._results.attempts
+        while len(attempts) >= WINDOW or attempts.data >= WINDOW_DATA:
+            await self._results.next_settled()
+
+    async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        rest, cut_off = self._within_share(arrivals.events)
+        await self._reserve(rest)
+        while rest and not stop.is_set():
+            attempts, rest = await self._intake.judge(rest)
+            for attempt in attempts:
+                self._start(attempt)
+            if rest:
+                await until_stopped.wait(self._room)
+        if not rest:
+            self._pass({number: offset for number, offset in arrivals.read.items() if number not in cut_off})
+
+    def _within_share(self, received: Sequence[Received]) -> tuple[list[Received], set[int]]:
+        """What is taken; and the partitions of which some is left for the next time, beyond their share."""
+        room = {number: self._most - at.progress.in_hand for number, at in self._partitions.items()}
+        within: list[Received] = []
+        cut_off = set[int]()
+        for item in received:
+            number = item.event.partition
+            room[number] -= 1
+            if room[number] >= 0:
+                within.append(item)
+            else:
+                cut_off.add(number)
+        return within, cut_off
+
+    async def _reserve(self, received: Sequence[Received]) -> None:
+        """Nothing is run whose offset the row in the store doesn't cover."""
+        short = [self._partitions[item.event.partition].reserve(item.offset + 1) for item in received]
+        if any(short):
+            await self._results.flush()
+
+    def _pass(self, read: Mapping[int, int]) -> None:
+        """Go on from there: what lies before is no event, as with messages of others."""
+        moved = [number for number, offset in read.items() if offset > self._partitions[number].progress.next]
+        for number in moved:
+            self._partitions[number].progress.skip(read[number])
+        if moved:
+            self._results.touch()

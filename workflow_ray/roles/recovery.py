@@ -1,0 +1,170 @@
+"""What a new holder does with events that an earlier one may have been running when its process died."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from workflow_ray.errors import StoreError
+from workflow_ray.ports import Clock, EventStreamer
+from workflow_ray.records import Arrivals, Cause, Received, Topic
+from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.intake import Intake
+from workflow_ray.roles.observation import OBSERVED, Observation
+from workflow_ray.roles.partition import Partition
+from workflow_ray.roles.results import Results
+from workflow_ray.roles.steps import Steps
+from workflow_ray.roles.waiting import Interruptible
+
+CHUNK = 100
+"""Events read at once."""
+PAUSE = 1.0
+"""Seconds that one reading waits for events which can't be had now."""
+
+
+class Recovery:
+    """Tries what is in doubt in groups that double while nothing dies, and then has the partitions claimed.
+
+    What is tried together is committed in the partitions' rows first. Whoever finds that there has it run alone, each attempt counted
+    before it is made: so a step that kills its process uses up its attempts, and its neighbours lose none.
+
+    Args:
+        largest: Attempts of one group at most.
+        alone: Makes an attempt alone; returns once the next one may follow.
+        claimed: Called once partitions have nothing in doubt any more.
+    """
+
+    def __init__(
+        self,
+        reader: str,
+        topic: Topic,
+        partitions: Collection[Partition],
+        largest: int,
+        intake: Intake,
+        events: EventStreamer,
+        steps: Steps,
+        results: Results,
+        observation: Observation,
+        clock: Clock,
+        alone: Callable[[Attempt], asyncio.Task[None]],
+        claimed: Callable[[], None],
+    ) -> None:
+        self._reader = reader
+        self._topic = topic
+        self._partitions = [partition for partition in partitions if not partition.claimed]
+        self._largest = largest
+        self._intake = intake
+        self._events = events
+        self._steps = steps
+        self._results = results
+        self._observation = observation
+        self._clock = clock
+        self._alone = alone
+        self._claimed = claimed
+        self._ends: dict[Partition, int] = {}
+        self._pending: list[Attempt] = []  # read, and not yet tried
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Recover until all is tried, or until `stop`: what is not tried by then stays in doubt."""
+        async with Interruptible(stop) as until_stopped:
+            size = 1
+            await self._claim_tried()
+            while self._partitions and not stop.is_set():
+                await self._read(size, stop, until_stopped)
+                group, self._pending = self._pending[:size], self._pending[size:]
+                if group and not stop.is_set():
+                    await self._try(group, stop, until_stopped)
+                    size = min(2 * size, self._largest)
+                await self._claim_tried()
+        for attempt in self._pending:
+            self._results.forget(attempt)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        """Have that many attempts pending, or what there is. Suspects are run alone at once."""
+        while len(self._pending) < count and not stop.is_set() and (reading := self._unread()):
+            await self._find_ends(reading)
+            before = sum(partition.progress.next for partition in reading)
+            receive = partial(self._intake.receive, self._unread(), reader=self._reader, limit=CHUNK)
+            arrivals = await until_stopped.wait(partial(receive, wait=0.0 if self._pending else PAUSE))
+            await self._take(arrivals or Arrivals(), stop, until_stopped)
+            if self._pending and sum(partition.progress.next for partition in reading) == before:
+                return  # what can't be read now holds up nothing else
+
+    def _unread(self) -> list[Partition]:
+        return [at for at in self._partitions if at.doubt and at.progress.next < self._end(at)]
+
+    def _end(self, partition: Partition) -> int:
+        """Nothing at or beyond it is in doubt."""
+        begun = partition.doubt.begun if partition.doubt else 0
+        return min(begun, self._ends.get(partition, begun))
+
+    async def _find_ends(self, partitions: Collection[Partition]) -> None:
+        """The end of the log is soon asked for: what came later was not there when the earlier holder died."""
+        if unknown := [partition for partition in partitions if partition not in self._ends]:
+            try:
+                ends = await self._events.ends(self._topic, [partition.number for partition in unknown])
+            except StoreError:  # it is asked again; until then the holder's own word, `begun`, is the end
+                return
+            self._ends |= {partition: ends[partition.number] for partition in unknown if partition.number in ends}
+
+    async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        partitions = {partition.number: partition for partition in self._partitions if partition.doubt}
+        rest: Sequence[Received] = [item for item in arrivals.events if self._is_in_doubt(item, partitions)]
+        while rest and not stop.is_set():
+            attempts, rest = await self._intake.judge(rest)
+            for attempt in attempts:
+                if self._is_suspect(attempt) and not stop.is_set():
+                    await until_stopped.wait(partial(asyncio.wait, {self._alone(attempt)}))
+                else:
+                    self._pending.append(attempt)
+        if not rest:
+            for number, offset in arrivals.read.items():
+                if number in partitions:
+                    partitions[number].progress.skip(min(offset, self._end(partitions[number])))
+
+    def _is_in_doubt(self, item: Received, partitions: dict[int, Partition]) -> bool:
+        partition = partitions.get(item.event.partition)
+        return partition is not None and item.offset < self._end(partition)
+
+    def _is_suspect(self, attempt: Attempt) -> bool:
+        """Whether it was tried when a process died; one whose counted attempt didn't come to its end was."""
+        return attempt.offset in attempt.partition.suspects or attempt.record.cause is Cause.DOUBT
+
+    # --- trying ----------------------------------------------------------------------------------
+
+    async def _try(self, group: Sequence[Attempt], stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        """Run them side by side; return once all have ended, or have gone on for OBSERVED seconds."""
+        async with self._observation.together():
+            for attempt in group:
+                attempt.partition.trying.add(attempt.offset)
+            await self._results.flush()
+            if stop.is_set():
+                self._pending = [*group, *self._pending]
+                return
+            for attempt in group:
+                self._steps.start(attempt)
+            all_ended = asyncio.create_task(_all_ended(group))
+            try:
+                ended = asyncio.Event()
+                all_ended.add_done_callback(lambda _: ended.set())
+                await until_stopped.wait(lambda: self._clock.wait(ended, OBSERVED))
+            finally:
+                all_ended.cancel()
+
+    async def _claim_tried(self) -> None:
+        """Claim those partitions in which nothing is left to be tried."""
+        waiting = {attempt.partition for attempt in self._pending}
+        unread = set(self._unread())
+        tried = [partition for partition in self._partitions if partition not in waiting | unread]
+        if tried:
+            self._partitions = [partition for partition in self._partitions if partition not in tried]
+            for partition in tried:
+                partition.claim()
+            await self._results.flush()
+            self._claimed()
+
+
+async def _all_ended(group: Sequence[Attempt]) -> None:
+    for attempt in group:
+        await attempt.ended.wait()

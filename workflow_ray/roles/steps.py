@@ -1,0 +1,175 @@
+"""The attempts that a consumer runs: at most so many at a time, in the order in which they came."""
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from itertools import islice
+from typing import Any
+
+from workflow_ray.engine.events import is_current
+from workflow_ray.engine.transition import Outcome
+from workflow_ray.ports import Clock
+from workflow_ray.records import Record, RunId
+from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.execution import outcome_of
+
+log = logging.getLogger(__name__)
+
+OLD = 1.0
+"""Seconds after which a record is read again before its attempt begins: the run may have been cancelled while it waited."""
+READ_AGAIN = 100
+"""Records read again at once."""
+CANCELLING = 2.0
+"""Seconds after which a step that goes on though it was cancelled is left alone."""
+
+
+class Steps:
+    """Runs attempts, each in a task that belongs to the step's code alone.
+
+    Args:
+        limit: Attempts that run at a time.
+        run: The task's work.
+        ended: Called with each attempt that has ended and was not abandoned, and what came of it.
+        overtaken: Called with each attempt whose run went on without it before it began.
+        read: Reads records, fresh ones: some of those asked for, from the first on.
+        spawn: Starts a task whose errors end the role.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        run: Callable[[Attempt], Coroutine[Any, Any, Outcome]],
+        ended: Callable[[Attempt, Outcome], None],
+        overtaken: Callable[[Attempt], None],
+        read: Callable[[Sequence[RunId]], Awaitable[dict[RunId, Record | None]]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        context: contextvars.Context,
+        clock: Clock,
+    ) -> None:
+        self._free = limit
+        self._run = run
+        self._ended = ended
+        self._overtaken = overtaken
+        self._read = read
+        self._spawn = spawn
+        self._context = context
+        self._clock = clock
+        self._waiting = deque[tuple[Attempt, asyncio.Future[None] | None]]()
+        self._running: dict[asyncio.Task[Outcome], Attempt] = {}
+        self._reading = False
+        self._closed = False
+
+    def start(self, attempt: Attempt) -> None:
+        """Run it as soon as fewer than the limit run."""
+        self._waiting.append((attempt, None))
+        self._fill()
+
+    async def slot(self, attempt: Attempt) -> None:
+        """Wait for its turn. It counts as one that runs then: `launch` it, or call `leave`."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((attempt, turn))
+        self._fill()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a slot back that was not used."""
+        self._free += 1
+        self._fill()
+
+    def launch(self, attempt: Attempt) -> None:
+        """Run it now, in the slot that it has."""
+        attempt.phase = Phase.RUNNING
+        task = asyncio.get_running_loop().create_task(self._run(attempt), context=self._context.copy())
+        self._running[task] = attempt
+        task.add_done_callback(self._task_ended)
+
+    def withdraw(self) -> list[Attempt]:
+        """Those that have not begun, so that they never will. Others in line for a slot wait on."""
+        withdrawn = [attempt for attempt, turn in self._waiting if turn is None]
+        self._waiting = deque((attempt, turn) for attempt, turn in self._waiting if turn is not None)
+        return withdrawn
+
+    def abandon(self) -> list[Attempt]:
+        """Cancel all that run, begin no other, and never ask what came of them."""
+        self._closed = True
+        abandoned = [attempt for attempt in self._running.values() if attempt.phase is Phase.RUNNING]
+        for task, attempt in self._running.items():
+            attempt.phase = Phase.ABANDONED
+            task.cancel()
+        return abandoned
+
+    async def close(self) -> None:
+        """Wait for the tasks of abandoned attempts, but not for ever."""
+        tasks: Collection[asyncio.Task[Outcome]] = list(self._running)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCELLING)
+        for attempt in self._running.values():
+            where = {"run_id": attempt.record.run_id, "version": attempt.record.version}
+            log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
+
+    def _fill(self) -> None:
+        while self._waiting and self._free > 0 and not self._closed:
+            attempt, turn = self._waiting[0]
+            if turn is None and self._clock.monotonic() - attempt.read_at > OLD:
+                self._read_again()
+                return
+            self._waiting.popleft()
+            if turn is None:
+                self._free -= 1
+                self.launch(attempt)
+            elif not turn.done():
+                self._free -= 1
+                turn.set_result(None)
+
+    def _read_again(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._spawn(self._reread([attempt for attempt, turn in islice(self._waiting, READ_AGAIN) if turn is None]))
+
+    async def _reread(self, attempts: Sequence[Attempt]) -> None:
+        """Have those stand back whose runs have gone on without them."""
+        found = await self._read([attempt.record.run_id for attempt in attempts])
+        overtaken = set[Attempt]()
+        for attempt in attempts:
+            run_id = attempt.record.run_id
+            if run_id in found and attempt.phase is Phase.WAITING:
+                attempt.read_at = self._clock.monotonic()
+                if not _still_asks(attempt, found[run_id]):
+                    overtaken.add(attempt)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[0] not in overtaken)
+        for attempt in overtaken:
+            self._overtaken(attempt)
+        self._reading = False
+        self._fill()
+
+    def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
+        attempt = self._running.pop(task)
+        self._free += 1
+        if attempt.phase is Phase.RUNNING:
+            self._tell(attempt, outcome_of(task))
+        elif not task.cancelled():
+            task.exception()  # of an abandoned attempt nobody asks
+        attempt.ended.set()
+        self._fill()
+
+    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+        try:
+            self._ended(attempt, outcome)
+        except Exception as error:  # of this package's code: raised in a callback it would go unnoticed, and the run wait for ever
+            self._spawn(_raised(error))
+
+
+async def _raised(error: Exception) -> None:
+    raise error
+
+
+def _still_asks(attempt: Attempt, record: Record | None) -> bool:
+    """Whether the run is where the attempt found it. A record older than that tells nothing."""
+    return record is None or record.version <= attempt.record.version or is_current(attempt.event, record)
