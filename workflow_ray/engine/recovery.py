@@ -9,7 +9,7 @@ from workflow_ray.records import Fence, Position
 class Doubt:
     """Events that an earlier holder, which did not release the partition, may have been running."""
 
-    holder: Fence  # that holder: it stays in the row's `in_use` until all of this is tried
+    holder: Fence  # that holder: whoever stops before all of this is tried puts it back into the row's `in_use`
     begun: int  # nothing at or beyond this offset was handed to user code
     suspects: frozenset[int]  # offsets that were tried together when that holder, or a later one, died
 

@@ -19,4 +19,5 @@ class Position(msgspec.Struct, frozen=True):
     trying: tuple[int, ...] = ()  # offsets in doubt that a recovering holder runs together right now, ascending
     log: str = ""  # the `stream_id` of the log that the offsets count in; "" for a group that reads no log
     incarnation: int = 0  # goes up by one whenever that log turns out to be another one: it lost its tail, or was made again
-    in_use: Fence | None = None  # the holder that has not released the partition; while a new one recovers it, still the earlier one
+    in_use: Fence | None = None
+    """The holder that has not released the partition. One that stops before all in doubt is tried puts the earlier holder back."""

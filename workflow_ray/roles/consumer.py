@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.engine.recovery import start
 from workflow_ray.engine.transition import Failed, Outcome, decide
-from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import Cause, Fence, Record, Role, Write, WriteGroup, new_write_id, status_topic
 from workflow_ray.roles.attempt import Attempt
@@ -110,11 +109,6 @@ class Consumer:
                 if stop.is_set():
                     await self._abandon(work)
                 raise
-            except RoleLost:
-                raise
-            except Exception:
-                await self._clear_trying()
-                raise
             finally:
                 await self._end(work)
 
@@ -133,6 +127,9 @@ class Consumer:
                 await asyncio.wait({recovering})
                 for attempt in [*self._steps.withdraw(), *self._observed.withdraw()]:
                     self._results.forget(attempt)
+                for partition in self._partitions.values():
+                    partition.leave()
+                self._results.touch()
                 await self._results.settled()
                 self._results.close()
                 await asyncio.wait({committing})
@@ -235,15 +232,6 @@ class Consumer:
             else:
                 self._results.forget(attempt)
         await asyncio.wait({work}, timeout=LEAVING)
-
-    async def _clear_trying(self) -> None:
-        """The role raised, but its process lives: what it tried did not kill it."""
-        for partition in self._partitions.values():
-            partition.trying.clear()
-        rows = [partition.row(self._role.group, self._events.stream_id) for partition in self._partitions.values()]
-        group = WriteGroup(positions=tuple(row for row in rows if row), fence=self._fence)
-        with suppress(WorkflowError, TimeoutError):  # then the next holder is more careful than it need be
-            await asyncio.wait_for(self._records.store([group]), LEAVING)
 
     async def _end(self, work: asyncio.Task[None]) -> None:
         work.cancel()

@@ -20,6 +20,7 @@ class Partition:
         self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()  # still to be tried alone
         self.trying = set[int]()  # tried, and not yet finished
         self.begun = start.doubt.begun if start.doubt else 0  # committed: what lies at or beyond it may not be run
+        self._leaving = False
         self._fence = fence
         self._headroom = headroom
         self._wanted = 0
@@ -34,6 +35,10 @@ class Partition:
         """All that was in doubt has been tried."""
         self.doubt = None
         self.suspects.clear()
+
+    def leave(self) -> None:
+        """An orderly stop: what is still untried stays in doubt, so that the release of this holder does not clear it."""
+        self._leaving = True
 
     def restart(self) -> None:
         """The log was made again, or lost its tail: go on from its beginning. Nothing of the earlier log is in doubt any more."""
@@ -70,7 +75,7 @@ class Partition:
 
     def row(self, group: str, log: str) -> Position | None:
         """What is to be stored; None: nothing has changed since."""
-        holder = self.doubt.holder if self.doubt else self._fence
+        holder = self.doubt.holder if self.doubt and self._leaving else self._fence
         trying = tuple(sorted(self.trying | self.suspects))
         stored, offset = self._stored, self.progress.position
         if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not self._is_short:

@@ -67,14 +67,12 @@ class Recovery:
         """Recover until all is tried, or until `stop`: what is not tried by then stays in doubt."""
         async with Interruptible(stop) as until_stopped:
             size = 1
-            await self._claim_tried()
             while self._partitions and not stop.is_set():
                 await self._read(size, stop, until_stopped)
-                group, self._pending = self._pending[:size], self._pending[size:]
-                if group and not stop.is_set():
-                    await self._try(group, stop, until_stopped)
-                    size = min(2 * size, self._largest)
                 await self._claim_tried()
+                if self._pending and not stop.is_set():
+                    await self._try(size, stop, until_stopped)
+                    size = min(2 * size, self._largest)
         for attempt in self._pending:
             self._results.forget(attempt)
 
@@ -133,15 +131,16 @@ class Recovery:
 
     # --- trying ----------------------------------------------------------------------------------
 
-    async def _try(self, group: Sequence[Attempt], stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Run them side by side; return once all have ended, or have gone on for OBSERVED seconds."""
+    async def _try(self, size: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED seconds."""
+        group = self._pending[:size]
         async with self._observation.together():
             for attempt in group:
                 attempt.partition.trying.add(attempt.offset)
             await self._results.flush()
             if stop.is_set():
-                self._pending = [*group, *self._pending]
                 return
+            self._pending = self._pending[size:]
             for attempt in group:
                 self._steps.start(attempt)
             all_ended = asyncio.create_task(_all_ended(group))

@@ -37,7 +37,8 @@ class Opened:
 async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> AsyncGenerator[Opened]:
     """Open the resources, and close them at the end, last first; those `replaced` are taken as given.
 
-    Raises whatever opening one raised; ResourceFailed, where that is no Exception. Errors in closing are logged.
+    Raises whatever opening or closing one raised; ResourceFailed, where that is not an Exception. Beside another error, one in closing
+    is logged.
     """
     ready, close = asyncio.Event(), asyncio.Event()
     values: dict[str, object] = {}
@@ -46,12 +47,15 @@ async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> A
     try:
         await _ready(ready, keeper)
         yield Opened(values, context, keeper)
-    finally:
+    except BaseException:
         broken = keeper.done()
-        close.set()
-        await _closed(keeper, step.name)
+        await _closed(keeper, close, step.name)
         if _has_failed(keeper) and not broken:
             log.error("%s: its resources were not closed properly", step.name, exc_info=_reason(keeper))
+        raise
+    await _closed(keeper, close, step.name)
+    if _has_failed(keeper):
+        raise _reason(keeper)
 
 
 async def _ready(ready: asyncio.Event, keeper: asyncio.Task[None]) -> None:
@@ -81,8 +85,9 @@ async def _keep(
         raise ResourceFailed(step.name, type(error).__qualname__) from error
 
 
-async def _closed(keeper: asyncio.Task[None], step: str) -> None:
-    """Wait for the end of the task, but not for ever: then cancel it, then leave it alone."""
+async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, step: str) -> None:
+    """Have the task close what it opened, but do not wait for ever: then cancel it, then leave it alone."""
+    close.set()
     for patience in (CLOSING, CANCELLING):
         await asyncio.wait({keeper}, timeout=patience)
         if keeper.done():

@@ -42,7 +42,7 @@ class Interruptible:
 
     def cut(self) -> None:
         """End the wait of this moment, if there is one: what is to be waited for has changed."""
-        if self._wait is not None:
+        if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
 
     async def _interrupt(self) -> None:

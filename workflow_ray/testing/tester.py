@@ -89,8 +89,8 @@ class WorkflowTester:
         return self._store.due_in_words()
 
     async def _start(self, role: Role) -> None:
-        taken = await self._store.take(role)
-        self._roles.start(role, role_process(role, taken, list(self._workflows.values()), self._store, self._clock, self._resources))
+        fence = await self._store.acquire(role)
+        self._roles.start(role, role_process(role, fence, list(self._workflows.values()), self._store, self._clock, self._resources))
 
 
 class _Roles:

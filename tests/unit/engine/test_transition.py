@@ -10,7 +10,7 @@ from tests.unit.parcels import Route, record, routed
 from workflow_ray import Cancel, Pause, Repeat, Stay
 from workflow_ray.definition import Halt
 from workflow_ray.engine.run_states import may_move, may_step
-from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, attempt_counted, decide, doubt
+from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, is_counted
 from workflow_ray.records import Cause, Record, RunState, Version, Write, WriteId, status_topic
 
 ID = WriteId("w")
@@ -32,7 +32,7 @@ def doubted(before: Record, *, attempts: int = 3, exhausted: Route | None = None
     graph = routed(attempts=attempts, exhausted=exhausted).checked()
     step = graph.step(Route.PACKED)
     assert step
-    return doubt(before, step, graph, by="role", write_id=ID)
+    return count_attempt(before, step, graph, by="role", write_id=ID)
 
 
 def all_decisions() -> Iterator[tuple[Record, Write]]:
@@ -167,7 +167,7 @@ def test_a_fatal_failure_leaves_no_attempts() -> None:
 def test_an_attempt_in_doubt_is_counted_before_it_is_made_and_comes_again_if_the_process_dies() -> None:
     before = record(attempt=1)
     write = doubted(before)
-    assert attempt_counted(write)
+    assert is_counted(write)
     assert (write.cause, write.run_state, write.attempt, write.visit) == (Cause.DOUBT, RunState.RUNNING, 2, before.visit)
     assert len(write.events) == 1
     assert write.events[0].delay > 0
@@ -175,7 +175,7 @@ def test_an_attempt_in_doubt_is_counted_before_it_is_made_and_comes_again_if_the
 
 def test_a_run_whose_attempts_are_used_up_in_doubt_ends_without_another() -> None:
     write = doubted(record(attempt=3), attempts=3)
-    assert not attempt_counted(write)
+    assert not is_counted(write)
     assert (write.cause, write.run_state, write.attempt) == (Cause.FAILED, RunState.PAUSED, 3)
     assert write.reason is not None
     assert "the process died while" in write.reason

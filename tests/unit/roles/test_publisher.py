@@ -31,8 +31,8 @@ class Streamed(Bench):
     async def sent(self) -> dict[int, list[RunId]]:
         """The runs whose events arrived, by partition."""
         runs: dict[int, list[RunId]] = defaultdict(list)
-        for item in await self.stream.receive(TOPIC, dict.fromkeys(range(16), 0), limit=100_000, wait=0):
-            runs[item.event.partition].append(item.event.run_id)
+        for event in self.stream.arrived:
+            runs[event.partition].append(event.run_id)
         return runs
 
 
@@ -169,12 +169,12 @@ async def test_a_publisher_whose_epoch_is_old_ends_and_publishes_nothing_more(ap
     workflow = packing()
     async with Bench(workflow, apart=apart) as bench:
         publisher = await bench.publisher()
-        await bench.store.take(Role(PUBLISHER))
+        await bench.store.acquire(Role(PUBLISHER))
         await triggered(bench, workflow, "1")
         await bench.pass_time()
         with pytest.raises(RoleLost):
             await publisher.task
-        assert await bench.whole.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0) == []
+        assert await bench.received(Stage.NEW) == []
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -186,5 +186,5 @@ async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends
         await triggered(bench, workflow, "1")
         await bench.publisher()
         await bench.pass_time()
-        (item,) = await bench.whole.receive(TOPIC, dict.fromkeys(range(16), 0), limit=10, wait=0)
-        assert item.event.version == 1
+        (event,) = await bench.received(Stage.NEW)
+        assert event.version == 1

@@ -38,8 +38,7 @@ class Swept(Bench):
 
     async def sent(self) -> list[RunId]:
         """The runs whose events the stream got, one for each event."""
-        received = await self.stream.receive(TOPIC, dict.fromkeys(range(self.workflow.partitions), 0), limit=100_000, wait=0)
-        return [item.event.run_id for item in received]
+        return [event.run_id for event in self.stream.arrived]
 
     async def all_done(self) -> bool:
         return {count.run_state for count in await self.store.counts("parcels")} == {RunState.COMPLETED}
@@ -77,7 +76,6 @@ async def test_runs_whose_events_retention_has_dropped_go_on_though_nothing_foll
 
 async def test_of_many_lost_events_each_is_sent_again_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "BATCH", 3)
-    monkeypatch.setattr(sweeper, "BATCHES", 2)
     async with Swept(packing(partitions=2)) as bench:
         await bench.begin()
         bench.stream.swallow = 20
@@ -121,8 +119,8 @@ async def test_it_counts_the_events_that_it_sends_again() -> None:
         await bench.publisher()
         bench.stream.swallow = 5
         await bench.trigger(*names(7))
-        taken, stop = await bench.whole.take(Role(SWEEPER)), asyncio.Event()
-        swept = Sweeper(taken.fence, bench.whole, bench.whole, bench.clock, every=1.0, age=10.0)
+        fence, stop = await bench.whole.acquire(Role(SWEEPER)), asyncio.Event()
+        swept = Sweeper(fence, bench.whole, bench.whole, bench.clock, every=1.0, age=10.0)
         running = asyncio.create_task(swept.run(stop))
         await bench.consumer(Stage.NEW)
         await bench.pass_time(15)
@@ -210,17 +208,17 @@ async def test_statuses_that_nobody_consumes_are_left_alone() -> None:
 
 async def test_a_sweeper_whose_epoch_is_old_ends_at_its_next_look() -> None:
     async with Swept() as bench:
-        played = await bench.sweeper()
-        await bench.whole.take(Role(SWEEPER))
+        at_work = await bench.sweeper()
+        await bench.whole.acquire(Role(SWEEPER))
         await bench.pass_time(EVERY)
         with pytest.raises(RoleLost):
-            await played.task
+            await at_work.task
 
 
 async def test_a_sweeper_that_is_stopped_leaves_at_once() -> None:
     async with Swept() as bench:
-        played = await bench.sweeper()
-        await played.leave()
+        at_work = await bench.sweeper()
+        await at_work.leave()
 
 
 async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -> None:
