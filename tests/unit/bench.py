@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tests.unit.parcels import Parcel
 from workflow_ray import Client, Handle, Status, Workflow
-from workflow_ray.errors import RoleLost, SendFailed, StoreReadOnly, StoreUnavailable, WriteRejected
+from workflow_ray.errors import SendFailed, StoreReadOnly, StoreUnavailable, WriteRejected
 from workflow_ray.ports import Clock, Store
 from workflow_ray.records import (
     PUBLISHER,

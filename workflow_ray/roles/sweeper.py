@@ -15,7 +15,6 @@ from workflow_ray.records import (
     Fence,
     Fenced,
     Position,
-    Record,
     RunId,
     Topic,
     WaitingQuery,

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.bench import Bench, AtWork, triggered
+from tests.unit.bench import AtWork, Bench, triggered
 from tests.unit.parcels import Parcel, Route, RoutedRun
 from workflow_ray import Handle, Repeat, Retry, RunState, Workflow
 from workflow_ray.engine.events import is_current
