@@ -152,7 +152,9 @@ class FaultyStream(MemoryStore):
     def _inner(self, topic: Topic, offsets: Mapping[int, int]) -> dict[int, int]:
         """The offsets in the log beneath, which never loses anything, and knows no messages of others."""
         starts = {number: self._starts.get((topic, number), 0) for number in offsets}
-        return {number: max(offset + self._gone(topic, number), starts[number]) for number, offset in offsets.items()}
+        ends = {number: self._contents.stream.end(topic, number) for number in offsets}
+        inner = {number: max(offset + self._gone(topic, number), starts[number]) for number, offset in offsets.items()}
+        return {number: min(offset, ends[number]) for number, offset in inner.items()}
 
     def _read_up_to(self, topic: Topic, number: int, inner: int) -> int:
         """Whoever has come to the end of the log beneath has passed the messages of others too."""

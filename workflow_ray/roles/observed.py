@@ -77,6 +77,9 @@ class Observed:
             self._results.add(Result(None, attempt))
             return False
         attempt.counted = write.onto(attempt.record)
+        if self._steps.closed:
+            self._results.add(self.give_back(attempt))
+            return False
         self._results.attempts.replace(attempt, msgspec.structs.replace(attempt.counted, attempt=attempt.record.attempt))
         self._steps.launch(attempt)
         return True

@@ -59,7 +59,7 @@ class Steps:
         self._waiting = deque[tuple[Attempt, asyncio.Future[None] | None]]()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         self._reading = False
-        self._closed = False
+        self.closed = False  # no further attempt begins
 
     def start(self, attempt: Attempt) -> None:
         """Run it as soon as fewer than the limit run."""
@@ -98,7 +98,7 @@ class Steps:
 
     def abandon(self) -> list[Attempt]:
         """Cancel all that run, begin no other, and never ask what came of them."""
-        self._closed = True
+        self.closed = True
         abandoned = [attempt for attempt in self._running.values() if attempt.phase is Phase.RUNNING]
         for task, attempt in self._running.items():
             attempt.phase = Phase.ABANDONED
@@ -115,7 +115,7 @@ class Steps:
             log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
 
     def _fill(self) -> None:
-        while self._waiting and self._free > 0 and not self._closed:
+        while self._waiting and self._free > 0 and not self.closed:
             attempt, turn = self._waiting[0]
             if turn is None and self._clock.monotonic() - attempt.read_at > OLD:
                 self._read_again()

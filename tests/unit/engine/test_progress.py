@@ -1,6 +1,7 @@
 """The position of a partition."""
 
 import random
+import tracemalloc
 
 from workflow_ray.engine.progress import Progress
 
@@ -38,3 +39,28 @@ def test_whatever_order_offsets_finish_in_the_position_skips_none(rng: random.Ra
             assert progress.position == min(in_hand, default=progress.next)
             assert progress.in_hand == len(in_hand)
             assert progress.next == offset + 1 or offset == 0
+
+
+def test_what_it_keeps_grows_with_the_offsets_in_hand_and_not_with_how_far_the_lowest_lies_back() -> None:
+    progress = Progress(0)
+    progress.begin(0)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for offset in range(1, 100_000):
+        progress.begin(offset)
+        progress.finish(offset)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (progress.position, progress.in_hand, progress.next) == (0, 1, 100_000)
+    assert after - before < 100_000
+
+
+def test_what_is_skipped_moves_the_position_once_nothing_before_it_is_in_hand() -> None:
+    progress = Progress(0)
+    progress.begin(0)
+    progress.skip(7)
+    assert (progress.position, progress.next) == (0, 7)
+    progress.finish(0)
+    assert progress.position == 7
+    progress.skip(3)
+    assert progress.position == 7
