@@ -10,7 +10,7 @@ from workflow_ray.engine.runs import run_of
 from workflow_ray.engine.transition import Failed, Outcome, Returned
 from workflow_ray.records import MAX_DATA, Record
 from workflow_ray.roles.interrupts import is_interrupt
-from workflow_ray.roles.threads import Threads
+from workflow_ray.roles.threads import Answer, Threads
 
 
 class Execution:
@@ -29,7 +29,9 @@ class Execution:
         """
         try:
             run = run_of(self._workflow, record)
-            value = await self._call(run)
+            value, error = await self._call(run)
+            if error is not None:
+                return failed(error)
             data = self._workflow.encode(run.data)
         except BaseException as error:
             if is_interrupt(error):
@@ -37,10 +39,10 @@ class Execution:
             return failed(error)
         return self._checked(value, None if data == record.data else data)
 
-    async def _call(self, run: Any) -> object:
+    async def _call(self, run: Any) -> Answer:
         function = partial(self._step.function, run, **self._resources)
         if self._step.is_async:
-            return await function()
+            return await function(), None
         return await self._threads.call(function)
 
     def _checked(self, value: object, data: bytes | None) -> Outcome:

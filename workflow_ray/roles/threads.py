@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from workflow_ray.definition import Workflow
 from workflow_ray.records import RoleName
@@ -20,10 +20,14 @@ IDLE = 60.0
 """Seconds after which a thread without work ends."""
 
 
+Answer: TypeAlias = tuple[object, BaseException | None]
+"""What a function returned, and what it raised: not as the future's own exception, which can't be just any."""
+
+
 @dataclass(eq=False, slots=True)
 class _Call:
     function: Callable[[], object]
-    answer: asyncio.Future[object]
+    answer: asyncio.Future[Answer]
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     begun: bool = False
@@ -41,8 +45,11 @@ class Threads:
         self._idle = 0
         self._abandoned = 0
 
-    def call(self, function: Callable[[], object]) -> asyncio.Future[object]:
-        """Run the function in a copy of the caller's context, once a thread is free. Cancelled, a call that has begun goes on."""
+    def call(self, function: Callable[[], object]) -> asyncio.Future[Answer]:
+        """Run the function in a copy of the caller's context, once a thread is free, and answer what it returned or raised.
+
+        Cancelled, a call that has begun goes on.
+        """
         call = _Call(function, asyncio.get_running_loop().create_future())
         call.answer.add_done_callback(lambda _: self._answered(call))
         with self._changed:
@@ -91,20 +98,14 @@ class Threads:
         if call.answer.cancelled():
             with self._changed:
                 self._abandoned -= 1
-        elif error is not None:
-            call.answer.set_exception(error)
         else:
-            call.answer.set_result(value)
+            call.answer.set_result((value, error))
 
 
-def _outcome(call: _Call) -> tuple[object, BaseException | None]:
-    """In the thread. A future can't carry StopIteration: whoever awaits it would wait for ever."""
+def _outcome(call: _Call) -> Answer:
+    """In the thread."""
     try:
         return call.context.run(call.function), None
-    except StopIteration as error:
-        stopped = RuntimeError("the step raised StopIteration")  # as an async function's becomes one
-        stopped.__cause__ = error
-        return None, stopped
     except BaseException as error:  # also SystemExit, which would end the thread in silence
         return None, error
 

@@ -1,14 +1,15 @@
 """Steps that break their word: they fail their own run, and nothing else."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
-from workflow_ray import Pause, RunState
+from workflow_ray import Pause, Retry, RunState
 from workflow_ray.records import MAX_DATA
 from workflow_ray.testing import WorkflowTester
 
@@ -25,9 +26,10 @@ class Interrupted(BaseException):
 ERRORS: list[tuple[type[BaseException], str]] = [
     (asyncio.CancelledError, "CancelledError"),
     (SystemExit, "SystemExit"),
+    (GeneratorExit, "GeneratorExit"),
     (Interrupted, "Interrupted"),
     (TimeoutError, "TimeoutError"),
-    (StopIteration, "RuntimeError: "),  # Python's own word for one that leaves a coroutine; threads follow it
+    (StopIteration, ""),  # one that leaves a coroutine is a RuntimeError
     (Unspeakable, "Unspeakable: its text can't be had, for RuntimeError"),
 ]
 
@@ -71,6 +73,107 @@ async def test_whatever_a_step_raises_fails_its_run_alone(
         assert run.reason.startswith(reason)
         good = await tester.client(workflow).trigger("good", Parcel())
         assert (await good.wait()).run_state is RunState.COMPLETED
+
+
+async def test_an_interrupt_raised_in_a_thread_is_a_failure_like_any_other() -> None:
+    workflow = raising_in_a_thread(KeyboardInterrupt)
+    async with WorkflowTester(workflow) as tester:
+        bad = await tester.client(workflow).trigger("bad", Parcel())
+        await tester.advance(timedelta(minutes=1))
+        assert (await bad.get()).reason == "KeyboardInterrupt"
+
+
+# --- steps that cancel ---------------------------------------------------------------------------
+
+
+async def cancel_and_await() -> None:
+    own = asyncio.current_task()
+    assert own
+    own.cancel()
+    await asyncio.sleep(0)
+
+
+async def cancel_and_return() -> None:
+    own = asyncio.current_task()
+    assert own
+    own.cancel()
+
+
+async def swallow_a_cancellation_and_return() -> None:
+    with suppress(asyncio.CancelledError):
+        await cancel_and_await()
+
+
+async def leave_a_task_group_behind() -> None:
+    group = await asyncio.TaskGroup().__aenter__()
+    group.create_task(cancel_and_await())
+    failing = group.create_task(asyncio.sleep(0, "nothing"))
+    await failing
+    raise ValueError("left behind")
+
+
+async def cancel_from_a_task_of_its_own() -> None:
+    own = asyncio.current_task()
+    assert own
+
+    async def cancel() -> None:
+        own.cancel()
+
+    await asyncio.gather(cancel(), asyncio.sleep(10))
+
+
+@pytest.mark.parametrize(
+    ("act", "ends_well"),
+    [
+        (cancel_and_await, False),
+        (cancel_and_return, False),
+        (swallow_a_cancellation_and_return, True),
+        (leave_a_task_group_behind, False),
+        (cancel_from_a_task_of_its_own, False),
+    ],
+)
+async def test_a_step_that_cancels_its_own_task_ends_its_attempt_and_no_role(
+    act: Callable[[], Coroutine[Any, Any, None]], ends_well: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        if run.foreign_id == "bad":
+            await act()
+        return Stage.DONE
+
+    async with WorkflowTester(workflow) as tester:
+        bad = await tester.client(workflow).trigger("bad", Parcel())
+        await tester.advance(timedelta(minutes=1))
+        run = await bad.get()
+        assert run.run_state is (RunState.COMPLETED if ends_well else RunState.PAUSED)
+        assert ends_well or run.attempt == 3
+        good = await tester.client(workflow).trigger("good", Parcel())
+        assert (await good.wait()).run_state is RunState.COMPLETED
+    assert ends_well or "(attempt 3 of 3)" in caplog.text
+
+
+# --- what the log says ---------------------------------------------------------------------------
+
+
+async def test_a_failed_attempt_is_logged_with_its_run_version_role_attempt_and_next_try(caplog: pytest.LogCaptureFixture) -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(seconds=8)))
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        raise ValueError("no card")
+
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        await tester.advance(timedelta(minutes=1))
+    first, last = [record for record in caplog.records if record.name == "workflow_ray.roles.failures"]
+    for record, version in ((first, 1), (last, 2)):
+        assert vars(record)["run_id"] == handle.run_id
+        assert vars(record)["version"] == version
+        assert vars(record)["role"] == "parcels-1-consumer-1-of-1"
+    assert f"failed for run {handle.run_id} at version 1 (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
+    assert "(attempt 2 of 2): ValueError: no card. No attempt is left; the run is paused." in last.getMessage()
 
 
 def returning(value: Any) -> Parcels:

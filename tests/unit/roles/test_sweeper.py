@@ -1,6 +1,7 @@
 """The sweeper: what a stream has lost goes on, and what is only slow is left alone."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -10,7 +11,7 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray import Pause, Repeat, Retry, RunState, Stay
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import SWEEPER, Cause, Role, RunId, Topic
+from workflow_ray.records import SWEEPER, Cause, Position, Record, Role, RunId, Topic, WriteGroup, consumer_group
 from workflow_ray.roles import sweeper
 from workflow_ray.roles.sweeper import AGE, EVERY, Sweeper
 from workflow_ray.testing import FakeClock
@@ -231,4 +232,92 @@ async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -
         assert not await bench.all_done()
         bench.stream.away = False
         await bench.pass_time(EVERY)
+        assert await bench.all_done()
+
+
+# --- what hides nothing --------------------------------------------------------------------------
+
+
+async def test_runs_that_stay_hide_none_whose_event_is_lost() -> None:
+    workflow = parcels(partitions=1)
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE] | Stay:
+        return Stay() if run.foreign_id.startswith("stays") else Stage.DONE
+
+    async with Swept(workflow) as bench:
+        await bench.begin()
+        await bench.trigger(*(f"stays {number}" for number in range(600)))
+        await bench.pass_time()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("lost")
+        await bench.pass_time(SWEPT)
+        assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
+
+
+async def test_runs_that_wait_for_a_due_time_hide_none_whose_event_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "BATCH", 50)
+    workflow = parcels(partitions=1)
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE] | Repeat:
+        return Repeat(timedelta(days=1)) if run.foreign_id.startswith("repeats") else Stage.DONE
+
+    async with Swept(workflow) as bench:
+        await bench.begin()
+        await bench.trigger(*(f"repeats {number}" for number in range(600)))
+        await bench.pass_time()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("lost")
+        await bench.pass_time(SWEPT + 600 / 50 * EVERY)
+        assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
+
+
+async def test_messages_of_others_at_the_end_of_a_partition_hide_no_lost_event() -> None:
+    async with Swept(packing(partitions=1)) as bench:
+        await bench.begin()
+        bench.stream.swallow = 1
+        (lost,) = await bench.trigger("1")
+        await bench.pass_time()
+        bench.stream.add_foreign(TOPIC, 0)
+        await bench.pass_time(SWEPT)
+        assert [event.run_id for event in bench.stream.arrived] == [lost]
+
+
+async def test_a_position_of_another_log_is_taken_for_none() -> None:
+    async with Swept(packing(partitions=1)) as bench:
+        await bench.begin(consumer=False)
+        runs = await bench.trigger(*names(5))
+        await bench.pass_time()
+        position = Position(consumer_group("parcels", Stage.NEW.value), 0, 500, log="another")
+        await bench.whole.store([WriteGroup(positions=(position,))])
+        await bench.pass_time(SWEPT + 3 * EVERY)
+        assert await bench.sent() == runs, "all stand in the stream, and nobody has passed them over"
+
+
+async def test_runs_judged_by_a_log_that_was_made_again_meanwhile_are_looked_for_again() -> None:
+    async with Swept(packing(partitions=1)) as bench:
+        await bench.begin(consumer=False)
+        runs = await bench.trigger(*names(5))
+        await bench.pass_time(SWEPT)
+        await bench.stream.lose_tail(TOPIC, 0)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(SWEPT + 3 * EVERY)
+        assert await bench.all_done()
+        assert sorted(await bench.sent()) == sorted(2 * runs)
+
+
+async def test_of_lost_runs_whose_data_is_large_all_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Swept(packing(partitions=1)) as bench:
+        await bench.begin()
+        lookup = bench.store.lookup
+
+        async def one_by_one(run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+            return await lookup(run_ids[:1], fresh=fresh)
+
+        monkeypatch.setattr(bench.store, "lookup", one_by_one)
+        monkeypatch.setattr(bench.whole, "lookup", one_by_one)
+        bench.stream.swallow = 5
+        await bench.trigger(*names(5))
+        await bench.pass_time(SWEPT)
         assert await bench.all_done()
