@@ -1,0 +1,102 @@
+"""A blocked event loop is noticed from another thread, with the step that blocks it."""
+
+import asyncio
+import threading
+import time
+from typing import Literal
+
+from tests.unit.bench import Bench, triggered
+from tests.unit.parcels import ParcelRun, Stage, parcels
+from workflow_ray import Retry, RunState
+from workflow_ray.records import Cause, WriteGroup
+from workflow_ray.roles.loopwatch import LoopWatch, Occupant, running_step
+
+
+class Watcher(threading.Thread):
+    """Looks at a loop until it has not answered for a while, and keeps who occupies it then."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        super().__init__(daemon=True)
+        self._watch = LoopWatch(loop)
+        self._cell = running_step(loop)
+        self._limit = limit
+        self.silence = 0.0
+        self.found: tuple[Occupant, float] | None = None
+
+    def run(self) -> None:
+        while self.silence < self._limit:
+            time.sleep(0.01)
+            self.silence = self._watch.silence()
+        self.found = self._cell.read()
+
+
+async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and_for_how_long() -> None:
+    workflow, watchers = parcels(), list[Watcher]()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await asyncio.sleep(0)
+        watchers[0].join()  # a blocking call, in effect
+        return Stage.DONE
+
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        await bench.consumer(Stage.NEW)
+        watchers.append(Watcher(asyncio.get_running_loop(), 0.2))
+        watchers[0].start()
+        runs = await triggered(bench, workflow, "1")
+        await bench.pass_time()
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.STEP]
+    assert watchers[0].found is not None
+    occupant, seconds = watchers[0].found
+    assert (occupant.run_id, occupant.version, occupant.role) == (runs["1"].run_id, 1, "parcels-1-consumer-1-of-1")
+    assert str(occupant).startswith(f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1")
+    assert seconds >= 0.1
+    assert running_step(asyncio.get_running_loop()).read() is None, "it has given the loop back"
+
+
+async def test_a_step_that_waits_without_blocking_does_not_occupy_the_loop() -> None:
+    workflow, gate = parcels(), asyncio.Event()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await gate.wait()
+        return Stage.DONE
+
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        await bench.consumer(Stage.NEW)
+        await triggered(bench, workflow, "1")
+        await bench.pass_time()
+        assert running_step(asyncio.get_running_loop()).read() is None
+        gate.set()
+
+
+async def test_the_run_that_blocks_a_loop_can_be_charged_with_one_attempt_though_its_step_has_not_ended() -> None:
+    workflow, groups = parcels(), list[WriteGroup]()
+
+    @workflow.step(Stage.NEW, retry=Retry(attempts=1))
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        found = running_step(asyncio.get_running_loop()).read()
+        assert found
+        groups.append(found[0].blame("it blocked the event loop for 61 s"))
+        await asyncio.sleep(0)
+        await bench.store.store(groups)  # as another thread does
+        return Stage.DONE
+
+    bench = Bench(workflow)
+    async with bench:
+        await bench.publisher()
+        await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, "1")
+        await bench.pass_time()
+        run = await runs["1"].get()
+        assert (run.run_state, run.reason) == (RunState.PAUSED, "it blocked the event loop for 61 s")
+        assert await bench.causes(run.run_id) == [Cause.TRIGGER, Cause.FAILED]
+
+
+async def test_a_loop_that_answers_is_not_silent() -> None:
+    watch = LoopWatch(asyncio.get_running_loop())
+    for _ in range(5):
+        assert watch.silence() == 0.0
+        await asyncio.sleep(0.001)
