@@ -89,6 +89,7 @@ class Trimmer(Protocol):
         """Remove events of the partitions named that stand below the offset given; how many were removed.
 
         At most `limit`: as many as that, and there may be more. Idempotent. An end never changes: `ends` and later offsets stay.
-        Raises RoleLost: the store holds roles, and the fence is old; nothing was removed.
+        A store in which the role was never acquired, because it holds the events of other records, ignores the fence.
+        Raises RoleLost: the store holds the role, and the fence is old; nothing was removed.
         """
         ...

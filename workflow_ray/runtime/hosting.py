@@ -122,11 +122,16 @@ def role_process(
     if role.group == SWEEPER:
         return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):
-        return MovingPublisher(fence, store, clock)
+        return MovingPublisher(fence, store, clock, timeouts_apart=_keeps_timeouts_apart(store))
     if role.group == PUBLISHER:
-        return SendingPublisher(fence, store, clock)
+        return SendingPublisher(fence, store, clock, timeouts_apart=_keeps_timeouts_apart(store))
     workflow, status = _work_of(role, workflows)
     return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock, observation)
+
+
+def _keeps_timeouts_apart(store: Store) -> bool:
+    """Whether its timeouts are in another store than its records."""
+    return bool(getattr(store, "timeouts_apart", False))
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:

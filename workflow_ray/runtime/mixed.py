@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from workflow_ray.ports import EventStreamer, OutboxMover, PositionMirror, Records, Store, TimeoutStore, WholeStore
+from workflow_ray.ports import EventStreamer, OutboxMover, PositionMirror, Records, Store, TimeoutStore, Trimmer, WholeStore
 from workflow_ray.records import CONSUMER, Committed, GroupResult, Position, Topic, WriteGroup
 
 
@@ -42,14 +42,23 @@ class _Mixed:
         self.lag, self.ends = events.lag, events.ends
         self.create, self.due, self.complete = timeouts.create, timeouts.due, timeouts.complete
         self.trim_timeouts = timeouts.trim_timeouts
+        if isinstance(events, Trimmer):
+            self.trim = events.trim
 
 
 class TimeoutsApart(_Mixed):
-    """Records and events in one store, timeouts in another."""
+    """Records and events in one store, timeouts in another: a publisher has to carry these."""
+
+    timeouts_apart = True
 
     def __init__(self, whole: MovingStore, timeouts: TimeoutStore) -> None:
         super().__init__(whole, whole, timeouts)
-        self.store, self.positions, self.move = whole.store, whole.positions, whole.move
+        self._whole = whole
+        self.positions, self.move = whole.positions, whole.move
+
+    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        """See RecordStore."""
+        return await self._whole.store([_with_timeouts_apart(group) for group in groups])
 
 
 class EventsApart(_Mixed):
@@ -62,6 +71,7 @@ class EventsApart(_Mixed):
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
         super().__init__(records, events, timeouts)
         self._records = records
+        self.timeouts_apart = not (isinstance(records, WholeStore) and timeouts is records)
         self._mirror = events if isinstance(events, PositionMirror) else None
         self._log = hashlib.sha256(events.stream_id.encode()).hexdigest()[:12]
 
@@ -81,10 +91,16 @@ class EventsApart(_Mixed):
 
     def _qualified(self, group: WriteGroup) -> WriteGroup:
         positions = tuple(msgspec.structs.replace(position, group=self._name(position.group)) for position in group.positions)
-        return msgspec.structs.replace(group, positions=positions) if positions else group
+        group = msgspec.structs.replace(group, positions=positions) if positions else group
+        return _with_timeouts_apart(group) if self.timeouts_apart else group
 
     def _name(self, group: str) -> str:
         return f"{group}@{self._log}"
+
+
+def _with_timeouts_apart(group: WriteGroup) -> WriteGroup:
+    """The group, whose timeouts go into the outbox."""
+    return msgspec.structs.replace(group, timeouts_apart=True) if any(write.timeouts for write in group.writes) else group
 
 
 def _show(positions: Sequence[Position], mirror: PositionMirror) -> None:

@@ -1,14 +1,16 @@
 """The publishers: in order per topic and partition, at least once, and only while they hold their role."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Stage, packing
-from workflow_ray.errors import RoleLost
+from workflow_ray.errors import AccessDenied, RoleLost
 from workflow_ray.ports import LONGEST_PAUSE
-from workflow_ray.records import PUBLISHER, Cause, OutgoingEvent, Role, RunId, Topic, Write, WriteGroup, new_write_id
+from workflow_ray.records import PUBLISHER, Cause, Event, OutgoingEvent, Role, RunId, Topic, Write, WriteGroup, new_write_id
+from workflow_ray.roles import publisher
 
 TOPIC = Topic("parcels-1")
 
@@ -27,6 +29,26 @@ class Streamed(Bench):
             assert record
             runs[record.partition].append(handle.run_id)
         return runs
+
+    async def delayed(self, name: str, *, delay: float) -> list[RunId]:
+        """Trigger a run, and have a second event of it follow later."""
+        ((partition, (run_id,)),) = (await self.trigger(name)).items()
+        (record,) = await self.store.lookup([run_id])
+        assert record
+        write = Write(
+            run_id=run_id,
+            write_id=new_write_id(),
+            expected=record.version,
+            status=record.status,
+            run_state=record.run_state,
+            visit=record.visit,
+            cause=Cause.REPEAT,
+            by="test",
+            events=(OutgoingEvent(topic=TOPIC, partition=partition, delay=delay),),
+            asks=True,
+        )
+        await self.store.store([WriteGroup(writes=(write,))])
+        return [run_id]
 
     async def sent(self) -> dict[int, list[RunId]]:
         """The runs whose events arrived, by partition."""
@@ -51,9 +73,9 @@ async def test_events_are_sent_in_commit_order_within_a_topic_and_partition() ->
 async def test_what_is_sent_leaves_the_outbox() -> None:
     async with Streamed() as bench:
         await bench.trigger(*names(0, 5))
-        publisher = await bench.publisher()
+        at_work = await bench.publisher()
         await bench.pass_time()
-        await publisher.leave()
+        await at_work.leave()
         await bench.publisher()
         await bench.pass_time()
         assert sum(map(len, (await bench.sent()).values())) == 5
@@ -61,23 +83,8 @@ async def test_what_is_sent_leaves_the_outbox() -> None:
 
 async def test_an_event_committed_with_a_delay_is_sent_when_it_is_due() -> None:
     async with Streamed() as bench:
-        runs = await bench.trigger("1")
-        ((partition, (run_id,)),) = runs.items()
-        later = OutgoingEvent(topic=TOPIC, partition=partition, delay=60)
-        (record,) = await bench.store.lookup([run_id])
-        assert record
-        write = Write(
-            run_id=run_id,
-            write_id=new_write_id(),
-            expected=record.version,
-            status=record.status,
-            run_state=record.run_state,
-            visit=record.visit,
-            cause=Cause.REPEAT,
-            by="test",
-            events=(later,),
-        )
-        await bench.store.store([WriteGroup(writes=(write,))])
+        (run_id,) = await bench.delayed("1", delay=60)
+        partition = await bench.partition(run_id)
         await bench.publisher()
         await bench.pass_time(seconds=59)
         assert await bench.sent() == {partition: [run_id]}
@@ -129,11 +136,11 @@ async def test_of_a_send_that_fails_in_part_nothing_is_sent_again_that_arrived()
 
 async def test_a_publisher_that_waits_for_a_failing_partition_leaves_at_once_when_it_is_stopped() -> None:
     async with Streamed() as bench:
-        publisher = await bench.publisher()
+        at_work = await bench.publisher()
         bench.stream.failing = set(range(16))
         runs = await bench.trigger(*names(0, 5))
         await bench.pass_time(seconds=60)
-        await publisher.leave()
+        await at_work.leave()
         bench.stream.failing = set()
         await bench.publisher()
         await bench.pass_time()
@@ -168,12 +175,12 @@ async def test_events_sent_twice_after_a_lost_answer_do_no_harm() -> None:
 async def test_a_publisher_whose_epoch_is_old_ends_and_publishes_nothing_more(apart: bool) -> None:
     workflow = packing()
     async with Bench(workflow, apart=apart) as bench:
-        publisher = await bench.publisher()
+        at_work = await bench.publisher()
         await bench.store.acquire(Role(PUBLISHER))
         await triggered(bench, workflow, "1")
         await bench.pass_time()
         with pytest.raises(RoleLost):
-            await publisher.task
+            await at_work.task
         assert await bench.received(Stage.NEW) == []
 
 
@@ -181,10 +188,52 @@ async def test_a_publisher_whose_epoch_is_old_ends_and_publishes_nothing_more(ap
 async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends_the_rest(apart: bool) -> None:
     workflow = packing()
     async with Bench(workflow, apart=apart) as bench:
-        publisher = await bench.publisher()
-        await publisher.leave()
+        at_work = await bench.publisher()
+        await at_work.leave()
         await triggered(bench, workflow, "1")
         await bench.publisher()
         await bench.pass_time()
         (event,) = await bench.received(Stage.NEW)
         assert event.version == 1
+
+
+async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immediate_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "BATCH", 10)
+    async with Streamed() as bench:
+        await bench.trigger(*names(0, 200))
+        (late,) = await bench.delayed("late", delay=60)
+        await bench.pass_time(seconds=60)
+        await bench.trigger(*names(200, 400))
+        await bench.publisher()
+        await bench.pass_time()
+        sent = [(event.run_id, event.version) for event in bench.stream.arrived]
+        assert len(sent) == 402
+        assert sent.index((late, 2)) < 3 * 10
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_next_holder(apart: bool) -> None:
+    workflow = packing()
+    async with Bench(workflow, apart=apart) as bench:
+        earlier = await bench.publisher()
+        await bench.pass_time(seconds=3)
+        await earlier.kill()
+        for number in range(20):
+            await triggered(bench, workflow, f"{number}")
+        await bench.publisher()
+        await bench.pass_time()
+        assert len(await bench.received(Stage.NEW)) == 20
+
+
+async def test_what_is_no_failure_of_a_moment_ends_the_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Streamed() as bench:
+
+        async def refused(events: Sequence[Event]) -> None:
+            raise AccessDenied("the stream", "the password is wrong")
+
+        monkeypatch.setattr(bench.whole, "send", refused)
+        at_work = await bench.publisher()
+        await bench.trigger("1")
+        await bench.pass_time()
+        with pytest.raises(AccessDenied):
+            await at_work.task
