@@ -16,7 +16,7 @@ from tests.servers import MariaDB, Postgres
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import Event, Position, Record, RunId, Timeout, TimeoutKey, Topic, Version
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID_CONSUMERS, event, group, new_run, step, take
-from workflow_ray_adapters.sql import wakeups
+from workflow_ray_adapters.sql import pace
 from workflow_ray_adapters.sql.postgresql import watch
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -76,7 +76,7 @@ def of_sqlite(tmp_path: Path, _: Path, monkeypatch: pytest.MonkeyPatch, __: Exit
 
 def of_postgresql(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
     server = stack.enter_context(Postgres(folder, {"log_statement": "all"}))
-    return database_of(server, stack), ServerLog(server.log, r"LOG:  (?:statement|execute [^:]+): (.*)$")
+    return database_of(server, stack), ServerLog(server.log, r"LOG:  (?:statement|execute [^:]+): (?!SELECT pg_notify)(.*)$")
 
 
 def of_mariadb(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
@@ -97,7 +97,7 @@ def counted(request: pytest.FixtureRequest, tmp_path: Path, server_folder: Path,
 @pytest.fixture
 async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     url, _ = counted
-    for module, pause in ((wakeups, "SHORTEST"), (watch, "POLL")):  # seconds: nobody looks for others' commits meanwhile
+    for module, pause in ((pace, "SHORTEST"), (watch, "POLL"), (watch, "TEST")):  # seconds: nobody looks for others' commits meanwhile
         monkeypatch.setattr(module, pause, 3600.0)
     adapter = records_adapter(url)
     adapter.create(url)
@@ -138,7 +138,7 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
     await count("steps", store.store([group(*(step(record, events=[event()]) for record in records), fence=fence)]))
     pending = await count("pending", store.pending(fence, limit=size, wait=0))
     await count("published", store.published(fence, [entry.id for entry in pending]))
-    await count("receive", store.receive(CREATED_TOPIC, {0: 0}, limit=size, wait=0))
+    await count("receive", store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=size, wait=0))
     await count("send", store.send(sent(ids)))
     await count("timeouts", store.create(timeouts(records)))
     await count("due", store.due("orders", 1, range(size), limit=size, wait=0))
