@@ -22,6 +22,11 @@ def add_column(table: str, column: Column[Any]) -> None:
         op.add_column(table, column)
 
 
+def drop_column(table: str, column: str) -> None:
+    if column in {known["name"] for known in inspect(op.get_bind()).get_columns(table)}:
+        op.drop_column(table, column)
+
+
 def create_index(name: str, table: str, columns: Sequence[str], *, unique: bool = False) -> None:
     if name not in {known["name"] for known in inspect(op.get_bind()).get_indexes(table)}:
         op.create_index(name, table, columns, unique=unique)

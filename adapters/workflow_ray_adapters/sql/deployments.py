@@ -1,12 +1,15 @@
 """What should run, and what was ever deployed."""
 
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import ClauseElement, Connection, and_, delete, not_, select, update
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, statuses, topology, workflows
@@ -20,13 +23,10 @@ def read(session: Session) -> Deployment:
         select(statuses.c.workflow, statuses.c.name, statuses.c.number).where(statuses.c.active).order_by(statuses.c.number)
     ):
         numbers.setdefault(workflow, {})[name] = number
-    groups: dict[str, dict[str, int]] = {}
-    for group, workflow, shards in connection.execute(select(topology.c.role_group, topology.c.workflow, topology.c.shards)):
-        groups.setdefault(workflow, {})[group] = shards
+    groups = _groups(connection)
+    columns = ("name", "reference", "python_path", "code", "partitions", "superseded")
     rows = connection.execute(
-        select(workflows.c.name, workflows.c.reference, workflows.c.python_path, workflows.c.code, workflows.c.partitions)
-        .where(workflows.c.place.is_not(None))
-        .order_by(workflows.c.place)
+        select(*(workflows.c[column] for column in columns)).where(workflows.c.place.is_not(None)).order_by(workflows.c.place)
     )
     return Deployment(
         store_id=store_id,
@@ -38,12 +38,31 @@ def read(session: Session) -> Deployment:
                 python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
                 code=code,
                 statuses=numbers.get(name, {}),
+                superseded=msgspec.json.decode(superseded, type=tuple[str, ...]) if superseded else (),
                 partitions=partitions,
-                groups=groups.get(name, {}),
+                groups={group.name: group.shards for group in groups.get(name, ())},
+                scaled={group.name: group.scaled for group in groups.get(name, ()) if group.scaled is not None},
+                draining=tuple(group.name for group in groups.get(name, ()) if group.draining),
             )
-            for name, reference, python_path, code, partitions in rows
+            for name, reference, python_path, code, partitions, superseded in rows
         ),
     )
+
+
+class _Group(NamedTuple):
+    name: str
+    shards: int
+    scaled: int | None
+    draining: bool | None
+
+
+def _groups(connection: Connection) -> dict[str, list[_Group]]:
+    """By workflow."""
+    columns = (topology.c.workflow, topology.c.role_group, topology.c.shards, topology.c.scaled, topology.c.draining)
+    groups: dict[str, list[_Group]] = {}
+    for workflow, *group in connection.execute(select(*columns).order_by(topology.c.role_group)):
+        groups.setdefault(workflow, []).append(_Group(*group))
+    return groups
 
 
 def newer(session: Session, than: int) -> Deployment | None:
@@ -92,6 +111,7 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
             "python_path": msgspec.json.encode(workflow.python_path).decode(),
             "code": workflow.code,
             "partitions": workflow.partitions,
+            "superseded": msgspec.json.encode(workflow.superseded).decode() if workflow.superseded else None,
         }
         for place, workflow in enumerate(wanted)
     ]
@@ -99,7 +119,7 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
 
 
 def _put_workflow(dialect: Dialect) -> ClauseElement:
-    changing = ("place", "reference", "python_path", "code")
+    changing = ("place", "reference", "python_path", "code", "superseded")
     return dialect.upsert(workflows, lambda _, new: {name: new[name] for name in changing})
 
 
@@ -118,17 +138,31 @@ def _put_status(dialect: Dialect) -> ClauseElement:
 
 
 def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
-    """Groups that stay are changed in place: whoever waits to take a role finds its row again."""
-    groups = [group for workflow in wanted for group in workflow.groups]
-    kept = and_(topology.c.role_group.in_(groups), topology.c.workflow.in_([workflow.name for workflow in wanted]))
+    """Groups that stay are changed in place: whoever waits to acquire a role finds its row again. The locks on them, which come before
+    those on fences, hold off everybody who would acquire a role meanwhile.
+    """
+    before: dict[str, int] = dict(session.rows(_shards))
+    after = {group: workflow.shards(group) for workflow in wanted for group in workflow.groups}
+    kept = and_(topology.c.role_group.in_(list(after)), topology.c.workflow.in_([workflow.name for workflow in wanted]))
     session.connection.execute(delete(topology).where(not_(kept)))
     rows = [
-        {"role_group": group, "workflow": workflow.name, "shards": shards}
+        {
+            "role_group": group,
+            "workflow": workflow.name,
+            "shards": shards,
+            "scaled": workflow.scaled.get(group),
+            "draining": group in workflow.draining,
+        }
         for workflow in wanted
         for group, shards in workflow.groups.items()
     ]
-    session.run(_put_group, rows)
+    session.run(_put_group, sorted(rows, key=itemgetter("role_group", "workflow")))
+    roles.fence_off(session, {group for group, shards in before.items() if after.get(group) != shards})
+
+
+def _shards(dialect: Dialect) -> ClauseElement:
+    return dialect.locked(select(topology.c.role_group, roles.SHARDS).order_by(topology.c.role_group))
 
 
 def _put_group(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(topology, lambda _, new: {"shards": new.shards})
+    return dialect.upsert(topology, lambda _, new: {name: new[name] for name in ("shards", "scaled", "draining")})

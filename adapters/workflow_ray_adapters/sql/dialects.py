@@ -6,7 +6,25 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Insert, String, Table, Text, TypeDecorator, any_, bindparam, column, func, insert, select, table
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    any_,
+    bindparam,
+    cast,
+    column,
+    extract,
+    func,
+    insert,
+    select,
+    table,
+    text,
+)
 from sqlalchemy import Dialect as Driver
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql import mariadb
@@ -37,6 +55,12 @@ class Dialect(ABC):
     def locked(self, query: Q, *, shared: bool = False) -> Q:
         """The query's rows stay as they are until the transaction ends."""
         return query.with_for_update(read=shared) if self._row_locks else query
+
+    @abstractmethod
+    def clock(self) -> Sequence[ColumnElement[int]]:
+        """A column that is the time now, in microseconds since 1970, as it passes within a transaction; none: the host's clock is the
+        store's.
+        """
 
     @abstractmethod
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
@@ -72,6 +96,9 @@ class Dialect(ABC):
 class Sqlite(Dialect):
     """In the process: a prepared statement per row costs less than anything that carries all rows at once."""
 
+    def clock(self) -> Sequence[ColumnElement[int]]:
+        return ()
+
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
 
@@ -97,6 +124,9 @@ class Sqlite(Dialect):
 
 class Postgresql(Dialect):
     """Rows travel as arrays, one a column."""
+
+    def clock(self) -> Sequence[ColumnElement[int]]:
+        return (cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger),)
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column == any_(bindparam(name, type_=_array(column.type)))
@@ -140,6 +170,9 @@ def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
 class Mariadb(Dialect):
     """Rows and lists travel in the statement's text, where the driver puts all values anyway."""
 
+    def clock(self) -> Sequence[ColumnElement[int]]:
+        return (func.timestampdiff(text("MICROSECOND"), text("'1970-01-01'"), func.utc_timestamp(text("6")), type_=BigInteger),)
+
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column.bool_op("IN")(bindparam(name))
 
@@ -173,7 +206,8 @@ class Mariadb(Dialect):
 
 @cache
 def _one_row(names: Sequence[str], driver: Driver) -> Compiled:
-    return Compiled(select(*(bindparam(name).label(name) for name in names)), driver)
+    given: list[ColumnElement[Any]] = [bindparam(name).label(name) for name in names]
+    return Compiled(select(*given), driver)
 
 
 SQLITE = Sqlite(SQLiteDialect_pysqlite(), row_locks=False)

@@ -48,6 +48,7 @@ class FenceChecks:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._looked_at + INTERVAL - loop.time())
         self._looked_at = loop.time()
-        asked, self._asked = self._asked, set()
+        asked = self._asked
+        self._asked = set[RoleName]()
         self._next_look = None
         return dict(await self._database.read(lambda session: roles.epochs(session, asked)))

@@ -2,7 +2,7 @@
 
 Heartbeats are told one after another: each begins with a lock on the deployment's row, which also keeps shard counts as they are.
 What to do is decided on fences as they are read then. Only those that it is about are locked, in the order that everybody keeps:
-a heartbeat doesn't stop the writers of other processes. `take` and `release` may come in between, so they are looked at again.
+a heartbeat doesn't stop the writers of other processes. `acquire` and `release` may come in between, so they are looked at again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,21 +15,19 @@ from sqlalchemy import ClauseElement, bindparam, delete, select, update
 from workflow_ray.ports import assigned
 from workflow_ray.records import Fence, Role, RoleName, Shared
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.roles import NO_LEASE
+from workflow_ray_adapters.sql.roles import NO_LEASE, SHARDS
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import deployment, fences, members, topology
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a process says of itself."""
+    """What a worker says of itself."""
 
-    member: str
+    worker: str
     roles: Sequence[Role]
     held: Sequence[Fence]
-    now: int  # microseconds
-    until: int
+    lease: float  # seconds
 
 
 class _Row(NamedTuple):
@@ -37,72 +35,69 @@ class _Row(NamedTuple):
 
     role: RoleName
     epoch: int
-    clean: bool
-    found_clean: bool | None
+    role_group: str | None
     holder: str | None
     lease_until: int | None
 
 
+MICROSECONDS = 1_000_000
 COLUMNS = tuple(fences.c[name] for name in _Row._fields)
 
 
 def share(session: Session, beat: Heartbeat) -> Shared:
-    session.rows(_serialised)
+    session.rows_and_time(_serialised)
+    now = session.now()
+    until = now + round(beat.lease * MICROSECONDS)
     deployed = _deployed(session)
-    _join(session, beat)
+    _join(session, beat, now, until)
     known = {row.role: row for row in map(_Row._make, session.rows(_known))}
     held = {fence.role: fence.epoch for fence in beat.held}
-    kept = _kept(held, known, deployed)
-    holders = _holders(known.values(), beat.now) | dict.fromkeys(kept, beat.member)
+    kept = _kept(held, known)
+    holders = _holders(known.values(), now) | dict.fromkeys(kept, beat.worker)
     target = assigned(_able(session, deployed), holders)
-    mine = {role for role, player in target.items() if player == beat.member}
-    free = [role.name for role in beat.roles if role.name in mine.difference(kept) and holders.get(role.name, beat.member) == beat.member]
+    mine = {role for role, worker in target.items() if worker == beat.worker}
+    free = [role for role in beat.roles if role.name in mine.difference(kept) and holders.get(role.name, beat.worker) == beat.worker]
     if kept or free:
-        known |= {row.role: row for row in map(_Row._make, session.rows(_locked, roles=sorted({*kept, *free})))}
-        kept = _kept(held, known, deployed)
-    taken = [_taken(role, known.get(role), beat) for role in free]
-    session.run(_hold, [_leased(row, beat) for row in sorted([*(known[role] for role in kept), *taken], key=lambda row: row.role)])
-    session.notification.roles |= {row.role for row in taken}
+        named = sorted({*kept, *(role.name for role in free)})
+        known |= {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))}
+        kept = _kept(held, known)
+    acquired = [_acquired(role, known.get(role.name), beat.worker, now) for role in free]
+    rows = sorted([*(known[role] for role in kept), *acquired], key=lambda row: row.role)
+    session.run(_hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows])
+    session.notification.roles |= {row.role for row in acquired}
     return Shared(
-        acquired=tuple(Fence(row.role, row.epoch) for row in taken),
-        lost=tuple(role for role in held if role not in deployed or role not in known or known[role].epoch != held[role]),
+        acquired=tuple(Fence(row.role, row.epoch) for row in acquired),
+        lost=tuple(role for role in held if role not in known or known[role].epoch != held[role]),
         surplus=tuple(role for role in kept if role not in mine),
     )
 
 
-def leave(session: Session, member: str) -> None:
-    session.execute(_forget, gone=member)
-    session.execute(_let_go, gone=member)
+def leave(session: Session, worker: str) -> None:
+    session.execute(_forget, gone=worker)
+    session.execute(_let_go, gone=worker)
 
 
-def _kept(held: Mapping[RoleName, int], known: Mapping[RoleName, _Row], deployed: Collection[RoleName]) -> list[RoleName]:
-    """What is the member's still: nobody has taken it since, and it wasn't released. Its lease may be over."""
-    rows = {role: known[role] for role in held if role in deployed and role in known}
-    return [role for role, row in rows.items() if row.epoch == held[role] and not row.clean]
+def _kept(held: Mapping[RoleName, int], known: Mapping[RoleName, _Row]) -> list[RoleName]:
+    """What is the worker's still: nobody has acquired it since. Its lease may be over."""
+    return [role for role, epoch in held.items() if role in known and known[role].epoch == epoch]
 
 
 def _holders(known: Iterable[_Row], now: int) -> dict[RoleName, str]:
     return {row.role: row.holder for row in known if row.holder is not None and row.lease_until is not None and row.lease_until > now}
 
 
-def _taken(role: RoleName, row: _Row | None, beat: Heartbeat) -> _Row:
-    """The role's new row. Where the answer to an earlier heartbeat was lost the role is the member's already, and stays as it was."""
+def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
+    """The role's new row. Where the answer to an earlier heartbeat was lost the role is the worker's already, and stays as it was."""
     if row is None:
-        return _Row(role, 1, False, True, beat.member, beat.until)
-    if _holders([row], beat.now) == {role: beat.member}:
-        return row
-    return _Row(role, row.epoch + 1, False, row.clean, beat.member, beat.until)
-
-
-def _leased(row: _Row, beat: Heartbeat) -> Values:
-    return row._replace(holder=beat.member, lease_until=beat.until)._asdict()
+        return _Row(role.name, 1, role.group, worker, None)
+    return row if _holders([row], now) == {role.name: worker} else row._replace(epoch=row.epoch + 1, role_group=role.group)
 
 
 # --- who there is, and what for ------------------------------------------------------------------
 
 
 def _serialised(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(select(deployment.c.version))
+    return dialect.locked(select(deployment.c.version, *dialect.clock()))
 
 
 def _deployed(session: Session) -> set[RoleName]:
@@ -110,16 +105,16 @@ def _deployed(session: Session) -> set[RoleName]:
 
 
 def _groups(_: Dialect) -> ClauseElement:
-    return select(topology.c.role_group, topology.c.shards)
+    return select(topology.c.role_group, SHARDS)
 
 
-def _join(session: Session, beat: Heartbeat) -> None:
+def _join(session: Session, beat: Heartbeat, now: int, until: int) -> None:
     names = msgspec.json.encode([role.name for role in beat.roles]).decode()
-    session.execute(_bury, now=beat.now)
-    session.run(_live, [{"member": beat.member, "roles": names, "lives_until": beat.until}])
+    session.execute(_forget_dead, now=now)
+    session.run(_live, [{"member": beat.worker, "roles": names, "lives_until": until}])
 
 
-def _bury(_: Dialect) -> ClauseElement:
+def _forget_dead(_: Dialect) -> ClauseElement:
     return delete(members).where(members.c.lives_until <= bindparam("now"))
 
 
@@ -129,14 +124,14 @@ def _live(dialect: Dialect) -> ClauseElement:
 
 def _able(session: Session, deployed: Collection[RoleName]) -> Mapping[RoleName, Sequence[str]]:
     able: dict[RoleName, list[str]] = {}
-    for member, names in session.rows(_members):
+    for worker, names in session.rows(_workers):
         for role in msgspec.json.decode(names, type=list[RoleName]):
             if role in deployed:
-                able.setdefault(role, []).append(member)
+                able.setdefault(role, []).append(worker)
     return able
 
 
-def _members(_: Dialect) -> ClauseElement:
+def _workers(_: Dialect) -> ClauseElement:
     return select(members.c.member, members.c.roles)
 
 

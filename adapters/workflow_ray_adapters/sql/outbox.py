@@ -2,10 +2,28 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import ClauseElement, and_, bindparam, delete, func, insert, not_, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 
-from workflow_ray.records import Fence, OutboxEntry, Topic
+from workflow_ray.records import Fence, OutboxEntry, Timeout, TimeoutKey, Topic
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.rows import AT_ONCE, moment, to_event
@@ -13,7 +31,9 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, outbox
 
-LANE = (outbox.c.topic, outbox.c.partition_no)
+TOPIC_PARTITION = (outbox.c.topic, outbox.c.partition_no)
+ENTRY = (*TOPIC_PARTITION, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
+TIMEOUT = (outbox.c.timeout_name, outbox.c.timeout_workflow, outbox.c.timeout_due_at)
 
 
 def add(session: Session, entries: Sequence[Values]) -> None:
@@ -25,30 +45,52 @@ def _insert(dialect: Dialect) -> ClauseElement:
     return dialect.insert(outbox, *(column.name for column in outbox.c if column is not outbox.c.id))
 
 
-def move(session: Session, now: int, limit: int) -> Mapping[Topic, int]:
-    """Publish due entries inside the database, in commit order; how many of each topic."""
-    due = session.rows(_due, now=now, most=limit)
+def move(session: Session, limit: int) -> Mapping[Topic, int]:
+    """Publish due events inside the database, in commit order; how many of each topic."""
+    due = _fair(session.rows(_due, now=session.now(), most=limit), limit)
     if not due:
         return {}
-    ids = [entry_id for entry_id, _, _ in due]
-    advance(session, Counter((topic, partition) for _, topic, partition in due))
+    ids = [entry_id for entry_id, _, _, _ in due]
+    advance(session, Counter((topic, partition) for _, _, topic, partition in due))
     session.execute(_publish, ids=ids)
     session.execute(_remove, ids=ids)
-    session.notification.add_events((topic, partition) for _, topic, partition in due)
-    return Counter[Topic](topic for _, topic, _ in due)
+    session.notification.add_events((topic, partition) for _, _, topic, partition in due)
+    return Counter[Topic](topic for _, _, topic, _ in due)
+
+
+_turns = count()
+
+
+def _fair(due: Sequence[Any], limit: int) -> list[Any]:
+    """Up to `limit` of the rows in commit order: while there are both immediate and delayed ones, half of them each. The odd one is of
+    either kind in turn, so that a limit of one holds up neither.
+    """
+    kinds = [row for row in due if row[1] == AT_ONCE], [row for row in due if row[1] != AT_ONCE]
+    turn = next(_turns) % 2
+    first, second = kinds[turn], kinds[1 - turn]
+    taken = first[: max(limit - limit // 2, limit - len(second))]
+    return sorted([*taken, *second[: limit - len(taken)]], key=itemgetter(0))
 
 
 def _due(_: Dialect) -> ClauseElement:
-    """The entries to publish next, found by what they are and never by "id > last seen"."""
-    due = select(outbox.c.id, *LANE).where(outbox.c.due_at <= bindparam("now"))
-    return due.order_by(outbox.c.due_at, outbox.c.id).limit(bindparam("most"))
+    """Up to the limit of either kind. They are found by what they are and never by "id > last seen"."""
+    query = select(outbox.c.id, outbox.c.due_at, *TOPIC_PARTITION).where(outbox.c.timeout_name.is_(None))
+    return _both(query.limit(bindparam("most")), bindparam("now"))
+
+
+def _both(query: Select[Any], now: BindParameter[int] | int) -> CompoundSelect[Any]:
+    """The query's immediate entries, and its delayed ones that are due: of either the first ones, up to its limit."""
+    ordered = query.order_by(outbox.c.due_at, outbox.c.id)
+    immediate = ordered.where(outbox.c.due_at == AT_ONCE)
+    delayed = ordered.where(outbox.c.due_at > AT_ONCE, outbox.c.due_at <= now)
+    return union_all(select(immediate.subquery()), select(delayed.subquery()))  # a limit inside of a union needs a query of its own
 
 
 def _publish(dialect: Dialect) -> ClauseElement:
     """The heads were advanced by now, and are locked: of the offsets up to there the last are these entries'."""
-    behind = func.row_number().over(partition_by=LANE, order_by=outbox.c.id.desc())
+    behind = func.row_number().over(partition_by=TOPIC_PARTITION, order_by=outbox.c.id.desc())
     placed = (
-        select(*LANE, heads.c.next_offset - behind, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
+        select(*TOPIC_PARTITION, heads.c.next_offset - behind, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
         .select_from(outbox.join(heads, and_(heads.c.topic == outbox.c.topic, heads.c.partition_no == outbox.c.partition_no)))
         .where(dialect.among(outbox.c.id, "ids"))
     )
@@ -63,38 +105,52 @@ def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
     """Make room for the events to be appended to each topic and partition. Locks the heads, in their order, until the commit:
     so offsets follow commit order.
     """
-    lanes = sorted(appended.items())
-    session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in lanes])
+    counted = sorted(appended.items())
+    session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in counted])
 
 
 def _advance(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(heads, lambda row, new: {"next_offset": row.next_offset + new.next_offset})
 
 
-def look(
-    session: Session, fence: Fence, now: int, limit: int, without: Collection[tuple[Topic, int]]
-) -> tuple[list[OutboxEntry], int | None]:
-    """For the role's holder: entries that are due, those of `without` left out; and when the next one gets due."""
+@dataclass(frozen=True)
+class Pending:
+    """What a publisher asks for."""
+
+    limit: int
+    without: Collection[tuple[Topic, int]] = ()  # left out, but for timeouts
+    timeouts_only: bool = False
+
+
+def look(session: Session, fence: Fence, pending: Pending) -> tuple[list[OutboxEntry], int | None]:
+    """For the role's holder: entries that are due; and when the next one gets due."""
     roles.check(fence, roles.epochs(session, [fence.role]))
-    return _pending(session, now, limit, without), next_due(session, now)
+    rows = session.connection.execute(_pending(pending, session.now())).all()
+    return [_entry(*row) for row in _fair(rows, pending.limit)], next_due(session)
 
 
-def _pending(session: Session, now: int, limit: int, without: Collection[tuple[Topic, int]]) -> list[OutboxEntry]:
-    query = select(outbox.c.id, outbox.c.due_at, *LANE, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
-    query = query.where(outbox.c.due_at <= now)
-    if without:
-        query = query.where(not_(or_(*(and_(outbox.c.topic == topic, outbox.c.partition_no == number) for topic, number in without))))
-    rows = session.connection.execute(query.order_by(outbox.c.due_at, outbox.c.id).limit(limit))
-    entries = [
-        OutboxEntry(id=entry_id, event=to_event(*event), due_at=None if due_at == AT_ONCE else moment(due_at))
-        for entry_id, due_at, *event in rows
-    ]
-    return sorted(entries, key=lambda entry: entry.id)
+def _pending(pending: Pending, now: int) -> CompoundSelect[Any]:
+    query = select(outbox.c.id, outbox.c.due_at, *TIMEOUT, *ENTRY).limit(pending.limit)
+    if pending.timeouts_only:
+        query = query.where(outbox.c.timeout_name.is_not(None))
+    elif pending.without:
+        left_out = or_(*(and_(outbox.c.topic == topic, outbox.c.partition_no == number) for topic, number in pending.without))
+        query = query.where(or_(outbox.c.timeout_name.is_not(None), not_(left_out)))
+    return _both(query, now)
 
 
-def next_due(session: Session, now: int) -> int | None:
+def _entry(entry_id: int, due_at: int, name: str | None, workflow: str | None, timeout_due_at: int | None, *event: Any) -> OutboxEntry:
+    if name is None or workflow is None or timeout_due_at is None:
+        return OutboxEntry(id=entry_id, event=to_event(*event), due_at=None if due_at == AT_ONCE else moment(due_at))
+    _, partition, run_id, visit, status, _ = event
+    key = TimeoutKey(run_id, visit, name)
+    timeout = Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=moment(timeout_due_at))
+    return OutboxEntry(id=entry_id, timeout=timeout)
+
+
+def next_due(session: Session) -> int | None:
     """When the next of the entries that aren't due gets due."""
-    ((due,),) = session.rows(_next_due, now=now)
+    ((due,),) = session.rows(_next_due, now=session.now())
     return None if due is None else int(due)
 
 

@@ -1,16 +1,16 @@
 """What is read of runs. Each function is to run in one snapshot."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, ClauseElement, Column, ColumnElement, Subquery, UnaryExpression, asc, bindparam, desc, func, select
+from sqlalchemy import BindParameter, ClauseElement, Column, ColumnElement, Subquery, UnaryExpression, asc, bindparam, func, select
 
-from workflow_ray.records import BATCH_DATA, HistoryEntry, Position, Record, RunCount, RunId, RunQuery, RunState, Version
+from workflow_ray.records import BATCH_DATA, HistoryEntry, Record, RunId, RunState, Version
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.rows import ENTRY, RECORD, micros, to_entry, to_record
+from workflow_ray_adapters.sql.rows import ENTRY, RECORD, to_entry, to_record
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history as entries
-from workflow_ray_adapters.sql.tables import positions as reached
 from workflow_ray_adapters.sql.tables import records
 
 Order: TypeAlias = Callable[[ColumnElement[Any]], UnaryExpression[Any]]
@@ -18,8 +18,24 @@ Limit: TypeAlias = int | BindParameter[int]
 
 
 def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
+    """Those of the first run ids, of one at least, whose data makes a batch."""
+    return _records(session, _first_batch(session, run_ids) if len(run_ids) > 1 else run_ids)
+
+
+def _records(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
     found = {record.run_id: record for record in map(to_record, session.rows(_lookup, run_ids=run_ids))}
     return [found.get(run_id) for run_id in run_ids]
+
+
+def _first_batch(session: Session, run_ids: Sequence[RunId]) -> list[RunId]:
+    """The sizes are added up before any data is read."""
+    sizes: dict[RunId, int] = dict(session.rows(_sizes, run_ids=run_ids))
+    before = accumulate((sizes.get(run_id, 0) for run_id in run_ids), initial=0)
+    return [run_id for run_id, size in zip(run_ids, before, strict=False) if size <= BATCH_DATA]
+
+
+def _sizes(dialect: Dialect) -> ClauseElement:
+    return select(records.c.run_id, func.length(records.c.data)).where(dialect.among(records.c.run_id, "run_ids"))
 
 
 def _lookup(dialect: Dialect) -> ClauseElement:
@@ -39,37 +55,6 @@ def _latest(dialect: Dialect) -> ClauseElement:
         .group_by(records.c.foreign_id)
     )
     return select(*RECORD).where(records.c.run_id.in_(newest))
-
-
-def runs(session: Session, query: RunQuery) -> list[Record]:
-    run_id = records.c.run_id
-    by = desc if query.newest_first else asc
-    page = _page(run_id, records.c.data, _filters(query), by, query.limit)
-    statement = select(*RECORD).join(page, page.c.key == run_id).order_by(by(run_id))
-    return [to_record(row) for row in session.connection.execute(statement)]
-
-
-def _filters(query: RunQuery) -> list[ColumnElement[bool]]:
-    filters = [records.c.workflow == query.workflow]
-    if query.statuses:
-        filters.append(records.c.status.in_(query.statuses))
-    if query.run_states:
-        filters.append(records.c.run_state.in_(query.run_states))
-    if query.foreign_id is not None:
-        filters.append(records.c.foreign_id == query.foreign_id)
-    if query.created_from is not None:
-        filters.append(records.c.created_at >= micros(query.created_from))
-    if query.created_before is not None:
-        filters.append(records.c.created_at < micros(query.created_before))
-    if query.after is not None:
-        filters.append(records.c.run_id < query.after if query.newest_first else records.c.run_id > query.after)
-    return filters
-
-
-def counts(session: Session, workflow: str) -> list[RunCount]:
-    stand = (records.c.status, records.c.run_state)
-    rows = session.connection.execute(select(*stand, func.count()).where(records.c.workflow == workflow).group_by(*stand).order_by(*stand))
-    return [RunCount(status, RunState(run_state), number) for status, run_state, number in rows]
 
 
 def history(session: Session, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
@@ -100,16 +85,9 @@ def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> lis
         if size <= BATCH_DATA and version > seen[run_id] and (RunState(run_state).at_rest or not at_rest):
             changed.append(run_id)
             size += length
-    return [record for record in lookup(session, changed) if record is not None] if changed else []
+    return [record for record in _records(session, changed) if record is not None] if changed else []
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
     columns = (records.c.run_id, records.c.version, records.c.run_state, func.length(records.c.data))
     return select(*columns).where(dialect.among(records.c.run_id, "run_ids")).order_by(records.c.run_id)
-
-
-def positions(session: Session, group: str) -> list[Position]:
-    rows = session.connection.execute(
-        select(reached.c.partition_no, reached.c.stream_offset).where(reached.c.role_group == group).order_by(reached.c.partition_no)
-    )
-    return [Position(group, partition, offset) for partition, offset in rows]

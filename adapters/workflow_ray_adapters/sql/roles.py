@@ -2,24 +2,26 @@
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import ClauseElement, insert, null, select, update
+from sqlalchemy import ClauseElement, bindparam, func, insert, null, select, update
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import fences, topology
+from workflow_ray_adapters.sql.tables import fences, positions, topology
 
 NO_LEASE = {"holder": null(), "lease_until": null()}
+SHARDS = func.coalesce(topology.c.scaled, topology.c.shards)
+"""How many shards a group has."""
 
 
 def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
-    """The newest epoch of each role that was ever taken. In a writing transaction none of them changes before its end."""
-    return dict(session.rows(_epochs, roles=sorted(roles))) if roles else {}
+    """The newest epoch of each role that was ever acquired. In a writing transaction none of them changes before its end."""
+    return dict(session.rows_and_time(_epochs, roles=sorted(roles))) if roles else {}
 
 
 def _epochs(dialect: Dialect) -> ClauseElement:
-    query = select(fences.c.role, fences.c.epoch).where(dialect.among(fences.c.role, "roles"))
+    query = select(fences.c.role, fences.c.epoch, *dialect.clock()).where(dialect.among(fences.c.role, "roles"))
     return dialect.locked(query.order_by(fences.c.role), shared=True)
 
 
@@ -32,22 +34,44 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
 def acquire(session: Session, role: Role) -> Fence:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
-    session.notification.roles.add(role.name)
-    shards: int | None = connection.scalar(
-        dialect.locked(select(topology.c.shards).where(topology.c.role_group == role.group), shared=True)
-    )
+    shards: int | None = connection.scalar(dialect.locked(select(SHARDS).where(topology.c.role_group == role.group), shared=True))
     if role.shards != shards or not 1 <= role.shard <= role.shards:
         raise RoleRetired(role.name, shards)
-    held = connection.execute(dialect.locked(select(fences.c.epoch, fences.c.clean).where(fences.c.role == role.name))).one_or_none()
+    session.notification.roles.add(role.name)
+    held: int | None = connection.scalar(dialect.locked(select(fences.c.epoch).where(fences.c.role == role.name)))
     if held is None:
-        connection.execute(insert(fences).values(role=role.name, epoch=1, clean=False))
+        connection.execute(insert(fences).values(role=role.name, epoch=1, role_group=role.group))
         return Fence(role.name, 1)
-    epoch, _ = held
-    connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=epoch + 1, clean=False, **NO_LEASE))
-    return Fence(role.name, epoch + 1)
+    connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=held + 1, role_group=role.group, **NO_LEASE))
+    return Fence(role.name, held + 1)
+
+
+def fence_off(session: Session, groups: Collection[str]) -> None:
+    """Raise the epoch of every role that was ever acquired in the groups."""
+    found: list[RoleName] = [role for (role,) in session.rows(_of_groups, groups=sorted(groups))] if groups else []
+    if found:
+        session.execute(_fence_off, roles=found)
+        session.notification.roles |= set(found)
+
+
+def _of_groups(dialect: Dialect) -> ClauseElement:
+    return dialect.locked(select(fences.c.role).where(dialect.among(fences.c.role_group, "groups")).order_by(fences.c.role))
+
+
+def _fence_off(dialect: Dialect) -> ClauseElement:
+    return update(fences).where(dialect.among(fences.c.role, "roles")).values(epoch=fences.c.epoch + 1, **NO_LEASE)
 
 
 def release(session: Session, fence: Fence) -> None:
-    """Note that the holder left nothing in doubt; nothing where it holds the role no more."""
-    held = (fences.c.role == fence.role, fences.c.epoch == fence.epoch)
-    session.connection.execute(update(fences).where(*held).values(clean=True, **NO_LEASE))
+    """End the holder's lease, if it holds the role still, and note in any case that it has nothing in hand."""
+    session.execute(_end_lease, of_role=fence.role, of_epoch=fence.epoch)
+    session.execute(_release_positions, of_role=fence.role, of_epoch=fence.epoch)
+
+
+def _end_lease(_: Dialect) -> ClauseElement:
+    return update(fences).where(fences.c.role == bindparam("of_role"), fences.c.epoch == bindparam("of_epoch")).values(NO_LEASE)
+
+
+def _release_positions(_: Dialect) -> ClauseElement:
+    held = (positions.c.in_use_role == bindparam("of_role"), positions.c.in_use_epoch == bindparam("of_epoch"))
+    return update(positions).where(*held).values(in_use_role=null(), in_use_epoch=null())

@@ -5,7 +5,7 @@ from threading import Lock
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't import Alembic."""
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -3,17 +3,25 @@
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from functools import cache
+from time import time_ns
 from typing import Any, TypeAlias, cast
 
-from sqlalchemy import ClauseElement, Connection
+from sqlalchemy import ClauseElement, Connection, select
 
+from workflow_ray.ports import Clock, SystemClock
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
+from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
 """Says a statement in SQLAlchemy's Core. It is asked once per dialect: what varies is bound."""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
+
+
+def store_time(clock: Clock) -> int | None:
+    """What a session's time is to be: a test's clock tells it; None: the store's own does."""
+    return None if isinstance(clock, SystemClock) else micros(clock.now())
 
 
 class Session:
@@ -22,9 +30,28 @@ class Session:
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
-        self.connection, self.dialect = connection, dialect
+        self.connection = connection
+        self.dialect = dialect
         self.notification = Notification()
         """What the transaction changes, for those who are to be told when it commits."""
+        self.time: int | None = None
+        """Microseconds since 1970: the time by the store's clock, where a statement has told it, or by a clock of a test."""
+
+    def now(self) -> int:
+        """The time by the store's clock, in microseconds since 1970. No statement is made for it where one has told it already."""
+        if self.time is None:
+            clock = self.dialect.clock()
+            self.time = int(self.connection.execute(select(*clock)).scalar_one()) if clock else time_ns() // 1000
+        return self.time
+
+    def rows_and_time(self, statement: Statement, **values: object) -> list[Any]:
+        """As `rows`, of a statement whose last columns are the dialect's clock, which are left out of the answer."""
+        rows = self.rows(statement, **values)
+        if not (rows and self.dialect.clock()):
+            return rows
+        if self.time is None:
+            self.time = int(rows[-1][-1])
+        return [row[:-1] for row in rows]
 
     def rows(self, statement: Statement, **values: object) -> list[Any]:
         """All rows. A collection among the values is one that the statement asks to be `among`."""

@@ -1,10 +1,10 @@
 """The store that SQL databases share: what reads goes to the database's readers, what writes to its gathering writer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
@@ -28,9 +28,11 @@ from workflow_ray.records import (
     TimeoutKey,
     Topic,
     Version,
+    Waiting,
+    WaitingQuery,
     WriteGroup,
 )
-from workflow_ray_adapters.sql import deployments, idle, leases, outbox, queries, roles, stream
+from workflow_ray_adapters.sql import deployments, leases, outbox, pages, positions, queries, roles, stream, waiting
 from workflow_ray_adapters.sql import timeouts as timers
 from workflow_ray_adapters.sql.background import background
 from workflow_ray_adapters.sql.database import Database
@@ -38,12 +40,13 @@ from workflow_ray_adapters.sql.fence_checks import FenceChecks, is_fence_check
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.poller import Poller
 from workflow_ray_adapters.sql.readers import Reader
-from workflow_ray_adapters.sql.rows import micros
-from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.session import Session, store_time
 from workflow_ray_adapters.sql.transaction import Done, Receive
 from workflow_ray_adapters.sql.waiters import wait_until
 from workflow_ray_adapters.sql.wakeups import OUTBOX, Wakeups
 from workflow_ray_adapters.sql.writer import Writer
+
+T = TypeVar("T")
 
 
 class SqlStore:
@@ -94,10 +97,10 @@ class SqlStore:
         return await self._database.read(lambda session: queries.latest(session, workflow, foreign_ids))
 
     async def runs(self, query: RunQuery) -> list[Record]:
-        return await self._database.read(lambda session: queries.runs(session, query))
+        return await self._database.read(lambda session: pages.runs(session, query))
 
     async def counts(self, workflow: str) -> list[RunCount]:
-        return await self._database.read(lambda session: queries.counts(session, workflow))
+        return await self._database.read(lambda session: pages.counts(session, workflow))
 
     async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
         return await self._database.read(lambda session: queries.history(session, run_id, after, limit))
@@ -111,12 +114,15 @@ class SqlStore:
             return await wait_until(self._clock, wakeup, look, wait - (self._clock.monotonic() - began))
 
     async def positions(self, group: str) -> list[Position]:
-        return await self._database.read(lambda session: queries.positions(session, group))
+        return await self._database.read(lambda session: positions.read(session, group))
 
-    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
+    async def pending(
+        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+    ) -> list[OutboxEntry]:
+        asked = outbox.Pending(limit, without, timeouts_only)
+
         async def look() -> list[OutboxEntry]:
-            now = micros(self._clock.now())
-            entries, next_due = await self._database.read(lambda session: outbox.look(session, fence, now, limit, without))
+            entries, next_due = await self._look_by_time(lambda session: outbox.look(session, fence, asked))
             if next_due is not None:
                 self._wakeups.timer.set(OUTBOX, next_due)
             return entries
@@ -127,9 +133,8 @@ class SqlStore:
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await self._writer.call(lambda session: outbox.published(session, fence, ids))
 
-    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
-        before = micros(self._clock.now() - timedelta(seconds=seconds))
-        return await self._database.read(lambda session: idle.idle(session, workflow, statuses, before, limit, after))
+    async def waiting(self, query: WaitingQuery) -> Waiting:
+        return await self._look_by_time(lambda session: waiting.waiting(session, query))
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:
@@ -143,7 +148,7 @@ class SqlStore:
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return await self._writer.call(lambda session: deployments.deploy(session, expected, workflows))
 
-    # --- EventStreamer and OutboxMover -----------------------------------------------------------
+    # --- EventStreamer, OutboxMover and Trimmer -----------------------------------------------------------
 
     @property
     def stream_id(self) -> str:
@@ -184,6 +189,13 @@ class SqlStore:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return await self._database.read(lambda session: stream.ends(session, topic, partitions))
 
+    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        def trimmed(session: Session) -> int:
+            roles.check(fence, roles.epochs(session, [fence.role]))
+            return stream.trim(session, topic, offsets, limit)
+
+        return await self._writer.call(trimmed)
+
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._writer.move(fence, limit, wait)
 
@@ -195,29 +207,27 @@ class SqlStore:
     async def release(self, fence: Fence) -> None:
         await self._writer.call(lambda session: roles.release(session, fence))
 
-    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
         if await self._database.served_elsewhere():
             raise StoreInUse(self._database.where, "a process has it to itself: it gives out the roles, and none are shared.")
+        heartbeat = leases.Heartbeat(worker, roles, held, lease)
+        return await self._writer.call(lambda session: leases.share(session, heartbeat))
 
-        def beat(session: Session) -> Shared:
-            now = self._clock.now()
-            heartbeat = leases.Heartbeat(member, roles, held, now=micros(now), until=micros(now + timedelta(seconds=lease)))
-            return leases.share(session, heartbeat)
-
-        return await self._writer.call(beat)
-
-    async def leave(self, member: str) -> None:
-        await self._writer.call(lambda session: leases.leave(session, member))
+    async def leave(self, worker: str) -> None:
+        await self._writer.call(lambda session: leases.leave(session, worker))
 
     # --- TimeoutStore ----------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         await self._writer.call(lambda session: timers.create(session, timeouts))
 
-    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
+    async def due(
+        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+    ) -> list[Timeout]:
+        asked = timers.Due(workflow, status, partitions, limit, after)
+
         async def look() -> list[Timeout]:
-            now = micros(self._clock.now())
-            found, next_due = await self._database.read(lambda session: timers.due(session, workflow, status, partitions, now, limit))
+            found, next_due = await self._look_by_time(lambda session: timers.due(session, asked))
             if next_due is not None:
                 self._wakeups.timer.set((workflow, status), next_due)
             return found
@@ -227,6 +237,22 @@ class SqlStore:
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         await self._writer.call(lambda session: timers.complete(session, keys))
+
+    async def trim_timeouts(self, *, completed: float, limit: int) -> int:
+        return await self._writer.call(lambda session: timers.trim(session, completed, limit))
+
+    # --- time ------------------------------------------------------------------------------------
+
+    async def _look_by_time(self, look: Callable[[Session], T]) -> T:
+        """A read that goes by the store's time, which is noted for the timer."""
+
+        def timed(session: Session) -> tuple[T, int]:
+            session.time = store_time(self._clock)
+            return look(session), session.now()
+
+        found, now = await self._database.read(timed)
+        self._wakeups.timer.note(now)
+        return found
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Beginning with another partition each time, or a small limit would starve the last ones."""
@@ -239,5 +265,7 @@ class SqlStore:
 
     def _committed(self, done: Done) -> None:
         self._wakeups.committed(done.notification, done.received)
+        if done.time is not None:
+            self._wakeups.timer.note(done.time)
         if done.next_due is not None:
             self._wakeups.timer.set(OUTBOX, done.next_due)

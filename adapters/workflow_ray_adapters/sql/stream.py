@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
+    Column,
     ColumnElement,
     Integer,
     Select,
     bindparam,
+    delete,
     func,
     literal_column,
     select,
@@ -37,13 +39,13 @@ def append(session: Session, appended: Sequence[Event]) -> None:
 
 def place(session: Session, rows: Sequence[Values]) -> None:
     """Append rows that lack nothing but their offsets, which they are given, in the order given within each topic and partition."""
-    lanes = [(row["topic"], row["partition_no"]) for row in rows]
-    counts = Counter[tuple[str, int]](lanes)
+    places = [(row["topic"], row["partition_no"]) for row in rows]
+    counts = Counter[tuple[str, int]](places)
     topics = {topic for topic, _ in counts}
     outbox.advance(session, counts)
-    offsets = {lane: count(following - counts[lane]) for lane, following in _following(session, topics).items() if lane in counts}
-    for row, lane in zip(rows, lanes, strict=True):
-        row["stream_offset"] = next(offsets[lane])
+    offsets = {place: count(following - counts[place]) for place, following in _following(session, topics).items() if place in counts}
+    for row, place in zip(rows, places, strict=True):
+        row["stream_offset"] = next(offsets[place])
     session.run(_insert_event, rows)
     session.notification.add_events((Topic(topic), partition) for topic, partition in counts)
 
@@ -148,3 +150,28 @@ def _share(at: int) -> Select[Any]:
 def _received(topic: Topic, row: Sequence[Any]) -> Received:
     event = to_event(topic, *row[:OF_EVENT])
     return Received(event=event, offset=row[OF_EVENT], record=None if row[OF_EVENT + 1] is None else to_record(row[OF_EVENT + 1 :]))
+
+
+def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
+    """Remove up to `limit` events below the offsets; how many. Ends stay: the heads keep them."""
+    removed = 0
+    for partition, offset in sorted(offsets.items()):
+        asked = {"topic": topic, "partition": partition, "end": offset}
+        below = [at for (at,) in session.rows(_below, **asked, most=limit - removed)] if removed < limit else []
+        if below:
+            session.execute(_trim, **asked | {"end": below[-1] + 1})
+            removed += len(below)
+    return removed
+
+
+def _below(_: Dialect) -> ClauseElement:
+    offset = events.c.stream_offset
+    return select(offset).where(*_in_front_of(offset)).order_by(offset).limit(bindparam("most"))
+
+
+def _trim(_: Dialect) -> ClauseElement:
+    return delete(events).where(*_in_front_of(events.c.stream_offset))
+
+
+def _in_front_of(offset: Column[Any]) -> tuple[ColumnElement[bool], ...]:
+    return events.c.topic == bindparam("topic"), events.c.partition_no == bindparam("partition"), offset < bindparam("end")

@@ -29,6 +29,7 @@ workflows = _table(  # kept for good, and with them the number of partitions
     Column("reference", TEXT, nullable=False),
     Column("python_path", TEXT, nullable=False),  # JSON
     Column("code", key(64), nullable=False),
+    Column("superseded", TEXT),  # JSON; NULL: none
     Column("partitions", Integer, nullable=False),
 )
 statuses = _table(  # kept for good
@@ -42,21 +43,23 @@ topology = _table(
     "topology",
     Column("role_group", key(), primary_key=True),
     Column("workflow", key(), primary_key=True),
-    Column("shards", Integer, nullable=False),
+    Column("shards", Integer, nullable=False),  # as the code has it
+    Column("scaled", Integer),  # as an operator set it; NULL: as the code has it
+    Column("draining", Boolean),  # NULL: no
 )
 fences = _table(  # kept for good: epochs only go up
     "fences",
     Column("role", key(), primary_key=True),
     Column("epoch", BigInteger, nullable=False),
-    Column("clean", Boolean, nullable=False),  # its holder released it, and left nothing in doubt
-    Column("found_clean", Boolean),  # what the holder of a lease was told of the one before
-    Column("holder", key()),  # the member that holds it by a lease; NULL: nobody
+    Column("holder", key()),  # the worker that holds it by a lease; NULL: nobody
     Column("lease_until", BigInteger),
+    Column("role_group", key()),
+    Index("fences_by_group", "role_group"),
 )
-members = _table(  # the processes that share roles
+members = _table(  # the workers: processes that share roles
     "members",
     Column("member", key(), primary_key=True),
-    Column("roles", TEXT, nullable=False),  # JSON: the names of those that it can play
+    Column("roles", TEXT, nullable=False),  # JSON: the names of those that it can run
     Column("lives_until", BigInteger, nullable=False),
 )
 
@@ -80,11 +83,27 @@ records = Table(  # with a rowid: the data may be large, and would crowd the tre
     Column("idempotency_key", key()),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("awaits", Integer, nullable=False),
+    Column("awaited", BigInteger, nullable=False),
+    # While it awaits an event: its partition, else NULL; while it does not: its status and run state (rows.resting), else NULL. So a
+    # step that leads to a step touches no index.
+    Column("awaiting", Integer),
+    Column("resting", BigInteger),
     # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most one" by it, in any database.
     Column("unfinished", key()),
     Index("records_unfinished", "workflow", "unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
     Index("records_by_workflow", "workflow", "run_id"),
+    Index("records_awaiting", "workflow", "awaiting", "run_id"),
+    Index("records_resting", "workflow", "resting", "run_id"),
+)
+counters = _table(  # how many runs stand where: of each writer its own part, which may be negative
+    "counters",
+    Column("workflow", key(), primary_key=True),
+    Column("status", Integer, primary_key=True, autoincrement=False),
+    Column("run_state", Integer, primary_key=True, autoincrement=False),
+    Column("writer", key(36), primary_key=True),
+    Column("runs", BigInteger, nullable=False),
 )
 idempotency_keys = _table(  # outlive the run
     "idempotency_keys",
@@ -120,7 +139,12 @@ outbox = Table(
     Column("status", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),  # 0: at once; so that "due" is one range of the index
     Column("headers", TEXT),  # JSON; NULL: none
+    # Of a timeout that is to be created in another store; its status is the timeout's, and it has no topic.
+    Column("timeout_name", key()),
+    Column("timeout_workflow", key()),
+    Column("timeout_due_at", BigInteger),
     Index("outbox_due", "due_at", "id"),
+    Index("outbox_by_run", "run_id"),
     sqlite_autoincrement=True,
 )
 events = _table(
@@ -144,11 +168,19 @@ positions = _table(
     Column("role_group", key(), primary_key=True),
     Column("partition_no", Integer, primary_key=True),
     Column("stream_offset", BigInteger, nullable=False),
+    Column("begun", BigInteger, nullable=False),
+    Column("trying", TEXT),  # JSON; NULL: none
+    Column("in_use_role", key()),  # NULL: it is not in use
+    Column("in_use_epoch", BigInteger),
+    # Last, because MariaDB sets columns one after another: the others depend on what these were.
+    Column("incarnation", BigInteger, nullable=False),
+    Column("log", key(1000), nullable=False),
+    Index("positions_in_use", "in_use_role"),
 )
 
 # --- timeouts ------------------------------------------------------------------------------------
 
-timeouts = _table(  # kept for good: of two with one key the first stands
+timeouts = _table(  # of two with one key the first stands
     "timeouts",
     Column("run_id", key(36), primary_key=True),
     Column("visit", BigInteger, primary_key=True),
@@ -158,5 +190,7 @@ timeouts = _table(  # kept for good: of two with one key the first stands
     Column("partition_no", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("completed", Boolean, nullable=False),
+    Column("completed_at", BigInteger),  # NULL: it is not completed
     Index("timeouts_due", "workflow", "status", "completed", "due_at"),
+    Index("timeouts_completed", "completed_at"),
 )

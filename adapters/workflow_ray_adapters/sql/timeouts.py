@@ -1,8 +1,11 @@
-"""Timeouts: noted once for good, due by time, and completed."""
+"""Timeouts: created once, due by time, completed, and forgotten some time after that."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, bindparam, false, func, select, true, update
+from sqlalchemy import ClauseElement, ColumnElement, Select, and_, bindparam, delete, false, func, or_, select, true, update
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
 from workflow_ray_adapters.sql.dialects import Dialect
@@ -11,14 +14,20 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import timeouts
 
+MICROSECONDS = 1_000_000
 KEY = (timeouts.c.run_id, timeouts.c.visit, timeouts.c.name)
 
 
 def create(session: Session, created: Sequence[Timeout]) -> None:
     """Of two with one key the first stands, whether it is in the store or in `created`."""
     first = {timeout.key: timeout for timeout in reversed(created)}
-    session.run(_create, [_row(first[key]) for key in sorted(first, key=_order)])
-    session.notification.timeouts |= {(timeout.workflow, timeout.status, micros(timeout.due_at)) for timeout in created}
+    add(session, [_row(timeout) for timeout in first.values()])
+
+
+def add(session: Session, rows: Sequence[Values]) -> None:
+    """Rows with keys of their own. They are written in the order of these, so that nobody waits for one who waits for him."""
+    session.run(_create, sorted(rows, key=itemgetter("run_id", "visit", "name")))
+    session.notification.timeouts |= {(row["workflow"], row["status"], row["due_at"]) for row in rows}
 
 
 def _order(key: TimeoutKey) -> tuple[str, int, str]:
@@ -35,6 +44,7 @@ def _row(timeout: Timeout) -> Values:
         "partition_no": timeout.partition,
         "due_at": micros(timeout.due_at),
         "completed": False,
+        "completed_at": None,
     }
 
 
@@ -42,14 +52,29 @@ def _create(dialect: Dialect) -> ClauseElement:
     return dialect.add_missing(timeouts)
 
 
-def due(
-    session: Session, workflow: str, status: int, partitions: Collection[int], now: int, limit: int
-) -> tuple[list[Timeout], int | None]:
+@dataclass(frozen=True)
+class Due:
+    """What a timeout role asks for."""
+
+    workflow: str
+    status: int
+    partitions: Collection[int]
+    limit: int
+    after: Timeout | None = None
+
+
+def due(session: Session, asked: Due) -> tuple[list[Timeout], int | None]:
     """Those that are due, and when the next of the others gets due."""
-    asked = {"workflow": workflow, "status": status, "partitions": list(partitions), "now": now}
-    found = [_timeout(*row) for row in session.rows(_due, **asked, most=limit)]
-    ((next_due,),) = session.rows(_next_due, **asked)
-    return found, next_due
+    now, partitions = session.now(), list(asked.partitions)
+    if not partitions:
+        return [], None
+    values = {"workflow": asked.workflow, "status": asked.status, "partitions": partitions, "now": now}
+    after, last = asked.after, {}
+    if after is not None:
+        last = {"at": micros(after.due_at), "of_run": after.key.run_id, "of_visit": after.key.visit, "named": after.key.name}
+    rows = session.rows(_due if after is None else _due_after, **values, **last, limited=asked.limit)
+    ((next_due,),) = session.rows(_next_due, **values)
+    return [_timeout(*row) for row in rows], next_due
 
 
 def _timeout(run_id: str, visit: int, name: str, workflow: str, status: int, partition: int, due_at: int) -> Timeout:
@@ -57,10 +82,19 @@ def _timeout(run_id: str, visit: int, name: str, workflow: str, status: int, par
     return Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=moment(due_at))
 
 
-def _due(dialect: Dialect) -> ClauseElement:
+def _due(dialect: Dialect) -> Select[Any]:
     columns = (*KEY, timeouts.c.workflow, timeouts.c.status, timeouts.c.partition_no, timeouts.c.due_at)
     query = select(*columns).where(*_open(dialect), timeouts.c.due_at <= bindparam("now"))
-    return query.order_by(timeouts.c.due_at, *KEY).limit(bindparam("most"))
+    return query.order_by(timeouts.c.due_at, *KEY).limit(bindparam("limited"))
+
+
+def _due_after(dialect: Dialect) -> ClauseElement:
+    """The first condition is one that an index serves: it is spelled apart because not every planner sees it in the second."""
+    column = timeouts.c
+    later_name = and_(column.visit == bindparam("of_visit"), column.name > bindparam("named"))
+    later_visit = and_(column.run_id == bindparam("of_run"), or_(column.visit > bindparam("of_visit"), later_name))
+    same_time = and_(column.due_at == bindparam("at"), or_(column.run_id > bindparam("of_run"), later_visit))
+    return _due(dialect).where(column.due_at >= bindparam("at"), or_(column.due_at > bindparam("at"), same_time))
 
 
 def _next_due(dialect: Dialect) -> ClauseElement:
@@ -77,14 +111,36 @@ def _open(dialect: Dialect) -> tuple[ColumnElement[bool], ...]:
 
 
 def complete(session: Session, keys: Sequence[TimeoutKey]) -> None:
-    session.run(_complete, [{"of_run": key.run_id, "of_visit": key.visit, "named": key.name} for key in sorted(set(keys), key=_order)])
+    at = session.now()
+    rows = [{"of_run": key.run_id, "of_visit": key.visit, "named": key.name, "at": at} for key in sorted(set(keys), key=_order)]
+    session.run(_complete, rows)
 
 
 def _complete(dialect: Dialect) -> ClauseElement:
     column = timeouts.c
-    given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name)
+    given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name, at=column.completed_at)
     return (
         update(timeouts)
         .where(column.run_id == given["of_run"], column.visit == given["of_visit"], column.name == given["named"])
-        .values(completed=true())
+        .where(column.completed == false())
+        .values(completed=true(), completed_at=given["at"])
     )
+
+
+def trim(session: Session, completed: float, limit: int) -> int:
+    """Forget up to `limit` that were completed `completed` seconds ago or longer; how many."""
+    before = session.now() - round(completed * MICROSECONDS)
+    keys = session.rows(_completed, before=before, limited=limit)
+    session.run(_forget, [{"of_run": run_id, "of_visit": visit, "named": name} for run_id, visit, name in sorted(keys)])
+    return len(keys)
+
+
+def _completed(_: Dialect) -> ClauseElement:
+    column = timeouts.c
+    return select(*KEY).where(column.completed_at <= bindparam("before")).order_by(column.completed_at).limit(bindparam("limited"))
+
+
+def _forget(dialect: Dialect) -> ClauseElement:
+    column = timeouts.c
+    given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name)
+    return delete(timeouts).where(column.run_id == given["of_run"], column.visit == given["of_visit"], column.name == given["named"])

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import outbox, roles, stream, writes
+from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import AT_ONCE, Values
 from workflow_ray_adapters.sql.session import Session
@@ -46,7 +47,8 @@ class Receive:
 class Work:
     """What one transaction does, in this order."""
 
-    now: int  # microseconds
+    counters: Counters
+    now: int | None = None  # microseconds, by the clock of a test; None: the store's own clock tells it
     calls: Sequence[Call] = ()
     stores: Sequence[Store] = ()
     moves: Sequence[Move] = ()
@@ -67,23 +69,26 @@ class Done:
     received: list[tuple[Receive, Arrivals]] = field(default_factory=list[tuple[Receive, Arrivals]])
     next_due: int | None = None  # microseconds: when the next entry of the outbox gets due, where that was looked up
     drained: bool = False  # nothing of the outbox is due any more
+    time: int | None = None  # microseconds: by the store's clock, where a statement has told it
     undone: bool = False  # a move came to its limit
 
 
 def perform(session: Session, work: Work) -> Done:
     """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
+    session.time = work.now
     done = Done(session.notification, calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
-    publishing = Publishing(session, work.now, done)
+    publishing = Publishing(session, done)
     if work.stores:
-        landed = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.now)
-        answers = iter(landed.answers)
+        applied = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.counters)
+        answers = iter(applied.answers)
         done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
-        publishing.add(landed.outgoing)
+        publishing.add(applied.outgoing)
     done.moves = [publishing.move(move, epochs) for move in work.moves]
     if publishing.added:
         done.waiting = [publishing.move(move, epochs) for move in work.waiting]
     publishing.leave_the_rest()
+    done.time = session.time
     done.received = list(_received(session, work, publishing.published))
     return done
 
@@ -108,21 +113,27 @@ def _call(call: Call, session: Session) -> Any:
         return refusal
 
 
+def _goes_at_once(entry: Values) -> bool:
+    """A timeout doesn't: it goes into another store, and only the outbox carries it."""
+    return bool(entry["due_at"] == AT_ONCE and entry["timeout_name"] is None)
+
+
 class Publishing:
     """What the transaction does to outbox and stream. Where its publisher is there already, new entries skip the outbox: to put
     them in and take them out again was a third of a transition's time. Those that wait there go first, so commit order holds.
     """
 
-    def __init__(self, session: Session, now: int, done: Done) -> None:
-        self._session, self._now, self._done = session, now, done
+    def __init__(self, session: Session, done: Done) -> None:
+        self._session = session
+        self._done = done
         self._at_once: list[Values] = []
         self.added = False  # something that is to be published at once
         self.published = Counter[Topic]()
 
     def add(self, entries: Sequence[Values]) -> None:
         """Entries that the transaction makes: those for later go into the outbox, the others wait for a move."""
-        later = [entry for entry in entries if entry["due_at"] != AT_ONCE]
-        self._at_once = [entry for entry in entries if entry["due_at"] == AT_ONCE]
+        later = [entry for entry in entries if not _goes_at_once(entry)]
+        self._at_once = [entry for entry in entries if _goes_at_once(entry)]
         self.added = bool(self._at_once)
         outbox.add(self._session, later)
 
@@ -131,7 +142,7 @@ class Publishing:
             roles.check(move.fence, epochs)
         except WorkflowError as refusal:
             return refusal
-        waited = outbox.move(self._session, self._now, move.limit)
+        waited = outbox.move(self._session, move.limit)
         by_topic = Counter(waited)
         if self._at_once and by_topic.total() < move.limit:
             stream.place(self._session, self._at_once)
@@ -141,7 +152,7 @@ class Publishing:
         self._done.drained = by_topic.total() < move.limit
         self._done.undone |= not self._done.drained
         if waited or not by_topic:
-            self._done.next_due = outbox.next_due(self._session, self._now)
+            self._done.next_due = outbox.next_due(self._session)
         return by_topic.total()
 
     def leave_the_rest(self) -> None:

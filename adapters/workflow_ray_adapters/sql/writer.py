@@ -12,11 +12,12 @@ from typing import TypeVar
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable, WorkflowError
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, Topic, WriteGroup
+from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.database import Aborted, Database
 from workflow_ray_adapters.sql.moves import Moves, OngoingMove
 from workflow_ray_adapters.sql.requests import Arrivals, Request
-from workflow_ray_adapters.sql.rows import AT_ONCE, micros
-from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.rows import AT_ONCE
+from workflow_ray_adapters.sql.session import Session, store_time
 from workflow_ray_adapters.sql.transaction import Done, Move, Receive, Store, Work, perform
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ class Writer:
         self._awaited = awaited
         self._arrivals = Arrivals()
         self._moves = moves
+        self._counters = Counters()
         self._arrived = moves.woken
         self._is_closed = False
 
@@ -167,7 +169,8 @@ class Writer:
     def _work(self, batch: Batch, waiting: Sequence[OngoingMove]) -> Work:
         asked = [request.what for request in batch.requests]
         return Work(
-            now=micros(self._clock.now()),
+            counters=self._counters,
+            now=store_time(self._clock),
             stores=[what for what in asked if isinstance(what, Store)],
             calls=[what for what in asked if not isinstance(what, Store)],
             moves=[move.what for move in batch.moves],

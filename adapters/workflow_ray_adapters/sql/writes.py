@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeAlias
 
-from sqlalchemy import ClauseElement, Update, case, func, null, select, update
+from sqlalchemy import ClauseElement, Update, func, null, select, update
 
 from workflow_ray.records import (
     Committed,
@@ -21,42 +21,45 @@ from workflow_ray.records import (
     WriteId,
     WriteResult,
 )
+from workflow_ray_adapters.sql import positions, timeouts
+from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.ledger import Ledger, Standing
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import history, idempotency_keys, positions, records
+from workflow_ray_adapters.sql.tables import history, idempotency_keys, records
+from workflow_ray_adapters.sql.write_batch import Existing, Found, WriteBatch
 
 Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
 Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
 
 @dataclass(frozen=True)
-class Landed:
+class Applied:
     """One answer a group, in order, and what is to be sent."""
 
     answers: list[GroupResult]
     outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
 
 
-def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], now: int) -> Landed:
-    """Decide the groups in order and land what wins. Of two writes for one version the first wins, whichever groups they are in."""
+def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], counters: Counters) -> Applied:
+    """Decide the groups in order and apply what wins. Of two writes for one version the first wins, whichever groups they are in."""
     fenced = [_fenced(group, epochs) for group in groups]
     valid = [group for group, refusal in zip(groups, fenced, strict=True) if refusal is None]
-    ledger = Ledger(_standing(session, [write for group in valid for write in group.writes]), now)
+    existing = _existing(session, [write for group in valid for write in group.writes])
+    batch = WriteBatch(existing, session.now())
     decided: list[Decided] = []
     for group in valid:
-        decided.append([(write, ledger.enter(write)) for write in group.writes])
+        decided.append([(write, batch.stage(write, timeouts_apart=group.timeouts_apart)) for write in group.writes])
         for position in group.positions:
-            ledger.reach(position)
+            batch.stage_position(position)
         for event in group.events:
-            ledger.resend(event)
-    land(session, ledger)
+            batch.stage_event(event)
+    apply(session, batch, counters)
     repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
     committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
-    session.notification.runs |= {run_id: row["version"] for rows in (ledger.inserts, ledger.updates) for run_id, row in rows.items()}
-    session.notification.at_rest |= ledger.at_rest
-    return Landed(answers=[refusal or next(committed) for refusal in fenced], outgoing=ledger.outbox)
+    session.notification.runs |= {run_id: row["version"] for rows in (batch.inserts, batch.updates) for run_id, row in rows.items()}
+    session.notification.at_rest |= batch.at_rest
+    return Applied(answers=[refusal or next(committed) for refusal in fenced], outgoing=batch.outbox)
 
 
 def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
@@ -74,7 +77,7 @@ def _answer(write: Write, result: WriteResult, repeats: set[tuple[RunId, Version
 # --- what the writes meet ------------------------------------------------------------------------
 
 
-def _standing(session: Session, writes: Sequence[Write]) -> Standing:
+def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     new = [write.new for write in writes if write.new is not None]
     workflows = {run.workflow for run in new}
     keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
@@ -83,15 +86,18 @@ def _standing(session: Session, writes: Sequence[Write]) -> Standing:
     # try finds it all; looked up afterwards it would seem to be another run that has the key.
     known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
     unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
-    return Standing(versions=dict(session.rows(_versions, run_ids=run_ids)) if run_ids else {}, keys=known, unfinished=unfinished)
+    rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
+    return Existing(runs={run_id: Found(*found) for run_id, *found in rows}, keys=known, unfinished=unfinished)
 
 
 def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
     return {(workflow, key): run_id for workflow, key, run_id in rows}
 
 
-def _versions(dialect: Dialect) -> ClauseElement:
-    query = select(records.c.run_id, records.c.version).where(dialect.among(records.c.run_id, "run_ids"))
+def _runs(dialect: Dialect) -> ClauseElement:
+    table = records.c
+    columns = (table.run_id, table.version, table.workflow, table.status, table.run_state, table.partition_no, table.awaits)
+    query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
     return dialect.locked(query.order_by(records.c.run_id))
 
 
@@ -120,45 +126,49 @@ def _made(dialect: Dialect) -> ClauseElement:
     return query.where(dialect.among(history.c.run_id, "run_ids"), dialect.among(history.c.version, "versions"))
 
 
-# --- what they come to ---------------------------------------------------------------------------
+# --- what they change ---------------------------------------------------------------------------
 
 
-def land(session: Session, ledger: Ledger) -> None:
+def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
     """Updates before inserts: a run that ends frees its foreign id for one that begins. What others may want to write too is written
     in the order of its keys, so that nobody waits for one who waits for him.
     """
-    session.run(_go_on, [row for row in ledger.updates.values() if not row["finished"]])
-    session.run(_finish, [row for row in ledger.updates.values() if row["finished"]])
-    session.run(_insert_record, sorted(ledger.inserts.values(), key=itemgetter("workflow", "foreign_id")))
-    session.run(_insert_key, sorted(ledger.keys, key=itemgetter("workflow", "idempotency_key")))
-    session.run(_insert_entry, ledger.history)
-    session.run(
-        _advance_position,
-        [
-            {"role_group": group, "partition_no": number, "stream_offset": offset}
-            for (group, number), offset in sorted(ledger.positions.items())
-        ],
-    )
+    updates = batch.updates.values()
+    session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
+    session.run(_settle, [row for row in updates if row["is_indexed"] and not row["is_finished"]])
+    session.run(_finish, [row for row in updates if row["is_finished"]])
+    session.run(_insert_record, sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id")))
+    session.run(_insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key")))
+    session.run(_insert_entry, batch.history)
+    timeouts.add(session, list(batch.timeouts.values()))
+    positions.write(session, batch.positions.values())
+    counters.add(session, batch.counts)
 
 
 def _go_on(dialect: Dialect) -> ClauseElement:
+    """A step that leads to a step. A statement of its own, because the others cost indexes that this one leaves alone."""
     return _update(dialect)
 
 
+def _settle(dialect: Dialect) -> ClauseElement:
+    return _update(dialect, "awaiting", "resting")
+
+
 def _finish(dialect: Dialect) -> ClauseElement:
-    """Frees the foreign id. A statement of its own, because it costs an index that the other one leaves alone."""
-    return _update(dialect).values(unfinished=null())
+    """Frees the foreign id."""
+    return _update(dialect, "awaiting", "resting").values(unfinished=null())
 
 
-def _update(dialect: Dialect) -> Update:
-    changing = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "updated_at")
+def _update(dialect: Dialect, *indexed: str) -> Update:
+    changing = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "awaits", "updated_at", *indexed)
     columns = records.c
-    row = dialect.row(run=columns.run_id, before=columns.version, new_data=columns.data, **{name: columns[name] for name in changing})
+    kept = {"new_data": columns.data, "new_awaited": columns.awaited}
+    row = dialect.row(run=columns.run_id, before=columns.version, **kept, **{name: columns[name] for name in changing})
     return (
         update(records)
         .where(columns.run_id == row["run"], columns.version == row["before"])
         .values({name: row[name] for name in changing})
-        .values(data=func.coalesce(row["new_data"], columns.data))
+        .values(data=func.coalesce(row["new_data"], columns.data), awaited=func.coalesce(row["new_awaited"], columns.awaited))
     )
 
 
@@ -172,11 +182,3 @@ def _insert_key(dialect: Dialect) -> ClauseElement:
 
 def _insert_entry(dialect: Dialect) -> ClauseElement:
     return dialect.insert(history)
-
-
-def _advance_position(dialect: Dialect) -> ClauseElement:
-    """A position never goes back."""
-    return dialect.upsert(
-        positions,
-        lambda row, new: {"stream_offset": case((new.stream_offset > row.stream_offset, new.stream_offset), else_=row.stream_offset)},
-    )

@@ -55,9 +55,13 @@ async def test_no_unexpected_error_ends_the_timer(
     store_id: str, opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fired = asyncio.Event()
+
+    def fire(_: object) -> None:
+        fired.set()
+
     async with opened() as store:
         timer: Timer[Any] = store._wakeups.timer  # pyright: ignore[reportPrivateUsage]  # a bug in it is what is tried
-        monkeypatch.setattr(timer, "_fire", failing_once(lambda _: fired.set()))
+        monkeypatch.setattr(timer, "_fire", failing_once(fire))
         with caplog.at_level(logging.ERROR):
             timer.set(("orders", 1), 1)
             while "a bug" not in caplog.text:

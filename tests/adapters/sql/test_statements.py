@@ -131,7 +131,7 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
     ids = [run.run_id for run in runs]
     positions = [Position(PAID_CONSUMERS, partition, 1) for partition in range(size)]
     await count("new runs", store.store([group(*runs, fence=fence, positions=positions)]))
-    records: list[Record] = await count("lookup", store.lookup(ids))
+    records: list[Record] = (await count("lookup", store.lookup(ids if size > 1 else ids * 2)))[:size]  # of one its size is not asked
     await count("latest", store.latest("orders", [record.foreign_id for record in records]))
     await count("watch", store.watch(dict.fromkeys(ids, Version(0)), wait=0))
     await count("move", store.move(fence, limit=size, wait=0))

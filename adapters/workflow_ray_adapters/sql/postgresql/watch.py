@@ -87,11 +87,14 @@ class Watch:
             try:
                 driver: Any = (await self._connection.get_raw_connection()).driver_connection
                 await driver.add_listener(self._channel.name, self._channel.hear)
-                await driver.add_listener(self._test_channel, lambda *_: self._arrived.set())
+                await driver.add_listener(self._test_channel, self._test_arrived)
                 await self._lock(patience)
             except BaseException:
                 await self._leave()
                 raise
+
+    def _test_arrived(self, *_: object) -> None:
+        self._arrived.set()
 
     async def _lock(self, patience: float) -> None:
         deadline = monotonic() + patience

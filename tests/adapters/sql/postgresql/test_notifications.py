@@ -104,11 +104,14 @@ async def test_a_notification_that_is_lost_is_made_up_for_by_a_look(
     monkeypatch.setattr(watch, "POLL", 0.1)
     run = new_run()
     async with opened() as here, opened() as there:
-        monkeypatch.setattr(watch_of(there), "tell", lambda _: None)
+        monkeypatch.setattr(Watch, "tell", _nothing)
         waiting = await waits(here.watch({run.run_id: Version(0)}, wait=LONG))
         await store_all(there, run)
         (record,) = await asyncio.wait_for(waiting, SOON)
         assert (record.run_id, bool(looks)) == (run.run_id, True)
+
+
+def _nothing(*_: object) -> None: ...
 
 
 async def test_where_notifications_do_not_arrive_it_is_polled(
