@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,6 @@ from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import PUBLISHER, Committed, Fenced, Role, Version
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, deploy, event, group, new_run, store_all, take, workflow
 from workflow_ray_adapters.sql import SqliteAdapter, writes
-from workflow_ray_adapters.sql.ledger import Ledger
-from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite import connections
 
 from .conftest import Opener
@@ -26,8 +25,6 @@ SERVE = """
 import asyncio, sys
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import SqliteAdapter, writes
-from workflow_ray_adapters.sql.ledger import Ledger
-from workflow_ray_adapters.sql.session import Session
 
 async def serve() -> None:
     async with SqliteAdapter().open_records(sys.argv[1], clock=SystemClock()):
@@ -91,47 +88,47 @@ async def test_a_client_beside_the_server_wakes_who_waits_there(store_id: str, o
     run = new_run(events=[event()])
     async with opened() as server, opened(exclusive=False) as client:
         await deploy(server, workflow())
-        fence = (await server.take(Role(PUBLISHER))).fence
+        fence = await server.acquire(Role(PUBLISHER))
         seen = asyncio.create_task(server.watch({run.run_id: Version(0)}, wait=60))
         moved = asyncio.create_task(server.move(fence, limit=10, wait=60))
         await store_all(client, run)
         (record,) = await seen
         assert record.run_id == run.run_id
-        items = await client.receive(CREATED_TOPIC, START, limit=10, wait=60)
-        assert [item.event.run_id for item in items] == [run.run_id]
+        arrivals = await client.receive(CREATED_TOPIC, START, reader="client", limit=10, wait=60)
+        assert [item.event.run_id for item in arrivals.events] == [run.run_id]
         moved.cancel()
 
 
 async def test_an_epoch_raised_by_another_process_refuses_the_next_write(store_id: str, opened: Opener) -> None:
     async with opened() as old, opened(exclusive=False) as new:
         fence = await take(old)
-        newer = (await new.take(Role(PUBLISHER))).fence
+        newer = await new.acquire(Role(PUBLISHER))
         assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]
 
 
 async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
     path: Path, store_id: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checked, go_on, land = threading.Event(), threading.Event(), writes.land
+    checked, go_on, apply = threading.Event(), threading.Event(), writes.apply
 
-    def held(session: Session, ledger: Ledger) -> None:
+    def held(*batch: Any) -> None:
         """The fence was checked, and nothing is written yet."""
         checked.set()
         go_on.wait()
-        land(session, ledger)
+        apply(*batch)
 
-    monkeypatch.setattr(writes, "land", held)
+    monkeypatch.setattr(writes, "apply", held)
     async with opened() as old, opened(exclusive=False) as new:
         fence = await take(old)
         storing = asyncio.create_task(old.store([group(new_run(), fence=fence)]))
         await asyncio.to_thread(checked.wait)
-        taking = asyncio.create_task(new.take(Role(PUBLISHER)))
+        acquiring = asyncio.create_task(new.acquire(Role(PUBLISHER)))
         with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")  # what raising the epoch begins with
             assert other.execute("SELECT epoch FROM fences").fetchall() == [(fence.epoch,)]
         go_on.set()
-        ((answer,), newer) = (await storing, (await taking).fence)
+        ((answer,), newer) = (await storing, await acquiring)
         assert isinstance(answer, Committed)
         assert newer.epoch == fence.epoch + 1
         assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]

@@ -23,15 +23,18 @@ from workflow_ray.ports import OutboxMover, Store, adapter_for, records_adapter,
 from workflow_ray.records import (
     PUBLISHER,
     ActiveRun,
+    Awaits,
     KeyUsed,
     Position,
     Role,
     RunId,
+    RunQuery,
     RunState,
     Stored,
     Timeout,
     TimeoutKey,
     Version,
+    WaitingQuery,
 )
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import (
@@ -143,9 +146,7 @@ async def test_what_an_earlier_version_promised_is_kept(old: str) -> None:
     async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
         again, beside = new_run("order-9", key="cart-1"), new_run("order-2 ")
         assert await store_all(store, again, beside) == [KeyUsed(again.run_id, DONE), ActiveRun(beside.run_id, WAITING)]
-        taken = await store.take(Role(CONSUMERS))
-        assert (taken.fence.epoch, taken.clean) == (3, False)
-        assert (await store.take(Role(PUBLISHER))).clean
+        assert (await store.acquire(Role(CONSUMERS))).epoch == 3
 
 
 async def test_runs_of_an_earlier_version_go_on(old: str) -> None:
@@ -153,18 +154,19 @@ async def test_runs_of_an_earlier_version_go_on(old: str) -> None:
     clock = FakeClock()
     await clock.advance(timedelta(hours=1))
     async with whole(old, clock) as store:
-        fence = (await store.take(Role(PUBLISHER))).fence
+        fence = await store.acquire(Role(PUBLISHER))
         assert isinstance(store, OutboxMover)
         assert await store.move(fence, limit=10, wait=0) == 2
         assert names(await received(store), 0) == [(WAITING, 1), (TO_PUBLISH, 1)]
         assert names(await received(store), 2) == [(LATER, 1)]
-        consumer = (await store.take(Role(CONSUMERS))).fence
+        consumer = await store.acquire(Role(CONSUMERS))
         write = step(await stored(store, WAITING), status=SHIPPED, run_state=RunState.COMPLETED)
         assert results(await store.store([group(write, fence=consumer, positions=[Position(CONSUMERS, 0, 1)])])) == [
             Stored(WAITING, Version(2))
         ]
         assert await versions(store, WAITING) == [1, 2]
-        assert {found.run_id for found in await store.idle("orders", [CREATED], seconds=60, limit=10)} == {TO_PUBLISH, LATER}
+        lost = [await store.waiting(WaitingQuery(workflow="orders", partition=partition, quiet=60)) for partition in range(4)]
+        assert {found.run_id for look in lost for found in look.events} == {TO_PUBLISH, LATER}
 
 
 async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> None:
@@ -172,21 +174,21 @@ async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> Non
     clock = FakeClock()
     async with whole(old, clock, exclusive=False) as store:
         shared = await store.share("one", [Role(CONSUMERS)], [], lease=10)
-        assert [(taken.fence.epoch, taken.clean) for taken in shared.taken] == [(3, False)]
+        assert [fence.epoch for fence in shared.acquired] == [3]
         key = TimeoutKey(WAITING, Version(1), "late")
         timeout = Timeout(key=key, workflow="orders", status=CREATED, partition=0, due_at=clock.now())
         await store.create([timeout])
         assert await store.due("orders", CREATED, [0], limit=10, wait=0) == [timeout]
 
 
-async def test_an_earlier_version_writes_on_beside_the_new_one(old: str) -> None:
-    """It has the store open, and knows nothing of the columns that were added."""
+async def test_what_the_runs_of_an_earlier_version_wait_for_is_found_out(old: str) -> None:
     await create(old)
-    await execute(
-        old,
-        "INSERT INTO fences (role, epoch, clean) VALUES ('orders-2-consumer-1-of-1', 1, false)",
-        "UPDATE fences SET epoch = 3, clean = false WHERE role = 'orders-1-consumer-1-of-1'",
-    )
+    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+        done, waiting = await stored(store, DONE), await stored(store, WAITING)
+        assert (done.awaits, waiting.awaits, waiting.awaited) == (Awaits.NOBODY, Awaits.EVENT, 1)
+        assert await store.runs(RunQuery(workflow="orders", run_states=(RunState.COMPLETED,))) == [done]
+        counted = {(count.status, count.run_state): count.runs for count in await store.counts("orders")}
+        assert counted == {(CREATED, RunState.INITIATED): 3, (SHIPPED, RunState.COMPLETED): 1}
 
 
 def whole(url: str, clock: FakeClock, *, exclusive: bool = True) -> AbstractAsyncContextManager[Store]:

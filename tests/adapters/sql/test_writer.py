@@ -215,7 +215,7 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(database: Gated, store: 
 async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: SqlStore) -> None:
     fence = await take(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
-    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})  # after it the move is parked
+    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})  # after it the move waits
     before = database.transactions
     await store_all(store, new_run(events=[event()]))
     await store_all(store, new_run(events=[event()]))
@@ -223,11 +223,11 @@ async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: S
     moved.cancel()
 
 
-async def test_a_waiting_move_whose_role_is_taken_ends(database: Gated, store: SqlStore) -> None:
+async def test_a_waiting_move_whose_role_another_acquires_ends(database: Gated, store: SqlStore) -> None:
     fence = await take(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
     await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
-    await store.take(Role(PUBLISHER))
+    await store.acquire(Role(PUBLISHER))
     with pytest.raises(RoleLost):
         await moved
 
@@ -242,7 +242,7 @@ async def test_a_waiting_move_that_fails_holds_up_no_write(database: Gated, stor
 
 async def test_an_old_fence_stores_nothing_while_others_commit(store: SqlStore) -> None:
     fence = await take(store)
-    newer = (await store.take(Role(PUBLISHER))).fence
+    newer = await store.acquire(Role(PUBLISHER))
     refused, stored = new_run(), new_run()
     answers = await store.store([group(refused, fence=fence), group(stored, fence=newer)])
     assert answers[0] == Fenced(fence.role, newer.epoch)

@@ -72,7 +72,7 @@ async def test_a_server_killed_in_the_middle_of_work_loses_and_doubles_nothing(s
         await asyncio.to_thread(MariadbAdapter().create, url)
         async with MariadbAdapter().open_records(url, clock=CLOCK) as store:
             await deploy(store, workflow())
-            fence = (await store.take(Role("outbox-publisher"))).fence
+            fence = await store.acquire(Role("outbox-publisher"))
             working = [asyncio.create_task(go_through(store, RUNS // 3)) for _ in range(3)]
             for _ in range(2):
                 await asyncio.sleep(0.1)  # somewhere in the middle
@@ -138,7 +138,7 @@ async def test_no_roles_are_shared_while_a_process_has_the_store_to_itself(opene
         with pytest.raises(StoreInUse, match="to itself"):
             await beside.share("one", [Role(CONSUMERS)], [], lease=10)
     async with opened() as store:
-        assert (await store.share("one", [Role(CONSUMERS)], [], lease=10)).taken
+        assert (await store.share("one", [Role(CONSUMERS)], [], lease=10)).acquired
 
 
 async def test_a_second_server_of_the_store_waits_for_the_first_to_leave(opened: Opener) -> None:
