@@ -5,8 +5,14 @@ from threading import Lock
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
+from workflow_ray_adapters.sql.tables import deployment
+
 REVISION = "0003"
 """The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't import Alembic."""
+USABLE_FROM = "0003"
+"""The oldest revision whose code can read and write this schema: those since then have only added to it. A migration that does more
+sets it to its own, in the deployment's row too.
+"""
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -19,6 +25,14 @@ def revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.scalar(select(_stamp.c.version_num))
+
+
+def is_too_new(connection: Connection, revision: str) -> bool:
+    """Whether a schema of that revision is beyond this code. One that is newer says itself from which revision on it can be used."""
+    if revision <= REVISION:
+        return False
+    usable_from: str | None = connection.scalar(select(deployment.c.usable_from))
+    return usable_from is None or usable_from > REVISION
 
 
 def is_foreign(connection: Connection) -> bool:

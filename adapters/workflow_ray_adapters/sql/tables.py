@@ -21,6 +21,7 @@ deployment = _table(  # one row
     "deployment",
     Column("store_id", key(36), primary_key=True),
     Column("version", BigInteger, nullable=False),
+    Column("usable_from", key(32)),  # the oldest revision of the schema whose code can read and write this one; NULL: no older one's
 )
 workflows = _table(  # kept for good, and with them the number of partitions
     "workflows",

@@ -109,6 +109,9 @@ def stamp(path: Path, revision: str) -> None:
 
 async def test_a_newer_schema_asks_for_newer_code(path: Path, url: str, store_id: str, opened: Opener) -> None:
     stamp(path, "9999")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE deployment SET usable_from = '9999'")
+        connection.commit()
     with pytest.raises(StoreTooNew, match="Update workflow_ray"):
         await opened().__aenter__()
     with pytest.raises(StoreTooNew):

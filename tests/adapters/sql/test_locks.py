@@ -73,6 +73,22 @@ async def test_a_killed_server_lets_go(url: str, store_id: str, opened: Opener) 
         pass
 
 
+async def test_a_forked_child_does_not_keep_the_lock_of_a_server_that_died(url: str, store_id: str, opened: Opener) -> None:
+    """As that of a process pool in a step."""
+    forking = SERVE.replace('print("open", flush=True)', "child = os.fork() or time.sleep(60); print(child, flush=True)")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", f"import os, time\n{forking}", url], stdout=subprocess.PIPE, env=environment) as server:
+        assert server.stdout
+        child = int(server.stdout.readline())
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        try:
+            async with opened(patience=1):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 async def test_a_served_store_can_be_created_again(url: str, store_id: str, opened: Opener) -> None:
     async with opened():
         assert SqliteAdapter().create(url) == store_id

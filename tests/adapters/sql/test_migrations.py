@@ -52,7 +52,7 @@ from workflow_ray.testing.conformance.runs import (
     versions,
 )
 from workflow_ray_adapters.sql import schema
-from workflow_ray_adapters.sql.schema import MIGRATIONS, VERSION_TABLE
+from workflow_ray_adapters.sql.schema import MIGRATIONS, REVISION, VERSION_TABLE
 
 from .databases import ALL, empty, execute, transact
 
@@ -245,9 +245,24 @@ async def killed(url: str, statement: int) -> bool:
 
 async def test_a_database_that_is_newer_than_the_code_is_refused(url: str) -> None:
     await create(url)
-    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", "UPDATE deployment SET usable_from = NULL")
     with pytest.raises(StoreTooNew, match="9999 is newer than this code's"):
         await create(url)
+    with pytest.raises(StoreTooNew, match="Update workflow_ray"):
+        await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
+
+
+async def test_a_newer_schema_that_only_adds_is_used_by_this_code(url: str) -> None:
+    await create(url)
+    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", f"UPDATE deployment SET usable_from = '{REVISION}'")
+    store_id = await create(url)
+    async with records_adapter(url).open_records(url, clock=FakeClock(), store_id=store_id) as store:
+        assert (await store_all(store, run := new_run())) == [Stored(run.run_id, Version(1))]
+
+
+async def test_a_newer_schema_that_asks_for_newer_code_is_refused(url: str) -> None:
+    await create(url)
+    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", "UPDATE deployment SET usable_from = '9999'")
     with pytest.raises(StoreTooNew, match="Update workflow_ray"):
         await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
 

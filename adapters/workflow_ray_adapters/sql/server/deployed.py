@@ -17,7 +17,7 @@ def checked(connection: Connection, where: str, store_id: str | None = None) -> 
     revision = _revision(connection, where)
     if revision is None:
         raise StoreMissing(where, "the database is empty. `workflow-ray deploy` makes it a store.")
-    if revision != schema.REVISION:
+    if revision < schema.REVISION:
         raise StoreMismatch(where, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
     found = _store_id(connection)
     if store_id not in (None, found):
@@ -27,10 +27,11 @@ def checked(connection: Connection, where: str, store_id: str | None = None) -> 
 
 def make(connection: Connection, where: str) -> str:
     """Make it a store of the newest schema, if it isn't one; its id. Whoever calls is the only one to do so now."""
-    if _revision(connection, where) != schema.REVISION:
+    revision = _revision(connection, where)
+    if revision is None or revision < schema.REVISION:
         schema.migrate(connection)
     if connection.scalar(select(deployment.c.store_id)) is None:
-        connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0))
+        connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM))
     return _store_id(connection)
 
 
@@ -39,7 +40,7 @@ def _revision(connection: Connection, where: str) -> str | None:
     if schema.is_foreign(connection):
         raise NotAStore(where, "it holds another program's tables. Name a database of its own.")
     revision = schema.revision(connection)
-    if revision is not None and revision > schema.REVISION:
+    if revision is not None and schema.is_too_new(connection, revision):
         raise StoreTooNew(where, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
     return revision
 

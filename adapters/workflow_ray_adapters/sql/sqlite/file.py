@@ -24,7 +24,7 @@ def checked(path: str, store_id: str | None = None) -> str:
         revision = _revision(path, connection)
         if revision is None:
             raise StoreMissing(path, "the file is empty. `workflow-ray deploy` makes it a store.")
-        if revision != schema.REVISION:
+        if revision < schema.REVISION:
             raise StoreMismatch(path, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
         found = _store_id(connection)
         if store_id not in (None, found):
@@ -39,7 +39,8 @@ def is_current(path: str) -> bool:
     if not os.path.lexists(path):
         return False
     with explained(path), closing(_probe(path)) as connection:
-        return _revision(path, connection) == schema.REVISION
+        revision = _revision(path, connection)
+    return revision is not None and revision >= schema.REVISION
 
 
 def make(path: str) -> None:
@@ -51,7 +52,7 @@ def make(path: str) -> None:
         with closing(writing(path)) as connection, connection.begin():
             schema.migrate(connection)
             if connection.scalar(select(deployment.c.store_id)) is None:
-                connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0))
+                connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM))
 
 
 def _probe(path: str) -> Connection:
@@ -65,7 +66,7 @@ def _revision(path: str, connection: Connection) -> str | None:
     revision = schema.revision(connection)
     if schema.is_foreign(connection):
         raise NotAStore(path, "it holds another program's tables. Name another file.")
-    if revision is not None and revision > schema.REVISION:
+    if revision is not None and schema.is_too_new(connection, revision):
         raise StoreTooNew(path, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
     return revision
 

@@ -71,9 +71,25 @@ class FileLock:
                 raise StoreInUse(self._store, "another process serves it. Stop that one first, or attach to it.") from None
             return False
         self._file = file
+        _held.add(file)
         return True
 
     def _release(self) -> None:
         if self._file is not None:
+            _held.discard(self._file)
             os.close(self._file)
             self._file = None
+
+
+_held = set[int]()
+"""The files by which this process holds locks."""
+
+
+def _close_in_child() -> None:
+    """A child that was forked has the files too, and would keep the locks when its parent has died."""
+    for file in _held:
+        os.close(file)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

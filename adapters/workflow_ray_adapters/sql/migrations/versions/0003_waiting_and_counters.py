@@ -22,6 +22,8 @@ STAND = tuple(sa.column(name, sa.Integer) for name in ("status", "run_state", "p
 
 
 def upgrade() -> None:
+    add_column("deployment", sa.Column("usable_from", key(32)))
+    op.execute(sa.update(sa.table("deployment", sa.column("usable_from"))).values(usable_from=revision))
     _records()
     _counters()
     _roles()
