@@ -17,6 +17,7 @@ from workflow_ray.records import (
     OutgoingEvent,
     Position,
     RunId,
+    RunState,
     Stored,
     Version,
     Write,
@@ -171,7 +172,7 @@ class WriteBatch:
         row["new_data"] = before["new_data"] if before and write.data is None else write.data
         if before and row["new_awaited"] is None:
             row["new_awaited"] = before["new_awaited"]
-        goes_on = found is not None and found.awaits == Awaits.EVENT and write.awaits is Awaits.EVENT
+        goes_on = found is not None and _awaits_event(found.awaits, found.run_state) and row["awaiting"] is not None
         row["is_finished"] = finished
         row["is_indexed"] = not goes_on or bool(before and before["is_indexed"])
 
@@ -221,6 +222,11 @@ class WriteBatch:
         self.timeouts.setdefault((write.run_id, write.visit, timeout.name), row)
 
 
+def _awaits_event(awaits: int, run_state: int) -> bool:
+    """A run that is at rest awaits none, whatever is written."""
+    return awaits == Awaits.EVENT and run_state < RunState.PAUSED
+
+
 def _state(write: Write, partition: int, now: int) -> Values:
     awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over what is no plain number
     return {
@@ -233,8 +239,8 @@ def _state(write: Write, partition: int, now: int) -> Values:
         "reason": write.reason,
         "awaits": awaits,
         "new_awaited": write.version if write.asks else None,
-        "awaiting": partition if awaits == Awaits.EVENT else None,
-        "resting": None if awaits == Awaits.EVENT else resting(write.status, run_state),
+        "awaiting": partition if _awaits_event(awaits, run_state) else None,
+        "resting": None if _awaits_event(awaits, run_state) else resting(write.status, run_state),
         "updated_at": now,
     }
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator
@@ -193,3 +194,16 @@ async def test_a_database_at_its_largest_is_full(path: Path, store_id: str) -> N
     with pytest.raises(StoreFull):
         await database.write(lambda session: session.connection.exec_driver_sql("CREATE TABLE large AS SELECT zeroblob(100000)"))
     database.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_deleted_or_replaced_while_it_is_open_takes_no_write(
+    path: Path, store_id: str, opened: Opener, tmp_path: Path, replaced: bool
+) -> None:
+    async with opened() as store:
+        await store_all(store, new_run())
+        path.rename(tmp_path / "elsewhere.db")
+        if replaced:
+            shutil.copy(tmp_path / "elsewhere.db", path)
+        with pytest.raises(StoreMissing, match="deleted or replaced"):
+            await store_all(store, new_run())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from workflow_ray.errors import StoreUnavailable
+from workflow_ray.errors import StoreMissing, StoreUnavailable
 from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
@@ -38,6 +39,7 @@ class SqliteDatabase:
         self._readers: SimpleQueue[Connection] = SimpleQueue()
         self._log = Log(path, READERS)
         self._shortening: asyncio.Task[None] | None = None
+        self._file = _identity(path)
         with explained(path):
             self._writer = writing(path)
             for _ in range(READERS):
@@ -45,7 +47,7 @@ class SqliteDatabase:
         self._data_version = self._read_data_version()
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        result = await self._run(self._writing, lambda: self._transact(self._writer, work))
+        result = await self._run(self._writing, lambda: self._write(work))
         if self._shortening is None and self._log.is_large():
             self._shortening = asyncio.create_task(self._shorten_log())
         return result
@@ -96,6 +98,11 @@ class SqliteDatabase:
             raise StoreUnavailable(self.where, "it is closed.")
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
+    def _write(self, work: Callable[[Session], T]) -> T:
+        if _identity(self.where) != self._file:
+            raise StoreMissing(self.where, "the file was deleted or replaced while it was open. Put it back, and open it again.")
+        return self._transact(self._writer, work)
+
     def _transact(self, connection: Connection, work: Callable[[Session], T]) -> T:
         with explained(self.where), connection.begin():
             return work(Session(connection, SQLITE))
@@ -116,3 +123,12 @@ class SqliteDatabase:
         with explained(self.where):
             version: int = driver(self._writer).execute("PRAGMA data_version").fetchone()[0]
         return version
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Names the file that is there now."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
