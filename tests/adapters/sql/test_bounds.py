@@ -1,0 +1,160 @@
+"""What nobody needs any more is removed, by amounts that are bounded; nothing due hides behind something else."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from workflow_ray.errors import RoleLost
+from workflow_ray.records import PUBLISHER, Fence, NewTimeout, Role, RunState, TimeoutKey, WriteGroup
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
+from workflow_ray_adapters.sql import counters
+from workflow_ray_adapters.sql.store import SqlStore
+
+from .databases import ALL
+from .stores import made, opened
+
+
+@pytest.fixture(params=ALL)
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return await made(request, tmp_path)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def store(url: str, clock: FakeClock) -> AsyncIterator[SqlStore]:
+    async with opened(url, clock) as store:
+        yield store
+
+
+async def publisher(store: SqlStore) -> Fence:
+    await deploy(store, workflow())
+    return await store.acquire(Role(PUBLISHER))
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(store: SqlStore) -> None:
+    fence = await publisher(store)
+    await store_all(store, *(new_run(partition=at % 2, events=[event(at % 2)]) for at in range(20)))
+    await store.move(fence, limit=100, wait=0)
+    trimmed = [await store.trim(fence, CREATED_TOPIC, {0: 6, 1: 8}, limit=5) for _ in range(4)]
+    assert trimmed == [5, 5, 4, 0]
+    assert await store.ends(CREATED_TOPIC, [0, 1]) == {0: 10, 1: 10}
+    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0)
+    assert sorted((item.event.partition, item.offset) for item in arrivals.events) == [*((0, at) for at in range(6, 10)), (1, 8), (1, 9)]
+    assert (arrivals.read, arrivals.lost) == ({0: 10, 1: 10}, {})
+
+
+async def test_who_has_lost_its_role_trims_nothing(store: SqlStore) -> None:
+    fence = await publisher(store)
+    await store.acquire(Role(PUBLISHER))
+    with pytest.raises(RoleLost):
+        await store.trim(fence, CREATED_TOPIC, {0: 6}, limit=5)
+
+
+async def test_a_partition_that_ends_below_its_offset_is_lost_and_the_others_go_on(store: SqlStore) -> None:
+    fence = await publisher(store)
+    await store_all(store, new_run(partition=1, events=[event(1)]))
+    await store.move(fence, limit=100, wait=0)
+    arrivals = await store.receive(CREATED_TOPIC, {0: 5, 1: 0}, reader="consumer", limit=100, wait=60)
+    assert (arrivals.lost, [item.offset for item in arrivals.events], arrivals.read) == ({0: 0}, [0], {1: 1})
+
+
+# --- the outbox ----------------------------------------------------------------------------------
+
+
+async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publisher(store: SqlStore, clock: FakeClock) -> None:
+    fence = await publisher(store)
+    late = [new_run(events=[event(delay=1)]) for _ in range(5)]
+    await store_all(store, *late)
+    await clock.advance(timedelta(seconds=2))
+    await store_all(store, *(new_run(events=[event()]) for _ in range(50)))
+    for limit, least in ((10, 5), (2, 1)):
+        found = [entry.event and entry.event.run_id for entry in await store.pending(fence, limit=limit, wait=0)]
+        assert len(found) == limit
+        assert len([run for run in late if run.run_id in found]) >= least
+    both = [await store.pending(fence, limit=1, wait=0) for _ in range(2)]
+    assert sorted(entry.due_at is None for (entry,) in both) == [False, True]
+
+
+async def test_timeouts_for_another_store_are_carried_by_the_outbox(store: SqlStore) -> None:
+    fence = await publisher(store)
+    timeout = NewTimeout(name="late", workflow="orders", partition=3, after=60)
+    run = replace(new_run(events=[event()]), timeouts=(timeout,))
+    await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
+    assert await store.move(fence, limit=10, wait=0) == 1
+    (entry,) = await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
+    assert entry.event is None
+    assert entry.timeout is not None
+    assert (entry.timeout.key, entry.timeout.partition) == (TimeoutKey(run.run_id, run.visit, "late"), 3)
+    assert await store.pending(fence, limit=10, wait=0, timeouts_only=True) == [entry]
+    await store.published(fence, [entry.id])
+    assert await store.pending(fence, limit=10, wait=0) == []
+
+
+# --- timeouts ------------------------------------------------------------------------------------
+
+
+async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: SqlStore, clock: FakeClock) -> None:
+    runs = [replace(new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1 + at // 3),)) for at in range(9)]
+    await store_all(store, *runs)
+    await clock.advance(timedelta(seconds=10))
+    everything = await store.due("orders", CREATED, [0], limit=100, wait=0)
+    assert len(everything) == 9
+    found = await store.due("orders", CREATED, [0], limit=2, wait=0)
+    while page := await store.due("orders", CREATED, [0], limit=2, wait=0, after=found[-1]):
+        found += page
+    assert found == everything
+
+
+async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store: SqlStore, clock: FakeClock) -> None:
+    runs = [replace(new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1),)) for _ in range(5)]
+    await store_all(store, *runs)
+    await clock.advance(timedelta(seconds=10))
+    due = await store.due("orders", CREATED, [0], limit=100, wait=0)
+    await store.complete([timeout.key for timeout in due[:4]])
+    assert await store.trim_timeouts(completed=60, limit=10) == 0
+    await clock.advance(timedelta(seconds=60))
+    assert [await store.trim_timeouts(completed=60, limit=3) for _ in range(3)] == [3, 1, 0]
+    assert await store.due("orders", CREATED, [0], limit=100, wait=0) == due[4:]
+
+
+# --- counters and fences -------------------------------------------------------------------------
+
+
+async def test_counters_of_processes_that_ended_are_folded(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "MOST", 3)
+    for at in range(1, 8):
+        async with opened(url, clock) as store:
+            run = new_run()
+            await store_all(store, run, step(run, run_state=RunState.COMPLETED), new_run())
+            assert sum(count.runs for count in await store.counts("orders")) == 2 * at
+            kept = await store._database.read(lambda session: session.rows(counters._number))  # pyright: ignore[reportPrivateUsage]
+            assert kept[0][0] <= 6
+
+
+async def test_another_shard_count_fences_every_role_of_the_group(store: SqlStore) -> None:
+    await deploy(store, workflow(groups={CONSUMERS: 2, PUBLISHER: 1}))
+    old = [await store.acquire(Role(CONSUMERS, shard, 2)) for shard in (1, 2)]
+    beside = await store.acquire(Role(PUBLISHER))
+    await deploy(store, replace(workflow(groups={CONSUMERS: 2, PUBLISHER: 1}), scaled={CONSUMERS: 4}))
+    answers = await store.store([WriteGroup(fence=fence) for fence in (*old, beside)])
+    assert [type(answer).__name__ for answer in answers] == ["Fenced", "Fenced", "Committed"]
+    assert (await store.acquire(Role(CONSUMERS, 1, 4))).epoch == 1
+    await deploy(store, workflow(groups={CONSUMERS: 2, PUBLISHER: 1}))
+    assert (await store.acquire(Role(CONSUMERS, 1, 2))).epoch > old[0].epoch + 1
+
+
+async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore) -> None:
+    wanted = replace(workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b"))
+    deployed = await deploy(store, wanted)
+    assert (await store.deployment()).workflows == deployed.workflows == (wanted,)
