@@ -37,17 +37,16 @@ class Observation:
             self._alone = False
             await self._tell()
 
-    @asynccontextmanager
-    async def together(self) -> AsyncGenerator[None]:
-        """Have no attempt run alone meanwhile."""
+    async def begin_group(self) -> bool:
+        """Wait until no attempt runs alone, and have none do so until `end_group`. True."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone and not self._waiting)
             self._groups += 1
-        try:
-            yield
-        finally:
-            self._groups -= 1
-            await self._tell()
+        return True
+
+    async def end_group(self) -> None:
+        self._groups -= 1
+        await self._tell()
 
     async def _tell(self) -> None:
         async with self._changed:

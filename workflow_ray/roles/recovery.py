@@ -133,23 +133,25 @@ class Recovery:
 
     async def _try(self, size: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED seconds."""
-        group = self._pending[:size]
-        async with self._observation.together():
+        if not await until_stopped.wait(self._observation.begin_group):
+            return
+        try:
+            group = self._pending[:size]
             for attempt in group:
                 attempt.partition.trying.add(attempt.offset)
             await self._results.flush()
-            if stop.is_set():
-                return
-            self._pending = self._pending[size:]
-            for attempt in group:
-                self._steps.start(attempt)
-            all_ended = asyncio.create_task(_all_ended(group))
-            try:
-                ended = asyncio.Event()
-                all_ended.add_done_callback(lambda _: ended.set())
-                await until_stopped.wait(lambda: self._clock.wait(ended, OBSERVED))
-            finally:
-                all_ended.cancel()
+            if not stop.is_set():
+                self._pending = self._pending[size:]
+                for attempt in group:
+                    self._steps.start(attempt)
+                await until_stopped.wait(partial(self._ended, group))
+        finally:
+            await self._observation.end_group()
+
+    async def _ended(self, group: Sequence[Attempt]) -> None:
+        deadline = self._clock.monotonic() + OBSERVED
+        for attempt in group:
+            await self._clock.wait(attempt.ended, deadline - self._clock.monotonic())
 
     async def _claim_tried(self) -> None:
         """Claim those partitions in which nothing is left to be tried."""
@@ -162,8 +164,3 @@ class Recovery:
                 partition.claim()
             await self._results.flush()
             self._claimed()
-
-
-async def _all_ended(group: Sequence[Attempt]) -> None:
-    for attempt in group:
-        await attempt.ended.wait()

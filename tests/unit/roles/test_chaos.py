@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Literal
 
@@ -13,10 +13,11 @@ from tests.unit.parcels import Parcel, Route, RoutedRun
 from workflow_ray import Handle, Repeat, Retry, RunState, Workflow
 from workflow_ray.engine.events import is_current
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import status_topic
+from workflow_ray.records import PUBLISHER, SWEEPER, Role, Topic, consumer_group, status_topic
 from workflow_ray.testing import FakeClock
 
 HOUR = 3600.0
+CONSUMED = (Route.NEW, Route.PACKED)
 RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=100), factor=1.0)
 
 
@@ -44,46 +45,59 @@ def unreliable(rng: random.Random, clock: FakeClock) -> Workflow[Parcel, Route]:
 
 
 class Chaos:
-    """The roles of a workflow, one of which now and then dies, leaves, or finds that another has taken its place."""
+    """The roles of a workflow, which die, leave, are abandoned, lose their places to others, and get more or fewer shards."""
 
     def __init__(self, bench: Bench, rng: random.Random) -> None:
-        self._bench, self._rng = bench, rng
-        self._starts: dict[str, Callable[[], Awaitable[AtWork]]] = {
-            "publisher": bench.publisher,
-            "sweeper": bench.sweeper,
-            "packer": lambda: bench.consumer(Route.NEW),
-            "sender": lambda: bench.consumer(Route.PACKED),
-        }
-        self._at_work: dict[str, AtWork] = {}
+        self._bench = bench
+        self._rng = rng
+        self._at_work: dict[Role, AtWork] = {}
         self._losers: list[AtWork] = []
+        self.made_again: set[tuple[Topic, int]] = set()  # partitions that lost their logs
 
     async def begin(self) -> None:
-        for role, start in self._starts.items():
-            self._at_work[role] = await start()
+        for group in (PUBLISHER, SWEEPER, *map(group_of, CONSUMED)):
+            await self._start(Role(group))
 
     async def strike(self) -> None:
         role = self._rng.choice(list(self._at_work))
-        match self._rng.choice(["die", "leave", "lose", "lost answer", "wait"]):
+        match self._rng.choice(["die", "leave", "abandon", "lose", "hear of it", "rescale", "lost answer", "read only", "wait"]):
             case "die":
                 await self._at_work[role].kill()
-                self._at_work[role] = await self._starts[role]()
+                await self._start(role)
             case "leave":
                 self._at_work[role].stop.set()
                 await self._bench.pass_time(30)  # it may have to ask again for a lost answer
                 await self._at_work[role].task
-                self._at_work[role] = await self._starts[role]()
+                await self._start(role)
+            case "abandon":
+                self._at_work[role].stop.set()
+                await self._bench.pass_time()
+                self._at_work[role].task.cancel()
+                await self._bench.pass_time(30)  # as above
+                await asyncio.wait({self._at_work[role].task})
+                await self._start(role)
             case "lose":
                 self._losers.append(self._at_work[role])
-                self._at_work[role] = await self._starts[role]()
+                await self._start(role)
+            case "hear of it":
+                loser = self._at_work[role]
+                await self._start(role)
+                await loser.lose()
+            case "rescale":
+                await self._rescale(self._rng.choice(CONSUMED), self._rng.choice([1, 2, 3]))
             case "lost answer":
                 self._bench.store.lose_answers += 1
+            case "read only":
+                self._bench.store.read_only = True
+                await self._bench.pass_time(self._rng.choice([0.1, 1, 10]))
+                self._bench.store.read_only = False
             case _:
                 pass
         await self._bench.pass_time(self._rng.choice([0, 0.1, 1]))
 
     async def strike_stream(self) -> None:
-        stream = self._bench.stream
-        match self._rng.choice(["lost answer", "fail", "recover", "swallow", "drop", "wait"]):
+        stream, topic = self._bench.stream, topic_of(self._rng.choice(CONSUMED))
+        match self._rng.choice(["lost answer", "fail", "recover", "swallow", "drop", "make again", "wait"]):
             case "lost answer":
                 stream.lose_answers += 1
             case "fail":
@@ -93,7 +107,11 @@ class Chaos:
             case "swallow":
                 stream.swallow += self._rng.randrange(5)
             case "drop":
-                await stream.drop(status_topic("routed", self._rng.choice([Route.NEW, Route.PACKED]).value))
+                await stream.drop(topic)
+            case "make again":
+                partition = self._rng.randrange(16)
+                await stream.lose_tail(topic, partition)
+                self.made_again.add((topic, partition))
             case _:
                 pass
 
@@ -106,16 +124,42 @@ class Chaos:
         """Whoever lost its role has left by itself, or had nothing to write since."""
         assert all(isinstance(loser.task.exception(), RoleLost) for loser in self._losers if loser.task.done())
 
+    async def _start(self, role: Role) -> None:
+        self._at_work[role] = await self._bench.start(role)
 
-async def check_positions(bench: Bench) -> None:
-    """No position lies above the last event of a run that still waits for it. An earlier one may have been replaced by a repeat."""
-    for status in (Route.NEW, Route.PACKED):
-        positions, topic = await bench.position(status), status_topic("routed", status.value)
+    async def _rescale(self, status: Route, shards: int) -> None:
+        """The former shards work on until they learn that they are fenced off."""
+        group = group_of(status)
+        current = [role for role in self._at_work if role.group == group]
+        if len(current) == shards:
+            return
+        await self._bench.scale(status, shards=shards)
+        self._losers += [self._at_work.pop(role) for role in current]
+        for shard in range(1, shards + 1):
+            await self._start(Role(group, shard, shards))
+
+
+def group_of(status: Route) -> str:
+    return consumer_group("routed", status.value)
+
+
+def topic_of(status: Route) -> Topic:
+    return status_topic("routed", status.value)
+
+
+async def check_positions(bench: Bench, made_again: Collection[tuple[Topic, int]]) -> None:
+    """No position lies above the last event of a run that still waits for it. An earlier one may have been replaced by a repeat.
+
+    made_again: Partitions in whose logs positions may not count any more.
+    """
+    for status in CONSUMED:
+        positions, topic = await bench.position(status), topic_of(status)
         found = await bench.whole.receive(topic, dict.fromkeys(range(16), 0), reader="test", limit=100_000, wait=0)
         last = {(item.event.run_id, item.event.version): item for item in found.events}
         records = await bench.store.lookup([item.event.run_id for item in last.values()])
         for item, record in zip(last.values(), records, strict=True):
-            if item.offset < positions.get(item.event.partition, 0):
+            partition = item.event.partition
+            if (topic, partition) not in made_again and item.offset < positions.get(partition, 0):
                 assert not is_current(item.event, record), f"{status}: {item}"
 
 
@@ -142,7 +186,7 @@ async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_un
             if apart:
                 await chaos.strike_stream()
             await chaos.strike()
-            await check_positions(bench)
+            await check_positions(bench, chaos.made_again)
         await chaos.end()
         chaos.check_losers()
         for handle in handles:
