@@ -41,7 +41,7 @@ class Found(NamedTuple):
     status: int
     run_state: int
     partition: int
-    awaits: int
+    awaiting: int | None
 
 
 @dataclass
@@ -83,10 +83,12 @@ class WriteBatch:
             return Conflict(write.run_id, version)
         if write.new is not None and (taken := self._taken(write.run_id, write.new)):
             return taken
-        self._stage(write, found)
+        state = self._stage(write, found)
+        for outgoing in write.events:
+            self._send(write, state, outgoing)
         for timeout in write.timeouts:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
-        return Stored(write.run_id, write.version)
+        return Stored(write.run_id, state["version"])
 
     def stage_position(self, position: Position) -> None:
         """Of two for one partition what they come to together."""
@@ -106,32 +108,35 @@ class WriteBatch:
             return ActiveRun(run_id, active)
         return None
 
-    def _stage(self, write: Write, found: Found | None) -> None:
-        finished = write.run_state.finished
-        if write.run_state.at_rest:
-            self.at_rest.add(write.run_id)
-        workflow = found.workflow if found else write.new.workflow if write.new else ""
-        partition = found.partition if found else write.new.partition if write.new else 0
-        state = _state(write, partition, self.now)
-        self.history.append(_entry(write, self.now))
-        for outgoing in write.events:
-            self._send(write, outgoing)
+    def _stage(self, write: Write, found: Found | None) -> Values:
+        """Its record's and its history's rows; what the record's columns become by it."""
+        run_id = write.run_id
+        state = _state(write, _partition(write, found), self.now)
+        at_rest = state["run_state"] >= RunState.PAUSED
+        finished = at_rest and write.run_state.finished
+        if at_rest:
+            self.at_rest.add(run_id)
+        self.history.append(_entry(write, state))
         if write.new is not None:
             self._create(write, write.new, state, finished)
-        elif write.run_id in self.inserts:
+        elif run_id in self.inserts:
             self._amend(write, state, finished)
         else:
             self._change(write, state, finished, found)
-        if finished and (key := self._holders.pop(write.run_id, None)):
+        if finished and (key := self._holders.pop(run_id, None)):
             del self.existing.unfinished[key]
-        self._count(write, workflow, found)
-        now = Found(write.version, workflow, write.status, state["run_state"], partition, state["awaits"])
-        self.existing.runs[write.run_id] = now
+        self._count(write, state, found)
+        return state
 
-    def _count(self, write: Write, workflow: str, found: Found | None) -> None:
+    def _count(self, write: Write, state: Values, found: Found | None) -> None:
         if found:
-            self.counts[found.workflow, found.status, found.run_state] -= 1
-        self.counts[workflow, write.status, int(write.run_state)] += 1
+            workflow, partition = found.workflow, found.partition
+            self.counts[workflow, found.status, found.run_state] -= 1
+        else:
+            workflow, partition = _first(write).workflow, _first(write).partition
+        self.counts[workflow, write.status, state["run_state"]] += 1
+        now = Found(state["version"], workflow, write.status, state["run_state"], partition, state["awaiting"])
+        self.existing.runs[write.run_id] = now
 
     def _create(self, write: Write, new: NewRun, row: Values, finished: bool) -> None:
         key = (new.workflow, new.foreign_id)
@@ -158,7 +163,7 @@ class WriteBatch:
         row = self.inserts[write.run_id]
         row |= state
         if write.asks:
-            row["awaited"] = write.version
+            row["awaited"] = state["version"]
         if write.data is not None:
             row["data"] = write.data
         if finished:
@@ -172,17 +177,17 @@ class WriteBatch:
         row["new_data"] = before["new_data"] if before and write.data is None else write.data
         if before and row["new_awaited"] is None:
             row["new_awaited"] = before["new_awaited"]
-        goes_on = found is not None and _awaits_event(found.awaits, found.run_state) and row["awaiting"] is not None
+        goes_on = found is not None and found.awaiting is not None and row["awaiting"] is not None
         row["is_finished"] = finished
         row["is_indexed"] = not goes_on or bool(before and before["is_indexed"])
 
-    def _send(self, write: Write, outgoing: OutgoingEvent) -> None:
+    def _send(self, write: Write, state: Values, outgoing: OutgoingEvent) -> None:
         self.outbox.append(
             {
                 "topic": outgoing.topic,
                 "partition_no": outgoing.partition,
                 "run_id": write.run_id,
-                "version": write.version,
+                "version": state["version"],
                 "status": write.status,
                 "due_at": self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE,
                 "headers": from_headers(outgoing.headers),
@@ -222,39 +227,44 @@ class WriteBatch:
         self.timeouts.setdefault((write.run_id, write.visit, timeout.name), row)
 
 
-def _awaits_event(awaits: int, run_state: int) -> bool:
-    """A run that is at rest awaits none, whatever is written."""
-    return awaits == Awaits.EVENT and run_state < RunState.PAUSED
+def _first(write: Write) -> NewRun:
+    assert write.new, "check_write has refused it"
+    return write.new
+
+
+def _partition(write: Write, found: Found | None) -> int:
+    return found.partition if found else _first(write).partition
 
 
 def _state(write: Write, partition: int, now: int) -> Values:
-    awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over what is no plain number
+    version, awaits, run_state = write.expected + 1, int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
+    awaits_event = awaits == Awaits.EVENT and run_state < RunState.PAUSED  # a run at rest awaits none, whatever is written
     return {
         "status": write.status,
         "run_state": run_state,
-        "version": write.version,
+        "version": version,
         "visit": write.visit,
         "attempt": write.attempt,
         "cause": int(write.cause),
         "reason": write.reason,
         "awaits": awaits,
-        "new_awaited": write.version if write.asks else None,
-        "awaiting": partition if _awaits_event(awaits, run_state) else None,
-        "resting": None if _awaits_event(awaits, run_state) else resting(write.status, run_state),
+        "new_awaited": version if write.asks else None,
+        "awaiting": partition if awaits_event else None,
+        "resting": None if awaits_event else resting(write.status, run_state),
         "updated_at": now,
     }
 
 
-def _entry(write: Write, now: int) -> Values:
+def _entry(write: Write, state: Values) -> Values:
     return {
         "run_id": write.run_id,
-        "version": write.version,
+        "version": state["version"],
         "status": write.status,
-        "run_state": int(write.run_state),
-        "cause": int(write.cause),
+        "run_state": state["run_state"],
+        "cause": state["cause"],
         "written_by": write.by,
         "reason": write.reason,
-        "written_at": now,
+        "written_at": state["updated_at"],
         "write_id": write.write_id,
         "data": write.data,
     }

@@ -96,7 +96,7 @@ def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
 
 def _runs(dialect: Dialect) -> ClauseElement:
     table = records.c
-    columns = (table.run_id, table.version, table.workflow, table.status, table.run_state, table.partition_no, table.awaits)
+    columns = (table.run_id, table.version, table.workflow, table.status, table.run_state, table.partition_no, table.awaiting)
     query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
     return dialect.locked(query.order_by(records.c.run_id))
 
