@@ -24,28 +24,39 @@ def read(session: Session) -> Deployment:
     ):
         numbers.setdefault(workflow, {})[name] = number
     groups = _groups(connection)
-    columns = ("name", "reference", "python_path", "code", "partitions", "superseded")
-    rows = connection.execute(
-        select(*(workflows.c[column] for column in columns)).where(workflows.c.place.is_not(None)).order_by(workflows.c.place)
-    )
-    return Deployment(
-        store_id=store_id,
-        version=version,
-        workflows=tuple(
-            DeployedWorkflow(
-                name=name,
-                reference=reference,
-                python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
-                code=code,
-                statuses=numbers.get(name, {}),
-                superseded=msgspec.json.decode(superseded, type=tuple[str, ...]) if superseded else (),
-                partitions=partitions,
-                groups={group.name: group.shards for group in groups.get(name, ())},
-                scaled={group.name: group.scaled for group in groups.get(name, ()) if group.scaled is not None},
-                draining=tuple(group.name for group in groups.get(name, ()) if group.draining),
-            )
-            for name, reference, python_path, code, partitions, superseded in rows
-        ),
+    rows = session.rows(_deployed_workflows)
+    deployed = tuple([_workflow(*row, statuses=numbers.get(row[0], {}), groups=groups.get(row[0], [])) for row in rows])
+    return Deployment(store_id=store_id, version=version, workflows=deployed)
+
+
+def _deployed_workflows(_: Dialect) -> ClauseElement:
+    column = workflows.c
+    columns = (column.name, column.reference, column.python_path, column.code, column.partitions, column.superseded)
+    return select(*columns).where(column.place.is_not(None)).order_by(column.place)
+
+
+def _workflow(
+    name: str,
+    reference: str,
+    python_path: str,
+    code: str,
+    partitions: int,
+    superseded: str | None,
+    *,
+    statuses: dict[str, int],
+    groups: "Sequence[_Group]",
+) -> DeployedWorkflow:
+    return DeployedWorkflow(
+        name=name,
+        reference=reference,
+        python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
+        code=code,
+        superseded=msgspec.json.decode(superseded, type=tuple[str, ...]) if superseded else (),
+        statuses=statuses,
+        partitions=partitions,
+        groups={group.name: group.shards for group in groups},
+        scaled={group.name: group.scaled for group in groups if group.scaled is not None},
+        draining=tuple(group.name for group in groups if group.draining),
     )
 
 

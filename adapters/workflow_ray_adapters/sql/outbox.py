@@ -78,7 +78,7 @@ def _due(_: Dialect) -> ClauseElement:
     return _both(query.limit(bindparam("most")), bindparam("now"))
 
 
-def _both(query: Select[Any], now: BindParameter[int] | int) -> CompoundSelect[Any]:
+def _both(query: Select[*tuple[Any, ...]], now: BindParameter[int] | int) -> CompoundSelect[Any]:
     """The query's immediate entries, and its delayed ones that are due: of either the first ones, up to its limit."""
     ordered = query.order_by(outbox.c.due_at, outbox.c.id)
     immediate = ordered.where(outbox.c.due_at == AT_ONCE)

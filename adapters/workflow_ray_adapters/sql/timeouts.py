@@ -82,7 +82,7 @@ def _timeout(run_id: str, visit: int, name: str, workflow: str, status: int, par
     return Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=moment(due_at))
 
 
-def _due(dialect: Dialect) -> Select[Any]:
+def _due(dialect: Dialect) -> Select[*tuple[Any, ...]]:
     columns = (*KEY, timeouts.c.workflow, timeouts.c.status, timeouts.c.partition_no, timeouts.c.due_at)
     query = select(*columns).where(*_open(dialect), timeouts.c.due_at <= bindparam("now"))
     return query.order_by(timeouts.c.due_at, *KEY).limit(bindparam("limited"))

@@ -16,7 +16,7 @@ def waiting(session: Session, query: WaitingQuery) -> Waiting:
     asked = {"workflow": query.workflow, "partition": query.partition, "after": query.after or "", "most": query.limit}
     rows = session.rows(_awaiting, **asked)
     quiet = [row for row in rows if row[-1] <= before]
-    pending = {run_id for (run_id,) in session.rows(_pending, run_ids=[row[0] for row in quiet])} if quiet else set()
+    pending: set[str] = {row[0] for row in session.rows(_pending, run_ids=[row[0] for row in quiet])} if quiet else set()
     return Waiting(
         events=tuple(_event(query, *row[:-1]) for row in quiet if row[0] not in pending),
         after=rows[-1][0] if len(rows) == query.limit else None,

@@ -18,7 +18,8 @@ WITHOUT_NOTIFICATIONS = ("mariadb", "mysql")
 EVENT, MESSAGE, NOBODY = 1, 2, 4
 PAUSED = 3
 STAY = 4
-STAND = tuple(sa.column(name, sa.Integer) for name in ("status", "run_state", "partition_no"))
+NAMES = ("status", "run_state", "version", "cause", "partition_no", "awaits", "awaited", "awaiting", "resting")
+COLUMNS = tuple(sa.column(name, sa.BigInteger) for name in NAMES)
 
 
 def upgrade() -> None:
@@ -39,7 +40,7 @@ def _records() -> None:
     add_column("records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     add_column("records", sa.Column("awaiting", sa.Integer))
     add_column("records", sa.Column("resting", sa.BigInteger))
-    records = sa.table("records", *(sa.column(name) for name in ("version", "cause", "awaits", "awaited", "awaiting", "resting")), *STAND)
+    records = sa.table("records", *COLUMNS)
     run_state, awaits = records.c.run_state, records.c.awaits
     kinds = ((run_state >= PAUSED, sa.literal(NOBODY)), (records.c.cause == STAY, sa.literal(MESSAGE)))
     op.execute(sa.update(records).values(awaits=sa.case(*kinds, else_=sa.literal(EVENT)), awaited=records.c.version))
