@@ -1,8 +1,8 @@
 """Roles that processes share. By its heartbeats a process says that it lives, and what it holds is its own for as long as a lease.
 
-Heartbeats are told one after another: each begins with a lock on the deployment's row, which also keeps shard counts as they are.
-What to do is decided on fences as they are read then. Only those that it is about are locked, in the order that everybody keeps:
-a heartbeat doesn't stop the writers of other processes. `acquire` and `release` may come in between, so they are looked at again.
+Heartbeats are serialised: each begins with a lock on the deployment's row, which also keeps shard counts as they are. What a worker's
+fair share is was decided before that. Only the fences that a heartbeat is about are locked, in the order that everybody keeps: it
+doesn't stop the writers of other processes. `acquire` and `release` may come in between, so their rows are read under those locks.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,30 +44,39 @@ MICROSECONDS = 1_000_000
 COLUMNS = tuple(fences.c[name] for name in _Row._fields)
 
 
-def share(session: Session, beat: Heartbeat) -> Shared:
+def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
+    """The roles that the worker should have, as it looks now. Decided on a snapshot, without a lock: it takes its time where there are
+    thousands of roles.
+    """
+    held = {fence.role: fence.epoch for fence in beat.held}
+    known = {row.role: row for row in map(_Row._make, session.rows(_known))}
+    holders = _holders(known.values(), session.now()) | dict.fromkeys(_kept(held, known), beat.worker)
+    target = assigned(_able(session, beat), holders)
+    return {role for role, worker in target.items() if worker == beat.worker}
+
+
+def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shared:
+    """The heartbeat of a worker whose fair share is `mine`: of that it acquires what nobody holds now."""
     session.rows_and_time(_serialised)
     now = session.now()
     until = now + round(beat.lease * MICROSECONDS)
-    deployed = _deployed(session)
     _join(session, beat, now, until)
-    known = {row.role: row for row in map(_Row._make, session.rows(_known))}
+    deployed = _deployed(session)
     held = {fence.role: fence.epoch for fence in beat.held}
+    wanted = [role for role in beat.roles if role.name in mine and role.name in deployed]
+    named = sorted({*held, *(role.name for role in wanted)})
+    known = {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))} if named else {}
     kept = _kept(held, known)
-    holders = _holders(known.values(), now) | dict.fromkeys(kept, beat.worker)
-    target = assigned(_able(session, deployed), holders)
-    mine = {role for role, worker in target.items() if worker == beat.worker}
-    free = [role for role in beat.roles if role.name in mine.difference(kept) and holders.get(role.name, beat.worker) == beat.worker]
-    if kept or free:
-        named = sorted({*kept, *(role.name for role in free)})
-        known |= {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))}
-        kept = _kept(held, known)
-    acquired = [_acquired(role, known.get(role.name), beat.worker, now) for role in free]
+    holders = _holders(known.values(), now)
+    acquired = [
+        _acquired(role, known.get(role.name), beat.worker, now) for role in wanted if holders.get(role.name, beat.worker) == beat.worker
+    ]
     rows = sorted([*(known[role] for role in kept), *acquired], key=lambda row: row.role)
     session.run(_hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows])
     session.notification.roles |= {row.role for row in acquired}
     return Shared(
         acquired=tuple(Fence(row.role, row.epoch) for row in acquired),
-        lost=tuple(role for role in held if role not in known or known[role].epoch != held[role]),
+        lost=tuple(role for role in held if role not in kept),
         surplus=tuple(role for role in kept if role not in mine),
     )
 
@@ -122,17 +131,20 @@ def _live(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(members, lambda _, new: {"roles": new.roles, "lives_until": new.lives_until})
 
 
-def _able(session: Session, deployed: Collection[RoleName]) -> Mapping[RoleName, Sequence[str]]:
+def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
+    """For each role that is deployed the live workers that can run it; whoever sends this heartbeat is one, with the roles it names."""
+    deployed = _deployed(session)
+    workers = {worker: msgspec.json.decode(names, type=list[RoleName]) for worker, names in session.rows(_workers, now=session.now())}
+    workers[beat.worker] = [role.name for role in beat.roles]
     able: dict[RoleName, list[str]] = {}
-    for worker, names in session.rows(_workers):
-        for role in msgspec.json.decode(names, type=list[RoleName]):
-            if role in deployed:
-                able.setdefault(role, []).append(worker)
+    for worker, names in workers.items():
+        for role in deployed.intersection(names):
+            able.setdefault(role, []).append(worker)
     return able
 
 
 def _workers(_: Dialect) -> ClauseElement:
-    return select(members.c.member, members.c.roles)
+    return select(members.c.member, members.c.roles).where(members.c.lives_until > bindparam("now"))
 
 
 # --- fences --------------------------------------------------------------------------------------

@@ -211,7 +211,8 @@ class SqlStore:
         if await self._database.served_elsewhere():
             raise StoreInUse(self._database.where, "a process has it to itself: it gives out the roles, and none are shared.")
         heartbeat = leases.Heartbeat(worker, roles, held, lease)
-        return await self._writer.call(lambda session: leases.share(session, heartbeat))
+        mine = await self._look_by_time(lambda session: leases.fair_share(session, heartbeat))
+        return await self._writer.call(lambda session: leases.share(session, heartbeat, mine))
 
     async def leave(self, worker: str) -> None:
         await self._writer.call(lambda session: leases.leave(session, worker))

@@ -1,8 +1,11 @@
 """What nobody needs any more is removed, by amounts that are bounded; nothing due hides behind something else."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +14,7 @@ from workflow_ray.errors import RoleLost
 from workflow_ray.records import PUBLISHER, Fence, NewTimeout, Role, RunState, TimeoutKey, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
-from workflow_ray_adapters.sql import counters
+from workflow_ray_adapters.sql import counters, leases
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .databases import ALL
@@ -158,3 +161,27 @@ async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore)
     wanted = replace(workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b"))
     deployed = await deploy(store, wanted)
     assert (await store.deployment()).workflows == deployed.workflows == (wanted,)
+
+
+async def test_a_fair_share_is_decided_without_a_lock(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others go on while a worker works out what it should have."""
+    deciding, go_on = threading.Event(), threading.Event()
+    assign = leases.assigned
+
+    def slowly(*args: Any) -> Any:
+        deciding.set()
+        go_on.wait(10)
+        return assign(*args)
+
+    async with opened(url, clock) as store, opened(url, clock) as other:
+        await deploy(store, workflow(groups={CONSUMERS: 2}))
+        roles = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
+        if not url.startswith("sqlite"):
+            go_on.set()  # there it is decided by the event loop: what is tried is that the outcome is the same
+        monkeypatch.setattr(leases, "assigned", slowly)
+        sharing = asyncio.create_task(store.share("one", roles, [], lease=10))
+        await asyncio.to_thread(deciding.wait, 10)
+        await store_all(other, new_run())
+        go_on.set()
+        assert len((await sharing).acquired) == 2
+        assert (await other.share("two", roles, [], lease=10)).acquired == ()
