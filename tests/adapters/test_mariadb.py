@@ -11,7 +11,7 @@ from tests.adapters.sql.wiping import wipe
 from tests.servers import MariaDB
 from workflow_ray.testing.conformance import Capability
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import standing
+from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
 
 
@@ -29,4 +29,4 @@ class TestMariadbStore(ServedStore):
     @pytest.fixture
     async def url(self, made: str) -> AsyncIterator[str]:
         yield made
-        await wipe(standing(target(made)))
+        await wipe(autocommit(target(made)))

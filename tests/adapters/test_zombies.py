@@ -75,19 +75,19 @@ def zombie(url: str, *, writes: int) -> Generator[subprocess.Popen[str]]:
 
 async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
     """Until there is something that it wrote since it held the role."""
-    before = await standing(store)
-    while await standing(store) == before:
+    before = await autocommit(store)
+    while await autocommit(store) == before:
         assert process.poll() is None, "it should write"
 
 
 async def goes_on_in_vain(store: Records, process: subprocess.Popen[str]) -> None:
     fence = (await persist(partial(store.take, ROLE), CLOCK, "successor")).fence
     await work(store, fence)
-    before = await standing(store), await store.pending(fence, limit=10_000, wait=0)
+    before = await autocommit(store), await store.pending(fence, limit=10_000, wait=0)
     process.send_signal(signal.SIGCONT)
     said, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert said == "lost the role\n"
-    assert (await standing(store), await store.pending(fence, limit=10_000, wait=0)) == before
+    assert (await autocommit(store), await store.pending(fence, limit=10_000, wait=0)) == before
 
 
 async def work(store: Records, fence: Fence) -> None:
@@ -96,7 +96,7 @@ async def work(store: Records, fence: Fence) -> None:
     await persist(partial(store.store, [transition]), CLOCK, "successor")
 
 
-async def standing(store: Records) -> tuple[set[str], list[Position]]:
+async def autocommit(store: Records) -> tuple[set[str], list[Position]]:
     """The runs that there are, and how far the positions have come."""
     runs = await store.runs(RunQuery(workflow="orders", limit=100_000))
     return {record.run_id for record in runs}, await store.positions(PAID_CONSUMERS)

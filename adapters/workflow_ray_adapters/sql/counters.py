@@ -25,7 +25,7 @@ class Counters:
         self._may_fold = True
 
     def add(self, session: Session, counts: Mapping[tuple[str, int, int], int]) -> None:
-        changed = sorted((standing, runs) for standing, runs in counts.items() if runs)
+        changed = sorted((key, runs) for key, runs in counts.items() if runs)
         _add(session, self._writer, changed)
         if self._may_fold and changed:
             self._may_fold = False  # once is enough: what is left then are processes that live

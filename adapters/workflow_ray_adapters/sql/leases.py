@@ -68,9 +68,8 @@ def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shar
     known = {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))} if named else {}
     kept = _kept(held, known)
     holders = _holders(known.values(), now)
-    acquired = [
-        _acquired(role, known.get(role.name), beat.worker, now) for role in wanted if holders.get(role.name, beat.worker) == beat.worker
-    ]
+    free = [role for role in wanted if role.name not in kept and holders.get(role.name, beat.worker) == beat.worker]
+    acquired = [_acquired(role, known.get(role.name), beat.worker, now) for role in free]
     rows = sorted([*(known[role] for role in kept), *acquired], key=lambda row: row.role)
     session.run(_hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows])
     session.notification.roles |= {row.role for row in acquired}

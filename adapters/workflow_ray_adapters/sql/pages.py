@@ -61,7 +61,7 @@ def page(session: Session, query: RunQuery) -> Select[Any] | None:
 
 def _parts(session: Session, query: RunQuery) -> list[Part]:
     """Parts that together hold every run of the page, each of them one range of an index."""
-    filters = [*_filters(query), *_standing(query)]
+    filters = [*_filters(query), *_of_status_and_state(query)]
     if query.foreign_id is not None:
         return [Part([*filters, records.c.workflow == query.workflow], records.c.foreign_id, query.foreign_id)]
     whole = [Part(filters, records.c.workflow, query.workflow)]
@@ -81,11 +81,11 @@ def _parts(session: Session, query: RunQuery) -> list[Part]:
 
 def _awaiting(session: Session, query: RunQuery) -> list[Part]:
     last = session.connection.scalar(select(func.max(records.c.awaiting)).where(records.c.workflow == query.workflow))
-    filters = [*_filters(query), *_standing(query), records.c.workflow == query.workflow]
+    filters = [*_filters(query), *_of_status_and_state(query), records.c.workflow == query.workflow]
     return [] if last is None else [Part(filters, records.c.awaiting, partition) for partition in range(last + 1)]
 
 
-def _standing(query: RunQuery) -> list[ColumnElement[bool]]:
+def _of_status_and_state(query: RunQuery) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if query.statuses:
         filters.append(records.c.status.in_(query.statuses))

@@ -28,8 +28,8 @@ from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.rows import AT_ONCE, Values, event_row, from_headers, micros, resting
 
 MICROSECONDS = 1_000_000
-Standing = tuple[str, int, int]
-"""A workflow, and the status and run state that runs of it have."""
+CountKey = tuple[str, int, int]
+"""A workflow, a status and a run state: what runs are counted by."""
 NO_TIMEOUT: Mapping[str, None] = {"timeout_name": None, "timeout_workflow": None, "timeout_due_at": None}
 
 
@@ -66,7 +66,7 @@ class WriteBatch:
     outbox: list[Values] = field(default_factory=list[Values])
     timeouts: dict[tuple[RunId, Version, str], Values] = field(default_factory=dict[tuple[RunId, Version, str], Values])
     positions: dict[tuple[str, int], Position] = field(default_factory=dict[tuple[str, int], Position])
-    counts: Counter[Standing] = field(default_factory=Counter[Standing])  # how many more, or fewer, runs stand so
+    counts: Counter[CountKey] = field(default_factory=Counter[CountKey])  # how many more, or fewer, runs stand so
     at_rest: set[RunId] = field(default_factory=set[RunId])  # runs that now take no step by themselves
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
 from workflow_ray_adapters.sql.mariadb import commits
-from workflow_ray_adapters.sql.mariadb.connections import access, making, standing
+from workflow_ray_adapters.sql.mariadb.connections import access, autocommit, making
 from workflow_ray_adapters.sql.mariadb.database import MariadbDatabase
 from workflow_ray_adapters.sql.mariadb.faults import explained
 from workflow_ray_adapters.sql.mariadb.lock import ServiceLock, lock_name
@@ -65,14 +65,14 @@ class MariadbAdapter:
 
 async def _checked(where: Target, store_id: str | None) -> str:
     with explained(where.canonical):
-        async with standing(where).connect() as connection:
+        async with autocommit(where).connect() as connection:
             return await connection.run_sync(deployed.checked, where.canonical, store_id)
 
 
 async def _create(where: Target) -> str:
     """Of several at once one makes it, and the others find it made. Killed half-way, it is for the next one to go on."""
     with explained(where.canonical):
-        async with standing(where).connect() as connection:
+        async with autocommit(where).connect() as connection:
             is_mariadb = isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb
         async with making(where, is_mariadb=is_mariadb).begin() as connection:
             await _alone(connection, where)

@@ -62,7 +62,7 @@ def access(target: Target) -> Access:
     )
 
 
-def standing(target: Target) -> AsyncEngine:
+def autocommit(target: Target) -> AsyncEngine:
     """For a connection that is held for long, without a transaction. It is to be used every few seconds."""
     return _engine(target, f"SET SESSION wait_timeout = {HOLDING}", isolation_level="AUTOCOMMIT", poolclass=NullPool)
 

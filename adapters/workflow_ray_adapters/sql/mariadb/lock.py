@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflow_ray.errors import StoreInUse, WorkflowError
-from workflow_ray_adapters.sql.mariadb.connections import standing
+from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.faults import explained
 from workflow_ray_adapters.sql.mariadb.url import Target
 
@@ -32,7 +32,7 @@ class ServiceLock:
     """Acquired again whenever its connection breaks; until then fences alone keep others' writes and ours apart."""
 
     def __init__(self, target: Target, name: str) -> None:
-        self._engine = standing(target)
+        self._engine = autocommit(target)
         self._where = target.canonical
         self._name = name
 
@@ -95,6 +95,6 @@ def _unexpected(error: Exception) -> Exception | None:
 
 
 async def _leave(connection: AsyncConnection) -> None:
-    """At once, and without a word to a server that may not answer."""
+    """At once: a server that may not answer is told nothing."""
     await connection.invalidate()
     await connection.close()

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from sqlalchemy import Connection, func, select
 
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
-from workflow_ray_adapters.sql.postgresql.connections import access, standing
+from workflow_ray_adapters.sql.postgresql.connections import access, autocommit
 from workflow_ray_adapters.sql.postgresql.database import PostgresqlDatabase
 from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.postgresql.url import Target, target
@@ -42,7 +42,7 @@ class PostgresqlAdapter:
         where = target(url)
         found = await _checked(where, store_id)
         async with AsyncExitStack() as stack:
-            watch = Watch(standing(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive)
+            watch = Watch(autocommit(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive)
             await stack.enter_async_context(watch.kept(patience))
             database = PostgresqlDatabase(access(where), watch, exclusive=exclusive)
             stack.push_async_callback(database.close)
@@ -56,7 +56,7 @@ class PostgresqlAdapter:
 
 
 async def _checked(where: Target, store_id: str | None) -> str:
-    engine = standing(where)
+    engine = autocommit(where)
     with explained(where.canonical):
         async with asyncio.timeout(CONNECTING), engine.connect() as connection:
             return await connection.run_sync(deployed.checked, where.canonical, store_id)

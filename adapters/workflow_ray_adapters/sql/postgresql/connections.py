@@ -36,7 +36,7 @@ def access(target: Target) -> Access:
     )
 
 
-def standing(target: Target) -> AsyncEngine:
+def autocommit(target: Target) -> AsyncEngine:
     """For a connection that is held for long, without a transaction."""
     return _engine(target, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 

@@ -38,7 +38,7 @@ class Access:
     explained: Callable[[str], AbstractContextManager[None]]
     """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name."""
     is_broken: Callable[[Any], bool]  # of a driver's connection
-    abort: Callable[[Any], None]  # end a driver's connection without a word to the server: what waits for it fails
+    abort: Callable[[Any], None]  # end a driver's connection at once, without telling the server: what waits for it fails
 
 
 class ServerDatabase(ABC):

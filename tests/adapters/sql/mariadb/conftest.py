@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import standing
+from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -39,7 +39,7 @@ def sql(url: str) -> Sql:
     """Runs a statement on a connection of its own: the first value of what it finds."""
 
     async def sql(statement: str) -> Any:
-        async with standing(target(url)).connect() as connection:
+        async with autocommit(target(url)).connect() as connection:
             found = await connection.execute(text(statement))
             return found.scalar() if found.returns_rows else None
 

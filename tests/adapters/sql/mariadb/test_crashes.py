@@ -20,7 +20,7 @@ from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Role, RunQuery, RunState, Version
 from workflow_ray.testing.conformance.runs import CONSUMERS, SHIPPED, deploy, event, group, new_run, received, step, take, workflow
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import standing
+from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -44,7 +44,7 @@ asyncio.run(serve())
 
 async def disconnect(url: str) -> int:
     """End every connection to the database but this one's; how many there were."""
-    async with standing(target(url)).connect() as connection:
+    async with autocommit(target(url)).connect() as connection:
         others = text("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
         found = (await connection.execute(others)).scalars().all()
         for number in found:

@@ -12,7 +12,7 @@ from tests.servers import MariaDB
 from workflow_ray.errors import AccessDenied, StoreUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import standing
+from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
 
 from ..databases import execute
@@ -60,7 +60,7 @@ async def create(url: str) -> str:
 async def test_a_server_of_the_authority_named_is_spoken_to_by_tls(url: str, folder: Path) -> None:
     secure = f"{url}?ssl_ca={folder / OURS}"
     await create(secure)
-    async with standing(target(secure)).connect() as connection:
+    async with autocommit(target(secure)).connect() as connection:
         assert (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))).one()[1].startswith("TLS")
     async with MariadbAdapter().open_records(secure, clock=SystemClock()) as store:
         assert (await store.deployment()).version == 0

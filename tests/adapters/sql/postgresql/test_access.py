@@ -97,10 +97,10 @@ def guarded(server_folder: Path) -> Iterator[str]:
 async def make_guest(url: str) -> None:
     from sqlalchemy import text
 
-    from workflow_ray_adapters.sql.postgresql.connections import standing
+    from workflow_ray_adapters.sql.postgresql.connections import autocommit
     from workflow_ray_adapters.sql.postgresql.url import target
 
-    async with standing(target(url)).connect() as connection:
+    async with autocommit(target(url)).connect() as connection:
         await connection.execute(text(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'"))
         await connection.execute(text("GRANT CREATE ON SCHEMA public TO guest"))
 
@@ -173,10 +173,10 @@ async def test_of_several_who_create_at_once_each_gets_the_one_store(postgres_ur
 async def test_another_programs_database_is_left_as_it_is(postgres_url: str) -> None:
     from sqlalchemy import text
 
-    from workflow_ray_adapters.sql.postgresql.connections import standing
+    from workflow_ray_adapters.sql.postgresql.connections import autocommit
     from workflow_ray_adapters.sql.postgresql.url import target
 
-    async with standing(target(postgres_url)).connect() as connection:
+    async with autocommit(target(postgres_url)).connect() as connection:
         await connection.execute(text("CREATE TABLE customers (name TEXT)"))
         assert isinstance(await refusal(postgres_url), NotAStore)
         assert await connection.scalar(text("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")) == 1

@@ -16,7 +16,7 @@ from workflow_ray.records import Version
 from workflow_ray.testing.conformance.runs import new_run, store_all
 from workflow_ray_adapters.sql import PostgresqlAdapter, changes
 from workflow_ray_adapters.sql.postgresql import watch
-from workflow_ray_adapters.sql.postgresql.connections import standing
+from workflow_ray_adapters.sql.postgresql.connections import autocommit
 from workflow_ray_adapters.sql.postgresql.url import target
 from workflow_ray_adapters.sql.postgresql.watch import Watch
 from workflow_ray_adapters.sql.store import SqlStore
@@ -67,7 +67,7 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
         await asyncio.to_thread(PostgresqlAdapter().create, url)
         async with PostgresqlAdapter().open_records(url, clock=SystemClock(), exclusive=False) as store:
             driver: Any
-            async with standing(target(url)).connect() as connection:
+            async with autocommit(target(url)).connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 await driver.execute("SET synchronous_commit = on")
                 notifying = asyncio.create_task(driver.execute("CREATE TABLE t (); NOTIFY other"))
@@ -82,7 +82,7 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
 
 
 async def _waits_for_a_standby(url: str) -> bool:
-    async with standing(target(url)).connect() as connection:
+    async with autocommit(target(url)).connect() as connection:
         return bool(await connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")))
 
 
