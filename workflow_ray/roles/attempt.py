@@ -39,8 +39,23 @@ class Attempt:
         self.read_at = now  # when its record was read, by the monotonic clock
         self.counted: Record | None = None  # the record as it stands since the attempt was counted, if it was counted beforehand
         self.refused = False  # the store could not hold what came of it
-        self.ended = asyncio.Event()  # set once it no longer runs
+        self._has_ended = False
+        self._ended: asyncio.Event | None = None  # made for who waits for it
         self.sent_again_at = item.offset  # how far its partition had come when its event was last sent again
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once it no longer runs, or never will."""
+        if self._ended is None:
+            self._ended = asyncio.Event()
+            if self._has_ended:
+                self._ended.set()
+        return self._ended
+
+    def tell_ended(self) -> None:
+        self._has_ended = True
+        if self._ended is not None:
+            self._ended.set()
 
     @property
     def key(self) -> Key:

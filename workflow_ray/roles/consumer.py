@@ -100,6 +100,7 @@ class Consumer:
             WorkflowError: The store can't be used, or a resource of the step failed.
         """
         async with opened(self._step, self._work.replaced) as resources:
+            self._running_step = running_step(asyncio.get_running_loop())
             self._steps = self._steps_of(resources)
             self._observed = Observed(self._fence.role, self._step, self._graph, self._observation, self._steps, self._results, self._clock)
             work = asyncio.create_task(self._attend(stop, resources))
@@ -190,10 +191,10 @@ class Consumer:
         outcome = execution.outcome(attempt.record)
         if not self._step.is_async:
             return outcome
-        record = attempt.record
-        blame = partial(self._blame, record)
-        occupant = Occupant(self._step.name, record.run_id, record.version, self._fence.role, blame)
-        return Watched(outcome, running_step(asyncio.get_running_loop()), occupant)
+        return Watched(outcome, self._running_step, partial(self._occupant, attempt.record))
+
+    def _occupant(self, record: Record) -> Occupant:
+        return Occupant(self._step.name, record.run_id, record.version, self._fence.role, partial(self._blame, record))
 
     def _blame(self, record: Record, reason: str) -> WriteGroup:
         """What counts an attempt as failed though it has not ended."""
@@ -208,7 +209,7 @@ class Consumer:
     def _overtaken(self, attempt: Attempt) -> None:
         """Its run was cancelled, or moved on, while it waited for its turn."""
         self._results.add(Result(None, attempt))
-        attempt.ended.set()
+        attempt.tell_ended()
 
     def _refuse(self, record: Record, write: Write, why: str) -> Write:
         return self._decide(record, Failed(why, fatal=True))

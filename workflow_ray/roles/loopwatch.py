@@ -35,9 +35,10 @@ class RunningStep:
     __slots__ = ("_now",)
 
     def __init__(self) -> None:
-        self._now: tuple[Occupant, float] | None = None
+        self._now: tuple[Callable[[], Occupant], float] | None = None
 
-    def enter(self, occupant: Occupant) -> None:
+    def enter(self, occupant: Callable[[], Occupant]) -> None:
+        """occupant: Called only by whoever reads the cell."""
         self._now = occupant, time.monotonic()
 
     def leave(self) -> None:
@@ -48,7 +49,7 @@ class RunningStep:
         if (now := self._now) is None:
             return None
         occupant, since = now
-        return occupant, time.monotonic() - since
+        return occupant(), time.monotonic() - since
 
 
 _cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = weakref.WeakKeyDictionary()
@@ -62,7 +63,7 @@ def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
 class Watched(Coroutine[Any, Any, T]):
     """A coroutine that says in a cell, each time it is resumed, that it occupies the loop, until it gives it back."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], cell: RunningStep, occupant: Occupant) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], cell: RunningStep, occupant: Callable[[], Occupant]) -> None:
         self._coroutine = coroutine
         self._cell = cell
         self._occupant = occupant

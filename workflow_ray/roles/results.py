@@ -89,7 +89,7 @@ class Results:
     def forget(self, attempt: Attempt) -> None:
         """Leave it, and its event, to whoever comes next."""
         attempt.phase = Phase.ABANDONED
-        attempt.ended.set()
+        attempt.tell_ended()
         attempt.partition.trying.discard(attempt.offset)
         self.attempts.remove(attempt)
         self._tell_settled()

@@ -48,6 +48,7 @@ class Steps:
         context: contextvars.Context,
         clock: Clock,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._free = limit
         self._run = run
         self._ended = ended
@@ -68,7 +69,7 @@ class Steps:
 
     async def slot(self, attempt: Attempt) -> None:
         """Wait for its turn. It counts as one that runs then: `launch` it, or call `leave`."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((attempt, turn))
         self._fill()
         try:
@@ -86,7 +87,7 @@ class Steps:
     def launch(self, attempt: Attempt) -> None:
         """Run it now, in the slot that it has."""
         attempt.phase = Phase.RUNNING
-        task = asyncio.get_running_loop().create_task(self._run(attempt), context=self._context.copy())
+        task = self._loop.create_task(self._run(attempt), context=self._context.copy())
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
 
@@ -156,7 +157,7 @@ class Steps:
             self._tell(attempt, outcome_of(task))
         elif not task.cancelled():
             task.exception()  # of an abandoned attempt nobody asks
-        attempt.ended.set()
+        attempt.tell_ended()
         self._fill()
 
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
