@@ -54,11 +54,8 @@ class FaultyStore(MemoryStore):
         self.lose_answers_to_clients = 0
         self.read_only = False  # as a server during a failover
         self.rejected: Callable[[Write], bool] = lambda write: False
-        self.stalled = asyncio.Event()  # clear it, and no write is answered until it is set again
-        self.stalled.set()
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        await self.stalled.wait()
         if self.read_only:
             raise StoreReadOnly("the store", "it fails over")
         if any(self.rejected(write) for group in groups for write in group.writes):
@@ -244,6 +241,11 @@ class Bench:
     async def rows(self, status: Status) -> list[Position]:
         """The rows of all partitions that were ever claimed."""
         return await self.whole.positions(consumer_group(self.workflow.name, status.value))
+
+    async def ends(self, status: Status) -> list[int]:
+        """The end of each partition's log."""
+        ends = await self.whole.ends(status_topic(self.workflow.name, status.value), range(self.workflow.partitions))
+        return [end for _, end in sorted(ends.items())]
 
     async def partition(self, run_id: RunId) -> int:
         (record,) = await self.store.lookup([run_id])

@@ -29,7 +29,9 @@ class Client(Generic[D, S]):
     """
 
     def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock) -> None:
-        self._workflow, self._records, self._clock = workflow, records, clock
+        self._workflow = workflow
+        self._records = records
+        self._clock = clock
         self._watcher = Watcher(records, clock)
 
     async def trigger(

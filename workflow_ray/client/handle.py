@@ -40,7 +40,10 @@ class Handle(Generic[D, S]):
         started: Version | None = None,
     ) -> None:
         """started: the version that its trigger wrote just now, if the run takes steps from there: no need to look it up."""
-        self._workflow, self._records, self._clock, self._watcher = workflow, records, clock, watcher
+        self._workflow = workflow
+        self._records = records
+        self._clock = clock
+        self._watcher = watcher
         self._started = started
         self.run_id = run_id
 

@@ -1,4 +1,4 @@
-"""Word of changes for all waits of a client: they share their calls to the store."""
+"""Waiting for runs to change: all waits of a client share their calls to the store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -19,28 +19,29 @@ AT_ONCE = 2
 GATHERING = 0.01
 """Seconds after which those who came while both were out are asked for too, by the machine's clock."""
 PER_WAIT = 10e-6
-"""Seconds to the next call for each wait in it: the more it is made for, the more changes one answer should tell of."""
+"""Seconds to the next call for each wait in it: the more waits it serves, the more changes one answer should bring."""
 
 
 @dataclass(eq=False)
 class _Wait:
     run_id: RunId
     seen: Version
-    told: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     answer: Record | Exception | None = None
 
-    def tell(self, answer: Record | Exception) -> None:
+    def set_answer(self, answer: Record | Exception) -> None:
         if isinstance(answer, WorkflowError):
             answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
         self.answer = answer
-        self.told.set()
+        self.answered.set()
 
 
 class Watcher:
-    """Tells waits of changes. There is nothing to close: its tasks end with the waits that they are for."""
+    """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits that they are for."""
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
-        self._records, self._clock = records, clock
+        self._records = records
+        self._clock = clock
         self._calls: dict[bool, set[_Call]] = {False: set(), True: set()}  # those for runs at rest apart
 
     async def newer(self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False) -> Record | None:
@@ -52,7 +53,7 @@ class Watcher:
         call = self._next_call(at_rest)
         call.add(waiting)
         try:
-            await (waiting.told.wait() if wait is None else self._clock.wait(waiting.told, wait))
+            await (waiting.answered.wait() if wait is None else self._clock.wait(waiting.answered, wait))
         finally:
             call.remove(waiting)
         if isinstance(waiting.answer, Exception):
@@ -80,9 +81,10 @@ class _Call:
     """A call to the store that is made again and again, as long as somebody waits for its answer."""
 
     def __init__(self, watch: Callable[[Mapping[RunId, Version]], Awaitable[list[Record]]], ended: Callable[["_Call"], None]) -> None:
-        self._watch, self._ended = watch, ended
+        self._watch = watch
+        self._ended = ended
         self._waits: set[_Wait] = set()
-        self._alarm: asyncio.Timeout | None = None  # breaks off the call that is out
+        self._timer: asyncio.Timeout | None = None  # breaks off the call that is out
         self._task = asyncio.create_task(self._run())
 
     def __len__(self) -> int:
@@ -90,16 +92,16 @@ class _Call:
 
     @property
     def out(self) -> bool:
-        return self._alarm is not None
+        return self._timer is not None
 
     def add(self, waiting: _Wait) -> None:
         """Ask for this one too: with the next call, which is made soon."""
         self._waits.add(waiting)
-        if self._alarm is not None and self._alarm.when() is None:
-            self._alarm.reschedule(asyncio.get_running_loop().time() + GATHERING)
+        if self._timer is not None and self._timer.when() is None:
+            self._timer.reschedule(asyncio.get_running_loop().time() + GATHERING)
 
     def remove(self, waiting: _Wait) -> None:
-        """It waits no longer. Does nothing for one that was told."""
+        """It waits no longer. Does nothing for one that has its answer."""
         self._waits.discard(waiting)
         if not self._waits:
             self._ended(self)
@@ -109,10 +111,10 @@ class _Call:
         while self._waits:
             asked = tuple(self._waits)
             try:
-                self._tell(asked, await self._changed(asked))
+                self._hand_out(asked, await self._changed(asked))
             except Exception as error:
                 for waiting in asked:
-                    waiting.tell(error)
+                    waiting.set_answer(error)
                 self._waits.difference_update(asked)
             if self._waits:
                 await asyncio.sleep(len(self._waits) * PER_WAIT)
@@ -123,21 +125,21 @@ class _Call:
         seen: dict[RunId, Version] = {}
         for waiting in asked:
             seen[waiting.run_id] = min(waiting.seen, seen.get(waiting.run_id, waiting.seen))
-        alarm = self._alarm = asyncio.timeout(None)
+        timer = self._timer = asyncio.timeout(None)
         try:
-            async with alarm:
+            async with timer:
                 return await self._watch(seen)
         except TimeoutError:
-            if not alarm.expired():
+            if not timer.expired():
                 raise
             return []
         finally:
-            self._alarm = None
+            self._timer = None
 
-    def _tell(self, asked: Collection[_Wait], changed: Collection[Record]) -> None:
+    def _hand_out(self, asked: Collection[_Wait], changed: Collection[Record]) -> None:
         records = {record.run_id: record for record in changed}
         for waiting in asked:
             record = records.get(waiting.run_id)
             if record is not None and record.version > waiting.seen:
-                waiting.tell(record)
+                waiting.set_answer(record)
                 self._waits.discard(waiting)

@@ -44,7 +44,7 @@ class Partition:
         """The log was made again, or lost its tail: go on from its beginning. Nothing of the earlier log is in doubt any more."""
         self.incarnation += 1
         self.progress = Progress(0)
-        self.trying = set()
+        self.trying = set[int]()
         self.begun = self._wanted = 0
         self._stored = None
         self.claim()

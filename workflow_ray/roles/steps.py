@@ -57,7 +57,7 @@ class Steps:
         self._spawn = spawn
         self._context = context
         self._clock = clock
-        self._waiting = deque[tuple[Attempt, asyncio.Future[None] | None]]()
+        self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         self._reading = False
         self.closed = False  # no further attempt begins
@@ -94,7 +94,7 @@ class Steps:
     def withdraw(self) -> list[Attempt]:
         """Those that have not begun, so that they never will. Others in line for a slot wait on."""
         withdrawn = [attempt for attempt, turn in self._waiting if turn is None]
-        self._waiting = deque((attempt, turn) for attempt, turn in self._waiting if turn is not None)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is not None)
         return withdrawn
 
     def abandon(self) -> list[Attempt]:

@@ -33,7 +33,7 @@ class _Topic:
     group: str
     due: float  # when to look at it, by the monotonic clock
     pause: float = OFTEN
-    trimmed: dict[int, int] = field(default_factory=dict)  # partition -> the offset below which nothing is left
+    trimmed: dict[int, int] = field(default_factory=dict[int, int])  # partition -> the offset below which nothing is left
 
 
 class Trimming:

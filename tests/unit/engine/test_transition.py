@@ -10,7 +10,7 @@ from tests.unit.parcels import Route, record, routed
 from workflow_ray import Cancel, Pause, Repeat, Stay
 from workflow_ray.definition import Halt
 from workflow_ray.engine.run_states import may_move, may_step
-from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, is_counted
+from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, give_back, is_counted
 from workflow_ray.records import Cause, Record, RunState, Version, Write, WriteId, status_topic
 
 ID = WriteId("w")
@@ -196,3 +196,12 @@ def test_a_reason_is_cut_to_what_every_store_can_hold() -> None:
 def test_a_delay_is_cut_to_what_every_clock_can_hold() -> None:
     write = decided(record(), returned(Repeat(timedelta.max)))
     assert [event.delay for event in write.events] == [MAX_DELAY]
+
+
+def test_a_counted_attempt_that_is_given_back_counts_no_more_and_comes_again_at_once() -> None:
+    before = record(attempt=1)
+    counted = doubted(before).onto(before)
+    write = give_back(counted, by="role", write_id=ID)
+    assert (write.cause, write.attempt, write.expected) == (Cause.GIVEN_BACK, 1, counted.version)
+    assert [event.delay for event in write.events] == [0.0]
+    assert write.onto(counted).awaited == write.version

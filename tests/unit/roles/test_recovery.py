@@ -118,6 +118,49 @@ async def test_events_in_doubt_are_tried_in_groups_that_double() -> None:
         assert sizes == [1, 2, 4, 8, 5]
 
 
+async def test_no_group_is_larger_than_what_the_step_runs_at_a_time() -> None:
+    sizes = list[int]()
+    work: list[Work] = [hang]
+    workflow = doing(work, partitions=1, max_in_flight=3)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        consumer = await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, *names(30))
+        await bench.pass_time()
+        await consumer.kill()
+
+        async def look(run: ParcelRun) -> None:
+            (row,) = await bench.rows(Stage.NEW)
+            sizes.append(len(row.trying))
+
+        work.append(look)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert max(sizes) == 3
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_under_a_backlog_only_what_may_have_been_begun_is_in_doubt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work, partitions=16, max_in_flight=5)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        consumer = await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, *names(6000))
+        await bench.pass_time()
+        await consumer.kill()
+        begun = sum(min(row.begun, end) for row, end in zip(await bench.rows(Stage.NEW), await bench.ends(Stage.NEW), strict=True))
+        bench.store.groups.clear()
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        while {found.run_state for found in await bench.store.counts("parcels")} != {RunState.COMPLETED}:
+            await asyncio.sleep(0.01)
+            await bench.pass_time()
+        tried = {(row.partition, offset) for group in bench.store.groups for row in group.positions for offset in row.trying}
+        assert 0 < len(tried) <= begun < 6000
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
 async def test_a_group_waits_for_the_last_one_for_five_seconds_at_most() -> None:
     started = list[str]()
 
@@ -243,6 +286,24 @@ async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_its_neighb
                 neighbour = await handle.get()
                 assert (neighbour.run_state, neighbour.attempt) == (RunState.COMPLETED, 0)
         assert deaths == 4, "the first time, together with others, and twice alone"
+
+
+async def test_a_step_that_takes_long_to_kill_its_process_uses_up_its_attempts_too() -> None:
+    killer = Killer("2")
+    workflow = doing([killer], attempts=2, partitions=1)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        for _ in range(8):
+            consumer = await bench.consumer(Stage.NEW)
+            await bench.pass_time(4 * OBSERVED)
+            if killer.kills:
+                await consumer.kill()
+            else:
+                await consumer.leave()
+        found = await causes(bench, runs)
+        assert found.pop("2") == [Cause.TRIGGER, Cause.DOUBT, Cause.DOUBT, Cause.FAILED]
+        assert all(entries[-1] is Cause.STEP for entries in found.values())
 
 
 async def test_what_was_tried_together_when_a_process_died_is_run_alone_each_attempt_counted_first() -> None:
