@@ -71,6 +71,12 @@ class Attempt:
         self.partition.move(self.progress, self.offset, item.offset)
         self.progress = self.partition.progress
         self.offset = self.sent_again_at = item.offset
+        if self.phase is not Phase.WAITING:
+            self.reserve()  # by the row that moves the position past the earlier one
+
+    def reserve(self) -> bool:
+        """Whether its event may be handed to user code by now; if not, the next commit of its partition's row allows it."""
+        return self.partition.reserve(self.progress, self.offset)
 
     def finish(self) -> None:
         """The position may pass its event."""

@@ -21,7 +21,7 @@ from workflow_ray.roles.loopwatch import Occupant, Watched, running_step
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.observed import Observed
 from workflow_ray.roles.partition import Partition
-from workflow_ray.roles.reception import Reception, headroom, share
+from workflow_ray.roles.reception import Reception, share
 from workflow_ray.roles.recovery import Recovery
 from workflow_ray.roles.resources import Opened, opened
 from workflow_ray.roles.results import Result, Results
@@ -145,7 +145,7 @@ class Consumer:
         rows = {row.partition: row for row in stored}
         for number in self._owned:
             begin = start(rows.get(number), self._fence, self._events.stream_id)
-            self._partitions[number] = Partition(number, begin, self._fence, headroom(len(self._owned)))
+            self._partitions[number] = Partition(number, begin, self._fence, share(len(self._owned)))
         self._results.begin(self._partitions.values())
         await self._results.flush()
 
@@ -184,7 +184,15 @@ class Consumer:
         threads = threads_of(workflow, self._role.name, step.name, step.max_in_flight)
         run = partial(self._outcome, Execution(workflow, step, resources.values, threads))
         return Steps(
-            step.max_in_flight, run, self._ended, self._overtaken, self._intake.look_up, self._spawn, resources.context, self._clock
+            step.max_in_flight,
+            run,
+            self._ended,
+            self._overtaken,
+            self._intake.look_up,
+            self._results.flush,
+            self._spawn,
+            resources.context,
+            self._clock,
         )
 
     def _outcome(self, execution: Execution, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:

@@ -4,6 +4,9 @@ from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.recovery import Start
 from workflow_ray.records import Fence, Position
 
+LEAST = 4
+"""Offsets that a row reserves at least, beyond those that were handed to user code."""
+
 
 class Partition:
     """Its row is written with commits that are made anyway, whenever it differs from what is stored.
@@ -11,19 +14,20 @@ class Partition:
     `doubt` is what an earlier holder may have been running; once all of that is tried the partition is claimed, and works normally.
     """
 
-    def __init__(self, number: int, start: Start, fence: Fence, headroom: int) -> None:
-        """headroom: Offsets that each row reserves beyond those that were received."""
+    def __init__(self, number: int, start: Start, fence: Fence, most: int) -> None:
+        """most: Offsets that a row reserves at most, beyond those that were handed to user code."""
         self.number = number
         self.progress = Progress(start.offset)
         self.incarnation = start.incarnation
         self.doubt = start.doubt
         self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()  # still to be tried alone
         self.trying = set[int]()  # tried, and not yet finished
-        self.begun = start.doubt.begun if start.doubt else 0  # committed: what lies at or beyond it may not be run
+        self.begun = start.doubt.begun if start.doubt else 0  # committed: what lies at or beyond it must not be handed to user code
         self._leaving = False
         self._fence = fence
-        self._headroom = headroom
-        self._wanted = 0
+        self._most = most
+        self._wanted = start.offset  # nothing at or beyond it was handed to user code, or is about to be
+        self._wanted_before = start.offset  # as the last row found it
         self._stored: Position | None = None
 
     @property
@@ -45,14 +49,16 @@ class Partition:
         self.incarnation += 1
         self.progress = Progress(0)
         self.trying = set[int]()
-        self.begun = self._wanted = 0
+        self.begun = self._wanted = self._wanted_before = 0
         self._stored = None
         self.claim()
 
-    def reserve(self, below: int) -> bool:
-        """Ask for offsets up to `below` to be reserved by the next row. False: they are already."""
-        self._wanted = max(self._wanted, below)
-        return below > self.begun
+    def reserve(self, progress: Progress, offset: int) -> bool:
+        """An offset is to be handed to user code; `progress` says of which incarnation. False: not before its row is committed."""
+        if progress is not self.progress:
+            return True
+        self._wanted = max(self._wanted, offset + 1)
+        return offset < self.begun
 
     def pass_over(self, offset: int) -> None:
         """What stands at the offset, not in hand yet, needs nothing done."""
@@ -80,7 +86,7 @@ class Partition:
         stored, offset = self._stored, self.progress.position
         if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not self._is_short:
             return None
-        begun = self.begun if self.doubt else max(self.begun, max(self.progress.next, self._wanted) + self._headroom)
+        begun = self.begun if self.doubt else max(self.begun, self._wanted + self._headroom)
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
 
     def stored(self, row: Position) -> None:
@@ -88,8 +94,14 @@ class Partition:
         if row.incarnation == self.incarnation:
             self._stored = row
             self.begun = row.begun
+            self._wanted_before = self._wanted
+
+    @property
+    def _headroom(self) -> int:
+        """Enough for twice as many as were handed out since the last row: so commits that are made anyway suffice."""
+        return min(self._most, max(LEAST, 2 * (self._wanted - self._wanted_before)))
 
     @property
     def _is_short(self) -> bool:
         """Whether less than half of the headroom is left."""
-        return self.claimed and self.begun < max(self.progress.next + self._headroom // 2, self._wanted)
+        return self.claimed and self.begun < self._wanted + self._headroom // 2

@@ -26,11 +26,6 @@ def share(partitions: int) -> int:
     return -(-UNEVEN * WINDOW // partitions)
 
 
-def headroom(partitions: int) -> int:
-    """Offsets that a row reserves beyond those received: as many as may be in hand, so that commits that are made anyway suffice."""
-    return share(partitions)
-
-
 class Reception:
     """Receives for one role, and starts the attempts.
 
@@ -93,7 +88,6 @@ class Reception:
 
     async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         rest, cut_off = self._within_share(arrivals.events)
-        await self._reserve(rest)
         while rest and not stop.is_set():
             attempts, rest = await self._intake.judge(rest)
             for attempt in attempts:
@@ -116,12 +110,6 @@ class Reception:
             else:
                 cut_off.add(number)
         return within, cut_off
-
-    async def _reserve(self, received: Sequence[Received]) -> None:
-        """Nothing is run whose offset the row in the store doesn't cover."""
-        short = [self._partitions[item.event.partition].reserve(item.offset + 1) for item in received]
-        if any(short):
-            await self._results.flush()
 
     def _pass(self, read: Mapping[int, int]) -> None:
         """Go on from there: what lies before is no event, as with messages of others."""

@@ -33,7 +33,8 @@ class Steps:
         run: The task's work.
         ended: Called with each attempt that has ended and was not abandoned, and what came of it.
         overtaken: Called with each attempt whose run went on without it before it began.
-        read: Reads records, fresh ones: some of those asked for, from the first on.
+        read: Reads records: some of those asked for, from the first on.
+        reserve: Commits the rows of the partitions, with what attempts have asked to be reserved.
         spawn: Starts a task whose errors end the role.
     """
 
@@ -44,6 +45,7 @@ class Steps:
         ended: Callable[[Attempt, Outcome], None],
         overtaken: Callable[[Attempt], None],
         read: Callable[[Sequence[RunId]], Awaitable[dict[RunId, Record | None]]],
+        reserve: Callable[[], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         context: contextvars.Context,
         clock: Clock,
@@ -54,12 +56,13 @@ class Steps:
         self._ended = ended
         self._overtaken = overtaken
         self._read = read
+        self._reserve = reserve
         self._spawn = spawn
         self._context = context
         self._clock = clock
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
-        self._reading = False
+        self._preparing = False  # those who are next are looked after
         self.closed = False  # no further attempt begins
 
     def start(self, attempt: Attempt) -> None:
@@ -119,7 +122,10 @@ class Steps:
         while self._waiting and self._free > 0 and not self.closed:
             attempt, turn = self._waiting[0]
             if turn is None and self._clock.monotonic() - attempt.read_at > OLD:
-                self._read_again()
+                self._prepare(self._read_again)
+                return
+            if not attempt.reserve():
+                self._prepare(self._reserve_next)
                 return
             self._waiting.popleft()
             if turn is None:
@@ -129,13 +135,25 @@ class Steps:
                 self._free -= 1
                 turn.set_result(None)
 
-    def _read_again(self) -> None:
-        if not self._reading:
-            self._reading = True
-            self._spawn(self._reread([attempt for attempt, turn in islice(self._waiting, READ_AGAIN) if turn is None]))
+    def _prepare(self, prepare: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not self._preparing:
+            self._preparing = True
+            self._spawn(self._prepared(prepare))
 
-    async def _reread(self, attempts: Sequence[Attempt]) -> None:
+    async def _prepared(self, prepare: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await prepare()
+        self._preparing = False
+        self._fill()
+
+    async def _reserve_next(self) -> None:
+        """Nothing may run whose offset the row in the store does not cover."""
+        for attempt, _ in islice(self._waiting, self._free):
+            attempt.reserve()
+        await self._reserve()
+
+    async def _read_again(self) -> None:
         """Have those stand back whose runs have gone on without them."""
+        attempts = [attempt for attempt, turn in islice(self._waiting, READ_AGAIN) if turn is None]
         found = await self._read([attempt.record.run_id for attempt in attempts])
         overtaken = set[Attempt]()
         for attempt in attempts:
@@ -147,8 +165,6 @@ class Steps:
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0] not in overtaken)
         for attempt in overtaken:
             self._overtaken(attempt)
-        self._reading = False
-        self._fill()
 
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
         attempt = self._running.pop(task)
