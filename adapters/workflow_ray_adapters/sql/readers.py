@@ -3,13 +3,16 @@ before something wakes it.
 """
 
 import asyncio
-from collections import Counter
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflow_ray.ports import Clock
-from workflow_ray.records import BATCH_DATA, Arrivals, Topic
-from workflow_ray_adapters.sql.transaction import Receive
+from workflow_ray.records import Arrivals, Topic
+from workflow_ray_adapters.sql import stream
+from workflow_ray_adapters.sql.stream import Receive
+
+log = logging.getLogger(__name__)
 
 KEPT = 10_000
 """Readers that are remembered."""
@@ -24,7 +27,8 @@ class Reader:
     _ends: dict[int, int] = field(default_factory=dict[int, int])  # the offsets up to where it has read all there was
     _changed: set[int] = field(default_factory=set[int])  # partitions that got events since it looked last
     _must_look: bool = True  # any partition may have got some
-    _known: dict[int, int] = field(default_factory=dict[int, int])  # offsets that the topic is known to have come to
+    _known: dict[int, int] = field(default_factory=dict[int, int])  # up to where it has read
+    _reported: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])  # of lost partitions: where, and their ends
     _awaited: Receive | None = None
     _answer: Arrivals | None = None
 
@@ -34,9 +38,9 @@ class Reader:
             return False
         return all(self._ends.get(partition) == offset and partition not in self._changed for partition, offset in offsets.items())
 
-    def beyond(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Those of the offsets that the topic may not have come to."""
-        return {partition: offset for partition, offset in offsets.items() if offset > self._known.get(partition, 0)}
+    def unsure(self, offsets: Mapping[int, int]) -> list[int]:
+        """The partitions that were not read up to these offsets: their logs may end elsewhere."""
+        return [partition for partition, offset in offsets.items() if self._known.get(partition) != offset]
 
     async def wait(self, receive: Receive, clock: Clock, wait: float) -> Arrivals | None:
         """The answer of a transaction that published what it waits for; None: there may be something to look for, or the time is over."""
@@ -59,7 +63,11 @@ class Reader:
     def end_look(self, receive: Receive, arrivals: Arrivals) -> None:
         """A look has found this."""
         self._known |= arrivals.read
-        if _has_read_all(receive, arrivals):
+        for partition, end in arrivals.lost.items():
+            if self._reported.get(partition) != (lost := (receive.offsets[partition], end)):
+                self._reported[partition] = lost
+                log.error("Partition %d of %s ends at %d, and was read up to %d: it lost its tail.", partition, self.topic, end, lost[0])
+        if stream.is_complete(receive, arrivals):
             self._ends |= arrivals.read
 
     def awaits(self) -> Receive | None:
@@ -144,11 +152,3 @@ class Readers:
             self._by_topic[reader.topic].discard(reader)
             if not self._by_topic[reader.topic]:
                 del self._by_topic[reader.topic]
-
-
-def _has_read_all(receive: Receive, arrivals: Arrivals) -> bool:
-    """Whether nothing was left out because the answer was full."""
-    found = Counter(item.event.partition for item in arrivals.events)
-    share = -(-receive.limit // (len(receive.offsets) or 1))
-    size = sum(len(item.record.data) for item in arrivals.events if item.record)
-    return found.total() < receive.limit and all(count < share for count in found.values()) and size < BATCH_DATA

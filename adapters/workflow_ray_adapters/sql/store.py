@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -41,7 +42,8 @@ from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.poller import Poller
 from workflow_ray_adapters.sql.readers import Reader
 from workflow_ray_adapters.sql.session import Session, store_time
-from workflow_ray_adapters.sql.transaction import Done, Receive
+from workflow_ray_adapters.sql.stream import Receive
+from workflow_ray_adapters.sql.transaction import Done
 from workflow_ray_adapters.sql.waiters import wait_until
 from workflow_ray_adapters.sql.wakeups import OUTBOX, Wakeups
 from workflow_ray_adapters.sql.writer import Writer
@@ -177,9 +179,9 @@ class SqlStore:
 
     async def _look(self, reading: Reader, receive: Receive) -> Arrivals:
         """What there is for it now."""
-        turned, beyond = self._turned(receive.offsets), reading.beyond(receive.offsets)
+        turned, unsure = replace(receive, offsets=self._turned(receive.offsets)), reading.unsure(receive.offsets)
         reading.begin_look(receive.offsets)
-        arrivals = await self._database.read(lambda session: stream.receive(session, receive.topic, turned, receive.limit, beyond))
+        arrivals = await self._database.read(lambda session: stream.receive(session, turned, unsure))
         reading.end_look(receive, arrivals)
         return arrivals
 

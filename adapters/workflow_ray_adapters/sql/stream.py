@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from typing import Any
@@ -27,6 +28,16 @@ from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.rows import RECORD, Values, event_row, to_event, to_record
 from workflow_ray_adapters.sql.session import Session, Statement
 from workflow_ray_adapters.sql.tables import events, heads, records
+
+
+@dataclass(frozen=True, eq=False)
+class Receive:
+    """Read events from these offsets on."""
+
+    topic: Topic
+    offsets: Mapping[int, int]
+    limit: int
+
 
 EVENT = ("partition_no", "run_id", "version", "status", "headers")
 OF_EVENT = len(EVENT)
@@ -73,18 +84,54 @@ def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, i
     return {(Topic(topic), partition): end for (topic, partition), end in _following(session, topics).items()} if topics else {}
 
 
-def receive(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int, beyond: Collection[int]) -> Arrivals:
-    """As EventStreamer.receive does, without a wait. beyond: the partitions that may end below their offsets."""
-    found = ends(session, topic, beyond) if beyond else {}
-    lost = {partition: end for partition, end in found.items() if end < offsets[partition]}
-    there = {partition: offset for partition, offset in offsets.items() if partition not in lost}
-    arrivals = read(session, topic, there, limit)
-    return Arrivals(events=arrivals.events, read=arrivals.read, lost=lost)
+def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arrivals:
+    """As EventStreamer.receive does, without a wait.
+
+    unsure: the partitions whose logs may end elsewhere than the offset says: below it, or above it without an event from there on,
+    because they were trimmed.
+    """
+    found = ends(session, receive.topic, unsure) if unsure else {}
+    lost = {partition: end for partition, end in found.items() if end < receive.offsets[partition]}
+    there = {partition: offset for partition, offset in receive.offsets.items() if partition not in lost}
+    arrivals = read(session, receive.topic, there, receive.limit)
+    passed: dict[int, int] = {}
+    if is_complete(receive, arrivals):
+        with_events = {item.event.partition for item in arrivals.events}
+        passed = {partition: found[partition] for partition in found.keys() & there.keys() - with_events}
+    return Arrivals(events=arrivals.events, read={**arrivals.read, **passed}, lost=lost)
+
+
+def is_complete(receive: Receive, arrivals: Arrivals) -> bool:
+    """Whether nothing was left out because the answer was full."""
+    found = Counter(item.event.partition for item in arrivals.events)
+    share = -(-receive.limit // (len(receive.offsets) or 1))
+    size = sum(len(item.record.data) for item in arrivals.events if item.record)
+    return found.total() < receive.limit and all(count < share for count in found.values()) and size < BATCH_DATA
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
-    following = ends(session, topic, offsets)
-    return sum(max(0, following[partition] - offset) for partition, offset in offsets.items())
+    """Events that were trimmed don't count: the log begins behind them, at an offset that is read for each partition."""
+    if not offsets:
+        return 0
+    following, partitions = ends(session, topic, offsets), list(offsets)
+    (starts,) = session.rows(_starts(len(offsets)), topic=topic, **{f"partition_{at}": number for at, number in enumerate(partitions)})
+    begins = {partition: start for partition, start in zip(partitions, starts, strict=True) if start is not None}
+    return sum(
+        max(0, following[partition] - max(offset, begins.get(partition, following[partition]))) for partition, offset in offsets.items()
+    )
+
+
+@cache
+def _starts(partitions: int) -> Statement:
+    def statement(_: Dialect) -> ClauseElement:
+        return select(*(_start(at) for at in range(partitions)))
+
+    return statement
+
+
+def _start(at: int) -> ColumnElement[int]:
+    of_partition = (events.c.topic == bindparam("topic"), events.c.partition_no == bindparam(f"partition_{at}"))
+    return select(func.min(events.c.stream_offset)).where(*of_partition).scalar_subquery().label(f"start_{at}")
 
 
 def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:

@@ -12,6 +12,7 @@ from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import AT_ONCE, Values
 from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.stream import Receive
 
 LITTLE = 20
 """Events that are read with the transaction that publishes them: to wake a reader for so few takes longer."""
@@ -31,15 +32,6 @@ class Move:
     """Publish up to `limit` entries of the outbox."""
 
     fence: Fence
-    limit: int
-
-
-@dataclass(frozen=True, eq=False)
-class Receive:
-    """Read events from these offsets on."""
-
-    topic: Topic
-    offsets: Mapping[int, int]
     limit: int
 
 

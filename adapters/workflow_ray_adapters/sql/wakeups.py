@@ -10,8 +10,8 @@ from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.notifications import Kind, Notification
 from workflow_ray_adapters.sql.readers import Readers
 from workflow_ray_adapters.sql.rows import AT_ONCE
+from workflow_ray_adapters.sql.stream import Receive
 from workflow_ray_adapters.sql.timer import Timer
-from workflow_ray_adapters.sql.transaction import Receive
 from workflow_ray_adapters.sql.waiters import KnownVersions, Waiters, Watchers
 
 OfStatus: TypeAlias = tuple[str, int]

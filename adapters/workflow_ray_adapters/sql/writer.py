@@ -18,7 +18,8 @@ from workflow_ray_adapters.sql.moves import Moves, OngoingMove
 from workflow_ray_adapters.sql.requests import Arrivals, Request
 from workflow_ray_adapters.sql.rows import AT_ONCE
 from workflow_ray_adapters.sql.session import Session, store_time
-from workflow_ray_adapters.sql.transaction import Done, Move, Receive, Store, Work, perform
+from workflow_ray_adapters.sql.stream import Receive
+from workflow_ray_adapters.sql.transaction import Done, Move, Store, Work, perform
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

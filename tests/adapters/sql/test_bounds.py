@@ -57,6 +57,19 @@ async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offs
     assert (arrivals.read, arrivals.lost) == ({0: 10, 1: 10}, {})
 
 
+async def test_who_begins_below_what_was_trimmed_goes_on_behind_it(store: SqlStore) -> None:
+    fence = await publisher(store)
+    await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
+    await store.move(fence, limit=100, wait=0)
+    await store.trim(fence, CREATED_TOPIC, {0: 5}, limit=10)
+    assert await store.lag(CREATED_TOPIC, {0: 0, 1: 0}) == 0
+    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0)
+    assert (arrivals.events, arrivals.read) == ((), {0: 5, 1: 0})
+    await store_all(store, *(new_run(events=[event()]) for _ in range(3)))
+    await store.move(fence, limit=100, wait=0)
+    assert await store.lag(CREATED_TOPIC, {0: 0}) == 3
+
+
 async def test_who_has_lost_its_role_trims_nothing(store: SqlStore) -> None:
     fence = await publisher(store)
     await store.acquire(Role(PUBLISHER))
@@ -64,12 +77,16 @@ async def test_who_has_lost_its_role_trims_nothing(store: SqlStore) -> None:
         await store.trim(fence, CREATED_TOPIC, {0: 6}, limit=5)
 
 
-async def test_a_partition_that_ends_below_its_offset_is_lost_and_the_others_go_on(store: SqlStore) -> None:
+async def test_a_partition_that_ends_below_its_offset_is_lost_and_the_others_go_on(
+    store: SqlStore, caplog: pytest.LogCaptureFixture
+) -> None:
     fence = await publisher(store)
     await store_all(store, new_run(partition=1, events=[event(1)]))
     await store.move(fence, limit=100, wait=0)
     arrivals = await store.receive(CREATED_TOPIC, {0: 5, 1: 0}, reader="consumer", limit=100, wait=60)
     assert (arrivals.lost, [item.offset for item in arrivals.events], arrivals.read) == ({0: 0}, [0], {1: 1})
+    await store.receive(CREATED_TOPIC, {0: 5, 1: 1}, reader="consumer", limit=100, wait=0)
+    assert caplog.text.count("Partition 0 of orders-1 ends at 0, and was read up to 5") == 1
 
 
 # --- the outbox ----------------------------------------------------------------------------------
