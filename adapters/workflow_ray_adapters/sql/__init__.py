@@ -1,4 +1,6 @@
-"""Records, events, timeouts and roles in SQL databases, through SQLAlchemy Core. What a database needs is imported with its adapter."""
+"""Records, events, timeouts and roles in SQL databases, through SQLAlchemy Core. What a database
+needs is imported with its adapter.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

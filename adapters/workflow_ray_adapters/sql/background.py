@@ -14,7 +14,9 @@ LONGEST_PAUSE = 5.0
 
 @asynccontextmanager
 async def background(name: str, where: str, run: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Run it until left, as a task that no error ends: each is logged, and after a pause it is run again."""
+    """Run it until left, as a task that no error ends: each is logged, and after a pause it is run
+    again.
+    """
     task = asyncio.create_task(_kept_running(name, where, run), name=name)
     try:
         yield

@@ -18,7 +18,9 @@ Ends: TypeAlias = dict[tuple[Topic, int], int]
 
 
 def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
-    """What stands in the store of all that is wanted, in a number of statements that doesn't depend on how much that is."""
+    """What stands in the store of all that is wanted, in a number of statements that doesn't depend
+    on how much that is.
+    """
     found = Notification()
     for run_id, version, run_state in session.rows(_versions, run_ids=list(wanted.runs)) if wanted.runs else ():
         found.runs[RunId(run_id)] = Version(version)
@@ -43,7 +45,9 @@ def _first_due(_: Dialect) -> ClauseElement:
 
 
 def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:
-    """When the next timeout of each status gets due. A part of the statement for each: one index entry is read for it."""
+    """When the next timeout of each status gets due. A part of the statement for each: one index
+    entry is read for it.
+    """
     if not wanted:
         return set()
     first = [

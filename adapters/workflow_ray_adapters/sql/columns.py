@@ -1,5 +1,5 @@
-"""The kinds of columns whose spelling differs between databases. Migrations are made of them too: none may change for a database
-that it was ever used on.
+"""The kinds of columns whose spelling differs between databases. Migrations are made of them too:
+none may change for a database that it was ever used on.
 """
 
 from sqlalchemy import LargeBinary, String, Text
@@ -7,7 +7,9 @@ from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT, VARCHAR
 
 
 def key(length: int = 255) -> String:
-    """Text that is compared and sorted by its code points, and up to its last space: as Python does, and SQLite anyway."""
+    """Text that is compared and sorted by its code points, and up to its last space: as Python
+    does, and SQLite anyway.
+    """
     return (
         String(length)
         .with_variant(String(length, collation="C"), "postgresql")

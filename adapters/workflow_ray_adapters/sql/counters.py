@@ -1,5 +1,5 @@
-"""How many runs stand where: counted by the transactions that write them. Each process has counters of its own, so that none waits
-for another's; they are summed when they are read.
+"""How many runs stand where: counted by the transactions that write them. Each process has counters
+of its own, so that none waits for another's; they are summed when they are read.
 """
 
 from collections.abc import Mapping

@@ -11,12 +11,14 @@ T = TypeVar("T")
 
 
 class Aborted(Exception):
-    """Another transaction was in the way: it wrote the same key, or each waited for the other. Nothing was stored; try again."""
+    """Another transaction was in the way: it wrote the same key, or each waited for the other.
+    Nothing was stored; try again.
+    """
 
 
 class Database(Protocol):
-    """Runs functions in transactions, off the event loop or between its turns. What it raises are the ports' errors, or the
-    function's own.
+    """Runs functions in transactions, off the event loop or between its turns. What it raises are
+    the ports' errors, or the function's own.
     """
 
     @property
@@ -30,8 +32,8 @@ class Database(Protocol):
         ...
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Run it in a writing transaction and commit, and let other processes know of the session's notification. An error undoes all
-        of it. One at a time.
+        """Run it in a writing transaction and commit, and let other processes know of the session's
+        notification. An error undoes all of it. One at a time.
 
         Others may write meanwhile, unless what it reads is locked. Raises Aborted.
         """
@@ -42,7 +44,9 @@ class Database(Protocol):
         ...
 
     async def notified(self, pace: Pace) -> Notification:
-        """Wait until anybody but `write` may have committed something, and tell what. A database that must be asked keeps to the pace."""
+        """Wait until anybody but `write` may have committed something, and tell what. A database
+        that must be asked keeps to the pace.
+        """
         ...
 
     async def served_elsewhere(self) -> bool:

@@ -1,5 +1,5 @@
-"""Data definition for migrations. Each step is passed over where it was taken before: on MariaDB each commits by itself, so that a
-migration that was killed half-way is begun again.
+"""Data definition for migrations. Each step is passed over where it was taken before: on MariaDB
+each commits by itself, so that a migration that was killed half-way is begun again.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,9 @@ def create_table(name: str, *columns: Column[Any], **options: Any) -> None:
 
 
 def add_column(table: str, column: Column[Any]) -> None:
-    """Of a column that may be NULL, or that has a default of the server's: code of the version before goes on writing rows without it."""
+    """Of a column that may be NULL, or that has a default of the server's: code of the version
+    before goes on writing rows without it.
+    """
     if column.name not in {known["name"] for known in inspect(op.get_bind()).get_columns(table)}:
         op.add_column(table, column)
 

@@ -149,8 +149,9 @@ def _put_status(dialect: Dialect) -> ClauseElement:
 
 
 def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
-    """Groups that stay are changed in place: whoever waits to acquire a role finds its row again. The locks on them, which come before
-    those on fences, hold off everybody who would acquire a role meanwhile.
+    """Groups that stay are changed in place: whoever waits to acquire a role finds its row again.
+    The locks on them, which come before those on fences, hold off everybody who would acquire a
+    role meanwhile.
     """
     before: dict[str, int] = dict(session.rows(_shards))
     after = {group: workflow.shards(group) for workflow in wanted for group in workflow.groups}

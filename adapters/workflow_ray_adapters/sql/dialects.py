@@ -43,9 +43,11 @@ Change: TypeAlias = Callable[[Any, Any], Mapping[str, ColumnElement[Any]]]
 
 
 class Dialect(ABC):
-    """How a database is told things, so that the number of statements doesn't depend on the number of rows.
+    """How a database is told things, so that the number of statements doesn't depend on the number
+    of rows.
 
-    row_locks: without them a writing transaction must hold the write lock from its beginning, or only read.
+    row_locks: without them a writing transaction must hold the write lock from its beginning, or
+    only read.
     """
 
     def __init__(self, driver: Driver, *, row_locks: bool) -> None:
@@ -58,13 +60,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def clock(self) -> Sequence[ColumnElement[int]]:
-        """A column that is the time now, in microseconds since 1970, as it passes within a transaction; none: the host's clock is the
-        store's.
+        """A column that is the time now, in microseconds since 1970, as it passes within a
+        transaction; none: the host's clock is the store's.
         """
 
     @abstractmethod
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-        """Whether the column's value is in a list of any length, bound as one parameter of that name."""
+        """Whether the column's value is in a list of any length, bound as one parameter of that
+        name.
+        """
 
     @abstractmethod
     def listed(self, values: Collection[Any]) -> object:
@@ -72,29 +76,39 @@ class Dialect(ABC):
 
     @abstractmethod
     def row(self, **columns: ColumnElement[Any]) -> Columns:
-        """The values of each row that a statement is run for, by their names there; each is of the type of the column given."""
+        """The values of each row that a statement is run for, by their names there; each is of the
+        type of the column given.
+        """
 
     @abstractmethod
     def insert(self, table: Table, *names: str) -> Insert:
-        """INSERT the rows, of these columns, or else of all. Keys that the database gives out follow the rows' order."""
+        """INSERT the rows, of these columns, or else of all. Keys that the database gives out
+        follow the rows' order.
+        """
 
     @abstractmethod
     def upsert(self, table: Table, change: Change) -> Insert:
-        """INSERT the rows, of all columns, or where the primary key exists set what the function makes of the row there and of the one
-        offered. No two of the rows have the same key.
+        """INSERT the rows, of all columns, or where the primary key exists set what the function
+        makes of the row there and of the one offered. No two of the rows have the same key.
         """
 
     @abstractmethod
     def add_missing(self, table: Table) -> Insert:
-        """INSERT the rows, of all columns, whose primary key doesn't exist; the others change nothing."""
+        """INSERT the rows, of all columns, whose primary key doesn't exist; the others change
+        nothing.
+        """
 
     @abstractmethod
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
-        """Run a statement that was said with `row`, `insert`, `upsert` or `add_missing`; with one row or more."""
+        """Run a statement that was said with `row`, `insert`, `upsert` or `add_missing`; with one
+        row or more.
+        """
 
 
 class Sqlite(Dialect):
-    """In the process: a prepared statement per row costs less than anything that carries all rows at once."""
+    """In the process: a prepared statement per row costs less than anything that carries all rows
+    at once.
+    """
 
     def clock(self) -> Sequence[ColumnElement[int]]:
         return ()
@@ -180,7 +194,9 @@ class Mariadb(Dialect):
         return tuple(values) or (None,)  # a list isn't allowed to be empty, and nothing equals NULL
 
     def row(self, **columns: ColumnElement[Any]) -> Columns:
-        """Of a table by a name that `run` replaces with the rows: they are a query there, which is said again for each."""
+        """Of a table by a name that `run` replaces with the rows: they are a query there, which is
+        said again for each.
+        """
         rows = table(ROWS, *(column(name, of.type) for name, of in columns.items()))
         return dict(rows.alias("given").c.items())
 

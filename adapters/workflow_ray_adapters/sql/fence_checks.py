@@ -1,4 +1,6 @@
-"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now and then, each by itself."""
+"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now
+and then, each by itself.
+"""
 
 import asyncio
 from collections.abc import Sequence

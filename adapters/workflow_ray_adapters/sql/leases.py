@@ -1,8 +1,11 @@
-"""Roles that processes share. By its heartbeats a process says that it lives, and what it holds is its own for as long as a lease.
+"""Roles that processes share. By its heartbeats a process says that it lives, and what it holds is
+its own for as long as a lease.
 
-Heartbeats are serialised: each begins with a lock on the deployment's row, which also keeps shard counts as they are. What a worker's
-fair share is was decided before that. Only the fences that a heartbeat is about are locked, in the order that everybody keeps: it
-doesn't stop the writers of other processes. `acquire` and `release` may come in between, so their rows are read under those locks.
+Heartbeats are serialised: each begins with a lock on the deployment's row, which also keeps shard
+counts as they are. What a worker's fair share is was decided before that. Only the fences that a
+heartbeat is about are locked, in the order that everybody keeps: it doesn't stop the writers of
+other processes. `acquire` and `release` may come in between, so their rows are read under those
+locks.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,8 +48,8 @@ COLUMNS = tuple(fences.c[name] for name in _Row._fields)
 
 
 def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
-    """The roles that the worker should have, as it looks now. Decided on a snapshot, without a lock: it takes its time where there are
-    thousands of roles.
+    """The roles that the worker should have, as it looks now. Decided on a snapshot, without a
+    lock: it takes its time where there are thousands of roles.
     """
     held = {fence.role: fence.epoch for fence in beat.held}
     known = {row.role: row for row in map(_Row._make, session.rows(_known))}
@@ -56,7 +59,9 @@ def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
 
 
 def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shared:
-    """The heartbeat of a worker whose fair share is `mine`: of that it acquires what nobody holds now."""
+    """The heartbeat of a worker whose fair share is `mine`: of that it acquires what nobody holds
+    now.
+    """
     session.rows_and_time(_serialised)
     now = session.now()
     until = now + round(beat.lease * MICROSECONDS)
@@ -95,7 +100,9 @@ def _holders(known: Iterable[_Row], now: int) -> dict[RoleName, str]:
 
 
 def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
-    """The role's new row. Where the answer to an earlier heartbeat was lost the role is the worker's already, and stays as it was."""
+    """The role's new row. Where the answer to an earlier heartbeat was lost the role is the
+    worker's already, and stays as it was.
+    """
     if row is None:
         return _Row(role.name, 1, role.group, worker, None)
     return row if _holders([row], now) == {role.name: worker} else row._replace(epoch=row.epoch + 1, role_group=role.group)
@@ -131,7 +138,9 @@ def _live(dialect: Dialect) -> ClauseElement:
 
 
 def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
-    """For each role that is deployed the live workers that can run it; whoever sends this heartbeat is one, with the roles it names."""
+    """For each role that is deployed the live workers that can run it; whoever sends this heartbeat
+    is one, with the roles it names.
+    """
     deployed = _deployed(session)
     workers = {worker: msgspec.json.decode(names, type=list[RoleName]) for worker, names in session.rows(_workers, now=session.now())}
     workers[beat.worker] = [role.name for role in beat.roles]

@@ -1,4 +1,6 @@
-"""Calls of `move`: each publishes what is due, and goes on with what gets due until its wait is over."""
+"""Calls of `move`: each publishes what is due, and goes on with what gets due until its wait is
+over.
+"""
 
 import asyncio
 from collections.abc import Collection
@@ -97,7 +99,9 @@ class Moves:
         return bool(roles) and self._wake([move for move in self._open() if move.what.fence.role in roles])
 
     def forget(self) -> None:
-        """Something may have become due: who begins to move finds out. Those who wait are not woken."""
+        """Something may have become due: who begins to move finds out. Those who wait are not
+        woken.
+        """
         self._is_drained = False
 
     def note(self, *, is_drained: bool) -> None:

@@ -1,4 +1,6 @@
-"""What commits have changed, for those who wait for it: in this process, and in others where the database can pass it on."""
+"""What commits have changed, for those who wait for it: in this process, and in others where the
+database can pass it on.
+"""
 
 from collections.abc import Iterable
 from enum import IntFlag
@@ -10,7 +12,9 @@ from workflow_ray_adapters.sql.rows import AT_ONCE
 
 
 class Kind(IntFlag):
-    """The kinds of things that somebody may wait for. The numbers travel between processes: never change one."""
+    """The kinds of things that somebody may wait for. The numbers travel between processes: never
+    change one.
+    """
 
     RUNS = 1
     EVENTS = 2
@@ -57,7 +61,9 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.unnamed |= other.unnamed
 
     def encoded(self, largest: int) -> bytes:
-        """As JSON of at most `largest` bytes. Where that is too much the longest part becomes "unnamed", and then the next."""
+        """As JSON of at most `largest` bytes. Where that is too much the longest part becomes
+        "unnamed", and then the next.
+        """
         told = msgspec.structs.replace(self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts))
         encoded = msgspec.json.encode(told)
         while len(encoded) > largest:

@@ -62,8 +62,9 @@ _turns = count()
 
 
 def _fair(due: Sequence[Any], limit: int) -> list[Any]:
-    """Up to `limit` of the rows in commit order: while there are both immediate and delayed ones, half of them each. The odd one is of
-    either kind in turn, so that a limit of one holds up neither.
+    """Up to `limit` of the rows in commit order: while there are both immediate and delayed ones,
+    half of them each. The odd one is of either kind in turn, so that a limit of one holds up
+    neither.
     """
     kinds = [row for row in due if row[1] == AT_ONCE], [row for row in due if row[1] != AT_ONCE]
     turn = next(_turns) % 2
@@ -73,13 +74,17 @@ def _fair(due: Sequence[Any], limit: int) -> list[Any]:
 
 
 def _due(_: Dialect) -> ClauseElement:
-    """Up to the limit of either kind. They are found by what they are and never by "id > last seen"."""
+    """Up to the limit of either kind. They are found by what they are and never by "id > last
+    seen".
+    """
     query = select(outbox.c.id, outbox.c.due_at, *TOPIC_PARTITION).where(outbox.c.timeout_name.is_(None))
     return _both(query.limit(bindparam("most")), bindparam("now"))
 
 
 def _both(query: Select[*tuple[Any, ...]], now: BindParameter[int] | int) -> CompoundSelect[Any]:
-    """The query's immediate entries, and its delayed ones that are due: of either the first ones, up to its limit."""
+    """The query's immediate entries, and its delayed ones that are due: of either the first ones,
+    up to its limit.
+    """
     ordered = query.order_by(outbox.c.due_at, outbox.c.id)
     immediate = ordered.where(outbox.c.due_at == AT_ONCE)
     delayed = ordered.where(outbox.c.due_at > AT_ONCE, outbox.c.due_at <= now)
@@ -87,7 +92,9 @@ def _both(query: Select[*tuple[Any, ...]], now: BindParameter[int] | int) -> Com
 
 
 def _publish(dialect: Dialect) -> ClauseElement:
-    """The heads were advanced by now, and are locked: of the offsets up to there the last are these entries'."""
+    """The heads were advanced by now, and are locked: of the offsets up to there the last are these
+    entries'.
+    """
     behind = func.row_number().over(partition_by=TOPIC_PARTITION, order_by=outbox.c.id.desc())
     placed = (
         select(*TOPIC_PARTITION, heads.c.next_offset - behind, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
@@ -102,8 +109,8 @@ def _remove(dialect: Dialect) -> ClauseElement:
 
 
 def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
-    """Make room for the events to be appended to each topic and partition. Locks the heads, in their order, until the commit:
-    so offsets follow commit order.
+    """Make room for the events to be appended to each topic and partition. Locks the heads, in
+    their order, until the commit: so offsets follow commit order.
     """
     counted = sorted(appended.items())
     session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in counted])

@@ -9,7 +9,8 @@ LONGEST = 0.05
 
 
 class Pace:
-    """Looks follow each other quickly after one that woke somebody, and ever more slowly where what changes concerns nobody.
+    """Looks follow each other quickly after one that woke somebody, and ever more slowly where what
+    changes concerns nobody.
 
     It goes by the machine's clock, whatever the store's is: the other processes are real.
     """

@@ -1,7 +1,9 @@
-"""Pages of a workflow's runs. Each is found by an index that ends in the run id, however many other runs there are.
+"""Pages of a workflow's runs. Each is found by an index that ends in the run id, however many other
+runs there are.
 
-A run that awaits an event is found by `awaiting`, its partition: steps change nothing of that. Any other is found by `resting`, which
-is its status and run state. A page merges what these find, up to its limit from each; counters say which of them hold any runs.
+A run that awaits an event is found by `awaiting`, its partition: steps change nothing of that. Any
+other is found by `resting`, which is its status and run state. A page merges what these find, up to
+its limit from each; counters say which of them hold any runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +19,9 @@ from workflow_ray_adapters.sql.tables import counters, records
 
 Order: TypeAlias = Callable[[ColumnElement[Any]], UnaryExpression[Any]]
 MOST = 300
-"""Parts that a page is merged of; what would take more is looked for among all runs of the workflow. SQLite allows 500."""
+"""Parts that a page is merged of; what would take more is looked for among all runs of the
+workflow. SQLite allows 500.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class Part:
     value: int | str
 
     def keys(self, by: Order, limit: int) -> Select[Any]:
-        """That the column equals the value is said as a range, and it is sorted by: a planner that knows of equal values takes an
-        index without the column, and goes through all other runs.
+        """That the column equals the value is said as a range, and it is sorted by: a planner that
+        knows of equal values takes an index without the column, and goes through all other runs.
         """
         value = literal(self.value, self.column.type)
         ranged = select(records.c.run_id).where(*self.filters, self.column >= value, self.column <= value)
@@ -38,7 +42,9 @@ class Part:
 
 
 def counts(session: Session, workflow: str) -> list[RunCount]:
-    """How many runs stand where. Each writer has counters of its own; some may be negative, and their sum is right."""
+    """How many runs stand where. Each writer has counters of its own; some may be negative, and
+    their sum is right.
+    """
     stand, runs = (counters.c.status, counters.c.run_state), func.sum(counters.c.runs)
     counted = select(*stand, runs).where(counters.c.workflow == workflow).group_by(*stand).having(runs != 0).order_by(*stand)
     return [RunCount(status, RunState(run_state), int(number)) for status, run_state, number in session.connection.execute(counted)]
@@ -116,7 +122,9 @@ def _merged(parts: Sequence[Part], query: RunQuery, by: Order) -> Subquery | Non
 
 
 def _fitting(keys: Subquery, by: Order) -> Subquery:
-    """Those whose data makes a page. The sizes are added up first, so that no data beyond it is read."""
+    """Those whose data makes a page. The sizes are added up first, so that no data beyond it is
+    read.
+    """
     size = func.length(records.c.data)
     sized = select(keys.c.run_id, size.label("size")).join(records, records.c.run_id == keys.c.run_id).subquery("sized")
     before = func.sum(sized.c.size).over(order_by=by(sized.c.run_id)) - sized.c.size

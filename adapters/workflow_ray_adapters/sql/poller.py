@@ -1,4 +1,6 @@
-"""What other processes have committed: notifications where the database passes them on, and looks beneath them."""
+"""What other processes have committed: notifications where the database passes them on, and looks
+beneath them.
+"""
 
 import asyncio
 import logging
@@ -15,7 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class Poller:
-    """Wakes those whom others' commits concern. For what a notification doesn't name it looks itself, once for all who wait."""
+    """Wakes those whom others' commits concern. For what a notification doesn't name it looks
+    itself, once for all who wait.
+    """
 
     def __init__(self, database: Database, wakeups: Wakeups) -> None:
         self._database = database

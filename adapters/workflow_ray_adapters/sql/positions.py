@@ -15,7 +15,9 @@ from workflow_ray_adapters.sql.tables import positions
 
 
 def merged(before: Position | None, written: Position) -> Position:
-    """What is stored of a position that is written where `before` stands. `_merge` says the same in SQL."""
+    """What is stored of a position that is written where `before` stands. `_merge` says the same in
+    SQL.
+    """
     if before is None or written.log != before.log or written.incarnation > before.incarnation:
         return written
     if written.incarnation < before.incarnation:
@@ -24,7 +26,9 @@ def merged(before: Position | None, written: Position) -> Position:
 
 
 def write(session: Session, written: Iterable[Position]) -> None:
-    """One for each group and partition. In their order, so that nobody waits for one who waits for him."""
+    """One for each group and partition. In their order, so that nobody waits for one who waits for
+    him.
+    """
     session.run(_merge, [_row(position) for position in sorted(written, key=lambda position: (position.group, position.partition))])
 
 

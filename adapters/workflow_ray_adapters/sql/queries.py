@@ -69,7 +69,9 @@ def _history(_: Dialect) -> ClauseElement:
 
 
 def _page(key: Column[Any], data: Column[Any], filters: Sequence[ColumnElement[bool]], by: Order, limit: Limit) -> Subquery:
-    """The keys of up to `limit` rows whose data makes a page. The sizes are added up first, so that no data beyond it is read."""
+    """The keys of up to `limit` rows whose data makes a page. The sizes are added up first, so that
+    no data beyond it is read.
+    """
     size = func.coalesce(func.length(data), 0)
     sized = select(key.label("key"), size.label("size")).where(*filters).order_by(by(key)).limit(limit).subquery("sized")
     before = func.sum(sized.c.size).over(order_by=by(sized.c.key)) - sized.c.size
@@ -78,7 +80,9 @@ def _page(key: Column[Any], data: Column[Any], filters: Sequence[ColumnElement[b
 
 
 def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
-    """The records above the versions seen, by run id; or only those at rest. The data of the others isn't read."""
+    """The records above the versions seen, by run id; or only those at rest. The data of the others
+    isn't read.
+    """
     changed: list[RunId] = []
     size = 0
     for run_id, version, run_state, length in session.rows(_versions, run_ids=list(seen)):

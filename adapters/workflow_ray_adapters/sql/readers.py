@@ -1,5 +1,5 @@
-"""Those who receive events. What is known of each is kept between its calls: one that has read all there is need not look again
-before something wakes it.
+"""Those who receive events. What is known of each is kept between its calls: one that has read all
+there is need not look again before something wakes it.
 """
 
 import asyncio
@@ -43,7 +43,9 @@ class Reader:
         return [partition for partition, offset in offsets.items() if self._known.get(partition) != offset]
 
     async def wait(self, receive: Receive, clock: Clock, wait: float) -> Arrivals | None:
-        """The answer of a transaction that published what it waits for; None: there may be something to look for, or the time is over."""
+        """The answer of a transaction that published what it waits for; None: there may be
+        something to look for, or the time is over.
+        """
         self._awaited = receive
         self._answer = None
         self.wakeup.clear()
@@ -54,7 +56,9 @@ class Reader:
         return self._answer
 
     def begin_look(self, offsets: Mapping[int, int]) -> None:
-        """Before the look that `end_look` tells of: what changes meanwhile makes it worth another one."""
+        """Before the look that `end_look` tells of: what changes meanwhile makes it worth another
+        one.
+        """
         self._changed -= offsets.keys()
         self._must_look = False
         for partition in offsets:
@@ -75,7 +79,9 @@ class Reader:
         return None if self.wakeup.is_set() else self._awaited
 
     def wake(self, partitions: Collection[int]) -> bool:
-        """Wake it if one of the partitions concerns it, now or when it comes back. Whether it does so now."""
+        """Wake it if one of the partitions concerns it, now or when it comes back. Whether it does
+        so now.
+        """
         self._changed.update(partitions)
         concerned = self._awaited is not None and not self._awaited.offsets.keys().isdisjoint(partitions)
         if concerned:
@@ -122,7 +128,9 @@ class Readers:
         return [topic for topic, readers in self._by_topic.items() if any(reader.awaits() for reader in readers)]
 
     def behind(self, ends: Mapping[tuple[Topic, int], int]) -> Iterator[tuple[Topic, int]]:
-        """Those of the topics and partitions where somebody waits at another offset than their end, which is given."""
+        """Those of the topics and partitions where somebody waits at another offset than their end,
+        which is given.
+        """
         for (topic, partition), end in ends.items():
             if any(receive.offsets.get(partition, end) != end for receive in self.awaited(topic)):
                 yield topic, partition
@@ -133,12 +141,16 @@ class Readers:
         return any(woken)
 
     def forget(self) -> None:
-        """Any topic may have got events. Those who wait are not woken: whoever calls looks for them."""
+        """Any topic may have got events. Those who wait are not woken: whoever calls looks for
+        them.
+        """
         for reader in self._readers.values():
             reader.forget()
 
     def published(self, events: Mapping[Topic, Collection[int]], answers: Sequence[tuple[Receive, Arrivals]]) -> None:
-        """A transaction has published these events, and found these answers. Who was woken before looks for itself."""
+        """A transaction has published these events, and found these answers. Who was woken before
+        looks for itself.
+        """
         awaited = {receive: reader for topic in events for reader in self._by_topic.get(topic, ()) if (receive := reader.awaits())}
         self.wake(events)
         for receive, arrivals in answers:

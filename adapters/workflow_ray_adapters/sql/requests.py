@@ -56,7 +56,9 @@ class Request:
 
 
 class Queue:
-    """Requests in order of arrival, up to a number of rows. One larger than that is let in where nothing else waits."""
+    """Requests in order of arrival, up to a number of rows. One larger than that is let in where
+    nothing else waits.
+    """
 
     def __init__(self) -> None:
         self._requests: deque[Request] = deque()
@@ -94,7 +96,9 @@ class Arrivals:
         return (self._roles if request.is_urgent else self._clients).put(request)
 
     def batch(self) -> list[Request]:
-        """Remove what goes into the next transaction: as much as fits, and at least one request where there is one."""
+        """Remove what goes into the next transaction: as much as fits, and at least one request
+        where there is one.
+        """
         batch: list[Request] = []
         rows, size = TRANSACTION_ROWS, BATCH_DATA
         while queue := self._roles or self._clients:

@@ -16,7 +16,9 @@ SHARDS = func.coalesce(topology.c.scaled, topology.c.shards)
 
 
 def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
-    """The newest epoch of each role that was ever acquired. In a writing transaction none of them changes before its end."""
+    """The newest epoch of each role that was ever acquired. In a writing transaction none of them
+    changes before its end.
+    """
     return dict(session.rows_and_time(_epochs, roles=sorted(roles))) if roles else {}
 
 
@@ -63,7 +65,9 @@ def _fence_off(dialect: Dialect) -> ClauseElement:
 
 
 def release(session: Session, fence: Fence) -> None:
-    """End the holder's lease, if it holds the role still, and note in any case that it has nothing in hand."""
+    """End the holder's lease, if it holds the role still, and note in any case that it has nothing
+    in hand.
+    """
     session.execute(_end_lease, of_role=fence.role, of_epoch=fence.epoch)
     session.execute(_release_positions, of_role=fence.role, of_epoch=fence.epoch)
 

@@ -8,10 +8,12 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from workflow_ray_adapters.sql.tables import deployment
 
 REVISION = "0003"
-"""The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't import Alembic."""
+"""The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't
+import Alembic.
+"""
 USABLE_FROM = "0003"
-"""The oldest revision whose code can read and write this schema: those since then have only added to it. A migration that does more
-sets it to its own, in the deployment's row too.
+"""The oldest revision whose code can read and write this schema: those since then have only added
+to it. A migration that does more sets it to its own, in the deployment's row too.
 """
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -28,7 +30,9 @@ def revision(connection: Connection) -> str | None:
 
 
 def is_too_new(connection: Connection, revision: str) -> bool:
-    """Whether a schema of that revision is beyond this code. One that is newer says itself from which revision on it can be used."""
+    """Whether a schema of that revision is beyond this code. One that is newer says itself from
+    which revision on it can be used.
+    """
     if revision <= REVISION:
         return False
     usable_from: str | None = connection.scalar(select(deployment.c.usable_from))
@@ -36,13 +40,17 @@ def is_too_new(connection: Connection, revision: str) -> bool:
 
 
 def is_foreign(connection: Connection) -> bool:
-    """Whether there are tables, and none that workflow_ray begins with: not even of a migration that was killed half-way."""
+    """Whether there are tables, and none that workflow_ray begins with: not even of a migration
+    that was killed half-way.
+    """
     names = inspect(connection).get_table_names()
     return bool(names) and VERSION_TABLE not in names
 
 
 def migrate(connection: Connection, to: str = REVISION) -> None:
-    """Bring the schema up to a revision, in the connection's transaction. Of what was done before, none is done again."""
+    """Bring the schema up to a revision, in the connection's transaction. Of what was done before,
+    none is done again.
+    """
     from alembic import command
     from alembic.config import Config
 

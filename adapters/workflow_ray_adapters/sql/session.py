@@ -25,8 +25,9 @@ def store_time(clock: Clock) -> int | None:
 
 
 class Session:
-    """A connection in a transaction. Statements that run for every transition go to the driver as they were compiled first:
-    to build, look up and convert them again took longer than SQLite takes to run them.
+    """A connection in a transaction. Statements that run for every transition go to the driver as
+    they were compiled first: to build, look up and convert them again took longer than SQLite takes
+    to run them.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
@@ -35,17 +36,23 @@ class Session:
         self.notification = Notification()
         """What the transaction changes, for those who are to be told when it commits."""
         self.time: int | None = None
-        """Microseconds since 1970: the time by the store's clock, where a statement has told it, or by a clock of a test."""
+        """Microseconds since 1970: the time by the store's clock, where a statement has told it, or
+        by a clock of a test.
+        """
 
     def now(self) -> int:
-        """The time by the store's clock, in microseconds since 1970. No statement is made for it where one has told it already."""
+        """The time by the store's clock, in microseconds since 1970. No statement is made for it
+        where one has told it already.
+        """
         if self.time is None:
             clock = self.dialect.clock()
             self.time = int(self.connection.execute(select(*clock)).scalar_one()) if clock else time_ns() // 1000
         return self.time
 
     def rows_and_time(self, statement: Statement, **values: object) -> list[Any]:
-        """As `rows`, of a statement whose last columns are the dialect's clock, which are left out of the answer."""
+        """As `rows`, of a statement whose last columns are the dialect's clock, which are left out
+        of the answer.
+        """
         rows = self.rows(statement, **values)
         if not (rows and self.dialect.clock()):
             return rows

@@ -11,7 +11,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Values: TypeAlias = Mapping[str, Any]
 ROWS = "rows_that_are_given"
-"""Stands in a statement for the rows that it is run for, where the database has them in the statement's text."""
+"""Stands in a statement for the rows that it is run for, where the database has them in the
+statement's text.
+"""
 
 
 class Compiled:
@@ -26,7 +28,9 @@ class Compiled:
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
         self.bind = partial(_with, constants, pick) if constants else pick
-        """The values in the order of the statement's parameters, among them the constants that it was said with."""
+        """The values in the order of the statement's parameters, among them the constants that it
+        was said with.
+        """
 
 
 def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:

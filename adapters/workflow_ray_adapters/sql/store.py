@@ -1,4 +1,6 @@
-"""The store that SQL databases share: what reads goes to the database's readers, what writes to its gathering writer."""
+"""The store that SQL databases share: what reads goes to the database's readers, what writes to its
+gathering writer.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence

@@ -49,7 +49,9 @@ def append(session: Session, appended: Sequence[Event]) -> None:
 
 
 def place(session: Session, rows: Sequence[Values]) -> None:
-    """Append rows that lack nothing but their offsets, which they are given, in the order given within each topic and partition."""
+    """Append rows that lack nothing but their offsets, which they are given, in the order given
+    within each topic and partition.
+    """
     places = [(row["topic"], row["partition_no"]) for row in rows]
     counts = Counter[tuple[str, int]](places)
     topics = {topic for topic, _ in counts}
@@ -87,8 +89,8 @@ def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, i
 def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arrivals:
     """As EventStreamer.receive does, without a wait.
 
-    unsure: the partitions whose logs may end elsewhere than the offset says: below it, or above it without an event from there on,
-    because they were trimmed.
+    unsure: the partitions whose logs may end elsewhere than the offset says: below it, or above it
+    without an event from there on, because they were trimmed.
     """
     found = ends(session, receive.topic, unsure) if unsure else {}
     lost = {partition: end for partition, end in found.items() if end < receive.offsets[partition]}
@@ -110,7 +112,9 @@ def is_complete(receive: Receive, arrivals: Arrivals) -> bool:
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
-    """Events that were trimmed don't count: the log begins behind them, at an offset that is read for each partition."""
+    """Events that were trimmed don't count: the log begins behind them, at an offset that is read
+    for each partition.
+    """
     if not offsets:
         return 0
     following, partitions = ends(session, topic, offsets), list(offsets)
@@ -135,7 +139,9 @@ def _start(at: int) -> ColumnElement[int]:
 
 
 def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
-    """Up to `limit` events with their records, one of each partition in the order given and again, until their data fills a batch."""
+    """Up to `limit` events with their records, one of each partition in the order given and again,
+    until their data fills a batch.
+    """
     if not offsets:
         return Arrivals()
     starts: dict[str, object] = {}
@@ -149,7 +155,9 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
 
 @cache
 def _waiting(partitions: int) -> Statement:
-    """What waits in that many partitions. The sizes are added up first, so that no data beyond the batch is read."""
+    """What waits in that many partitions. The sizes are added up first, so that no data beyond the
+    batch is read.
+    """
 
     def statement(_: Dialect) -> ClauseElement:
         waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
@@ -171,7 +179,9 @@ def _waiting(partitions: int) -> Statement:
 
 
 def _share(at: int) -> Select[Any]:
-    """A partition's part of the batch; by `turn` each partition goes first once before any goes twice."""
+    """A partition's part of the batch; by `turn` each partition goes first once before any goes
+    twice.
+    """
     start: BindParameter[int] = bindparam(f"offset_{at}", type_=Integer)
     turn: ColumnElement[int] = events.c.stream_offset - start
     place: ColumnElement[int] = literal_column(str(at))

@@ -1,6 +1,7 @@
 """The tables. Names keep clear of every database's reserved words.
 
-Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run states and causes are stored as their numbers.
+Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run states and causes are
+stored as their numbers.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
@@ -86,11 +87,12 @@ records = Table(  # with a rowid: the data may be large, and would crowd the tre
     Column("updated_at", BigInteger, nullable=False),
     Column("awaits", Integer, nullable=False),
     Column("awaited", BigInteger, nullable=False),
-    # While it awaits an event: its partition, else NULL; while it does not: its status and run state (rows.resting), else NULL. So a
-    # step that leads to a step touches no index.
+    # While it awaits an event: its partition, else NULL; while it does not: its status and run
+    # state (rows.resting), else NULL. So a step that leads to a step touches no index.
     Column("awaiting", Integer),
     Column("resting", BigInteger),
-    # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most one" by it, in any database.
+    # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most
+    # one" by it, in any database.
     Column("unfinished", key()),
     Index("records_unfinished", "workflow", "unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
@@ -131,7 +133,8 @@ history = _table(
 outbox = Table(
     "outbox",
     metadata,
-    # AUTOINCREMENT: an id removed is never given again, or a repeated `published` would remove another's entry.
+    # AUTOINCREMENT: an id removed is never given again, or a repeated `published` would remove
+    # another's entry.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("topic", key(), nullable=False),
     Column("partition_no", Integer, nullable=False),
@@ -140,7 +143,8 @@ outbox = Table(
     Column("status", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),  # 0: at once; so that "due" is one range of the index
     Column("headers", TEXT),  # JSON; NULL: none
-    # Of a timeout that is to be created in another store; its status is the timeout's, and it has no topic.
+    # Of a timeout that is to be created in another store; its status is the timeout's, and it has
+    # no topic.
     Column("timeout_name", key()),
     Column("timeout_workflow", key()),
     Column("timeout_due_at", BigInteger),

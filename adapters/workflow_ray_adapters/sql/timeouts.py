@@ -25,7 +25,9 @@ def create(session: Session, created: Sequence[Timeout]) -> None:
 
 
 def add(session: Session, rows: Sequence[Values]) -> None:
-    """Rows with keys of their own. They are written in the order of these, so that nobody waits for one who waits for him."""
+    """Rows with keys of their own. They are written in the order of these, so that nobody waits for
+    one who waits for him.
+    """
     session.run(_create, sorted(rows, key=itemgetter("run_id", "visit", "name")))
     session.notification.timeouts |= {(row["workflow"], row["status"], row["due_at"]) for row in rows}
 
@@ -89,7 +91,9 @@ def _due(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 
 
 def _due_after(dialect: Dialect) -> ClauseElement:
-    """The first condition is one that an index serves: it is spelled apart because not every planner sees it in the second."""
+    """The first condition is one that an index serves: it is spelled apart because not every
+    planner sees it in the second.
+    """
     column = timeouts.c
     later_name = and_(column.visit == bindparam("of_visit"), column.name > bindparam("named"))
     later_visit = and_(column.run_id == bindparam("of_run"), or_(column.visit > bindparam("of_visit"), later_name))

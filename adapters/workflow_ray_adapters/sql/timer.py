@@ -13,10 +13,11 @@ LONGEST = 60.0
 
 
 class Timer(Generic[K]):
-    """Calls `fire` with a key when that gets due. Of several times for a key only the first is kept: whoever looks then, and finds
-    nothing, sets the next.
+    """Calls `fire` with a key when that gets due. Of several times for a key only the first is
+    kept: whoever looks then, and finds nothing, sets the next.
 
-    Due times are the store's. How far its time is from this process's monotonic clock is noted whenever a statement has told it.
+    Due times are the store's. How far its time is from this process's monotonic clock is noted
+    whenever a statement has told it.
     """
 
     def __init__(self, clock: Clock, fire: Callable[[K], None]) -> None:

@@ -15,9 +15,13 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.stream import Receive
 
 LITTLE = 20
-"""Events that are read with the transaction that publishes them: to wake a reader for so few takes longer."""
+"""Events that are read with the transaction that publishes them: to wake a reader for so few takes
+longer.
+"""
 Call: TypeAlias = Callable[[Session], Any]
-"""What one request wants done. A WorkflowError that it raises is its answer, so it comes before its first write."""
+"""What one request wants done. A WorkflowError that it raises is its answer, so it comes before its
+first write.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Work:
     moves: Sequence[Move] = ()
     waiting: Sequence[Move] = ()  # these are made too where `stores` adds something
     awaited: Callable[[Topic], Sequence[Receive]] = lambda _: ()
-    """What readers of a topic wait for: they are answered with what the moves publish, if that is little."""
+    """What readers of a topic wait for: they are answered with what the moves publish, if that is
+    little.
+    """
 
 
 @dataclass
@@ -66,7 +72,9 @@ class Done:
 
 
 def perform(session: Session, work: Work) -> Done:
-    """Do it all. An error that it raises is no answer of a single request: the transaction must be undone."""
+    """Do it all. An error that it raises is no answer of a single request: the transaction must be
+    undone.
+    """
     session.time = work.now
     done = Done(session.notification, calls=[_call(call, session) for call in work.calls])
     epochs = roles.epochs(session, _roles(work))
@@ -111,8 +119,9 @@ def _goes_at_once(entry: Values) -> bool:
 
 
 class Publishing:
-    """What the transaction does to outbox and stream. Where its publisher is there already, new entries skip the outbox: to put
-    them in and take them out again was a third of a transition's time. Those that wait there go first, so commit order holds.
+    """What the transaction does to outbox and stream. Where its publisher is there already, new
+    entries skip the outbox: to put them in and take them out again was a third of a transition's
+    time. Those that wait there go first, so commit order holds.
     """
 
     def __init__(self, session: Session, done: Done) -> None:
@@ -123,7 +132,9 @@ class Publishing:
         self.published = Counter[Topic]()
 
     def add(self, entries: Sequence[Values]) -> None:
-        """Entries that the transaction makes: those for later go into the outbox, the others wait for a move."""
+        """Entries that the transaction makes: those for later go into the outbox, the others wait
+        for a move.
+        """
         later = [entry for entry in entries if not _goes_at_once(entry)]
         self._at_once = [entry for entry in entries if _goes_at_once(entry)]
         self.added = bool(self._at_once)

@@ -84,7 +84,9 @@ class Watchers:
 
     @contextmanager
     def watching(self, seen: Mapping[RunId, Version], *, at_rest: bool) -> Generator[asyncio.Event]:
-        """Gives what is set when one of the runs gets beyond the version seen; or only when it then takes no step by itself."""
+        """Gives what is set when one of the runs gets beyond the version seen; or only when it then
+        takes no step by itself.
+        """
         watcher = _Watcher(seen, at_rest)
         for run_id in seen:
             self._watching.setdefault(run_id, set()).add(watcher)
@@ -106,8 +108,8 @@ KEPT = 10_000
 
 
 class KnownVersions:
-    """The newest versions of runs that this process has heard of. A watch that has seen them need not look before it waits: half of
-    all reads were such looks.
+    """The newest versions of runs that this process has heard of. A watch that has seen them need
+    not look before it waits: half of all reads were such looks.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""Everybody in this process who waits for something, and what wakes them: commits of this process and of others, and time."""
+"""Everybody in this process who waits for something, and what wakes them: commits of this process
+and of others, and time.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +38,9 @@ class Wanted:
 
 
 class Wakeups:
-    """Who waits: `watchers` for runs, `readers` for events, `publishers` for entries of the outbox under their fences, others for a
-    status's timeouts, or for a deployment above the version that they have seen.
+    """Who waits: `watchers` for runs, `readers` for events, `publishers` for entries of the outbox
+    under their fences, others for a status's timeouts, or for a deployment above the version that
+    they have seen.
     """
 
     def __init__(self, clock: Clock, moves: Moves) -> None:
@@ -51,7 +54,9 @@ class Wakeups:
         self._moves = moves
 
     def committed(self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]) -> None:
-        """This process has committed what the notification tells. answers: what the transaction found for those who receive."""
+        """This process has committed what the notification tells. answers: what the transaction
+        found for those who receive.
+        """
         self.readers.published(notification.events, answers)
         self._spread(notification)
 

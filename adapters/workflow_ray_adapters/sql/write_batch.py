@@ -1,4 +1,6 @@
-"""What a transaction is about to write: each write is decided as if those before it stood, and all are applied together."""
+"""What a transaction is about to write: each write is decided as if those before it stood, and all
+are applied together.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -75,7 +77,9 @@ class WriteBatch:
     # --- staging ---------------------------------------------------------------------------------
 
     def stage(self, write: Write, *, timeouts_apart: bool = False) -> WriteResult:
-        """The answer to a write; where it is Stored, its rows are staged. A repeat gets a Conflict here."""
+        """The answer to a write; where it is Stored, its rows are staged. A repeat gets a Conflict
+        here.
+        """
         check_write(write)
         found = self.existing.runs.get(write.run_id)
         version = found.version if found else NO_VERSION

@@ -53,7 +53,8 @@ class Batch:
 
 
 class Writer:
-    """Runs one transaction at a time; `announce` is told what each has done, before those who asked are answered.
+    """Runs one transaction at a time; `announce` is told what each has done, before those who asked
+    are answered.
 
     awaited: what readers of a topic wait for; it is asked from within a transaction.
     """
@@ -128,7 +129,9 @@ class Writer:
         return Batch(self._arrivals.batch(), self._moves.due())
 
     async def _commit_safely(self, batch: Batch) -> None:
-        """No error of ours ends the writer: those whose answer it cost are told, and the next transaction begins."""
+        """No error of ours ends the writer: those whose answer it cost are told, and the next
+        transaction begins.
+        """
         try:
             await self._commit(batch)
         except Exception as error:
@@ -137,7 +140,9 @@ class Writer:
             self._moves.pause()
 
     async def _commit(self, batch: Batch, *, again: bool = True) -> None:
-        """Make one transaction of the batch. Where it fails try again, then in halves: only what is at fault gets the error."""
+        """Make one transaction of the batch. Where it fails try again, then in halves: only what is
+        at fault gets the error.
+        """
         waiting = self._moves.waiting() if again else []
         for move in (*batch.moves, *waiting):
             move.begin()

@@ -1,4 +1,6 @@
-"""The writes of a transaction: all its groups together, in a number of statements that doesn't depend on how many there are."""
+"""The writes of a transaction: all its groups together, in a number of statements that doesn't
+depend on how many there are.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +44,9 @@ class Applied:
 
 
 def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], counters: Counters) -> Applied:
-    """Decide the groups in order and apply what wins. Of two writes for one version the first wins, whichever groups they are in."""
+    """Decide the groups in order and apply what wins. Of two writes for one version the first wins,
+    whichever groups they are in.
+    """
     fenced = [_fenced(group, epochs) for group in groups]
     valid = [group for group, refusal in zip(groups, fenced, strict=True) if refusal is None]
     existing = _existing(session, [write for group in valid for write in group.writes])
@@ -82,8 +86,9 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     workflows = {run.workflow for run in new}
     keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
     run_ids = sorted({write.run_id for write in writes})
-    # Versions last: while that waits for a lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
-    # try finds it all; looked up afterwards it would seem to be another run that has the key.
+    # Versions last: while that waits for a lock, somebody may commit a run that is to begin here.
+    # To insert it then fails, and the next try finds it all; looked up afterwards it would seem to
+    # be another run that has the key.
     known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
     unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
     rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
@@ -115,7 +120,9 @@ def _unfinished(dialect: Dialect) -> ClauseElement:
 
 
 def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
-    """Of the writes in conflict those that stand in the history: made before, or earlier in this transaction."""
+    """Of the writes in conflict those that stand in the history: made before, or earlier in this
+    transaction.
+    """
     if not lost:
         return set()
     return set(session.rows(_made, run_ids={write.run_id for write in lost}, versions={write.version for write in lost}))
@@ -130,8 +137,9 @@ def _made(dialect: Dialect) -> ClauseElement:
 
 
 def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
-    """Updates before inserts: a run that ends frees its foreign id for one that begins. What others may want to write too is written
-    in the order of its keys, so that nobody waits for one who waits for him.
+    """Updates before inserts: a run that ends frees its foreign id for one that begins. What others
+    may want to write too is written in the order of its keys, so that nobody waits for one who
+    waits for him.
     """
     updates = batch.updates.values()
     session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
@@ -146,7 +154,9 @@ def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
 
 
 def _go_on(dialect: Dialect) -> ClauseElement:
-    """A step that leads to a step. A statement of its own, because the others cost indexes that this one leaves alone."""
+    """A step that leads to a step. A statement of its own, because the others cost indexes that
+    this one leaves alone.
+    """
     return _update(dialect)
 
 

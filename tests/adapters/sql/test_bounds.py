@@ -1,4 +1,6 @@
-"""What nobody needs any more is removed, by amounts that are bounded; nothing due hides behind something else."""
+"""What nobody needs any more is removed, by amounts that are bounded; nothing due hides behind
+something else.
+"""
 
 import asyncio
 import threading

@@ -1,4 +1,6 @@
-"""A process that dies between two statements of a transaction: what it leaves is all of the transaction, or nothing."""
+"""A process that dies between two statements of a transaction: what it leaves is all of the
+transaction, or nothing.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -30,7 +32,9 @@ from .conftest import Opener
 
 
 class Wreckage:
-    """Copies the files after each statement: as SIGKILL would leave them, since what was written is the system's to keep."""
+    """Copies the files after each statement: as SIGKILL would leave them, since what was written is
+    the system's to keep.
+    """
 
     def __init__(self, path: Path, into: Path) -> None:
         self._path, self._into = path, into
@@ -78,7 +82,9 @@ async def test_a_crash_between_any_two_statements_loses_and_doubles_nothing(
 
 
 async def recovered(path: Path, transition: WriteGroup) -> int:
-    """The version that the crash left of the run that moves, after looking at all the rest and repeating the transition."""
+    """The version that the crash left of the run that moves, after looking at all the rest and
+    repeating the transition.
+    """
     moving, begun = transition.writes
     fence = transition.fence
     assert fence

@@ -1,4 +1,6 @@
-"""A server that is read-only for a moment, as during a failover: it is ridden out, and the store finds the server that can write."""
+"""A server that is read-only for a moment, as during a failover: it is ridden out, and the store
+finds the server that can write.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

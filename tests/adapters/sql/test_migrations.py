@@ -1,6 +1,7 @@
 """Stores of every earlier version, brought up to date: nothing is lost, and runs go on.
 
-What each version wrote stands in schemas/REVISION_rows.sql, as that version's own code wrote it into SQLite.
+What each version wrote stands in schemas/REVISION_rows.sql, as that version's own code wrote it
+into SQLite.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""Pages of runs come from indexes, and counts from counters, in every database: what they cost hangs on no other runs."""
+"""Pages of runs come from indexes, and counts from counters, in every database: what they cost
+hangs on no other runs.
+"""
 
 import re
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,6 @@
-"""Positions are merged by the database as they are merged in Python, and released whoever holds the role by then."""
+"""Positions are merged by the database as they are merged in Python, and released whoever holds the
+role by then.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

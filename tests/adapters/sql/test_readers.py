@@ -64,7 +64,9 @@ def test_who_does_not_wait_looks_when_anything_may_have_come(readers: Readers) -
 
 
 async def test_what_another_process_published_while_a_transaction_ran_is_looked_for_after_its_answer(readers: Readers) -> None:
-    """At a handover the new publisher's events may come while the old one's last transaction is answered."""
+    """At a handover the new publisher's events may come while the old one's last transaction is
+    answered.
+    """
     reader, receive, clock = at_end(readers), Receive(TOPIC, OFFSETS, 10), SystemClock()
     waiting = asyncio.create_task(reader.wait(receive, clock, 60))
     await asyncio.sleep(0)

@@ -24,7 +24,9 @@ SIZES = (1, 10, 500)
 
 
 class ServerLog:
-    """What a server logs of the statements that reach it: the line of each is matched by the pattern."""
+    """What a server logs of the statements that reach it: the line of each is matched by the
+    pattern.
+    """
 
     def __init__(self, file: Path, pattern: str) -> None:
         self._file, self._pattern = file, re.compile(pattern, re.MULTILINE)
@@ -40,7 +42,9 @@ class ServerLog:
 
 
 class Calls:
-    """What is called of SQLite's cursors: it runs in this process, so a call is what a round trip is elsewhere."""
+    """What is called of SQLite's cursors: it runs in this process, so a call is what a round trip
+    is elsewhere.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = self._calls = list[str]()

@@ -1,4 +1,6 @@
-"""Times are by the store's clock, read inside its statements; a process whose clock is wrong changes nothing."""
+"""Times are by the store's clock, read inside its statements; a process whose clock is wrong
+changes nothing.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

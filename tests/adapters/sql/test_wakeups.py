@@ -44,7 +44,9 @@ class Pair:
     here: SqlStore
     there: SqlStore
     looks: Counter[str]
-    """What `here` and `there` have looked for, on behalf of somebody who waits; `changes` for all of them at once."""
+    """What `here` and `there` have looked for, on behalf of somebody who waits; `changes` for all
+    of them at once.
+    """
 
 
 @pytest.fixture(params=databases.ALL)

@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 
 class Gated(SqliteDatabase):
-    """Counts writing transactions, holds them up while its gate is shut, and fails or dies as it is told."""
+    """Counts writing transactions, holds them up while its gate is shut, and fails or dies as it is
+    told.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

@@ -1,1 +1,3 @@
-"""MariaDB: its connections, the lock that says who serves a store, and how commits of other processes are noticed."""
+"""MariaDB: its connections, the lock that says who serves a store, and how commits of other
+processes are noticed.
+"""

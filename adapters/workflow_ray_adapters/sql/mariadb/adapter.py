@@ -1,4 +1,6 @@
-"""`mariadb://user:password@host/database`, or `mysql://`: a server that any number of processes share."""
+"""`mariadb://user:password@host/database`, or `mysql://`: a server that any number of processes
+share.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -25,11 +27,13 @@ PATIENCE = 60  # seconds that `create` waits for another one that makes the stor
 
 
 class MariadbAdapter:
-    """ports.Adapter for MariaDB, by asyncmy. A database of its own holds everything; whoever makes it says who may use it.
+    """ports.Adapter for MariaDB, by asyncmy. A database of its own holds everything; whoever makes
+    it says who may use it.
 
-    A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and `unix_socket`. Data of 16 MiB needs a server
-    with max_allowed_packet=64M. MySQL from 8.0.17 on should do as well: statements and settings are those that it has, but nobody has
-    tried it on one.
+    A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and
+    `unix_socket`. Data of 16 MiB needs a server with max_allowed_packet=64M. MySQL from 8.0.17 on
+    should do as well: statements and settings are those that it has, but nobody has tried it on
+    one.
     """
 
     shared = True
@@ -70,7 +74,9 @@ async def _checked(where: Target, store_id: str | None) -> str:
 
 
 async def _create(where: Target) -> str:
-    """Of several at once one makes it, and the others find it made. Killed half-way, it is for the next one to go on."""
+    """Of several at once one makes it, and the others find it made. Killed half-way, it is for the
+    next one to go on.
+    """
     with explained(where.canonical):
         async with autocommit(where).connect() as connection:
             is_mariadb = isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb

@@ -1,5 +1,5 @@
-"""What each process has committed last that others may wait for: MariaDB has no notifications. A row for each process, so that no
-process's commits wait for another's.
+"""What each process has committed last that others may wait for: MariaDB has no notifications. A
+row for each process, so that no process's commits wait for another's.
 """
 
 from collections import deque
@@ -49,7 +49,9 @@ class Commits:
         self._seen: dict[str, int] | None = None  # of each other process its last commit; None: nobody has looked yet
 
     def note(self, session: Session) -> None:
-        """Tell of the session's commit with it. One that fails in the end stays told of: somebody looks and finds nothing."""
+        """Tell of the session's commit with it. One that fails in the end stays told of: somebody
+        looks and finds nothing.
+        """
         told = session.notification.encoded(LARGEST)
         self._number += 1
         self._recent.append(Numbered(self._number, msgspec.Raw(told)))

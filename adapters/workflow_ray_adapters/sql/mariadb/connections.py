@@ -17,8 +17,8 @@ from workflow_ray_adapters.sql.mariadb.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
 
 HOLDING = 10
-"""Seconds for which a client that stands still in the middle of a transaction, or whose node has died, keeps its locks; and for which
-a lock is waited for.
+"""Seconds for which a client that stands still in the middle of a transaction, or whose node has
+died, keeps its locks; and for which a lock is waited for.
 """
 SETTINGS = (
     # Nothing is cut off or rounded in silence, and text is quoted as the driver does it.
@@ -63,7 +63,9 @@ def access(target: Target) -> Access:
 
 
 def autocommit(target: Target) -> AsyncEngine:
-    """For a connection that is held for long, without a transaction. It is to be used every few seconds."""
+    """For a connection that is held for long, without a transaction. It is to be used every few
+    seconds.
+    """
     return _engine(target, f"SET SESSION wait_timeout = {HOLDING}", isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 

@@ -1,4 +1,6 @@
-"""The server's lock that says who serves a store: it lives as long as the connection that asked for it."""
+"""The server's lock that says who serves a store: it lives as long as the connection that asked for
+it.
+"""
 
 import asyncio
 import logging
@@ -29,7 +31,9 @@ def lock_name(store_id: str) -> str:
 
 
 class ServiceLock:
-    """Acquired again whenever its connection breaks; until then fences alone keep others' writes and ours apart."""
+    """Acquired again whenever its connection breaks; until then fences alone keep others' writes
+    and ours apart.
+    """
 
     def __init__(self, target: Target, name: str) -> None:
         self._engine = autocommit(target)

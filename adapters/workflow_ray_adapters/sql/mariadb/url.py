@@ -25,7 +25,9 @@ class Target(NamedTuple):
 
 
 def target(url: str) -> Target:
-    """Raises InvalidInput: it can't be read, names no database, or has options that mean nothing here."""
+    """Raises InvalidInput: it can't be read, names no database, or has options that mean nothing
+    here.
+    """
     parts = parsed(url, "a MariaDB URL", SHAPE)
     options = {name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()}
     if unknown := options.keys() - set(OPTIONS):
@@ -51,7 +53,9 @@ def _canonical(url: URL, socket: str | None) -> str:
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
-    """Encrypted wherever an option of TLS is given; the server's certificate must be valid, by `ssl_ca` or else by the system's."""
+    """Encrypted wherever an option of TLS is given; the server's certificate must be valid, by
+    `ssl_ca` or else by the system's.
+    """
     if options.get("ssl", "true").lower() in ("false", "0") or not any(name.startswith("ssl") for name in options):
         return None
     try:

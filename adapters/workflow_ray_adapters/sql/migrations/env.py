@@ -1,4 +1,6 @@
-"""Alembic's entry: runs revisions on the connection that schema.migrate hands in, inside its transaction."""
+"""Alembic's entry: runs revisions on the connection that schema.migrate hands in, inside its
+transaction.
+"""
 
 from alembic import context
 

@@ -21,7 +21,8 @@ MAKING = (func.hashtext("workflow_ray is made"), func.hashtext(func.current_sche
 
 
 class PostgresqlAdapter:
-    """ports.Adapter for PostgreSQL, by asyncpg. A database of its own holds everything; whoever makes it says who may use it.
+    """ports.Adapter for PostgreSQL, by asyncpg. A database of its own holds everything; whoever
+    makes it says who may use it.
 
     A URL takes libpq's options: `?sslmode=verify-full&sslrootcert=/etc/ssl/shop.pem`, and so on.
     """

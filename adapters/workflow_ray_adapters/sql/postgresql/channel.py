@@ -1,7 +1,8 @@
 """What processes tell each other by NOTIFY.
 
-They do so after their commits, on a connection of their own: a transaction that notifies holds a lock of the whole database until it
-is committed, so commits that notified would wait for each other. What several commits tell in a short time goes out together.
+They do so after their commits, on a connection of their own: a transaction that notifies holds a
+lock of the whole database until it is committed, so commits that notified would wait for each
+other. What several commits tell in a short time goes out together.
 """
 
 import asyncio

@@ -14,7 +14,8 @@ SETTINGS = {
     "application_name": "workflow_ray",
     "jit": "off",  # compiling takes longer than statements this small
     "plan_cache_mode": "force_custom_plan",  # one kept from when a table was empty would read all of it, until statistics come
-    # A client that stands still in the middle of a transaction, or whose node has died, keeps its locks no longer than this.
+    # A client that stands still in the middle of a transaction, or whose node has died, keeps its
+    # locks no longer than this.
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",

@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 
 class PostgresqlDatabase(ServerDatabase):
-    """sql.database.Database. Others' commits are told by LISTEN and NOTIFY, and beneath that it is looked now and then."""
+    """sql.database.Database. Others' commits are told by LISTEN and NOTIFY, and beneath that it is
+    looked now and then.
+    """
 
     def __init__(self, access: Access, watch: Watch, *, exclusive: bool) -> None:
         super().__init__(access)

@@ -34,7 +34,9 @@ def target(url: str) -> Target:
 
 
 def _canonical(host: str, port: int, database: str) -> str:
-    """Neither user nor options: whoever asks, it is the same database. A folder of sockets counts as a host."""
+    """Neither user nor options: whoever asks, it is the same database. A folder of sockets counts
+    as a host.
+    """
     if host.startswith("/"):
         return URL.create("postgresql", port=port, database=database, query={"host": host}).render_as_string()
     return URL.create("postgresql", host=host.lower(), port=port, database=database).render_as_string()

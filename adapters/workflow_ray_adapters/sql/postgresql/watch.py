@@ -1,4 +1,6 @@
-"""The connection beside those that work: it passes on notifications, and holds the lock of who serves the store."""
+"""The connection beside those that work: it passes on notifications, and holds the lock of who
+serves the store.
+"""
 
 import asyncio
 import logging
@@ -24,7 +26,9 @@ TEST = 5.0
 ARRIVAL = 2.0
 """Seconds that a test takes at most."""
 POLL = 5.0
-"""Seconds between looks beneath notifications that arrive: a process may die between its commit and the notification of it."""
+"""Seconds between looks beneath notifications that arrive: a process may die between its commit and
+the notification of it.
+"""
 DEAF_POLL = 0.25
 """Seconds between looks where notifications don't arrive."""
 REST = 0.005
@@ -53,7 +57,9 @@ class Watch:
 
     @asynccontextmanager
     async def kept(self, patience: float) -> AsyncGenerator[None]:
-        """Waits up to `patience` seconds for another holder of the lock to leave. Raises StoreInUse."""
+        """Waits up to `patience` seconds for another holder of the lock to leave. Raises
+        StoreInUse.
+        """
         await self._connect(patience)
         keeping = asyncio.create_task(self._keep())
         try:
@@ -104,7 +110,9 @@ class Watch:
             await asyncio.sleep(PAUSE)
 
     async def _unlock(self) -> None:
-        """Free when this returns: the server notices only after a while that a connection is closed."""
+        """Free when this returns: the server notices only after a while that a connection is
+        closed.
+        """
         if self._exclusive and not self._connection.closed:
             with suppress(StoreError):  # then the connection is gone, and the lock with it
                 await self._ask(func.pg_advisory_unlock(*LOCK))

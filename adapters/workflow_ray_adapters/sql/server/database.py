@@ -28,7 +28,9 @@ READERS = 4
 
 @dataclass(frozen=True)
 class Access:
-    """How a server is reached. The engines connect when they are first used, and anew when a connection has broken."""
+    """How a server is reached. The engines connect when they are first used, and anew when a
+    connection has broken.
+    """
 
     url: str  # canonical, without secrets
     writer: AsyncEngine  # READ COMMITTED: what it finds is locked where that matters
@@ -36,7 +38,8 @@ class Access:
     dialect: Dialect
     reading: Dialect  # the same, without locks
     explained: Callable[[str], AbstractContextManager[None]]
-    """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name."""
+    """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name.
+    """
     is_broken: Callable[[Any], bool]  # of a driver's connection
     abort: Callable[[Any], None]  # end a driver's connection at once, without telling the server: what waits for it fails
 
@@ -86,7 +89,9 @@ class ServerDatabase(ABC):
             await connections.engine.dispose()
 
     async def _run(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
-        """A caller that gives up leaves the transaction to end by itself: to be cut off in the middle would cost its connection."""
+        """A caller that gives up leaves the transaction to end by itself: to be cut off in the
+        middle would cost its connection.
+        """
         if self._closed:
             raise StoreUnavailable(self.where, "it is closed.")
         running = asyncio.create_task(self._transact(connections, work))

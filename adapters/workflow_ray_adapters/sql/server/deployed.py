@@ -26,7 +26,9 @@ def checked(connection: Connection, where: str, store_id: str | None = None) -> 
 
 
 def make(connection: Connection, where: str) -> str:
-    """Make it a store of the newest schema, if it isn't one; its id. Whoever calls is the only one to do so now."""
+    """Make it a store of the newest schema, if it isn't one; its id. Whoever calls is the only one
+    to do so now.
+    """
     revision = _revision(connection, where)
     if revision is None or revision < schema.REVISION:
         schema.migrate(connection)

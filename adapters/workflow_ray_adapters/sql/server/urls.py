@@ -7,7 +7,9 @@ from workflow_ray.errors import InvalidInput
 
 
 def parsed(url: str, what: str, shape: str) -> URL:
-    """The URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it may be a piece of the password."""
+    """The URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it may be a
+    piece of the password.
+    """
     if url.count("@") > 1:
         raise InvalidInput(what, f"it has more than one @. In a password and in options write it as %40. Its shape is {shape}")
     try:

@@ -18,7 +18,9 @@ PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older st
 
 
 class SqliteAdapter:
-    """ports.Adapter for SQLite files. Readable and writable for their owner alone, unless he changes that."""
+    """ports.Adapter for SQLite files. Readable and writable for their owner alone, unless he
+    changes that.
+    """
 
     shared = False
 

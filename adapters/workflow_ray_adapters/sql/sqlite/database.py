@@ -66,7 +66,9 @@ class SqliteDatabase:
         return not self._exclusive and await asyncio.to_thread(FileLock(self.where).is_held)
 
     def close(self) -> None:
-        """Waits for what is running. The last connection to leave moves the write-ahead log into the file."""
+        """Waits for what is running. The last connection to leave moves the write-ahead log into
+        the file.
+        """
         self._closed = True
         self._reading.shutdown()
         self._writing.shutdown()

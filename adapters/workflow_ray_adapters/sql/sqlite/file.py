@@ -44,7 +44,9 @@ def is_current(path: str) -> bool:
 
 
 def make(path: str) -> None:
-    """Make it a store of the newest schema, all in one transaction. Whoever calls holds the file's lock."""
+    """Make it a store of the newest schema, all in one transaction. Whoever calls holds the file's
+    lock.
+    """
     if is_current(path):  # somebody else was quicker
         return
     with explained(path):

@@ -15,7 +15,8 @@ PAUSE = 0.02  # seconds between two tries
 
 
 class FileLock:
-    """Held on `PATH.lock` beside the store, which stays there: deleting it would let a third process lock another file of that name.
+    """Held on `PATH.lock` beside the store, which stays there: deleting it would let a third
+    process lock another file of that name.
 
     The system lets go of it when its holder dies, however that happens.
     """
@@ -26,7 +27,9 @@ class FileLock:
 
     @asynccontextmanager
     async def held(self, patience: float) -> AsyncGenerator[None]:
-        """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse, StoreReadOnly, StoreFull."""
+        """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse,
+        StoreReadOnly, StoreFull.
+        """
         deadline = monotonic() + patience
         while not self._acquired(deadline):  # noqa: ASYNC110  flock tells nobody that the lock is free
             await asyncio.sleep(PAUSE)
@@ -47,7 +50,9 @@ class FileLock:
             self._release()
 
     def is_held(self) -> bool:
-        """Whether some process holds it now. Those who ask at once don't take each other for its holder."""
+        """Whether some process holds it now. Those who ask at once don't take each other for its
+        holder.
+        """
         file = self._open()
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

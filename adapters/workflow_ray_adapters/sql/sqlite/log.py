@@ -1,5 +1,5 @@
-"""The write-ahead log's bound. SQLite begins it anew only at a moment when nobody reads from it, and where reads follow each other
-closely there is none: so readers are held back for that moment.
+"""The write-ahead log's bound. SQLite begins it anew only at a moment when nobody reads from it,
+and where reads follow each other closely there is none: so readers are held back for that moment.
 """
 
 import asyncio
@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 LIMIT = 64 * 1024 * 1024
-"""Bytes of the log from which on it is to begin anew: four times what it has between two checkpoints."""
+"""Bytes of the log from which on it is to begin anew: four times what it has between two
+checkpoints.
+"""
 GROWTH = 16 * 1024 * 1024
 """Bytes that it grows by before that is tried again, where another process reads."""
 

@@ -1,4 +1,6 @@
-"""A server that dies, connections that break, and processes that die with the lock of who serves the store."""
+"""A server that dies, connections that break, and processes that die with the lock of who serves
+the store.
+"""
 
 import asyncio
 import os
@@ -53,7 +55,9 @@ async def disconnect(url: str) -> int:
 
 
 async def go_through(store: SqlStore, count: int) -> None:
-    """Trigger that many runs, one after another, and end each; every write is repeated until it is answered."""
+    """Trigger that many runs, one after another, and end each; every write is repeated until it is
+    answered.
+    """
     for _ in range(count):
         first = new_run(events=[event()])
         for write in (first, step(first, status=SHIPPED, run_state=RunState.COMPLETED)):

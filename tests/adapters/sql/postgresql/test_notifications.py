@@ -1,4 +1,6 @@
-"""How processes notify each other: after their commits, by a connection that proves that notifications arrive."""
+"""How processes notify each other: after their commits, by a connection that proves that
+notifications arrive.
+"""
 
 import asyncio
 import logging
@@ -61,7 +63,9 @@ async def waits(call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 
 async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> None:
-    """A transaction that notifies holds a lock until it is committed. This one is never, for want of a standby."""
+    """A transaction that notifies holds a lock until it is committed. This one is never, for want
+    of a standby.
+    """
     settings = {"synchronous_standby_names": "nobody", "synchronous_commit": "local"}
     with Postgres(server_folder, settings) as server, server.database("shop") as url:
         await asyncio.to_thread(PostgresqlAdapter().create, url)

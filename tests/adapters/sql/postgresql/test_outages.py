@@ -1,4 +1,6 @@
-"""A server that is killed, hangs, or drops connections: everybody is told, nothing is lost or doubled, and work goes on."""
+"""A server that is killed, hangs, or drops connections: everybody is told, nothing is lost or
+doubled, and work goes on.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

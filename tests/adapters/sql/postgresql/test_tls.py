@@ -16,7 +16,9 @@ from workflow_ray_adapters.sql import PostgresqlAdapter
 
 @pytest.fixture
 def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
-    """The URL of a server that lets nobody in without TLS, and its certificate, which is for 127.0.0.1."""
+    """The URL of a server that lets nobody in without TLS, and its certificate, which is for
+    127.0.0.1.
+    """
     with Postgres(server_folder) as server:
         server.stop()
         certificate = server.data / "server.crt"

@@ -1,6 +1,7 @@
 """What a run waits for, counters, recovery by positions, timeouts in the outbox, and scaling.
 
-Not add-only: code of before would write records without what they wait for, and fences that say what nobody asks any more.
+Not add-only: code of before would write records without what they wait for, and fences that say
+what nobody asks any more.
 """
 
 import sqlalchemy as sa
@@ -35,7 +36,9 @@ def upgrade() -> None:
 
 
 def _records() -> None:
-    """A run that is at rest awaits nobody; one whose last step stayed a message; any other an event of its newest version."""
+    """A run that is at rest awaits nobody; one whose last step stayed a message; any other an event
+    of its newest version.
+    """
     add_column("records", sa.Column("awaits", sa.Integer, nullable=False, server_default=sa.text(str(EVENT))))
     add_column("records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     add_column("records", sa.Column("awaiting", sa.Integer))
