@@ -1,6 +1,7 @@
 """Which step an event loop is running right now, for whoever finds, from another thread, that the loop does not answer."""
 
 import asyncio
+import logging
 import time
 import weakref
 from collections.abc import Callable, Coroutine
@@ -10,6 +11,10 @@ from typing import Any, TypeVar
 from workflow_ray.records import RoleName, RunId, Version, WriteGroup
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+BLOCKED = 1.0
+"""Seconds without an answer after which an event loop counts as blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +95,55 @@ class Watched(Coroutine[Any, Any, T]):
 
 
 class LoopWatch:
-    """Tells from another thread how long a loop has not answered."""
+    """Tells from another thread how long a loop has not answered, and names the step that blocks it in the log.
+
+    Made in the loop's own thread; after that all calls come from one other thread.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._cell = running_step(loop)
         self._asked_at: float | None = None  # when the question was put that is still unanswered
+        self._longest = 0.0  # silence since the last answer
+        self._report_at = BLOCKED
 
-    def silence(self) -> float:
+    def check(self) -> float:
         """Seconds for which the loop has not answered; 0.0: it has answered since the last call, and is asked again.
 
-        Call it every fraction of a second, always from the same thread. Raises RuntimeError: the loop is closed.
+        Call it every fraction of a second. Silence is logged from BLOCKED seconds on, ever more seldom.
+        Raises RuntimeError: the loop is closed.
         """
-        if self._asked_at is not None:
-            return time.monotonic() - self._asked_at
-        self._asked_at = time.monotonic()
-        self._loop.call_soon_threadsafe(self._answer)
-        return 0.0
+        if self._asked_at is None:
+            self._report_end()
+            self._asked_at = time.monotonic()
+            self._loop.call_soon_threadsafe(self._answer)
+            return 0.0
+        self._longest = time.monotonic() - self._asked_at
+        if self._longest >= self._report_at:
+            self._report_at *= 2
+            self._report(self._longest)
+        return self._longest
+
+    def occupant(self) -> Occupant | None:
+        """The step that blocks the loop, if one does."""
+        found = self._cell.read()
+        return found[0] if found else None
 
     def _answer(self) -> None:
         self._asked_at = None
+
+    def _report(self, silence: float) -> None:
+        found = self._cell.read()
+        if found is None:
+            log.warning("the event loop has not answered for %.1f s; none of its steps is running", silence)
+            return
+        occupant, seconds = found
+        where = {"run_id": occupant.run_id, "version": occupant.version, "role": occupant.role}
+        text = "the event loop has not answered for %.1f s: %s has blocked it for %.1f s. Blocking calls belong in a plain function"
+        log.warning(text, silence, occupant, seconds, extra=where)
+
+    def _report_end(self) -> None:
+        if self._report_at > BLOCKED:
+            log.warning("the event loop answers again, after %.1f s", self._longest)
+        self._report_at = BLOCKED
+        self._longest = 0.0

@@ -21,8 +21,10 @@ from workflow_ray.records import (
     RunState,
     Topic,
     Version,
+    Write,
     consumer_group,
 )
+from workflow_ray.roles import consumer
 from workflow_ray.roles.results import CHECK
 from workflow_ray.roles.waiting import LONG_POLL
 
@@ -178,7 +180,7 @@ async def test_a_write_that_the_store_rejects_fails_its_run_and_no_other_of_its_
     async with Bench(workflow) as bench:
         bench.store.rejected = lambda write: write.data is not None and b'"bad"' in write.data
         await bench.publisher()
-        consumer = await bench.consumer(Stage.NEW)
+        at_work = await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, *(f"{n}" for n in range(10)), "bad", *(f"{n}" for n in range(10, 17)))
         await bench.pass_time()
         gate.set()
@@ -188,7 +190,7 @@ async def test_a_write_that_the_store_rejects_fails_its_run_and_no_other_of_its_
         assert set(states.values()) == {RunState.COMPLETED}
         assert (await runs["bad"].get()).reason == "the store rejects the write: it doesn't fit"
         assert sum((await bench.position(Stage.NEW)).values()) == 18
-        await consumer.leave()
+        await at_work.leave()
 
 
 async def test_a_result_that_lost_against_another_write_lets_the_position_move() -> None:
@@ -214,14 +216,14 @@ async def test_a_role_whose_epoch_is_old_ends_and_none_of_its_writes_lands() -> 
     workflow = waiting(gate, calls)
     async with Bench(workflow) as bench:
         await bench.publisher()
-        consumer = await bench.consumer(Stage.NEW)
+        at_work = await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "1", "2")
         await bench.pass_time()
         await bench.store.acquire(ROLE)
         gate.set()
         await bench.pass_time()
         with pytest.raises(RoleLost, match=f"{CONSUMER}-1-of-1 is held by epoch 2; epoch 1 must stop"):
-            await consumer.task
+            await at_work.task
         for handle in runs.values():
             assert await bench.causes(handle.run_id) == [Cause.TRIGGER]
         assert await bench.position(Stage.NEW) == {}
@@ -233,16 +235,16 @@ async def test_stopping_finishes_what_is_in_hand_takes_nothing_new_and_releases_
     workflow = waiting(gate, calls)
     async with Bench(workflow) as bench:
         await bench.publisher()
-        consumer = await bench.consumer(Stage.NEW)
+        at_work = await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "1")
         await bench.pass_time()
-        consumer.stop.set()
+        at_work.stop.set()
         await bench.pass_time()
         await triggered(bench, workflow, "2")
         await bench.pass_time()
-        assert not consumer.task.done()
+        assert not at_work.task.done()
         gate.set()
-        await consumer.task
+        await at_work.task
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.STEP]
         assert not await in_doubt(bench)
     assert calls == ["1"]
@@ -252,10 +254,10 @@ async def test_cancellation_commits_nothing_and_releases_nothing() -> None:
     workflow = waiting(asyncio.Event(), [])
     async with Bench(workflow) as bench:
         await bench.publisher()
-        consumer = await bench.consumer(Stage.NEW)
+        at_work = await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "1")
         await bench.pass_time()
-        await consumer.kill()
+        await at_work.kill()
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER]
         assert await in_doubt(bench)
 
@@ -267,10 +269,10 @@ async def test_the_next_holder_goes_on_at_the_positions_and_replays_nothing() ->
     workflow = waiting(gate, calls)
     async with Bench(workflow) as bench:
         await bench.publisher()
-        consumer = await bench.consumer(Stage.NEW)
+        at_work = await bench.consumer(Stage.NEW)
         await triggered(bench, workflow, "1", "2")
         await bench.pass_time()
-        await consumer.leave()
+        await at_work.leave()
         await triggered(bench, workflow, "3")
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
@@ -284,3 +286,23 @@ async def test_a_role_that_is_lost_while_nothing_happens_ends_when_its_wait_is_o
         await bench.pass_time(1.25 * CHECK + LONG_POLL)
         with pytest.raises(RoleLost):
             await old.task
+
+
+async def test_an_error_of_its_own_code_ends_a_role_and_leaves_no_run_waiting_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> Write:
+        raise ZeroDivisionError("a bug")
+
+    workflow = packing()
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        at_work = await bench.consumer(Stage.NEW)
+        with monkeypatch.context() as patched:
+            patched.setattr(consumer, "decide", broken)
+            runs = await triggered(bench, workflow, "1")
+            await bench.pass_time()
+            with pytest.raises(ExceptionGroup) as raised:
+                await at_work.task
+        assert raised.group_contains(ZeroDivisionError)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.STEP]

@@ -5,38 +5,47 @@ import threading
 import time
 from typing import Literal
 
+import pytest
+
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage, parcels
 from workflow_ray import Retry, RunState
 from workflow_ray.records import Cause, WriteGroup
+from workflow_ray.roles import loopwatch
 from workflow_ray.roles.loopwatch import LoopWatch, Occupant, running_step
 
 
 class Watcher(threading.Thread):
-    """Looks at a loop until it has not answered for a while, and keeps who occupies it then."""
+    """Looks at a loop until it has not answered for a while, and keeps who occupies it then; after that until it answers again."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
         super().__init__(daemon=True)
         self._watch = LoopWatch(loop)
-        self._cell = running_step(loop)
         self._limit = limit
-        self.silence = 0.0
-        self.found: tuple[Occupant, float] | None = None
+        self.noticed = threading.Event()
+        self.answered = threading.Event()
+        self.found: Occupant | None = None
 
     def run(self) -> None:
-        while self.silence < self._limit:
+        while self._watch.check() < self._limit:
             time.sleep(0.01)
-            self.silence = self._watch.silence()
-        self.found = self._cell.read()
+        self.found = self._watch.occupant()
+        self.noticed.set()
+        while self._watch.check():
+            time.sleep(0.01)
+        self.answered.set()
 
 
-async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and_for_how_long() -> None:
+async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and_for_how_long(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loopwatch, "BLOCKED", 0.1)
     workflow, watchers = parcels(), list[Watcher]()
 
     @workflow.step(Stage.NEW)
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         await asyncio.sleep(0)
-        watchers[0].join()  # a blocking call, in effect
+        watchers[0].noticed.wait()  # a blocking call
         return Stage.DONE
 
     async with Bench(workflow) as bench:
@@ -47,11 +56,15 @@ async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and
         runs = await triggered(bench, workflow, "1")
         await bench.pass_time()
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.STEP]
-    assert watchers[0].found is not None
-    occupant, seconds = watchers[0].found
+        while not watchers[0].answered.is_set():
+            await asyncio.sleep(0.001)
+    occupant = watchers[0].found
+    assert occupant is not None
     assert (occupant.run_id, occupant.version, occupant.role) == (runs["1"].run_id, 1, "parcels-1-consumer-1-of-1")
-    assert str(occupant).startswith(f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1")
-    assert seconds >= 0.1
+    told = [record.getMessage() for record in caplog.records if record.name == loopwatch.__name__]
+    assert f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1" in told[0]
+    assert "has blocked it for" in told[0]
+    assert "the event loop answers again" in told[-1]
     assert running_step(asyncio.get_running_loop()).read() is None, "it has given the loop back"
 
 
@@ -98,5 +111,5 @@ async def test_the_run_that_blocks_a_loop_can_be_charged_with_one_attempt_though
 async def test_a_loop_that_answers_is_not_silent() -> None:
     watch = LoopWatch(asyncio.get_running_loop())
     for _ in range(5):
-        assert watch.silence() == 0.0
+        assert watch.check() == 0.0
         await asyncio.sleep(0.001)

@@ -9,7 +9,7 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Stage, packing
 from workflow_ray.errors import AccessDenied, RoleLost
 from workflow_ray.ports import LONGEST_PAUSE
-from workflow_ray.records import PUBLISHER, Cause, Event, OutgoingEvent, Role, RunId, Topic, Write, WriteGroup, new_write_id
+from workflow_ray.records import PUBLISHER, Cause, Event, OutgoingEvent, Role, RunId, Topic, Version, Write, WriteGroup, new_write_id
 from workflow_ray.roles import publisher
 
 TOPIC = Topic("parcels-1")
@@ -208,7 +208,7 @@ async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immed
         await bench.pass_time()
         sent = [(event.run_id, event.version) for event in bench.stream.arrived]
         assert len(sent) == 402
-        assert sent.index((late, 2)) < 3 * 10
+        assert sent.index((late, Version(2))) < 3 * 10
 
 
 @pytest.mark.parametrize("apart", [False, True])
