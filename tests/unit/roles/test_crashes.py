@@ -45,7 +45,7 @@ async def work(url: str) -> None:
         fences = [await store.acquire(role) for role in roles]
         pairs = zip(roles, fences, strict=True)
         tasks = [asyncio.create_task(run_role(role, fence, [workflow], store, clock, stop)) for role, fence in pairs]
-        while not all([found.run_state.at_rest for found in await store.counts("parcels")]):
+        while not all(found.run_state.at_rest for found in await store.counts("parcels")):
             await asyncio.sleep(0.02)
         stop.set()
         await asyncio.gather(*tasks)
