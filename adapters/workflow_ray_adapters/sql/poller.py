@@ -10,10 +10,13 @@ from workflow_ray.errors import StoreError
 from workflow_ray_adapters.sql import changes
 from workflow_ray_adapters.sql.database import Database
 from workflow_ray_adapters.sql.notifications import ALL
-from workflow_ray_adapters.sql.pace import LONGEST, Pace
+from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
+
+PAUSE = 0.5
+"""Seconds before a store that did not answer is asked again."""
 
 
 class Poller:
@@ -33,7 +36,7 @@ class Poller:
             except StoreError as error:
                 log.info("%s; what other processes commit is noticed when it answers again", error)
                 self._wakeups.forget(ALL)
-                await asyncio.sleep(LONGEST)
+                await asyncio.sleep(PAUSE)
 
     async def _follow(self) -> None:
         while True:

@@ -184,6 +184,7 @@ async def test_another_programs_database_is_left_as_it_is(postgres_url: str) -> 
 
 async def test_a_newer_schema_asks_for_newer_code(url: str, sql: Sql) -> None:
     await sql("UPDATE workflow_ray_schema SET version_num = '9999'")
+    await sql("UPDATE deployment SET usable_from = '9999'")
     assert isinstance(await refusal(url), StoreTooNew)
 
 
