@@ -25,7 +25,8 @@ S = TypeVar("S", bound=Status)
 class Client(Generic[D, S]):
     """One workflow's runs. Safe to share by the tasks of one event loop.
 
-    Calls repeat themselves, with the same ids, while the store doesn't answer; after 30 seconds they raise StoreUnavailable.
+    Calls repeat themselves, with the same ids, while the store doesn't answer; after 30 seconds
+    they raise StoreUnavailable.
     """
 
     def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock) -> None:
@@ -45,11 +46,18 @@ class Client(Generic[D, S]):
     ) -> Handle[D, S]:
         """Start a run; it is stored when this returns.
 
-        foreign_id: your key, 1 to 255 characters; at most one unfinished run has it.
-        start_at: the first status; default: the workflow's start.
-        idempotency_key: who triggers with the same one again gets the first run, even when that is long finished.
-        if_active: what to do where the foreign id has an unfinished run: raise RunActive, or join: return that run.
-        Raises InvalidInput: nothing was written.
+        Args:
+            foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
+            data: The run's data.
+            start_at: The first status; default: the workflow's start.
+            idempotency_key: Whoever triggers with the same one again gets the first run, even when
+                that is long finished.
+            if_active: What to do where the foreign id has an unfinished run: raise RunActive, or
+                join: return that run.
+
+        Raises:
+            InvalidInput: Nothing was written.
+            RunActive: See `if_active`.
         """
         if if_active not in ("raise", "join"):
             raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
@@ -60,9 +68,10 @@ class Client(Generic[D, S]):
         return handle
 
     async def trigger_many(self, triggers: Iterable[Trigger[D, S]]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
-        """Start many runs, in batches of 500: one answer each, in order; a foreign id or key in use leaves that one out.
+        """Start many runs, in batches of 500: one answer each, in order.
 
-        Each batch commits whole. All triggers are checked before the first is written.
+        A foreign id or key in use leaves that one out. Each batch commits whole. All triggers are
+        checked before the first is written.
         Raises InvalidInput, naming the trigger: nothing was written.
         """
         writes = [self._checked(number, trigger) for number, trigger in enumerate(triggers)]
@@ -99,9 +108,20 @@ class Client(Generic[D, S]):
     ) -> AsyncIterator[Run[D, S]]:
         """The runs that all given filters let through, by age, read page by page.
 
-        status, run_state: one, or any of several. created_from is inclusive, created_before isn't; both with a timezone.
-        A run that stood when the iteration began comes exactly once if it passes the filters all along.
-        page_size: runs read at once, from 1; fewer where their data is large. Raises InvalidInput, when first asked for a run.
+        A run that existed when the iteration began comes exactly once if it passes the filters all
+        along.
+
+        Args:
+            status: One, or any of several.
+            run_state: One, or any of several.
+            foreign_id: The caller's key.
+            created_from: Inclusive; with a timezone.
+            created_before: Exclusive; with a timezone.
+            newest_first: Default: the oldest first.
+            page_size: Runs read at once, from 1; fewer where their data is large.
+
+        Raises:
+            InvalidInput: When it is first asked for a run.
         """
         if page_size < 1:
             raise InvalidInput("page_size", f"a page has one run at least, not {page_size}")
@@ -121,7 +141,7 @@ class Client(Generic[D, S]):
             query = msgspec.structs.replace(query, after=page[-1].run_id)
 
     async def counts(self) -> dict[tuple[S, RunState], int]:
-        """How many runs stand at each status in each run_state, in one snapshot; only where there are some."""
+        """How many runs stand at each status in each run_state, in one snapshot, without zeros."""
         counted = await answered(lambda: self._records.counts(self._workflow.name), self._clock)
         return {(status_of(self._workflow, RunId("?"), c.status), c.run_state): c.runs for c in counted}
 

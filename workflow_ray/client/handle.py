@@ -28,7 +28,7 @@ GRACE = 1.0
 
 
 class Handle(Generic[D, S]):
-    """A run that may be anywhere on its way. Handles are cheap; they hold no connection of their own."""
+    """A run that may be anywhere on its way. Cheap: it holds no connection of its own."""
 
     def __init__(
         self,
@@ -39,7 +39,9 @@ class Handle(Generic[D, S]):
         run_id: RunId,
         started: Version | None = None,
     ) -> None:
-        """started: the version that its trigger wrote just now, if the run takes steps from there: no need to look it up."""
+        """started: The version that its trigger wrote just now, if the run takes steps from there:
+        it need not be looked up.
+        """
         self._workflow = workflow
         self._records = records
         self._clock = clock
@@ -60,10 +62,21 @@ class Handle(Generic[D, S]):
         return [entry_of(self._workflow, entry) for entry in await self._entries(record.version)]
 
     async def wait_for(self, status: S, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
-        """Wait until the run is at the status, or has been; the run as it stands then, which may be further on.
+        """Wait until the run is at the status, or has been.
 
-        timeout: None waits for ever. through_errors: wait on while an error keeps the run paused.
-        Raises WaitTimeout; RunUnreachable, at once, when no transition leads there any more; RunPaused; RunNotFound.
+        Args:
+            status: Of the run's workflow.
+            timeout: None waits for ever.
+            through_errors: Wait on while an error keeps the run paused.
+
+        Returns:
+            The run as it stands then, which may be further on.
+
+        Raises:
+            WaitTimeout: The time is over.
+            RunUnreachable: No transition leads there any more; raised at once.
+            RunPaused: An error has paused the run.
+            RunNotFound: There is no such run.
         """
         graph, names = self._workflow.checked(), {s.value: s.name for s in self._workflow.statuses}
         visited: set[int] = set()
@@ -85,8 +98,14 @@ class Handle(Generic[D, S]):
     async def wait(self, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
         """Wait for the run's end, whatever it is: completed or cancelled.
 
-        timeout: None waits for ever. through_errors: wait on while an error keeps the run paused.
-        Raises WaitTimeout; RunPaused; RunNotFound.
+        Args:
+            timeout: None waits for ever.
+            through_errors: Wait on while an error keeps the run paused.
+
+        Raises:
+            WaitTimeout: The time is over.
+            RunPaused: An error has paused the run.
+            RunNotFound: There is no such run.
         """
 
         async def ended(record: Record) -> bool:
@@ -103,7 +122,9 @@ class Handle(Generic[D, S]):
         *,
         at_rest: bool = False,
     ) -> Run[D, S]:
-        """at_rest: what is waited for comes with the run at rest, so that the versions before needn't be looked at."""
+        """at_rest: What is waited for comes with the run at rest, so that the versions before need
+        not be looked at.
+        """
         start = self._clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):

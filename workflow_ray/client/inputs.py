@@ -24,7 +24,9 @@ def checked_key(what: str, key: object) -> str:
 
 
 def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
-    """The data as it is stored. Raises InvalidInput: it isn't the model's, can't be written as JSON, or is too long."""
+    """The data as it is stored. Raises InvalidInput: it isn't the model's, can't be written as
+    JSON, or is too long.
+    """
     encoded = workflow.encode(data)
     if len(encoded) > MAX_DATA:
         raise InvalidInput("the run's data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed")

@@ -23,9 +23,12 @@ BATCH = 500
 class Trigger(Generic[D, S]):
     """A run to start.
 
-    foreign_id: the caller's key, 1 to 255 characters; at most one unfinished run has it.
-    start_at: the first status; None: the workflow's start.
-    idempotency_key: unique per workflow, for good: who triggers with it again gets the first run, finished or not.
+    Args:
+        foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
+        data: The run's data.
+        start_at: The first status; None: the workflow's start.
+        idempotency_key: Unique per workflow, for good: whoever triggers with it again gets the first
+            run, finished or not.
     """
 
     foreign_id: str

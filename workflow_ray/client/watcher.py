@@ -17,9 +17,12 @@ TOGETHER = 1000
 AT_ONCE = 2
 """Calls out at a time that aren't full: one for those who wait already, one for those who come."""
 GATHERING = 0.01
-"""Seconds after which those who came while both were out are asked for too, by the machine's clock."""
+"""Seconds after which those who came while both were out are asked for too, by the machine's clock.
+"""
 PER_WAIT = 10e-6
-"""Seconds to the next call for each wait in it: the more waits it serves, the more changes one answer should bring."""
+"""Seconds to the next call for each wait in it: the more waits it serves, the more changes one
+answer should bring.
+"""
 
 
 @dataclass(eq=False)
@@ -31,21 +34,26 @@ class _Wait:
 
     def set_answer(self, answer: Record | Exception) -> None:
         if isinstance(answer, WorkflowError):
-            answer = type(answer)(*answer.args)  # several may get the same error: each raises one of its own
+            # Several may get the same error: each raises one of its own
+            answer = type(answer)(*answer.args)
         self.answer = answer
         self.answered.set()
 
 
 class Watcher:
-    """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits that they are for."""
+    """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits
+    that they are for.
+    """
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        self._calls: dict[bool, set[_Call]] = {False: set(), True: set()}  # those for runs at rest apart
+        # Those for runs at rest apart
+        self._calls: dict[bool, set[_Call]] = {False: set(), True: set()}
 
     async def newer(self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False) -> Record | None:
-        """The run's record once its version is above the one seen; None: `wait` seconds are over. `wait` None: as long as it takes.
+        """The run's record once its version is above the one seen; None: `wait` seconds are over.
+        `wait` None: as long as it takes.
 
         at_rest: only once it takes no further step by itself. Raises what the store's `watch` does.
         """
@@ -61,7 +69,9 @@ class Watcher:
         return waiting.answer
 
     def _next_call(self, at_rest: bool) -> "_Call":
-        """The one to join: that is made soon, or else made for newcomers, or else made again for them before long."""
+        """The one to join: that is made soon, or else made for newcomers, or else made again for
+        them before long.
+        """
         calls = self._calls[at_rest]
         room = [call for call in calls if len(call) < TOGETHER]
         soon = next((call for call in room if not call.out), None)

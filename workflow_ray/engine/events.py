@@ -4,7 +4,9 @@ from workflow_ray.records import Awaits, Event, Record
 
 
 def is_current(event: Event, record: Record | None) -> bool:
-    """Whether the event asks for the step that the run waits for. One of an earlier request is stale."""
+    """Whether the event asks for the step that the run waits for. One of an earlier request is
+    stale.
+    """
     return record is not None and record.awaits is Awaits.EVENT and record.awaited <= event.version <= record.version
 
 

@@ -7,7 +7,8 @@ SLACK = 64
 
 
 class Progress:
-    """The offsets of one partition that are in hand. The position is the lowest of them: below it everything is finished.
+    """The offsets of one partition that are in hand. The position is the lowest of them: below it
+    everything is finished.
 
     What it keeps grows with the offsets in hand, not with how far the lowest one lies back.
     """
@@ -17,7 +18,8 @@ class Progress:
     def __init__(self, position: int) -> None:
         self.next = position  # the offset to receive from
         self._in_hand: set[int] = set()
-        self._lowest_first: list[int] = []  # a heap; also of finished offsets that are not at its top
+        # A heap; also of finished offsets that are not at its top
+        self._lowest_first: list[int] = []
 
     def begin(self, offset: int) -> None:
         """Take an offset in hand. What lies between `next` and it is no event."""

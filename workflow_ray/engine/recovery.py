@@ -9,9 +9,11 @@ from workflow_ray.records import Fence, Position
 class Doubt:
     """Events that an earlier holder, which did not release the partition, may have been running."""
 
-    holder: Fence  # that holder: whoever stops before all of this is tried puts it back into the row's `in_use`
+    # That holder. Whoever stops before all of this is tried puts it back into the row's `in_use`.
+    holder: Fence
     begun: int  # nothing at or beyond this offset was handed to user code
-    suspects: frozenset[int]  # offsets that were tried together when that holder, or a later one, died
+    # Offsets that were tried together when that holder, or a later one, died
+    suspects: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Start:
 def start(stored: Position | None, fence: Fence, log: str) -> Start:
     """Where the holder of `fence` begins in a partition of the log `log`, given its row.
 
-    A row that names the same fence was written by the same process, whose role raised and restarts: nothing is in doubt.
+    A row that names the same fence was written by the same process, whose role raised and restarts:
+    nothing is in doubt.
     """
     if stored is None or stored.log != log:
         return Start(0)

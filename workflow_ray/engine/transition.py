@@ -17,7 +17,9 @@ MAX_DELAY = 100 * 365 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The step returned: a status of its annotation or a halt of it, and the data, None where nothing changed."""
+    """The step returned: a status of its annotation or a halt of it, and the data, None where
+    nothing changed.
+    """
 
     value: Status | Cancel | Pause | Repeat | Stay
     data: bytes | None
@@ -59,10 +61,12 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
 
 
 def count_attempt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
-    """Count the attempt that is about to be made, because a process died when this run was tried last.
+    """Count the attempt that is about to be made, because a process died when this run was tried
+    last.
 
-    The write is what a failure would have made of the record, retry included: if the process dies again the run is safe.
-    One that has used its attempts fails instead (see `is_counted`): a step that kills its process ends, not loops.
+    The write is what a failure would have made of the record, retry included: if the process dies
+    again the run is safe. One that has used its attempts fails instead (see `is_counted`): a step
+    that kills its process ends, not loops.
     """
     nxt = _Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
@@ -83,7 +87,8 @@ def is_counted(write: Write) -> bool:
 
 
 def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
-    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt came to its end.
+    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt came to
+    its end.
 
     Args:
         counted: The record as that write left it.
@@ -103,7 +108,9 @@ def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt
 
 
 def _kept(reason: str | None) -> str | None:
-    """What every database can hold of a text that a step made: no NUL, no half of a surrogate pair, not too long."""
+    """What every database can hold of a text that a step made: no NUL, no half of a surrogate pair,
+    not too long.
+    """
     if reason is None:
         return None
     return str(reason)[:MAX_REASON].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

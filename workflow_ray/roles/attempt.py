@@ -1,4 +1,6 @@
-"""Runs in hand: each an attempt at a step, from its event's arrival until what came of it is committed."""
+"""Runs in hand: each an attempt at a step, from its event's arrival until what came of it is
+committed.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,11 +39,13 @@ class Attempt:
         self.progress: Progress = partition.progress
         self.phase = Phase.WAITING
         self.read_at = now  # when its record was read, by the monotonic clock
-        self.counted: Record | None = None  # the record as it stands since the attempt was counted, if it was counted beforehand
+        # The record as it stands since the attempt was counted, if it was counted beforehand
+        self.counted: Record | None = None
         self.refused = False  # the store could not hold what came of it
         self._has_ended = False
         self._ended: asyncio.Event | None = None  # made for who waits for it
-        self.sent_again_at = item.offset  # how far its partition had come when its event was last sent again
+        # How far its partition had come when its event was last sent again
+        self.sent_again_at = item.offset
 
     @property
     def ended(self) -> asyncio.Event:
@@ -67,7 +71,9 @@ class Attempt:
         return len(self.record.data)
 
     def repeated(self, item: Received) -> None:
-        """Its event came once more, further on: from now on that one holds the position back, and the earlier one is done with."""
+        """Its event came once more, further on: from now on that one holds the position back, and
+        the earlier one is done with.
+        """
         self.partition.move(self.progress, self.offset, item.offset)
         self.progress = self.partition.progress
         self.offset = self.sent_again_at = item.offset
@@ -75,7 +81,9 @@ class Attempt:
             self.reserve()  # by the row that moves the position past the earlier one
 
     def reserve(self) -> bool:
-        """Whether its event may be handed to user code by now; if not, the next commit of its partition's row allows it."""
+        """Whether its event may be handed to user code by now; if not, the next commit of its
+        partition's row allows it.
+        """
         return self.partition.reserve(self.progress, self.offset)
 
     def finish(self) -> None:
@@ -83,7 +91,9 @@ class Attempt:
         self.partition.finish(self.progress, self.offset)
 
     def is_pinning(self, span: int) -> bool:
-        """Whether its partition has gone on by more than `span` offsets since its event came, or was last sent again."""
+        """Whether its partition has gone on by more than `span` offsets since its event came, or
+        was last sent again.
+        """
         current = self.progress is self.partition.progress
         return current and self.phase is not Phase.COMMITTING and self.progress.next - self.sent_again_at > span
 

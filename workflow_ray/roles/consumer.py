@@ -45,10 +45,12 @@ class StepWork:
 
 
 class Consumer:
-    """Receives events, runs the step for each that asks for one, and commits what came of it with the positions.
+    """Receives events, runs the step for each that asks for one, and commits what came of it with
+    the positions.
 
-    A slow or failing run delays no other: steps run side by side, up to the step's `max_in_flight`, and results are written as they
-    come. Where an earlier holder died, what it may have been running is tried first, as `Recovery` does it.
+    A slow or failing run delays no other: steps run side by side, up to the step's `max_in_flight`,
+    and results are written as they come. Where an earlier holder died, what it may have been
+    running is tried first, as `Recovery` does it.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class Consumer:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish what runs; what has not begun is left to the next holder.
 
-        Cancelled after `stop`, it abandons what runs, gives counted attempts back, and ends within seconds. Cancelled before that, it
-        leaves all to the next holder. Either way a step that goes on though it was cancelled is left alone.
+        Cancelled after `stop`, it abandons what runs, gives counted attempts back, and ends within
+        seconds. Cancelled before that, it leaves all to the next holder. Either way a step that
+        goes on though it was cancelled is left alone.
 
         Raises:
             RoleLost: The role has a newer holder.
@@ -169,7 +172,8 @@ class Consumer:
         )
 
     def _start(self, attempt: Attempt) -> None:
-        if attempt.record.cause is Cause.DOUBT:  # its process died when it was counted last: count it again, whoever has it now
+        # Its process died when it was counted last: count it again, whoever has it now
+        if attempt.record.cause is Cause.DOUBT:
             self._start_alone(attempt)
         else:
             self._steps.start(attempt)

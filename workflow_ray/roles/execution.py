@@ -1,4 +1,6 @@
-"""Running a step's function for one run, and telling what came of it. It never raises what the function raised."""
+"""Running a step's function for one run, and telling what came of it. It never raises what the
+function raised.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -25,7 +27,8 @@ class Execution:
     async def outcome(self, record: Record) -> Outcome:
         """Run the function on a fresh copy of the data.
 
-        Whatever it raises ends the attempt, never the role; so this is a task's whole work, and `outcome_of` says what came of it.
+        Whatever it raises ends the attempt, never the role; so this is a task's whole work, and
+        `outcome_of` says what came of it.
         """
         try:
             run = run_of(self._workflow, record)

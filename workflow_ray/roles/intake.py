@@ -50,10 +50,12 @@ class Intake:
         return arrivals
 
     async def judge(self, received: Sequence[Received]) -> tuple[list[Attempt], list[Received]]:
-        """Take events in hand, in order: those that ask for a step as attempts; the others are passed over.
+        """Take events in hand, in order: those that ask for a step as attempts; the others are
+        passed over.
 
         Returns:
-            The attempts; and the events left for the next call, whose records the store has not answered yet.
+            The attempts; and the events left for the next call, whose records the store has not
+            answered yet.
         """
         answered = await self._with_records(received)
         judged = [self._judged(item, record) for item, record in answered]
@@ -65,7 +67,8 @@ class Intake:
         found = await self.look_up([item.event.run_id for item in received if item.record is None], fresh=False)
         known = [(item, item.record or found[item.event.run_id]) for item in _answered(received, found)]
         ahead = [item.event.run_id for item, record in known if is_ahead(item.event, record)]
-        newest = await self.look_up(ahead, fresh=True)  # the reader's snapshot was older than the event
+        # The reader's snapshot was older than the event
+        newest = await self.look_up(ahead, fresh=True)
         answered: list[tuple[Received, Record | None]] = []
         for item, record in known:
             run_id = item.event.run_id
@@ -92,7 +95,8 @@ class Intake:
             return None
         running = self._results.attempts.get(record)
         if running is not None and running.phase is Phase.COMMITTING:
-            partition.pass_over(item.offset)  # this position is committed after what came of the attempt, or never
+            # This position is committed after what came of the attempt, or never
+            partition.pass_over(item.offset)
             return None
         partition.progress.begin(item.offset)
         if running is not None:

@@ -1,4 +1,6 @@
-"""Which step an event loop is running right now, for whoever finds, from another thread, that the loop does not answer."""
+"""Which step an event loop is running right now, for whoever finds, from another thread, that the
+loop does not answer.
+"""
 
 import asyncio
 import logging
@@ -26,8 +28,9 @@ class Occupant:
     version: Version
     role: RoleName
     blame: Callable[[str], WriteGroup] = field(repr=False)
-    """What counts the attempt as failed for the reason given. It names the role's fence, so it must be stored before the role is
-    released; if the attempt ends first, the store answers a conflict. May be called by another thread.
+    """What counts the attempt as failed for the reason given. It names the role's fence, so it must
+    be stored before the role is released; if the attempt ends first, the store answers a conflict.
+    May be called by another thread.
     """
 
     def __str__(self) -> str:
@@ -35,7 +38,9 @@ class Occupant:
 
 
 class RunningStep:
-    """A loop's cell: who occupies it now, and since when. Written by the loop's thread, read by any."""
+    """A loop's cell: who occupies it now, and since when. Written by the loop's thread, read by
+    any.
+    """
 
     __slots__ = ("_now",)
 
@@ -50,7 +55,9 @@ class RunningStep:
         self._now = None
 
     def read(self) -> tuple[Occupant, float] | None:
-        """The step whose code the loop is executing, and for how many seconds; None: it executes no step's."""
+        """The step whose code the loop is executing, and for how many seconds; None: it executes no
+        step's.
+        """
         if (now := self._now) is None:
             return None
         occupant, since = now
@@ -66,7 +73,9 @@ def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
 
 
 class Watched(Coroutine[Any, Any, T]):
-    """A coroutine that says in a cell, each time it is resumed, that it occupies the loop, until it gives it back."""
+    """A coroutine that says in a cell, each time it is resumed, that it occupies the loop, until it
+    gives it back.
+    """
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], cell: RunningStep, occupant: Callable[[], Occupant]) -> None:
         self._coroutine = coroutine
@@ -95,7 +104,8 @@ class Watched(Coroutine[Any, Any, T]):
 
 
 class LoopWatch:
-    """Tells from another thread how long a loop has not answered, and names the step that blocks it in the log.
+    """Tells from another thread how long a loop has not answered, and names the step that blocks it
+    in the log.
 
     Made in the loop's own thread; after that all calls come from one other thread.
     """
@@ -108,10 +118,11 @@ class LoopWatch:
         self._report_at = BLOCKED
 
     def check(self) -> float:
-        """Seconds for which the loop has not answered; 0.0: it has answered since the last call, and is asked again.
+        """Seconds for which the loop has not answered; 0.0: it has answered since the last call,
+        and is asked again.
 
-        Call it every fraction of a second. Silence is logged from BLOCKED seconds on, ever more seldom.
-        Raises RuntimeError: the loop is closed.
+        Call it every fraction of a second. Silence is logged from BLOCKED seconds on, ever more
+        seldom. Raises RuntimeError: the loop is closed.
         """
         if self._asked_at is None:
             self._report_end()

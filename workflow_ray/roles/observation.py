@@ -5,13 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 OBSERVED = 5.0
-"""Seconds for which an attempt in doubt holds up the next: what kills a process does so sooner, as a rule."""
+"""Seconds for which an attempt in doubt holds up the next: what kills a process does so sooner, as
+a rule.
+"""
 
 
 class Observation:
     """Shared by all roles of a process, and of one event loop.
 
-    An attempt that runs alone has no other attempt in doubt beside it, whichever role that belongs to. Groups may run side by side.
+    An attempt that runs alone has no other attempt in doubt beside it, whichever role that belongs
+    to. Groups may run side by side.
     """
 
     def __init__(self) -> None:

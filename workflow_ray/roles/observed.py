@@ -70,7 +70,9 @@ class Observed:
                 self._steps.leave()
 
     async def _count(self, attempt: Attempt, write: Write) -> bool:
-        """Count it, then make it: it is counted once, whether it fails or kills the process. False: its run went on without it."""
+        """Count it, then make it: it is counted once, whether it fails or kills the process. False:
+        its run went on without it.
+        """
         attempt.phase = Phase.COUNTING
         landed = await self._results.commit(write)
         if isinstance(landed, Conflict):

@@ -9,9 +9,11 @@ LEAST = 4
 
 
 class Partition:
-    """Its row is written with commits that are made anyway, whenever it differs from what is stored.
+    """Its row is written with commits that are made anyway, whenever it differs from what is
+    stored.
 
-    `doubt` is what an earlier holder may have been running; once all of that is tried the partition is claimed, and works normally.
+    `doubt` is what an earlier holder may have been running; once all of that is tried the partition
+    is claimed, and works normally.
     """
 
     def __init__(self, number: int, start: Start, fence: Fence, most: int) -> None:
@@ -20,13 +22,16 @@ class Partition:
         self.progress = Progress(start.offset)
         self.incarnation = start.incarnation
         self.doubt = start.doubt
-        self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()  # still to be tried alone
+        # Still to be tried alone
+        self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()
         self.trying = set[int]()  # tried, and not yet finished
-        self.begun = start.doubt.begun if start.doubt else 0  # committed: what lies at or beyond it must not be handed to user code
+        # Committed: what lies at or beyond it must not be handed to user code
+        self.begun = start.doubt.begun if start.doubt else 0
         self._leaving = False
         self._fence = fence
         self._most = most
-        self._wanted = start.offset  # nothing at or beyond it was handed to user code, or is about to be
+        # Nothing at or beyond it was handed to user code, or is about to be
+        self._wanted = start.offset
         self._wanted_before = start.offset  # as the last row found it
         self._stored: Position | None = None
 
@@ -41,11 +46,15 @@ class Partition:
         self.suspects.clear()
 
     def leave(self) -> None:
-        """An orderly stop: what is still untried stays in doubt, so that the release of this holder does not clear it."""
+        """An orderly stop: what is still untried stays in doubt, so that the release of this holder
+        does not clear it.
+        """
         self._leaving = True
 
     def restart(self) -> None:
-        """The log was made again, or lost its tail: go on from its beginning. Nothing of the earlier log is in doubt any more."""
+        """The log was made again, or lost its tail: go on from its beginning. Nothing of the
+        earlier log is in doubt any more.
+        """
         self.incarnation += 1
         self.progress = Progress(0)
         self.trying = set[int]()
@@ -54,7 +63,9 @@ class Partition:
         self.claim()
 
     def reserve(self, progress: Progress, offset: int) -> bool:
-        """An offset is to be handed to user code; `progress` says of which incarnation. False: not before its row is committed."""
+        """An offset is to be handed to user code; `progress` says of which incarnation. False: not
+        before its row is committed.
+        """
         if progress is not self.progress:
             return True
         self._wanted = max(self._wanted, offset + 1)
@@ -98,7 +109,9 @@ class Partition:
 
     @property
     def _headroom(self) -> int:
-        """Enough for twice as many as were handed out since the last row: so commits that are made anyway suffice."""
+        """Enough for twice as many as were handed out since the last row: so commits that are made
+        anyway suffice.
+        """
         return min(self._most, max(LEAST, 2 * (self._wanted - self._wanted_before)))
 
     @property

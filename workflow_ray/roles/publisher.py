@@ -1,4 +1,6 @@
-"""The role that empties the outbox. It alone publishes, under its fence, so that offsets follow commit order."""
+"""The role that empties the outbox. It alone publishes, under its fence, so that offsets follow
+commit order.
+"""
 
 import asyncio
 import logging
@@ -26,7 +28,9 @@ class MovingStore(Store, OutboxMover, Protocol):
 
 
 class MovingPublisher:
-    """For a store that holds outbox and stream: the events move inside it, and this role only asks for it."""
+    """For a store that holds outbox and stream: the events move inside it, and this role only asks
+    for it.
+    """
 
     def __init__(self, fence: Fence, store: MovingStore, clock: Clock, *, timeouts_apart: bool = False) -> None:
         """timeouts_apart: Another store holds the timeouts, so that they are carried there."""
@@ -36,7 +40,9 @@ class MovingPublisher:
         self._timeouts = TimeoutCarrier(fence, store, clock) if timeouts_apart else None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`. A move cut off has happened or not; either way the next one goes on from there. Raises RoleLost."""
+        """Publish until `stop`. A move cut off has happened or not; either way the next one goes on
+        from there. Raises RoleLost.
+        """
         await _beside(self._move_all, self._fence, self._store, self._clock, self._timeouts, stop)
 
     async def _move_all(self, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
@@ -49,9 +55,11 @@ class MovingPublisher:
 
 
 class SendingPublisher:
-    """Sends what is pending, in order per topic and partition, and removes it. At least once; a repeat is stale when it arrives.
+    """Sends what is pending, in order per topic and partition, and removes it. At least once; a
+    repeat is stale when it arrives.
 
-    A topic-partition that can't be sent to backs off, and is tried again, beside the others: none waits for it.
+    A topic-partition that can't be sent to backs off, and is tried again, beside the others: none
+    waits for it.
     """
 
     def __init__(self, fence: Fence, store: Store, clock: Clock, *, timeouts_apart: bool = False) -> None:
@@ -64,7 +72,9 @@ class SendingPublisher:
         self._timeouts_seen = 0  # in the last answer
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, then finish what is being sent. Cancelled, it leaves that to the next holder. Raises RoleLost."""
+        """Publish until `stop`, then finish what is being sent. Cancelled, it leaves that to the
+        next holder. Raises RoleLost.
+        """
         await _beside(self._send_all, self._fence, self._store, self._clock, self._timeouts, stop)
 
     async def _send_all(self, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
@@ -78,14 +88,17 @@ class SendingPublisher:
                     await self._clock.wait(stop, FIRST_PAUSE)
 
     async def _pending(self) -> list[OutboxEntry]:
-        wait = LONGEST_PAUSE if self._failing else LONG_POLL  # one that recovers meanwhile has its next events looked for soon
+        # One that recovers meanwhile has its next events looked for soon
+        wait = LONGEST_PAUSE if self._failing else LONG_POLL
         limit = min(BATCH + self._timeouts_seen, MOST)
         pending = await self._store.pending(self._fence, limit=limit, wait=wait, without=tuple(self._failing))
         self._timeouts_seen = sum(entry.timeout is not None for entry in pending)
         return pending
 
     async def _retry(self, entries: list[OutboxEntry], stop: asyncio.Event) -> None:
-        """Send them, after a pause that doubles, until all are sent. Until then `pending` leaves out their topic-partitions."""
+        """Send them, after a pause that doubles, until all are sent. Until then `pending` leaves
+        out their topic-partitions.
+        """
         pause = FIRST_PAUSE
         while entries and not await self._clock.wait(stop, pause):
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -114,7 +127,9 @@ class SendingPublisher:
 
 
 class TimeoutCarrier:
-    """Creates the timeouts of committed writes in the store that holds timeouts, and removes them from the outbox. At least once."""
+    """Creates the timeouts of committed writes in the store that holds timeouts, and removes them
+    from the outbox. At least once.
+    """
 
     def __init__(self, fence: Fence, store: Store, clock: Clock) -> None:
         self._fence = fence

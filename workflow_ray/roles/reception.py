@@ -1,4 +1,6 @@
-"""How a consumer receives: as much as its window holds, from the partitions in which nothing is in doubt."""
+"""How a consumer receives: as much as its window holds, from the partitions in which nothing is in
+doubt.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +67,9 @@ class Reception:
             self._until_stopped.cut()
 
     async def _next(self) -> Arrivals | None:
-        """The next events; while some partitions have used up their share of the window only the others are asked."""
+        """The next events; while some partitions have used up their share of the window only the
+        others are asked.
+        """
         await self._room()
         claimed = [at for at in self._partitions.values() if at.claimed]
         asked = [at for at in claimed if at.progress.in_hand < self._most]
@@ -98,7 +102,9 @@ class Reception:
             self._pass({number: offset for number, offset in arrivals.read.items() if number not in cut_off})
 
     def _within_share(self, received: Sequence[Received]) -> tuple[list[Received], set[int]]:
-        """What is taken; and the partitions of which some is left for the next time, beyond their share."""
+        """What is taken; and the partitions of which some is left for the next time, beyond their
+        share.
+        """
         room = {number: self._most - at.progress.in_hand for number, at in self._partitions.items()}
         within: list[Received] = []
         cut_off = set[int]()

@@ -1,4 +1,6 @@
-"""What a new holder does with events that an earlier one may have been running when its process died."""
+"""What a new holder does with events that an earlier one may have been running when its process
+died.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -22,10 +24,12 @@ PAUSE = 1.0
 
 
 class Recovery:
-    """Tries what is in doubt in groups that double while nothing dies, and then has the partitions claimed.
+    """Tries what is in doubt in groups that double while nothing dies, and then has the partitions
+    claimed.
 
-    What is tried together is committed in the partitions' rows first. Whoever finds that there has it run alone, each attempt counted
-    before it is made: so a step that kills its process uses up its attempts, and its neighbours lose none.
+    What is tried together is committed in the partitions' rows first. Whoever finds that there has
+    it run alone, each attempt counted before it is made: so a step that kills its process uses up
+    its attempts, and its neighbours lose none.
 
     Args:
         largest: Attempts of one group at most.
@@ -98,11 +102,14 @@ class Recovery:
         return min(begun, self._ends.get(partition, begun))
 
     async def _find_ends(self, partitions: Collection[Partition]) -> None:
-        """The end of the log is soon asked for: what came later was not there when the earlier holder died."""
+        """The end of the log is soon asked for: what came later was not there when the earlier
+        holder died.
+        """
         if unknown := [partition for partition in partitions if partition not in self._ends]:
             try:
                 ends = await self._events.ends(self._topic, [partition.number for partition in unknown])
-            except StoreError:  # it is asked again; until then the holder's own word, `begun`, is the end
+            # It is asked again; until then the holder's own word, `begun`, is the end
+            except StoreError:
                 return
             self._ends |= {partition: ends[partition.number] for partition in unknown if partition.number in ends}
 
@@ -126,13 +133,17 @@ class Recovery:
         return partition is not None and item.offset < self._end(partition)
 
     def _is_suspect(self, attempt: Attempt) -> bool:
-        """Whether it was tried when a process died; one whose counted attempt didn't come to its end was."""
+        """Whether it was tried when a process died; one whose counted attempt didn't come to its
+        end was.
+        """
         return attempt.offset in attempt.partition.suspects or attempt.record.cause is Cause.DOUBT
 
     # --- trying ----------------------------------------------------------------------------------
 
     async def _try(self, size: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED seconds."""
+        """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED
+        seconds.
+        """
         if not await until_stopped.wait(self._observation.begin_group):
             return
         try:

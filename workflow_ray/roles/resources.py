@@ -1,4 +1,6 @@
-"""Resources of a step, opened and closed in a task of their own: what their code raises or cancels ends that task, no role in silence."""
+"""Resources of a step, opened and closed in a task of their own: what their code raises or cancels
+ends that task, no role in silence.
+"""
 
 import asyncio
 import contextvars
@@ -35,10 +37,11 @@ class Opened:
 
 @asynccontextmanager
 async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> AsyncGenerator[Opened]:
-    """Open the resources, and close them at the end, last first; those `replaced` are taken as given.
+    """Open the resources, and close them at the end, last first; those `replaced` are taken as
+    given.
 
-    Raises whatever opening or closing one raised; ResourceFailed, where that is not an Exception. Beside another error, one in closing
-    is logged.
+    Raises whatever opening or closing one raised; ResourceFailed, where that is not an Exception.
+    Beside another error, one in closing is logged.
     """
     ready, close = asyncio.Event(), asyncio.Event()
     values: dict[str, object] = {}
@@ -86,7 +89,9 @@ async def _keep(
 
 
 async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, step: str) -> None:
-    """Have the task close what it opened, but do not wait for ever: then cancel it, then leave it alone."""
+    """Have the task close what it opened, but do not wait for ever: then cancel it, then leave it
+    alone.
+    """
     close.set()
     for patience in (CLOSING, CANCELLING):
         await asyncio.wait({keeper}, timeout=patience)

@@ -18,14 +18,20 @@ log = logging.getLogger(__name__)
 BATCH = 500
 """Writes of one group."""
 CHECK = 60.0
-"""Seconds without a commit after which a role makes sure that it still holds its fence; up to a quarter more or less, by its name."""
+"""Seconds without a commit after which a role makes sure that it still holds its fence; up to a
+quarter more or less, by its name.
+"""
 PINNED = 8 * BATCH
-"""Offsets that a partition may go on while an attempt holds its position back; then the attempt's event is sent again."""
+"""Offsets that a partition may go on while an attempt holds its position back; then the attempt's
+event is sent again.
+"""
 
 
 @dataclass(slots=True, eq=False)
 class Result:
-    """A write, and the attempt that it settles; or a question, answered once it and all before it are committed."""
+    """A write, and the attempt that it settles; or a question, answered once it and all before it
+    are committed.
+    """
 
     write: Write | None = None
     attempt: Attempt | None = None
@@ -37,7 +43,9 @@ Refuse: TypeAlias = Callable[[Record, Write, str], Write]
 
 
 class Results:
-    """Commits results in groups, with the rows of the partitions as they are by then. Raises RoleLost out of `run`."""
+    """Commits results in groups, with the rows of the partitions as they are by then. Raises
+    RoleLost out of `run`.
+    """
 
     def __init__(self, fence: Fence, group: str, log_id: str, store: RecordStore, clock: Clock, refuse: Refuse) -> None:
         self._fence = fence
@@ -95,7 +103,9 @@ class Results:
         self._tell_settled()
 
     async def make_sure(self) -> None:
-        """Raise RoleLost if the role has a newer holder: one that has nothing to write would never hear of it."""
+        """Raise RoleLost if the role has a newer holder: one that has nothing to write would never
+        hear of it.
+        """
         if self._clock.monotonic() - self._committed_at >= self._check_every:
             await self._store_group([], (), ())
 
@@ -151,7 +161,9 @@ class Results:
         self._tell_settled()
 
     def _pinning(self) -> tuple[Event, ...]:
-        """The events of attempts that have held a position back for long: sent again, they hold back a later one instead."""
+        """The events of attempts that have held a position back for long: sent again, they hold
+        back a later one instead.
+        """
         if all(at.progress.next - at.progress.position <= PINNED for at in self._partitions):
             return ()
         return tuple(attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED))
@@ -161,7 +173,9 @@ class Results:
         told.set()
 
     async def _store_group(self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]) -> None:
-        """A group that the store rejects is stored in halves, down to the write that is to blame; the rows go last."""
+        """A group that the store rejects is stored in halves, down to the write that is to blame;
+        the rows go last.
+        """
         writes = tuple(result.write for result in batch if result.write is not None)
         group = WriteGroup(writes=writes, positions=rows, fence=self._fence, events=events)
         try:
@@ -183,7 +197,9 @@ class Results:
     async def _store_refused(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...], error: WriteRejected
     ) -> None:
-        """A write that can't be held fails its run. Where that can't be held either it is left out, and the run stands where it stood."""
+        """A write that can't be held fails its run. Where that can't be held either it is left out,
+        and the run stands where it stood.
+        """
         if not batch:
             raise error
         (result,) = batch
@@ -200,7 +216,8 @@ class Results:
         await self._store_group([], rows, events)
 
     def _tell(self, result: Result, landed: WriteResult) -> None:
-        if isinstance(landed, Conflict):  # whoever moved the run has put its own event in the outbox
+        # Whoever moved the run has put its own event in the outbox
+        if isinstance(landed, Conflict):
             log.debug("the run went on without this role", extra={"run_id": landed.run_id, "role": self._fence.role})
         if result.answer is not None and not result.answer.done():
             result.answer.set_result(landed)

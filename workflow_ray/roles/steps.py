@@ -18,7 +18,9 @@ from workflow_ray.roles.execution import outcome_of
 log = logging.getLogger(__name__)
 
 OLD = 1.0
-"""Seconds after which a record is read again before its attempt begins: the run may have been cancelled while it waited."""
+"""Seconds after which a record is read again before its attempt begins: the run may have been
+cancelled while it waited.
+"""
 READ_AGAIN = 100
 """Records read again at once."""
 CANCELLING = 2.0
@@ -179,7 +181,9 @@ class Steps:
     def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
         try:
             self._ended(attempt, outcome)
-        except Exception as error:  # of this package's code: raised in a callback it would go unnoticed, and the run wait for ever
+        # Of this package's code: raised in a callback it would go unnoticed, and the run wait for
+        # ever
+        except Exception as error:
             self._spawn(_raised(error))
 
 

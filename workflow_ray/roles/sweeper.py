@@ -29,14 +29,18 @@ log = logging.getLogger(__name__)
 EVERY = 60.0
 """Seconds between looks."""
 AGE = 300.0
-"""Seconds for which a run must have stood still, so that only few of those that are well are looked at."""
+"""Seconds for which a run must have stood still, so that only few of those that are well are looked
+at.
+"""
 BATCH = 500
 """Runs that one look at a partition goes through, and events sent again at once."""
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """Runs of one partition that wait, though their events aren't in the outbox: they are in the stream, below `end`, or lost."""
+    """Runs of one partition that wait, though their events aren't in the outbox: they are in the
+    stream, below `end`, or lost.
+    """
 
     end: int
     incarnation: int  # of the log that `end` counts in
@@ -44,11 +48,13 @@ class Suspects:
 
 
 class Sweeper:
-    """Sends the events again of runs that could proceed, and wait for one that a stream has lost. One for a whole deployment.
+    """Sends the events again of runs that could proceed, and wait for one that a stream has lost.
+    One for a whole deployment.
 
-    A run is only slow, its event in a backlog or its step running for hours, as long as the position of its status stands below
-    the end that the stream had when the run was found without an event in the outbox. Once the position is past it, all that
-    was published by then is finished, and a run that still waits for the same event was passed over. An event sent again to
+    A run is only slow, its event in a backlog or its step running for hours, as long as the
+    position of its status stands below the end that the stream had when the run was found without
+    an event in the outbox. Once the position is past it, all that was published by then is
+    finished, and a run that still waits for the same event was passed over. An event sent again to
     one that does not wait for it does no harm: it is stale when it arrives.
     """
 
@@ -61,8 +67,10 @@ class Sweeper:
         self._clock = clock
         self._every = every
         self._age = age
-        self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)  # by partition, at most a batch of each
-        self._after: dict[tuple[str, int], RunId | None] = {}  # of each workflow and partition where the last look ended
+        # By partition, at most a batch of each
+        self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)
+        # Of each workflow and partition where the last look ended
+        self._after: dict[tuple[str, int], RunId | None] = {}
         self.resent = 0  # events, by this holder of the role
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,12 +81,15 @@ class Sweeper:
                 await self._clock.wait(stop, self._every)
 
     async def _look(self) -> None:
-        await persist(lambda: self._put(()), self._clock, self._fence.role)  # one that finds nothing would never hear that it was lost
+        # One that finds nothing would never hear that it was lost
+        await persist(lambda: self._put(()), self._clock, self._fence.role)
         deployment = await persist(self._records.deployment, self._clock, self._fence.role)
         for workflow in deployment.workflows:
             try:
                 await self._sweep(workflow)
-            except StoreError as error:  # what can't be looked at now, such as a partition without a leader, holds up no other workflow
+            # What can't be looked at now, such as a partition without a leader, holds up no other
+            # workflow
+            except StoreError as error:
                 log.warning("%s; looking again in %g s", error, self._every, extra={"role": self._fence.role})
 
     async def _sweep(self, workflow: DeployedWorkflow) -> None:
@@ -103,11 +114,15 @@ class Sweeper:
         return found
 
     async def _rows(self, group: str) -> dict[int, Position]:
-        """The group's positions in this very log, by partition: those of another one mean nothing here."""
+        """The group's positions in this very log, by partition: those of another one mean nothing
+        here.
+        """
         return {row.partition: row for row in await self._records.positions(group) if row.log == self._events.stream_id}
 
     async def _suspect(self, topic: Topic, rows: Mapping[int, Position], found: Sequence[Event]) -> None:
-        """Note the ends of the partitions that have no suspects yet; the others' come again once these are judged."""
+        """Note the ends of the partitions that have no suspects yet; the others' come again once
+        these are judged.
+        """
         new: dict[int, list[Event]] = defaultdict(list)
         for event in found:
             if event.partition not in self._suspects[topic]:
@@ -117,7 +132,9 @@ class Sweeper:
             self._suspects[topic][partition] = Suspects(ends[partition], _incarnation(rows, partition), tuple(events))
 
     async def _judge(self, topic: Topic, rows: Mapping[int, Position]) -> None:
-        """Send again what was passed over. Where a new log has begun meanwhile the suspects are looked for again."""
+        """Send again what was passed over. Where a new log has begun meanwhile the suspects are
+        looked for again.
+        """
         for partition, suspects in list(self._suspects[topic].items()):
             if suspects.incarnation != _incarnation(rows, partition):
                 del self._suspects[topic][partition]
@@ -126,7 +143,9 @@ class Sweeper:
                 del self._suspects[topic][partition]
 
     async def _is_past(self, topic: Topic, partition: int, rows: Mapping[int, Position], end: int) -> bool:
-        """A position doesn't move past what retention has dropped until something follows; so an empty rest counts as well."""
+        """A position doesn't move past what retention has dropped until something follows; so an
+        empty rest counts as well.
+        """
         position = rows[partition].offset if partition in rows else 0
         return position >= end or await self._events.lag(topic, {partition: position}) == 0
 

@@ -1,4 +1,6 @@
-"""The threads that plain steps run in: daemons, so that one which hangs keeps no process from ending."""
+"""The threads that plain steps run in: daemons, so that one which hangs keeps no process from
+ending.
+"""
 
 import asyncio
 import contextvars
@@ -21,7 +23,9 @@ IDLE = 60.0
 
 
 Answer: TypeAlias = tuple[object, BaseException | None]
-"""What a function returned, and what it raised: not as the future's own exception, which can't be just any."""
+"""What a function returned, and what it raised: not as the future's own exception, which can't be
+just any.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -34,7 +38,9 @@ class _Call:
 
 
 class Threads:
-    """At most `limit` of them, those included whose call was abandoned. For one event loop at a time."""
+    """At most `limit` of them, those included whose call was abandoned. For one event loop at a
+    time.
+    """
 
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
@@ -46,7 +52,8 @@ class Threads:
         self._abandoned = 0
 
     def call(self, function: Callable[[], object]) -> asyncio.Future[Answer]:
-        """Run the function in a copy of the caller's context, once a thread is free, and answer what it returned or raised.
+        """Run the function in a copy of the caller's context, once a thread is free, and answer
+        what it returned or raised.
 
         Cancelled, a call that has begun goes on.
         """
@@ -114,6 +121,8 @@ _threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]]
 
 
 def threads_of(workflow: Workflow[Any, Any], role: RoleName, name: str, max_in_flight: int) -> Threads:
-    """The threads of a role's plain step in this process: a role that starts again finds those of before, and what hangs in them."""
+    """The threads of a role's plain step in this process: a role that starts again finds those of
+    before, and what hangs in them.
+    """
     roles = _threads.setdefault(workflow, {})
     return roles.setdefault(role, Threads(name, min(max_in_flight, MAX_THREADS)))

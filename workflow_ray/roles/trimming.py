@@ -18,11 +18,15 @@ BREATH = 0.02
 OFTEN = 5.0
 """Seconds between looks at a topic that is in use."""
 SELDOM = 300.0
-"""Seconds between looks at a topic in which nothing happens; at the deployment; and at completed timeouts."""
+"""Seconds between looks at a topic in which nothing happens; at the deployment; and at completed
+timeouts.
+"""
 APART = 0.05
 """Seconds by which the first looks at a deployment's topics lie apart."""
 KEPT = 3600.0
-"""Seconds for which completed timeouts are kept, because until then one may be created a second time."""
+"""Seconds for which completed timeouts are kept, because until then one may be created a second
+time.
+"""
 
 
 @dataclass(eq=False)
@@ -33,14 +37,17 @@ class _Topic:
     group: str
     due: float  # when to look at it, by the monotonic clock
     pause: float = OFTEN
-    trimmed: dict[int, int] = field(default_factory=dict[int, int])  # partition -> the offset below which nothing is left
+    # Partition -> the offset below which nothing is left
+    trimmed: dict[int, int] = field(default_factory=dict[int, int])
 
 
 class Trimming:
-    """Removes published events below the committed positions of their consumers, and timeouts that were completed a while ago.
+    """Removes published events below the committed positions of their consumers, and timeouts that
+    were completed a while ago.
 
-    Only streamers that hold their log themselves are told (`Trimmer`). An event is removed below a position of this very log, and
-    only where the position doesn't lie beyond the log's end: there a new log has begun, which its consumer hasn't noticed yet.
+    Only streamers that hold their log themselves are told (`Trimmer`). An event is removed below a
+    position of this very log, and only where the position doesn't lie beyond the log's end: there a
+    new log has begun, which its consumer hasn't noticed yet.
     """
 
     def __init__(self, fence: Fence, store: Store, clock: Clock) -> None:

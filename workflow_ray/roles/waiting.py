@@ -12,7 +12,9 @@ LONG_POLL = 20.0
 
 
 class Interruptible:
-    """Waits that `stop` cuts short, one at a time. What is waited for gets cancelled; nothing is spawned for a wait."""
+    """Waits that `stop` cuts short, one at a time. What is waited for gets cancelled; nothing is
+    spawned for a wait.
+    """
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
