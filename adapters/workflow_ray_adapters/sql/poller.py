@@ -9,7 +9,6 @@ from functools import partial
 from workflow_ray.errors import StoreError
 from workflow_ray_adapters.sql import changes
 from workflow_ray_adapters.sql.database import Database
-from workflow_ray_adapters.sql.notifications import ALL
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.wakeups import Wakeups
 
@@ -35,7 +34,7 @@ class Poller:
                 await self._follow()
             except StoreError as error:
                 log.info("%s; what other processes commit is noticed when it answers again", error)
-                self._wakeups.forget(ALL)
+                self._wakeups.forget()
                 await asyncio.sleep(PAUSE)
 
     async def _follow(self) -> None:
@@ -43,7 +42,7 @@ class Poller:
             notification = await self._database.notified(self._pace)
             woken = self._wakeups.notified(notification)
             if unnamed := notification.unnamed:
-                self._wakeups.forget(unnamed)
+                self._wakeups.forget_before_look(unnamed)
                 if wanted := self._wakeups.wanted(unnamed):
                     found, ends = await self._database.read(partial(changes.look, wanted=wanted))
                     woken |= self._wakeups.found(found, ends)

@@ -4,7 +4,7 @@ there is need not look again before something wakes it.
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflow_ray.ports import Clock
@@ -37,6 +37,9 @@ class Reader:
         if self._must_look:
             return False
         return all(self._ends.get(partition) == offset and partition not in self._changed for partition, offset in offsets.items())
+
+    def has_read_to(self, partition: int, end: int) -> bool:
+        return self._ends.get(partition) == end
 
     def unsure(self, offsets: Mapping[int, int]) -> list[int]:
         """The partitions that were not read up to these offsets: their logs may end elsewhere."""
@@ -124,16 +127,22 @@ class Readers:
         return any(reader.awaits() for reader in self._readers.values())
 
     def topics(self) -> list[Topic]:
-        """The topics that somebody waits for."""
-        return [topic for topic, readers in self._by_topic.items() if any(reader.awaits() for reader in readers)]
+        """The topics that are read."""
+        return list(self._by_topic)
 
-    def behind(self, ends: Mapping[tuple[Topic, int], int]) -> Iterator[tuple[Topic, int]]:
-        """Those of the topics and partitions where somebody waits at another offset than their end,
-        which is given.
+    def compare(self, ends: Mapping[tuple[Topic, int], int]) -> bool:
+        """A look has found these ends: wake those who have not read up to there. Whether any of
+        them waits.
+
+        Who looks itself right now looks once more: it may have begun before the events were there.
         """
-        for (topic, partition), end in ends.items():
-            if any(receive.offsets.get(partition, end) != end for receive in self.awaited(topic)):
-                yield topic, partition
+        woken = [
+            reader.wake((partition,))
+            for (topic, partition), end in ends.items()
+            for reader in self._by_topic.get(topic, ())
+            if not reader.has_read_to(partition, end)
+        ]
+        return any(woken)
 
     def wake(self, events: Mapping[Topic, Collection[int]]) -> bool:
         """Wake those whom events in these partitions concern. Whether any of them waits."""

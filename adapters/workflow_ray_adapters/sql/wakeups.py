@@ -9,7 +9,7 @@ from typing import TypeAlias
 from workflow_ray.ports import Clock
 from workflow_ray.records import Arrivals, Fence, RunId, Topic
 from workflow_ray_adapters.sql.moves import Moves
-from workflow_ray_adapters.sql.notifications import Kind, Notification
+from workflow_ray_adapters.sql.notifications import ALL, Kind, Notification
 from workflow_ray_adapters.sql.readers import Readers
 from workflow_ray_adapters.sql.rows import AT_ONCE
 from workflow_ray_adapters.sql.stream import Receive
@@ -62,8 +62,8 @@ class Wakeups:
 
     def found(self, notification: Notification, ends: Mapping[tuple[Topic, int], int]) -> bool:
         """A look has found this of what is wanted. Whether anybody waited for any of it."""
-        notification.add_events(self.readers.behind(ends))
-        return self.notified(notification)
+        woken = [self.readers.compare(ends), self.notified(notification)]
+        return any(woken)
 
     def notified(self, notification: Notification) -> bool:
         """Another process has committed what it tells. Whether anybody waited for that."""
@@ -88,12 +88,19 @@ class Wakeups:
             deployment=max(self.deployments.keys(), default=None) if kinds & Kind.DEPLOYMENT else None,
         )
 
-    def forget(self, kinds: Kind) -> None:
-        """Of these kinds anything may have changed: who doesn't wait now looks before it does."""
+    def forget(self) -> None:
+        """Anything may have changed, and nobody can look: who doesn't wait now looks before it
+        does.
+        """
+        self.forget_before_look(ALL)
+        self.readers.forget()
+
+    def forget_before_look(self, kinds: Kind) -> None:
+        """Of these kinds a look is about to be made for those who wait. Who comes meanwhile looks
+        before it waits; but for readers, who are all looked for.
+        """
         if kinds & Kind.RUNS:
             self.versions.forget()
-        if kinds & Kind.EVENTS:
-            self.readers.forget()
         if kinds & Kind.OUTBOX:
             self._moves.forget()
 

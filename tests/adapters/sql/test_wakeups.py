@@ -258,3 +258,34 @@ async def test_a_timeout_that_another_process_creates_wakes_who_waits_for_its_st
     timeout = Timeout(key=key, workflow="orders", status=run.status, partition=0, due_at=record.created_at)
     waiting = pair.here.due("orders", run.status, [0], limit=10, wait=LONG)
     assert await woken(waiting, lambda: pair.there.create([timeout])) == [timeout]
+
+
+async def test_many_idle_roles_beside_others_writes_read_little(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each receives, and makes sure every second that it holds its role. Alone that would be 400
+    reads a second.
+    """
+    reads = 0
+    database = pair.here._database  # pyright: ignore[reportPrivateUsage]  # what reaches it is counted
+    read = database.read
+
+    async def counting(work: Callable[[Session], T]) -> T:
+        nonlocal reads
+        reads += 1
+        return await read(work)
+
+    fence = await publisher(pair.here)
+
+    async def idle(number: int) -> None:
+        while True:
+            await pair.here.receive(CREATED_TOPIC, {number: 0}, reader=f"role-{number}", limit=10, wait=1.0)
+            await pair.here.store([WriteGroup(fence=fence)])
+
+    roles = [asyncio.create_task(idle(number)) for number in range(200)]
+    await asyncio.sleep(1.5)  # until each has looked once
+    monkeypatch.setattr(database, "read", counting)
+    began = asyncio.get_running_loop().time()
+    for _ in range(40):
+        await store_all(pair.there, new_run())
+        await asyncio.sleep(0.05)
+    assert reads / (asyncio.get_running_loop().time() - began) < 50
+    await give_up(roles)
