@@ -1,19 +1,25 @@
 """The Ray head that is started for those who have no cluster."""
 
 import asyncio
+import fcntl
 import os
+import socket
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.ray.conftest import ROOT, ended
 from workflow_ray.errors import RuntimeUnavailable
-from workflow_ray.runtime.ray.head import Head, local_head
+from workflow_ray.runtime.ray.head import HOME, Head, local_head
 
 STARTED = "import sys; from pathlib import Path; from workflow_ray.runtime.ray.head import Head; print(Head(Path(sys.argv[1])).start())"
+
+CONNECTED = "from workflow_ray.runtime.ray import cluster; cluster.connect(None); print('connected')"
+BUSY = "while True: pass"
 
 
 async def test_of_two_that_start_at_once_both_find_the_one_head_which_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -31,6 +37,57 @@ async def test_of_two_that_start_at_once_both_find_the_one_head_which_leaves_not
     assert not head.files.exists()
     assert not head.running()
     assert not head.stop()
+
+
+@pytest.mark.timeout(300)
+async def test_ten_commands_that_start_at_once_on_a_busy_machine_all_connect(tmp_path: Path) -> None:
+    head = Head(tmp_path / "home")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {HOME: str(head.home)}
+    busy = [await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY) for _ in range(2)]
+    try:
+        command = (sys.executable, "-c", CONNECTED)
+        starts = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdout=-1, stderr=-1) for _ in range(10)]
+        ends = await asyncio.gather(*(start.communicate() for start in starts))
+        assert [out.decode().strip() for out, _ in ends] == ["connected"] * 10, [error.decode()[-2000:] for _, error in ends]
+    finally:
+        for process in busy:
+            process.kill()
+            await process.wait()
+        head.stop()
+
+
+def test_an_address_is_read_once_it_is_complete_and_accepts_connections(tmp_path: Path) -> None:
+    head = Head(tmp_path)
+    file = head.files / "ray" / "ray_current_cluster"
+    file.parent.mkdir(parents=True)
+    try:
+        with (tmp_path / "head.lock").open("a") as lock, socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a head that runs
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            found = pool.submit(head.address)
+            for incomplete in ("", "127.0.0.1", "127.0.0.1:"):
+                file.write_text(incomplete)
+                with pytest.raises(TimeoutError):
+                    found.result(timeout=0.2)
+            file.write_text(address)
+            assert found.result(timeout=10) == address
+    finally:
+        file.unlink()
+        file.parent.rmdir()
+        head.files.rmdir()
+
+
+def test_a_token_that_was_left_empty_is_made_again_and_a_whole_one_stays(tmp_path: Path) -> None:
+    head = Head(tmp_path)
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    head._make_token()
+    made = token.read_text()
+    assert len(made) == 64
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    head._make_token()
+    assert token.read_text() == made
+    assert not (tmp_path / "token.draft").exists()
 
 
 def test_only_the_user_who_started_it_can_read_its_token_and_reach_its_sockets(ray_head: None) -> None:
@@ -52,7 +109,7 @@ def test_only_who_has_the_token_can_talk_to_it(ray_head: None, token: bool, exit
 def test_a_head_that_does_not_come_up_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = Head(tmp_path / "home")
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
-    with pytest.raises(RuntimeUnavailable, match=r"Ray's head: ended while it came up: .*head.log says more"):
+    with pytest.raises(RuntimeUnavailable, match=r"Ray's head: ended while it started: .*head.log says more"):
         head.start()
     assert not head.stop()
     assert not head.files.exists()

@@ -25,6 +25,8 @@ STOP = 5.0
 """Seconds that its processes have to be gone once they are killed."""
 OBJECT_STORE = 128 * 1024 * 1024
 """Bytes for Ray's shared objects. Nothing of ours is kept there but a large call between nodes, while it is under way."""
+CONNECT = 1.0
+"""Seconds that one connection to the head may take."""
 POLL = 0.02
 
 
@@ -70,15 +72,24 @@ class Head:
             return self.address()
 
     def address(self) -> str:
-        """Where drivers connect, once it takes them. Raises RuntimeUnavailable: it didn't come up."""
-        address = self.files / "ray" / "ray_current_cluster"  # written last
-        _until(lambda: address.exists() or not self.running(), START)
+        """Where drivers connect, once it accepts connections. Raises RuntimeUnavailable: it did not start."""
+        _until(lambda: self._reachable() is not None or not self.running(), START)
+        if address := self._reachable():
+            return address
+        log = self.home / "head.log"
+        state = f"did not start within {START:g} s" if self.running() else "ended while it started"
+        raise RuntimeUnavailable("Ray's head", f"{state}: {_last_line(log)} ({log} says more)")
+
+    def _reachable(self) -> str | None:
+        """The address that the head has written, if it is complete and accepts connections.
+
+        Ray creates the file before it writes it, so a reader may see it empty or in part.
+        """
         try:
-            return address.read_text().strip()
+            address = (self.files / "ray" / "ray_current_cluster").read_text().strip()
         except FileNotFoundError:
-            log = self.home / "head.log"
-            state = f"doesn't come up within {START:g} s" if self.running() else "ended while it came up"
-            raise RuntimeUnavailable("Ray's head", f"{state}: {_last_line(log)} ({log} says more)") from None
+            return None
+        return address if _accepts(address) else None
 
     def stop(self) -> bool:
         """Kill the head's processes, and only those, and wait until all are gone: whoever wants roles drained does so before.
@@ -127,10 +138,19 @@ class Head:
         threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends before this process
 
     def _make_token(self) -> None:
-        with suppress(FileExistsError):
-            token = os.open(self.home / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(token, "w") as file:
-                file.write(secrets.token_hex(32))
+        """Make the token if there is none. A process that is killed here leaves either no token or a whole one.
+
+        The caller holds `start.lock`. An empty token is what an earlier release left when it was killed.
+        """
+        token = self.home / "token"
+        with suppress(FileNotFoundError):
+            if token.read_text().strip():
+                return
+        draft = self.home / "token.draft"
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        draft.replace(token)
 
 
 def local_head() -> Head:
@@ -159,6 +179,18 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _accepts(address: str) -> bool:
+    """Whether `address` is host:port and something accepts connections there."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        return False
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT).close()
+    except OSError:
+        return False
+    return True
 
 
 def _members(session: int) -> Iterator[tuple[int, bytes]]:
