@@ -14,7 +14,7 @@ import pytest
 
 from tests.ray.conftest import ROOT, ended
 from workflow_ray.errors import RuntimeUnavailable
-from workflow_ray.runtime.ray.head import HOME, Head, local_head
+from workflow_ray.runtime.ray.head import HOME, Head, local_head, make_token
 
 STARTED = "import sys; from pathlib import Path; from workflow_ray.runtime.ray.head import Head; print(Head(Path(sys.argv[1])).start())"
 
@@ -78,14 +78,13 @@ def test_an_address_is_read_once_it_is_complete_and_accepts_connections(tmp_path
 
 
 def test_a_token_that_was_left_empty_is_made_again_and_a_whole_one_stays(tmp_path: Path) -> None:
-    head = Head(tmp_path)
     token = tmp_path / "token"
     token.touch(mode=0o600)
-    head._make_token()
+    make_token(token)
     made = token.read_text()
     assert len(made) == 64
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
-    head._make_token()
+    make_token(token)
     assert token.read_text() == made
     assert not (tmp_path / "token.draft").exists()
 

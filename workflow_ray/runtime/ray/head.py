@@ -121,7 +121,7 @@ class Head:
     def _launch(self) -> None:
         self._clear()
         self.files.mkdir(mode=0o700)  # Ray opens its folder in there to everybody
-        self._make_token()
+        make_token(self.home / "token")
         with self._lock.open("a") as lock, (self.home / "head.log").open("wb") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
@@ -137,25 +137,25 @@ class Head:
             )
         threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends before this process
 
-    def _make_token(self) -> None:
-        """Make the token if there is none. A process that is killed here leaves either no token or a whole one.
-
-        The caller holds `start.lock`. An empty token is what an earlier release left when it was killed.
-        """
-        token = self.home / "token"
-        with suppress(FileNotFoundError):
-            if token.read_text().strip():
-                return
-        draft = self.home / "token.draft"
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        draft.replace(token)
-
 
 def local_head() -> Head:
     """The head of this user: its home is the environment's WORKFLOW_RAY_HOME, default ~/.workflow_ray."""
     return Head(Path(os.environ.get(HOME) or Path.home() / ".workflow_ray").resolve())
+
+
+def make_token(token: Path) -> None:
+    """Make the token if there is none. A process that is killed here leaves either no token or a whole one.
+
+    The caller holds `start.lock`. An empty token is what an earlier release left when it was killed.
+    """
+    with suppress(FileNotFoundError):
+        if token.read_text().strip():
+            return
+    draft = token.with_name("token.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+    draft.replace(token)
 
 
 def _command(files: Path) -> list[str]:
