@@ -7,8 +7,8 @@ import msgspec
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray_adapters.redis.rows import encode
-from workflow_ray_adapters.redis.scripts import DEPLOY
-from workflow_ray_adapters.redis.server import Server
+from workflow_ray_adapters.redis.scripts import DEPLOY, DEPLOYED
+from workflow_ray_adapters.redis.server import Server, pairs
 
 
 class Known(msgspec.Struct):
@@ -23,12 +23,18 @@ _known = msgspec.json.Decoder(dict[str, Known])
 
 
 async def read(server: Server) -> Deployment:
-    return (await _stored(server))[0]
+    return (await _stored(server, ""))[0]
+
+
+async def newer(server: Server, than: int) -> Deployment | None:
+    """What should run, where its version is above that one."""
+    deployment, _ = await _stored(server, str(than))
+    return deployment if deployment.version > than else None
 
 
 async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
     """Decides here and writes there: nothing has changed meanwhile as long as the version hasn't."""
-    current, known = await _stored(server)
+    current, known = await _stored(server, "")
     if current.version != expected:
         raise DeploymentConflict(expected, current.version)
     for workflow in workflows:
@@ -36,15 +42,16 @@ async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWork
     for workflow in workflows:
         before = known.get(workflow.name)
         known[workflow.name] = Known(workflow.partitions, {**(before.statuses if before else {}), **workflow.statuses})
-    shards = [part for workflow in workflows for group in workflow.groups.items() for part in group]
+    shards = [part for workflow in workflows for group in workflow.groups for part in (group, workflow.shards(group))]
     found = await server.call(DEPLOY, expected, expected + 1, encode(tuple(workflows)), encode(known), *shards)
     if found:
         raise DeploymentConflict(expected, int(found))
     return Deployment(store_id=server.store_id, version=expected + 1, workflows=tuple(workflows))
 
 
-async def _stored(server: Server) -> tuple[Deployment, dict[str, Known]]:
-    stored = await server.fields("deployment")
+async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
+    """What is deployed, and is known for good; nothing where the version isn't above the one given."""
+    stored = {name.decode(): value for name, value in pairs(await server.call(DEPLOYED, above))}
     if not stored:
         return Deployment(store_id=server.store_id), {}
     workflows = _workflows.decode(stored["workflows"])

@@ -11,6 +11,7 @@ from workflow_ray.errors import (
     StoreError,
     StoreFull,
     StoreMissing,
+    StoreReadOnly,
     StoreUnavailable,
 )
 
@@ -35,7 +36,7 @@ def _explanation(where: str, error: Exception) -> StoreError:
         case exceptions.BusyLoadingError():
             return StoreUnavailable(where, "it is still loading its data. Try again in a moment.")
         case exceptions.ReadOnlyError():
-            return StoreUnavailable(where, "it has become a replica, which can't be written. Another server should be there in a moment.")
+            return StoreReadOnly(where, "it has become a replica, which can't be written. Another server should be there in a moment.")
         case exceptions.MovedError():
             return StoreUnavailable(where, f"it is a cluster's node, and the store belongs on another ({error}). Name that one.")
         case exceptions.InvalidResponse():
@@ -56,6 +57,8 @@ def _refusal(where: str, why: str) -> StoreError:
         return StoreMissing(where, "the server has no such database. Name another number, or raise its `databases`.")
     if why.startswith("MISCONF") and "space" in why:
         return StoreFull(where, f"it has no room on its disk ({why}). Nothing was stored; make room and try again.")
+    if why.startswith("NOREPLICAS"):
+        return StoreReadOnly(where, f"too few replicas are there for it to be written ({why}). Nothing was stored; look after them.")
     if why.startswith("WRONGTYPE"):
         return NotAStore(where, f"keys under its prefix were changed by somebody else ({why}). Name another prefix.")
     return StoreUnavailable(where, f"Redis refuses it ({why}).")

@@ -1,33 +1,40 @@
-"""What others commit, as their scripts say it: one connection for all who wait in this process."""
+"""What others commit, as their scripts tell it: one connection for all who wait in this process."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
+from workflow_ray.errors import WorkflowError
 from workflow_ray_adapters.redis.address import CONNECTING
+from workflow_ray_adapters.redis.notifications import Notifications
+from workflow_ray_adapters.redis.scripts import NOTIFIED
 from workflow_ray_adapters.redis.server import Server
 
 log = logging.getLogger(__name__)
 
 QUIET = 5.0
-"""Seconds without a hint after which everybody looks anew, and the connection is tried: the poll beneath the hints."""
+"""Seconds without a notification after which it is asked whether one was missed: the poll beneath
+the notifications, one for all who wait in this process.
+"""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between tries to connect
-_names = msgspec.msgpack.Decoder(list[str])
+_notification = msgspec.msgpack.Decoder(tuple[int, list[str]])
 
 
 class Listener:
-    """Passes hints on. One that was missed while the connection was down is made up for by a hint to all once it is up again.
+    """Passes notifications on. They are numbered: where one was missed, all who wait look again.
 
     It goes by the machine's clock, whatever the store's is: the server is real.
     """
 
-    def __init__(self, server: Server, give: Callable[[Iterable[str]], None], give_all: Callable[[], None]) -> None:
-        self._server, self._give, self._give_all = server, give, give_all
+    def __init__(self, server: Server, notifications: Notifications) -> None:
+        self._server = server
+        self._notifications = notifications
+        self._last: int | None = None  # the number of the last notification; None: unknown
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -37,8 +44,8 @@ class Listener:
                 async with self._subscribed() as subscription:
                     pause = FIRST_PAUSE
                     await self._listen(subscription)
-            except (RedisError, OSError) as error:
-                log.warning("%s: no hints at the moment (%s); connecting again in %.2f s", self._server.where, error, pause)
+            except (RedisError, OSError, WorkflowError) as error:
+                log.warning("%s: no notifications at the moment (%s); connecting again in %.2f s", self._server.where, error, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -48,7 +55,7 @@ class Listener:
         try:
             async with asyncio.timeout(CONNECTING):
                 await self._server.client.ping()  # one that still loads its data takes subscriptions, and answers no questions
-                await subscription.subscribe(f"{self._server.address.base}:hints:{self._server.store_id}")
+                await subscription.subscribe(f"{self._server.address.base}:notifications:{self._server.store_id}")
             yield subscription
         finally:
             await subscription.aclose()
@@ -64,6 +71,18 @@ class Listener:
             if message is None:
                 await subscription.ping()
             if message is None or message["type"] == "subscribe":
-                self._give_all()
+                self._catch_up(int(await self._server.call(NOTIFIED)))
             elif message["type"] == "message":
-                self._give(_names.decode(message["data"]))
+                number, names = _notification.decode(message["data"])
+                self._catch_up(number - 1)
+                self._last = number
+                self._notifications.notify(names)
+
+    def _catch_up(self, number: int) -> None:
+        """Wake everybody, unless that is the last notification that was received.
+
+        After the subscription one may be told twice, or be ahead of its number: that is harmless.
+        """
+        if self._last != number:
+            self._last = number
+            self._notifications.notify_all()

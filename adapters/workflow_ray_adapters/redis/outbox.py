@@ -1,24 +1,36 @@
-"""Events committed with their records and not yet published."""
+"""What was committed with its records and is not yet published."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from itertools import count
 
 from workflow_ray.records import Fence, OutboxEntry, Topic
 from workflow_ray_adapters.redis.roles import lost
-from workflow_ray_adapters.redis.rows import moment, text, to_entries
+from workflow_ray_adapters.redis.rows import seconds, to_entries
 from workflow_ray_adapters.redis.scripts import MOVE, PENDING, PUBLISHED
 from workflow_ray_adapters.redis.server import Server
 
+_turns = count()
+"""Whether an immediate or a delayed entry gets the odd place of an answer."""
 
-async def pending(
-    server: Server, fence: Fence, now: datetime, limit: int, without: Sequence[tuple[Topic, int]]
-) -> tuple[list[OutboxEntry], datetime | None]:
-    """Entries that are due, those of `without` left out; and when the next one gets due."""
-    lanes = [f"{partition}:{topic}" for topic, partition in without]
-    answer = await server.call(PENDING, fence.role, fence.epoch, text(now), limit, *lanes)
+
+@dataclass(frozen=True)
+class Pending:
+    """What a publisher asks for."""
+
+    limit: int
+    without: Sequence[tuple[Topic, int]] = ()  # left out, but for timeouts
+    timeouts_only: bool = False
+
+
+async def pending(server: Server, fence: Fence, now: str, asked: Pending) -> tuple[list[OutboxEntry], float | None]:
+    """Entries that are due, and in how many seconds the next one gets due."""
+    without = [f"{partition}:{topic}" for topic, partition in asked.without]
+    only = "1" if asked.timeouts_only else ""
+    answer = await server.call(PENDING, fence.role, fence.epoch, now, asked.limit, next(_turns), only, *without)
     if refusal := lost(fence, answer):
         raise refusal
-    return to_entries(answer), moment(answer[2])
+    return to_entries(answer), seconds(answer[2])
 
 
 async def published(server: Server, fence: Fence, ids: Sequence[int]) -> None:
@@ -26,9 +38,9 @@ async def published(server: Server, fence: Fence, ids: Sequence[int]) -> None:
         raise refusal
 
 
-async def move(server: Server, fence: Fence, now: datetime, limit: int, retained: str) -> tuple[int, datetime | None]:
-    """How many were moved, and when the next one gets due."""
-    answer = await server.call(MOVE, fence.role, fence.epoch, text(now), limit, retained)
+async def move(server: Server, fence: Fence, now: str, limit: int) -> tuple[int, float | None]:
+    """How many were moved, and in how many seconds the next one gets due."""
+    answer = await server.call(MOVE, fence.role, fence.epoch, now, limit, next(_turns))
     if refusal := lost(fence, answer):
         raise refusal
-    return answer[0], moment(answer[1])
+    return answer[0], seconds(answer[1])

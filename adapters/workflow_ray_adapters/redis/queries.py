@@ -1,32 +1,30 @@
 """What is read of runs. Each look is one script, and so one snapshot."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from workflow_ray.records import (
     BATCH_DATA,
-    Event,
     HistoryEntry,
-    Position,
     Record,
     RunCount,
     RunId,
     RunQuery,
     RunState,
     Version,
+    Waiting,
+    WaitingQuery,
 )
-from workflow_ray_adapters.redis.rows import found, text, to_awakenings, to_history, to_records
-from workflow_ray_adapters.redis.scripts import COUNTS, HISTORY, IDLE, LATEST, LOOKUP, NEWER, RUNS
+from workflow_ray_adapters.redis.rows import found, microseconds, text, to_history, to_records, to_waiting
+from workflow_ray_adapters.redis.scripts import COUNTS, HISTORY, LATEST, LOOKUP, NEWER, RUNS, WAITING
 from workflow_ray_adapters.redis.server import Server
 
 LOOKED_AT = 2_000
 """Runs that one script looks at, at most: it holds up everybody else meanwhile."""
-ABLE = tuple(state for state in RunState if not state.at_rest)
 AT_REST = tuple(state for state in RunState if state.at_rest)
 
 
 async def lookup(server: Server, run_ids: Sequence[RunId]) -> list[Record | None]:
-    return to_records(await server.call(LOOKUP, *run_ids))
+    return to_records(await server.call(LOOKUP, BATCH_DATA, *run_ids))
 
 
 async def latest(server: Server, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
@@ -70,17 +68,8 @@ async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) ->
     return found(await server.call(NEWER, BATCH_DATA, _listed(AT_REST) if at_rest else "", *pairs))
 
 
-async def idle(server: Server, workflow: str, statuses: Sequence[int], since: datetime, limit: int, after: RunId | None) -> list[Event]:
-    """Runs last written then or before."""
-    stands = [f"{status:d}:{state:d}" for status in dict.fromkeys(statuses) for state in ABLE]
-    start: str | bytes = after or ""
-    while True:
-        *answer, last = await server.call(IDLE, workflow, LOOKED_AT, limit, text(since), start, *stands)
-        if (events := to_awakenings(answer)) or not last:
-            return events
-        start = last
-
-
-async def positions(server: Server, group: str) -> list[Position]:
-    offsets = await server.fields(f"positions:{group}")
-    return [Position(group, int(partition), int(offset)) for partition, offset in sorted(offsets.items(), key=lambda item: int(item[0]))]
+async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
+    limit = min(query.limit, LOOKED_AT)
+    quiet, after = microseconds(query.quiet), query.after or ""
+    *answer, last = await server.call(WAITING, now, query.workflow, query.partition, quiet, after, limit)
+    return Waiting(events=to_waiting(query, answer), after=RunId(last.decode()) if last else None)

@@ -1,13 +1,12 @@
 """Who holds a role. An epoch never goes back, and is never forgotten."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import msgspec
 
 from workflow_ray.errors import RoleLost, RoleRetired, StoreInUse
-from workflow_ray.records import Fence, Role, RoleName, Shared, Taken
+from workflow_ray.records import Fence, Role, RoleName, Shared
 from workflow_ray_adapters.redis import leases
-from workflow_ray_adapters.redis.rows import Answer
-from workflow_ray_adapters.redis.scripts import LEAVE, RELEASE, SHARE, SHARING, TAKE
+from workflow_ray_adapters.redis.rows import Answer, encode, microseconds
+from workflow_ray_adapters.redis.scripts import ACQUIRE, LEAVE, RELEASE, SHARE, SHARING
 from workflow_ray_adapters.redis.server import Server
 
 
@@ -16,34 +15,37 @@ def lost(fence: Fence, answer: Answer) -> RoleLost | None:
     return RoleLost(fence.role, fence.epoch, int(answer[1])) if answer[0] is None else None
 
 
-async def take(server: Server, role: Role) -> Taken:
-    answer = await server.call(TAKE, role.name, role.group, role.shard, role.shards)
+async def acquire(server: Server, role: Role) -> Fence:
+    answer = await server.call(ACQUIRE, role.name, role.group, role.shard, role.shards)
     if answer[0] is None:
         raise RoleRetired(role.name, int(answer[1]) if answer[1] else None)
-    return _taken(role.name, answer)
+    return Fence(role.name, int(answer[0]))
 
 
 async def release(server: Server, fence: Fence) -> None:
     await server.call(RELEASE, fence.role, fence.epoch)
 
 
-async def share(server: Server, member: str, roles: Sequence[Role], held: Sequence[Fence], *, now: datetime, until: datetime) -> Shared:
-    """Decides here and writes there, again and again until nobody else has changed anything meanwhile."""
-    while True:
-        board = leases.board(await server.call(SHARING))
-        plan = leases.plan(board, member, roles, held, now, until)
-        answer = await server.call(SHARE, board.count, plan.changes)
-        if answer == b"used":
-            raise StoreInUse(server.where, "a process has it exclusively, so roles can't be shared. End that one first.")
-        if answer is not None:
-            fresh = [_taken(role, one) for role, one in zip(plan.fresh, answer, strict=True)]
-            return Shared(taken=(*plan.again, *fresh), lost=plan.lost, surplus=plan.surplus)
+async def share(server: Server, now: str, heartbeat: leases.Heartbeat) -> Shared:
+    """Decides here what the worker should have, on a snapshot: it takes its time where there are
+    thousands of roles. Then the script acquires what of it nobody holds by then.
+    """
+    held, names = heartbeat.held, [role.name for role in heartbeat.roles]
+    snapshot = leases.snapshot(await server.call(SHARING, now, *(fence.role for fence in held)), held)
+    mine = leases.fair_share(snapshot, heartbeat)
+    wanted = [(role.name, role.group, str(role.shard), str(role.shards)) for role in heartbeat.roles if role.name in mine]
+    asked = msgspec.msgpack.encode(([(fence.role, str(fence.epoch)) for fence in held], wanted))
+    answer = await server.call(SHARE, now, microseconds(heartbeat.lease), heartbeat.worker, encode(names), asked)
+    if answer is None:
+        raise StoreInUse(server.where, "a process has it exclusively, so roles can't be shared. End that one first.")
+    kept, acquired = answer
+    still = dict(zip((fence.role for fence in held), kept, strict=True))
+    return Shared(
+        acquired=tuple(Fence(RoleName(role.decode()), int(epoch)) for role, epoch in acquired),
+        lost=tuple(role for role, is_kept in still.items() if not is_kept),
+        surplus=tuple(role for role, is_kept in still.items() if is_kept and role not in mine),
+    )
 
 
-async def leave(server: Server, member: str) -> None:
-    await server.call(LEAVE, member)
-
-
-def _taken(role: RoleName, answer: Answer) -> Taken:
-    epoch, clean = answer
-    return Taken(Fence(role, int(epoch)), clean=clean == 1)
+async def leave(server: Server, worker: str) -> None:
+    await server.call(LEAVE, worker)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from workflow_ray.records import (
+    Awaits,
     Cause,
     Event,
     HistoryEntry,
@@ -15,7 +16,10 @@ from workflow_ray.records import (
     Record,
     RunId,
     RunState,
+    Timeout,
+    TimeoutKey,
     Version,
+    WaitingQuery,
     Write,
     WriteId,
     status_topic,
@@ -24,24 +28,31 @@ from workflow_ray.records import (
 BEGIN = datetime.min.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DIGITS = 18
-"""Of a time as text: microseconds since the year 1. Sorted as text it is sorted as time, whatever time it is."""
+"""Of a time as text: microseconds since the year 1. Sorted as text it is sorted as time, whatever
+time it is.
+"""
+LONGEST = 9e9
+"""Seconds that a script can add to a time, 285 years: its numbers are exact up to 2^53."""
 Answer: TypeAlias = Sequence[Any]
 """Of a script: what Redis makes of Lua's tables. What reads answers rows as one JSON array, then the data of those that have some."""
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is written with a run's first version. Fields are only added, with a default."""
+    """What is written with a run's first version, beside its time. Fields are only added, with a
+    default.
+    """
 
     run_id: RunId
     workflow: str
     foreign_id: str
     partition: int
-    created_at: datetime
     idempotency_key: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is written with each version; the last one is the record's, too. Fields are only added, with a default."""
+    """What is written with each version, beside its time; the last one is the record's, too. Fields are
+    only added, with a default.
+    """
 
     version: Version
     status: int
@@ -49,17 +60,20 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     visit: Version
     cause: Cause
     by: str
-    at: datetime
     write_id: WriteId
     attempt: int = 0
     reason: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """A record but for its data."""
+    """A record but for its data. Times are text."""
 
+    created_at: str
     origin: Origin
+    updated_at: str
     last: Entry
+    awaits: Awaits
+    awaited: Version
 
 
 class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -69,13 +83,31 @@ class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
     row: Row | None
 
 
+class NewTimeoutRow(msgspec.Struct, frozen=True):
+    """A timeout for another store, beside its due time. Fields are only added, with a default."""
+
+    key: TimeoutKey
+    workflow: str
+    status: int
+    partition: int
+
+
+class WaitingRow(msgspec.Struct, frozen=True, array_like=True):
+    run_id: RunId
+    status: int
+    awaited: Version
+
+
 class PendingRow(msgspec.Struct, frozen=True, array_like=True):
     id: int
     due: str
-    event: Event
+    event: Event | None
+    timeout: NewTimeoutRow | None
+    timeout_due: str
 
 
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
+    at: str
     entry: Entry
     has_data: bool
 
@@ -84,6 +116,7 @@ _encoder = msgspec.json.Encoder()
 _rows = msgspec.json.Decoder(list[Row | None])
 _received = msgspec.json.Decoder(list[ReceivedRow])
 _pending = msgspec.json.Decoder(list[PendingRow])
+_waiting = msgspec.json.Decoder(list[WaitingRow])
 _history = msgspec.json.Decoder(list[HistoryRow])
 
 
@@ -97,12 +130,22 @@ def text(at: datetime) -> str:
     return f"{(at - BEGIN) // MICROSECOND:0{DIGITS}}"
 
 
-def moment(at: bytes | str) -> datetime | None:
-    """The time of such a text; None of an empty one."""
-    return BEGIN + int(at) * MICROSECOND if at else None
+def moment(at: bytes | str) -> datetime:
+    """The time of such a text."""
+    return BEGIN + int(at) * MICROSECOND
 
 
-def entry_of(write: Write, now: datetime) -> Entry:
+def microseconds(seconds: float) -> int:
+    """As scripts take a duration; never more than they can add to a time."""
+    return round(min(seconds, LONGEST) * 1_000_000)
+
+
+def seconds(due_in: bytes) -> float | None:
+    """What a script says of the time until something gets due; None: nothing does."""
+    return int(due_in) / 1_000_000 if due_in else None
+
+
+def entry_of(write: Write) -> Entry:
     return Entry(
         version=write.version,
         status=write.status,
@@ -110,7 +153,6 @@ def entry_of(write: Write, now: datetime) -> Entry:
         visit=write.visit,
         cause=write.cause,
         by=write.by,
-        at=now,
         write_id=write.write_id,
         attempt=write.attempt,
         reason=write.reason,
@@ -127,19 +169,20 @@ def found(answer: Answer) -> list[Record]:
     return [record for record in to_records(answer) if record is not None]
 
 
-def to_awakenings(answer: Answer) -> list[Event]:
-    """Of rows without data: the events that should have woken these runs."""
-    return [
-        Event(
-            run_id=row.origin.run_id,
-            topic=status_topic(row.origin.workflow, row.last.status),
-            partition=row.origin.partition,
-            version=row.last.version,
-            status=row.last.status,
-        )
-        for row in _rows.decode(answer[0])
-        if row is not None
-    ]
+def to_waiting(query: WaitingQuery, answer: Answer) -> tuple[Event, ...]:
+    """The events that should have woken these runs."""
+    return tuple(
+        [
+            Event(
+                run_id=row.run_id,
+                topic=status_topic(query.workflow, row.status),
+                partition=query.partition,
+                version=row.awaited,
+                status=row.status,
+            )
+            for row in _waiting.decode(answer[0])
+        ]
+    )
 
 
 def to_received(answer: Answer) -> list[Received]:
@@ -151,8 +194,20 @@ def to_received(answer: Answer) -> list[Received]:
 
 
 def to_entries(answer: Answer) -> list[OutboxEntry]:
-    rows = [OutboxEntry(id=row.id, event=row.event, due_at=moment(row.due)) for row in _pending.decode(answer[0])]
-    return sorted(rows, key=lambda entry: entry.id)
+    return sorted(map(_entry, _pending.decode(answer[0])), key=lambda entry: entry.id)
+
+
+def _entry(row: PendingRow) -> OutboxEntry:
+    return OutboxEntry(
+        id=row.id,
+        event=row.event,
+        timeout=_timeout(row.timeout, row.timeout_due) if row.timeout else None,
+        due_at=moment(row.due) if row.due else None,
+    )
+
+
+def _timeout(row: NewTimeoutRow, due: str) -> Timeout:
+    return Timeout(key=row.key, workflow=row.workflow, status=row.status, partition=row.partition, due_at=moment(due))
 
 
 def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:
@@ -167,7 +222,7 @@ def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:
             cause=entry.cause,
             by=entry.by,
             reason=entry.reason,
-            at=entry.at,
+            at=moment(row.at),
             write_id=entry.write_id,
             data=next(data) if row.has_data else None,
         )
@@ -189,6 +244,8 @@ def _record(row: Row, data: bytes) -> Record:
         partition=origin.partition,
         data=data,
         idempotency_key=origin.idempotency_key,
-        created_at=origin.created_at,
-        updated_at=last.at,
+        awaits=row.awaits,
+        awaited=row.awaited,
+        created_at=moment(row.created_at),
+        updated_at=moment(row.updated_at),
     )

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError
 from workflow_ray_adapters.redis.address import ANSWERING, Address
 from workflow_ray_adapters.redis.faults import explained
 from workflow_ray_adapters.redis.rows import Answer
-from workflow_ray_adapters.redis.scripts import FIELDS, Script
+from workflow_ray_adapters.redis.scripts import Script
 
 Argument: TypeAlias = str | bytes | int
 Client: TypeAlias = Any  # redis.asyncio.Redis, which leaves much of itself untyped
@@ -43,10 +43,6 @@ class Server:
                 except ReadOnlyError:
                     await self.client.connection_pool.disconnect(inuse_connections=False)  # so that the name is looked up again
                     raise
-
-    async def fields(self, key: str) -> dict[str, bytes]:
-        """All of a hash."""
-        return {name.decode(): value for name, value in pairs(await self.call(FIELDS, key))}
 
     async def _run(self, command: str, script: str, *arguments: Argument) -> Any:
         return await self.client.execute_command(command, script, 1, self.address.base, self.store_id, *arguments)

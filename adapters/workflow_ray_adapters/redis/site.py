@@ -17,8 +17,12 @@ from workflow_ray_adapters.redis.faults import explained
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-"""Of what the scripts keep. A newer one is refused: expand first, contract when nobody runs older code."""
+FORMAT = 2
+"""Of what the scripts keep."""
+USABLE_FROM = 2
+"""The oldest format whose code can read and write this one: those since then have only added to it.
+A format that does more sets it to its own. The store keeps it, so that older code can tell.
+"""
 OLDEST = 7  # version of Redis: streams whose ids are `0-*`, scripts with flags
 AT_ONCE = 10_000  # keys looked at by one command
 Client: TypeAlias = Any  # redis.Redis, which leaves much of itself untyped
@@ -35,6 +39,7 @@ def make(address: Address) -> str:
             with client.pipeline(transaction=True) as transaction:  # of several at once the first sets the id
                 transaction.hsetnx(_store(address), "id", str(uuid4()))
                 transaction.hsetnx(_store(address), "format", str(FORMAT))
+                transaction.hsetnx(_store(address), "usable_from", str(USABLE_FROM))
                 transaction.execute()
             found = _marks(address, client)
         return _checked(address, found)
@@ -102,7 +107,10 @@ def _checked(address: Address, marks: Mapping[str, str]) -> str:
         raise StoreMissing(where, "nothing was deployed there yet. `workflow-ray deploy` makes it a store.")
     if not marks.get("id") or not marks.get("format", "").isdecimal():
         raise NotAStore(where, f"another program has the key {_store(address)}. Name another prefix.")
-    if int(marks["format"]) > FORMAT:
+    if int(marks["format"]) < USABLE_FROM:
+        way_out = "Let its runs finish with the version of workflow_ray that made it, and name another prefix for new ones."
+        raise NotAStore(where, f"its format {marks['format']} is an old one, which this code can't read. {way_out}")
+    if int(marks["format"]) > FORMAT and not int(marks.get("usable_from", FORMAT + 1)) <= FORMAT:
         raise StoreTooNew(where, f"its format {marks['format']} is newer than this code's {FORMAT}. Update workflow_ray.")
     return marks["id"]
 

@@ -1,13 +1,13 @@
 """The store: every port, each call a script."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
-from workflow_ray.ports import Clock
+from workflow_ray.ports import Clock, SystemClock
 from workflow_ray.records import (
+    Arrivals,
     DeployedWorkflow,
     Deployment,
     Event,
@@ -16,32 +16,36 @@ from workflow_ray.records import (
     HistoryEntry,
     OutboxEntry,
     Position,
-    Received,
     Record,
     Role,
     RunCount,
     RunId,
     RunQuery,
     Shared,
-    Taken,
     Timeout,
     TimeoutKey,
     Topic,
     Version,
+    Waiting,
+    WaitingQuery,
     WriteGroup,
 )
-from workflow_ray_adapters.redis import deployments, outbox, queries, writes
-from workflow_ray_adapters.redis.hints import Hints
+from workflow_ray_adapters.redis import deployments, outbox, positions, queries, roles, writes
+from workflow_ray_adapters.redis import timeouts as timers
+from workflow_ray_adapters.redis.background import background
+from workflow_ray_adapters.redis.leases import Heartbeat
 from workflow_ray_adapters.redis.listener import Listener
-from workflow_ray_adapters.redis.roles import leave, release, share, take
+from workflow_ray_adapters.redis.notifications import Notifications
+from workflow_ray_adapters.redis.roles import share
+from workflow_ray_adapters.redis.rows import text
 from workflow_ray_adapters.redis.scripts import STORE
 from workflow_ray_adapters.redis.server import Server
 from workflow_ray_adapters.redis.stream import Stream
-from workflow_ray_adapters.redis.timeouts import complete, create, due, lanes_of
 
 T = TypeVar("T")
 
 OUTBOX = "outbox"
+DEPLOYMENT = "deployment"
 
 
 class RedisStore:
@@ -51,9 +55,10 @@ class RedisStore:
     """
 
     def __init__(self, server: Server, clock: Clock) -> None:
-        self._server, self._clock = server, clock
+        self._server = server
+        self._clock = clock
         self._stream = Stream(server)
-        self._hints = Hints(clock)
+        self._notifications = Notifications(clock)
 
     @property
     def store_id(self) -> str:
@@ -66,17 +71,17 @@ class RedisStore:
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator["RedisStore"]:
         """Work until left."""
-        listening = asyncio.create_task(Listener(self._server, self._hints.give, self._hints.give_all).run())
-        try:
+        async with background("listener", self._server.where, Listener(self._server, self._notifications).run):
             yield self
-        finally:
-            listening.cancel()
-            await asyncio.wait([listening])
+
+    def _now(self) -> str:
+        """The time as scripts take it: their own server's, unless this store was given another clock."""
+        return "" if isinstance(self._clock, SystemClock) else text(self._clock.now())
 
     # --- RecordStore -----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        return writes.results(groups, await self._server.call(STORE, *writes.arguments(groups, self._clock.now())))
+        return writes.results(groups, await self._server.call(STORE, self._now(), *writes.arguments(groups)))
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         return await queries.lookup(self._server, run_ids)
@@ -95,27 +100,34 @@ class RedisStore:
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         names = [f"{'rest' if at_rest else 'run'}:{run_id}" for run_id in seen]
-        return await self._hints.poll(names, _undated(lambda: queries.newer(self._server, seen, at_rest)), wait)
+        return await self._notifications.poll(names, _undated(lambda: queries.newer(self._server, seen, at_rest)), wait)
 
     async def positions(self, group: str) -> list[Position]:
-        return await queries.positions(self._server, group)
+        return await positions.read(self._server, group)
 
-    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
-        return await self._hints.poll([OUTBOX], lambda: outbox.pending(self._server, fence, self._clock.now(), limit, without), wait)
+    async def pending(
+        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+    ) -> list[OutboxEntry]:
+        asked = outbox.Pending(limit, without, timeouts_only)
+        return await self._notifications.poll([OUTBOX, _role(fence)], lambda: outbox.pending(self._server, fence, self._now(), asked), wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await outbox.published(self._server, fence, ids)
 
-    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
-        return await queries.idle(self._server, workflow, statuses, self._clock.now() - timedelta(seconds=seconds), limit, after)
+    async def waiting(self, query: WaitingQuery) -> Waiting:
+        return await queries.waiting(self._server, self._now(), query)
 
-    async def deployment(self) -> Deployment:
-        return await deployments.read(self._server)
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        if newer_than is None:
+            return await deployments.read(self._server)
+        look = _undated(partial(deployments.newer, self._server, newer_than))
+        newer = await self._notifications.poll([DEPLOYMENT], look, wait)
+        return await deployments.read(self._server) if newer is None else newer
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return await deployments.deploy(self._server, expected, workflows)
 
-    # --- EventStreamer and OutboxMover -----------------------------------------------------------
+    # --- EventStreamer, OutboxMover and Trimmer --------------------------------------------------
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         await self._stream.prepare(topics)
@@ -123,8 +135,10 @@ class RedisStore:
     async def send(self, events: Sequence[Event]) -> None:
         await self._stream.append(events)
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        return await self._hints.poll([f"topic:{topic}"], _undated(lambda: self._stream.read(topic, offsets, limit)), wait)
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        names = [f"stream:{partition}:{topic}" for partition in offsets]
+        look = _undated(lambda: self._stream.read(topic, offsets, limit))
+        return await self._notifications.poll(names, look, wait, enough=_has_news)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._stream.lag(topic, offsets)
@@ -132,49 +146,63 @@ class RedisStore:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return await self._stream.ends(topic, partitions)
 
-    async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
-        async def publish() -> tuple[int, datetime | None]:
-            return await outbox.move(self._server, fence, self._clock.now(), limit, self._stream.retained)
+    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        return await self._stream.trim(fence, topic, offsets, limit)
 
-        deadline, moved = self._clock.now() + timedelta(seconds=wait), 0
+    async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
+        async def publish() -> tuple[int, float | None]:
+            return await outbox.move(self._server, fence, self._now(), limit)
+
+        deadline, moved = self._clock.monotonic() + wait, 0
         while True:
-            moved += await self._hints.poll([OUTBOX], publish, (deadline - self._clock.now()).total_seconds())
-            if self._clock.now() >= deadline:
+            moved += await self._notifications.poll([OUTBOX, _role(fence)], publish, deadline - self._clock.monotonic())
+            if self._clock.monotonic() >= deadline:
                 return moved
 
     # --- TimeoutStore ----------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
-        await create(self._server, timeouts)
+        await timers.create(self._server, timeouts)
 
-    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
-        async def look() -> tuple[list[Timeout], datetime | None]:
-            return await due(self._server, workflow, status, list(partitions), self._clock.now(), limit)
-
-        names = [f"due:{lane}" for lane in lanes_of(workflow, status, partitions)]
-        return await self._hints.poll(names, look, wait)
+    async def due(
+        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+    ) -> list[Timeout]:
+        asked = timers.Due(workflow, status, list(partitions), limit, after)
+        names = [f"due:{queue}" for queue in timers.queues_of(workflow, status, partitions)]
+        return await self._notifications.poll(names, lambda: timers.due(self._server, self._now(), asked), wait)
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
-        await complete(self._server, keys)
+        await timers.complete(self._server, self._now(), keys)
+
+    async def trim_timeouts(self, *, completed: float, limit: int) -> int:
+        return await timers.trim(self._server, self._now(), completed, limit)
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
-    async def take(self, role: Role) -> Taken:
-        return await take(self._server, role)
+    async def acquire(self, role: Role) -> Fence:
+        return await roles.acquire(self._server, role)
 
     async def release(self, fence: Fence) -> None:
-        await release(self._server, fence)
+        await roles.release(self._server, fence)
 
-    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
-        now = self._clock.now()
-        return await share(self._server, member, roles, held, now=now, until=now + timedelta(seconds=lease))
+    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        return await share(self._server, self._now(), Heartbeat(worker, roles, held, lease))
 
-    async def leave(self, member: str) -> None:
-        await leave(self._server, member)
+    async def leave(self, worker: str) -> None:
+        await roles.leave(self._server, worker)
+
+
+def _role(fence: Fence) -> str:
+    """What is notified when the role has a new epoch."""
+    return f"role:{fence.role}"
+
+
+def _has_news(arrivals: Arrivals) -> bool:
+    return bool(arrivals.events or arrivals.lost)
 
 
 def _undated(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
-    """A look that only a hint can change."""
+    """A look that only a notification can change."""
 
     async def looked() -> tuple[T, None]:
         return await look(), None

@@ -3,21 +3,25 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from workflow_ray.errors import StreamLost, TopicMismatch
-from workflow_ray.records import BATCH_DATA, Event, Received, Topic
+from workflow_ray.errors import TopicMismatch
+from workflow_ray.records import BATCH_DATA, Arrivals, Event, Fence, Received, Topic
+from workflow_ray_adapters.redis.roles import lost
 from workflow_ray_adapters.redis.rows import encode, to_received
-from workflow_ray_adapters.redis.scripts import HEADS, PREPARE, RAISE, RECEIVE, SEND
+from workflow_ray_adapters.redis.scripts import HEADS, PREPARE, RECEIVE, SEND, TRIM
 from workflow_ray_adapters.redis.server import Server
 
 log = logging.getLogger(__name__)
 
 
 class Stream:
-    """Reads and appends. Offsets are given out by Redis, in the order in which scripts run, which is that of commit."""
+    """Reads and appends. Offsets are given out by Redis, in the order in which scripts run, which is
+    that of commit.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._turn = 0
+        self._lost: dict[tuple[Topic, int], int] = {}  # the ends of partitions that were reported as lost
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         other = await self._server.call(PREPARE, *(part for topic, partitions in topics.items() for part in (topic, str(partitions))))
@@ -26,25 +30,24 @@ class Stream:
             raise TopicMismatch(self._server.where, f"topic {topic!r} has {stored} partitions, not {topics[Topic(topic)]}.")
 
     async def append(self, events: Sequence[Event]) -> None:
-        parts = [part for event in events for part in (f"{event.partition}:{event.topic}", encode(event))]
-        await self._server.call(SEND, self.retained, *parts)
+        await self._server.call(SEND, *(part for event in events for part in (f"{event.partition}:{event.topic}", encode(event))))
 
-    @property
-    def retained(self) -> str:
-        """As scripts take it."""
-        return str(self._server.address.retain or "")
-
-    async def read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
-        """Up to `limit` events with their records, one of each partition in turn, until their data fills a batch."""
+    async def read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
+        """Up to `limit` events with their records, one of each partition in turn, until their data
+        fills a batch.
+        """
         if not offsets or limit <= 0:
-            return []
+            return Arrivals(read=dict(offsets))
         share = -(-limit // len(offsets))
-        *answer, short = await self._server.call(RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._turned(offsets)))
+        *answer, ends, trimmed = await self._server.call(RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._turned(offsets)))
         received = to_received(answer)
-        self._report_gaps(topic, offsets, received)
-        if short:
-            await self._lost_tail(topic, offsets, {int(partition): int(end) for partition, end in short})
-        return received
+        below = _numbers(trimmed)
+        self._report_gaps(topic, {partition: max(offset, below.get(partition, 0)) for partition, offset in offsets.items()}, received)
+        stops = _numbers(ends)
+        short = {partition: end for partition, end in stops.items() if end < offsets[partition]}
+        self._report_lost(topic, offsets, short)
+        read = {partition: stops.get(partition, offset) for partition, offset in offsets.items() if partition not in short}
+        return Arrivals(events=tuple(received), read=read | {item.event.partition: item.offset + 1 for item in received}, lost=short)
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Beginning with another partition each time, or a small limit would starve the last ones."""
@@ -53,24 +56,32 @@ class Stream:
         first = self._turn % len(partitions)
         return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
 
-    def _report_gaps(self, topic: Topic, offsets: Mapping[int, int], received: Sequence[Received]) -> None:
-        """Offsets have no gaps but where events were retained for so long only, or were lost."""
-        expected = dict(offsets)
+    def _report_gaps(self, topic: Topic, expected: Mapping[int, int], received: Sequence[Received]) -> None:
+        """Offsets have no gaps but where events were trimmed, or were lost."""
+        following = dict(expected)
         for item in received:
             partition = item.event.partition
-            if item.offset > expected[partition]:
-                where, gone = self._server.where, f"events from offset {expected[partition]} to {item.offset - 1} are gone"
-                log.error("%s: partition %d of topic %r: %s. A sweeper sends them again.", where, partition, topic, gone)
-            expected[partition] = item.offset + 1
+            if item.offset > following[partition]:
+                gone = f"events from offset {following[partition]} to {item.offset - 1} are gone"
+                log.error("%s: partition %d of %s: %s. A sweeper sends them again.", self._server.where, partition, topic, gone)
+            following[partition] = item.offset + 1
 
-    async def _lost_tail(self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]) -> None:
-        """Raises StreamLost, once: a crash or a failover took the end of a partition, whose positions are kept elsewhere.
-
-        It goes on from the offset that was asked for, so that no offset stands for two events, and whoever asks again finds it mended.
+    def _report_lost(self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Log once that a crash or a failover took the end of a partition, whose positions are kept
+        elsewhere.
         """
-        await self._server.call(RAISE, topic, *_pairs({partition: offsets[partition] for partition in ends}))
-        what = "; ".join(f"partition {partition} ends at {end}, and was read up to {offsets[partition]}" for partition, end in ends.items())
-        raise StreamLost(self._server.where, f"topic {topic!r} has lost events: {what}. It goes on from there; a sweeper sends them again.")
+        for partition, end in ends.items():
+            if self._lost.get((topic, partition)) != end:
+                self._lost[topic, partition] = end
+                what = f"partition {partition} of {topic} ends at {end}, and was read up to {offsets[partition]}"
+                log.error("%s: %s. It lost events; a sweeper sends them again.", self._server.where, what)
+
+    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
+        retain = self._server.address.retain or 0
+        answer = await self._server.call(TRIM, fence.role, fence.epoch, topic, limit, retain, *_pairs(offsets))
+        if refusal := lost(fence, answer):
+            raise refusal
+        return int(answer[0])
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         heads = await self._heads(topic, offsets)
@@ -82,8 +93,12 @@ class Stream:
     async def _heads(self, topic: Topic, partitions: Collection[int]) -> dict[int, tuple[int, int]]:
         """Of each partition the offset that its next event gets, and how many events it has."""
         heads = await self._server.call(HEADS, topic, *partitions)
-        return {partition: (int(end), length) for partition, (end, length) in zip(partitions, heads, strict=True)}
+        return {partition: (int(head[0]), head[1]) for partition, head in zip(partitions, heads, strict=True)}
 
 
 def _pairs(offsets: Mapping[int, int]) -> list[int]:
     return [part for pair in offsets.items() for part in pair]
+
+
+def _numbers(pairs: Sequence[Sequence[bytes]]) -> dict[int, int]:
+    return {int(partition): int(number) for partition, number in pairs}

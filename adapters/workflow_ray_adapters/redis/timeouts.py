@@ -1,48 +1,62 @@
 """Timeouts, by the status that waits for them."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
-from workflow_ray_adapters.redis.rows import BEGIN, DIGITS, MICROSECOND, moment, text
-from workflow_ray_adapters.redis.scripts import COMPLETE_TIMEOUTS, CREATE_TIMEOUTS, DUE_TIMEOUTS
+from workflow_ray_adapters.redis.rows import DIGITS, microseconds, moment, seconds, text
+from workflow_ray_adapters.redis.scripts import COMPLETE_TIMEOUTS, CREATE_TIMEOUTS, DUE_TIMEOUTS, TRIM_TIMEOUTS
 from workflow_ray_adapters.redis.server import Server
 
 
-def lanes_of(workflow: str, status: int, partitions: Collection[int]) -> list[str]:
+@dataclass(frozen=True)
+class Due:
+    """What a timeout role asks for."""
+
+    workflow: str
+    status: int
+    partitions: Sequence[int]
+    limit: int
+    after: Timeout | None = None
+
+
+def queues_of(workflow: str, status: int, partitions: Collection[int]) -> list[str]:
     return [f"{status:d}:{partition}:{workflow}" for partition in partitions]
+
+
+def name_of(key: TimeoutKey) -> str:
+    """Sorted as text, names are in the order of run, visit and name."""
+    return f"{key.run_id}\0{key.visit:020}\0{key.name}"
 
 
 async def create(server: Server, timeouts: Sequence[Timeout]) -> None:
     parts: list[str] = []
     for timeout in timeouts:
-        parts += [*lanes_of(timeout.workflow, timeout.status, [timeout.partition]), text(timeout.due_at), _name(timeout.key)]
+        parts += [*queues_of(timeout.workflow, timeout.status, [timeout.partition]), text(timeout.due_at), name_of(timeout.key)]
     await server.call(CREATE_TIMEOUTS, *parts)
 
 
-async def complete(server: Server, keys: Sequence[TimeoutKey]) -> None:
-    await server.call(COMPLETE_TIMEOUTS, DIGITS, *map(_name, keys))
+async def complete(server: Server, now: str, keys: Sequence[TimeoutKey]) -> None:
+    await server.call(COMPLETE_TIMEOUTS, now, *map(name_of, keys))
 
 
-async def due(
-    server: Server, workflow: str, status: int, partitions: Sequence[int], now: datetime, limit: int
-) -> tuple[list[Timeout], datetime | None]:
-    """Those that are due, and when the next one gets due."""
-    next_due, members = await server.call(DUE_TIMEOUTS, text(now), limit, *lanes_of(workflow, status, partitions))
+async def trim(server: Server, now: str, completed: float, limit: int) -> int:
+    return int(await server.call(TRIM_TIMEOUTS, now, microseconds(completed), limit))
+
+
+async def due(server: Server, now: str, asked: Due) -> tuple[list[Timeout], float | None]:
+    """Those that are due, and in how many seconds the next one gets due."""
+    after = text(asked.after.due_at) + name_of(asked.after.key) if asked.after else ""
+    queues = queues_of(asked.workflow, asked.status, asked.partitions)
+    next_due, members = await server.call(DUE_TIMEOUTS, now, asked.limit, after, *queues)
     timeouts = [
-        Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=due_at)
-        for partition, of_lane in zip(partitions, members, strict=True)
-        for due_at, key in map(_read, of_lane)
+        _timeout(asked, partition, member) for partition, of_queue in zip(asked.partitions, members, strict=True) for member in of_queue
     ]
     timeouts.sort(key=lambda timeout: (timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name))
-    return timeouts[:limit], moment(next_due)
+    return timeouts[: asked.limit], seconds(next_due)
 
 
-def _name(key: TimeoutKey) -> str:
-    """Sorted as text, names are in the order of run, visit and name."""
-    return f"{key.run_id}\0{key.visit:020}\0{key.name}"
-
-
-def _read(member: bytes) -> tuple[datetime, TimeoutKey]:
+def _timeout(asked: Due, partition: int, member: bytes) -> Timeout:
     run_id, visit, name = member[DIGITS:].decode().split("\0", 2)
-    return BEGIN + int(member[:DIGITS]) * MICROSECOND, TimeoutKey(RunId(run_id), Version(int(visit)), name)
+    key = TimeoutKey(RunId(run_id), Version(int(visit)), name)
+    return Timeout(key=key, workflow=asked.workflow, status=asked.status, partition=partition, due_at=moment(member[:DIGITS]))

@@ -1,7 +1,6 @@
 """Groups of writes as one script takes them, and its answers."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -16,43 +15,47 @@ from workflow_ray.records import (
     GroupResult,
     KeyUsed,
     NewRun,
+    NewTimeout,
     OutgoingEvent,
-    Position,
     RunId,
     Stored,
+    TimeoutKey,
     Version,
     Write,
     WriteGroup,
     WriteResult,
     check_write,
 )
-from workflow_ray_adapters.redis.rows import Origin, encode, entry_of, text
+from workflow_ray_adapters.redis.positions import packed
+from workflow_ray_adapters.redis.rows import NewTimeoutRow, Origin, encode, entry_of, microseconds, text
+from workflow_ray_adapters.redis.timeouts import name_of, queues_of
 
 Plain: TypeAlias = list[Any]
-AT_ONCE = ""  # the due time of what may be published right away
 
 
-def arguments(groups: Sequence[WriteGroup], now: datetime) -> list[str | bytes]:
-    """What the script gets: the time, the groups, and then the data, which stays out of what it unpacks. Raises WriteRejected."""
-    batch = _Batch(now)
+def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
+    """What the script gets, after the time: the groups, and then the data, which stays out of what it
+    unpacks. Raises WriteRejected.
+    """
+    batch = _Batch()
     try:
         packed = msgspec.msgpack.encode([batch.group(group) for group in groups])
     except (UnicodeEncodeError, OverflowError) as error:  # text that isn't UTF-8, or numbers that nothing can hold
         raise WriteRejected(str(error)) from error
-    return [text(now), packed, *batch.data]
+    return [packed, *batch.data]
 
 
 class _Batch:
-    def __init__(self, now: datetime) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self.data: list[bytes] = []
 
     def group(self, group: WriteGroup) -> Plain:
         return [
             [group.fence.role, str(group.fence.epoch)] if group.fence else False,
             [self._write(write) for write in group.writes],
-            [_position(position) for position in group.positions],
-            [_entry(event, AT_ONCE) for event in group.events],
+            [packed(position) for position in group.positions],
+            [_event(event) for event in group.events],
+            group.timeouts_apart,
         ]
 
     def _write(self, write: Write) -> Plain:
@@ -68,41 +71,50 @@ class _Batch:
             str(int(write.run_state)),
             write.run_state.at_rest,
             write.run_state.finished,
-            encode(entry_of(write, self._now)),
+            str(int(write.awaits)),
+            write.asks,
+            encode(entry_of(write)),
             0 if write.data is None else len(self.data),
-            self._new(write.run_id, write.new) if write.creates and write.new else False,
-            [self._outgoing(write, outgoing) for outgoing in write.events],
+            _new(write.run_id, write.new) if write.creates and write.new else False,
+            [_outgoing(write, outgoing) for outgoing in write.events],
+            [_timeout(write, timeout) for timeout in write.timeouts],
         ]
 
-    def _new(self, run_id: RunId, new: NewRun) -> Plain:
-        origin = Origin(
-            run_id=run_id,
-            workflow=new.workflow,
-            foreign_id=new.foreign_id,
-            partition=new.partition,
-            created_at=self._now,
-            idempotency_key=new.idempotency_key,
-        )
-        return [new.workflow, new.foreign_id, False if new.idempotency_key is None else new.idempotency_key, encode(origin)]
 
-    def _outgoing(self, write: Write, outgoing: OutgoingEvent) -> Plain:
-        event = Event(
-            run_id=write.run_id,
-            topic=outgoing.topic,
-            partition=outgoing.partition,
-            version=write.version,
-            status=write.status,
-            headers=outgoing.headers,
-        )
-        return _entry(event, text(self._now + timedelta(seconds=outgoing.delay)) if outgoing.delay > 0 else AT_ONCE)
+def _new(run_id: RunId, new: NewRun) -> Plain:
+    origin = Origin(
+        run_id=run_id,
+        workflow=new.workflow,
+        foreign_id=new.foreign_id,
+        partition=new.partition,
+        idempotency_key=new.idempotency_key,
+    )
+    key = False if new.idempotency_key is None else new.idempotency_key
+    return [new.workflow, new.foreign_id, key, str(new.partition), encode(origin)]
 
 
-def _entry(event: Event, due: str) -> Plain:
-    return [event.run_id, f"{event.partition}:{event.topic}", due, encode(event)]
+def _outgoing(write: Write, outgoing: OutgoingEvent) -> Plain:
+    event = Event(
+        run_id=write.run_id,
+        topic=outgoing.topic,
+        partition=outgoing.partition,
+        version=write.version,
+        status=write.status,
+        headers=outgoing.headers,
+    )
+    return _event(event, outgoing.delay)
 
 
-def _position(position: Position) -> Plain:
-    return [position.group, str(position.partition), str(position.offset)]
+def _event(event: Event, delay: float = 0.0) -> Plain:
+    return [event.run_id, f"{event.partition}:{event.topic}", microseconds(max(0.0, delay)), encode(event)]
+
+
+def _timeout(write: Write, timeout: NewTimeout) -> Plain:
+    key = TimeoutKey(write.run_id, write.visit, timeout.name)
+    row = NewTimeoutRow(key=key, workflow=timeout.workflow, status=write.status, partition=timeout.partition)
+    (queue,) = queues_of(timeout.workflow, write.status, [timeout.partition])
+    delay = False if timeout.at is not None else microseconds(max(0.0, timeout.after or 0.0))
+    return [name_of(key), queue, delay, text(timeout.at) if timeout.at else False, encode(row)]
 
 
 def results(groups: Sequence[WriteGroup], answers: Sequence[list[bytes]]) -> list[GroupResult]:

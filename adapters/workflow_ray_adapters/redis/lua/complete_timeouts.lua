@@ -1,11 +1,12 @@
--- ARGV: digits of a due time, then names.
+-- ARGV: now or '', then names.
 
-local digits = tonumber(ARGV[2])
+local now = now_of(ARGV[2])
 for at = 3, #ARGV do
   local place = redis.call('HGET', key('timeouts'), ARGV[at])
   if place and place ~= '' then
-    redis.call('ZREM', key('due:' .. place:sub(digits + 1)), place:sub(1, digits) .. ARGV[at])
+    redis.call('ZREM', key('due:' .. place:sub(DIGITS + 1)), place:sub(1, DIGITS) .. ARGV[at])
     redis.call('HSET', key('timeouts'), ARGV[at], '')
+    redis.call('ZADD', key('completed'), 0, now .. ARGV[at])
   end
 end
 return true

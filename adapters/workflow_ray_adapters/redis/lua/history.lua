@@ -1,10 +1,11 @@
--- ARGV: run id, after which version, limit, bytes of a page. Answers rows [entry, whether it has data].
+-- ARGV: run id, after which version, limit, bytes of a page. Answers rows [time, entry, whether it has
+-- data].
 
 local at, after, limit, batch = key('run:' .. ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local version = tonumber((state_of(ARGV[2])) or '0')
 for number = after + 1, math.min(version, after + limit) do
   local entry, data = unpack(redis.call('HMGET', at, 'entry:' .. whole(number), 'data:' .. whole(number)))
-  put('[' .. entry .. ',' .. (data and 'true' or 'false') .. ']', data)
+  put('[' .. entry_of(entry) .. ',' .. (data and 'true' or 'false') .. ']', data)
   if size > batch then
     break
   end

@@ -1,11 +1,11 @@
--- ARGV: member.
+-- ARGV: worker.
 
-redis.call('HDEL', key('members'), ARGV[2])
-local leases = redis.call('HGETALL', key('leases'))
+redis.call('HDEL', key('workers'), ARGV[2])
+local leases, over = redis.call('HGETALL', key('leases')), {}
 for at = 1, #leases, 2 do
-  if cjson.decode(leases[at + 1]).member == ARGV[2] then
-    redis.call('HDEL', key('leases'), leases[at])
+  if leases[at + 1]:sub(DIGITS + 1) == ARGV[2] then
+    over[#over + 1] = leases[at]
   end
 end
-changed()
+each('HDEL', key('leases'), over)
 return true

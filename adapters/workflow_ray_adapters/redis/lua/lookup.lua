@@ -1,7 +1,12 @@
--- ARGV: run ids. Answers a row for each, null where there is no such run.
+-- ARGV: bytes of a batch, then run ids. Answers a row for each, null where there is no such run; the
+-- run that crosses the batch's size is the last.
 
-for at = 2, #ARGV do
+local batch = tonumber(ARGV[2])
+for at = 3, #ARGV do
   local found, data = record(ARGV[at])
   put(found or 'null', data)
+  if size > batch then
+    break
+  end
 end
 return answer()

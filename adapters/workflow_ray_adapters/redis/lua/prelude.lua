@@ -1,5 +1,6 @@
--- What every script begins with. KEYS[1] is the store's prefix, ARGV[1] its id. Numbers that may be large travel as text: Lua's are
--- exact up to 2^53 only. A script that fails is not undone, so all of them decide everything before they write anything.
+-- What every script begins with. KEYS[1] is the store's prefix, ARGV[1] its id. Numbers that may be
+-- large travel as text: Lua's are exact up to 2^53 only. A script that fails is not undone, so all
+-- of them decide everything before they write anything.
 
 local function key(name)
   return KEYS[1] .. ':' .. name
@@ -14,32 +15,78 @@ local function above(a, b)
   return #a > #b or (#a == #b and a > b)
 end
 
--- A run is a hash, of few fields since each costs its time: `state` is what scripts ask for that changes, `birth` what doesn't, `origin`
--- the JSON of what was written once, `entry:<version>` that of each version, and `data:<version>` the data of those that changed it.
+local function whole(number)
+  return string.format('%.0f', number)
+end
 
--- Version, status, run state, the version that has the data, and the time of the last write. Nothing where there is no such run.
+-- A time is 18 digits: seconds since the year 1, and six digits of microseconds. So it sorts as
+-- text, and either part is exact as a number.
+local DIGITS, UNIX_EPOCH, MICROSECONDS = 18, 62135596800, 1000000
+
+local function instant(seconds, microseconds)
+  return string.format('%012.0f%06.0f', seconds, microseconds)
+end
+
+-- The time: by the server's clock, unless the caller brings a clock of its own.
+local function now_of(given)
+  if given ~= '' then
+    return given
+  end
+  local time = redis.call('TIME')
+  return instant(UNIX_EPOCH + time[1], time[2])
+end
+
+-- The time so many microseconds later, or earlier where that is negative.
+local function later(at, microseconds)
+  local sum = tonumber(at:sub(13)) + microseconds % MICROSECONDS
+  local seconds = tonumber(at:sub(1, 12)) + math.floor(microseconds / MICROSECONDS) + math.floor(sum / MICROSECONDS)
+  return instant(math.max(0, seconds), sum % MICROSECONDS)
+end
+
+-- Microseconds from one time to another, as text; '' where there is no other.
+local function until_due(now, due)
+  if due == '' then
+    return ''
+  end
+  return whole((tonumber(due:sub(1, 12)) - tonumber(now:sub(1, 12))) * MICROSECONDS + tonumber(due:sub(13)) - tonumber(now:sub(13)))
+end
+
+-- A run is a hash, of few fields since each costs its time: `state` is what scripts ask for that
+-- changes, `birth` what doesn't, `origin` the JSON of what was written once, `entry:<version>` the
+-- time and the JSON of each version, and `data:<version>` the data of those that changed it.
+
+-- Version, status, run state, the version that has the data, the time of the last write, what the
+-- run awaits, and the version that asked for it. Nothing where there is no such run.
 local function state_of(run_id)
   local state = redis.call('HGET', key('run:' .. run_id), 'state')
   if state then
-    return state:match('^(%d+) (%S+) (%d+) (%d+) (%d+)$')
+    return state:match('^(%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   end
 end
 
--- The time of the first write, workflow and foreign id.
+-- The time of the first write, partition, workflow and foreign id.
 local function birth_of(run_id)
-  return redis.call('HGET', key('run:' .. run_id), 'birth'):match('^(%d+) (.-)%z(.*)$')
+  return redis.call('HGET', key('run:' .. run_id), 'birth'):match('^(%d+) (%d+) (.-)%z(.*)$')
 end
 
--- A record as JSON, [origin, last entry], and its data. Nothing where there is no such run.
+-- An entry of the history, as "time",entry.
+local function entry_of(stored)
+  return '"' .. stored:sub(1, DIGITS) .. '",' .. stored:sub(DIGITS + 1)
+end
+
+-- A record as JSON, [created at, origin, written at, last entry, awaits, awaited], and its data.
+-- Nothing where there is no such run.
 local function record(run_id)
-  local version, _, _, data_of = state_of(run_id)
+  local version, _, _, data_of, _, awaits, awaited = state_of(run_id)
   if version then
-    local found = redis.call('HMGET', key('run:' .. run_id), 'origin', 'entry:' .. version, 'data:' .. data_of)
-    return '[' .. found[1] .. ',' .. found[2] .. ']', found[3]
+    local birth, origin, entry, data =
+      unpack(redis.call('HMGET', key('run:' .. run_id), 'birth', 'origin', 'entry:' .. version, 'data:' .. data_of))
+    return '["' .. birth:sub(1, DIGITS) .. '",' .. origin .. ',' .. entry_of(entry) .. ',' .. awaits .. ',' .. awaited .. ']', data
   end
 end
 
--- The answer of whatever reads: its rows as one JSON array, then the data of those that have some, as it is.
+-- The answer of whatever reads: its rows as one JSON array, then the data of those that have some,
+-- as it is.
 local rows, parcels, size = {}, {}, 0
 
 local function put(row, data)
@@ -60,18 +107,15 @@ local function lost(role, epoch)
   return current ~= epoch and current
 end
 
--- The last of a series of whole numbers, from which on they are new: even on a server that lost its last writes in a crash, since they
--- go with its clock.
+-- The last of a series of whole numbers, from which on they are new: even on a server that lost its
+-- last writes in a crash, since they go with its clock.
 local function latest(name, field)
   local time = redis.call('TIME')
   return math.max(tonumber(redis.call('HGET', key(name), field) or '0'), time[1] * 1000000 + time[2])
 end
 
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
--- Calls a command with many arguments, in portions: Lua's stack is bounded. Arguments may belong together by twos.
+-- Calls a command with many arguments, in portions: Lua's stack is bounded. Arguments may belong
+-- together by twos.
 local PORTION = 4000
 
 local function each(command, at, arguments)
@@ -90,9 +134,11 @@ local function within(all, at)
   return one
 end
 
--- Wakes those who wait for one of these, once all of this is committed.
-local function hint(names)
+-- Notifies those who wait for one of these, once all of this is committed. Notifications are
+-- numbered, so that each process can tell whether it has missed one.
+local function notify(names)
   if #names > 0 then
-    redis.call('PUBLISH', key('hints:' .. ARGV[1]), cmsgpack.pack(names))  -- channels are the same in all databases
+    local number = redis.call('HINCRBY', key('counters'), 'notifications', 1)
+    redis.call('PUBLISH', key('notifications:' .. ARGV[1]), cmsgpack.pack({number, names}))  -- channels are the same in all databases
   end
 end

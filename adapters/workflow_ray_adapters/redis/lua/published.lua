@@ -1,4 +1,5 @@
--- ARGV: role, epoch, then ids of entries that were sent. Answers false and the newest epoch; or how many were removed.
+-- ARGV: role, epoch, then ids of entries that were sent. Answers false and the newest epoch; or how many
+-- were removed.
 
 local current = lost(ARGV[2], ARGV[3])
 if current then
@@ -7,10 +8,10 @@ end
 local entries, seen = {}, {}
 for at = 4, #ARGV do
   local id = ARGV[at]
-  local event = not seen[id] and redis.call('HGET', key('outbox'), id)
-  if event then
-    local run_id, lane = unpack(cmsgpack.unpack(event))
-    entries[#entries + 1] = {lane, id, run_id}
+  local entry = not seen[id] and redis.call('HGET', key('outbox'), id)
+  if entry then
+    local run_id, queue, due_at = unpack(cmsgpack.unpack(entry))
+    entries[#entries + 1] = {queue, id, run_id, due_at}
     seen[id] = true
   end
 end

@@ -1,20 +1,21 @@
--- ARGV: topic, limit, limit of each partition, bytes of a batch, then partition and offset, partition and offset. Answers rows
--- [partition, id, event, record or null], one of each partition in turn, and of the partitions that end before the offset, as
--- {partition, end}.
+-- ARGV: topic, limit, limit of each partition, bytes of a batch, then partition and offset, partition
+-- and offset. Answers rows [partition, id, event, record or null], one of each partition in turn;
+-- {partition, end} of the partitions that have no event from the offset on; and {partition, offset}
+-- below which events were trimmed, of those whose first event isn't the one asked for.
 
 local topic, limit, share, batch = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local waiting, short, longest = {}, {}, 0
+local waiting, ends, trimmed, longest = {}, {}, {}, 0
 for at = 6, #ARGV, 2 do
   local partition, offset = ARGV[at], ARGV[at + 1]
-  local lane = partition .. ':' .. topic
-  local events = redis.call('XRANGE', key('stream:' .. lane), '(0-' .. offset, '+', 'COUNT', share)
-  if #events > 0 then
+  local topic_partition = partition .. ':' .. topic
+  local events = redis.call('XRANGE', key('stream:' .. topic_partition), '(0-' .. offset, '+', 'COUNT', share)
+  if #events == 0 then
+    ends[#ends + 1] = {partition, (head(topic_partition))}
+  else
     waiting[#waiting + 1] = {partition, events}
     longest = math.max(longest, #events)
-  elseif offset ~= '0' then
-    local stop = head(lane)
-    if above(offset, stop) then
-      short[#short + 1] = {partition, stop}
+    if events[1][1] ~= '0-' .. whole(tonumber(offset) + 1) then
+      trimmed[#trimmed + 1] = {partition, redis.call('HGET', key('trimmed'), topic_partition) or '0'}
     end
   end
 end
@@ -36,4 +37,4 @@ local function read()
 end
 
 read()
-return answer(short)
+return answer(ends, trimmed)

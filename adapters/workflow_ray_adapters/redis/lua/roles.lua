@@ -1,15 +1,23 @@
--- Who holds a role: `fences` has the newest epoch of each that was ever taken, `doubt` those not released since, `leases` who shares
--- one. Whatever changes one of them counts up `roles` in `counters`, so that who has looked can tell whether it still is so.
+-- Who holds a role: `fences` has the newest epoch of each that was ever acquired, `fences_of:<group>`
+-- the names of a group's, and `leases` who shares one: until when, and the worker.
 
-local function changed()
-  redis.call('HINCRBY', key('counters'), 'roles', 1)
-end
-
--- The new epoch, and whether nothing is in doubt.
-local function take(role)
+-- Raises the role's epoch, which fences off whoever held it.
+local function raise(role)
   local epoch = whole(latest('fences', role) + 1)
   redis.call('HSET', key('fences'), role, epoch)
   redis.call('HDEL', key('leases'), role)
-  hint({'outbox'})  -- whoever published before is told now, not when its wait is over
-  return {epoch, redis.call('SADD', key('doubt'), role)}
+  return epoch
+end
+
+local function acquire(role, group)
+  redis.call('SADD', key('fences_of:' .. group), role)
+  return raise(role)
+end
+
+-- How many shards the group has, where the role isn't one of them; '' where it has none.
+local function retired(group, shard, shards)
+  local current = redis.call('HGET', key('topology'), group)
+  if current ~= shards or tonumber(shard) < 1 or tonumber(shard) > tonumber(shards) then
+    return current or ''
+  end
 end

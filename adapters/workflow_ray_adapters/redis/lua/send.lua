@@ -1,9 +1,9 @@
--- ARGV: how many events a stream retains or '', then lane and event, lane and event.
+-- ARGV: topic-partition and event, topic-partition and event.
 
-local lanes = {}
-for at = 3, #ARGV, 2 do
-  append(ARGV[at], ARGV[at + 1], ARGV[2])
-  lanes[#lanes + 1] = ARGV[at]
+local topic_partitions = {}
+for at = 2, #ARGV, 2 do
+  append(ARGV[at], ARGV[at + 1])
+  topic_partitions[#topic_partitions + 1] = ARGV[at]
 end
-hint(topics(lanes))
-return #lanes
+notify(grown(topic_partitions))
+return #topic_partitions

@@ -1,6 +1,11 @@
--- Answers what heartbeats go by: the count of changes, members, leases, epochs and shards.
+-- ARGV: now or '', then roles that somebody holds. Answers what a fair share is decided by: the time,
+-- workers, leases, shards, and the newest epochs of these roles.
 
+local epochs = {}
+for at = 3, #ARGV do
+  epochs[#epochs + 1] = redis.call('HGET', key('fences'), ARGV[at]) or '0'
+end
 return {
-  redis.call('HGET', key('counters'), 'roles') or '0', redis.call('HGETALL', key('members')), redis.call('HGETALL', key('leases')),
-  redis.call('HGETALL', key('fences')), redis.call('HGETALL', key('topology'))
+  now_of(ARGV[2]), redis.call('HGETALL', key('workers')), redis.call('HGETALL', key('leases')), redis.call('HGETALL', key('topology')),
+  epochs,
 }

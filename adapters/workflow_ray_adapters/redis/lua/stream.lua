@@ -1,31 +1,27 @@
--- Published events. The stream of a lane, `<partition>:<topic>`, has the event of offset n under the id 0-<n + 1>: so its last id says
--- which offset comes next, also where entries were dropped.
+-- Published events. The stream of a topic-partition, `<partition>:<topic>`, has the event of offset n
+-- under the id 0-<n + 1>: so its last id says which offset comes next, also where events were
+-- trimmed. `trimmed` has the offset below which they were.
 
-local function append(lane, event, retained)
-  local at = key('stream:' .. lane)
-  if retained == '' then
-    redis.call('XADD', at, '0-*', 'event', event)
-  else
-    redis.call('XADD', at, 'MAXLEN', '~', retained, '0-*', 'event', event)
-  end
+local function append(topic_partition, event)
+  redis.call('XADD', key('stream:' .. topic_partition), '0-*', 'event', event)
 end
 
--- What is to be hinted at once the lanes have grown.
-local function topics(lanes)
+-- What is to be notified once the topic-partitions have grown.
+local function grown(topic_partitions)
   local names, seen = {}, {}
-  for _, lane in ipairs(lanes) do
-    local topic = lane:match('^%d+:(.*)$')
-    if not seen[topic] then
-      seen[topic] = true
-      names[#names + 1] = 'topic:' .. topic
+  for _, topic_partition in ipairs(topic_partitions) do
+    if not seen[topic_partition] then
+      seen[topic_partition] = true
+      names[#names + 1] = 'stream:' .. topic_partition
     end
   end
   return names
 end
 
--- The offset that a lane's next event gets, as text, and how many events it has.
-local function head(lane)
-  local at = key('stream:' .. lane)
+-- The offset that a topic-partition's next event gets, as text, how many events it has, and the
+-- offset of the first.
+local function head(topic_partition)
+  local at = key('stream:' .. topic_partition)
   if redis.call('EXISTS', at) == 0 then
     return '0', 0
   end
@@ -34,5 +30,6 @@ local function head(lane)
   for place = 1, #info, 2 do
     found[info[place]] = info[place + 1]
   end
-  return found['last-generated-id']:match('%d+$'), found['length']
+  local first = found['first-entry']
+  return found['last-generated-id']:match('%d+$'), found['length'], first and tonumber(first[1]:match('%d+$')) - 1
 end

@@ -1,0 +1,12 @@
+-- ARGV: now or '', microseconds, limit. Answers how many of those completed that long ago were
+-- forgotten.
+
+local before = later(now_of(ARGV[2]), -tonumber(ARGV[3]))
+local members = redis.call('ZRANGEBYLEX', key('completed'), '-', '[' .. before .. '\255', 'LIMIT', 0, ARGV[4])
+local names = {}
+for at, member in ipairs(members) do
+  names[at] = member:sub(DIGITS + 1)
+end
+each('HDEL', key('timeouts'), names)
+each('ZREM', key('completed'), members)
+return #members

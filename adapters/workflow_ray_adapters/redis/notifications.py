@@ -1,0 +1,65 @@
+"""Who waits for what, and is woken when that changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
+from contextlib import contextmanager
+from typing import TypeVar
+
+from workflow_ray.ports import Clock
+
+T = TypeVar("T")
+
+
+class Notifications:
+    """Wakes whoever waits for one of the names that changed, and nobody else."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def notify(self, names: Iterable[str]) -> None:
+        for name in names:
+            for event in self._waiting.get(name, ()):
+                event.set()
+
+    def notify_all(self) -> None:
+        self.notify(self._waiting)
+
+    async def poll(
+        self,
+        names: Collection[str],
+        look: Callable[[], Awaitable[tuple[T, float | None]]],
+        wait: float,
+        *,
+        enough: Callable[[T], bool] = bool,
+    ) -> T:
+        """Look until there is enough, or until the wait is over, and return what was found last.
+
+        Args:
+            names: Look again when one of them is notified.
+            look: Returns what is there, and in how many seconds more gets due, if anything does.
+            wait: Seconds, by the monotonic clock.
+            enough: Whether what was found ends the wait.
+        """
+        deadline = self._clock.monotonic() + wait
+        with self._waiting_for(names) as wakeup:
+            while True:
+                wakeup.clear()  # before the look, so that what changes meanwhile is seen by the next one
+                found, due_in = await look()
+                left = deadline - self._clock.monotonic()
+                if enough(found) or left <= 0:
+                    return found
+                await self._clock.wait(wakeup, left if due_in is None else min(left, due_in))
+
+    @contextmanager
+    def _waiting_for(self, names: Collection[str]) -> Generator[asyncio.Event]:
+        event = asyncio.Event()
+        for name in names:
+            self._waiting.setdefault(name, set()).add(event)
+        try:
+            yield event
+        finally:
+            for name in names:
+                self._waiting[name].discard(event)
+                if not self._waiting[name]:
+                    del self._waiting[name]
