@@ -6,10 +6,11 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
-from workflow_ray.errors import StoreError, StoreFull, StoreMissing, StreamLost
+from workflow_ray.errors import StoreFull, StoreMissing, StoreReadOnly
 from workflow_ray.ports import SystemClock, persist
-from workflow_ray.records import RunId, Version, WriteGroup
+from workflow_ray.records import RunId, Version, WaitingQuery, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
 from workflow_ray.testing.conformance.event_streamer import sent
@@ -19,18 +20,17 @@ from workflow_ray.testing.conformance.runs import (
     group,
     names,
     new_run,
-    received,
     step,
     store_all,
     stored,
     stored_run,
-    take,
     versions,
 )
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 
 from .conftest import BASE, Driver, Served, client_of
+from .helpers import acquired, published
 
 FEW = {0: 0}
 
@@ -43,7 +43,7 @@ async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledge
     with own({"appendfsync": "always"}) as server:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
-            publisher = await take(store)
+            publisher = await acquired(store)
 
             async def write() -> None:
                 write = new_run(events=[event()])
@@ -71,7 +71,7 @@ async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledge
                 expected += [(run_id, number) for number in found]
             while await store.move(publisher, limit=1000, wait=0):
                 pass
-            events = await store.receive(CREATED_TOPIC, FEW, limit=100_000, wait=0)
+            events = (await store.receive(CREATED_TOPIC, FEW, reader="test", limit=100_000, wait=0)).events
             assert sorted(names(events)) == sorted(expected)  # each version's event once
 
 
@@ -93,7 +93,7 @@ async def test_who_waits_is_woken_after_the_server_was_killed(own: Served, clock
 async def test_an_emptied_server_is_no_store_any_more_rather_than_a_new_one(store: RedisStore, behind: Driver) -> None:
     record = await stored_run(store)
     behind.flushdb()
-    for call in (lambda: store_all(store, step(record)), lambda: take(store), lambda: store.lookup([record.run_id])):
+    for call in (lambda: store_all(store, step(record)), lambda: acquired(store), lambda: store.lookup([record.run_id])):
         with pytest.raises(StoreMissing):
             await call()
     assert behind.dbsize() == 0
@@ -112,8 +112,9 @@ async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(ow
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
             run = new_run()
             client.execute_command("REPLICAOF", "127.0.0.1", server.port)
-            with pytest.raises(StoreError):
+            with pytest.raises(StoreReadOnly) as refusal:
                 await store_all(store, run)
+            assert refusal.value.transient
             client.execute_command("REPLICAOF", "NO", "ONE")
             await persist(lambda: store_all(store, run), SystemClock(), "test", patience=10)
             assert await versions(store, run.run_id) == [1]
@@ -123,7 +124,7 @@ async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(own
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
-            publisher, run = await take(store), new_run(events=[event()])
+            publisher, run = await acquired(store), new_run(events=[event()])
             await store_all(store, run)
             client.config_set("maxmemory", 1)
             with pytest.raises(StoreFull):
@@ -140,15 +141,15 @@ async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(own
 
 
 async def test_epochs_are_not_given_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
-    await take(store)
+    await acquired(store)
     before = behind.hgetall(f"{BASE}:fences")
-    lost = await take(store)
+    lost = await acquired(store)
     behind.hset(f"{BASE}:fences", mapping=before)
-    assert (await take(store)).epoch > lost.epoch
+    assert (await acquired(store)).epoch > lost.epoch
 
 
 async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
-    publisher, counters = await take(store), behind.hgetall(f"{BASE}:counters")
+    publisher, counters = await acquired(store), behind.hgetall(f"{BASE}:counters")
     await store_all(store, new_run(events=[event()]))
     (lost,) = await store.pending(publisher, limit=10, wait=0)
     await store.published(publisher, [lost.id])
@@ -158,35 +159,28 @@ async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_
     assert entry.id > lost.id
 
 
-async def test_a_stream_that_lost_its_end_says_so_once_and_goes_on_from_the_position(store: RedisStore, behind: Driver) -> None:
+async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_once(
+    store: RedisStore, behind: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
     await sent(store, [0] * 5)
     behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
-    await sent(store, [0] * 2)
-    with pytest.raises(StreamLost, match="ends at 2, and was read up to 5"):
-        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)
-    assert await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0) == []
-    assert await store.ends(CREATED_TOPIC, [0]) == {0: 5}
+    again, other = await sent(store, [0] * 2), await sent(store, [1])
+    for _ in range(2):
+        arrivals = await store.receive(CREATED_TOPIC, {0: 5, 1: 0}, reader="test", limit=10, wait=LONG)
+        assert (arrivals.lost, [item.event for item in arrivals.events], arrivals.read) == ({0: 2}, other, {1: 1})
+    assert caplog.text.count(f"partition 0 of {CREATED_TOPIC} ends at 2, and was read up to 5") == 1
+    assert await store.lag(CREATED_TOPIC, {0: 5}) == 0
+    items = (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events
+    assert [(item.offset, item.event) for item in items] == [(0, again[0]), (1, again[1])]  # as the next incarnation
+
+
+async def test_a_partition_that_was_lost_altogether_begins_again(store: RedisStore, behind: Driver) -> None:
+    await sent(store, [0] * 5)
+    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
+    assert (await store.receive(CREATED_TOPIC, {0: 5}, reader="test", limit=10, wait=LONG)).lost == {0: 0}
     events = await sent(store, [0])
-    assert [(item.offset, item.event) for item in await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)] == [(5, *events)]
-    assert await store.lag(CREATED_TOPIC, {0: 5}) == 1
-
-
-async def test_a_stream_that_was_lost_altogether_goes_on_from_the_position(store: RedisStore, behind: Driver) -> None:
-    await sent(store, [0] * 5)
-    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
-    with pytest.raises(StreamLost):
-        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=0)
-    assert await store.ends(CREATED_TOPIC, [0]) == {0: 5}
-
-
-async def test_who_waits_where_a_stream_was_lost_goes_on_with_the_next_event(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
-    await sent(store, [0] * 5)
-    behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
-    with pytest.raises(StreamLost):
-        await store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=LONG)
-    receive = await begun(clock, store.receive(CREATED_TOPIC, {0: 5}, limit=10, wait=LONG))
-    events = await sent(store, [0])
-    assert [item.event for item in await ended(receive)] == events
+    assert await store.ends(CREATED_TOPIC, [0]) == {0: 1}
+    assert [item.event for item in (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events] == events
 
 
 async def test_events_that_are_gone_are_passed_over_and_reported(
@@ -194,31 +188,21 @@ async def test_events_that_are_gone_are_passed_over_and_reported(
 ) -> None:
     events = await sent(store, [0] * 5)
     behind.xtrim(f"{BASE}:stream:0:{CREATED_TOPIC}", maxlen=2, approximate=False)
-    items = await store.receive(CREATED_TOPIC, {0: 1}, limit=10, wait=0)
+    items = (await store.receive(CREATED_TOPIC, {0: 1}, reader="test", limit=10, wait=0)).events
     assert [(item.offset, item.event) for item in items] == [(3, events[3]), (4, events[4])]
     (error,) = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert "events from offset 1 to 2 are gone" in error
     assert await store.lag(CREATED_TOPIC, {0: 1}) == 2
 
 
-async def test_a_stream_retains_as_many_events_as_its_url_says_and_hardly_more(url: str, clock: FakeClock, behind: Driver) -> None:
-    async with RedisAdapter().open_records(f"{url}?retain=1000", clock=clock, exclusive=False) as store:
-        publisher = await take(store)
-        await sent(store, [0] * 3000)
-        await store_all(store, *(new_run(events=[event()]) for _ in range(1000)))
-        await store.move(publisher, limit=1000, wait=0)
-        assert 1000 <= behind.xlen(f"{BASE}:stream:0:{CREATED_TOPIC}") < 1200
-        assert await store.ends(CREATED_TOPIC, [0]) == {0: 4000}
-
-
-async def test_runs_whose_events_were_lost_are_found_idle(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
-    publisher, run = await take(store), new_run(events=[event()])
+async def test_runs_whose_events_were_lost_are_found_waiting(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+    publisher, run = await acquired(store), replace(new_run(events=[event()]), asks=True)
     await store_all(store, run)
     await store.move(publisher, limit=10, wait=0)
     behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
     await clock.advance(timedelta(seconds=300))
-    (lost,) = await store.idle("orders", [run.status], seconds=300, limit=10)
+    (lost,) = (await store.waiting(WaitingQuery(workflow="orders", partition=0, quiet=300))).events
     await store.store([WriteGroup(events=(lost,))])
     await store.move(publisher, limit=10, wait=0)
-    (item,) = await received(store)
+    (item,) = await published(store)
     assert (item.event, item.record) == (lost, await stored(store, run.run_id))

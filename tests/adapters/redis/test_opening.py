@@ -25,10 +25,11 @@ from workflow_ray.errors import (
 from workflow_ray.records import Version
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PARTITIONS, event, new_run, received, store_all, stored_run, take
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PARTITIONS, event, new_run, store_all, stored_run
 from workflow_ray_adapters.redis import RedisAdapter
 
 from .conftest import BASE, Driver, Served, client_of
+from .helpers import acquired, published
 
 SECRET = "s3cret"
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "redis.md"
@@ -164,9 +165,18 @@ async def test_a_key_of_another_type_in_the_stores_place_makes_none(redis_url: s
     await refused(redis_url, NotAStore, "another program")
 
 
-async def test_a_newer_format_is_refused(url: str, behind: Driver) -> None:
-    behind.hset(f"{BASE}:store", "format", "2")
+async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_it(url: str, behind: Driver, clock: FakeClock) -> None:
+    behind.hset(f"{BASE}:store", mapping={"format": "3", "usable_from": "3"})
     await refused(url, StoreTooNew, "Update workflow_ray")
+    behind.hset(f"{BASE}:store", "usable_from", "2")
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        await stored_run(store)
+
+
+async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(url: str, behind: Driver) -> None:
+    behind.hset(f"{BASE}:store", "format", "1")
+    behind.hdel(f"{BASE}:store", "usable_from")
+    await refused(url, NotAStore, "name another prefix")
 
 
 async def test_prefixes_are_stores_of_their_own(redis_url: str, clock: FakeClock) -> None:
@@ -215,13 +225,13 @@ async def test_the_permissions_that_the_documentation_names_are_enough(
         url = f"redis://shop:{SECRET}@127.0.0.1:{server.port}/0?prefix=shop"
         RedisAdapter().create(url)
         async with RedisAdapter().open_records(url, clock=clock) as store:
-            publisher, run = await take(store), new_run(events=[event()])
+            publisher, run = await acquired(store), new_run(events=[event()])
             watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
             await store_all(store, run)
             assert len(await ended(watch)) == 1
             await store.prepare({CREATED_TOPIC: PARTITIONS})
             assert await store.move(publisher, limit=10, wait=0) == 1
-            assert len(await received(store)) == 1
+            assert len(await published(store)) == 1
             await store.due("orders", 1, [0], limit=10, wait=0)
             await store.release(publisher)
         assert [record.message for record in caplog.records] == []

@@ -8,12 +8,14 @@ from msgspec.structs import replace
 from workflow_ray.ports import EventStreamer, Store
 from workflow_ray.records import (
     PUBLISHER,
+    Awaits,
     Cause,
     Event,
     Fence,
     Fenced,
     GroupResult,
     NewRun,
+    NewTimeout,
     OutboxEntry,
     OutgoingEvent,
     Position,
@@ -24,12 +26,13 @@ from workflow_ray.records import (
     RunState,
     Topic,
     Version,
+    WaitingQuery,
     Write,
     WriteGroup,
     new_run_id,
     new_write_id,
 )
-from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.clock import START, FakeClock
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
 from workflow_ray_adapters.memory import MemoryStore
 from workflow_ray_adapters.redis.store import RedisStore
@@ -50,9 +53,14 @@ class Author:
 
     def group(self) -> WriteGroup:
         writes = tuple(self._write() for _ in range(self._rng.randrange(6)))
-        positions = tuple(Position(CONSUMERS, self._rng.randrange(3), self._rng.randrange(40)) for _ in range(self._rng.randrange(3)))
+        positions = tuple(self._position() for _ in range(self._rng.randrange(3)))
         events = tuple(self._event() for _ in range(self._rng.randrange(-3, 2)))
-        return WriteGroup(writes=writes, positions=positions, events=events)
+        return WriteGroup(writes=writes, positions=positions, events=events, timeouts_apart=self._rng.random() < 0.3)
+
+    def _position(self) -> Position:
+        rng = self._rng
+        offset, begun, incarnation = rng.randrange(40), rng.randrange(40), rng.randrange(3)
+        return Position(CONSUMERS, rng.randrange(3), offset, begun=begun, log=rng.choice("ab"), incarnation=incarnation)
 
     def _write(self) -> Write:
         if self._written and self._rng.random() < 0.2:
@@ -75,12 +83,13 @@ class Author:
             partition=rng.randrange(3),
             idempotency_key=rng.choice([None, None, "k", "l"]),
         )
+        run_state = rng.choice(list(RunState))
         return Write(
             run_id=run_id,
             write_id=new_write_id(),
             expected=expected,
             status=rng.randrange(1, 4),
-            run_state=rng.choice(list(RunState)),
+            run_state=run_state,
             visit=Version(expected + 1),
             cause=rng.choice(list(Cause)),
             by="test",
@@ -89,7 +98,15 @@ class Author:
             data=data,
             new=new if expected == 0 else None,
             events=tuple(self._outgoing() for _ in range(rng.randrange(3))),
+            timeouts=tuple(self._timeout() for _ in range(rng.randrange(-2, 3))),
+            awaits=Awaits.NOBODY if run_state.at_rest else rng.choice([Awaits.EVENT, Awaits.MESSAGE, Awaits.PARKED]),
+            asks=rng.random() < 0.5,
         )
+
+    def _timeout(self) -> NewTimeout:
+        after = self._rng.choice([None, 0.0, 7.5])
+        at = START + timedelta(seconds=30.25) if after is None else None
+        return NewTimeout(name=self._rng.choice("ab"), workflow="orders", partition=self._rng.randrange(3), after=after, at=at)
 
     def _outgoing(self) -> OutgoingEvent:
         delay = self._rng.choice([0.0, 0.0, 5.0, 12.5])
@@ -107,10 +124,8 @@ async def test_random_writes_come_to_the_same(store: RedisStore, clock: FakeCloc
         await deploy(one, workflow(groups={PUBLISHER: 1, CONSUMERS: 1}))
     for number in range(ROUNDS):
         for role in ROLES if number == 0 else rng.sample(ROLES, rng.choice([0, 0, 0, 1])):
-            taken = [await one.take(role) for one in stores]
-            assert taken[0].clean == taken[1].clean
-            for mine, new in zip(fences, taken, strict=True):
-                mine[role.group].append(new.fence)
+            for mine, one in zip(fences, stores, strict=True):
+                mine[role.group].append(await one.acquire(role))
         groups = [author.group() for _ in range(rng.randrange(1, 4))]
         holders = [rng.choice([None, -1, -1, -1, -2]) for _ in groups]
         answers = [
@@ -146,15 +161,18 @@ async def agree(store: RedisStore, reference: MemoryStore, publishers: list[Fenc
         assert await store.runs(query) == await reference.runs(query)
         assert await store.counts(name) == await reference.counts(name)
         assert await store.latest(name, ["a", "b", "c"]) == await reference.latest(name, ["a", "b", "c"])
-        seconds, limit = rng.choice([0, 5, 10]), rng.choice([1, 100])
-        idle = await store.idle(name, [1, 2], seconds=seconds, limit=limit)
-        assert idle == await reference.idle(name, [1, 2], seconds=seconds, limit=limit)
+        waiting = WaitingQuery(workflow=name, partition=rng.randrange(3), quiet=rng.choice([0, 5, 10]), limit=rng.choice([1, 100]))
+        assert await store.waiting(waiting) == await reference.waiting(waiting)
     for record in await reference.runs(RunQuery(workflow="orders")):
         assert await store.lookup([record.run_id]) == [record]
         assert await store.history(record.run_id) == await reference.history(record.run_id)
     assert await store.positions(CONSUMERS) == await reference.positions(CONSUMERS)
     one, other = publishers
-    assert lanes(await store.pending(one, limit=1000, wait=0)) == lanes(await reference.pending(other, limit=1000, wait=0))
+    mine, theirs = await store.pending(one, limit=1000, wait=0), await reference.pending(other, limit=1000, wait=0)
+    assert by_partition(mine) == by_partition(theirs)
+    for status in range(1, 4):
+        due = await store.due("orders", status, range(3), limit=100, wait=0)
+        assert due == await reference.due("orders", status, range(3), limit=100, wait=0)
     if rng.random() < 0.2:
         assert await store.move(one, limit=1000, wait=0) == await reference.move(other, limit=1000, wait=0)
     for topic in TOPICS:
@@ -162,14 +180,16 @@ async def agree(store: RedisStore, reference: MemoryStore, publishers: list[Fenc
 
 
 async def published(store: EventStreamer, topic: Topic) -> list[Received]:
-    return sorted(await store.receive(topic, dict.fromkeys(range(3), 0), limit=3000, wait=0), key=place)
+    arrivals = await store.receive(topic, dict.fromkeys(range(3), 0), reader="test", limit=3000, wait=0)
+    return sorted(arrivals.events, key=place)
 
 
-def lanes(entries: list[OutboxEntry]) -> dict[tuple[Topic, int], list[tuple[Event, object]]]:
-    """In order within each topic and partition."""
-    found: dict[tuple[Topic, int], list[tuple[Event, object]]] = {}
+def by_partition(entries: list[OutboxEntry]) -> dict[object, list[tuple[object, object]]]:
+    """In order within each topic and partition; timeouts apart."""
+    found: dict[object, list[tuple[object, object]]] = {}
     for entry in entries:
-        found.setdefault((entry.event.topic, entry.event.partition), []).append((entry.event, entry.due_at))
+        place = (entry.event.topic, entry.event.partition) if entry.event else None
+        found.setdefault(place, []).append((entry.event or entry.timeout, entry.due_at))
     return found
 
 

@@ -31,12 +31,10 @@ from workflow_ray.testing.conformance.runs import (
     event,
     group,
     new_run,
-    received,
     step,
     store_all,
     stored,
     stored_run,
-    take,
     versions,
 )
 from workflow_ray.testing.conformance.runs import START as BEGIN
@@ -44,6 +42,7 @@ from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 
 from .conftest import Driver, Served, client_of
+from .helpers import acquired, published
 
 Batch = Callable[[RedisStore, Fence, Sequence[Write]], Awaitable[object]]
 
@@ -58,7 +57,7 @@ BATCHES: dict[str, Batch] = {
     "published": lambda store, fence, runs: store.published(fence, range(len(runs))),
     "move": lambda store, fence, runs: store.move(fence, limit=len(runs), wait=0),
     "send": lambda store, _, runs: sent(store, [at % PARTITIONS for at in range(len(runs))]),
-    "receive": lambda store, _, runs: store.receive(CREATED_TOPIC, BEGIN, limit=len(runs), wait=0),
+    "receive": lambda store, _, runs: store.receive(CREATED_TOPIC, BEGIN, reader="test", limit=len(runs), wait=0),
     "timeouts": lambda store, _, runs: store.create([timeout(run) for run in runs]),
     "completed timeouts": lambda store, _, runs: store.complete([timeout(run).key for run in runs]),
 }
@@ -74,7 +73,7 @@ async def test_a_batch_is_one_call_however_large(own: Served, clock: FakeClock, 
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
-            fence = await take(store)
+            fence = await acquired(store)
             calls = list[int]()
             for size in (1, 500, 500):  # the first may send a script
                 runs = [new_run(events=[event(at % PARTITIONS)]) for at in range(size)]
@@ -103,13 +102,13 @@ async def test_scripts_that_the_server_forgot_are_sent_again(store: RedisStore, 
 async def test_a_batch_may_hold_thousands_of_runs_with_data_of_kilobytes(store: RedisStore) -> None:
     runs = [new_run(data=b"x" * 10_000, events=[event(at % PARTITIONS)]) for at in range(2000)]
     assert await store_all(store, *runs) == [Stored(run.run_id, Version(1)) for run in runs]
-    publisher = await take(store)
+    publisher = await acquired(store)
     assert await store.move(publisher, limit=10_000, wait=0) == 2000
-    assert len(await received(store)) > 800  # as many as a batch's data
+    assert len(await published(store)) > 800  # as many as a batch's data
 
 
 async def test_one_run_may_be_written_thousands_of_times_in_a_batch(store: RedisStore) -> None:
-    publisher, write = await take(store), new_run(events=[event()])
+    publisher, write = await acquired(store), new_run(events=[event()])
     writes = [write, *(write := step(write, events=[event()]) for _ in range(4999))]
     await store_all(store, *writes)
     assert (await stored(store, write.run_id)).version == 5000
@@ -204,7 +203,7 @@ async def test_pages_of_runs_that_stand_in_many_places_are_in_order_and_complete
 
 
 async def test_events_that_wait_behind_a_lane_that_is_left_out_are_pending(store: RedisStore) -> None:
-    publisher = await take(store)
+    publisher = await acquired(store)
     await store_all(store, *(new_run(events=[event(0)]) for _ in range(3000)), new_run(events=[event(1)]))
     entries = await store.pending(publisher, limit=5, wait=0, without=[(CREATED_TOPIC, 0)])
-    assert [entry.event.partition for entry in entries] == [1]
+    assert [entry.event and entry.event.partition for entry in entries] == [1]

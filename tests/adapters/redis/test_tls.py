@@ -48,7 +48,7 @@ def certify(folder: Path, name: str) -> tuple[Path, Path]:
     return certificate, key
 
 
-async def test_calls_and_hints_travel_by_tls(certified: Certified, clock: FakeClock) -> None:
+async def test_calls_and_notifications_travel_by_tls(certified: Certified, clock: FakeClock) -> None:
     url = f"{certified.url}&ssl_ca_certs={certified.certificate}"
     RedisAdapter().create(url)
     async with RedisAdapter().open_records(url, clock=clock) as store:

@@ -28,11 +28,11 @@ async def until(met: Callable[[], object]) -> None:
 
 
 def listeners(store: RedisStore, behind: Driver) -> int:
-    ((_, count),) = behind.pubsub_numsub(f"{BASE}:hints:{store.store_id}")
+    ((_, count),) = behind.pubsub_numsub(f"{BASE}:notifications:{store.store_id}")
     return int(count)
 
 
-async def test_one_connection_hears_the_hints_for_all_who_wait(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+async def test_one_connection_hears_the_notifications_for_all_who_wait(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
     records = await stored_runs(store, count=20)
     watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for record in records]
     assert listeners(store, behind) == 1
@@ -40,7 +40,9 @@ async def test_one_connection_hears_the_hints_for_all_who_wait(store: RedisStore
     assert [len(await ended(watch)) for watch in watches] == [1] * 20
 
 
-async def test_hints_are_heard_again_after_the_connection_for_them_broke(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+async def test_notifications_are_heard_again_after_the_connection_for_them_broke(
+    store: RedisStore, behind: Driver, clock: FakeClock
+) -> None:
     record = await stored_run(store)
     await until(lambda: listeners(store, behind))
     watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
@@ -50,15 +52,16 @@ async def test_hints_are_heard_again_after_the_connection_for_them_broke(store: 
     await until(lambda: listeners(store, behind))
 
 
-async def test_what_no_hint_told_of_is_seen_by_the_poll_beneath(
+async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
     url: str, behind: Driver, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "QUIET", 0.1)
     event = Event(run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED)
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
-        receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
-        behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")  # as no script would
-        assert [item.event for item in await ended(receive)] == [event]
+        receive = await begun(clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG))
+        behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")
+        behind.hincrby(f"{BASE}:counters", "notifications", 1)  # as a script does it, but for what it publishes
+        assert [item.event for item in (await ended(receive)).events] == [event]
 
 
 async def test_a_call_given_up_leaves_no_answer_for_the_next_one(url: str, store: RedisStore, clock: FakeClock) -> None:

@@ -118,8 +118,8 @@ local function collect(entries, kind, queues)
   end
 end
 
--- What may be published, up to `limit` entries, each topic-partition's in order: {topic-partition, id,
--- run_id, due, event}. While there are entries of both kinds they share the limit; the odd one is of
+-- What may be published, up to `limit` entries in commit order: {topic-partition, id, run_id, due,
+-- event}. While there are entries of both kinds they share the limit; the odd one is of
 -- either kind in turn, so that a limit of one holds up neither.
 local function due(limit, without, turn)
   local excluded, entries = {}, {}
@@ -134,6 +134,7 @@ local function due(limit, without, turn)
   local queues, taken = shares(first, math.max(limit - math.floor(limit / 2), limit - many), excluded, #without)
   collect(entries, first, queues)
   collect(entries, second, (shares(second, limit - taken, excluded, #without)))
+  table.sort(entries, function(one, other) return tonumber(one[2]) < tonumber(other[2]) end)
   return entries
 end
 

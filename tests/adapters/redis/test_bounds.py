@@ -1,0 +1,171 @@
+"""Nothing due hides behind something else, and what nobody needs any more is removed by bounded
+amounts.
+"""
+
+from datetime import timedelta
+from time import perf_counter
+
+import pytest
+from msgspec.structs import replace
+
+from workflow_ray.records import BATCH_DATA, Fence, NewTimeout, RunId, RunQuery, RunState, TimeoutKey, WaitingQuery, Write, WriteGroup
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, QUARTER, event, new_run, step, store_all
+from workflow_ray_adapters.redis import queries
+from workflow_ray_adapters.redis.store import RedisStore
+
+from .conftest import BASE, Driver
+from .helpers import acquired
+
+
+@pytest.fixture
+async def publisher(store: RedisStore) -> Fence:
+    return await acquired(store)
+
+
+def with_timeout(after: float, *, name: str = "t", partition: int = 0) -> Write:
+    return replace(new_run(), timeouts=(NewTimeout(name=name, workflow="orders", partition=partition, after=after),))
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+async def test_a_lookup_answers_a_prefix_that_fits_and_the_rest_when_asked_again(store: RedisStore) -> None:
+    runs = [new_run(data=QUARTER) for _ in range(11)]
+    for run in runs:
+        await store_all(store, run)
+    asked, found = [run.run_id for run in runs], list[RunId]()
+    while asked:
+        records = await store.lookup(asked)
+        assert 0 < sum(len(record.data) for record in records if record) <= BATCH_DATA + len(QUARTER)
+        found += [record.run_id for record in records if record]
+        asked = asked[len(records) :]
+    assert found == [run.run_id for run in runs]
+
+
+# --- the outbox ----------------------------------------------------------------------------------
+
+
+async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publisher(
+    store: RedisStore, clock: FakeClock, publisher: Fence
+) -> None:
+    late = [new_run(events=[event(delay=1)]) for _ in range(50)]
+    await store_all(store, *late)
+    await clock.advance(timedelta(seconds=2))
+    prompt = [new_run(events=[event()]) for _ in range(50)]
+    await store_all(store, *prompt)
+    for limit, least in ((10, 5), (2, 1)):
+        found = [entry.event.run_id for entry in await store.pending(publisher, limit=limit, wait=0) if entry.event]
+        assert len(found) == limit
+        for kind in (late, prompt):
+            assert len({run.run_id for run in kind}.intersection(found)) >= least
+    both = [await store.pending(publisher, limit=1, wait=0) for _ in range(2)]
+    assert sorted(entry.due_at is None for (entry,) in both) == [False, True]
+    assert await store.move(publisher, limit=100, wait=0) == 100
+
+
+async def test_timeouts_for_another_store_are_carried_by_the_outbox(store: RedisStore, clock: FakeClock, publisher: Fence) -> None:
+    run = replace(with_timeout(60, name="late", partition=3), events=(event(),))
+    await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
+    assert await store.move(publisher, limit=10, wait=0) == 1
+    (entry,) = await store.pending(publisher, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
+    assert (entry.event, entry.due_at) == (None, None)
+    assert entry.timeout is not None
+    assert (entry.timeout.key, entry.timeout.partition) == (TimeoutKey(run.run_id, run.visit, "late"), 3)
+    assert entry.timeout.due_at == clock.now() + timedelta(seconds=60)
+    assert await store.pending(publisher, limit=10, wait=0, timeouts_only=True) == [entry]
+    await store.published(publisher, [entry.id])
+    assert await store.pending(publisher, limit=10, wait=0) == []
+
+
+async def test_timeouts_alone_are_pending_where_only_they_are_asked_for(store: RedisStore, publisher: Fence) -> None:
+    await store_all(store, *(new_run(events=[event()]) for _ in range(20)))
+    await store.store([WriteGroup(writes=(with_timeout(1),), timeouts_apart=True)])
+    (entry,) = await store.pending(publisher, limit=5, wait=0, timeouts_only=True)
+    assert entry.timeout is not None
+
+
+# --- timeouts ------------------------------------------------------------------------------------
+
+
+async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: RedisStore, clock: FakeClock) -> None:
+    await store_all(store, *(with_timeout(1 + at // 3, partition=at % 2) for at in range(9)))
+    await clock.advance(timedelta(seconds=10))
+    everything = await store.due("orders", CREATED, [0, 1], limit=100, wait=0)
+    assert len(everything) == 9
+    found = await store.due("orders", CREATED, [0, 1], limit=2, wait=0)
+    while page := await store.due("orders", CREATED, [0, 1], limit=2, wait=0, after=found[-1]):
+        found += page
+    assert found == everything
+
+
+async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store: RedisStore, clock: FakeClock, behind: Driver) -> None:
+    await store_all(store, *(with_timeout(1) for _ in range(5)))
+    await clock.advance(timedelta(seconds=10))
+    due = await store.due("orders", CREATED, [0], limit=100, wait=0)
+    await store.complete([timeout.key for timeout in due[:4]])
+    assert await store.trim_timeouts(completed=60, limit=10) == 0
+    await store.create(due[:1])  # a repeat changes nothing meanwhile
+    await clock.advance(timedelta(seconds=60))
+    assert [await store.trim_timeouts(completed=60, limit=3) for _ in range(3)] == [3, 1, 0]
+    assert await store.due("orders", CREATED, [0], limit=100, wait=0) == due[4:]
+    assert behind.hlen(f"{BASE}:timeouts") == 1
+
+
+async def test_what_is_due_costs_the_same_however_many_others_are_pending(store: RedisStore, clock: FakeClock) -> None:
+    for _ in range(20):
+        await store_all(store, *(with_timeout(3600) for _ in range(1000)))
+    await store_all(store, with_timeout(1))
+    await clock.advance(timedelta(seconds=2))
+    began = perf_counter()
+    for _ in range(20):
+        assert len(await store.due("orders", CREATED, range(16), limit=500, wait=0)) == 1
+    assert perf_counter() - began < 2  # it takes some 20 ms
+
+
+# --- runs that wait ------------------------------------------------------------------------------
+
+
+async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_have_one(store: RedisStore) -> None:
+    runs = [replace(new_run(events=() if at in (7, 8, 9, 15) else [event(delay=60)]), asks=True) for at in range(20)]
+    await store_all(store, *runs)
+    found, query, looks = list[RunId](), WaitingQuery(workflow="orders", partition=0, quiet=0, limit=3), 0
+    while True:
+        look = await store.waiting(query)
+        looks += 1
+        found += [lost.run_id for lost in look.events]
+        if look.after is None:
+            break
+        query = replace(query, after=look.after)
+    assert found == sorted(run.run_id for run in runs if not run.events)
+    assert looks == 7
+
+
+async def test_a_look_costs_the_same_however_many_runs_are_at_rest_or_wait_for_something_else(store: RedisStore) -> None:
+    for _ in range(10):
+        runs = [new_run() for _ in range(1000)]
+        await store_all(store, *runs, *(replace(step(run, run_state=RunState.COMPLETED)) for run in runs))
+    lost = replace(new_run(), asks=True)
+    await store_all(store, lost)
+    look = await store.waiting(WaitingQuery(workflow="orders", partition=0, quiet=0, limit=2))
+    assert ([found.run_id for found in look.events], look.after) == ([lost.run_id], None)
+
+
+async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "LOOKED_AT", 100)
+    for _ in range(5):
+        runs = [new_run() for _ in range(1000)]
+        await store_all(store, *runs, *(step(run, status=CREATED, run_state=RunState.COMPLETED) for run in runs))
+    paused = new_run()
+    await store_all(store, paused, step(paused, status=CREATED, run_state=RunState.PAUSED))
+    looks = list[object]()
+    call = store._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
+
+    async def counted(*args: object) -> object:
+        looks.append(args)
+        return await call(*args)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(store._server, "call", counted)  # pyright: ignore[reportPrivateUsage]  # as above
+    query = RunQuery(workflow="orders", statuses=(CREATED,), run_states=(RunState.PAUSED,))
+    assert [record.run_id for record in await store.runs(query)] == [paused.run_id]
+    assert len(looks) == 1
