@@ -21,6 +21,7 @@ SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a random test with the seed that it printed")
+    parser.addoption("--thorough", action="store_true", help="run the tests that last minutes for as long as the claims that they prove")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
@@ -45,6 +46,12 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> random.Random:
     """Chance that can be repeated."""
     return random.Random(seed)
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may last minutes: `--thorough`."""
+    return bool(request.config.getoption("--thorough"))
 
 
 # --- servers -------------------------------------------------------------------------------------

@@ -1,0 +1,134 @@
+"""A store that holds many finished runs, and many that wait: what looks and transitions cost beside an empty one.
+
+python benchmarks/backlog.py --finished 1000000 --waiting 200000 [--records postgresql://...]
+"""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import mkdtemp
+from time import perf_counter, time
+
+import msgspec
+
+from benchmarks.setting import percentile, report
+from benchmarks.workload import TRANSITIONS, Job, JobStatus, check, ended, feed, jobs
+from workflow_ray import RunState, Runtime
+from workflow_ray.engine.runs import first_write
+from workflow_ray.ports import Store
+from workflow_ray.records import Awaits, RunQuery, WaitingQuery, Write, WriteGroup, new_run_id, new_write_id
+
+BATCH = 2000
+LOOKS = 20
+"""Times that each look is taken."""
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--finished", type=int, default=1_000_000)
+    parser.add_argument("--waiting", type=int, default=200_000)
+    parser.add_argument("--runs", type=int, default=10_000, help="of three steps each, to measure the throughput with")
+    parser.add_argument("--records", default=None, help="an empty database; default: a new SQLite file")
+    parser.add_argument("--json", type=Path, default=None)
+    chosen = parser.parse_args()
+    records = chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
+    async with Runtime.local(jobs, records=records) as runtime:
+        client = runtime.client(jobs)
+        await throughput(runtime, "warm-up", 1000, 0)
+        empty = await throughput(runtime, "empty", chosen.runs, 1000)
+        start = perf_counter()
+        await fill(runtime.store, finished_runs(chosen.finished))
+        await fill(runtime.store, waiting_runs(chosen.waiting))
+        filled = perf_counter() - start
+        looks = {name: await looked(look) for name, look in looks_of(runtime.store).items()}
+        before = sum(count for (_, state), count in (await client.counts()).items() if state.finished)
+        full = await throughput(runtime, "full", chosen.runs, before)
+    measured: dict[str, object] = {
+        "finished": chosen.finished,
+        "waiting": chosen.waiting,
+        "seconds_to_fill": filled,
+        **{f"{name}_ms": value for name, value in looks.items()},
+        "empty_per_second": empty,
+        "full_per_second": full,
+        "full_to_empty": full / empty,
+    }
+    report(measured, chosen.json)
+
+
+async def throughput(runtime: Runtime, name: str, runs: int, finished: int) -> float:
+    """Transitions a second, the history of each run checked afterwards. finished: runs that have ended before."""
+    client, start = runtime.client(jobs), time()
+    run_ids = await feed(client, name, runs)
+    await ended(client, finished + runs)
+    end = max([(await client.get(run_id)).updated_at.timestamp() for run_id in run_ids[-500:]])
+    await check(client, run_ids[:: max(1, runs // 500)])
+    return TRANSITIONS * runs / (end - start)
+
+
+def finished_runs(count: int) -> Iterator[Write]:
+    """Runs that are complete where they begin; some of them cancelled, at another status."""
+    for number in range(count):
+        write = new_run(number, JobStatus.DONE)
+        yield msgspec.structs.replace(write, run_state=RunState.CANCELLED) if number % 1000 == 0 else write
+
+
+def waiting_runs(count: int) -> Iterator[Write]:
+    """Runs that wait for a message; some of them paused."""
+    for number in range(count):
+        write = msgspec.structs.replace(
+            new_run(number, JobStatus.PREPARED), run_state=RunState.RUNNING, awaits=Awaits.MESSAGE, asks=False, events=()
+        )
+        paused = {"run_state": RunState.PAUSED, "awaits": Awaits.NOBODY} if number % 1000 == 0 else {}
+        yield msgspec.structs.replace(write, **paused)
+
+
+def new_run(number: int, status: JobStatus) -> Write:
+    data = jobs.encode(Job(number=number))
+    return first_write(jobs, f"filler-{status.name}-{number}", data, status, run_id=new_run_id(), write_id=new_write_id(), by="benchmark")
+
+
+async def fill(store: Store, writes: Iterator[Write]) -> None:
+    while batch := list(islice(writes, BATCH)):
+        await store.store([WriteGroup(writes=tuple(batch))])
+
+
+def looks_of(store: Store) -> dict[str, Callable[[], Awaitable[object]]]:
+    def page(**filters: object) -> Callable[[], Awaitable[object]]:
+        return lambda: store.runs(RunQuery(workflow=jobs.name, limit=100, **filters))  # type: ignore[arg-type]  # names of RunQuery's fields
+
+    async def sweep() -> None:
+        for partition in range(jobs.partitions):
+            await store.waiting(WaitingQuery(workflow=jobs.name, partition=partition, quiet=0.0))
+
+    return {
+        "counts": lambda: store.counts(jobs.name),
+        "sweep": sweep,
+        "page": page(),
+        "page_newest_first": page(newest_first=True),
+        "page_status_queued": page(statuses=(JobStatus.QUEUED.value,)),
+        "page_status_prepared": page(statuses=(JobStatus.PREPARED.value,)),
+        "page_status_done": page(statuses=(JobStatus.DONE.value,), newest_first=True),
+        "page_paused": page(run_states=(RunState.PAUSED,)),
+        "page_cancelled": page(run_states=(RunState.CANCELLED,)),
+        "page_initiated": page(run_states=(RunState.INITIATED,)),
+        "page_prepared_paused": page(statuses=(JobStatus.PREPARED.value,), run_states=(RunState.PAUSED,)),
+        "page_done_cancelled": page(statuses=(JobStatus.DONE.value,), run_states=(RunState.CANCELLED,)),
+        "page_two_statuses": page(statuses=(JobStatus.QUEUED.value, JobStatus.WORKED.value)),
+        "page_foreign_id": page(foreign_id="filler-DONE-7"),
+    }
+
+
+async def looked(look: Callable[[], Awaitable[object]]) -> float:
+    """Milliseconds: the median of several looks."""
+    took: list[float] = []
+    for _ in range(LOOKS):
+        start = perf_counter()
+        await look()
+        took.append((perf_counter() - start) * 1000)
+    return percentile(took, 50)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

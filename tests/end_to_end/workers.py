@@ -1,0 +1,81 @@
+"""Worker processes that run `chores`, and what holds of the runs whatever happened to them."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from tests.end_to_end.chores import Chore, ChoreStatus
+from workflow_ray import Handle, RunState
+from workflow_ray.client import Entry
+from workflow_ray.records import Cause
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = timedelta(seconds=90)
+AT_ONCE = 100
+"""Histories read side by side."""
+
+
+class WorkerProcess:
+    """One place for a worker: a process, and after each restart another one."""
+
+    def __init__(self, journal: Path, lease: float, *urls: str) -> None:
+        self._command = [sys.executable, "-m", "tests.end_to_end.chores", str(journal), str(lease), *urls]
+        self.process: Process | None = None
+
+    async def start(self) -> None:
+        """Returns once it runs roles, or may."""
+        process = self.process = await asyncio.create_subprocess_exec(*self._command, cwd=ROOT, stdout=PIPE)
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        assert line == b"ready\n", f"the worker ended: {line!r}"
+
+    async def terminate(self) -> None:
+        """SIGTERM, and wait for its orderly end."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        assert await self.process.wait() == 0, "a worker that is told to stop ends without an error"
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@asynccontextmanager
+async def workers(count: int, journal: Path, lease: float, *urls: str) -> AsyncGenerator[list[WorkerProcess]]:
+    """So many workers that share the roles; killed at the end."""
+    some = [WorkerProcess(journal, lease, *urls) for _ in range(count)]
+    try:
+        for worker in some:
+            await worker.start()
+        yield some
+    finally:
+        for worker in some:
+            await worker.kill()
+
+
+async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
+    """Wait for the runs: each is completed, each version stands in its history once, and no attempt was counted."""
+    for first in range(0, len(handles), AT_ONCE):
+        await asyncio.gather(*map(_check, handles[first : first + AT_ONCE]))
+
+
+async def _check(handle: Handle[Chore, ChoreStatus]) -> None:
+    run = await handle.wait(timeout=PATIENCE)
+    history = await handle.history()
+    assert run.run_state is RunState.COMPLETED
+    assert [entry.version for entry in history] == list(range(1, run.version + 1))
+    assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.STEP, Cause.STEP], shown(history)
+
+
+def shown(history: Sequence[Entry[Chore, ChoreStatus]]) -> str:
+    return "; ".join(map(str, history))
