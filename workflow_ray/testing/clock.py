@@ -13,48 +13,55 @@ class FakeClock:
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start
-        self._waiters: dict[asyncio.Timeout, datetime] = {}  # in the order they came, each with its deadline
+        self._elapsed = timedelta()  # the monotonic time
+        self._waiters: dict[asyncio.Timeout, timedelta] = {}  # in the order they came, each with its deadline
         self._waits = 0  # begun or ended, ever
 
     def now(self) -> datetime:
         return self._now
 
     def monotonic(self) -> float:
-        return (self._now - START).total_seconds()
+        return self._elapsed.total_seconds()
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         if event.is_set() or seconds <= 0:
             return event.is_set()
+        delay = timedelta(seconds=seconds)
+        if not delay:  # what rounding leaves of a longer wait is over one tick of monotonic time later
+            self._elapsed += timedelta.resolution
+            return event.is_set()
         try:
-            async with asyncio.timeout(None) as alarm:
-                self._waiters[alarm] = self._now + timedelta(seconds=seconds)
+            async with asyncio.timeout(None) as timer:
+                self._waiters[timer] = self._elapsed + delay
                 self._waits += 1
                 try:
                     return await event.wait()
                 finally:
                     self._waits += 1
-                    self._waiters.pop(alarm, None)
+                    self._waiters.pop(timer, None)
         except TimeoutError:
             return event.is_set()
 
     def deadlines(self) -> list[datetime]:
         """When those who wait now give up, the next one first."""
-        return sorted(self._waiters.values())
+        return sorted(self._now + (deadline - self._elapsed) for deadline in self._waiters.values())
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass: each deadline on the way comes at its own time, and what it wakes runs before time goes on."""
         target = self._now + by
         await self.settle()
         while (deadlines := self.deadlines()) and deadlines[0] <= target:
-            self._now = deadlines[0]
-            self._ring()
+            self._pass(deadlines[0] - self._now)
             await self.settle()
-        self._now = target
+        self._pass(target - self._now)
 
     def jump(self, to: datetime) -> None:
-        """Make it `to` at once: whoever waited for a time on the way is told late, as after a machine's sleep."""
-        self._now = max(self._now, to)
-        self._ring()
+        """Make it `to` at once: whoever waited for a time on the way wakes late, as after a machine's sleep."""
+        self._pass(max(timedelta(), to - self._now))
+
+    def jump_time_of_day(self, to: datetime) -> None:
+        """Set the time of day, forward or back, as a correction of the machine's clock does. No time passes, and nobody wakes."""
+        self._now = to
 
     async def settle(self) -> None:
         """Let every task run that can without time passing. What runs in threads isn't waited for."""
@@ -63,7 +70,9 @@ class FakeClock:
             await asyncio.sleep(0)
             quiet, waits = (quiet + 1, waits) if waits == self._waits else (0, self._waits)
 
-    def _ring(self) -> None:
-        for alarm in [alarm for alarm, deadline in self._waiters.items() if deadline <= self._now]:
-            del self._waiters[alarm]
-            alarm.reschedule(asyncio.get_running_loop().time())
+    def _pass(self, time: timedelta) -> None:
+        self._now += time
+        self._elapsed += time
+        for timer in [timer for timer, deadline in self._waiters.items() if deadline <= self._elapsed]:
+            del self._waiters[timer]
+            timer.reschedule(asyncio.get_running_loop().time())

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from workflow_ray.errors import InvalidInput, StoreInUse, StoreMismatch, StoreMissing
 from workflow_ray.ports import Clock
-from workflow_ray_adapters.memory.hints import Hints
-from workflow_ray_adapters.memory.store import Contents, MemoryStore
+from workflow_ray_adapters.memory.contents import Contents
+from workflow_ray_adapters.memory.notifications import Notifications
+from workflow_ray_adapters.memory.store import MemoryStore
 
 
 class MemoryAdapter:
@@ -18,7 +19,7 @@ class MemoryAdapter:
 
     shared = False
     _stores: ClassVar[dict[str, Contents]] = {}
-    _left: ClassVar[Hints[str]] = Hints()
+    _left: ClassVar[Notifications[str]] = Notifications()
 
     def canonical(self, url: str) -> str:
         name = url.partition(":")[2].strip("/")
@@ -51,7 +52,7 @@ class MemoryAdapter:
             yield MemoryStore(clock, contents)
         finally:
             contents.served = False
-            self._left.give([contents.where])
+            self._left.notify([contents.where])
 
     @asynccontextmanager
     async def _join(self, url: str, clock: Clock, store_id: str | None = None) -> AsyncGenerator[MemoryStore]:

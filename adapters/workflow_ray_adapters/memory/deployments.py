@@ -16,7 +16,8 @@ class Deployments:
         self.shards: Mapping[str, int] = {}
         """How many share the work of each group that is deployed."""
 
-    def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
+    def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> set[str]:
+        """Make them the target; the groups whose shard count has changed, or that are retired."""
         if expected != self.current.version:
             raise DeploymentConflict(expected, self.current.version)
         for workflow in workflows:
@@ -24,9 +25,9 @@ class Deployments:
         for workflow in workflows:
             self._partitions[workflow.name] = workflow.partitions
             self._statuses.setdefault(workflow.name, {}).update(workflow.statuses)
-        self.shards = {group: shards for workflow in workflows for group, shards in workflow.groups.items()}
+        before, self.shards = self.shards, {group: workflow.shards(group) for workflow in workflows for group in workflow.groups}
         self.current = Deployment(store_id=self.current.store_id, version=expected + 1, workflows=tuple(workflows))
-        return self.current
+        return {group for group, shards in before.items() if self.shards.get(group) != shards}
 
     def _check(self, workflow: DeployedWorkflow) -> None:
         partitions = self._partitions.get(workflow.name, workflow.partitions)

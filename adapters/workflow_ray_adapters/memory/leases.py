@@ -1,4 +1,4 @@
-"""Which of the members that share roles lives, and holds what."""
+"""Which of the workers that share roles lives, and holds what."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,49 +9,49 @@ from workflow_ray.records import Role, RoleName
 
 
 @dataclass(frozen=True)
-class Member:
-    able: Sequence[Role]  # to play these
+class Worker:
+    able: Sequence[Role]  # to run these
     until: datetime
 
 
 @dataclass(frozen=True)
 class Lease:
-    member: str
+    worker: str
     until: datetime
 
 
 class Leases:
-    """Whoever isn't heard of until his time is over is gone, and so is what he held."""
+    """A worker that sends no heartbeat until its lease ends is gone, and so is what it held."""
 
     def __init__(self) -> None:
-        self._members: dict[str, Member] = {}
+        self._workers: dict[str, Worker] = {}
         self._leases: dict[RoleName, Lease] = {}
 
     def expire(self, now: datetime) -> None:
-        self._members = {name: member for name, member in self._members.items() if member.until > now}
+        self._workers = {name: worker for name, worker in self._workers.items() if worker.until > now}
         self._leases = {role: lease for role, lease in self._leases.items() if lease.until > now}
 
     def join(self, name: str, able: Sequence[Role], until: datetime) -> None:
-        self._members[name] = Member(able, until)
+        self._workers[name] = Worker(able, until)
 
     def leave(self, name: str) -> None:
-        self._members.pop(name, None)
-        self._leases = {role: lease for role, lease in self._leases.items() if lease.member != name}
+        self._workers.pop(name, None)
+        self._leases = {role: lease for role, lease in self._leases.items() if lease.worker != name}
 
-    def hold(self, role: RoleName, member: str, until: datetime) -> None:
-        self._leases[role] = Lease(member, until)
+    def hold(self, role: RoleName, worker: str, until: datetime) -> None:
+        self._leases[role] = Lease(worker, until)
 
     def end(self, role: RoleName) -> None:
         self._leases.pop(role, None)
 
     def holder(self, role: RoleName) -> str | None:
         lease = self._leases.get(role)
-        return lease.member if lease else None
+        return lease.worker if lease else None
 
     def targets(self, is_current: Callable[[Role], bool]) -> dict[RoleName, str]:
-        """Of each role that is to be played the member that should."""
+        """For each role that some worker can run: the worker that should."""
         able: dict[RoleName, list[str]] = {}
-        for name, member in self._members.items():
-            for role in filter(is_current, member.able):
+        for name, worker in self._workers.items():
+            for role in filter(is_current, worker.able):
                 able.setdefault(role.name, []).append(name)
-        return assigned(able, {role: lease.member for role, lease in self._leases.items()})
+        return assigned(able, {role: lease.worker for role, lease in self._leases.items()})

@@ -1,23 +1,25 @@
-"""Events committed and not yet published."""
+"""What was committed and is not yet published."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from heapq import heapify, heappop, heappush, heapreplace
-from typing import TypeAlias
+from heapq import heappop, heappush
 
-from workflow_ray.records import Event, OutboxEntry, OutgoingEvent, RunId, Topic, Write
-
-Lane: TypeAlias = tuple[Topic, int]  # a topic's partition: within it, entries leave in the order they were committed
+from workflow_ray.records import Event, OutboxEntry, OutgoingEvent, RunId, Timeout, Write
+from workflow_ray_adapters.memory.queues import TIMEOUTS, Queues, TopicPartition
 
 
 class Outbox:
-    """Entries by id, which here is the order of commit. Heaps tell which are to be published, and which get due next."""
+    """Entries by id, which here is the order of commit."""
 
     def __init__(self) -> None:
         self._entries: dict[int, OutboxEntry] = {}
         self._last = 0
-        self._ready: dict[Lane, list[int]] = {}  # a heap each, none of them empty
-        self._delayed: list[tuple[datetime, int]] = []
+        self._events: Counter[RunId] = Counter()  # of runs that have some
+        self._delayed: list[tuple[datetime, int]] = []  # a heap of those that are not yet due
+        self._due = Queues(self._entries)  # of those that were delayed
+        self._immediate = Queues(self._entries)
+        self._due_first = True
 
     def add_all(self, write: Write, now: datetime) -> None:
         """The events that a write asks for."""
@@ -27,62 +29,70 @@ class Outbox:
     def add(self, event: Event, due_at: datetime | None = None) -> None:
         self._last += 1
         entry = self._entries[self._last] = OutboxEntry(id=self._last, event=event, due_at=due_at)
+        self._events[event.run_id] += 1
         if due_at is None:
-            self._line_up(entry)
+            self._immediate.add(entry)
         else:
             heappush(self._delayed, (due_at, entry.id))
 
-    def peek(self, now: datetime, limit: int, without: Collection[Lane]) -> list[OutboxEntry]:
-        """Up to `limit` entries that are due, in commit order; none of the topics and partitions in `without`."""
-        entries = self.pop(now, limit, without)
+    def add_timeouts(self, timeouts: Iterable[Timeout]) -> None:
+        for timeout in timeouts:
+            self._last += 1
+            entry = self._entries[self._last] = OutboxEntry(id=self._last, timeout=timeout)
+            self._immediate.add(entry)
+
+    def peek(self, now: datetime, limit: int, without: Collection[TopicPartition], *, timeouts_only: bool) -> list[OutboxEntry]:
+        """Up to `limit` entries that are due, in commit order; no events of the topics and partitions in `without`."""
+        entries = self._pop(now, limit, lambda queue: queue == TIMEOUTS if timeouts_only else queue not in without)
         for entry in entries:
-            self._entries[entry.id] = entry
-            self._line_up(entry)
+            (self._due if entry.due_at else self._immediate).add(entry)
         return entries
 
-    def pop(self, now: datetime, limit: int, without: Collection[Lane] = ()) -> list[OutboxEntry]:
-        """Like peek, and removes them."""
-        self._ripen(now)
-        entries: list[OutboxEntry] = []
-        heads = [(ids[0], lane) for lane, ids in self._ready.items() if lane not in without]
-        heapify(heads)
-        while heads and len(entries) < limit:
-            lane = heads[0][1]
-            ids = self._ready[lane]
-            if entry := self._entries.pop(heappop(ids), None):  # None: it was removed while it stood in line
-                entries.append(entry)
-            if ids:
-                heapreplace(heads, (ids[0], lane))
-            else:
-                heappop(heads)
-                del self._ready[lane]
-        return entries
+    def pop_events(self, now: datetime, limit: int) -> list[Event]:
+        """Remove up to `limit` events that are due, in commit order."""
+        entries = self._pop(now, limit, lambda queue: queue != TIMEOUTS)
+        self.remove(entry.id for entry in entries)
+        return [entry.event for entry in entries if entry.event]
 
     def remove(self, ids: Iterable[int]) -> None:
         for entry_id in ids:
-            self._entries.pop(entry_id, None)
+            entry = self._entries.pop(entry_id, None)
+            if entry and entry.event:
+                self._events[entry.event.run_id] -= 1
+                if not self._events[entry.event.run_id]:
+                    del self._events[entry.event.run_id]
 
     def next_due(self) -> datetime | None:
         """When the next delayed entry gets due."""
         return self._delayed[0][0] if self._delayed else None
 
-    def awaited(self) -> set[RunId]:
-        """The runs that some entry will wake."""
-        return {entry.event.run_id for entry in self._entries.values()}
+    def wakes(self, run_id: RunId) -> bool:
+        """Whether some entry will wake the run."""
+        return run_id in self._events
 
     def delayed(self, now: datetime) -> list[OutboxEntry]:
         """Those not yet due, the next one first."""
         waiting = [self._entries.get(entry_id) for due_at, entry_id in sorted(self._delayed) if due_at > now]
         return [entry for entry in waiting if entry]
 
-    def _line_up(self, entry: OutboxEntry) -> None:
-        heappush(self._ready.setdefault((entry.event.topic, entry.event.partition), []), entry.id)
+    def _pop(self, now: datetime, limit: int, wanted: Callable[[TopicPartition], bool]) -> list[OutboxEntry]:
+        """Take entries out of their queues: half of the limit for those that were delayed, and half for the others, while both have some.
+
+        The odd one goes to each of them in turn, so that a limit of one starves neither.
+        """
+        self._ripen(now)
+        first, second = (self._due, self._immediate) if self._due_first else (self._immediate, self._due)
+        self._due_first = not self._due_first
+        ids = first.pop(limit - limit // 2, wanted)
+        ids += second.pop(limit - len(ids), wanted)
+        ids += first.pop(limit - len(ids), wanted)
+        return [self._entries[entry_id] for entry_id in sorted(ids)]
 
     def _ripen(self, now: datetime) -> None:
         while self._delayed and self._delayed[0][0] <= now:
             entry_id = heappop(self._delayed)[1]
             if entry := self._entries.get(entry_id):
-                self._line_up(entry)
+                self._due.add(entry)
 
 
 def _event(write: Write, outgoing: OutgoingEvent) -> Event:

@@ -1,24 +1,23 @@
 """Who holds which role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from workflow_ray.errors import RoleLost, RoleRetired
-from workflow_ray.records import Fence, Role, RoleName, Shared, Taken
+from workflow_ray.records import Fence, Role, RoleName, Shared
 from workflow_ray_adapters.memory.leases import Leases
 
 
 class Roles:
-    """The epoch of each role that was ever taken, whether its holder left it with nothing in doubt, and the members' leases."""
+    """The epoch of each role that was ever acquired, and the workers' leases."""
 
     def __init__(self) -> None:
         self._epochs: dict[RoleName, int] = {}
-        self._in_doubt: set[RoleName] = set()
-        self._last: dict[RoleName, tuple[Role, Taken]] = {}
+        self._acquired: dict[str, set[RoleName]] = {}  # by group, for good
         self._leases = Leases()
 
     def epoch(self, role: RoleName) -> int:
-        """The newest; 0: nobody ever took the role."""
+        """The newest; 0: nobody ever acquired the role."""
         return self._epochs.get(role, 0)
 
     def check(self, fence: Fence) -> None:
@@ -26,53 +25,58 @@ class Roles:
         if self.epoch(fence.role) != fence.epoch:
             raise RoleLost(fence.role, fence.epoch, self.epoch(fence.role))
 
-    def take(self, role: Role, shards: Mapping[str, int]) -> Taken:
-        """shards: of each group that is deployed, how many it has by now."""
-        if not _current(role, shards):
+    def acquire(self, role: Role, shards: Mapping[str, int]) -> Fence:
+        """shards: the shard count of each group that is deployed."""
+        if not _is_current(role, shards):
             raise RoleRetired(role.name, shards.get(role.group))
-        epoch = self._epochs[role.name] = self.epoch(role.name) + 1
-        clean = role.name not in self._in_doubt
-        self._in_doubt.add(role.name)
-        self._leases.end(role.name)
-        taken = Taken(Fence(role.name, epoch), clean)
-        self._last[role.name] = role, taken
-        return taken
+        self._acquired.setdefault(role.group, set()).add(role.name)
+        return self._raise(role.name)
+
+    def fence_off(self, groups: Collection[str]) -> set[RoleName]:
+        """Raise the epochs of all roles that were ever acquired in the groups, and say which these are."""
+        roles = {role for group in groups for role in self._acquired.get(group, ())}
+        for role in roles:
+            self._raise(role)
+        return roles
 
     def release(self, fence: Fence) -> None:
         if self.epoch(fence.role) == fence.epoch:
-            self._in_doubt.discard(fence.role)
             self._leases.end(fence.role)
 
     def share(
-        self, member: str, roles: Sequence[Role], held: Sequence[Fence], shards: Mapping[str, int], *, now: datetime, until: datetime
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], shards: Mapping[str, int], *, now: datetime, until: datetime
     ) -> Shared:
-        """A heartbeat of the member, at `now`; its leases last `until` then."""
-        kept = [fence.role for fence in held if self._holds(fence, shards)]
+        """A heartbeat of the worker, at `now`; its leases last `until` then."""
+        lost = [fence.role for fence in held if self.epoch(fence.role) != fence.epoch]
+        kept = [fence.role for fence in held if fence.role not in lost]
         self._leases.expire(now)
-        self._leases.join(member, roles, until)
+        self._leases.join(worker, roles, until)
         for name in kept:
-            self._leases.hold(name, member, until)
-        mine = {name for name, player in self._leases.targets(lambda role: _current(role, shards)).items() if player == member}
-        free = [role for role in roles if role.name in mine.difference(kept) and self._leases.holder(role.name) in (None, member)]
+            self._leases.hold(name, worker, until)
+        targets = self._leases.targets(lambda role: _is_current(role, shards))
+        mine = {name for name, target in targets.items() if target == worker}
+        free = [role for role in roles if role.name in mine.difference(kept) and self._leases.holder(role.name) in (None, worker)]
         return Shared(
-            taken=tuple(self._lease(role, member, shards, until) for role in free),
-            lost=tuple(fence.role for fence in held if fence.role not in kept),
+            acquired=tuple(self._lease(role, worker, shards, until) for role in free),
+            lost=tuple(lost),
             surplus=tuple(name for name in kept if name not in mine),
         )
 
-    def leave(self, member: str) -> None:
-        self._leases.leave(member)
+    def leave(self, worker: str) -> None:
+        self._leases.leave(worker)
 
-    def _holds(self, fence: Fence, shards: Mapping[str, int]) -> bool:
-        return 0 < self.epoch(fence.role) == fence.epoch and _current(self._last[fence.role][0], shards)
+    def _lease(self, role: Role, worker: str, shards: Mapping[str, int], until: datetime) -> Fence:
+        """Acquire the role. Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same fence again."""
+        again = self._leases.holder(role.name) == worker
+        fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role, shards)
+        self._leases.hold(role.name, worker, until)
+        return fence
 
-    def _lease(self, role: Role, member: str, shards: Mapping[str, int], until: datetime) -> Taken:
-        """Take the role. Where the member holds it already, the answer to an earlier heartbeat was lost: it gets the same again."""
-        again = self._leases.holder(role.name) == member
-        taken = self._last[role.name][1] if again else self.take(role, shards)
-        self._leases.hold(role.name, member, until)
-        return taken
+    def _raise(self, role: RoleName) -> Fence:
+        epoch = self._epochs[role] = self.epoch(role) + 1
+        self._leases.end(role)
+        return Fence(role, epoch)
 
 
-def _current(role: Role, shards: Mapping[str, int]) -> bool:
+def _is_current(role: Role, shards: Mapping[str, int]) -> bool:
     return role.shards == shards.get(role.group) and 1 <= role.shard <= role.shards

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -13,6 +13,7 @@ from workflow_ray.records import (
     BATCH_DATA,
     NO_VERSION,
     ActiveRun,
+    Awaits,
     Conflict,
     HistoryEntry,
     KeyUsed,
@@ -24,6 +25,7 @@ from workflow_ray.records import (
     RunState,
     Stored,
     Version,
+    WaitingQuery,
     Write,
     WriteResult,
 )
@@ -42,6 +44,7 @@ class Runs:
         self._unfinished: dict[tuple[str, str], RunId] = {}
         self._keys: dict[tuple[str, str], RunId] = {}
         self._counts: dict[str, Counter[tuple[int, RunState]]] = {}
+        self._awaiting: dict[tuple[str, int], list[RunId]] = {}  # by workflow and partition: those that await an event
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -78,6 +81,8 @@ class Runs:
             counts[before.status, before.run_state] -= 1
         if record.run_state.finished:
             self._finish(record)
+        if (record.awaits is Awaits.EVENT) != (before is not None and before.awaits is Awaits.EVENT):
+            self._toggle_awaiting(record)
 
     def _index(self, record: Record) -> None:
         key = (record.workflow, record.foreign_id)
@@ -92,10 +97,29 @@ class Runs:
         if self._unfinished.get(key) == record.run_id:
             del self._unfinished[key]
 
+    def _toggle_awaiting(self, record: Record) -> None:
+        run_ids = self._awaiting.setdefault((record.workflow, record.partition), [])
+        if record.awaits is Awaits.EVENT:
+            insort(run_ids, record.run_id)
+        else:
+            del run_ids[bisect_left(run_ids, record.run_id)]
+
     # --- reading ---------------------------------------------------------------------------------
 
     def get(self, run_id: RunId) -> Record | None:
         return self._records.get(run_id)
+
+    def lookup(self, run_ids: Iterable[RunId]) -> list[Record | None]:
+        """Those asked for, up to the one whose data exceeds BATCH_DATA."""
+        found: list[Record | None] = []
+        size = 0
+        for run_id in run_ids:
+            record = self._records.get(run_id)
+            found.append(record)
+            size += len(record.data) if record else 0
+            if size > BATCH_DATA:
+                break
+        return found
 
     def latest(self, workflow: str, foreign_id: str) -> Record | None:
         run_ids = self._by_foreign_id.get((workflow, foreign_id))
@@ -123,10 +147,11 @@ class Runs:
     def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
         return _page(islice(self._history.get(run_id, ()), after, None), limit)
 
-    def unmoved(self, workflow: str, statuses: Collection[int], since: datetime, after: RunId | None) -> Iterator[Record]:
-        """Runs that could take a step and were last written at `since` or before, by run id."""
-        records = (self._records[run_id] for run_id in self._candidates(RunQuery(workflow=workflow, after=after)))
-        return (record for record in records if record.status in statuses and not record.run_state.at_rest and record.updated_at <= since)
+    def awaiting(self, query: WaitingQuery) -> list[Record]:
+        """The next runs of the partition that await an event, as many as one look goes through."""
+        run_ids = self._awaiting.get((query.workflow, query.partition), [])
+        start = 0 if query.after is None else bisect_right(run_ids, query.after)
+        return [self._records[run_id] for run_id in run_ids[start : start + query.limit]]
 
     def newer(self, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
         """The records above the versions seen, by run id; or only those at rest. As many as fit into a page."""
@@ -164,6 +189,8 @@ def _first(write: Write, now: datetime) -> Record:
         partition=new.partition,
         data=data,
         idempotency_key=new.idempotency_key,
+        awaits=write.awaits,
+        awaited=write.version if write.asks else NO_VERSION,
         created_at=now,
         updated_at=now,
     )

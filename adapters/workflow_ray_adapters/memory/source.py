@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from workflow_ray.ports import Clock
 from workflow_ray.records import BATCH_DATA, ConnectorEvent
-from workflow_ray_adapters.memory.hints import Hints
+from workflow_ray_adapters.memory.notifications import Notifications
 from workflow_ray_adapters.memory.turns import Turns
 
 
@@ -18,7 +18,7 @@ class Log:
     def __init__(self, source_id: str) -> None:
         self.source_id = source_id
         self.partitions: dict[int, list[ConnectorEvent]] = {}
-        self.arrivals = Hints[str]()
+        self.arrivals = Notifications[str]()
 
 
 class MemorySource:
@@ -46,7 +46,7 @@ class MemorySource:
             at=at or datetime.now(UTC),
         )
         messages.append(message)
-        self._log.arrivals.give([self._log.source_id])
+        self._log.arrivals.notify([self._log.source_id])
 
     @asynccontextmanager
     async def open(self, *, clock: Clock, events: str) -> AsyncGenerator["MemoryReader"]:

@@ -1,7 +1,7 @@
 """Timeouts, by the status that waits for them."""
 
-from bisect import insort
-from collections.abc import Collection, Iterable
+from bisect import bisect_right, insort
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from heapq import merge
 from itertools import islice
@@ -9,41 +9,56 @@ from typing import TypeAlias
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
 
-Lane: TypeAlias = tuple[str, int, int]  # a workflow, a status of it, and a partition
-Place: TypeAlias = tuple[datetime, RunId, Version, str]  # among those of a lane
+Wait: TypeAlias = tuple[str, int, int]  # a workflow, a status of it, and a partition
+Place: TypeAlias = tuple[datetime, RunId, Version, str]  # among those of a wait
 
 
 class Timeouts:
-    """Each that there ever was, and, of those not completed, each lane's in order."""
+    """Each that is known, in order per wait while it is not completed."""
 
     def __init__(self) -> None:
         self._known: dict[TimeoutKey, Timeout] = {}
-        self._open: dict[Lane, list[Place]] = {}
+        self._open: dict[Wait, list[Place]] = {}
+        self._completed: dict[TimeoutKey, datetime] = {}  # in the order in which they were completed
 
     def add(self, timeouts: Iterable[Timeout]) -> None:
         for timeout in timeouts:
             if timeout.key not in self._known:
                 self._known[timeout.key] = timeout
-                insort(self._open.setdefault(_lane(timeout), []), _place(timeout))
+                insort(self._open.setdefault(_wait(timeout), []), _place(timeout))
 
-    def complete(self, keys: Iterable[TimeoutKey]) -> None:
+    def complete(self, keys: Iterable[TimeoutKey], now: datetime) -> None:
         for key in keys:
-            timeout = self._known.get(key)
-            if timeout and (place := _place(timeout)) in (places := self._open[_lane(timeout)]):
-                places.remove(place)
+            if (timeout := self._known.get(key)) and key not in self._completed:
+                self._open[_wait(timeout)].remove(_place(timeout))
+                self._completed[key] = now
 
-    def due(self, workflow: str, status: int, partitions: Collection[int], now: datetime, limit: int) -> list[Timeout]:
-        places = merge(*(self._open.get((workflow, status, partition), ()) for partition in partitions))
+    def trim(self, before: datetime, limit: int) -> int:
+        """Forget up to `limit` that were completed `before` then, or at that time; how many."""
+        keys = list(islice((key for key, at in self._completed.items() if at <= before), limit))
+        for key in keys:
+            del self._completed[key], self._known[key]
+        return len(keys)
+
+    def due(
+        self, workflow: str, status: int, partitions: Collection[int], now: datetime, limit: int, after: Timeout | None
+    ) -> list[Timeout]:
+        places = merge(*(self._from(after, (workflow, status, partition)) for partition in partitions))
         due = (TimeoutKey(run_id, visit, name) for due_at, run_id, visit, name in places if due_at <= now)
         return [self._known[key] for key in islice(due, limit)]
 
-    def next_due(self, workflow: str, status: int, partitions: Collection[int]) -> datetime | None:
+    def next_due(self, workflow: str, status: int, partitions: Collection[int], after: Timeout | None) -> datetime | None:
         """When the next of them gets due, or has."""
-        firsts = [places[0] for partition in partitions if (places := self._open.get((workflow, status, partition)))]
-        return min(firsts)[0] if firsts else None
+        firsts = [next(self._from(after, (workflow, status, partition)), None) for partition in partitions]
+        return min((first[0] for first in firsts if first), default=None)
+
+    def _from(self, after: Timeout | None, wait: Wait) -> Iterator[Place]:
+        places = self._open.get(wait, [])
+        start = bisect_right(places, _place(after)) if after else 0
+        return (places[at] for at in range(start, len(places)))
 
 
-def _lane(timeout: Timeout) -> Lane:
+def _wait(timeout: Timeout) -> Wait:
     return timeout.workflow, timeout.status, timeout.partition
 
 

@@ -161,12 +161,10 @@ def _waiting(partitions: int) -> Statement:
 
     def statement(_: Dialect) -> ClauseElement:
         waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
-        size = func.coalesce(func.length(records.c.data), 0)
-        sized = (
-            select(waiting, (func.sum(size).over(order_by=(waiting.c.turn, waiting.c.place)) - size).label("before"))
-            .select_from(waiting.outerjoin(records, records.c.run_id == waiting.c.run_id))
-            .subquery("sized")
-        )
+        length = select(func.length(records.c.data)).where(records.c.run_id == waiting.c.run_id).scalar_subquery()
+        lengths = select(waiting, func.coalesce(length, 0).label("size")).subquery("lengths")
+        before = func.sum(lengths.c.size).over(order_by=(lengths.c.turn, lengths.c.place)) - lengths.c.size
+        sized = select(*lengths.c, before.label("before")).subquery("sized")
         return (
             select(*(sized.c[name] for name in EVENT), sized.c.stream_offset, *RECORD)
             .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))

@@ -1,8 +1,8 @@
-"""Hints that something has changed, for those who wait for it."""
+"""Notifications that something has changed, for those who wait for it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Hashable, Iterable
-from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from workflow_ray.ports import Clock
@@ -11,13 +11,13 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Hints(Generic[K]):
+class Notifications(Generic[K]):
     """Wakes whoever waits for one of the keys that changed, and nobody else."""
 
     def __init__(self) -> None:
         self._waiting: dict[K, set[asyncio.Event]] = {}
 
-    def give(self, keys: Iterable[K]) -> None:
+    def notify(self, keys: Iterable[K]) -> None:
         for key in keys:
             for event in self._waiting.get(key, ()):
                 event.set()
@@ -29,16 +29,23 @@ class Hints(Generic[K]):
         *,
         clock: Clock,
         wait: float,
-        due: Callable[[], datetime | None] = lambda: None,
+        enough: Callable[[T], bool] = bool,
+        due_in: Callable[[], float] = lambda: math.inf,
     ) -> T:
-        """What `look` finds: at once, or after a hint, or when something gets due, or else when `wait` seconds are over."""
-        deadline = clock.now() + timedelta(seconds=wait)
-        while not (found := look()) and (now := clock.now()) < deadline:
-            until = min(deadline, due() or deadline)
-            await self._heard(keys, clock, (until - now).total_seconds())
+        """Look until there is enough, or until the wait is over, and return what was found last.
+
+        Args:
+            keys: Look again when one of them is notified.
+            wait: Seconds, by the monotonic clock.
+            enough: Whether what was found ends the wait.
+            due_in: Seconds until something gets due, after which to look again without a notification.
+        """
+        deadline = clock.monotonic() + wait
+        while not enough(found := look()) and (left := deadline - clock.monotonic()) > 0:
+            await self._notified(keys, clock, min(left, due_in()))
         return found
 
-    async def _heard(self, keys: Collection[K], clock: Clock, seconds: float) -> None:
+    async def _notified(self, keys: Collection[K], clock: Clock, seconds: float) -> None:
         event = asyncio.Event()
         for key in keys:
             self._waiting.setdefault(key, set()).add(event)

@@ -1,0 +1,137 @@
+"""What a store holds, and how a group of writes changes it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from workflow_ray.records import (
+    Committed,
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    Fenced,
+    GroupResult,
+    Record,
+    RoleName,
+    RunId,
+    Stored,
+    Timeout,
+    TimeoutKey,
+    Topic,
+    Waiting,
+    WaitingQuery,
+    Write,
+    WriteGroup,
+    WriteResult,
+    status_topic,
+)
+from workflow_ray_adapters.memory.deployments import Deployments
+from workflow_ray_adapters.memory.notifications import Notifications
+from workflow_ray_adapters.memory.outbox import Outbox
+from workflow_ray_adapters.memory.positions import Positions
+from workflow_ray_adapters.memory.roles import Roles
+from workflow_ray_adapters.memory.runs import Runs
+from workflow_ray_adapters.memory.stream import Stream
+from workflow_ray_adapters.memory.timeouts import Timeouts
+
+OUTBOX = RoleName("")
+"""The key of what every publisher waits for. Each also waits for its own role's name: that its fence is old."""
+
+
+class Contents:
+    """Everybody who opens the store in this process shares it, each by a clock of its own.
+
+    No method awaits: that makes each of them atomic in its event loop.
+    """
+
+    def __init__(self, where: str = "memory:") -> None:
+        self.where = where
+        self.store_id = str(uuid4())
+        self.served = False  # somebody has it open exclusively
+        self.runs = Runs()
+        self.outbox = Outbox()
+        self.stream = Stream(where)
+        self.timeouts = Timeouts()
+        self.roles = Roles()
+        self.deployments = Deployments(self.store_id)
+        self.positions = Positions()
+        self.writes = Notifications[RunId]()
+        self.arrivals = Notifications[Topic]()
+        self.publishing = Notifications[RoleName]()
+        self.timing = Notifications[tuple[str, int]]()  # a workflow and a status of it
+        self.deploying = Notifications[str]()  # the store id
+
+    def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
+        if group.fence and (current := self.roles.epoch(group.fence.role)) != group.fence.epoch:
+            return Fenced(group.fence.role, current)
+        self.positions.merge(group.positions)
+        results = tuple(self._make(write, now, apart=group.timeouts_apart) for write in group.writes)
+        for event in group.events:
+            self.outbox.add(event)
+        if group.events or any(write.events or (write.timeouts and group.timeouts_apart) for write in group.writes):
+            self.publishing.notify([OUTBOX])
+        return Committed(results)
+
+    def _make(self, write: Write, now: datetime, *, apart: bool) -> WriteResult:
+        if answer := self.runs.answer(write):
+            return answer
+        self.runs.make(write, now)
+        self.writes.notify([write.run_id])
+        self.outbox.add_all(write, now)
+        timeouts = list(_timeouts(write, now))
+        if apart:
+            self.outbox.add_timeouts(timeouts)
+        else:
+            self.create(timeouts)
+        return Stored(write.run_id, write.version)
+
+    def create(self, timeouts: Sequence[Timeout]) -> None:
+        self.timeouts.add(timeouts)
+        self.timing.notify({(timeout.workflow, timeout.status) for timeout in timeouts})
+
+    def waiting(self, query: WaitingQuery, now: datetime) -> Waiting:
+        records = self.runs.awaiting(query)
+        since = now - timedelta(seconds=query.quiet)
+        found = [record for record in records if record.updated_at <= since and not self.outbox.wakes(record.run_id)]
+        return Waiting(
+            events=tuple(_awaited_event(record) for record in found),
+            after=records[-1].run_id if len(records) == query.limit else None,
+        )
+
+    def append(self, events: Sequence[Event]) -> None:
+        self.stream.append(events)
+        self.arrivals.notify({event.topic for event in events})
+
+    def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
+        changed = self.deployments.deploy(expected, workflows)
+        self.publishing.notify(self.roles.fence_off(changed))
+        self.deploying.notify([self.store_id])
+        return self.deployments.current
+
+    def release(self, fence: Fence) -> None:
+        self.roles.release(fence)
+        self.positions.release(fence)
+
+
+def _timeouts(write: Write, now: datetime) -> Iterator[Timeout]:
+    """Those that the write asks for."""
+    for new in write.timeouts:
+        yield Timeout(
+            key=TimeoutKey(write.run_id, write.visit, new.name),
+            workflow=new.workflow,
+            status=write.status,
+            partition=new.partition,
+            due_at=new.at or now + timedelta(seconds=new.after or 0.0),
+        )
+
+
+def _awaited_event(record: Record) -> Event:
+    """The event that should have woken the run."""
+    return Event(
+        run_id=record.run_id,
+        topic=status_topic(record.workflow, record.status),
+        partition=record.partition,
+        version=record.awaited,
+        status=record.status,
+    )
