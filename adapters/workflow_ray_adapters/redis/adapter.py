@@ -1,4 +1,6 @@
-"""`redis://host:port/db?prefix=shop`: one store per prefix, which holds everything or what is asked of it."""
+"""`redis://host:port/db?prefix=shop`: one store per prefix, which holds everything, or what it is asked
+to hold.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +14,8 @@ from workflow_ray_adapters.redis.store import RedisStore
 
 
 class RedisAdapter:
-    """ports.RecordsAdapter, EventsAdapter and TimeoutsAdapter for Redis 7 and newer, one primary and its replicas.
+    """ports.RecordsAdapter, EventsAdapter and TimeoutsAdapter for Redis 7 and newer, one primary and its
+    replicas.
 
     What a crash or a failover of the server can lose depends on its settings: docs/redis.md.
     """
@@ -38,7 +41,11 @@ class RedisAdapter:
 
     @asynccontextmanager
     async def _open(self, url: str, clock: Clock, store_id: str | None = None, patience: float | None = None) -> AsyncGenerator[RedisStore]:
-        """patience: for how long to wait to have it exclusively; None: it needn't be."""
+        """Open a store.
+
+        Args:
+            patience: Seconds to wait until it can be had exclusively; None: it is shared.
+        """
         address = parse(url)
         found = await asyncio.to_thread(site.checked, address, store_id)
         async with AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ from workflow_ray.errors import InvalidInput
 EXAMPLE = "redis://user:password@localhost:6379/0?prefix=shop"
 PREFIX = "workflow_ray"
 CONNECTING, ANSWERING = 2.0, 10.0
-"""Seconds until somebody has to be there, and to have answered."""
+"""Seconds until a server must have accepted the connection, and until it must have answered."""
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # paths of PEM files
 OPTIONS = ("prefix", "retain", *TLS_OPTIONS)
 
@@ -26,7 +26,7 @@ class Address:
     db: int
     tls: bool
     prefix: str
-    retain: int | None  # events that each partition of a topic keeps at least; None: all
+    retain: int | None  # events that each partition keeps although they were trimmed; None: none
     user: str | None = field(repr=False)
     password: str | None = field(repr=False)
     files: Mapping[str, str] = field(repr=False)  # what of TLS_OPTIONS is given
@@ -37,12 +37,12 @@ class Address:
 
     @property
     def base(self) -> str:
-        """What the store's keys begin with; in braces, so that a cluster keeps them all in one slot."""
+        """What the store's keys begin with; in braces, so that a cluster keeps all of them in one slot."""
         return f"{{{self.prefix}}}"
 
     @property
     def connection(self) -> dict[str, Any]:
-        """As the driver takes it. Raises InvalidInput: a file that it needs can't be read."""
+        """The driver's arguments. Raises InvalidInput: a file that it needs can't be read."""
         for name, file in self.files.items():
             if not os.access(file, os.R_OK):
                 raise _invalid(f"its {name} can't be read: {file}")
@@ -78,7 +78,7 @@ def parse(url: str) -> Address:
 def _options(parts: SplitResult) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := sorted(options.keys() - set(OPTIONS)):
-        raise _invalid(f"it has options that nobody knows: {', '.join(unknown)}. Known are {', '.join(OPTIONS)}")
+        raise _invalid(f"it has unknown options: {', '.join(unknown)}. Known are {', '.join(OPTIONS)}")
     if parts.scheme.lower() != "rediss" and (needless := sorted(options.keys() & set(TLS_OPTIONS))):
         raise _invalid(f"{', '.join(needless)} are for TLS: begin it with rediss://")
     if parts.fragment:

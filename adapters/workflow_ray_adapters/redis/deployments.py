@@ -33,7 +33,9 @@ async def newer(server: Server, than: int) -> Deployment | None:
 
 
 async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-    """Decides here and writes there: nothing has changed meanwhile as long as the version hasn't."""
+    """Decide here, and let the script write: as long as the version is the expected one, nothing else
+    has changed.
+    """
     current, known = await _stored(server, "")
     if current.version != expected:
         raise DeploymentConflict(expected, current.version)
@@ -50,7 +52,7 @@ async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWork
 
 
 async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
-    """What is deployed, and is known for good; nothing where the version isn't above the one given."""
+    """What is deployed, and what is kept for good; nothing if the version isn't above the one given."""
     stored = {name.decode(): value for name, value in pairs(await server.call(DEPLOYED, above))}
     if not stored:
         return Deployment(store_id=server.store_id), {}

@@ -54,7 +54,8 @@ class Listener:
         subscription = self._server.client.pubsub()
         try:
             async with asyncio.timeout(CONNECTING):
-                await self._server.client.ping()  # one that still loads its data takes subscriptions, and answers no questions
+                # A server that still loads its data accepts subscriptions, but answers no calls.
+                await self._server.client.ping()
                 await subscription.subscribe(f"{self._server.address.base}:notifications:{self._server.store_id}")
             yield subscription
         finally:

@@ -44,7 +44,7 @@ class Notifications:
         deadline = self._clock.monotonic() + wait
         with self._waiting_for(names) as wakeup:
             while True:
-                wakeup.clear()  # before the look, so that what changes meanwhile is seen by the next one
+                wakeup.clear()  # before the look: what changes during it is seen by the next one
                 found, due_in = await look()
                 left = deadline - self._clock.monotonic()
                 if enough(found) or left <= 0:

@@ -1,4 +1,6 @@
-"""Between what Redis keeps and structs. JSON, in fields of a run's hash: what is written once, and an entry for each version."""
+"""What Redis keeps, as structs. The fields of a run's hash are JSON: what is written once, and an
+entry for each version.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,7 +36,9 @@ time it is.
 LONGEST = 9e9
 """Seconds that a script can add to a time, 285 years: its numbers are exact up to 2^53."""
 Answer: TypeAlias = Sequence[Any]
-"""Of a script: what Redis makes of Lua's tables. What reads answers rows as one JSON array, then the data of those that have some."""
+"""A script's answer. A script that reads answers its rows as one JSON array, then the data of those
+rows that have some.
+"""
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):

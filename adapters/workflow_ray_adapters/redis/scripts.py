@@ -1,7 +1,8 @@
-"""What Redis runs for us, each script all of one call.
+"""The Lua scripts. Each call of the store is one script.
 
-Scripts rather than functions: a script is called by the digest of its text, so that two versions of this code work side by side on one
-server, and nothing of them stays there for good. One that the server has forgotten is sent again.
+They are scripts rather than functions: a script is called by the digest of its text, so that two
+versions of this code work side by side on one server, and nothing of them stays there for good. A
+script that the server has forgotten is sent again.
 """
 
 import hashlib

@@ -22,10 +22,14 @@ CONNECTIONS = 16
 
 
 class Server:
-    """Runs scripts. Nothing is sent a second time by itself: whether a call that broke was done is unknown, and for its caller to mend."""
+    """Runs scripts. Nothing is sent twice: whether a call that broke was executed is unknown, and its
+    caller decides what to do.
+    """
 
     def __init__(self, address: Address, store_id: str, client: Client) -> None:
-        self.address, self.store_id, self.client = address, store_id, client
+        self.address = address
+        self.store_id = store_id
+        self.client = client
 
     @property
     def where(self) -> str:
@@ -41,7 +45,8 @@ class Server:
                 except NoScriptError:  # nothing of it was done
                     return await self._run("EVAL", script.text, *arguments)
                 except ReadOnlyError:
-                    await self.client.connection_pool.disconnect(inuse_connections=False)  # so that the name is looked up again
+                    # The next connection looks up the host's name again, which may lead to the new primary.
+                    await self.client.connection_pool.disconnect(inuse_connections=False)
                     raise
 
     async def _run(self, command: str, script: str, *arguments: Argument) -> Any:
@@ -55,7 +60,9 @@ async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
         max_connections=CONNECTIONS,
         timeout=ANSWERING,
         connection_class=SSLConnection if address.tls else Connection,
-        socket_timeout=None,  # `call` has one: the driver sends by asyncio.wait_for, which swallows cancellation before Python 3.12
+        # `call` has a timeout: the driver would use asyncio.wait_for, which swallows cancellation before
+        # Python 3.12.
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         **{name: value for name, value in address.connection.items() if name != "ssl"},
     )

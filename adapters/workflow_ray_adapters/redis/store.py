@@ -75,7 +75,7 @@ class RedisStore:
             yield self
 
     def _now(self) -> str:
-        """The time as scripts take it: their own server's, unless this store was given another clock."""
+        """The time as scripts take it: "", the server's, unless this store was given another clock."""
         return "" if isinstance(self._clock, SystemClock) else text(self._clock.now())
 
     # --- RecordStore -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ class Stream:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._turn = 0
-        self._lost: dict[tuple[Topic, int], int] = {}  # the ends of partitions that were reported as lost
+        self._lost: dict[tuple[Topic, int], int] = {}  # the ends of partitions reported as lost
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         other = await self._server.call(PREPARE, *(part for topic, partitions in topics.items() for part in (topic, str(partitions))))
@@ -50,7 +50,7 @@ class Stream:
         return Arrivals(events=tuple(received), read=read | {item.event.partition: item.offset + 1 for item in received}, lost=short)
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Beginning with another partition each time, or a small limit would starve the last ones."""
+        """Begin with another partition each time: a small limit would starve the last ones."""
         self._turn += 1
         partitions = list(offsets)
         first = self._turn % len(partitions)

@@ -40,7 +40,7 @@ def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
     batch = _Batch()
     try:
         packed = msgspec.msgpack.encode([batch.group(group) for group in groups])
-    except (UnicodeEncodeError, OverflowError) as error:  # text that isn't UTF-8, or numbers that nothing can hold
+    except (UnicodeEncodeError, OverflowError) as error:  # text that isn't UTF-8, or huge numbers
         raise WriteRejected(str(error)) from error
     return [packed, *batch.data]
 
@@ -128,7 +128,7 @@ def _result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
 
 
 def _told(write: Write, told: str) -> WriteResult:
-    """What became of a write: a letter, and what it met."""
+    """The result of a write, from a letter and what the write met."""
     letter, met = told[0], told[1:]
     match letter:
         case "c":

@@ -206,3 +206,17 @@ async def test_runs_whose_events_were_lost_are_found_waiting(store: RedisStore, 
     await store.move(publisher, limit=10, wait=0)
     (item,) = await published(store)
     assert (item.event, item.record) == (lost, await stored(store, run.run_id))
+
+
+async def test_a_server_with_too_few_replicas_is_read_only_for_a_while(own: Served, clock: FakeClock) -> None:
+    with own({}) as server, client_of(server) as client:
+        RedisAdapter().create(server.url)
+        async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
+            run = new_run()
+            client.config_set("min-replicas-to-write", 1)
+            with pytest.raises(StoreReadOnly) as refusal:
+                await store_all(store, run)
+            assert refusal.value.transient
+            assert await store.lookup([run.run_id]) == [None]
+            client.config_set("min-replicas-to-write", 0)
+            await store_all(store, run)

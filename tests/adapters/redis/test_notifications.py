@@ -47,7 +47,7 @@ async def test_a_write_wakes_nobody_who_waits_for_something_else(store: RedisSto
     one, other = await stored_runs(store, count=2)
     await listening(clock, store, behind)
     beside: list[Callable[[], Awaitable[object]]] = [
-        *[lambda at=at: store.receive(CREATED_TOPIC, {at: 0}, reader=f"r{at}", limit=10, wait=LONG) for at in range(50)],  # type: ignore[misc]
+        *[lambda at=at: store.receive(CREATED_TOPIC, {at: 0}, reader=f"r{at}", limit=10, wait=LONG) for at in range(50)],
         lambda: store.watch({other.run_id: other.version}, wait=LONG),
         lambda: store.watch({one.run_id: one.version}, wait=LONG, at_rest=True),
         lambda: store.pending(fence, limit=10, wait=LONG),

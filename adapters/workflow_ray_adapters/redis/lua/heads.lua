@@ -1,4 +1,5 @@
--- ARGV: topic, then partitions. Answers of each the offset that its next event gets, and how many events it has.
+-- ARGV: topic, then partitions. Answers of each the offset that its next event gets, and how many
+-- events it has.
 
 local found = {}
 for at = 3, #ARGV do

@@ -6,7 +6,8 @@ local function key(name)
   return KEYS[1] .. ':' .. name
 end
 
-if redis.call('HGET', key('store'), 'id') ~= ARGV[1] then  -- emptied, or started without its data: to go on would begin at epoch 0
+-- A server that was emptied, or started without its data, would begin again at epoch 0.
+if redis.call('HGET', key('store'), 'id') ~= ARGV[1] then
   return redis.error_reply('GONE the store is not there any more')
 end
 
@@ -135,10 +136,11 @@ local function within(all, at)
 end
 
 -- Notifies those who wait for one of these, once all of this is committed. Notifications are
--- numbered, so that each process can tell whether it has missed one.
+-- numbered, so that each process can tell whether it has missed one. The channel has the store's id,
+-- because channels are the same in all databases.
 local function notify(names)
   if #names > 0 then
     local number = redis.call('HINCRBY', key('counters'), 'notifications', 1)
-    redis.call('PUBLISH', key('notifications:' .. ARGV[1]), cmsgpack.pack({number, names}))  -- channels are the same in all databases
+    redis.call('PUBLISH', key('notifications:' .. ARGV[1]), cmsgpack.pack({number, names}))
   end
 end

@@ -1,4 +1,5 @@
--- ARGV: topic and its partitions, topic and its partitions. Answers false; or a topic that is there with others, and how many.
+-- ARGV: topic and its partitions, topic and its partitions. Answers false; or a topic that is there with
+-- another number of them, and that number.
 
 for at = 2, #ARGV, 2 do
   local found = redis.call('HGET', key('topics'), ARGV[at])
