@@ -1,5 +1,5 @@
-"""`redis://host:port/db?prefix=shop`: one store per prefix, which holds everything, or what it is asked
-to hold.
+"""`redis://host:port/db?prefix=shop`: one store per prefix, which holds everything, or what it is
+asked to hold.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from workflow_ray_adapters.redis.store import RedisStore
 
 
 class RedisAdapter:
-    """ports.RecordsAdapter, EventsAdapter and TimeoutsAdapter for Redis 7 and newer, one primary and its
-    replicas.
+    """ports.RecordsAdapter, EventsAdapter and TimeoutsAdapter for Redis 7 and newer, one primary
+    and its replicas.
 
     What a crash or a failover of the server can lose depends on its settings: docs/redis.md.
     """

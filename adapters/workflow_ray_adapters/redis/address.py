@@ -37,7 +37,9 @@ class Address:
 
     @property
     def base(self) -> str:
-        """What the store's keys begin with; in braces, so that a cluster keeps all of them in one slot."""
+        """What the store's keys begin with; in braces, so that a cluster keeps all of them in one
+        slot.
+        """
         return f"{{{self.prefix}}}"
 
     @property

@@ -33,8 +33,8 @@ async def newer(server: Server, than: int) -> Deployment | None:
 
 
 async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-    """Decide here, and let the script write: as long as the version is the expected one, nothing else
-    has changed.
+    """Decide here, and let the script write: as long as the version is the expected one, nothing
+    else has changed.
     """
     current, known = await _stored(server, "")
     if current.version != expected:
@@ -52,7 +52,9 @@ async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWork
 
 
 async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
-    """What is deployed, and what is kept for good; nothing if the version isn't above the one given."""
+    """What is deployed, and what is kept for good; nothing if the version isn't above the one
+    given.
+    """
     stored = {name.decode(): value for name, value in pairs(await server.call(DEPLOYED, above))}
     if not stored:
         return Deployment(store_id=server.store_id), {}

@@ -54,8 +54,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is written with each version, beside its time; the last one is the record's, too. Fields are
-    only added, with a default.
+    """What is written with each version, beside its time; the last one is the record's, too. Fields
+    are only added, with a default.
     """
 
     version: Version

@@ -22,8 +22,8 @@ CONNECTIONS = 16
 
 
 class Server:
-    """Runs scripts. Nothing is sent twice: whether a call that broke was executed is unknown, and its
-    caller decides what to do.
+    """Runs scripts. Nothing is sent twice: whether a call that broke was executed is unknown, and
+    its caller decides what to do.
     """
 
     def __init__(self, address: Address, store_id: str, client: Client) -> None:
@@ -45,7 +45,8 @@ class Server:
                 except NoScriptError:  # nothing of it was done
                     return await self._run("EVAL", script.text, *arguments)
                 except ReadOnlyError:
-                    # The next connection looks up the host's name again, which may lead to the new primary.
+                    # The next connection looks up the host's name again, which may lead to the new
+                    # primary.
                     await self.client.connection_pool.disconnect(inuse_connections=False)
                     raise
 
@@ -60,7 +61,8 @@ async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
         max_connections=CONNECTIONS,
         timeout=ANSWERING,
         connection_class=SSLConnection if address.tls else Connection,
-        # `call` has a timeout: the driver would use asyncio.wait_for, which swallows cancellation before
+        # `call` has a timeout: the driver would use asyncio.wait_for, which swallows cancellation
+        # before
         # Python 3.12.
         socket_timeout=None,
         retry=Retry(NoBackoff(), 0),

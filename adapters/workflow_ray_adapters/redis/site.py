@@ -36,7 +36,8 @@ def make(address: Address) -> str:
         if not (found := _marks(address, client)):
             if _others(address, client) and not _marks(address, client):
                 raise NotAStore(str(address), "another program has keys under its prefix. Name another prefix.")
-            with client.pipeline(transaction=True) as transaction:  # if several do this at once, the first sets the id
+            # If several do this at once, the first sets the id
+            with client.pipeline(transaction=True) as transaction:
                 transaction.hsetnx(_store(address), "id", str(uuid4()))
                 transaction.hsetnx(_store(address), "format", str(FORMAT))
                 transaction.hsetnx(_store(address), "usable_from", str(USABLE_FROM))
@@ -46,8 +47,8 @@ def make(address: Address) -> str:
 
 
 def checked(address: Address, store_id: str | None = None) -> str:
-    """The id of a store that is ready to be opened. Writes nothing. Warns if a crash could lose what the
-    store has acknowledged.
+    """The id of a store that is ready to be opened. Writes nothing. Warns if a crash could lose
+    what the store has acknowledged.
 
     Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """

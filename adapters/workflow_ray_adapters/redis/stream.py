@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """Reads and appends. Offsets are given out by Redis, in the order in which scripts run, which is
-    that of commit.
+    """Reads and appends. Offsets are given out by Redis, in the order in which scripts run, which
+    is that of commit.
     """
 
     def __init__(self, server: Server) -> None:

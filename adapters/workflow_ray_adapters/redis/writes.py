@@ -34,8 +34,8 @@ Plain: TypeAlias = list[Any]
 
 
 def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
-    """What the script gets, after the time: the groups, and then the data, which stays out of what it
-    unpacks. Raises WriteRejected.
+    """What the script gets, after the time: the groups, and then the data, which stays out of what
+    it unpacks. Raises WriteRejected.
     """
     batch = _Batch()
     try:

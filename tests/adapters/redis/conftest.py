@@ -1,4 +1,6 @@
-"""What tests of the Redis adapter share: stores, a driver to look behind them, and servers of their own."""
+"""What tests of the Redis adapter share: stores, a driver to look behind them, and servers of their
+own.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager

@@ -40,7 +40,8 @@ async def test_no_unexpected_error_ends_the_listener(
     runs = [new_run(), new_run()]
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
         watches = [asyncio.create_task(store.watch({run.run_id: Version(0)}, wait=60)) for run in runs]
-        await asyncio.sleep(0.1)  # until it listens; a notification before that would be made up for
+        # Until it listens; a notification before that would be made up for
+        await asyncio.sleep(0.1)
         monkeypatch.setattr(Notifications, "notify", failing_once(Notifications.notify))
         with caplog.at_level(logging.ERROR):
             await store_all(store, runs[0])

@@ -171,7 +171,8 @@ async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_on
     assert caplog.text.count(f"partition 0 of {CREATED_TOPIC} ends at 2, and was read up to 5") == 1
     assert await store.lag(CREATED_TOPIC, {0: 5}) == 0
     items = (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events
-    assert [(item.offset, item.event) for item in items] == [(0, again[0]), (1, again[1])]  # as the next incarnation
+    # As the next incarnation
+    assert [(item.offset, item.event) for item in items] == [(0, again[0]), (1, again[1])]
 
 
 async def test_a_partition_that_was_lost_altogether_begins_again(store: RedisStore, behind: Driver) -> None:

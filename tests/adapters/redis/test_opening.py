@@ -54,7 +54,9 @@ async def refused(url: str, error: type[StoreError], match: str, *, also_made: b
 
 @contextmanager
 def listening(answer: bytes | None) -> Generator[int]:
-    """Something that takes connections and gives who says something this answer; None: none. Its port."""
+    """Something that takes connections and gives who says something this answer; None: none. Its
+    port.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []
 

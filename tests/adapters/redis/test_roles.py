@@ -123,7 +123,8 @@ async def test_what_another_acquired_while_a_fair_share_was_decided_stays_the_ot
     def all_of_them(snapshot: leases.Snapshot, heartbeat: leases.Heartbeat) -> set[RoleName]:
         return decide(snapshot, heartbeat) | {role.name for role in heartbeat.roles}
 
-    monkeypatch.setattr(leases, "fair_share", all_of_them)  # as it looked to each before the other's heartbeat
+    # As it looked to each before the other's heartbeat
+    monkeypatch.setattr(leases, "fair_share", all_of_them)
     answers = await asyncio.gather(*(store.share(name, SHARDS, [], lease=10) for name in "abcd"))
     acquired_roles = [fence.role for answer in answers for fence in answer.acquired]
     assert sorted(acquired_roles) == sorted(role.name for role in SHARDS)

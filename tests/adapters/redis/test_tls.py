@@ -18,7 +18,9 @@ from workflow_ray_adapters.redis import RedisAdapter
 
 @dataclass(frozen=True)
 class Certified:
-    """A server that asks for a certificate of its clients', and one for 127.0.0.1 that it shows, and accepts, itself."""
+    """A server that asks for a certificate of its clients', and one for 127.0.0.1 that it shows,
+    and accepts, itself.
+    """
 
     server: Redis
     port: int

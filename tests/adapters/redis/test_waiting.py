@@ -60,7 +60,8 @@ async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
         receive = await begun(clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG))
         behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")
-        behind.hincrby(f"{BASE}:counters", "notifications", 1)  # as a script does it, but for what it publishes
+        # As a script does it, but for what it publishes
+        behind.hincrby(f"{BASE}:counters", "notifications", 1)
         assert [item.event for item in (await ended(receive)).events] == [event]
 
 

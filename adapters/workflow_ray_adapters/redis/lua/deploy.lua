@@ -13,7 +13,8 @@ redis.call('HSET', key('deployment'), 'version', ARGV[3], 'workflows', ARGV[4], 
 redis.call('DEL', key('topology'))
 each('HSET', key('topology'), {unpack(ARGV, 6)})
 for at = 1, #before, 2 do
-  if after[before[at]] ~= before[at + 1] then  -- retired, or another number of shards: fence off all of its holders
+  -- Retired, or another number of shards: fence off all of its holders.
+  if after[before[at]] ~= before[at + 1] then
     for _, role in ipairs(redis.call('SMEMBERS', key('fences_of:' .. before[at]))) do
       raise(role)
       names[#names + 1] = 'role:' .. role

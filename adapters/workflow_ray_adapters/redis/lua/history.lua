@@ -1,5 +1,5 @@
--- ARGV: run id, after which version, limit, bytes of a page. Answers rows [time, entry, whether it has
--- data].
+-- ARGV: run id, after which version, limit, bytes of a page. Answers rows [time, entry, whether it
+-- has data].
 
 local at, after, limit, batch = key('run:' .. ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local version = tonumber((state_of(ARGV[2])) or '0')

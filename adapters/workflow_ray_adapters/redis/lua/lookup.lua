@@ -1,5 +1,5 @@
--- ARGV: bytes of a batch, then run ids. Answers a row for each, null where there is no such run; the
--- run that crosses the batch's size is the last.
+-- ARGV: bytes of a batch, then run ids. Answers a row for each, null where there is no such run;
+-- the run that crosses the batch's size is the last.
 
 local batch = tonumber(ARGV[2])
 for at = 3, #ARGV do

@@ -1,5 +1,5 @@
--- ARGV: bytes of a page, run states to wait for as ',1,2,' or '', then run id and version seen, sorted
--- by run id.
+-- ARGV: bytes of a page, run states to wait for as ',1,2,' or '', then run id and version seen,
+-- sorted by run id.
 
 local batch, run_states = tonumber(ARGV[2]), ARGV[3]
 for at = 4, #ARGV, 2 do

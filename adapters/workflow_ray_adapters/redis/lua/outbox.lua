@@ -1,9 +1,11 @@
--- What was committed and is not yet published: `outbox` has it by id. What may be published waits in
--- queues, `queue:<kind>:<topic-partition>`, which hold ids in commit order; `queues:<kind>` has the
--- topic-partitions of that kind that have some, by their first id. The kinds are `now`, what was never
--- delayed, and `due`, what was. `delayed` has what gets due later. `awaited` counts each run's events.
+-- What was committed and is not yet published: `outbox` has it by id. What may be published waits
+-- in queues, `queue:<kind>:<topic-partition>`, which hold ids in commit order; `queues:<kind>` has
+-- the topic-partitions of that kind that have some, by their first id. The kinds are `now`, what
+-- was never delayed, and `due`, what was. `delayed` has what gets due later. `awaited` counts each
+-- run's events.
 
-local TIMEOUTS = 'timeouts'  -- the queue of timeouts for another store, in place of a topic-partition
+-- The queue of timeouts for another store, in place of a topic-partition.
+local TIMEOUTS = 'timeouts'
 
 -- Counts the events of runs: one more or one less for each of the run ids.
 local function await(run_ids, change)
@@ -31,8 +33,8 @@ local function await(run_ids, change)
   each('HDEL', key('awaited'), none)
 end
 
--- Adds entries, each {run_id, topic-partition, due or '', event}, or {'', TIMEOUTS, '', timeout, due time
--- of that}, in order of commit.
+-- Adds entries, each {run_id, topic-partition, due or '', event}, or {'', TIMEOUTS, '', timeout,
+-- due time of that}, in order of commit.
 local function add(added)
   if #added == 0 then
     return

@@ -1,5 +1,5 @@
--- A position is {offset, begun, log, incarnation, in_use, trying}: numbers as text, `in_use` a role, NUL
--- and an epoch, or ''. `in_use:<role>NUL<epoch>` has the positions that name that fence.
+-- A position is {offset, begun, log, incarnation, in_use, trying}: numbers as text, `in_use` a
+-- role, NUL and an epoch, or ''. `in_use:<role>NUL<epoch>` has the positions that name that fence.
 
 local function merged(before, written)
   if not before or written[3] ~= before[3] or above(written[4], before[4]) then

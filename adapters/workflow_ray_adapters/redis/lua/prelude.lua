@@ -136,8 +136,8 @@ local function within(all, at)
 end
 
 -- Notifies those who wait for one of these, once all of this is committed. Notifications are
--- numbered, so that each process can tell whether it has missed one. The channel has the store's id,
--- because channels are the same in all databases.
+-- numbered, so that each process can tell whether it has missed one. The channel has the store's
+-- id, because channels are the same in all databases.
 local function notify(names)
   if #names > 0 then
     local number = redis.call('HINCRBY', key('counters'), 'notifications', 1)

@@ -1,5 +1,5 @@
--- ARGV: topic and its partitions, topic and its partitions. Answers false; or a topic that is there with
--- another number of them, and that number.
+-- ARGV: topic and its partitions, topic and its partitions. Answers false; or a topic that is there
+-- with another number of them, and that number.
 
 for at = 2, #ARGV, 2 do
   local found = redis.call('HGET', key('topics'), ARGV[at])

@@ -1,5 +1,5 @@
--- ARGV: role, epoch, then ids of entries that were sent. Answers false and the newest epoch; or how many
--- were removed.
+-- ARGV: role, epoch, then ids of entries that were sent. Answers false and the newest epoch; or how
+-- many were removed.
 
 local current = lost(ARGV[2], ARGV[3])
 if current then

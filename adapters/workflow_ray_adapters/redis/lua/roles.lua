@@ -1,5 +1,6 @@
--- Who holds a role: `fences` has the newest epoch of each that was ever acquired, `fences_of:<group>`
--- the names of a group's, and `leases` who shares one: until when, and the worker.
+-- Who holds a role: `fences` has the newest epoch of each that was ever acquired,
+-- `fences_of:<group>` the names of a group's, and `leases` who shares one: until when, and the
+-- worker.
 
 -- Raises the role's epoch, which fences off whoever held it.
 local function raise(role)

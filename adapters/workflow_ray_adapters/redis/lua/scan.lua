@@ -11,9 +11,9 @@ local function before(one, other)
   return #one < #other
 end
 
--- The next members of sorted sets, all together and in order, some `most` of them: those after `prefix
--- .. after`, or from the start where that is ''; and whether there may be more. Only members with the
--- prefix are looked at, and come without it.
+-- The next members of sorted sets, all together and in order, some `most` of them: those after
+-- `prefix .. after`, or from the start where that is ''; and whether there may be more. Only
+-- members with the prefix are looked at, and come without it.
 local function scan(sets, prefix, after, newest_first, most)
   local low, high = prefix == '' and '-' or '[' .. prefix, prefix == '' and '+' or '(' .. prefix:sub(1, -2) .. '\1'
   if after ~= '' and newest_first then

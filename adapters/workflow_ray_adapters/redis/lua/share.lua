@@ -1,7 +1,7 @@
 -- ARGV: now or '', microseconds of a lease, worker, the roles that it can run, then {held, wanted}:
 -- {role, epoch} and {role, group, shard, shards} each. Answers false where a process has the store
--- exclusively; else whether each of the held is the worker's still, and role and epoch of those that
--- it has acquired.
+-- exclusively; else whether each of the held is the worker's still, and role and epoch of those
+-- that it has acquired.
 
 if redis.call('EXISTS', key('exclusive')) == 1 then
   return false
@@ -35,7 +35,8 @@ for _, one in ipairs(wanted) do
   local found = redis.call('HGET', key('leases'), role)
   local holder = found and found:sub(1, DIGITS) > now and found:sub(DIGITS + 1)
   if not is_kept[role] and not retired(group, shard, shards) and (not holder or holder == worker) then
-    local epoch = holder and redis.call('HGET', key('fences'), role)  -- the answer to an earlier heartbeat was lost
+    -- It holds the role already: the answer to an earlier heartbeat was lost.
+    local epoch = holder and redis.call('HGET', key('fences'), role)
     if not epoch then
       epoch = acquire(role, group)
       names[#names + 1] = 'role:' .. role

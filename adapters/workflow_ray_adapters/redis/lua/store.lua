@@ -1,14 +1,14 @@
--- ARGV: now or '', the groups, then data that the writes refer to by its place. A group: {{role, epoch} or
--- false, writes, positions, events, whether timeouts are apart}. A write: {run_id, expected, version,
--- write_id, status, run_state, at rest, finished, awaits, whether it asks for a step, entry, place of its
--- data or 0, {workflow, foreign_id, key or false, partition, origin} or false, events, timeouts}. An
--- event: {run_id, topic-partition, microseconds of delay, event}. A timeout: {name, queue, microseconds
--- of delay, or false, due time, timeout}.
+-- ARGV: now or '', the groups, then data that the writes refer to by its place. A group: {{role,
+-- epoch} or false, writes, positions, events, whether timeouts are apart}. A write: {run_id,
+-- expected, version, write_id, status, run_state, at rest, finished, awaits, whether it asks for a
+-- step, entry, place of its data or 0, {workflow, foreign_id, key or false, partition, origin} or
+-- false, events, timeouts}. An event: {run_id, topic-partition, microseconds of delay, event}. A
+-- timeout: {name, queue, microseconds of delay, or false, due time, timeout}.
 
 local now, groups, DATA = now_of(ARGV[2]), cmsgpack.unpack(ARGV[3]), 3
 local AWAITS_EVENT, PAUSED = '1', 3
 
--- --- what the writes meet, as those before them in this call leave it ---------------------------------------------------------------
+-- --- what the writes meet, as those before them in this call leave it ----------------------------
 
 local runs, known, changed = {}, {}, {}
 
@@ -48,7 +48,7 @@ local function set(at, name, value)
   within(changed, at)[name] = true
 end
 
--- --- deciding -----------------------------------------------------------------------------------------------------------------------
+-- --- deciding ------------------------------------------------------------------------------------
 
 local outgoing, names, timeouts, positions = {}, {}, {}, {}
 
@@ -119,8 +119,8 @@ local function time(wanted, apart)
   end
 end
 
--- 's': stored, now or before; else 'c', 'k' or 'a' with what it met: a version, or the run that has the
--- key or the foreign id.
+-- 's': stored, now or before; else 'c', 'k' or 'a' with what it met: a version, or the run that has
+-- the key or the foreign id.
 local function decide(write, apart)
   local run_id, expected, version, write_id, status, run_state, at_rest, finished, awaits, asks, entry, data, new, events, wanted = unpack(write)
   local run = run_of(run_id)
@@ -160,7 +160,7 @@ for at, group in ipairs(groups) do
   answers[at] = commit(unpack(group))
 end
 
--- --- writing: what goes to one key in one call --------------------------------------------------------------------------------------
+-- --- writing: what goes to one key in one call ---------------------------------------------------
 
 local joining, leaving, stands = {}, {}, {}
 

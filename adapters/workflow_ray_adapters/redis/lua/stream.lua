@@ -1,5 +1,5 @@
--- Published events. The stream of a topic-partition, `<partition>:<topic>`, has the event of offset n
--- under the id 0-<n + 1>: so its last id says which offset comes next, also where events were
+-- Published events. The stream of a topic-partition, `<partition>:<topic>`, has the event of offset
+-- n under the id 0-<n + 1>: so its last id says which offset comes next, also where events were
 -- trimmed. `trimmed` has the offset below which they were.
 
 local function append(topic_partition, event)

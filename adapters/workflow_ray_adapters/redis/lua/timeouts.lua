@@ -1,6 +1,6 @@
--- Timeouts: `timeouts` has every name with its place, `<due time><queue>`, or '' once it is completed.
--- A queue is `<status>:<partition>:<workflow>`; `due:<queue>` has what is open in it, in order, and
--- `completed` when each of the others was completed, until they are forgotten.
+-- Timeouts: `timeouts` has every name with its place, `<due time><queue>`, or '' once it is
+-- completed. A queue is `<status>:<partition>:<workflow>`; `due:<queue>` has what is open in it, in
+-- order, and `completed` when each of the others was completed, until they are forgotten.
 
 -- Creates those that aren't there, each {queue, due, name}; what to notify.
 local function create_timeouts(timeouts)
