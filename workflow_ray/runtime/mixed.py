@@ -1,6 +1,5 @@
 """One store of several: records here, events or timeouts there."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,7 +34,7 @@ class _Mixed:
         self.store_id, self.stream_id = records.store_id, events.stream_id
         self.lookup, self.latest, self.runs, self.counts = records.lookup, records.latest, records.runs, records.counts
         self.history, self.watch, self.waiting = records.history, records.watch, records.waiting
-        self.pending, self.published = records.pending, records.published
+        self.pending, self.published, self.positions = records.pending, records.published, records.positions
         self.deployment, self.deploy = records.deployment, records.deploy
         self.acquire, self.release, self.share, self.leave = records.acquire, records.release, records.share, records.leave
         self.prepare, self.send, self.receive = events.prepare, events.send, events.receive
@@ -54,7 +53,7 @@ class TimeoutsApart(_Mixed):
     def __init__(self, whole: MovingStore, timeouts: TimeoutStore) -> None:
         super().__init__(whole, whole, timeouts)
         self._whole = whole
-        self.positions, self.move = whole.positions, whole.move
+        self.move = whole.move
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         """See RecordStore."""
@@ -64,8 +63,8 @@ class TimeoutsApart(_Mixed):
 class EventsApart(_Mixed):
     """Records in one store, events in another: a publisher has to carry them.
 
-    Positions count in that log alone, so they stand under its name: in another one consumers begin anew. What had not come to an end
-    in the one before the sweeper sends again.
+    A position names the log that it counts in: in another one consumers begin anew. The sweeper sends again what had not come to an
+    end in the one before.
     """
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
@@ -73,29 +72,18 @@ class EventsApart(_Mixed):
         self._records = records
         self.timeouts_apart = not (isinstance(records, WholeStore) and timeouts is records)
         self._mirror = events if isinstance(events, PositionMirror) else None
-        self._log = hashlib.sha256(events.stream_id.encode()).hexdigest()[:12]
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         """See RecordStore. The positions committed are mirrored where the streamer takes them."""
-        answers = await self._records.store([self._qualified(group) for group in groups])
+        answers = await self._records.store([self._apart(group) for group in groups])
         if self._mirror is not None:
             for group, answer in zip(groups, answers, strict=True):
                 if isinstance(answer, Committed):
                     _show(group.positions, self._mirror)
         return answers
 
-    async def positions(self, group: str) -> list[Position]:
-        """See RecordStore."""
-        stored = await self._records.positions(self._name(group))
-        return [msgspec.structs.replace(position, group=group) for position in stored]
-
-    def _qualified(self, group: WriteGroup) -> WriteGroup:
-        positions = tuple(msgspec.structs.replace(position, group=self._name(position.group)) for position in group.positions)
-        group = msgspec.structs.replace(group, positions=positions) if positions else group
+    def _apart(self, group: WriteGroup) -> WriteGroup:
         return _with_timeouts_apart(group) if self.timeouts_apart else group
-
-    def _name(self, group: str) -> str:
-        return f"{group}@{self._log}"
 
 
 def _with_timeouts_apart(group: WriteGroup) -> WriteGroup:

@@ -44,7 +44,7 @@ async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(
         assert (await runtime.client(workflow).handle(run_id).wait(timeout=SOON)).status is Stage.DONE
 
 
-async def test_a_step_cut_off_at_the_end_is_made_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow, begun = parcels(), asyncio.Event()
     monkeypatch.setattr(players, "STOPPING", 0.0)
 
@@ -61,7 +61,7 @@ async def test_a_step_cut_off_at_the_end_is_made_again_by_the_next_runtime(url: 
     async with Runtime.local(workflow, records=url) as runtime:
         handle = runtime.client(workflow).handle(run_id)
         await handle.wait(timeout=SOON)
-        assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.DOUBT, Cause.STEP]
+        assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.STEP]
 
 
 async def test_leaving_finishes_what_is_in_hand(url: str) -> None:

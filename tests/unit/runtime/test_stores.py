@@ -217,22 +217,22 @@ class Log(MemoryStore):
         self.topics = topics
 
 
-async def test_positions_count_in_the_log_that_they_were_made_in(clock: Clock) -> None:
-    records, at = MemoryStore(clock), Position(GROUP, 0, 7)
-    first, second = Log(clock, "first"), Log(clock, "second")
-    before, after, again = (EventsApart(records, log, records) for log in (first, second, first))
-    await before.store([WriteGroup(positions=(at,))])
-    assert await before.positions(GROUP) == [at]
-    assert await after.positions(GROUP) == []
-    assert await again.positions(GROUP) == [at]
+async def test_a_position_says_which_log_it_counts_in_and_one_of_another_log_replaces_it(clock: Clock) -> None:
+    records = MemoryStore(clock)
+    first, second = (EventsApart(records, Log(clock, log), records) for log in ("first", "second"))
+    await first.store([WriteGroup(positions=(Position(GROUP, 0, 7, log=first.stream_id),))])
+    assert await second.positions(GROUP) == await records.positions(GROUP) == [Position(GROUP, 0, 7, log=first.stream_id)]
+    moved = Position(GROUP, 0, 2, log=second.stream_id)
+    await second.store([WriteGroup(positions=(moved,))])
+    assert await first.positions(GROUP) == [moved]
 
 
 async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: Clock) -> None:
     records, log = MemoryStore(clock), Log(clock, "log")
     store = EventsApart(records, log, records)
     await merge(store, [deployed_here(packing())])
-    stale = (await store.take(Role(PUBLISHER))).fence
-    await store.take(Role(PUBLISHER))
+    stale = await store.acquire(Role(PUBLISHER))
+    await store.acquire(Role(PUBLISHER))
     groups = [WriteGroup(positions=(Position(GROUP, 0, 7),)), WriteGroup(positions=(Position(GROUP, 1, 9),), fence=stale)]
     assert [isinstance(answer, Committed) for answer in await store.store(groups)] == [True, False]
     assert log.shown == [(TOPIC, [Position(GROUP, 0, 7)])]

@@ -1,4 +1,4 @@
-"""What a store is asked and answers comes through the lane unchanged."""
+"""What a store is asked and answers comes through IPC unchanged."""
 
 import inspect
 import logging
@@ -12,10 +12,11 @@ import pytest
 from tests.unit.runtime.ipc.serving import SERVED
 from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
-from workflow_ray.ports import OutboxMover, Store, SystemClock, WholeStore
+from workflow_ray.ports import OutboxMover, Store, SystemClock, Trimmer, WholeStore
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
+    Arrivals,
     Cause,
     Committed,
     Conflict,
@@ -40,11 +41,12 @@ from workflow_ray.records import (
     RunState,
     Shared,
     Stored,
-    Taken,
     Timeout,
     TimeoutKey,
     Topic,
     Version,
+    Waiting,
+    WaitingQuery,
     Write,
     WriteGroup,
     WriteId,
@@ -56,6 +58,7 @@ from workflow_ray_adapters.memory import MemoryStore
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)
 RUN, OTHER, TOPIC = RunId("0190-run"), RunId("0190-other"), Topic("orders-1")
 FENCE = Fence(RoleName("orders-1-consumer-2-of-4"), 7)
+POSITION = Position("orders-1-consumer", 5, 9, begun=40, trying=(9, 11), log="kafka", incarnation=2, in_use=FENCE)
 RECORD = Record(
     run_id=RUN,
     workflow="orders",
@@ -98,9 +101,11 @@ TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
 ROLE = Role("orders-1-consumer", 2, 4)
 RESULTS = (Stored(RUN, Version(1)), Conflict(RUN, Version(4)), KeyUsed(RUN, OTHER), ActiveRun(RUN, OTHER))
 
+PORTS: tuple[type, ...] = (Store, WholeStore, Trimmer)
+
 CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional and named arguments, answer
     "store": (
-        [(WriteGroup(writes=(WRITE,), positions=(Position("g", 5, 9),), fence=FENCE, events=(EVENT,)),)],
+        [(WriteGroup(writes=(WRITE,), positions=(POSITION,), fence=FENCE, events=(EVENT,)),)],
         {},
         [Committed(RESULTS), Fenced(FENCE.role, 8)],
     ),
@@ -110,34 +115,49 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional an
     "counts": (["orders"], {}, [RunCount(1, RunState.PAUSED, 3)]),
     "history": ([RUN], {"after": Version(0), "limit": 10}, [ENTRY]),
     "watch": ([{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25, "at_rest": True}, [RECORD]),
-    "positions": (["orders-1-consumer"], {}, [Position("orders-1-consumer", 5, 9)]),
+    "positions": (["orders-1-consumer"], {}, [POSITION]),
     "pending": (
         [FENCE],
-        {"limit": 10, "wait": 0.5, "without": ((TOPIC, 5),)},
-        [OutboxEntry(id=2**40, event=EVENT, due_at=NOW), OutboxEntry(id=1, event=EVENT)],
+        {"limit": 10, "wait": 0.5, "without": ((TOPIC, 5),), "timeouts_only": True},
+        [OutboxEntry(id=2**40, event=EVENT, due_at=NOW), OutboxEntry(id=1, timeout=TIMEOUT)],
     ),
     "published": ([FENCE, (1, 2**40)], {}, None),
-    "idle": (["orders", (1, 2)], {"seconds": 300.0, "limit": 10, "after": RUN}, [EVENT]),
-    "deployment": ([], {}, Deployment(store_id="s", version=2, workflows=(ORDERS,))),
+    "waiting": (
+        [WaitingQuery(workflow="orders", partition=5, quiet=300.0, after=RUN, limit=10)],
+        {},
+        Waiting(events=(EVENT,), after=OTHER),
+    ),
+    "deployment": ([], {"newer_than": 1, "wait": 0.5}, Deployment(store_id="s", version=2, workflows=(ORDERS,))),
     "deploy": ([2, (ORDERS,)], {}, Deployment(store_id="s", version=3)),
-    "take": ([ROLE], {}, Taken(FENCE, clean=False)),
+    "acquire": ([ROLE], {}, FENCE),
     "release": ([FENCE], {}, None),
     "share": (
         ["host-1", (ROLE,), (FENCE,)],
         {"lease": 10.0},
-        Shared(taken=(Taken(FENCE, clean=True),), lost=(FENCE.role,), surplus=(FENCE.role,)),
+        Shared(acquired=(FENCE,), lost=(FENCE.role,), surplus=(FENCE.role,)),
     ),
     "leave": (["host-1"], {}, None),
     "prepare": ([{TOPIC: 16}], {}, None),
     "send": ([(EVENT,)], {}, None),
-    "receive": ([TOPIC, {5: 9, 6: 0}], {"limit": 500, "wait": 1.0}, [Received(event=EVENT, offset=9, record=RECORD)]),
+    "receive": (
+        [TOPIC, {5: 9, 6: 0}],
+        {"reader": ROLE.name, "limit": 500, "wait": 1.0},
+        Arrivals(events=(Received(event=EVENT, offset=9, record=RECORD),), read={5: 10, 6: 3}, lost={7: 2}),
+    ),
     "lag": ([TOPIC, {5: 9}], {}, 12),
     "ends": ([TOPIC, (5, 6)], {}, {5: 9, 6: 0}),
     "create": ([(TIMEOUT,)], {}, None),
-    "due": (["orders", 1, (5, 6)], {"limit": 10, "wait": 0.5}, [TIMEOUT]),
+    "due": (["orders", 1, (5, 6)], {"limit": 10, "wait": 0.5, "after": TIMEOUT}, [TIMEOUT]),
     "complete": ([(KEY,)], {}, None),
     "move": ([FENCE], {"limit": 500, "wait": 1.0}, 499),
+    "trim": ([FENCE, TOPIC, {5: 9}], {"limit": 500}, 7),
+    "trim_timeouts": ([], {"completed": 60.0, "limit": 500}, 3),
 }
+
+
+def method_of(name: str) -> Any:
+    """The method as its port has it."""
+    return next(vars(kind)[name] for port in PORTS for kind in port.__mro__ if name in vars(kind))
 
 
 class RecordingStore:
@@ -149,7 +169,7 @@ class RecordingStore:
 
     def __getattr__(self, name: str) -> Any:
         async def method(*args: Any, **named: Any) -> Any:
-            bound = inspect.signature(getattr(WholeStore, name, None) or getattr(Store, name)).bind(self, *args, **named)
+            bound = inspect.signature(method_of(name)).bind(self, *args, **named)
             bound.apply_defaults()
             self.asked.append((name, {key: value for key, value in bound.arguments.items() if key != "self"}))
             if isinstance(self._outcome, Exception):
@@ -172,12 +192,12 @@ class Loopback:
 
 
 def test_every_method_of_the_store_is_served_and_tried_here() -> None:
-    methods = {name for port in (Store, WholeStore) for name in dir(port) if not name.startswith("_")}
+    methods = {name for port in PORTS for name in dir(port) if not name.startswith("_")}
     assert set(METHODS) - {"about"} == set(CASES) == methods - {"store_id", "stream_id"}
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_call_over_the_lane_is_the_call_itself(name: str) -> None:
+async def test_a_call_over_ipc_is_the_call_itself(name: str) -> None:
     args, named, expected = CASES[name]
     store = RecordingStore(expected)
     direct = await getattr(store, name)(*args, **named)
