@@ -17,7 +17,7 @@ from workflow_ray.runtime.member import Member
 from workflow_ray.runtime.players import Players
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
-from workflow_ray_adapters.memory.store import Contents
+from workflow_ray_adapters.memory.contents import Contents
 
 LEASE = 9.0
 BEAT = timedelta(seconds=3)

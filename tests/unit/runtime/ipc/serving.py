@@ -20,7 +20,7 @@ class VisibleStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(SystemClock())
         self.written = asyncio.Event()
-        self.waiting, self.cancelled, self.sent = 0, 0, 0
+        self.blocked, self.cancelled, self.sent = 0, 0, 0
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return LAG
@@ -37,14 +37,14 @@ class VisibleStore(MemoryStore):
         return []
 
     async def _wait(self, event: asyncio.Event) -> None:
-        self.waiting += 1
+        self.blocked += 1
         try:
             await event.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
         finally:
-            self.waiting -= 1
+            self.blocked -= 1
 
 
 async def until(condition: Callable[[], bool]) -> None:

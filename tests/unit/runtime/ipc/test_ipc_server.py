@@ -22,7 +22,7 @@ def poll(lane: IpcTransport) -> asyncio.Task[object]:
 async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(connect: Connect, store: VisibleStore) -> None:
     lane = await connect()
     waiting = poll(lane)
-    await until(lambda: store.waiting == 1)
+    await until(lambda: store.blocked == 1)
     assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
     assert not waiting.done()
     waiting.cancel()
@@ -31,19 +31,19 @@ async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(conne
 async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not(connect: Connect, store: VisibleStore) -> None:
     lane, other = await connect(), await connect()
     polls = [poll(lane) for _ in range(4)]
-    await until(lambda: store.waiting == 4)
+    await until(lambda: store.blocked == 4)
     with pytest.raises(StoreBusy, match="4 requests of this connection in hand and 4 in all"):
         await RemoteStore(lane, SERVED).lag(TOPIC, {})
     assert await RemoteStore(other, SERVED).lag(TOPIC, {}) == LAG
     polls[0].cancel()
-    await until(lambda: store.waiting == 3)
+    await until(lambda: store.blocked == 3)
     assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
 
 
 async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
     first, second = await connect(), await connect()
     polls = [poll(lane) for lane in (first, first, first, second, second, second)]
-    await until(lambda: store.waiting == 6)
+    await until(lambda: store.blocked == 6)
     with pytest.raises(StoreBusy, match="6 in all"):
         await RemoteStore(await connect(), SERVED).lag(TOPIC, {})
     for each in polls:
@@ -53,7 +53,7 @@ async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Conne
 async def test_the_polls_of_a_client_that_went_away_are_cancelled(connect: Connect, store: VisibleStore) -> None:
     lane = await connect()
     polls = [poll(lane), poll(lane)]
-    await until(lambda: store.waiting == 2)
+    await until(lambda: store.blocked == 2)
     lane.close()
     await until(lambda: store.cancelled == 2)
     assert [type(outcome) for outcome in await asyncio.gather(*polls, return_exceptions=True)] == [StoreUnavailable] * 2
@@ -70,7 +70,7 @@ async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(co
 async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody(connect: Connect, store: VisibleStore) -> None:
     lane = await connect()
     waiting = poll(lane)
-    await until(lambda: store.waiting == 1)
+    await until(lambda: store.blocked == 1)
     with pytest.raises(WriteRejected, match="send fewer at once"):
         await lane.call("store", bytes(MAX_BODY + 1), deadline=5)
     assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
@@ -102,7 +102,7 @@ async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_s
 ) -> None:
     lane = await connect()
     waiting, writing = poll(lane), asyncio.create_task(RemoteStore(lane, SERVED).store([]))
-    await until(lambda: store.waiting == 2)
+    await until(lambda: store.blocked == 2)
     leaving = asyncio.create_task(server.close())
     await until(lambda: store.cancelled == 1)
     store.written.set()
@@ -114,7 +114,7 @@ async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_s
 
 async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: IpcServer, store: VisibleStore) -> None:
     writing = asyncio.create_task(RemoteStore(await connect(), SERVED).store([]))
-    await until(lambda: store.waiting == 1)
+    await until(lambda: store.blocked == 1)
     await server.close(drain=0.01)
     assert store.cancelled == 1
     with pytest.raises(StoreUnavailable):
