@@ -23,7 +23,7 @@ from workflow_ray.testing.conformance import (
     TimeoutStoreConformance,
 )
 from workflow_ray.testing.conformance.base import begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, event, new_run, received, store_all, stored, stored_run, take
+from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, acquire, event, new_run, received, store_all, stored, stored_run
 from workflow_ray_adapters.memory import MemoryAdapter, MemorySource, MemoryStore
 
 
@@ -72,7 +72,7 @@ class TestRecordsAndEventsApart:
     async def test_events_published_to_another_store_come_without_their_runs(self) -> None:
         clock = FakeClock()
         records, events = MemoryStore(clock), MemoryStore(clock)
-        fence, run = await take(records), new_run(events=[event()])
+        fence, run = await acquire(records), new_run(events=[event()])
         await store_all(records, run)
         pending = await records.pending(fence, limit=10, wait=0)
         await events.send([entry.event for entry in pending])
@@ -86,7 +86,7 @@ class TestDelayed:
     async def test_delayed_are_the_events_that_only_time_holds_back(self) -> None:
         clock = FakeClock()
         store = MemoryStore(clock)
-        fence = await take(store)
+        fence = await acquire(store)
         late, soon, now = (new_run(events=[event(delay=delay)]) for delay in (60, 30, 0))
         await store_all(store, late, soon, now)
         assert [entry.event.run_id for entry in store.delayed()] == [soon.run_id, late.run_id]

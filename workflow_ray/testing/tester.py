@@ -153,6 +153,7 @@ class _TestedStore(MemoryStore):
         return [self._in_words(entry) for entry in self.delayed()]
 
     def _in_words(self, entry: OutboxEntry) -> str:
+        assert entry.event is not None, "timeouts are kept beside the records here"
         record = self._record(entry.event.run_id)
         due_at = entry.due_at or self._clock.now()
         wait = (due_at - self._clock.now()).total_seconds()

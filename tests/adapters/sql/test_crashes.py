@@ -14,6 +14,7 @@ from workflow_ray.records import Committed, Position, Stored, Version, WriteGrou
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PAID_CONSUMERS,
+    acquire,
     event,
     group,
     names,
@@ -22,7 +23,6 @@ from workflow_ray.testing.conformance.runs import (
     step,
     store_all,
     stored,
-    take,
     versions,
 )
 from workflow_ray_adapters.sql import SqliteAdapter
@@ -66,7 +66,7 @@ async def test_a_crash_between_any_two_statements_loses_and_doubles_nothing(
 ) -> None:
     run = new_run(key="k", events=[event()])
     async with opened() as store:
-        fence = await take(store)
+        fence = await acquire(store)
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
         moving = step(await stored(store, run.run_id), events=[event()])

@@ -15,7 +15,7 @@ import pytest
 
 from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import PUBLISHER, Committed, Fenced, Role, Version
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, deploy, event, group, new_run, store_all, take, workflow
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, acquire, deploy, event, group, new_run, store_all, workflow
 from workflow_ray_adapters.sql import SqliteAdapter, writes
 from workflow_ray_adapters.sql.sqlite import connections
 
@@ -117,7 +117,7 @@ async def test_a_client_beside_the_server_wakes_who_waits_there(store_id: str, o
 
 async def test_an_epoch_raised_by_another_process_refuses_the_next_write(store_id: str, opened: Opener) -> None:
     async with opened() as old, opened(exclusive=False) as new:
-        fence = await take(old)
+        fence = await acquire(old)
         newer = await new.acquire(Role(PUBLISHER))
         assert await old.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, newer.epoch)]
 
@@ -135,7 +135,7 @@ async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
 
     monkeypatch.setattr(writes, "apply", held)
     async with opened() as old, opened(exclusive=False) as new:
-        fence = await take(old)
+        fence = await acquire(old)
         storing = asyncio.create_task(old.store([group(new_run(), fence=fence)]))
         await asyncio.to_thread(checked.wait)
         acquiring = asyncio.create_task(new.acquire(Role(PUBLISHER)))

@@ -15,7 +15,7 @@ import pytest
 from tests.servers import MariaDB, Postgres
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import Event, Position, Record, RunId, Timeout, TimeoutKey, Topic, Version
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID_CONSUMERS, event, group, new_run, step, take
+from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID_CONSUMERS, acquire, event, group, new_run, step
 from workflow_ray_adapters.sql import pace
 from workflow_ray_adapters.sql.postgresql import watch
 from workflow_ray_adapters.sql.store import SqlStore
@@ -111,7 +111,7 @@ async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 async def test_a_call_takes_as_many_statements_for_500_as_for_one(store: Store, counted: Counted) -> None:
-    fence = await take(store)
+    fence = await acquire(store)
     seen = dict[str, dict[int, int]]()
     await each_call(store, fence, 1, lambda _, call: call)  # connects, and has the server told each statement once
     for size in SIZES:

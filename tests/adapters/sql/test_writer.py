@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from workflow_ray.errors import RoleLost, StoreBusy, StoreUnavailable, WriteRejected
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version, Write
-from workflow_ray.testing.conformance.runs import event, group, new_run, received, store_all, take
+from workflow_ray.testing.conformance.runs import acquire, event, group, new_run, received, store_all
 from workflow_ray_adapters.sql import requests
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.session import Session
@@ -133,7 +133,7 @@ async def test_a_full_queue_is_busy_for_clients_and_open_for_roles(
     database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "QUEUE_ROWS", 3)
-    fence, of_role = await take(store), new_run()
+    fence, of_role = await acquire(store), new_run()
     async with held_up(database, store):
         calls = asked(store, *(new_run() for _ in range(4)))
         await settle()
@@ -147,7 +147,7 @@ async def test_a_full_queue_is_busy_for_clients_and_open_for_roles(
 
 async def test_roles_go_before_clients(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "TRANSACTION_ROWS", 1)
-    fence = await take(store)
+    fence = await acquire(store)
     ended: list[str] = []
     async with held_up(database, store):
         (client,) = asked(store, new_run())
@@ -215,7 +215,7 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(database: Gated, store: 
 
 
 async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: SqlStore) -> None:
-    fence = await take(store)
+    fence = await acquire(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
     await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})  # after it the move waits
     before = database.transactions
@@ -226,7 +226,7 @@ async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: S
 
 
 async def test_a_waiting_move_whose_role_another_acquires_ends(database: Gated, store: SqlStore) -> None:
-    fence = await take(store)
+    fence = await acquire(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
     await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
     await store.acquire(Role(PUBLISHER))
@@ -235,7 +235,7 @@ async def test_a_waiting_move_whose_role_another_acquires_ends(database: Gated, 
 
 
 async def test_a_waiting_move_that_fails_holds_up_no_write(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    fence, run = await take(store), new_run(events=[event()])
+    fence, run = await acquire(store), new_run(events=[event()])
     moved = asyncio.create_task(store.move(fence, limit=-(2**70), wait=60))  # no parameter of SQLite's holds it
     with pytest.raises(WriteRejected):
         await moved
@@ -243,7 +243,7 @@ async def test_a_waiting_move_that_fails_holds_up_no_write(database: Gated, stor
 
 
 async def test_an_old_fence_stores_nothing_while_others_commit(store: SqlStore) -> None:
-    fence = await take(store)
+    fence = await acquire(store)
     newer = await store.acquire(Role(PUBLISHER))
     refused, stored = new_run(), new_run()
     answers = await store.store([group(refused, fence=fence), group(stored, fence=newer)])

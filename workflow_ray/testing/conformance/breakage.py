@@ -9,7 +9,19 @@ from workflow_ray.ports import Records, SystemClock, persist
 from workflow_ray.records import Committed, Fence, Fenced, GroupResult, Position, RunId, Stored, Version, Write, WriteGroup
 from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, ended
 from workflow_ray.testing.conformance.faults import cuts, holds
-from workflow_ray.testing.conformance.runs import CONSUMERS, PAID, event, group, new_run, step, store_all, stored, take, versions
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    PAID,
+    acquire,
+    event,
+    events_of,
+    group,
+    new_run,
+    step,
+    store_all,
+    stored,
+    versions,
+)
 
 PARTS = 6
 """Of a transition, which land together or not at all."""
@@ -17,19 +29,19 @@ PARTS = 6
 
 class BreakageCases(Conformance):
     async def test_cut_after_any_message_all_of_a_transition_is_there_or_nothing(self, store: Records, fragile: Fragile) -> None:
-        publisher, landed = await take(store), list[bool]()
+        publisher, landed = await acquire(store), list[bool]()
         async for number, cut in cuts(fragile):
-            transition = await a_transition(store, await take(store, CONSUMERS), number)
+            transition = await a_transition(store, await acquire(store, CONSUMERS), number)
             with cut:
                 await fragile.store.store([transition])
-            await take(store, CONSUMERS)  # waits for whoever still holds the fence: after it, nothing of the transaction is to come
+            await acquire(store, CONSUMERS)  # waits for whoever still holds the fence: after it, nothing of the transaction is to come
             parts = await parts_landed(store, transition, publisher)
             assert parts == [parts[0]] * PARTS
             landed.append(parts[0])
         assert (landed[0], landed[-1]) == (False, True)
 
     async def test_a_transition_repeated_after_a_cut_lands_once(self, store: Records, fragile: Fragile) -> None:
-        publisher, fence = await take(store), await take(store, CONSUMERS)
+        publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, cut in cuts(fragile):
             transition = await a_transition(store, fence, number)
             moved, begun = transition.writes
@@ -42,7 +54,7 @@ class BreakageCases(Conformance):
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
     async def test_a_transition_repeated_while_the_first_is_still_open_lands_once(self, store: Records, fragile: Fragile) -> None:
-        publisher, fence = await take(store), await take(store, CONSUMERS)
+        publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, hold in holds(fragile):
             transition = await a_transition(store, fence, number)
             moved, begun = transition.writes
@@ -66,12 +78,12 @@ class BreakageCases(Conformance):
     async def test_an_epoch_raised_while_a_transaction_is_open_lets_nothing_of_the_old_one_land_after_it(
         self, store: Records, fragile: Fragile
     ) -> None:
-        publisher = await take(store)
+        publisher = await acquire(store)
         async for number, hold in holds(fragile):
-            old = await take(store, CONSUMERS)
+            old = await acquire(store, CONSUMERS)
             transition = await a_transition(store, old, number)
             async with hold(fragile.store.store([transition])) as storing:
-                taking = asyncio.create_task(take(store, CONSUMERS))
+                taking = asyncio.create_task(acquire(store, CONSUMERS))
                 await asyncio.wait({taking}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
                 before = await parts_landed(store, transition, publisher) if taking.done() else None
             (answer,), new = await ended(storing), await ended(taking)
@@ -82,7 +94,7 @@ class BreakageCases(Conformance):
             assert await fragile.store.store([group(fence=old)]) == [Fenced(old.role, new.epoch)]
 
     async def test_what_commits_late_is_pending_though_later_events_were_published(self, store: Records, fragile: Fragile) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         async for _, hold in holds(fragile):
             late, prompt = new_run(events=[event()]), new_run(events=[event()])
             async with hold(store_all(fragile.store, late)) as storing:
@@ -107,7 +119,7 @@ async def a_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
 async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence) -> list[bool]:
     """What of it is there: the moved run's history, the begun one's record and history, their events, and the position."""
     moved, begun = transition.writes
-    pending = [entry.event.run_id for entry in await store.pending(publisher, limit=10_000, wait=0)]
+    pending = [item.run_id for item in events_of(await store.pending(publisher, limit=10_000, wait=0))]
     (record,) = await store.lookup([begun.run_id], fresh=True)
     assert pending.count(moved.run_id) <= 1
     assert pending.count(begun.run_id) <= 1
@@ -136,4 +148,4 @@ async def _published(store: Records, fence: Fence) -> list[RunId]:
     """Runs whose events were taken out of the outbox."""
     entries = await store.pending(fence, limit=10, wait=0)
     await store.published(fence, [entry.id for entry in entries])
-    return [entry.event.run_id for entry in entries]
+    return [item.run_id for item in events_of(entries)]

@@ -14,20 +14,21 @@ from workflow_ray.testing.conformance.runs import (
     CREATED,
     CREATED_TOPIC,
     PAID,
+    acquire,
     event,
+    events_of,
     new_run,
     step,
     store_all,
     stored,
     stored_run,
-    take,
     versions,
 )
 
 
 class OutboxCases(Conformance):
     async def test_an_event_says_what_its_write_made(self, store: Records) -> None:
-        fence, run = await take(store), new_run()
+        fence, run = await acquire(store), new_run()
         headers = {"traceparent": "00-abc-01", "naïve": "🦄"}
         await store_all(store, run, step(run, status=PAID, events=[OutgoingEvent(topic=CREATED_TOPIC, partition=3, headers=headers)]))
         (entry,) = await store.pending(fence, limit=10, wait=0)
@@ -36,7 +37,7 @@ class OutboxCases(Conformance):
         assert (entry.event, entry.due_at) == (expected, None)
 
     async def test_entries_stay_until_they_are_published(self, store: Records) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
         entries = await store.pending(fence, limit=10, wait=0)
         assert await store.pending(fence, limit=10, wait=0) == entries
@@ -46,48 +47,48 @@ class OutboxCases(Conformance):
         assert await store.pending(fence, limit=10, wait=0) == []
 
     async def test_pending_is_in_commit_order_per_partition(self, store: Records) -> None:
-        fence, committed = await take(store), list[tuple[int, RunId]]()
+        fence, committed = await acquire(store), list[tuple[int, RunId]]()
         for at in range(12):
             run = new_run(events=[event(at % 3)])
             await store_all(store, run)
             committed.append((at % 3, run.run_id))
-        pending = [(entry.event.partition, entry.event.run_id) for entry in await store.pending(fence, limit=100, wait=0)]
+        pending = [(item.partition, item.run_id) for item in events_of(await store.pending(fence, limit=100, wait=0))]
         assert sorted(pending, key=partition) == sorted(committed, key=partition)  # sorting is stable
 
     async def test_a_runs_events_are_in_order_of_version(self, store: Records) -> None:
-        fence, write = await take(store), new_run(events=[event()])
+        fence, write = await acquire(store), new_run(events=[event()])
         writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
         await store_all(store, *writes)
-        assert [entry.event.version for entry in await store.pending(fence, limit=100, wait=0)] == list(range(1, 11))
+        assert [item.version for item in events_of(await store.pending(fence, limit=100, wait=0))] == list(range(1, 11))
 
     async def test_no_more_are_pending_than_asked_for(self, store: Records) -> None:
-        fence, run = await take(store), new_run(events=[event() for _ in range(5)])
+        fence, run = await acquire(store), new_run(events=[event() for _ in range(5)])
         await store_all(store, run)
         first = await store.pending(fence, limit=2, wait=0)
         assert len(first) == 2
         assert first == (await store.pending(fence, limit=10, wait=0))[:2]
 
     async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(self, store: Records) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         await store_all(store, *(new_run(events=[event(0)]) for _ in range(50)), new_run(events=[event(1)]))
         others = await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
-        assert [entry.event.partition for entry in others] == [1]
+        assert [item.partition for item in events_of(others)] == [1]
         assert await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0), (CREATED_TOPIC, 1)]) == []
         assert len(await store.pending(fence, limit=100, wait=0)) == 51
 
     async def test_what_was_sent_but_not_removed_is_sent_again_by_the_next_publisher(self, store: Records) -> None:
-        crashed = await take(store)
+        crashed = await acquire(store)
         await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
         entries = await store.pending(crashed, limit=3, wait=0)
         await store.published(crashed, [entries[0].id])
-        again = await store.pending(await take(store), limit=10, wait=0)
+        again = await store.pending(await acquire(store), limit=10, wait=0)
         assert again[:2] == entries[1:]
         assert len(again) == 4
 
     # --- events that go in as they are ----------------------------------------------------------
 
     async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(self, store: Records) -> None:
-        publisher, record = await take(store), await stored_run(store)
+        publisher, record = await acquire(store), await stored_run(store)
         lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=3, version=record.version, status=PAID, headers={"naïve": "🦄"})
         assert await store.store([WriteGroup(events=(lost, lost))]) == [Committed(())]
         entries = await store.pending(publisher, limit=10, wait=0)
@@ -96,32 +97,32 @@ class OutboxCases(Conformance):
         assert await versions(store, record.run_id) == [1]
 
     async def test_events_of_a_group_commit_with_its_writes_and_positions(self, store: Records) -> None:
-        publisher, fence, record = await take(store), await take(store, CONSUMERS), await stored_run(store)
+        publisher, fence, record = await acquire(store), await acquire(store, CONSUMERS), await stored_run(store)
         lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
         position, write = Position(CONSUMERS, 0, 7), new_run(events=[event(1)])
         await store.store([WriteGroup(writes=(write,), events=(lost,), positions=(position,), fence=fence)])
         entries = await store.pending(publisher, limit=10, wait=0)
-        assert {entry.event.run_id for entry in entries} == {record.run_id, write.run_id}
+        assert {item.run_id for item in events_of(entries)} == {record.run_id, write.run_id}
         assert await store.positions(CONSUMERS) == [position]
 
     async def test_a_group_with_an_old_fence_puts_no_events_in(self, store: Records) -> None:
-        publisher, record = await take(store), await stored_run(store)
-        old, new = await take(store, CONSUMERS), await take(store, CONSUMERS)
+        publisher, record = await acquire(store), await stored_run(store)
+        old, new = await acquire(store, CONSUMERS), await acquire(store, CONSUMERS)
         lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
         assert await store.store([WriteGroup(events=(lost,), fence=old)]) == [Fenced(old.role, new.epoch)]
         assert await store.pending(publisher, limit=10, wait=0) == []
 
     async def test_events_of_a_group_wake_who_waits_for_pending(self, store: Records, clock: FakeClock) -> None:
-        publisher, record = await take(store), await stored_run(store)
+        publisher, record = await acquire(store), await stored_run(store)
         pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
         lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
         await store.store([WriteGroup(events=(lost,))])
-        assert [entry.event for entry in await ended(pending)] == [lost]
+        assert events_of(await ended(pending)) == [lost]
 
     # --- delays ----------------------------------------------------------------------------------
 
     async def test_a_delayed_event_is_pending_when_due_and_not_before(self, store: Records, clock: FakeClock) -> None:
-        fence, committed = await take(store), clock.now()
+        fence, committed = await acquire(store), clock.now()
         await store_all(store, new_run(events=[event(delay=90.5)]))
         await clock.advance(timedelta(seconds=90.5, microseconds=-1))
         assert await store.pending(fence, limit=10, wait=0) == []
@@ -130,20 +131,20 @@ class OutboxCases(Conformance):
         assert entry.due_at == committed + timedelta(seconds=90.5)
 
     async def test_a_delayed_event_holds_up_no_other(self, store: Records) -> None:
-        fence, prompt = await take(store), new_run(events=[event()])
+        fence, prompt = await acquire(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
-        assert [entry.event.run_id for entry in await store.pending(fence, limit=1, wait=0)] == [prompt.run_id]
+        assert [item.run_id for item in events_of(await store.pending(fence, limit=1, wait=0))] == [prompt.run_id]
 
     # --- waiting ---------------------------------------------------------------------------------
 
     async def test_pending_waits_and_is_woken_by_a_commit(self, store: Records, clock: FakeClock) -> None:
-        fence, run = await take(store), new_run(events=[event()])
+        fence, run = await acquire(store), new_run(events=[event()])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
-        assert [entry.event.run_id for entry in await ended(pending)] == [run.run_id]
+        assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
 
     async def test_pending_waits_for_what_gets_due(self, store: Records, clock: FakeClock) -> None:
-        fence, run = await take(store), new_run(events=[event(delay=60)])
+        fence, run = await acquire(store), new_run(events=[event(delay=60)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
         await settled(clock)
@@ -151,19 +152,19 @@ class OutboxCases(Conformance):
         await settled(clock)
         assert not pending.done()
         await clock.advance(timedelta(seconds=1))
-        assert [entry.event.run_id for entry in await ended(pending)] == [run.run_id]
+        assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
 
     async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         assert await timed_out(clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5) == []
 
     # --- fences ----------------------------------------------------------------------------------
 
     async def test_an_old_fence_sees_and_removes_nothing(self, store: Records) -> None:
-        old = await take(store)
+        old = await acquire(store)
         await store_all(store, new_run(events=[event()]))
         (entry,) = await store.pending(old, limit=10, wait=0)
-        new = await take(store)
+        new = await acquire(store)
         with pytest.raises(RoleLost) as lost:
             await store.pending(old, limit=10, wait=0)
         assert (lost.value.role, lost.value.held, lost.value.current) == (old.role, old.epoch, new.epoch)

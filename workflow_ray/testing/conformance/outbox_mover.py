@@ -17,14 +17,15 @@ from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PAID,
     START,
+    acquire,
     event,
     names,
     new_run,
+    receive,
     received,
     step,
     store_all,
     stored,
-    take,
 )
 
 MIB = 1024 * 1024
@@ -38,7 +39,7 @@ class OutboxMoverConformance(Conformance):
     """For a `store` that is a Store and an OutboxMover. Uses `another` and `fragile`."""
 
     async def test_moved_events_are_received_in_commit_order_per_partition(self, store: MovingStore) -> None:
-        fence, runs = await take(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
+        fence, runs = await acquire(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
         for run in runs:
             await store_all(store, run)
         assert [await store.move(fence, limit=5, wait=0) for _ in range(4)] == [5, 5, 2, 0]
@@ -49,22 +50,23 @@ class OutboxMoverConformance(Conformance):
             assert offsets == sorted(set(offsets))
 
     async def test_a_runs_events_move_in_order_of_version(self, store: MovingStore) -> None:
-        fence, write = await take(store), new_run(events=[event()])
+        fence, write = await acquire(store), new_run(events=[event()])
         writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
         await store_all(store, *writes)
         assert await store.move(fence, limit=100, wait=0) == 10
         assert [item.event.version for item in await received(store)] == list(range(1, 11))
 
     async def test_a_moved_event_is_pending_no_more(self, store: MovingStore) -> None:
-        fence, run = await take(store), new_run(events=[event(), event(1)])
+        fence, run = await acquire(store), new_run(events=[event(), event(1)])
         await store_all(store, run)
         await store.move(fence, limit=1, wait=0)
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
     async def test_events_sent_and_moved_share_the_offsets(self, store: MovingStore) -> None:
-        fence, run = await take(store), new_run(events=[event()])
+        fence, run = await acquire(store), new_run(events=[event()])
         await store_all(store, run)
         (entry,) = await store.pending(fence, limit=10, wait=0)
+        assert entry.event is not None
         await store.send([entry.event])
         await store.move(fence, limit=10, wait=0)
         first, second = await received(store)
@@ -72,14 +74,14 @@ class OutboxMoverConformance(Conformance):
         assert first.offset < second.offset
 
     async def test_moves_at_once_publish_each_event_once(self, store: MovingStore) -> None:
-        fence, runs = await take(store), [new_run(events=[event(at % 4)]) for at in range(40)]
+        fence, runs = await acquire(store), [new_run(events=[event(at % 4)]) for at in range(40)]
         await store_all(store, *runs)
         moved = await asyncio.gather(*(store.move(fence, limit=7, wait=0) for _ in range(10)))
         assert sum(moved) == 40
         assert sorted(names(await received(store))) == sorted((run.run_id, run.version) for run in runs)
 
     async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(self, store: MovingStore) -> None:
-        fence, runs = await take(store), [new_run(events=[event(at % 4)]) for at in range(200)]
+        fence, runs = await acquire(store), [new_run(events=[event(at % 4)]) for at in range(200)]
 
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
         async with asyncio.timeout(20), asyncio.TaskGroup() as others:
@@ -87,7 +89,7 @@ class OutboxMoverConformance(Conformance):
                 others.create_task(store_all(store, run))
             moving = others.create_task(store.move(fence, limit=7, wait=LONG))
             while len(seen) < len(runs):
-                items = await store.receive(CREATED_TOPIC, offsets, limit=5, wait=LONG)
+                items = await receive(store, CREATED_TOPIC, offsets, limit=5, wait=LONG)
                 offsets |= {item.event.partition: item.offset + 1 for item in items}
                 seen += names(items)
             moving.cancel()
@@ -96,43 +98,43 @@ class OutboxMoverConformance(Conformance):
     async def test_offsets_follow_commit_order_though_a_transaction_was_open_across_a_move(
         self, store: MovingStore, fragile: Fragile
     ) -> None:
-        fence, offset = await take(store), 0
+        fence, offset = await acquire(store), 0
         async for _, hold in holds(fragile):
             late, prompt = new_run(events=[event()]), new_run(events=[event()])
             async with hold(store_all(fragile.store, late)) as storing:
                 moving = asyncio.create_task(_stored_and_moved(store, fence, prompt))
                 await asyncio.wait({moving}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
-                before = await store.receive(CREATED_TOPIC, {0: offset}, limit=10, wait=0)
+                before = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
                 offset = max([offset, *(item.offset + 1 for item in before)])
             await ended(storing)
             await ended(moving)
             await store.move(fence, limit=10, wait=0)
-            after = await store.receive(CREATED_TOPIC, {0: offset}, limit=10, wait=0)
+            after = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
             offset = max(item.offset + 1 for item in (*before, *after))
             assert sorted(names([*before, *after])) == sorted((run.run_id, run.version) for run in (late, prompt))
 
     async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(self, store: MovingStore, fragile: Fragile) -> None:
         expected: list[tuple[RunId, Version]] = []
         async for _, cut in cuts(fragile):
-            fence, runs = await take(store), [new_run(events=[event()]) for _ in range(3)]
+            fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
             await store_all(store, *runs)
             with cut:
                 await fragile.store.move(fence, limit=10, wait=0)
-            await store.move(await take(store), limit=10, wait=0)  # taken: whoever had the role before has ended
+            await store.move(await acquire(store), limit=10, wait=0)  # taken: whoever had the role before has ended
             expected += [(run.run_id, run.version) for run in runs]
             assert names(await received(store)) == expected
 
     async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(self, store: MovingStore) -> None:
-        crashed, runs = await take(store), [new_run(events=[event()]) for _ in range(5)]
+        crashed, runs = await acquire(store), [new_run(events=[event()]) for _ in range(5)]
         await store_all(store, *runs)
         entries = await store.pending(crashed, limit=3, wait=0)
-        await store.send([entry.event for entry in entries])
-        await store.move(await take(store), limit=10, wait=0)
+        await store.send([entry.event for entry in entries if entry.event is not None])
+        await store.move(await acquire(store), limit=10, wait=0)
         expected = [(run.run_id, run.version) for run in runs]
         assert names(await received(store)) == expected[:3] + expected
 
     async def test_events_of_a_group_are_moved(self, store: MovingStore) -> None:
-        fence, run = await take(store), new_run()
+        fence, run = await acquire(store), new_run()
         lost = Event(run_id=run.run_id, topic=CREATED_TOPIC, partition=0, version=run.version, status=CREATED)
         await store.store([WriteGroup(writes=(run,), events=(lost,))])
         assert await store.move(fence, limit=10, wait=0) == 1
@@ -141,8 +143,8 @@ class OutboxMoverConformance(Conformance):
     # --- several processes -----------------------------------------------------------------------
 
     async def test_a_move_publishes_what_other_processes_commit(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
-        fence, run = await take(store), new_run(events=[event()])
-        receiving = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        fence, run = await acquire(store), new_run(events=[event()])
+        receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         moving = await begun(clock, store.move(fence, limit=10, wait=LONG))
         async with another() as other:
             await store_all(other, run)
@@ -150,9 +152,9 @@ class OutboxMoverConformance(Conformance):
         moving.cancel()
 
     async def test_a_move_ends_when_another_process_takes_its_role(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
-        moving = await begun(clock, store.move(await take(store), limit=10, wait=LONG))
+        moving = await begun(clock, store.move(await acquire(store), limit=10, wait=LONG))
         async with another() as other:
-            await take(other)
+            await acquire(other)
             await store_all(other, new_run(events=[event()]))
             with pytest.raises(RoleLost):
                 await heard(clock, moving)
@@ -161,7 +163,7 @@ class OutboxMoverConformance(Conformance):
     # --- records beside events -------------------------------------------------------------------
 
     async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: MovingStore) -> None:
-        fence, run = await take(store), new_run(events=[event()])
+        fence, run = await acquire(store), new_run(events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
         await store_all(store, step(run, status=PAID))
@@ -169,7 +171,7 @@ class OutboxMoverConformance(Conformance):
         assert (item.event.version, item.record) == (1, await stored(store, run.run_id))
 
     async def test_a_batch_is_bounded_by_its_data(self, store: MovingStore) -> None:
-        fence, runs = await take(store), [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)]
+        fence, runs = await acquire(store), [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)]
         await store_all(store, *runs)
         await store.move(fence, limit=100, wait=0)
         batch = await received(store)
@@ -178,7 +180,7 @@ class OutboxMoverConformance(Conformance):
         assert 0 < size <= BATCH_DATA + MIB
 
     async def test_a_run_larger_than_a_batch_is_received_alone(self, store: MovingStore) -> None:
-        fence, run = await take(store), new_run(data=b"x" * (BATCH_DATA + 1), events=[event()])
+        fence, run = await acquire(store), new_run(data=b"x" * (BATCH_DATA + 1), events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=100, wait=0)
         assert names(await received(store)) == [(run.run_id, run.version)]
@@ -186,7 +188,7 @@ class OutboxMoverConformance(Conformance):
     # --- delays ----------------------------------------------------------------------------------
 
     async def test_a_delayed_event_moves_when_due_and_not_before(self, store: MovingStore, clock: FakeClock) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         await store_all(store, new_run(events=[event(delay=60)]))
         await clock.advance(timedelta(seconds=60, microseconds=-1))
         assert await store.move(fence, limit=10, wait=0) == 0
@@ -194,13 +196,13 @@ class OutboxMoverConformance(Conformance):
         assert await store.move(fence, limit=10, wait=0) == 1
 
     async def test_a_delayed_event_holds_up_no_other(self, store: MovingStore) -> None:
-        fence, prompt = await take(store), new_run(events=[event()])
+        fence, prompt = await acquire(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
         assert await store.move(fence, limit=10, wait=0) == 1
         assert names(await received(store)) == [(prompt.run_id, prompt.version)]
 
     async def test_events_due_by_now_move_in_commit_order(self, store: MovingStore, clock: FakeClock) -> None:
-        fence, runs = await take(store), [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)]
+        fence, runs = await acquire(store), [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)]
         for run in runs:
             await store_all(store, run)
         await clock.advance(timedelta(seconds=60))
@@ -210,28 +212,28 @@ class OutboxMoverConformance(Conformance):
     # --- waiting ---------------------------------------------------------------------------------
 
     async def test_while_it_waits_a_move_publishes_what_is_committed(self, store: MovingStore, clock: FakeClock) -> None:
-        fence, runs = await take(store), [new_run(events=[event()]) for _ in range(3)]
+        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         for at, run in enumerate(runs):
             await store_all(store, run)
-            assert names(await store.receive(CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [(run.run_id, run.version)]
+            assert names(await receive(store, CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [(run.run_id, run.version)]
         assert await timed_out(clock, move, seconds=5) == 3
 
     async def test_while_it_waits_a_move_publishes_more_than_its_limit(self, store: MovingStore, clock: FakeClock) -> None:
-        fence, runs = await take(store), [new_run(events=[event()]) for _ in range(25)]
+        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(25)]
         await store_all(store, *runs[:20])
         move = await begun(clock, store.move(fence, limit=3, wait=5))
         await store_all(store, *runs[20:])
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
         while len(seen) < len(runs):
-            items = await store.receive(CREATED_TOPIC, offsets, limit=50, wait=LONG)
+            items = await receive(store, CREATED_TOPIC, offsets, limit=50, wait=LONG)
             offsets |= {item.event.partition: item.offset + 1 for item in items}
             seen += names(items)
         assert seen == [(run.run_id, run.version) for run in runs]
         assert await timed_out(clock, move, seconds=5) == 25
 
     async def test_move_waits_for_what_gets_due(self, store: MovingStore, clock: FakeClock) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         await store_all(store, new_run(events=[event(delay=60)]))
         await settled(clock)
@@ -239,24 +241,24 @@ class OutboxMoverConformance(Conformance):
         await settled(clock)
         assert await received(store) == []
         await clock.advance(timedelta(seconds=1))
-        assert len(await store.receive(CREATED_TOPIC, START, limit=10, wait=LONG)) == 1
+        assert len(await receive(store, CREATED_TOPIC, START, limit=10, wait=LONG)) == 1
         move.cancel()
 
     async def test_move_ends_with_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         await store_all(store, new_run())  # without an event
         assert await timed_out(clock, move, seconds=5) == 0
 
     async def test_a_move_wakes_who_waits_to_receive(self, store: MovingStore, clock: FakeClock) -> None:
-        fence, run = await take(store), new_run(events=[event(2)])
-        receive = await begun(clock, store.receive(CREATED_TOPIC, START, limit=10, wait=LONG))
+        fence, run = await acquire(store), new_run(events=[event(2)])
+        receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
-        assert names(await ended(receive)) == [(run.run_id, run.version)]
+        assert names(await ended(receiving)) == [(run.run_id, run.version)]
 
     async def test_a_waiting_move_given_up_loses_no_event(self, store: MovingStore, clock: FakeClock) -> None:
-        fence = await take(store)
+        fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         move.cancel()
         await asyncio.wait([move])
@@ -267,7 +269,7 @@ class OutboxMoverConformance(Conformance):
     # --- fences ----------------------------------------------------------------------------------
 
     async def test_an_old_fence_moves_nothing(self, store: MovingStore) -> None:
-        old, new = await take(store), await take(store)
+        old, new = await acquire(store), await acquire(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost) as lost:
             await store.move(old, limit=10, wait=0)
@@ -276,9 +278,9 @@ class OutboxMoverConformance(Conformance):
         assert await store.move(new, limit=10, wait=0) == 1
 
     async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(self, store: MovingStore, clock: FakeClock) -> None:
-        old = await take(store)
+        old = await acquire(store)
         move = await begun(clock, store.move(old, limit=10, wait=LONG))
-        new = await take(store)
+        new = await acquire(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost):
             await ended(move)

@@ -8,8 +8,10 @@ from workflow_ray.records import ActiveRun, Conflict, KeyUsed, Record, Stored, V
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, heard, openings
 from workflow_ray.testing.conformance.runs import (
+    acquire,
     deploy,
     event,
+    events_of,
     group,
     new_run,
     one_won_and_the_others_were_told,
@@ -19,7 +21,6 @@ from workflow_ray.testing.conformance.runs import (
     stored,
     stored_run,
     stored_runs,
-    take,
     versions,
     workflow,
 )
@@ -52,7 +53,7 @@ class ProcessCases(Conformance):
         one_won_and_the_others_were_told(answers, told=KeyUsed)
 
     async def test_a_write_that_several_processes_repeat_is_made_once(self, store: Records, another: Another) -> None:
-        fence, record = await take(store), await stored_run(store)
+        fence, record = await acquire(store), await stored_run(store)
         write = step(record, events=[event()])
         async with openings(another, count=PROCESSES) as stores:
             answers = await at_once(stores, [write] * WRITERS)
@@ -98,11 +99,11 @@ class ProcessCases(Conformance):
             assert await heard(clock, watch) == [await stored(store, record.run_id)]
 
     async def test_pending_hears_of_what_another_process_commits(self, store: Records, another: Another, clock: FakeClock) -> None:
-        fence, run = await take(store), new_run(events=[event()])
+        fence, run = await acquire(store), new_run(events=[event()])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         async with another() as other:
             await store_all(other, run)
-            assert [entry.event.run_id for entry in await heard(clock, pending)] == [run.run_id]
+            assert [item.run_id for item in events_of(await heard(clock, pending))] == [run.run_id]
 
     async def test_of_deploys_in_several_processes_one_wins(self, store: Records, another: Another) -> None:
         async with openings(another, count=PROCESSES) as stores:

@@ -1,14 +1,14 @@
-"""All that a RecordStore must do. The fences that it checks are given out by RoleScheduler.take on the same store."""
+"""All that a RecordStore must do. The fences that it checks are given out by RoleScheduler.acquire on the same store."""
 
 from workflow_ray.testing.conformance.breakage import BreakageCases
 from workflow_ray.testing.conformance.deployments import DeploymentCases
 from workflow_ray.testing.conformance.filters import FilterCases
-from workflow_ray.testing.conformance.idle import IdleCases
 from workflow_ray.testing.conformance.outbox import OutboxCases
 from workflow_ray.testing.conformance.processes import ProcessCases
 from workflow_ray.testing.conformance.queries import QueryCases
 from workflow_ray.testing.conformance.times import TimeCases
 from workflow_ray.testing.conformance.triggers import TriggerCases
+from workflow_ray.testing.conformance.waiting import WaitingCases
 from workflow_ray.testing.conformance.writes import WriteCases
 
 
@@ -17,7 +17,7 @@ class RecordStoreConformance(
     TriggerCases,
     QueryCases,
     FilterCases,
-    IdleCases,
+    WaitingCases,
     TimeCases,
     DeploymentCases,
     OutboxCases,

@@ -1,6 +1,6 @@
 """Runs, writes and roles to try a store with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -11,15 +11,18 @@ from workflow_ray.records import (
     NO_VERSION,
     PUBLISHER,
     ActiveRun,
+    Awaits,
     Cause,
     Committed,
     DeployedWorkflow,
     Deployment,
+    Event,
     Fence,
     GroupResult,
     HistoryEntry,
     KeyUsed,
     NewRun,
+    OutboxEntry,
     OutgoingEvent,
     Position,
     Received,
@@ -82,6 +85,7 @@ def new_run(
         data=data,
         new=new,
         events=tuple(events),
+        asks=True,
     )
 
 
@@ -105,6 +109,8 @@ def step(
         by="orders-1-consumer-1-of-1",
         data=data,
         events=tuple(events),
+        awaits=Awaits.NOBODY if run_state.at_rest else Awaits.EVENT,
+        asks=not run_state.at_rest,
     )
 
 
@@ -201,18 +207,29 @@ async def deploy(store: RecordStore, *workflows: DeployedWorkflow) -> Deployment
     return await store.deploy((await store.deployment()).version, workflows)
 
 
-async def take(store: Records, group: str = PUBLISHER) -> Fence:
-    """Take the first role of a group, deployed if need be."""
+async def acquire(store: Records, group: str = PUBLISHER) -> Fence:
+    """Acquire the first role of a group, deployed if need be."""
     if (await store.deployment()).version == 0:
         await deploy(store, workflow())
-    return (await store.take(Role(group))).fence
+    return await store.acquire(Role(group))
 
 
 async def received(store: EventStreamer, *, topic: Topic = CREATED_TOPIC) -> list[Received]:
     """All that was ever published to the topic."""
-    return await store.receive(topic, START, limit=10_000, wait=0)
+    return await receive(store, topic, START, limit=10_000, wait=0)
+
+
+async def receive(store: EventStreamer, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+    """The events of one look, by a reader that every case has."""
+    arrivals = await store.receive(topic, offsets, reader="conformance", limit=limit, wait=wait)
+    return list(arrivals.events)
 
 
 def names(events: Sequence[Received], partition: int | None = None) -> list[tuple[RunId, Version]]:
     """Run and version of the events, or of those in one partition."""
     return [(item.event.run_id, item.event.version) for item in events if partition in (None, item.event.partition)]
+
+
+def events_of(entries: Sequence[OutboxEntry]) -> list[Event]:
+    """The events of entries of the outbox, those that carry a timeout left out."""
+    return [entry.event for entry in entries if entry.event is not None]

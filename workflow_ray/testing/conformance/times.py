@@ -10,7 +10,7 @@ from workflow_ray.ports import Records
 from workflow_ray.records import RunQuery
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import Conformance
-from workflow_ray.testing.conformance.runs import event, new_run, step, store_all, stored, take
+from workflow_ray.testing.conformance.runs import acquire, event, new_run, step, store_all, stored
 
 CENTRAL_EUROPE = "CET-1CEST,M3.5.0,M10.5.0/3"
 CLOCK_CHANGES = {  # of central Europe: to summer time, and back, when an hour of the clock comes twice
@@ -68,7 +68,7 @@ class TimeCases(Conformance):
         self, local_zone: None, store: Records, clock: FakeClock, begin: datetime
     ) -> None:
         clock.jump(begin)
-        fence = await take(store)
+        fence = await acquire(store)
         await store_all(store, new_run(events=[event(delay=7200)]))
         await clock.advance(timedelta(seconds=7200, microseconds=-1))
         assert await store.pending(fence, limit=10, wait=0) == []

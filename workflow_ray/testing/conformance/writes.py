@@ -31,6 +31,7 @@ from workflow_ray.testing.conformance.runs import (
     PAID,
     PAID_CONSUMERS,
     SHIPPED,
+    acquire,
     event,
     group,
     last_entry,
@@ -41,7 +42,6 @@ from workflow_ray.testing.conformance.runs import (
     stored,
     stored_run,
     stored_runs,
-    take,
     versions,
 )
 
@@ -158,14 +158,14 @@ class WriteCases(Conformance):
         assert await versions(store, run.run_id) == [1, 2, 3]
 
     async def test_a_conflict_leaves_no_event(self, store: Records) -> None:
-        fence, record = await take(store), await stored_run(store)
+        fence, record = await acquire(store), await stored_run(store)
         await store_all(store, step(record, events=[event()]), step(record, events=[event(), event()]))
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
     # --- repeats ---------------------------------------------------------------------------------
 
     async def test_a_repeat_gets_the_first_answer_and_writes_nothing(self, store: Records) -> None:
-        fence, record = await take(store), await stored_run(store)
+        fence, record = await acquire(store), await stored_run(store)
         write = step(record, events=[event()])
         first, after = await store_all(store, write), await stored(store, record.run_id)
         assert await store_all(store, write, write) == first + first
@@ -215,8 +215,8 @@ class WriteCases(Conformance):
         await writer
 
     async def test_a_group_with_an_old_fence_writes_nothing(self, store: Records) -> None:
-        publisher, old = await take(store), await take(store, CONSUMERS)
-        new = await take(store, CONSUMERS)
+        publisher, old = await acquire(store), await acquire(store, CONSUMERS)
+        new = await acquire(store, CONSUMERS)
         one, two = await stored_runs(store, count=2)
         refused = group(step(one, events=[event()]), fence=old, positions=[Position(CONSUMERS, 0, 7)])
         answers = await store.store([refused, group(step(two), fence=new)])
@@ -228,7 +228,7 @@ class WriteCases(Conformance):
 
     @pytest.mark.parametrize("off", [-1, 1, 99])
     async def test_an_epoch_that_nobody_was_given_is_refused(self, store: Records, off: int) -> None:
-        held, record = await take(store, CONSUMERS), await stored_run(store)
+        held, record = await acquire(store, CONSUMERS), await stored_run(store)
         forged = Fence(held.role, held.epoch + off)
         assert await store.store([group(step(record), fence=forged)]) == [Fenced(held.role, held.epoch)]
 

@@ -20,7 +20,7 @@ from tests.servers import MariaDB
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Role, RunQuery, RunState, Version
-from workflow_ray.testing.conformance.runs import CONSUMERS, SHIPPED, deploy, event, group, new_run, received, step, take, workflow
+from workflow_ray.testing.conformance.runs import CONSUMERS, SHIPPED, acquire, deploy, event, group, new_run, received, step, workflow
 from workflow_ray_adapters.sql import MariadbAdapter
 from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
@@ -104,7 +104,7 @@ async def test_connections_that_break_in_the_middle_of_work_are_replaced(url: st
 
 async def test_connections_that_broke_while_nobody_used_them_are_replaced_unnoticed(url: str, opened: Opener) -> None:
     async with opened() as store:
-        fence = await take(store, CONSUMERS)
+        fence = await acquire(store, CONSUMERS)
         await store.positions(CONSUMERS)
         assert await disconnect(url)
         await asyncio.sleep(0.1)  # the word of it arrives

@@ -10,7 +10,7 @@ import pytest
 
 from workflow_ray.errors import StoreInUse
 from workflow_ray.records import CONSUMER, Role
-from workflow_ray.testing.conformance.runs import deploy, take, workflow
+from workflow_ray.testing.conformance.runs import acquire, deploy, workflow
 from workflow_ray_adapters.sql.postgresql import watch
 
 from .conftest import Opener, Sql
@@ -99,7 +99,7 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
 
 async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(opened: Opener) -> None:
     async with opened() as deploying, opened() as taking:
-        first = await take(taking)
+        first = await acquire(taking)
         for deploys in range(1, 21):
-            _, fence = await asyncio.gather(deploy(deploying, workflow()), take(taking))
+            _, fence = await asyncio.gather(deploy(deploying, workflow()), acquire(taking))
             assert fence.epoch == first.epoch + deploys

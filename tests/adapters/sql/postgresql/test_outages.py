@@ -14,7 +14,7 @@ from tests.servers import Postgres
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Fence, RunId, Stored, Version
-from workflow_ray.testing.conformance.runs import group, new_run, results, step, store_all, stored, take, versions
+from workflow_ray.testing.conformance.runs import acquire, group, new_run, results, step, store_all, stored, versions
 from workflow_ray_adapters.sql import PostgresqlAdapter
 from workflow_ray_adapters.sql.postgresql import watch
 from workflow_ray_adapters.sql.server import database
@@ -55,7 +55,7 @@ async def advance(store: SqlStore, fence: Fence, *, to: int, halfway: asyncio.Ev
 
 
 async def test_a_server_that_is_killed_and_started_again_has_every_version_once(server: Postgres, store: SqlStore) -> None:
-    fence, halfway = await take(store), asyncio.Event()
+    fence, halfway = await acquire(store), asyncio.Event()
     working = [asyncio.create_task(advance(store, fence, to=60, halfway=halfway)) for _ in range(20)]
     await halfway.wait()
     server.kill()
