@@ -19,47 +19,47 @@ class Notifications:
 
     def notify(self, names: Iterable[str]) -> None:
         for name in names:
-            for event in self._waiting.get(name, ()):
-                event.set()
+            for wakeup in self._waiting.get(name, ()):
+                wakeup.set()
 
     def notify_all(self) -> None:
         self.notify(self._waiting)
 
-    async def poll(
-        self,
-        names: Collection[str],
-        look: Callable[[], Awaitable[tuple[T, float | None]]],
-        wait: float,
-        *,
-        enough: Callable[[T], bool] = bool,
-    ) -> T:
-        """Look until there is enough, or until the wait is over, and return what was found last.
+    def register(self, names: Collection[str]) -> asyncio.Event:
+        """An event that is set whenever one of the names is notified."""
+        wakeup = asyncio.Event()
+        for name in names:
+            self._waiting.setdefault(name, set()).add(wakeup)
+        return wakeup
+
+    def unregister(self, names: Collection[str], wakeup: asyncio.Event) -> None:
+        for name in names:
+            self._waiting[name].discard(wakeup)
+            if not self._waiting[name]:
+                del self._waiting[name]
+
+    async def poll(self, names: Collection[str], look: Callable[[], Awaitable[tuple[T, float | None]]], wait: float) -> T:
+        """Look until something is there, or until the wait is over, and return what was found last.
 
         Args:
             names: Look again when one of them is notified.
             look: Returns what is there, and in how many seconds more gets due, if anything does.
             wait: Seconds, by the monotonic clock.
-            enough: Whether what was found ends the wait.
         """
         deadline = self._clock.monotonic() + wait
-        with self._waiting_for(names) as wakeup:
+        with self._registered(names) as wakeup:
             while True:
                 wakeup.clear()  # before the look: what changes during it is seen by the next one
                 found, due_in = await look()
                 left = deadline - self._clock.monotonic()
-                if enough(found) or left <= 0:
+                if found or left <= 0:
                     return found
                 await self._clock.wait(wakeup, left if due_in is None else min(left, due_in))
 
     @contextmanager
-    def _waiting_for(self, names: Collection[str]) -> Generator[asyncio.Event]:
-        event = asyncio.Event()
-        for name in names:
-            self._waiting.setdefault(name, set()).add(event)
+    def _registered(self, names: Collection[str]) -> Generator[asyncio.Event]:
+        wakeup = self.register(names)
         try:
-            yield event
+            yield wakeup
         finally:
-            for name in names:
-                self._waiting[name].discard(event)
-                if not self._waiting[name]:
-                    del self._waiting[name]
+            self.unregister(names, wakeup)

@@ -33,9 +33,11 @@ from workflow_ray.records import (
 from workflow_ray_adapters.redis import deployments, outbox, positions, queries, roles, writes
 from workflow_ray_adapters.redis import timeouts as timers
 from workflow_ray_adapters.redis.background import background
+from workflow_ray_adapters.redis.fence_checks import FenceChecks, is_fence_check
 from workflow_ray_adapters.redis.leases import Heartbeat
 from workflow_ray_adapters.redis.listener import Listener
 from workflow_ray_adapters.redis.notifications import Notifications
+from workflow_ray_adapters.redis.readers import Readers
 from workflow_ray_adapters.redis.roles import share
 from workflow_ray_adapters.redis.rows import text
 from workflow_ray_adapters.redis.scripts import STORE
@@ -59,6 +61,8 @@ class RedisStore:
         self._clock = clock
         self._stream = Stream(server)
         self._notifications = Notifications(clock)
+        self._readers = Readers(clock, self._notifications)
+        self._fences = FenceChecks(server)
 
     @property
     def store_id(self) -> str:
@@ -81,6 +85,8 @@ class RedisStore:
     # --- RecordStore -----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        if groups and all(is_fence_check(group) for group in groups):
+            return await self._fences.check(groups)
         return writes.results(groups, await self._server.call(STORE, self._now(), *writes.arguments(groups)))
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
@@ -136,9 +142,7 @@ class RedisStore:
         await self._stream.append(events)
 
     async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
-        names = [f"stream:{partition}:{topic}" for partition in offsets]
-        look = _undated(lambda: self._stream.read(topic, offsets, limit))
-        return await self._notifications.poll(names, look, wait, enough=_has_news)
+        return await self._readers.receive(reader, topic, offsets, lambda: self._stream.read(topic, offsets, limit), wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._stream.lag(topic, offsets)
@@ -195,10 +199,6 @@ class RedisStore:
 def _role(fence: Fence) -> str:
     """What is notified when the role has a new epoch."""
     return f"role:{fence.role}"
-
-
-def _has_news(arrivals: Arrivals) -> bool:
-    return bool(arrivals.events or arrivals.lost)
 
 
 def _undated(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:

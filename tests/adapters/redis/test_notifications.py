@@ -2,20 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from workflow_ray.records import PUBLISHER, Role, Version
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.records import PUBLISHER, Arrivals, Committed, Fenced, Role, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended, settled
 from workflow_ray.testing.conformance.event_streamer import sent
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, new_run, step, store_all, stored_run, stored_runs
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    CREATED_TOPIC,
+    deploy,
+    new_run,
+    step,
+    store_all,
+    stored_run,
+    stored_runs,
+    workflow,
+)
 from workflow_ray_adapters.redis import RedisAdapter, listener
-from workflow_ray_adapters.redis.scripts import Script
+from workflow_ray_adapters.redis.scripts import NOTIFIED, Script
 from workflow_ray_adapters.redis.store import RedisStore
 
-from .conftest import BASE, Driver
 from .helpers import acquired
 
 Calls = list[str]
@@ -27,25 +38,28 @@ def calls(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Calls:
     names, call = list[str](), store._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
 
     async def counted(script: Script, *args: Any) -> Any:
-        names.append(script.name)
+        if script is not NOTIFIED:  # the listener's own
+            names.append(script.name)
         return await call(script, *args)
 
     monkeypatch.setattr(store._server, "call", counted)  # pyright: ignore[reportPrivateUsage]  # as above
     return names
 
 
-async def listening(clock: FakeClock, store: RedisStore, behind: Driver) -> None:
-    """Once the listener is subscribed, and has woken whoever waited before."""
-    async with asyncio.timeout(10):
-        while not behind.pubsub_numsub(f"{BASE}:notifications:{store.store_id}")[0][1]:
-            await asyncio.sleep(0.01)
+async def listening(clock: FakeClock, store: RedisStore, calls: Calls) -> None:
+    """Once the listener has caught up, and passes on what is published."""
+    record = await stored_run(store)
+    watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+    await store_all(store, step(record))
+    await ended(watch)
     await settled(clock)
+    calls.clear()
 
 
-async def test_a_write_wakes_nobody_who_waits_for_something_else(store: RedisStore, clock: FakeClock, behind: Driver, calls: Calls) -> None:
+async def test_a_write_wakes_nobody_who_waits_for_something_else(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
     fence, deployed = await acquired(store), (await store.deployment()).version
     one, other = await stored_runs(store, count=2)
-    await listening(clock, store, behind)
+    await listening(clock, store, calls)
     beside: list[Callable[[], Awaitable[object]]] = [
         *[lambda at=at: store.receive(CREATED_TOPIC, {at: 0}, reader=f"r{at}", limit=10, wait=LONG) for at in range(50)],
         lambda: store.watch({other.run_id: other.version}, wait=LONG),
@@ -72,8 +86,8 @@ async def begun_quickly(call: Callable[[], Awaitable[object]]) -> asyncio.Task[o
     return asyncio.create_task(called())
 
 
-async def test_an_event_wakes_the_readers_of_its_partition_alone(store: RedisStore, clock: FakeClock, behind: Driver, calls: Calls) -> None:
-    await listening(clock, store, behind)
+async def test_an_event_wakes_the_readers_of_its_partition_alone(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+    await listening(clock, store, calls)
     readers = [await begun(clock, store.receive(CREATED_TOPIC, {at: 0}, reader=f"reader-{at}", limit=10, wait=LONG)) for at in range(4)]
     calls.clear()
     events = await sent(store, [2])
@@ -85,11 +99,9 @@ async def test_an_event_wakes_the_readers_of_its_partition_alone(store: RedisSto
         reader.cancel()
 
 
-async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(
-    store: RedisStore, clock: FakeClock, behind: Driver, calls: Calls
-) -> None:
+async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
     publisher = await acquired(store)
-    await listening(clock, store, behind)
+    await listening(clock, store, calls)
     waiting = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
     calls.clear()
     await store.acquire(Role("orders-1-consumer"))
@@ -131,3 +143,74 @@ async def test_what_another_process_writes_wakes_who_waits(url: str, store: Redi
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as other:
         await store_all(other, step(record), new)
     assert [len(await ended(call)) for call in (watch, expected)] == [1, 1]
+
+
+# --- idle roles ----------------------------------------------------------------------------------
+
+
+async def test_a_reader_that_has_read_everything_waits_again_and_again_without_looking(
+    store: RedisStore, clock: FakeClock, calls: Calls
+) -> None:
+    await listening(clock, store, calls)
+    for _ in range(5):
+        receiving = await begun(clock, store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=20))
+        await clock.advance(timedelta(seconds=20))
+        assert (await ended(receiving)).read == {0: 0, 1: 0}
+    assert calls == ["receive"]
+    events = await sent(store, [1])
+    await settled(clock)  # the notification comes between two calls
+    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=LONG)
+    assert [item.event for item in arrivals.events] == events
+    moved = await begun(clock, store.receive(CREATED_TOPIC, {0: 0, 1: 1}, reader="reader", limit=10, wait=LONG))
+    await sent(store, [0])
+    assert len((await ended(moved)).events) == 1
+
+
+async def test_a_reader_of_other_partitions_looks(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+    await listening(clock, store, calls)
+    await sent(store, [1])
+    await settled(clock)
+    for partition, found in ((0, 0), (1, 1), (0, 0)):
+        receiving = await begun_quickly(
+            lambda at=partition: store.receive(CREATED_TOPIC, {at: 0}, reader="reader", limit=10, wait=1)  # type: ignore[misc]
+        )
+        await settled(clock)
+        await clock.advance(timedelta(seconds=1))
+        arrivals = await ended(receiving)
+        assert isinstance(arrivals, Arrivals)
+        assert len(arrivals.events) == found
+    assert calls == ["send", "receive", "receive", "receive"]
+
+
+async def test_a_reader_without_a_wait_looks_each_time(store: RedisStore) -> None:
+    """Whatever was sent before the call is found, whether or not its notification has come."""
+    for sent_so_far in range(20):
+        assert len((await store.receive(CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0)).events) == 0
+        await sent(store, [0])
+        assert len((await store.receive(CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0)).events) == 1
+
+
+async def test_a_thousand_roles_that_check_their_fences_at_once_are_two_looks(store: RedisStore, calls: Calls) -> None:
+    await deploy(store, workflow(groups={CONSUMERS: 16}, partitions=16))
+    fences = [await store.acquire(Role(CONSUMERS, shard, 16)) for shard in range(1, 17)]
+    newer = await store.acquire(Role(CONSUMERS, 1, 16))
+    calls.clear()
+    answers = await asyncio.gather(*(store.store([WriteGroup(fence=fences[at % 16])]) for at in range(1000)))
+    assert [answer for (answer,) in answers] == [Fenced(newer.role, newer.epoch) if at % 16 == 0 else Committed(()) for at in range(1000)]
+    assert calls in (["epochs"], ["epochs", "epochs"])
+
+
+async def test_a_fence_check_that_fails_fails_for_those_who_asked_and_the_next_one_succeeds(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fence, call, failures = await acquired(store), store._server.call, [StoreUnavailable("redis", "gone")]  # pyright: ignore[reportPrivateUsage]
+
+    async def failing(script: Script, *args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await call(script, *args)
+
+    monkeypatch.setattr(store._server, "call", failing)  # pyright: ignore[reportPrivateUsage]  # as above
+    answers = await asyncio.gather(*(store.store([WriteGroup(fence=fence)]) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
+    assert await store.store([WriteGroup(fence=fence)]) == [Committed(())]
