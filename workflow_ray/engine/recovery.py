@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from workflow_ray.records import Fence, Position
 
+UNKNOWN = ""
+"""The log of positions that were written before positions named theirs: it is the one that is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -31,7 +34,7 @@ def start(stored: Position | None, fence: Fence, log: str) -> Start:
     A row that names the same fence was written by the same process, whose role raised and restarts:
     nothing is in doubt.
     """
-    if stored is None or stored.log != log:
+    if stored is None or stored.log not in (log, UNKNOWN):
         return Start(0)
     held_by_another = stored.in_use is not None and stored.in_use != fence
     if stored.in_use is None or not held_by_another or stored.begun <= stored.offset:

@@ -43,5 +43,9 @@ def test_a_partition_without_a_row_begins_at_offset_0() -> None:
     assert start(None, MINE, "here") == Start(0)
 
 
+def test_a_position_from_before_logs_were_named_counts_in_the_one_that_is_read() -> None:
+    assert start(Position("parcels-1-consumer", 3, 10), MINE, "here") == Start(10)
+
+
 def test_a_position_of_another_log_means_nothing_in_this_one() -> None:
     assert start(row(trying=(12,)), MINE, "there") == Start(0)
