@@ -18,6 +18,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
 from workflow_ray.ports import OutboxMover, Store, adapter_for, records_adapter, scheme_of
@@ -25,6 +26,8 @@ from workflow_ray.records import (
     PUBLISHER,
     ActiveRun,
     Awaits,
+    Fence,
+    Fenced,
     KeyUsed,
     Position,
     Role,
@@ -59,6 +62,8 @@ from .databases import ALL, empty, execute, transact
 
 SCHEMAS = Path(__file__).parent / "schemas"
 STORE_ID = "4a9433e8-06b0-4043-834c-61c44c2764c2"
+HELD = 2
+"""The epoch at which an earlier version holds the role of the consumer."""
 DONE, WAITING, TO_PUBLISH, LATER = (
     RunId(run_id)
     for run_id in (
@@ -147,7 +152,7 @@ async def test_what_an_earlier_version_promised_is_kept(old: str) -> None:
     async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
         again, beside = new_run("order-9", key="cart-1"), new_run("order-2 ")
         assert await store_all(store, again, beside) == [KeyUsed(again.run_id, DONE), ActiveRun(beside.run_id, WAITING)]
-        assert (await store.acquire(Role(CONSUMERS))).epoch == 3
+        assert (await store.acquire(Role(CONSUMERS))).epoch > HELD
 
 
 async def test_runs_of_an_earlier_version_go_on(old: str) -> None:
@@ -175,7 +180,7 @@ async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> Non
     clock = FakeClock()
     async with whole(old, clock, exclusive=False) as store:
         shared = await store.share("one", [Role(CONSUMERS)], [], lease=10)
-        assert [fence.epoch for fence in shared.acquired] == [3]
+        assert [fence.epoch > HELD for fence in shared.acquired] == [True]
         key = TimeoutKey(WAITING, Version(1), "late")
         timeout = Timeout(key=key, workflow="orders", status=CREATED, partition=0, due_at=clock.now())
         await store.create([timeout])
@@ -184,12 +189,36 @@ async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> Non
 
 async def test_what_the_runs_of_an_earlier_version_wait_for_is_found_out(old: str) -> None:
     await create(old)
-    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+    await check_what_is_found_out(old)
+
+
+async def check_what_is_found_out(url: str) -> None:
+    async with records_adapter(url).open_records(url, clock=FakeClock()) as store:
         done, waiting = await stored(store, DONE), await stored(store, WAITING)
         assert (done.awaits, waiting.awaits, waiting.awaited) == (Awaits.NOBODY, Awaits.EVENT, 1)
         assert await store.runs(RunQuery(workflow="orders", run_states=(RunState.COMPLETED,))) == [done]
         counted = {(count.status, count.run_state): count.runs for count in await store.counts("orders")}
         assert counted == {(CREATED, RunState.INITIATED): 3, (SHIPPED, RunState.COMPLETED): 1}
+
+
+async def test_processes_of_an_earlier_version_that_still_run_are_fenced_off(old: str) -> None:
+    await create(old)
+    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+        write = step(await stored(store, WAITING))
+        (refusal,) = await store.store([group(write, fence=Fence(Role(CONSUMERS).name, HELD))])
+        assert isinstance(refusal, Fenced)
+
+
+@pytest.mark.parametrize("url", ALL[1:], indirect=True)  # whoever migrates a SQLite file has it to itself
+@pytest.mark.parametrize("revision", EARLIER)
+async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(url: str, revision: str) -> None:
+    await become(url, revision)
+    rows = (SCHEMAS / f"{revision}_rows.sql").read_text().split(";\n")
+    beginning = next(row for row in rows if row.startswith("INSERT INTO records")).replace(DONE, WAITING.replace("01", "02", 1))
+    beginning = beginning.replace("X'", r"'\x").replace("order-1", "order-5")
+    await create(url)
+    with pytest.raises(DBAPIError, match="awaits"):
+        await execute(url, beginning)
 
 
 def whole(url: str, clock: FakeClock, *, exclusive: bool = True) -> AbstractAsyncContextManager[Store]:
@@ -229,7 +258,9 @@ async def test_a_migration_killed_anywhere_is_ended_by_the_next(url: str, revisi
         with pytest.raises((StoreMissing, StoreMismatch)):
             await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
     assert statement > 1
-    assert revision is None or await create(url) == STORE_ID
+    if revision is not None:
+        assert await create(url) == STORE_ID
+        await check_what_is_found_out(url)
     async with whole(url, FakeClock()) as store:
         assert (await store_all(store, run := new_run())) == [Stored(run.run_id, Version(1))]
 

@@ -1,7 +1,11 @@
 """What a run waits for, counters, recovery by positions, timeouts in the outbox, and scaling.
 
-Not add-only: code of before would write records without what they wait for, and fences that say
-what nobody asks any more.
+Not add-only: earlier code would write records without what they wait for, and would not count
+them. So processes of earlier code that still run are fenced off before anything else, and a server
+refuses the runs that their clients begin.
+
+Tables are changed in the order in which transactions lock them, so that none of those waits for
+this one while this one waits for it.
 """
 
 import sqlalchemy as sa
@@ -16,6 +20,7 @@ down_revision = "0002"
 KEY = key(255)
 UUID = key(36)
 WITHOUT_NOTIFICATIONS = ("mariadb", "mysql")
+EMBEDDED = "sqlite"
 EVENT, MESSAGE, NOBODY = 1, 2, 4
 PAUSED = 3
 STAY = 4
@@ -26,9 +31,9 @@ COLUMNS = tuple(sa.column(name, sa.BigInteger) for name in NAMES)
 def upgrade() -> None:
     add_column("deployment", sa.Column("usable_from", key(32)))
     op.execute(sa.update(sa.table("deployment", sa.column("usable_from"))).values(usable_from=revision))
+    _roles()
     _records()
     _counters()
-    _roles()
     _positions()
     _outbox_and_timeouts()
     if op.get_bind().dialect.name in WITHOUT_NOTIFICATIONS:
@@ -36,13 +41,15 @@ def upgrade() -> None:
 
 
 def _records() -> None:
-    """A run that is at rest awaits nobody; one whose last step stayed a message; any other an event
-    of its newest version.
+    """A run that is at rest awaits nobody. One whose last step stayed awaits a message. Any other
+    awaits an event of its newest version.
     """
-    add_column("records", sa.Column("awaits", sa.Integer, nullable=False, server_default=sa.text(str(EVENT))))
-    add_column("records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     add_column("records", sa.Column("awaiting", sa.Integer))
     add_column("records", sa.Column("resting", sa.BigInteger))
+    add_column("records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0")))
+    add_column("records", sa.Column("awaits", sa.Integer, nullable=False, server_default=sa.text(str(EVENT))))
+    if op.get_bind().dialect.name != EMBEDDED:  # which has no such statement, and no server beside the one who migrates
+        op.execute("ALTER TABLE records ALTER COLUMN awaits DROP DEFAULT")
     records = sa.table("records", *COLUMNS)
     run_state, awaits = records.c.run_state, records.c.awaits
     kinds = ((run_state >= PAUSED, sa.literal(NOBODY)), (records.c.cause == STAY, sa.literal(MESSAGE)))
@@ -67,7 +74,7 @@ def _counters() -> None:
         sa.Column("runs", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.execute("DELETE FROM counters")  # of a migration that was killed here
+    op.execute("DELETE FROM counters")  # of a migration that was killed after it had counted
     op.execute(
         "INSERT INTO counters (workflow, status, run_state, writer, runs)"
         " SELECT workflow, status, run_state, '', count(*) FROM records GROUP BY workflow, status, run_state"
@@ -75,14 +82,16 @@ def _counters() -> None:
 
 
 def _roles() -> None:
+    """Whoever holds a role loses it. Earlier code acquires none: it asks for the dropped columns."""
     add_column("workflows", sa.Column("superseded", TEXT))
     add_column("topology", sa.Column("scaled", sa.Integer))
     add_column("topology", sa.Column("draining", sa.Boolean))
+    drop_column("fences", "clean")
+    drop_column("fences", "found_clean")
+    op.execute("UPDATE fences SET epoch = epoch + 1, holder = NULL, lease_until = NULL")
     add_column("fences", sa.Column("role_group", KEY))
     _name_groups()
     create_index("fences_by_group", "fences", ["role_group"])
-    drop_column("fences", "clean")
-    drop_column("fences", "found_clean")
 
 
 def _name_groups() -> None:
@@ -95,7 +104,7 @@ def _name_groups() -> None:
 
 
 def _positions() -> None:
-    """The log is not known: whoever reads on takes the first one that it names for it."""
+    """The log is not known: it is the one that a consumer reads next."""
     add_column("positions", sa.Column("begun", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     add_column("positions", sa.Column("trying", TEXT))
     add_column("positions", sa.Column("in_use_role", KEY))
