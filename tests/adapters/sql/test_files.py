@@ -207,3 +207,19 @@ async def test_a_file_that_is_deleted_or_replaced_while_it_is_open_takes_no_writ
             shutil.copy(tmp_path / "elsewhere.db", path)
         with pytest.raises(StoreMissing, match="deleted or replaced"):
             await store_all(store, new_run())
+
+
+async def test_a_write_is_not_acknowledged_when_the_file_is_replaced_while_it_commits(path: Path, store_id: str, tmp_path: Path) -> None:
+    database = SqliteDatabase(str(path))
+    with pytest.raises(StoreMissing, match="deleted or replaced"):
+        await database.write(lambda _: path.rename(tmp_path / "elsewhere.db"))
+    database.close()
+
+
+async def test_a_store_whose_log_was_deleted_takes_no_write(path: Path, store_id: str, opened: Opener) -> None:
+    """What is committed then would be lost with the process."""
+    async with opened() as store:
+        await store_all(store, new_run())
+        path.with_name(f"{path.name}-wal").unlink()
+        with pytest.raises(StoreMissing, match="-wal file was deleted or replaced"):
+            await store_all(store, new_run())

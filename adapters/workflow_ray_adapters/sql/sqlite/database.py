@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,7 @@ from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.sqlite.log import Log
 
 T = TypeVar("T")
+Identity: TypeAlias = tuple[int, int]
 log = logging.getLogger(__name__)
 
 READERS = 2
@@ -40,6 +41,7 @@ class SqliteDatabase:
         self._log = Log(path, READERS)
         self._shortening: asyncio.Task[None] | None = None
         self._file = _identity(path)
+        self._log_file: Identity | None = None  # there is none before the first transaction
         with explained(path):
             self._writer = writing(path)
             for _ in range(READERS):
@@ -101,9 +103,22 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def _write(self, work: Callable[[Session], T]) -> T:
+        """Checks the files before and after it commits: what others can't find must not be
+        acknowledged.
+        """
+        self._check_files()
+        result = self._transact(self._writer, work)
+        self._check_files()
+        return result
+
+    def _check_files(self) -> None:
+        """Raises StoreMissing: a path does not name the open file any more."""
         if _identity(self.where) != self._file:
             raise StoreMissing(self.where, "the file was deleted or replaced while it was open. Put it back, and open it again.")
-        return self._transact(self._writer, work)
+        log_file = _identity(f"{self.where}-wal")
+        if self._log_file is not None and log_file != self._log_file:
+            raise StoreMissing(self.where, "its -wal file was deleted or replaced while it was open. Put it back, and open it again.")
+        self._log_file = log_file
 
     def _transact(self, connection: Connection, work: Callable[[Session], T]) -> T:
         with explained(self.where), connection.begin():
@@ -127,8 +142,8 @@ class SqliteDatabase:
         return version
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    """Names the file that is there now."""
+def _identity(path: str) -> Identity | None:
+    """The device and the number of the file that is there now; None: there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

@@ -68,33 +68,38 @@ class FileLock:
 
     def _acquired(self, deadline: float) -> bool:
         file = self._open()
+        _held.add(file)  # before it is locked: another thread may fork at any time
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(file)
+            _close(file)
             if monotonic() >= deadline:
                 raise StoreInUse(self._store, "another process serves it. Stop that one first, or attach to it.") from None
             return False
         self._file = file
-        _held.add(file)
         return True
 
     def _release(self) -> None:
         if self._file is not None:
-            _held.discard(self._file)
-            os.close(self._file)
+            _close(self._file)
             self._file = None
 
 
 _held = set[int]()
-"""The files by which this process holds locks."""
+"""The files by which this process holds locks, or is about to."""
+
+
+def _close(file: int) -> None:
+    """In a forked child it is closed already, and its number may belong to another file."""
+    if file in _held:
+        _held.remove(file)
+        os.close(file)
 
 
 def _close_in_child() -> None:
-    """A child that was forked has the files too, and would keep the locks when its parent has died."""
-    for file in _held:
-        os.close(file)
-    _held.clear()
+    """A forked child has the files too. It would keep the locks after its parent has died."""
+    for file in list(_held):
+        _close(file)
 
 
 os.register_at_fork(after_in_child=_close_in_child)
