@@ -6,11 +6,11 @@ from typing import TypeAlias
 from sqlalchemy import ClauseElement, false, func, literal, select, union_all
 
 from workflow_ray.records import Fence, RoleName, RunId, RunState, Topic, Version
-from workflow_ray_adapters.sql import roles, stream
+from workflow_ray_adapters.sql import outbox, roles, stream
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import deployment, outbox, records, timeouts
+from workflow_ray_adapters.sql.tables import deployment, records, timeouts
 from workflow_ray_adapters.sql.wakeups import OfStatus, Wanted
 
 Ends: TypeAlias = dict[tuple[Topic, int], int]
@@ -27,7 +27,7 @@ def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
         if RunState(run_state).at_rest:
             found.at_rest.add(RunId(run_id))
     if wanted.outbox:
-        found.due = {due for (due,) in session.rows(_first_due) if due is not None}
+        found.due = outbox.first_due(session)
     found.timeouts = _due_timeouts(session, wanted.timeouts)
     found.roles = _lost(session, wanted.fences)
     if wanted.deployment is not None:
@@ -38,10 +38,6 @@ def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
 
 def _versions(dialect: Dialect) -> ClauseElement:
     return select(records.c.run_id, records.c.version, records.c.run_state).where(dialect.among(records.c.run_id, "run_ids"))
-
-
-def _first_due(_: Dialect) -> ClauseElement:
-    return select(func.min(outbox.c.due_at))
 
 
 def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:

@@ -2,6 +2,7 @@
 of its own, so that none waits for another's; they are summed when they are read.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -9,8 +10,11 @@ from sqlalchemy import ClauseElement, bindparam, delete, func, select
 
 from workflow_ray_adapters.sql.dialects import Dialect
 from workflow_ray_adapters.sql.session import Session
+from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import counters
 
+CountKey = tuple[str, int, int]
+"""A workflow, a status and a run state: what runs are counted by."""
 FOLDED = ""
 """The writer whose counters are the sums of those of processes that ended."""
 MOST = 1_000
@@ -24,7 +28,7 @@ class Counters:
         self._writer = str(uuid4())
         self._may_fold = True
 
-    def add(self, session: Session, counts: Mapping[tuple[str, int, int], int]) -> None:
+    def add(self, session: Session, counts: Mapping[CountKey, int]) -> None:
         changed = sorted((key, runs) for key, runs in counts.items() if runs)
         _add(session, self._writer, changed)
         if self._may_fold and changed:
@@ -33,15 +37,17 @@ class Counters:
                 self._fold(session)
 
     def _fold(self, session: Session) -> None:
-        rows = session.rows(_others, writer=self._writer)
-        sums: dict[tuple[str, int, int], int] = {}
-        for workflow, status, run_state, runs in rows:
-            sums[workflow, status, run_state] = sums.get((workflow, status, run_state), 0) + int(runs)
-        session.execute(_forget, writer=self._writer)
+        """Only what was read is deleted: a process may begin to count meanwhile."""
+        sums = Counter[CountKey]()
+        read = list[Values]()
+        for workflow, status, run_state, writer, runs in session.rows(_others, writer=self._writer):
+            sums[workflow, status, run_state] += int(runs)
+            read.append({"of_workflow": workflow, "of_status": status, "of_run_state": run_state, "of_writer": writer})
+        session.run(_forget, read)
         _add(session, FOLDED, sorted(sums.items()))
 
 
-def _add(session: Session, writer: str, changed: list[tuple[tuple[str, int, int], int]]) -> None:
+def _add(session: Session, writer: str, changed: list[tuple[CountKey, int]]) -> None:
     session.run(
         _count,
         [
@@ -61,10 +67,12 @@ def _number(_: Dialect) -> ClauseElement:
 
 def _others(dialect: Dialect) -> ClauseElement:
     """Locked, so that none counts on while they are folded: it begins a new one then."""
-    columns = (counters.c.workflow, counters.c.status, counters.c.run_state, counters.c.runs)
-    query = select(*columns).where(counters.c.writer != bindparam("writer"))
+    query = select(counters).where(counters.c.writer != bindparam("writer"))
     return dialect.locked(query.order_by(*counters.primary_key))
 
 
-def _forget(_: Dialect) -> ClauseElement:
-    return delete(counters).where(counters.c.writer != bindparam("writer"))
+def _forget(dialect: Dialect) -> ClauseElement:
+    column = counters.c
+    given = dialect.row(of_workflow=column.workflow, of_status=column.status, of_run_state=column.run_state, of_writer=column.writer)
+    of_stand = (column.workflow == given["of_workflow"], column.status == given["of_status"], column.run_state == given["of_run_state"])
+    return delete(counters).where(*of_stand, column.writer == given["of_writer"])

@@ -3,18 +3,20 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, groupby, zip_longest
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
+    ColumnElement,
     CompoundSelect,
     Select,
     and_,
     bindparam,
     delete,
+    false,
     func,
     insert,
     not_,
@@ -26,7 +28,7 @@ from sqlalchemy import (
 from workflow_ray.records import Fence, OutboxEntry, Timeout, TimeoutKey, Topic
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialects import Dialect
-from workflow_ray_adapters.sql.rows import AT_ONCE, moment, to_event
+from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, moment, to_event
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import events, heads, outbox
@@ -34,11 +36,13 @@ from workflow_ray_adapters.sql.tables import events, heads, outbox
 TOPIC_PARTITION = (outbox.c.topic, outbox.c.partition_no)
 ENTRY = (*TOPIC_PARTITION, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
 TIMEOUT = (outbox.c.timeout_name, outbox.c.timeout_workflow, outbox.c.timeout_due_at)
+TIMEOUTS = outbox.c.due_at == CARRIED
+IMMEDIATE = outbox.c.due_at == AT_ONCE
 
 
 def add(session: Session, entries: Sequence[Values]) -> None:
     session.run(_insert, entries)
-    session.notification.due |= {entry["due_at"] for entry in entries}
+    session.notification.due |= {max(entry["due_at"], AT_ONCE) for entry in entries}
 
 
 def _insert(dialect: Dialect) -> ClauseElement:
@@ -62,33 +66,35 @@ _turns = count()
 
 
 def _fair(due: Sequence[Any], limit: int) -> list[Any]:
-    """Up to `limit` of the rows in commit order: while there are both immediate and delayed ones,
-    half of them each. The odd one is of either kind in turn, so that a limit of one holds up
-    neither.
+    """Up to `limit` of the rows, in commit order: one of each kind, and again. Which kind comes
+    first takes turns, so that even a limit of 1 holds up none of them.
     """
-    kinds = [row for row in due if row[1] == AT_ONCE], [row for row in due if row[1] != AT_ONCE]
-    turn = next(_turns) % 2
-    first, second = kinds[turn], kinds[1 - turn]
-    taken = first[: max(limit - limit // 2, limit - len(second))]
-    return sorted([*taken, *second[: limit - len(taken)]], key=itemgetter(0))
+    ordered = sorted(due, key=lambda row: (_kind(row), row[1], row[0]))
+    kinds = [list(rows) for _, rows in groupby(ordered, key=_kind)]
+    turn = next(_turns) % (len(kinds) or 1)
+    mixed = [row for rows in zip_longest(*kinds[turn:], *kinds[:turn]) for row in rows if row is not None]
+    return sorted(mixed[:limit], key=itemgetter(0))
+
+
+def _kind(row: Any) -> int:
+    """Of an id, a due time, and whatever follows."""
+    return min(int(row[1]), AT_ONCE + 1)
 
 
 def _due(_: Dialect) -> ClauseElement:
-    """Up to the limit of either kind. They are found by what they are and never by "id > last
-    seen".
-    """
-    query = select(outbox.c.id, outbox.c.due_at, *TOPIC_PARTITION).where(outbox.c.timeout_name.is_(None))
-    return _both(query.limit(bindparam("most")), bindparam("now"))
+    """Events that are due. They are found by what they are and never by "id > last seen"."""
+    query = select(outbox.c.id, outbox.c.due_at, *TOPIC_PARTITION).limit(bindparam("most"))
+    return _each(query, IMMEDIATE, _delayed(bindparam("now")))
 
 
-def _both(query: Select[*tuple[Any, ...]], now: BindParameter[int] | int) -> CompoundSelect[Any]:
-    """The query's immediate entries, and its delayed ones that are due: of either the first ones,
-    up to its limit.
-    """
-    ordered = query.order_by(outbox.c.due_at, outbox.c.id)
-    immediate = ordered.where(outbox.c.due_at == AT_ONCE)
-    delayed = ordered.where(outbox.c.due_at > AT_ONCE, outbox.c.due_at <= now)
-    return union_all(select(immediate.subquery()), select(delayed.subquery()))  # a limit inside of a union needs a query of its own
+def _delayed(now: BindParameter[int] | int) -> ColumnElement[bool]:
+    return and_(outbox.c.due_at > AT_ONCE, outbox.c.due_at <= now)
+
+
+def _each(query: Select[*tuple[Any, ...]], *kinds: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """The query's first rows of each kind of entries, up to its limit."""
+    firsts = (query.where(kind).order_by(outbox.c.due_at, outbox.c.id) for kind in kinds)
+    return union_all(*(select(first.subquery()) for first in firsts))  # a limit inside of a union needs a query of its own
 
 
 def _publish(dialect: Dialect) -> ClauseElement:
@@ -139,11 +145,10 @@ def look(session: Session, fence: Fence, pending: Pending) -> tuple[list[OutboxE
 def _pending(pending: Pending, now: int) -> CompoundSelect[Any]:
     query = select(outbox.c.id, outbox.c.due_at, *TIMEOUT, *ENTRY).limit(pending.limit)
     if pending.timeouts_only:
-        query = query.where(outbox.c.timeout_name.is_not(None))
-    elif pending.without:
-        left_out = or_(*(and_(outbox.c.topic == topic, outbox.c.partition_no == number) for topic, number in pending.without))
-        query = query.where(or_(outbox.c.timeout_name.is_not(None), not_(left_out)))
-    return _both(query, now)
+        return _each(query, TIMEOUTS)
+    left_out = [and_(outbox.c.topic == topic, outbox.c.partition_no == number) for topic, number in pending.without]
+    sendable = not_(or_(false(), *left_out))
+    return _each(query, TIMEOUTS, and_(IMMEDIATE, sendable), and_(_delayed(now), sendable))
 
 
 def _entry(entry_id: int, due_at: int, name: str | None, workflow: str | None, timeout_due_at: int | None, *event: Any) -> OutboxEntry:
@@ -163,6 +168,16 @@ def next_due(session: Session) -> int | None:
 
 def _next_due(_: Dialect) -> ClauseElement:
     return select(func.min(outbox.c.due_at)).where(outbox.c.due_at > bindparam("now"))
+
+
+def first_due(session: Session) -> set[int]:
+    """When the first entry of each kind gets due, or got due."""
+    return {max(due, AT_ONCE) for (due,) in session.rows(_first_due) if due is not None}
+
+
+def _first_due(_: Dialect) -> ClauseElement:
+    kinds = (TIMEOUTS, IMMEDIATE, outbox.c.due_at > AT_ONCE)
+    return union_all(*(select(func.min(outbox.c.due_at)).where(kind) for kind in kinds))
 
 
 def published(session: Session, fence: Fence, ids: Sequence[int]) -> None:

@@ -15,6 +15,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 AT_ONCE = 0
 """The due time of what may be published right away."""
+CARRIED = -1
+"""The due time of outbox entries that carry a timeout. It is a value of their own, so that each
+kind of entries is one range of the index, and none is read through to find another.
+"""
 Values: TypeAlias = dict[str, Any]
 
 RECORD: tuple[Column[Any], ...] = (

@@ -141,7 +141,7 @@ outbox = Table(
     Column("run_id", key(36), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("status", Integer, nullable=False),
-    Column("due_at", BigInteger, nullable=False),  # 0: at once; so that "due" is one range of the index
+    Column("due_at", BigInteger, nullable=False),  # 0: at once; -1: it carries a timeout. So each kind is one range of the index
     Column("headers", TEXT),  # JSON; NULL: none
     # Of a timeout that is to be created in another store; its status is the timeout's, and it has
     # no topic.

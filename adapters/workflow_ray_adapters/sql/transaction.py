@@ -113,11 +113,6 @@ def _call(call: Call, session: Session) -> Any:
         return refusal
 
 
-def _goes_at_once(entry: Values) -> bool:
-    """A timeout doesn't: it goes into another store, and only the outbox carries it."""
-    return bool(entry["due_at"] == AT_ONCE and entry["timeout_name"] is None)
-
-
 class Publishing:
     """What the transaction does to outbox and stream. Where its publisher is there already, new
     entries skip the outbox: to put them in and take them out again was a third of a transition's
@@ -132,11 +127,11 @@ class Publishing:
         self.published = Counter[Topic]()
 
     def add(self, entries: Sequence[Values]) -> None:
-        """Entries that the transaction makes: those for later go into the outbox, the others wait
-        for a move.
+        """Add the transaction's entries: delayed events and timeouts go into the outbox, the others
+        wait for a move.
         """
-        later = [entry for entry in entries if not _goes_at_once(entry)]
-        self._at_once = [entry for entry in entries if _goes_at_once(entry)]
+        later = [entry for entry in entries if entry["due_at"] != AT_ONCE]
+        self._at_once = [entry for entry in entries if entry["due_at"] == AT_ONCE]
         self.added = bool(self._at_once)
         outbox.add(self._session, later)
 

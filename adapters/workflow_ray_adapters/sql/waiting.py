@@ -40,5 +40,5 @@ def _awaiting(_: Dialect) -> ClauseElement:
 
 
 def _pending(dialect: Dialect) -> ClauseElement:
-    """Of timeouts in the outbox none wakes a run."""
+    """Those of the runs that have an event in the outbox. A timeout there does not wake its run."""
     return select(outbox.c.run_id).where(dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None))

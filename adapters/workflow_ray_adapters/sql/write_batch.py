@@ -27,11 +27,10 @@ from workflow_ray.records import (
     check_write,
 )
 from workflow_ray_adapters.sql import positions
-from workflow_ray_adapters.sql.rows import AT_ONCE, Values, event_row, from_headers, micros, resting
+from workflow_ray_adapters.sql.counters import CountKey
+from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, Values, event_row, from_headers, micros, resting
 
 MICROSECONDS = 1_000_000
-CountKey = tuple[str, int, int]
-"""A workflow, a status and a run state: what runs are counted by."""
 NO_TIMEOUT: Mapping[str, None] = {"timeout_name": None, "timeout_workflow": None, "timeout_due_at": None}
 
 
@@ -209,7 +208,7 @@ class WriteBatch:
                     "run_id": write.run_id,
                     "version": write.visit,
                     "status": write.status,
-                    "due_at": AT_ONCE,
+                    "due_at": CARRIED,
                     "headers": None,
                     "timeout_name": timeout.name,
                     "timeout_workflow": timeout.workflow,

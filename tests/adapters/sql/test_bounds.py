@@ -4,7 +4,9 @@ something else.
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,14 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import PUBLISHER, Fence, NewTimeout, Role, RunState, TimeoutKey, WriteGroup
+from workflow_ray.records import PUBLISHER, Event, Fence, NewTimeout, Role, RunState, TimeoutKey, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
 from workflow_ray_adapters.sql import counters, leases
+from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .databases import ALL
+from .databases import ALL, execute
 from .stores import made, opened
 
 
@@ -79,6 +82,13 @@ async def test_who_has_lost_its_role_trims_nothing(store: SqlStore) -> None:
         await store.trim(fence, CREATED_TOPIC, {0: 6}, limit=5)
 
 
+async def test_a_store_of_events_alone_trims_for_a_role_of_another_store(store: SqlStore) -> None:
+    """The records, and with them the fences, are elsewhere."""
+    await store.send([Event(run_id=new_run().run_id, topic=CREATED_TOPIC, partition=0, version=Version(1), status=1) for _ in range(3)])
+    elsewhere = Fence(Role(PUBLISHER).name, 7)
+    assert await store.trim(elsewhere, CREATED_TOPIC, {0: 2}, limit=10) == 2
+
+
 async def test_a_partition_that_ends_below_its_offset_is_lost_and_the_others_go_on(
     store: SqlStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +133,26 @@ async def test_timeouts_for_another_store_are_carried_by_the_outbox(store: SqlSt
     assert await store.pending(fence, limit=10, wait=0) == []
 
 
+async def test_neither_timeouts_nor_events_in_the_outbox_hide_the_others(store: SqlStore, clock: FakeClock) -> None:
+    """Also while the store that holds the timeouts does not answer."""
+    fence = await publisher(store)
+    late = [new_run(events=[event(delay=1)]) for _ in range(20)]
+    timeout = NewTimeout(name="late", workflow="orders", partition=0, after=60)
+    runs = [replace(new_run(events=[event()]), timeouts=(timeout,)) for _ in range(20)]
+    await store.store([WriteGroup(writes=tuple(late))])
+    await store.store([WriteGroup(writes=tuple(runs), timeouts_apart=True)])
+    await clock.advance(timedelta(seconds=2))
+    found = await store.pending(fence, limit=12, wait=0)
+    kinds = Counter("timeout" if entry.timeout else "immediate" if entry.due_at is None else "delayed" for entry in found)
+    assert kinds == {"timeout": 4, "immediate": 4, "delayed": 4}
+    one_by_one = [await store.pending(fence, limit=1, wait=0) for _ in range(3)]
+    assert sorted((entry.timeout is None, entry.due_at is None) for (entry,) in one_by_one) == [(False, True), (True, False), (True, True)]
+    only = await store.pending(fence, limit=100, wait=0, timeouts_only=True)
+    assert [entry.timeout and entry.timeout.key.run_id for entry in only] == [run.run_id for run in runs]
+    assert await store.move(fence, limit=100, wait=0) == 40
+    assert await store.pending(fence, limit=100, wait=0) == only
+
+
 # --- timeouts ------------------------------------------------------------------------------------
 
 
@@ -162,6 +192,25 @@ async def test_counters_of_processes_that_ended_are_folded(url: str, clock: Fake
             assert sum(count.runs for count in await store.counts("orders")) == 2 * at
             kept = await store._database.read(lambda session: session.rows(counters._number))  # pyright: ignore[reportPrivateUsage]
             assert kept[0][0] <= 6
+
+
+@pytest.mark.parametrize("url", ALL[1:], indirect=True)  # SQLite has one writer at a time
+async def test_a_counter_that_begins_while_others_are_folded_is_kept(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "MOST", 0)
+    read = Session.rows
+
+    def rows(session: Session, statement: Any, **values: Any) -> Any:
+        found = read(session, statement, **values)
+        if statement is counters._others:  # pyright: ignore[reportPrivateUsage]
+            begun = "INSERT INTO counters (workflow, status, run_state, writer, runs) VALUES ('orders', 1, 1, 'another', 5)"
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(asyncio.run, execute(url, begun)).result()
+        return found
+
+    monkeypatch.setattr(Session, "rows", rows)
+    async with opened(url, clock) as store:
+        await store_all(store, new_run())
+        assert [count.runs for count in await store.counts("orders")] == [6]
 
 
 async def test_another_shard_count_fences_every_role_of_the_group(store: SqlStore) -> None:
