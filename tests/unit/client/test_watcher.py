@@ -10,7 +10,7 @@ import pytest
 from tests.unit.parcels import Parcel, ParcelRun, Route, Stage, parcels, routed
 from workflow_ray import Client, Run, Stay
 from workflow_ray.client.watcher import AT_ONCE, TOGETHER, Watcher
-from workflow_ray.errors import NothingLeft, StoreBusy, StoreReadOnly
+from workflow_ray.errors import NothingLeft, StoreBusy, StoreMismatch
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 from workflow_ray.testing import FakeClock, WorkflowTester
 from workflow_ray.testing.conformance.base import begun, ended, timed_out
@@ -169,9 +169,9 @@ async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(st
 
 async def test_an_error_reaches_everybody_who_was_asked_for(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
     records = await stored_runs(store, count=3)
-    store.errors = [StoreReadOnly("the store", "it is mounted so")]
+    store.errors = [StoreMismatch("the store", "it is another one")]
     errors = await asyncio.gather(*(newer(watcher, record) for record in records), return_exceptions=True)
-    assert [str(error) for error in errors] == ["the store: it is mounted so"] * 3
+    assert [str(error) for error in errors] == ["the store: it is another one"] * 3
     assert len({id(error) for error in errors}) == 3
     assert await told([asyncio.create_task(watcher.newer(records[0].run_id, NO_VERSION, wait=None))]) == [1]
 
