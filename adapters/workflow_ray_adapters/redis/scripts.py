@@ -34,10 +34,10 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-STORE = Script("store", WRITES, ("outbox", "timeouts", "positions"))
+STORE = Script("store", WRITES, ("outbox", "timeouts", "positions", "skews"))
 LOOKUP = Script("lookup", READS)
 LATEST = Script("latest", READS)
-RUNS = Script("runs", READS, ("scan",))
+RUNS = Script("runs", READS, ("scan", "skews"))
 COUNTS = Script("counts", READS)
 HISTORY = Script("history", READS)
 NEWER = Script("newer", READS)

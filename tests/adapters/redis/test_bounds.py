@@ -2,13 +2,28 @@
 amounts.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from random import Random
 from time import perf_counter
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
 
-from workflow_ray.records import BATCH_DATA, Fence, NewTimeout, RunId, RunQuery, RunState, TimeoutKey, WaitingQuery, Write, WriteGroup
+from workflow_ray.records import (
+    BATCH_DATA,
+    Fence,
+    NewTimeout,
+    RunId,
+    RunQuery,
+    RunState,
+    TimeoutKey,
+    WaitingQuery,
+    Write,
+    WriteGroup,
+    new_run_id,
+)
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, QUARTER, event, new_run, step, store_all
 from workflow_ray_adapters.redis import queries
@@ -158,14 +173,68 @@ async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(sto
         await store_all(store, *runs, *(step(run, status=CREATED, run_state=RunState.COMPLETED) for run in runs))
     paused = new_run()
     await store_all(store, paused, step(paused, status=CREATED, run_state=RunState.PAUSED))
-    looks = list[object]()
-    call = store._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
-
-    async def counted(*args: object) -> object:
-        looks.append(args)
-        return await call(*args)  # type: ignore[arg-type]  # as it was called
-
-    monkeypatch.setattr(store._server, "call", counted)  # pyright: ignore[reportPrivateUsage]  # as above
+    looks = counted_looks(store, monkeypatch)
     query = RunQuery(workflow="orders", statuses=(CREATED,), run_states=(RunState.PAUSED,))
     assert [record.run_id for record in await store.runs(query)] == [paused.run_id]
     assert len(looks) == 1
+
+
+def counted_looks(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The calls that the store makes from now on."""
+    looks, server = list[object](), store._server  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
+    call = server.call
+
+    async def counted(*args: Any) -> Any:
+        looks.append(args)
+        return await call(*args)
+
+    monkeypatch.setattr(server, "call", counted)
+    return looks
+
+
+async def test_a_page_by_time_of_creation_looks_at_the_runs_of_that_time_alone(
+    store: RedisStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "LOOKED_AT", 100)
+    begin, waves = clock.now(), list[list[RunId]]()
+    for wave in range(9):
+        runs = [new_run(run_id=run_id_at(begin + timedelta(hours=wave, seconds=at))) for at in range(300)]
+        await store_all(store, *runs)
+        waves.append([run.run_id for run in runs])
+        await clock.advance(timedelta(hours=1))
+    looks = counted_looks(store, monkeypatch)
+    for newest_first in (False, True):
+        looks.clear()
+        query = RunQuery(
+            workflow="orders",
+            created_from=begin + timedelta(hours=4),
+            created_before=begin + timedelta(hours=5),
+            newest_first=newest_first,
+            limit=10_000,
+        )
+        found, page = list[RunId](), await store.runs(query)
+        while page:
+            found += [record.run_id for record in page]
+            page = await store.runs(replace(query, after=found[-1]))
+        assert found == sorted(waves[4], reverse=newest_first)
+        assert len(looks) <= 10
+
+
+def run_id_at(at: datetime) -> RunId:
+    """One that was chosen then."""
+    hexadecimal = f"{int(at.timestamp() * 1000):012x}"
+    return RunId(f"{hexadecimal[:8]}-{hexadecimal[8:]}{new_run_id()[13:]}")
+
+
+async def test_runs_are_found_by_time_of_creation_whatever_their_ids_say(store: RedisStore, clock: FakeClock, rng: Random) -> None:
+    begin, created = clock.now(), dict[RunId, datetime]()
+    for _ in range(60):
+        chosen = clock.now() + timedelta(seconds=rng.choice([0, -0.5, 40, -3600, 86_400]))
+        run_id = rng.choice([run_id_at(chosen)] * 20 + [RunId(str(uuid4()))])
+        await store_all(store, new_run(run_id=run_id))
+        created[run_id] = clock.now()
+        await clock.advance(timedelta(seconds=rng.choice([0, 0.0005, 1, 600])))
+        low, high = sorted(begin + rng.random() * (clock.now() - begin) for _ in range(2))
+        query = RunQuery(workflow="orders", created_from=low, created_before=high, newest_first=rng.random() < 0.5)
+        wanted = sorted((run for run, at in created.items() if low <= at < high), reverse=query.newest_first)
+        assert [record.run_id for record in await store.runs(query)] == wanted

@@ -37,7 +37,9 @@ local function fits(run_id)
   return created_at >= from and (to == '' or created_at < to)
 end
 
-local found, more = scan(sets(), prefix, after, newest_first, most)
+local least_id, most_id = ids_between(workflow, from, to)
+local low, high = range(prefix, least_id, most_id, after, newest_first)
+local found, more = scan(sets(), prefix, low, high, newest_first, most)
 for _, run_id in ipairs(found) do
   if fits(run_id) then
     put(record(run_id))

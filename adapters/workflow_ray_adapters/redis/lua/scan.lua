@@ -11,16 +11,26 @@ local function before(one, other)
   return #one < #other
 end
 
--- The next members of sorted sets, all together and in order, some `most` of them: those after
--- `prefix .. after`, or from the start where that is ''; and whether there may be more. Only
--- members with the prefix are looked at, and come without it.
-local function scan(sets, prefix, after, newest_first, most)
+-- Where to look in a sorted set: at members with the prefix, whose ids lie between the least and the
+-- most, and after `after`; each of them may be ''.
+local function range(prefix, least, most, after, newest_first)
   local low, high = prefix == '' and '-' or '[' .. prefix, prefix == '' and '+' or '(' .. prefix:sub(1, -2) .. '\1'
-  if after ~= '' and newest_first then
+  if after ~= '' and newest_first and (most == '' or before(after, most)) then
     high = '(' .. prefix .. after
-  elseif after ~= '' then
-    low = '(' .. prefix .. after
+  elseif most ~= '' then
+    high = '[' .. prefix .. most
   end
+  if after ~= '' and not newest_first and before(least, after) then
+    low = '(' .. prefix .. after
+  elseif least ~= '' then
+    low = '[' .. prefix .. least
+  end
+  return low, high
+end
+
+-- The next members of sorted sets, all together and in order, some `most` of them, of those in the
+-- range; and whether there may be more. Members come without the prefix.
+local function scan(sets, prefix, low, high, newest_first, most)
 
   local function earlier(one, other)
     if newest_first then

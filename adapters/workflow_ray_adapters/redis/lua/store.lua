@@ -162,7 +162,7 @@ end
 
 -- --- writing: what goes to one key in one call ---------------------------------------------------
 
-local joining, leaving, stands = {}, {}, {}
+local joining, leaving, stands, created = {}, {}, {}, {}
 
 for run_id, run in pairs(runs) do
   if run.fields then
@@ -172,6 +172,7 @@ for run_id, run in pairs(runs) do
       pair(run.fields, 'birth', now .. ' ' .. run.partition .. ' ' .. run.workflow .. '\0' .. run.foreign_id)
       pair(run.fields, 'origin', run.origin)
       pair(within(joining, 'runs:' .. run.workflow), 0, run_id)
+      extend(within(created, run.workflow), {run_id})
       pair(within(joining, 'foreign_ids:' .. run.workflow), 0, run.foreign_id .. '\0' .. run_id)
     end
     each('HSET', key('run:' .. run_id), run.fields)
@@ -208,6 +209,9 @@ for at, names in pairs(changed) do
   end
   each('HSET', key(at), put_in)
   each('HDEL', key(at), taken_out)
+end
+for workflow, run_ids in pairs(created) do
+  note_skews(workflow, run_ids, now)
 end
 put_positions(positions)
 extend(names, create_timeouts(timeouts))
