@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
+import msgspec
+
 from workflow_ray.definition import Resource, Status, Workflow, code_of, load, python_path_of, reference_of
 from workflow_ray.errors import DeploymentConflict, NotImportable, PartitionsChanged
 from workflow_ray.ports import Clock, OutboxMover, Store
 from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Fence, Role, Topic, consumer_group, status_topic
+from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.roles.consumer import Consumer, StepWork
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
@@ -55,7 +58,8 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployme
     while True:
         current = await store.deployment()
         before = {workflow.name: workflow for workflow in current.workflows}
-        target = tuple({**before, **{workflow.name: workflow for workflow in workflows}}.values())  # in the order first deployed
+        merged = {workflow.name: _kept(before.get(workflow.name), workflow) for workflow in workflows}
+        target = tuple({**before, **merged}.values())  # in the order first deployed
         for workflow in target:
             _check_partitions(before.get(workflow.name), workflow)
         await store.prepare(_topics(target))  # also of what is deployed already: the stream may be another than before
@@ -65,6 +69,15 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployme
             return await store.deploy(current.version, target)
         except DeploymentConflict:
             continue
+
+
+def _kept(before: DeployedWorkflow | None, workflow: DeployedWorkflow) -> DeployedWorkflow:
+    """The workflow with what operators have set. Whoever is about to scale it begins again."""
+    if before is None:
+        return workflow
+    scaled = {group: shards for group, shards in before.scaled.items() if group in workflow.groups}
+    superseded = [code for code in (*before.superseded, before.code) if code and code != workflow.code]
+    return msgspec.structs.replace(workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:]))
 
 
 def _check_partitions(before: DeployedWorkflow | None, workflow: DeployedWorkflow) -> None:

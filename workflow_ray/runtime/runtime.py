@@ -11,6 +11,7 @@ from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
+from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.urls import Urls
 
 if TYPE_CHECKING:
@@ -70,14 +71,33 @@ class Runtime(ABC):
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
         """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow, and RuntimeUnavailable: see `store`."""
-        if self._workflows.get(workflow.name) is not workflow:
-            raise UnknownWorkflow(workflow.name, sorted(self._workflows))
+        self._check_known(workflow)
         return Client(workflow, self.store, self._clock)
+
+    async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
+        """Set the shard count of a status's step while it runs; the count that holds now. It holds until it is set again.
+
+        Args:
+            workflow: One of those that this runtime was made with.
+            status: One that has a step.
+            shards: From 1 to the workflow's partitions. None: what the code says.
+
+        Raises:
+            UnknownWorkflow: It isn't one of this runtime's.
+            InvalidInput: Nothing was changed.
+            RuntimeUnavailable: See `store`.
+        """
+        self._check_known(workflow)
+        return await scale(self.store, workflow.name, status.value, shards=shards, clock=self._clock)
 
     @property
     def store(self) -> Store:
         """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
         return self._entered(self._store)
+
+    def _check_known(self, workflow: Workflow[Any, Any]) -> None:
+        if self._workflows.get(workflow.name) is not workflow:
+            raise UnknownWorkflow(workflow.name, sorted(self._workflows))
 
     def _entered(self, part: T | None) -> T:
         """A part that is there once the runtime is entered."""

@@ -20,7 +20,7 @@ from workflow_ray.errors import (
     UnknownWorkflow,
 )
 from workflow_ray.ports import SystemClock, records_adapter
-from workflow_ray.runtime import players
+from workflow_ray.runtime import role_runner
 
 SOON = timedelta(seconds=20)
 
@@ -46,7 +46,7 @@ async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(
 
 async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     workflow, begun = parcels(), asyncio.Event()
-    monkeypatch.setattr(players, "STOPPING", 0.0)
+    monkeypatch.setattr(role_runner, "STOPPING", 0.0)
 
     @workflow.step(Stage.NEW)
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:

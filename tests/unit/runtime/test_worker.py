@@ -13,8 +13,8 @@ from workflow_ray import Cause, Client, Handle, RunState, Workflow, resource
 from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import Fence, Fenced, Role, RoleName, Shared, WriteGroup, consumer_group
 from workflow_ray.runtime.hosting import AnyWorkflow, deployed_here, merge, roles_of
-from workflow_ray.runtime.member import Member
-from workflow_ray.runtime.players import Players
+from workflow_ray.runtime.role_runner import RoleRunner
+from workflow_ray.runtime.worker import Worker
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 from workflow_ray_adapters.memory.contents import Contents
@@ -44,28 +44,33 @@ class Seen(MemoryStore):
 
     away = False
 
-    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def release(self, fence: Fence) -> None:
         if self.away:
             raise StoreUnavailable("the store", "the test has cut it off")
-        return await super().share(member, roles, held, lease=lease)
+        await super().release(fence)
+
+    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+        if self.away:
+            raise StoreUnavailable("the store", "the test has cut it off")
+        return await super().share(worker, roles, held, lease=lease)
 
 
 class Process:
-    """A process that plays what falls to it."""
+    """A process that runs what falls to it."""
 
     def __init__(self, contents: Contents, clock: FakeClock, workflow: AnyWorkflow = shipping) -> None:
         self.store, self.workflow = Seen(clock, contents), workflow
-        self.players = Players([workflow], self.store, clock)
-        self.member = Member(self.players, self.store, clock, lease=LEASE)
+        self.runner = RoleRunner([workflow], self.store, clock)
+        self.worker = Worker(self.runner, self.store, clock, lease=LEASE)
 
     async def enter(self) -> None:
-        await self.member.join()
-        await merge(self.store, [deployed_here(self.workflow)])
-        await self.member.play(roles_of([deployed_here(self.workflow)]))
+        await self.worker.join()
+        described = deployed_here(self.workflow)
+        await self.worker.run(described.groups, await merge(self.store, [described]))
 
     @property
     def roles(self) -> set[RoleName]:
-        return {fence.role for fence in self.players.held()}
+        return {fence.role for fence in self.runner.held()}
 
 
 @pytest.fixture
@@ -85,19 +90,19 @@ async def processes(contents: Contents, clock: FakeClock) -> AsyncIterator[list[
     yield processes
     for process in processes:
         process.store.away = False
-        await process.member.leave()
+        await process.worker.leave()
 
 
 def together(processes: Sequence[Process]) -> list[RoleName]:
     return sorted(role for process in processes for role in process.roles)
 
 
-async def test_a_process_alone_plays_every_role(processes: list[Process]) -> None:
+async def test_a_process_alone_runs_every_role(processes: list[Process]) -> None:
     await processes[0].enter()
     assert processes[0].roles == NAMES
 
 
-async def test_those_who_come_get_their_share_and_no_role_is_played_by_two(processes: list[Process], clock: FakeClock) -> None:
+async def test_those_who_come_get_their_share_and_no_role_is_run_by_two(processes: list[Process], clock: FakeClock) -> None:
     for count, process in enumerate(processes, start=1):
         await process.enter()
         for _ in range(3):
@@ -111,7 +116,7 @@ async def test_what_one_leaves_the_others_take_over_at_their_next_heartbeat(proc
     for process in processes:
         await process.enter()
     await clock.advance(3 * BEAT)
-    await processes[0].member.leave()
+    await processes[0].worker.leave()
     assert processes[0].roles == set()
     await clock.advance(BEAT)
     assert set(together(processes[1:])) == NAMES
@@ -136,7 +141,7 @@ async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_wit
     await lost.enter()
     await other.enter()
     await clock.advance(3 * BEAT)
-    old = lost.players.held()
+    old = lost.runner.held()
     lost.store.away = True
     await clock.advance(timedelta(seconds=LEASE) + BEAT)
     assert other.roles == NAMES
@@ -146,19 +151,19 @@ async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_wit
     lost.store.away = False
     await clock.advance(3 * BEAT)
     assert len(lost.roles) == 5
-    assert not set(lost.players.held()) & set(old)
+    assert not set(lost.runner.held()) & set(old)
 
 
 async def test_an_outage_shorter_than_a_lease_moves_no_role(processes: list[Process], clock: FakeClock) -> None:
     for process in processes[:2]:
         await process.enter()
     await clock.advance(3 * BEAT)
-    before = [process.players.held() for process in processes]
+    before = [process.runner.held() for process in processes]
     processes[0].store.away = True
     await clock.advance(1.5 * BEAT)
     processes[0].store.away = False
     await clock.advance(3 * BEAT)
-    assert [process.players.held() for process in processes] == before
+    assert [process.runner.held() for process in processes] == before
 
 
 async def test_where_a_process_has_the_store_for_itself_nothing_is_deployed(contents: Contents, processes: list[Process]) -> None:
@@ -178,7 +183,7 @@ async def test_roles_of_an_old_shard_count_are_left_to_nobody(processes: list[Pr
     await clock.advance(3 * BEAT)
     first = consumer_group("shipping", Route.NEW.value)
     assert {role for role in processes[0].roles | newer.roles if role.startswith(first)} == {f"{first}-1-of-2", f"{first}-2-of-2"}
-    await newer.member.leave()
+    await newer.worker.leave()
 
 
 openings: list[str] = []
@@ -192,7 +197,7 @@ async def reluctant() -> AsyncIterator[str]:
     yield "open"
 
 
-async def test_a_role_that_crashes_is_played_on_by_who_holds_it(contents: Contents, clock: FakeClock) -> None:
+async def test_a_role_that_crashes_is_run_on_by_who_holds_it(contents: Contents, clock: FakeClock) -> None:
     workflow: Parcels = parcels()
     openings.clear()
 
@@ -203,11 +208,11 @@ async def test_a_role_that_crashes_is_played_on_by_who_holds_it(contents: Conten
     process = Process(contents, clock, workflow)
     await process.enter()
     handle = await Client(workflow, process.store, clock).trigger("1", Parcel())
-    held = process.players.held()
+    held = process.runner.held()
     await clock.advance(BEAT)
     assert (openings, (await handle.get()).status) == (["tried", "tried"], Stage.DONE)
-    assert process.players.held() == held
-    await process.member.leave()
+    assert process.runner.held() == held
+    await process.worker.leave()
 
 
 async def test_runs_go_on_whoever_comes_and_goes(contents: Contents, clock: FakeClock, rng: random.Random) -> None:
@@ -224,7 +229,7 @@ async def test_runs_go_on_whoever_comes_and_goes(contents: Contents, clock: Fake
         elif len(there) > 1 and rng.random() < 0.3:
             gone = there.pop(rng.randrange(len(there)))
             if rng.random() < 0.5:
-                await gone.member.leave()
+                await gone.worker.leave()
             else:
                 await killed(gone)
     await clock.advance(timedelta(seconds=2 * LEASE))
@@ -233,14 +238,15 @@ async def test_runs_go_on_whoever_comes_and_goes(contents: Contents, clock: Fake
         assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
         assert (entries[-1].status, entries[-1].run_state) == (Route.SENT, RunState.COMPLETED)
     for process in there:
-        await process.member.leave()
+        await process.worker.leave()
 
 
 async def killed(process: Process) -> None:
     """Nothing of it goes on, and it has said nothing to anybody."""
     process.store.away = True
-    names = {fence.role for fence in process.players.held()}
-    process.players.abandon(names)
-    heartbeat = next(task for task in asyncio.all_tasks() if task.get_name() == process.member.name)
-    heartbeat.cancel()
-    await asyncio.gather(heartbeat, return_exceptions=True)
+    names = {fence.role for fence in process.runner.held()}
+    process.runner.abandon(names)
+    tasks = [task for task in asyncio.all_tasks() if task.get_name() == process.worker.name]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

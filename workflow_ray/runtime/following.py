@@ -1,0 +1,84 @@
+"""How the processes of a deployment follow what it says."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeAlias
+
+from workflow_ray.errors import WorkflowError
+from workflow_ray.ports import Clock, Store, persist
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.role_runner import RoleRunner, is_from_outside
+
+log = logging.getLogger(__name__)
+
+POLL = 20.0
+"""Seconds that one wait for a newer deployment takes."""
+DRAINING = 5.0
+"""Seconds for which the roles of a draining group rest, where no newer deployment comes."""
+AGAIN = 1.0
+"""Seconds until roles that were still finishing, or what failed, is looked at again."""
+
+Apply: TypeAlias = Callable[[Deployment, bool], Awaitable[bool]]
+"""Does what a deployment says; with True, groups that are draining rest. Whether all of it is done."""
+
+
+async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Apply) -> None:
+    """Have `apply` do what the newest deployment says, until cancelled. Errors are logged, and it goes on.
+
+    Args:
+        deployment: The one that is known so far.
+    """
+    begun = clock.monotonic()
+    while True:
+        try:
+            rest = begun + DRAINING - clock.monotonic()
+            is_draining = rest > 0 and any(workflow.draining for workflow in deployment.workflows)
+            is_done = await apply(deployment, is_draining)
+            wait = rest if is_draining else POLL if is_done else AGAIN
+            newer = await store.deployment(newer_than=deployment.version, wait=wait)
+            if newer.version > deployment.version:
+                deployment, begun = newer, clock.monotonic()
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            if isinstance(error, WorkflowError):
+                log.warning("%s; the deployment is looked at again in %g s", error, AGAIN)
+            else:
+                log.exception("following the deployment failed; it is looked at again in %g s", AGAIN)
+            await clock.wait(asyncio.Event(), AGAIN)
+
+
+def runnable(deployment: Deployment, groups: Collection[str], *, rests: bool) -> tuple[dict[str, Role], dict[str, Role]]:
+    """The roles of these groups as the deployment has them, by name: those to run, and those that rest because they are draining."""
+    draining = {group for workflow in deployment.workflows for group in workflow.draining} if rests else set[str]()
+    roles = [role for role in roles_of(deployment.workflows) if role.group in groups]
+    return (
+        {role.name: role for role in roles if role.group not in draining},
+        {role.name: role for role in roles if role.group in draining},
+    )
+
+
+class SoleWorker:
+    """The only process that runs roles on its store: it acquires all of them."""
+
+    def __init__(self, runner: RoleRunner, store: Store, clock: Clock, groups: Collection[str]) -> None:
+        self._runner = runner
+        self._store = store
+        self._clock = clock
+        self._groups = groups
+
+    async def apply(self, deployment: Deployment, rests: bool) -> bool:
+        """See Apply. Roles that a newer deployment has fenced off are abandoned."""
+        wanted, resting = runnable(deployment, self._groups, rests=rests)
+        held = {fence.role for fence in self._runner.held()}
+        self._runner.abandon(held - wanted.keys() - resting.keys())
+        self._runner.finish(held & resting.keys())
+        for role in wanted.values():
+            if role.name not in held:
+                await self._start(role)
+        return not self._runner.stopping()
+
+    async def _start(self, role: Role) -> None:
+        self._runner.start(role, await persist(lambda: self._store.acquire(role), self._clock, role.name))

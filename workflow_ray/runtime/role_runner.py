@@ -1,0 +1,135 @@
+"""The roles that this process runs, each as a task."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
+from workflow_ray.records import Fence, Role, RoleName
+from workflow_ray.roles.interrupts import is_interrupt
+from workflow_ray.roles.observation import Observation
+from workflow_ray.runtime.hosting import AnyWorkflow, run_role
+
+log = logging.getLogger(__name__)
+
+STOPPING = 10.0
+"""Seconds that roles get to finish what they have in hand; steps still running then are run again by the next holder."""
+RELEASING = 5.0
+"""Seconds for which a release is tried again; a role that isn't released is in doubt for its next holder."""
+FIRST_RESTART = 0.1
+"""Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
+
+
+@dataclass(eq=False)
+class _Held:
+    """One role, from its acquisition to its end."""
+
+    role: Role
+    fence: Fence
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: bool = False  # it runs no more, and is being released
+
+
+class RoleRunner:
+    """Runs each role, whatever happens to it, until it is finished or abandoned, and releases it then. `close` ends them all."""
+
+    def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock) -> None:
+        self._workflows = workflows
+        self._store = store
+        self._clock = clock
+        self._observation = Observation()
+        self._held: dict[RoleName, _Held] = {}
+        self._tasks: dict[_Held, asyncio.Task[None]] = {}  # also of roles that were abandoned, until they have ended
+        self.releasing = asyncio.Lock()
+        """Held while a role is released, and by whoever says which are held, so that none is said to be once it is released."""
+
+    def held(self) -> list[Fence]:
+        """Those that run now, also such as are about to leave."""
+        return [held.fence for held in self._held.values()]
+
+    def stopping(self) -> set[RoleName]:
+        """Those that are about to leave."""
+        return {name for name, held in self._held.items() if held.stop.is_set()}
+
+    def start(self, role: Role, fence: Fence) -> None:
+        """Run a role that was just acquired."""
+        held = self._held[role.name] = _Held(role, fence)
+        task = self._tasks[held] = asyncio.create_task(self._keep(held), name=role.name)
+        task.add_done_callback(lambda _: self._ended(held))
+
+    def finish(self, roles: Iterable[RoleName]) -> None:
+        """Have these stop, finish what they have in hand, and release their roles."""
+        for held in self._named(roles):
+            held.stop.set()
+
+    def abandon(self, roles: Iterable[RoleName]) -> None:
+        """End these at once: another holds their roles, or will."""
+        for held in self._named(roles):
+            self._forget(held)
+            if not held.ending:
+                self._tasks[held].cancel()
+
+    async def close(self) -> None:
+        """Finish all for up to STOPPING seconds; then abandon what still runs."""
+        self.finish(list(self._held))
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=STOPPING)
+        self.abandon(list(self._held))
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _named(self, roles: Iterable[RoleName]) -> list[_Held]:
+        return [self._held[role] for role in roles if role in self._held]
+
+    def _ended(self, held: _Held) -> None:
+        del self._tasks[held]
+        self._forget(held)
+
+    def _forget(self, held: _Held) -> None:
+        if self._held.get(held.role.name) is held:
+            del self._held[held.role.name]
+
+    async def _keep(self, held: _Held) -> None:
+        """Run the role to its end. The process lives on, so that nothing which the role had in hand is in doubt then."""
+        try:
+            await self._run(held)
+        except asyncio.CancelledError:
+            await self._release(held)
+            raise
+        await self._release(held)
+
+    async def _run(self, held: _Held) -> None:
+        pause, where = FIRST_RESTART, {"role": held.role.name}
+        while not held.stop.is_set():
+            try:
+                await run_role(held.role, held.fence, self._workflows, self._store, self._clock, held.stop, observation=self._observation)
+                return
+            except RoleLost as error:
+                log.warning("%s", error, extra=where)
+                return
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                log.exception("role %s crashed; starting it again in %.1f s", held.role.name, pause, extra=where)
+            await self._clock.wait(held.stop, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _release(self, held: _Held) -> None:
+        held.ending = True
+        try:
+            await persist(lambda: self._release_once(held), self._clock, held.role.name, patience=RELEASING)
+        except WorkflowError as error:
+            log.warning("role %s was not released: %s", held.role.name, error, extra={"role": held.role.name})
+
+    async def _release_once(self, held: _Held) -> None:
+        async with self.releasing:
+            await self._store.release(held.fence)
+            self._forget(held)
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Whether the current task is to end, and the error isn't one of the code that it runs."""
+    task = asyncio.current_task()
+    is_cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return is_cancelled or is_interrupt(error) or isinstance(error, GeneratorExit)

@@ -1,0 +1,81 @@
+"""Changes of a step's shard count while it runs."""
+
+import asyncio
+
+import msgspec
+
+from workflow_ray.errors import DeploymentConflict, InvalidInput, UnknownWorkflow
+from workflow_ray.ports import Clock, RecordStore, SystemClock
+from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
+
+DRAIN = 1.0
+"""Seconds that the old shards get to finish and release; then they are fenced off."""
+LOOK = 0.05
+"""Seconds between two looks whether they have."""
+
+
+async def scale(records: RecordStore, workflow: str, status: int, *, shards: int | None, clock: Clock | None = None) -> int:
+    """Set the shard count of the step of a status, whatever the code says; the count that holds now. Safe to repeat.
+
+    The shards finish what they have in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive. Where
+    it is cut off before that, they begin again within seconds.
+
+    Args:
+        status: The stored number.
+        shards: From 1 to the workflow's partitions. None: what the code says holds again.
+        clock: Default: the machine's.
+
+    Raises:
+        UnknownWorkflow: It isn't deployed there.
+        InvalidInput: The status has no step, or can't have that many shards; nothing was written.
+    """
+    while True:
+        try:
+            return await _scaled(records, workflow, status, shards, clock or SystemClock())
+        except DeploymentConflict:
+            continue
+
+
+async def _scaled(records: RecordStore, name: str, status: int, shards: int | None, clock: Clock) -> int:
+    deployment = await records.deployment()
+    current = _deployed(deployment, name)
+    group = _checked(current, status, shards)
+    others = {other: count for other, count in current.scaled.items() if other != group}
+    target = msgspec.structs.replace(current, scaled=others if shards is None else {**others, group: shards}, draining=())
+    if target == current:
+        return current.shards(group)
+    if target.shards(group) != current.shards(group):
+        draining = msgspec.structs.replace(current, draining=(group,))
+        deployment = await records.deploy(deployment.version, _with(deployment, draining))
+        await _drained(records, group, clock)
+    await records.deploy(deployment.version, _with(deployment, target))
+    return target.shards(group)
+
+
+def _deployed(deployment: Deployment, name: str) -> DeployedWorkflow:
+    for workflow in deployment.workflows:
+        if workflow.name == name:
+            return workflow
+    raise UnknownWorkflow(name, sorted(workflow.name for workflow in deployment.workflows))
+
+
+def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str:
+    """The group of the step. Raises InvalidInput."""
+    group = consumer_group(workflow.name, status)
+    if group not in workflow.groups:
+        names = [name for name, number in workflow.statuses.items() if number == status]
+        raise InvalidInput(f"{workflow.name}.{names[0] if names else status}", "it has no step; name a status that has one")
+    if shards is not None and not 1 <= shards <= workflow.partitions:
+        raise InvalidInput(f"shards={shards}", f"must be from 1 to {workflow.partitions}, the partitions of {workflow.name!r}")
+    return group
+
+
+def _with(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
+    return [changed if workflow.name == changed.name else workflow for workflow in deployment.workflows]
+
+
+async def _drained(records: RecordStore, group: str, clock: Clock) -> None:
+    """Wait until no shard has anything in hand, DRAIN seconds at most."""
+    deadline = clock.monotonic() + DRAIN
+    while any(position.in_use is not None for position in await records.positions(group)) and clock.monotonic() < deadline:
+        await clock.wait(asyncio.Event(), LOOK)

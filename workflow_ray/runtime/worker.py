@@ -1,0 +1,104 @@
+"""One of several processes that share the roles of a store, without Ray."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Collection, Coroutine
+from typing import Any
+
+from workflow_ray.errors import StoreError
+from workflow_ray.ports import Clock, Store, persist
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.following import follow, runnable
+from workflow_ray.runtime.role_runner import RoleRunner, is_from_outside
+
+log = logging.getLogger(__name__)
+
+LEASE = 10.0
+"""Seconds after its last heartbeat that a process keeps its roles; then the others take them over."""
+HEARTBEATS = 3
+"""Heartbeats in that time."""
+
+
+class Worker:
+    """Says by a heartbeat that this process lives, hears what it is to run, and has it run.
+
+    What it holds when it stood still for longer than a lease is another's: the fence keeps its writes out until it hears of that.
+    """
+
+    def __init__(self, runner: RoleRunner, store: Store, clock: Clock, *, lease: float = LEASE) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._runner = runner
+        self._store = store
+        self._clock = clock
+        self._lease = lease
+        self._groups: Collection[str] = ()
+        self._roles: dict[str, Role] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def join(self) -> None:
+        """Be one of the workers, so far without a role. Raises StoreInUse: a process has the store for itself."""
+        await self._beat()
+        self._spawn(self._live())
+
+    async def run(self, groups: Collection[str], deployment: Deployment) -> None:
+        """Acquire a fair share of the roles of these groups, at once what is free, and follow the deployment from now on.
+
+        Args:
+            groups: Those that the code of this process can run.
+            deployment: What is to run, as far as is known.
+        """
+        self._groups = groups
+        await self._apply(deployment, True)
+        self._spawn(follow(deployment, self._store, self._clock, self._apply))
+
+    async def leave(self) -> None:
+        """Finish what runs, and leave what can't be finished to the others, at once."""
+        self._groups = ()
+        self._roles = {}
+        await self._runner.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()  # what the last heartbeat may have brought
+        try:
+            await self._store.leave(self.name)
+        except StoreError as error:
+            log.warning("%s; others take over in %g s", error, self._lease, extra={"worker": self.name})
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=self.name))
+
+    async def _apply(self, deployment: Deployment, rests: bool) -> bool:
+        """See following.Apply. What it can't run any more is lost or surplus at the next heartbeat."""
+        wanted, _ = runnable(deployment, self._groups, rests=rests)
+        if wanted != self._roles:
+            self._roles = wanted
+            await self._beat()
+        return True
+
+    async def _live(self) -> None:
+        pause = self._lease / HEARTBEATS
+        while True:
+            await self._clock.wait(asyncio.Event(), pause)
+            try:
+                await persist(self._beat, self._clock, self.name)
+            except StoreError as error:
+                log.warning("%s; the next heartbeat is in %.1f s", error, pause, extra={"worker": self.name})
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                log.exception("a heartbeat failed; the next is in %.1f s", pause, extra={"worker": self.name})
+
+    async def _beat(self) -> None:
+        async with self._runner.releasing:
+            roles = self._roles
+            shared = await self._store.share(self.name, list(roles.values()), self._runner.held(), lease=self._lease)
+        for name in shared.lost:
+            log.warning("role %s has gone to another process", name, extra={"role": name, "worker": self.name})
+        self._runner.abandon(shared.lost)
+        self._runner.finish(shared.surplus)
+        for fence in shared.acquired:
+            self._runner.start(roles[fence.role], fence)
