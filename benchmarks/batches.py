@@ -43,8 +43,8 @@ class RecordBatches:
     async def begin(self) -> None:
         await merge(self._store, [deployed(jobs)])
         await self._events.begin()
-        self._consumer = (await self._store.take(Role(GROUP))).fence
-        self._publisher = (await self._store.take(Role(PUBLISHER))).fence
+        self._consumer = await self._store.acquire(Role(GROUP))
+        self._publisher = await self._store.acquire(Role(PUBLISHER))
 
     async def round(self, size: int, watch: Stopwatch) -> None:
         writes = _triggers(size)
@@ -81,7 +81,7 @@ class EventBatches:
 
     async def _received(self, offsets: dict[int, int], count: int) -> None:
         while count > 0:
-            found = await self._store.receive(SENT, offsets, limit=count, wait=PATIENCE)
+            found = (await self._store.receive(SENT, offsets, reader="benchmark", limit=count, wait=PATIENCE)).events
             assert found, "events that were sent don't arrive"
             offsets |= {item.event.partition: item.offset + 1 for item in found}
             count -= len(found)

@@ -23,7 +23,18 @@ from workflow_ray.testing.conformance import (
     TimeoutStoreConformance,
 )
 from workflow_ray.testing.conformance.base import begun, ended, timed_out
-from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, acquire, event, new_run, received, store_all, stored, stored_run
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    CREATED_TOPIC,
+    acquire,
+    event,
+    events_of,
+    new_run,
+    received,
+    store_all,
+    stored,
+    stored_run,
+)
 from workflow_ray_adapters.memory import MemoryAdapter, MemorySource, MemoryStore
 
 
@@ -75,7 +86,7 @@ class TestRecordsAndEventsApart:
         fence, run = await acquire(records), new_run(events=[event()])
         await store_all(records, run)
         pending = await records.pending(fence, limit=10, wait=0)
-        await events.send([entry.event for entry in pending])
+        await events.send(events_of(pending))
         await records.published(fence, [entry.id for entry in pending])
         (item,) = await received(events)
         assert (item.event.run_id, item.record) == (run.run_id, None)
@@ -89,9 +100,9 @@ class TestDelayed:
         fence = await acquire(store)
         late, soon, now = (new_run(events=[event(delay=delay)]) for delay in (60, 30, 0))
         await store_all(store, late, soon, now)
-        assert [entry.event.run_id for entry in store.delayed()] == [soon.run_id, late.run_id]
+        assert [item.run_id for item in events_of(store.delayed())] == [soon.run_id, late.run_id]
         await clock.advance(timedelta(seconds=30))
-        assert [entry.event.run_id for entry in store.delayed()] == [late.run_id]
+        assert [item.run_id for item in events_of(store.delayed())] == [late.run_id]
         await clock.advance(timedelta(seconds=30))
         await store.move(fence, limit=10, wait=0)
         assert store.delayed() == []

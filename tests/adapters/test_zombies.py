@@ -81,7 +81,7 @@ async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
 
 
 async def goes_on_in_vain(store: Records, process: subprocess.Popen[str]) -> None:
-    fence = (await persist(partial(store.take, ROLE), CLOCK, "successor")).fence
+    fence = await persist(partial(store.acquire, ROLE), CLOCK, "successor")
     await work(store, fence)
     before = await autocommit(store), await store.pending(fence, limit=10_000, wait=0)
     process.send_signal(signal.SIGCONT)

@@ -23,7 +23,7 @@ ROLE = Role(PUBLISHER)
 async def live(url: str, writes: int) -> None:
     clock = SystemClock()
     async with records_adapter(url).open_records(url, clock=clock, exclusive=False) as store:
-        fence = (await store.acquire(ROLE)).fence
+        fence = await store.acquire(ROLE)
         print("holds the role", flush=True)
         for number in count(1):
             transition = group(new_run(events=[event()]), fence=fence, positions=[Position(PAID_CONSUMERS, 0, number)])

@@ -5,7 +5,6 @@ import fcntl
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +13,9 @@ from uuid import uuid4
 
 import msgspec
 
-from workflow_ray.errors import StoreMissing, StreamLost, TopicMismatch
+from workflow_ray.errors import StoreMissing, TopicMismatch
 from workflow_ray.ports import Clock
-from workflow_ray.records import Event, Received, Topic
+from workflow_ray.records import Arrivals, Event, Received, Topic
 
 POLL = 0.5
 """Seconds after which an event of another process is noticed."""
@@ -78,15 +77,15 @@ class ToyStream:
         for arrived in self._listeners[self._folder]:
             arrived.set()
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
-        deadline = self._clock.now() + timedelta(seconds=wait)
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        deadline = self._clock.monotonic() + wait
         while True:
             arrived = asyncio.Event()
             self._listeners[self._folder].add(arrived)
             try:
                 found = self._read(topic, offsets, limit)
-                left = (deadline - self._clock.now()).total_seconds()
-                if found or left <= 0:
+                left = deadline - self._clock.monotonic()
+                if found.events or found.lost or left <= 0:
                     return found
                 await self._clock.wait(arrived, min(left, POLL))
             finally:
@@ -98,18 +97,18 @@ class ToyStream:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return {partition: len(self._lines(topic, partition)) for partition in partitions}
 
-    def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> list[Received]:
+    def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
         """One of each partition in turn, so that none waits for another's backlog; each time another one is first."""
-        waiting = [self._from(topic, partition, offset) for partition, offset in offsets.items()]
+        lost = {partition: end for partition, offset in offsets.items() if (end := len(self._lines(topic, partition))) < offset}
+        read = {partition: offset for partition, offset in offsets.items() if partition not in lost}
+        waiting = [self._from(topic, partition, offset) for partition, offset in read.items()]
         self._turn = (self._turn + 1) % max(1, len(waiting))
         rounds = zip_longest(*waiting[self._turn :], *waiting[: self._turn])
-        return [item for item in chain.from_iterable(rounds) if item is not None][:limit]
+        events = [item for item in chain.from_iterable(rounds) if item is not None][:limit]
+        return Arrivals(events=tuple(events), read=read | {item.event.partition: item.offset + 1 for item in events}, lost=lost)
 
     def _from(self, topic: Topic, partition: int, offset: int) -> list[Received]:
         lines = self._lines(topic, partition)
-        if len(lines) < offset:
-            why = f"partition {partition} of topic {topic!r} ends at {len(lines)}, and was read up to {offset}."
-            raise StreamLost(str(self._folder), why)
         return [Received(event=msgspec.json.decode(line, type=Event), offset=at) for at, line in enumerate(lines[offset:], offset)]
 
     def _lines(self, topic: Topic, partition: int) -> list[bytes]:

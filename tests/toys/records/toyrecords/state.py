@@ -22,14 +22,15 @@ from workflow_ray.records import (
     HistoryEntry,
     KeyUsed,
     NewRun,
+    NewTimeout,
     OutboxEntry,
+    Position,
     Record,
     Role,
     RoleName,
     RunId,
     Shared,
     Stored,
-    Taken,
     Timeout,
     TimeoutKey,
     Write,
@@ -39,20 +40,19 @@ from workflow_ray.records import (
 
 
 class Holding(msgspec.Struct):
-    """A role that was taken."""
+    """A role that was acquired."""
 
     role: Role
-    taken: Taken  # by whoever has it now
-    released: bool = False
-    member: str = ""
-    until: datetime | None = None  # when the member's lease ends
+    epoch: int  # the newest
+    worker: str = ""
+    until: datetime | None = None  # when the worker's lease ends
 
-    def keeper(self, now: datetime) -> str | None:
-        """The member whose lease isn't over."""
-        return self.member if self.until and self.until > now else None
+    def holder(self, now: datetime) -> str | None:
+        """The worker whose lease isn't over."""
+        return self.worker if self.until and self.until > now else None
 
 
-class Member(msgspec.Struct):
+class Worker(msgspec.Struct):
     able: list[Role]
     until: datetime
 
@@ -65,11 +65,11 @@ class State(msgspec.Struct):
     history: dict[RunId, list[HistoryEntry]] = {}
     outbox: list[OutboxEntry] = []  # in commit order
     last_entry: int = 0
-    positions: dict[str, dict[int, int]] = {}
+    positions: dict[str, dict[int, Position]] = {}  # by group and partition
     holdings: dict[RoleName, Holding] = {}
-    members: dict[str, Member] = {}
+    workers: dict[str, Worker] = {}
     timeouts: list[Timeout] = []
-    completed: list[TimeoutKey] = []
+    completed: list[tuple[TimeoutKey, datetime]] = []
 
     # --- writes ----------------------------------------------------------------------------------
 
@@ -77,9 +77,9 @@ class State(msgspec.Struct):
         if group.fence and (current := self.epoch(group.fence.role)) != group.fence.epoch:
             return Fenced(group.fence.role, current)
         for position in group.positions:
-            offsets = self.positions.setdefault(position.group, {})
-            offsets[position.partition] = max(position.offset, offsets.get(position.partition, 0))
-        results = tuple(self._answer(write) or self._make(write, now) for write in group.writes)
+            rows = self.positions.setdefault(position.group, {})
+            rows[position.partition] = _merged(rows.get(position.partition), position)
+        results = tuple(self._answer(write) or self._make(write, now, group.timeouts_apart) for write in group.writes)
         for event in group.events:
             self._put(event, None)
         return Committed(results)
@@ -103,22 +103,44 @@ class State(msgspec.Struct):
                 return ActiveRun(run_id, other.run_id)
         return None
 
-    def _make(self, write: Write, now: datetime) -> WriteResult:
+    def _make(self, write: Write, now: datetime, timeouts_apart: bool) -> WriteResult:
         said = {**asdict(write), "version": write.version}
         if write.new is None:
             record = replace(write.onto(self.records[write.run_id]), updated_at=now)
         else:
-            record = msgspec.convert({**said, **asdict(write.new), "created_at": now, "updated_at": now}, Record)
+            new = {"awaited": write.version if write.asks else NO_VERSION, "created_at": now, "updated_at": now}
+            record = msgspec.convert({**said, **asdict(write.new), **new}, Record)
         self.records[write.run_id] = record
         self.history.setdefault(write.run_id, []).append(msgspec.convert({**said, "at": now}, HistoryEntry))
         for asked in write.events:
             event = msgspec.convert({**said, **asdict(asked)}, Event)
             self._put(event, now + timedelta(seconds=asked.delay) if asked.delay > 0 else None)
+        for new_timeout in write.timeouts:
+            timeout = _timeout(write, new_timeout, now)
+            if timeouts_apart:
+                self._put(timeout, None)
+            else:
+                self.create(timeout)
         return Stored(write.run_id, write.version)
 
-    def _put(self, event: Event, due_at: datetime | None) -> None:
+    def _put(self, what: Event | Timeout, due_at: datetime | None) -> None:
         self.last_entry += 1
-        self.outbox.append(OutboxEntry(id=self.last_entry, event=event, due_at=due_at))
+        event, timeout = (what, None) if isinstance(what, Event) else (None, what)
+        self.outbox.append(OutboxEntry(id=self.last_entry, event=event, timeout=timeout, due_at=due_at))
+
+    # --- timeouts --------------------------------------------------------------------------------
+
+    def create(self, timeout: Timeout) -> None:
+        if timeout.key not in (known.key for known in self.timeouts):
+            self.timeouts.append(timeout)
+
+    def completed_keys(self) -> set[TimeoutKey]:
+        return {key for key, _ in self.completed}
+
+    def forget(self, keys: set[TimeoutKey]) -> int:
+        self.completed = [done for done in self.completed if done[0] not in keys]
+        self.timeouts = [timeout for timeout in self.timeouts if timeout.key not in keys]
+        return len(keys)
 
     # --- what should run -------------------------------------------------------------------------
 
@@ -133,72 +155,89 @@ class State(msgspec.Struct):
             for status, number in workflow.statuses.items():
                 if numbers.setdefault(status, number) != number:
                     raise StatusRenumbered(workflow.name, status, numbers[status], number)
+        before = {holding.role.group: self.shards(holding.role.group) for holding in self.holdings.values()}
         self.deployment = replace(self.deployment, version=expected + 1, workflows=tuple(workflows))
+        for holding in self.holdings.values():
+            if self.shards(holding.role.group) != before[holding.role.group]:  # fences off whoever holds it, dead or alive
+                holding.epoch, holding.until = holding.epoch + 1, None
         return self.deployment
 
     # --- roles -----------------------------------------------------------------------------------
 
     def epoch(self, role: RoleName) -> int:
-        """The newest; 0: nobody ever took the role."""
-        return self.holdings[role].taken.fence.epoch if role in self.holdings else 0
+        """The newest; 0: nobody ever acquired the role."""
+        return self.holdings[role].epoch if role in self.holdings else 0
 
     def check(self, fence: Fence) -> None:
         if (current := self.epoch(fence.role)) != fence.epoch:
             raise RoleLost(fence.role, fence.epoch, current)
 
     def shards(self, group: str) -> int | None:
-        return next((workflow.groups[group] for workflow in self.deployment.workflows if group in workflow.groups), None)
+        return next((workflow.shards(group) for workflow in self.deployment.workflows if group in workflow.groups), None)
 
-    def take(self, role: Role) -> Taken:
-        if (current := self.shards(role.group)) != role.shards:
+    def acquire(self, role: Role) -> Fence:
+        current = self.shards(role.group)
+        if current != role.shards or not 1 <= role.shard <= role.shards:
             raise RoleRetired(role.name, current)
-        before = self.holdings.get(role.name)
-        taken = Taken(Fence(role.name, self.epoch(role.name) + 1), clean=before is None or before.released)
-        self.holdings[role.name] = Holding(role, taken)
-        return taken
+        self.holdings[role.name] = Holding(role, self.epoch(role.name) + 1)
+        return Fence(role.name, self.epoch(role.name))
 
     def release(self, fence: Fence) -> None:
+        for rows in self.positions.values():
+            for position in [position for position in rows.values() if position.in_use == fence]:
+                rows[position.partition] = replace(position, in_use=None)
         if 0 < self.epoch(fence.role) == fence.epoch:
-            self.holdings[fence.role].released, self.holdings[fence.role].until = True, None
+            self.holdings[fence.role].until = None
 
-    def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, now: datetime, until: datetime) -> Shared:
-        self.members = {name: other for name, other in self.members.items() if other.until > now}
-        self.members[member] = Member(list(roles), until)
-        kept = [fence.role for fence in held if 0 < self.epoch(fence.role) == fence.epoch and self._current(fence.role)]
+    def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, now: datetime, until: datetime) -> Shared:
+        self.workers = {name: other for name, other in self.workers.items() if other.until > now}
+        self.workers[worker] = Worker(list(roles), until)
+        kept = [fence.role for fence in held if 0 < self.epoch(fence.role) == fence.epoch]
         for name in kept:
-            self.holdings[name].member, self.holdings[name].until = member, until
-        mine = {name for name, player in self._targets(now).items() if player == member}
-        new = mine.difference(fence.role for fence in held)  # what it has lost it is to stop before it takes it again
-        free = [role for role in roles if role.name in new and self._keeper(role.name, now) in (None, member)]
+            self.holdings[name].worker, self.holdings[name].until = worker, until
+        mine = {name for name, target in self._targets(now).items() if target == worker}
+        new = mine.difference(fence.role for fence in held)  # a lost role is stopped before it is acquired again
+        free = [role for role in roles if role.name in new and self._holder(role.name, now) in (None, worker)]
         return Shared(
-            taken=tuple(self._lend(role, member, now, until) for role in free),
+            acquired=tuple(self._lend(role, worker, now, until) for role in free),
             lost=tuple(fence.role for fence in held if fence.role not in kept),
             surplus=tuple(name for name in kept if name not in mine),
         )
 
-    def leave(self, member: str) -> None:
-        self.members.pop(member, None)
+    def leave(self, worker: str) -> None:
+        self.workers.pop(worker, None)
         for holding in self.holdings.values():
-            if holding.member == member:
+            if holding.worker == worker:
                 holding.until = None
 
-    def _current(self, name: RoleName) -> bool:
-        role = self.holdings[name].role
-        return self.shards(role.group) == role.shards
-
-    def _keeper(self, name: RoleName, now: datetime) -> str | None:
-        return self.holdings[name].keeper(now) if name in self.holdings else None
+    def _holder(self, name: RoleName, now: datetime) -> str | None:
+        return self.holdings[name].holder(now) if name in self.holdings else None
 
     def _targets(self, now: datetime) -> dict[RoleName, str]:
         able: dict[RoleName, list[str]] = {}
-        for name, member in self.members.items():
-            for role in member.able:
+        for name, worker in self.workers.items():
+            for role in worker.able:
                 if self.shards(role.group) == role.shards:
                     able.setdefault(role.name, []).append(name)
-        return assigned(able, {name: keeper for name in self.holdings if (keeper := self._keeper(name, now))})
+        return assigned(able, {name: holder for name in self.holdings if (holder := self._holder(name, now))})
 
-    def _lend(self, role: Role, member: str, now: datetime, until: datetime) -> Taken:
-        """Take the role. Where the member has it, the answer to an earlier heartbeat was lost: it gets the same again."""
-        taken = self.holdings[role.name].taken if self._keeper(role.name, now) == member else self.take(role)
-        self.holdings[role.name].member, self.holdings[role.name].until = member, until
-        return taken
+    def _lend(self, role: Role, worker: str, now: datetime, until: datetime) -> Fence:
+        """Acquire the role. Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same fence again."""
+        again = self._holder(role.name, now) == worker
+        fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role)
+        self.holdings[role.name].worker, self.holdings[role.name].until = worker, until
+        return fence
+
+
+def _merged(before: Position | None, written: Position) -> Position:
+    if before is None or written.log != before.log or written.incarnation > before.incarnation:
+        return written
+    if written.incarnation < before.incarnation:
+        return before
+    return replace(written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun))
+
+
+def _timeout(write: Write, asked: NewTimeout, now: datetime) -> Timeout:
+    due_at = asked.at if asked.at is not None else now + timedelta(seconds=asked.after or 0.0)
+    key = TimeoutKey(write.run_id, write.visit, asked.name)
+    return Timeout(key=key, workflow=asked.workflow, status=write.status, partition=asked.partition, due_at=due_at)

@@ -12,6 +12,7 @@ from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
     BATCH_DATA,
+    Awaits,
     DeployedWorkflow,
     Deployment,
     Event,
@@ -26,11 +27,12 @@ from workflow_ray.records import (
     RunId,
     RunQuery,
     Shared,
-    Taken,
     Timeout,
     TimeoutKey,
     Topic,
     Version,
+    Waiting,
+    WaitingQuery,
     WriteGroup,
     check_write,
     status_topic,
@@ -54,11 +56,14 @@ class ToyStore:
         with self._file.transaction() as state:
             return [state.commit(group, self._clock.now()) for group in groups]
 
-    async def pending(self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = ()) -> list[OutboxEntry]:
+    async def pending(
+        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+    ) -> list[OutboxEntry]:
         def look(state: State) -> list[OutboxEntry]:
             state.check(fence)
             due = [entry for entry in state.outbox if entry.due_at is None or entry.due_at <= self._clock.now()]
-            return [entry for entry in due if (entry.event.topic, entry.event.partition) not in without][:limit]
+            asked = [entry for entry in due if _is_asked_for(entry, without, timeouts_only)]
+            return _shared(asked, limit)
 
         return await self._file.poll(look, self._clock, wait)
 
@@ -67,7 +72,12 @@ class ToyStore:
             state.check(fence)
             state.outbox = [entry for entry in state.outbox if entry.id not in ids]
 
-    async def deployment(self) -> Deployment:
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        def look(state: State) -> list[Deployment]:
+            return [state.deployment] if newer_than is None or state.deployment.version > newer_than else []
+
+        for found in await self._file.poll(look, self._clock, wait):
+            return found
         with self._file.transaction() as state:
             return state.deployment
 
@@ -79,7 +89,7 @@ class ToyStore:
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         with self._file.transaction() as state:
-            return [state.records.get(run_id) for run_id in run_ids]
+            return _prefix([state.records.get(run_id) for run_id in run_ids])
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
         with self._file.transaction() as state:
@@ -112,56 +122,68 @@ class ToyStore:
 
     async def positions(self, group: str) -> list[Position]:
         with self._file.transaction() as state:
-            return [Position(group, partition, offset) for partition, offset in sorted(state.positions.get(group, {}).items())]
+            return [position for _, position in sorted(state.positions.get(group, {}).items())]
 
-    async def idle(self, workflow: str, statuses: Sequence[int], *, seconds: float, limit: int, after: RunId | None = None) -> list[Event]:
+    async def waiting(self, query: WaitingQuery) -> Waiting:
         with self._file.transaction() as state:
-            since, awaited = self._clock.now() - timedelta(seconds=seconds), {entry.event.run_id for entry in state.outbox}
-            records = [record for record in _by_run_id(state) if record.run_id not in awaited and record.run_id > (after or "")]
-        unmoved = [record for record in records if not record.run_state.at_rest and record.updated_at <= since]
-        return [_awakening(record) for record in unmoved if record.workflow == workflow and record.status in statuses][:limit]
+            since = self._clock.now() - timedelta(seconds=query.quiet)
+            woken = {entry.event.run_id for entry in state.outbox if entry.event}
+            places = [record for record in _by_run_id(state) if (record.workflow, record.partition) == (query.workflow, query.partition)]
+        asked = [record for record in places if record.awaits is Awaits.EVENT and record.run_id > (query.after or "")]
+        looked_at = asked[: query.limit]
+        quiet = [record for record in looked_at if record.updated_at <= since and record.run_id not in woken]
+        after = looked_at[-1].run_id if len(asked) > query.limit else None
+        return Waiting(events=tuple(_awakening(record) for record in quiet), after=after)
 
     # --- RoleScheduler ---------------------------------------------------------------------------
 
-    async def take(self, role: Role) -> Taken:
+    async def acquire(self, role: Role) -> Fence:
         with self._file.transaction() as state:
-            return state.take(role)
+            return state.acquire(role)
 
     async def release(self, fence: Fence) -> None:
         with self._file.transaction() as state:
             state.release(fence)
 
-    async def share(self, member: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
         try:
             with self._file.locked("served", fcntl.LOCK_SH | fcntl.LOCK_NB), self._file.transaction() as state:
                 now = self._clock.now()
-                return state.share(member, roles, held, now=now, until=now + timedelta(seconds=lease))
+                return state.share(worker, roles, held, now=now, until=now + timedelta(seconds=lease))
         except BlockingIOError:
             raise StoreInUse(str(self._file.path), "a process has it to itself: none of its roles are shared.") from None
 
-    async def leave(self, member: str) -> None:
+    async def leave(self, worker: str) -> None:
         with self._file.transaction() as state:
-            state.leave(member)
+            state.leave(worker)
 
     # --- TimeoutStore ----------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         with self._file.transaction() as state:
             for timeout in timeouts:
-                if timeout.key not in (known.key for known in state.timeouts):
-                    state.timeouts.append(timeout)
+                state.create(timeout)
 
-    async def due(self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float) -> list[Timeout]:
+    async def due(
+        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+    ) -> list[Timeout]:
         def look(state: State) -> list[Timeout]:
             mine = [timeout for timeout in state.timeouts if (timeout.workflow, timeout.status) == (workflow, status)]
             due = [timeout for timeout in mine if timeout.partition in partitions and timeout.due_at <= self._clock.now()]
-            return sorted((timeout for timeout in due if timeout.key not in state.completed), key=_when)[:limit]
+            unfinished = sorted((timeout for timeout in due if timeout.key not in state.completed_keys()), key=_when)
+            return [timeout for timeout in unfinished if after is None or _when(timeout) > _when(after)][:limit]
 
         return await self._file.poll(look, self._clock, wait)
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         with self._file.transaction() as state:
-            state.completed += [key for key in keys if key not in state.completed]
+            known = state.completed_keys()
+            state.completed += [(key, self._clock.now()) for key in keys if key not in known]
+
+    async def trim_timeouts(self, *, completed: float, limit: int) -> int:
+        with self._file.transaction() as state:
+            before = self._clock.now() - timedelta(seconds=completed)
+            return state.forget({key for key, at in [done for done in state.completed if done[1] <= before][:limit]})
 
 
 def _by_run_id(state: State) -> list[Record]:
@@ -192,10 +214,36 @@ def _matches(record: Record, query: RunQuery) -> bool:
 
 
 def _awakening(record: Record) -> Event:
-    """The event that should have followed the run's last write."""
+    """The event that should have woken the run."""
     topic = status_topic(record.workflow, record.status)
-    return Event(run_id=record.run_id, topic=topic, partition=record.partition, version=record.version, status=record.status)
+    return Event(run_id=record.run_id, topic=topic, partition=record.partition, version=record.awaited, status=record.status)
 
 
 def _when(timeout: Timeout) -> tuple[datetime, str, int, str]:
     return timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name
+
+
+def _is_asked_for(entry: OutboxEntry, without: Sequence[tuple[Topic, int]], timeouts_only: bool) -> bool:
+    if entry.event is None:
+        return True
+    return not timeouts_only and (entry.event.topic, entry.event.partition) not in without
+
+
+def _shared(due: Sequence[OutboxEntry], limit: int) -> list[OutboxEntry]:
+    """Half of the limit for entries that were delayed, half for the others, and the rest for whoever has more. In commit order."""
+    delayed, immediate = [entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]
+    share = max(limit - len(immediate), (limit + 1) // 2)
+    chosen = delayed[:share] + immediate[: limit - len(delayed[:share])]
+    return sorted(chosen, key=lambda entry: entry.id)
+
+
+def _prefix(records: Sequence[Record | None]) -> list[Record | None]:
+    """The records until their data exceeds BATCH_DATA; the one that does is the last."""
+    prefix: list[Record | None] = []
+    size = 0
+    for record in records:
+        prefix.append(record)
+        size += len(record.data) if record else 0
+        if size > BATCH_DATA:
+            break
+    return prefix
