@@ -36,11 +36,13 @@ async def main() -> None:
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     records = chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
-    made = Runtime.ray if chosen.runtime == "ray" else Runtime.local
     async with AsyncExitStack() as stack:
-        runtime = await stack.enter_async_context(made(jobs, records=records, events=chosen.events))
+        runtime: Runtime
         if chosen.runtime == "ray":
-            stack.push_async_callback(runtime.down)
+            runtime = on_ray = await stack.enter_async_context(Runtime.ray(jobs, records=records, events=chosen.events))
+            stack.push_async_callback(on_ray.down)
+        else:
+            runtime = await stack.enter_async_context(Runtime.local(jobs, records=records, events=chosen.events))
         changes, run_ids = await changed_under_load(runtime)
         client = runtime.client(jobs)
         await ended(client, len(run_ids))

@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
+from workflow_ray.ports import assigned
 from workflow_ray.records import PUBLISHER, Event, Fence, NewTimeout, Role, RunState, TimeoutKey, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
@@ -234,12 +235,11 @@ async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore)
 async def test_a_fair_share_is_decided_without_a_lock(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others go on while a worker works out what it should have."""
     deciding, go_on = threading.Event(), threading.Event()
-    assign = leases.assigned
 
     def slowly(*args: Any) -> Any:
         deciding.set()
         go_on.wait(10)
-        return assign(*args)
+        return assigned(*args)
 
     async with opened(url, clock) as store, opened(url, clock) as other:
         await deploy(store, workflow(groups={CONSUMERS: 2}))

@@ -4,6 +4,7 @@ hangs on no other runs.
 
 import re
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,7 +85,7 @@ QUERIES = [
 
 async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, url: str) -> None:
     await fill(store, url)
-    plans = [await read(store, lambda session, query=query: plan(session, query)) for query in QUERIES]
+    plans = [await read(store, partial(plan, query=query)) for query in QUERIES]
     assert [told for told in plans if not _is_by_index(told)] == []
 
 
