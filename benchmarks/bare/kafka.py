@@ -32,7 +32,7 @@ class BareKafka:
 
         async def received(self: Any, topic: str, offsets: Any, *arguments: Any, **options: Any) -> Any:
             found = await receive(self, topic, offsets, *arguments, **options)
-            calls.append(Call(id(self), "receive", (topic, dict(offsets), len(found))))
+            calls.append(Call(id(self), "receive", (topic, dict(offsets), len(found.items))))
             return found
 
         with patch.object(Producer, "send", sent), patch.object(Reader, "receive", received):

@@ -16,6 +16,12 @@ class Page:
     asked: int
     position: int  # of what is to be fetched next; ahead of `asked` where all between is gone, or isn't for us
     records: Records | None = None
+    lost: int | None = None  # the end of a log that ends below `position`: it isn't the one that was read before
+
+    @property
+    def read(self) -> int:
+        """The offset to go on from: everything below it was handed out, passed over, or is gone."""
+        return self.position if self.records is None else self.asked
 
     def fill(self, chunk: Chunk) -> None:
         """With what was fetched from its position on."""

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Set
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, StreamLost
+from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka import offsets as logs
@@ -25,6 +25,15 @@ log = logging.getLogger(__name__)
 POLL = 1.0  # seconds that brokers are asked to wait for messages; leaders are looked for anew at least as often
 
 
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """What one call has found: see `records.Arrivals`."""
+
+    items: list[T]
+    read: dict[int, int]
+    lost: dict[int, int]
+
+
 class Reader:
     """Keeps what it has read ahead, for whoever asks for the offset that follows."""
 
@@ -37,23 +46,24 @@ class Reader:
 
     async def receive(
         self, topic: str, offsets: Mapping[int, int], decode: Callable[[Message], T | None], *, limit: int, wait: float
-    ) -> list[T]:
+    ) -> Found[T]:
         """As the ports say, of EventStreamer and of SourceReader. decode: None for a message to pass over."""
         if not offsets:
             await self._clock.wait(asyncio.Event(), wait)
-            return []
-        until = self._clock.now() + timedelta(seconds=wait)
+            return Found([], {}, {})
+        until = self._clock.monotonic() + wait
         pages = self._claimed(topic, offsets)
         try:
             while True:
-                left = max((until - self._clock.now()).total_seconds(), 0.0)
+                left = max(until - self._clock.monotonic(), 0.0)
                 with explained(self._cluster.where):  # what can't be unpacked
                     came = await self._cluster.settled(partial(self._fill, topic, pages, min(left, POLL)))
                     taken = share(pages, decode, limit, BATCH_DATA)
-                if taken or not (came or left):
-                    return taken
+                lost = {partition: page.lost for partition, page in pages.items() if page.lost is not None}
+                if taken or lost or not (came or left):
+                    return Found(taken, {partition: page.read for partition, page in pages.items() if page.lost is None}, lost)
         finally:
-            self._pages |= {(topic, partition): page for partition, page in pages.items()}
+            self._pages |= {(topic, partition): page for partition, page in pages.items() if page.lost is None}
 
     def close(self) -> None:
         self._fetches.close()
@@ -77,7 +87,7 @@ class Reader:
     async def _fill(self, topic: str, pages: Mapping[int, Page], wait: float) -> bool:
         """Fetch for those pages that are empty; `wait` seconds at most. True: some page has messages, or goes on elsewhere."""
         ready = any(page.records for page in pages.values())
-        empty = {partition: page.position for partition, page in pages.items() if page.records is None}
+        empty = {partition: page.position for partition, page in pages.items() if page.records is None and page.lost is None}
         led, faults = await self._leaders(topic, empty)
         wait = 0.0 if ready else wait
         fetches = [
@@ -91,7 +101,7 @@ class Reader:
         self._note(topic, answered, faults, tell=len(faults) < len(pages))
         if len(faults) == len(pages):
             raise StoreUnavailable(self._cluster.where, next(iter(faults.values())))
-        came = any(page.records or page.position != empty.get(partition) for partition, page in pages.items())
+        came = any(page.records or page.lost is not None or page.position != empty.get(partition) for partition, page in pages.items())
         if faults and wait and not came:
             await asyncio.sleep(PAUSE)  # brokers don't wait where a partition can't be read
         return came
@@ -108,7 +118,7 @@ class Reader:
         return led, faults
 
     async def _turn_over(self, fetch: Fetch, pages: Mapping[int, Page]) -> dict[int, str]:
-        """Put what came onto the pages. Answers why partitions can't be read. Raises AccessDenied, StreamLost."""
+        """Put what came onto the pages. Answers why partitions can't be read. Raises AccessDenied."""
         if not fetch.ended:
             return {}
         if error := fetch.error():
@@ -128,7 +138,7 @@ class Reader:
         return faults | await self._relocate(fetch.topic, pages, gone)
 
     async def _relocate(self, topic: str, pages: Mapping[int, Page], partitions: Collection[int]) -> dict[int, str]:
-        """Go on where the partitions begin. Answers why that can't be told. Raises StreamLost: they end before."""
+        """Go on where the partitions begin, or note that they end before. Answers why that can't be told."""
         if not partitions:
             return {}
         try:
@@ -139,10 +149,10 @@ class Reader:
         for partition in partitions:
             page, begin, end = pages[partition], begins[partition], ends[partition]
             if page.position > end:
-                where = f"partition {partition} of topic {topic} ends at offset {end}, and was read up to {page.position} before"
-                advice = "Go on with a log of its own: name another prefix in the URL, as in kafka://host:9092/another."
-                raise StreamLost(self._cluster.where, f"{where}: it was made anew, or has lost messages that it had taken. {advice}")
-            if page.position < begin:
+                text = "%s: partition %d of topic %s ends at offset %d, and was read up to %d: it lost messages, or was made again"
+                log.error(text, self._cluster.where, partition, topic, end, page.position)
+                page.lost = end
+            elif page.position < begin:
                 text = "%s: topic %s, partition %d: %d messages from offset %d on are gone, not retained for long enough; going on from %d"
                 log.error(text, self._cluster.where, topic, partition, begin - page.position, page.position, begin)
                 page.position = begin

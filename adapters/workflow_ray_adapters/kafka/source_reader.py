@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 
-from workflow_ray.errors import StoreUnavailable
+from workflow_ray.errors import StoreError, StoreUnavailable
 from workflow_ray.ports import Clock, SourceReader
 from workflow_ray.records import ConnectorEvent
 from workflow_ray_adapters.kafka import offsets as logs
@@ -45,7 +45,11 @@ class KafkaSourceReader:
         return await logs.ends(self._cluster, self._topic, partitions)
 
     async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
-        return await self._reader.receive(self._topic, offsets, self._event, limit=limit, wait=wait)
+        found = await self._reader.receive(self._topic, offsets, self._event, limit=limit, wait=wait)
+        for partition, end in found.lost.items():
+            why = f"partition {partition} of topic {self._topic} ends at offset {end}, and was read up to {offsets[partition]} before."
+            raise StoreError(self._cluster.where, f"{why} It lost messages, or was made again: begin again from `starts`.")
+        return found.items
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
         return await logs.lag(self._cluster, self._topic, offsets)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 
 from workflow_ray.errors import SendFailed
 from workflow_ray.ports import Clock
-from workflow_ray.records import Event, Position, Received, Topic
+from workflow_ray.records import Arrivals, Event, Position, Received, Topic
 from workflow_ray_adapters.kafka import codec
 from workflow_ray_adapters.kafka import offsets as logs
 from workflow_ray_adapters.kafka.address import Address
@@ -56,7 +56,7 @@ class KafkaStreamer:
             why = " ".join(dict.fromkeys(failed.values()))
             raise SendFailed(self._cluster.where, why, [lanes[lane] for lane in failed])
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
         def decode(message: Message) -> Received | None:
             try:
                 return Received(event=codec.decode(topic, message), offset=message.offset)
@@ -64,7 +64,8 @@ class KafkaStreamer:
                 self._pass_over(topic, message, error)
                 return None
 
-        return await self._reader.receive(self._name(topic), offsets, decode, limit=limit, wait=wait)
+        found = await self._reader.receive(self._name(topic), offsets, decode, limit=limit, wait=wait)
+        return Arrivals(events=tuple(found.items), read=found.read, lost=found.lost)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await logs.lag(self._cluster, self._name(topic), offsets)

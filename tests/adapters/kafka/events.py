@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from workflow_ray.ports import EventStreamer
 from workflow_ray.records import Event, Received, RunId, Topic, Version, new_run_id
+from workflow_ray.testing.conformance.runs import receive
 
 ORDERS = Topic("orders-1")
 
@@ -26,7 +27,7 @@ async def sent(streamer: EventStreamer, *partitions: int) -> list[RunId]:
 async def everything(streamer: EventStreamer, partitions: int) -> list[RunId]:
     """What there is, from the first offset on."""
     offsets, found = dict.fromkeys(range(partitions), 0), list[RunId]()
-    while received := await streamer.receive(ORDERS, offsets, limit=1000, wait=0):
+    while received := await receive(streamer, ORDERS, offsets, limit=1000, wait=0):
         offsets |= {item.event.partition: item.offset + 1 for item in received}
         found += runs(received)
     return found

@@ -9,6 +9,7 @@ import pytest
 from tests.adapters.kafka.events import ORDERS, event, everything, runs, sent
 from tests.adapters.kafka.others import Others
 from workflow_ray.ports import SystemClock
+from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka import KafkaSource
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer
 
@@ -36,7 +37,7 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
     second = await sent(streamer, 0)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            received = await streamer.receive(ORDERS, {0: 0, 1: 0}, limit=10, wait=0)
+            received = await receive(streamer, ORDERS, {0: 0, 1: 0}, limit=10, wait=0)
             assert runs(received) == first + second
             assert [item.offset for item in received] == [0, 5]
     (record,) = caplog.records
@@ -45,12 +46,12 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
 
 async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
     await streamer.prepare({ORDERS: 1})
-    receiving = asyncio.create_task(streamer.receive(ORDERS, {0: 0}, limit=10, wait=30))
+    receiving = asyncio.create_task(receive(streamer, ORDERS, {0: 0}, limit=10, wait=30))
     await someone.put(f"{prefix}.orders-1", 0, b"not ours")
     (run,) = await sent(streamer, 0)
     assert runs(await receiving) == [run]
     (after,) = await sent(streamer, 0)
-    assert runs(await streamer.receive(ORDERS, {0: 2}, limit=10, wait=30)) == [after]
+    assert runs(await receive(streamer, ORDERS, {0: 2}, limit=10, wait=30)) == [after]
 
 
 async def test_a_batch_larger_than_brokers_take_is_sent_in_parts(streamer: KafkaStreamer) -> None:

@@ -14,6 +14,7 @@ from tests.servers import Kafka
 from workflow_ray.errors import SendFailed, StoreUnavailable
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import RunId
+from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka import KafkaAdapter
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
@@ -52,7 +53,7 @@ async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
     """Of each partition its runs in order, without repeats, until there are that many."""
     offsets, found = dict.fromkeys(range(PARTITIONS), 0), [list[RunId]() for _ in range(PARTITIONS)]
     while sum(map(len, found)) < count:
-        for item in await persist(lambda: streamer.receive(ORDERS, offsets, limit=10, wait=5), SystemClock(), "test"):
+        for item in await persist(lambda: receive(streamer, ORDERS, offsets, limit=10, wait=5), SystemClock(), "test"):
             offsets[item.event.partition] = item.offset + 1
             if item.event.run_id not in found[item.event.partition]:
                 found[item.event.partition].append(item.event.run_id)
@@ -97,8 +98,8 @@ async def all_fail(streamer: KafkaStreamer) -> None:
     began = time.monotonic()
     with pytest.raises(SendFailed) as failed:
         await sent(streamer, 0, 1)
-    assert sorted(failed.value.lanes) == [(ORDERS, 0), (ORDERS, 1)]
-    for call in (streamer.receive(ORDERS, {0: 0, 1: 0}, limit=1, wait=1), streamer.lag(ORDERS, {0: 0}), streamer.ends(ORDERS, [0])):
+    assert sorted(failed.value.topic_partitions) == [(ORDERS, 0), (ORDERS, 1)]
+    for call in (receive(streamer, ORDERS, {0: 0, 1: 0}, limit=1, wait=1), streamer.lag(ORDERS, {0: 0}), streamer.ends(ORDERS, [0])):
         with pytest.raises(StoreUnavailable):
             await call
     with pytest.raises(StoreUnavailable):
@@ -134,7 +135,7 @@ class TestABrokerAmongOthers:
         assert time.monotonic() - began < TIMEOUT, "what is known to have no leader fails at once"
         await asyncio.to_thread(second.start)
         async with asyncio.timeout(BOUND):
-            assert runs(await persist(lambda: streamer.receive(ORDERS, {1: 0}, limit=1, wait=5), SystemClock(), "test")) == [first]
+            assert runs(await persist(lambda: receive(streamer, ORDERS, {1: 0}, limit=1, wait=5), SystemClock(), "test")) == [first]
 
     async def test_a_partition_whose_leader_hangs_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
         await sent(streamer, 1)
@@ -150,17 +151,17 @@ async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list
     one, other = event(0), event(1)
     sending = asyncio.create_task(streamer.send([other, one]))
     began = time.monotonic()
-    received = await streamer.receive(ORDERS, {0: len(found), 1: 0}, limit=10, wait=30)
+    received = await receive(streamer, ORDERS, {0: len(found), 1: 0}, limit=10, wait=30)
     assert runs(item for item in received if item.event.partition == 0) == [one.run_id]
     assert time.monotonic() - began < TIMEOUT / 2
     with pytest.raises(SendFailed) as failed:
         await sending
-    assert failed.value.lanes == [(ORDERS, 1)]
+    assert failed.value.topic_partitions == [(ORDERS, 1)]
     assert time.monotonic() - began < TIMEOUT, "the others are in, and have more to come"
     return [*found, one.run_id]
 
 
 async def why_partition_1_fails(streamer: KafkaStreamer) -> str:
     with pytest.raises(StoreUnavailable) as error:
-        await streamer.receive(ORDERS, {1: 1}, limit=1, wait=0.1)
+        await receive(streamer, ORDERS, {1: 1}, limit=1, wait=0.1)
     return str(error.value)

@@ -9,6 +9,7 @@ from tests.adapters.kafka.others import Others
 from workflow_ray.errors import SendFailed, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import Topic
+from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
@@ -47,14 +48,14 @@ async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(streamer: K
     await streamer.prepare({ORDERS: 2})
     with pytest.raises(SendFailed, match="orders-9 isn't there") as failed:
         await streamer.send([event(1, topic=missing), event(0), event(0, topic=missing)])
-    assert sorted(failed.value.lanes) == [(missing, 0), (missing, 1)]
+    assert sorted(failed.value.topic_partitions) == [(missing, 0), (missing, 1)]
     assert len(await everything(streamer, 2)) == 1
     with pytest.raises(StoreUnavailable, match="isn't there"):
-        await streamer.receive(missing, {0: 0}, limit=1, wait=0)
+        await receive(streamer, missing, {0: 0}, limit=1, wait=0)
 
 
 async def test_a_partition_that_the_topic_lacks_fails_alone(streamer: KafkaStreamer) -> None:
     await streamer.prepare({ORDERS: 2})
     with pytest.raises(SendFailed, match="partition 2 of topic") as failed:
         await sent(streamer, 0, 2)
-    assert failed.value.lanes == [(ORDERS, 2)]
+    assert failed.value.topic_partitions == [(ORDERS, 2)]
