@@ -17,7 +17,7 @@ from workflow_ray import Client
 from workflow_ray.ports import Store, SystemClock
 from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group, status_topic
 from workflow_ray.roles.sweeper import Sweeper
-from workflow_ray.runtime.hosting import deployed_here, merge, play, roles_of
+from workflow_ray.runtime.hosting import deployed_here, merge, roles_of, run_role
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
 
@@ -35,7 +35,7 @@ def prefix() -> str:
 
 @pytest.fixture
 async def store(tmp_path: Path, kafka: Kafka, prefix: str) -> AsyncIterator[Store]:
-    """Records in a file, events on Kafka; the orders' workflow is deployed, and nobody plays its roles."""
+    """Records in a file, events on Kafka; the orders' workflow is deployed, and nobody runs its roles."""
     records = f"sqlite:///{tmp_path}/records.db"
     urls = Urls(records, f"{kafka.url}/{prefix}", records)
     await asyncio.to_thread(create, urls)
@@ -51,19 +51,19 @@ async def admin(kafka: Kafka) -> AsyncIterator[Others]:
 
 
 @asynccontextmanager
-async def played(store: Store, *roles: Role) -> AsyncGenerator[None]:
+async def running(store: Store, *roles: Role) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for role in roles:
-            tasks.create_task(play(role, await store.take(role), [orders], store, CLOCK, stop))
+            tasks.create_task(run_role(role, await store.acquire(role), [orders], store, CLOCK, stop))
         yield
         stop.set()
 
 
 @asynccontextmanager
 async def swept(store: Store) -> AsyncGenerator[Sweeper]:
-    stop, taken = asyncio.Event(), await store.take(Role(SWEEPER))
-    sweeper = Sweeper(taken.fence, store, store, CLOCK, every=EVERY, age=AGE)
+    stop, fence = asyncio.Event(), await store.acquire(Role(SWEEPER))
+    sweeper = Sweeper(fence, store, store, CLOCK, every=EVERY, age=AGE)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(sweeper.run(stop))
         yield sweeper
@@ -75,7 +75,7 @@ async def test_orders_whose_events_were_dropped_are_made(
 ) -> None:
     client = Client(orders, store, CLOCK)
     handles = [await client.trigger(key, order) for key, order in generated(COUNT, seed=7)]
-    async with played(store, Role(PUBLISHER)):
+    async with running(store, Role(PUBLISHER)):
         while await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) < COUNT:
             await asyncio.sleep(EVERY)
     for partition, end in (await store.ends(CREATED, PARTITIONS)).items():
@@ -83,7 +83,7 @@ async def test_orders_whose_events_were_dropped_are_made(
     assert await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) == 0
 
     roles = [role for role in roles_of([deployed_here(orders)]) if role.group != SWEEPER]
-    async with played(store, *roles), swept(store) as sweeper:
+    async with running(store, *roles), swept(store) as sweeper:
         runs = await asyncio.gather(*(handle.wait() for handle in handles))
     assert {run.status for run in runs} == {OrderStatus.SHIPPED, OrderStatus.REJECTED}
     assert sweeper.resent == COUNT

@@ -62,12 +62,12 @@ async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(d
         }
 
 
-async def test_a_role_taken_elsewhere_while_it_stood_still_writes_nothing_and_leaves(deployment: Deployment) -> None:
+async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and_leaves(deployment: Deployment) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client, pids = runtime.client(parcels), await deployment.pids()
         with _standing_still(pids[SUPERVISOR]):  # so that the role has to leave by itself
             with _standing_still(pids[CONSUMER]):
-                await runtime.store.take(ROLE)
+                await runtime.store.acquire(ROLE)
                 triggered = await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20))
                 for handle, _ in triggered:
                     await handle.wait_for(ParcelStatus.WEIGHED, timeout=SOON)
