@@ -6,9 +6,10 @@ from workflow_ray.records import RoleName
 
 
 def assigned(able: Mapping[RoleName, Collection[str]], holders: Mapping[RoleName, str]) -> dict[RoleName, str]:
-    """For each role that some worker can run: the worker that should, as evenly as can be. Where it is so already, nothing moves.
+    """For each role that some worker can run: the worker that should, as evenly as can be.
 
-    The same for whoever asks, so that workers agree without a leader.
+    Where it is so already, nothing moves. The same for whoever asks, so that workers agree without
+    a leader.
 
     Args:
         able: Of each role the live workers that can run it.
@@ -28,7 +29,9 @@ def assigned(able: Mapping[RoleName, Collection[str]], holders: Mapping[RoleName
 
 
 class _Sharing:
-    """Who has what. Workers are numbers, in the order of their names; roles that the same workers can run are a class."""
+    """Who has what. Workers are numbers, in the order of their names; roles that the same workers
+    can run are a class.
+    """
 
     def __init__(self, able: Mapping[RoleName, Collection[str]]) -> None:
         self._workers = sorted({worker for workers in able.values() for worker in workers})
@@ -46,7 +49,8 @@ class _Sharing:
     def even_out(self) -> None:
         """Relieve the heaviest worker by one role, again and again.
 
-        One that can't be relieved never can: whom it reaches has at most one role fewer, and no later move touches any of them.
+        One that can't be relieved never can: whom it reaches has at most one role fewer, and no
+        later move touches any of them.
         """
         open_ = list(range(len(self._workers)))
         while open_:
@@ -62,9 +66,8 @@ class _Sharing:
         self._loads[worker] += 1
 
     def _relieved(self, heavy: int) -> bool:
-        """Whether somebody with two roles fewer, or even less, was found, to whom `heavy` passes one on, if need be through others.
-
-        Of the nearest of them, the one with the fewest roles.
+        """Whether somebody with two roles fewer, or even less, was found, to whom `heavy` passes one
+        on, if need be through others. Of the nearest of them, the one with the fewest roles.
         """
         sources: dict[int, tuple[int, tuple[int, ...]]] = {heavy: (heavy, ())}  # from whom each would get a role, and of which class
         reached = [heavy]

@@ -37,7 +37,7 @@ async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> As
 
 @asynccontextmanager
 async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
-    """The records, beside whatever runs on them. Embedded ones through the lane of the process that serves their roles, if there is one."""
+    """The records, beside whatever runs on them. Embedded ones through the socket of the process that runs their roles, if there is one."""
     adapter = records_adapter(url)
     where = adapter.canonical(url)
     if adapter.shared or find(where) is None:
@@ -54,7 +54,7 @@ async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
 async def _socket(where: str) -> str:
     path = await asyncio.to_thread(find, where)
     if path is None:
-        raise StoreUnavailable(where, "the process that served it is gone, and no other has taken over yet")
+        raise StoreUnavailable(where, "the process that served it is gone, and no other serves it yet")
     return path
 
 

@@ -21,11 +21,12 @@ AGAIN = 1.0
 """Seconds until roles that were still finishing, or what failed, is looked at again."""
 
 Apply: TypeAlias = Callable[[Deployment, bool], Awaitable[bool]]
-"""Does what a deployment says; with True, groups that are draining rest. Whether all of it is done."""
+"""Does what a deployment says; with True, groups that are draining rest. Whether all is done."""
 
 
 async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Apply) -> None:
-    """Have `apply` do what the newest deployment says, until cancelled. Errors are logged, and it goes on.
+    """Have `apply` do what the newest deployment says, until cancelled. Errors are logged, and it
+    goes on.
 
     Args:
         deployment: The one that is known so far.
@@ -51,7 +52,9 @@ async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Appl
 
 
 def runnable(deployment: Deployment, groups: Collection[str], *, rests: bool) -> tuple[dict[str, Role], dict[str, Role]]:
-    """The roles of these groups as the deployment has them, by name: those to run, and those that rest because they are draining."""
+    """The roles of these groups as the deployment has them, by name: those to run, and those that
+    rest because they are draining.
+    """
     draining = {group for workflow in deployment.workflows for group in workflow.draining} if rests else set[str]()
     roles = [role for role in roles_of(deployment.workflows) if role.group in groups]
     return (

@@ -15,9 +15,11 @@ from workflow_ray.runtime.hosting import AnyWorkflow, run_role
 log = logging.getLogger(__name__)
 
 STOPPING = 10.0
-"""Seconds that roles get to finish what they have in hand; steps still running then are run again by the next holder."""
+"""Seconds that roles get to finish what they have in hand. The next holder runs the steps again
+that are still running then.
+"""
 RELEASING = 5.0
-"""Seconds for which a release is tried again; a role that isn't released is in doubt for its next holder."""
+"""Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
 FIRST_RESTART = 0.1
 """Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
 
@@ -33,7 +35,9 @@ class _Held:
 
 
 class RoleRunner:
-    """Runs each role, whatever happens to it, until it is finished or abandoned, and releases it then. `close` ends them all."""
+    """Runs each role, whatever happens to it, until it is finished or abandoned, and releases it
+    then. `close` ends them all.
+    """
 
     def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock) -> None:
         self._workflows = workflows
@@ -43,7 +47,9 @@ class RoleRunner:
         self._held: dict[RoleName, _Held] = {}
         self._tasks: dict[_Held, asyncio.Task[None]] = {}  # also of roles that were abandoned, until they have ended
         self.releasing = asyncio.Lock()
-        """Held while a role is released, and by whoever says which are held, so that none is said to be once it is released."""
+        """Held while a role is released, and by whoever says which are held: none is said to be
+        once it is released.
+        """
 
     def held(self) -> list[Fence]:
         """Those that run now, also such as are about to leave."""
@@ -91,7 +97,9 @@ class RoleRunner:
             del self._held[held.role.name]
 
     async def _keep(self, held: _Held) -> None:
-        """Run the role to its end. The process lives on, so that nothing which the role had in hand is in doubt then."""
+        """Run the role to its end, and release it: the process lives on, so that nothing is in
+        doubt.
+        """
         try:
             await self._run(held)
         except asyncio.CancelledError:

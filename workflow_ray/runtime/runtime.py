@@ -39,7 +39,7 @@ class Runtime(ABC):
         """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
 
         Several processes that run the same workflows on one server share the roles. If one of them dies, or stands still, the
-        others have taken over what it played within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
+        others have taken over what it ran within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
 
         records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
         events, timeouts: where these are. Default: WORKFLOW_RAY_EVENTS and WORKFLOW_RAY_TIMEOUTS, else where the records are.

@@ -15,10 +15,11 @@ LOOK = 0.05
 
 
 async def scale(records: RecordStore, workflow: str, status: int, *, shards: int | None, clock: Clock | None = None) -> int:
-    """Set the shard count of the step of a status, whatever the code says; the count that holds now. Safe to repeat.
+    """Set the shard count of the step of a status, whatever the code says; the count that holds now.
 
-    The shards finish what they have in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive. Where
-    it is cut off before that, they begin again within seconds.
+    The shards finish what they have in hand, for DRAIN seconds. The change fences off all of them
+    at once, dead or alive. Where it is cut off before that, they begin again within seconds. Safe
+    to repeat.
 
     Args:
         status: The stored number.

@@ -17,7 +17,7 @@ from workflow_ray.runtime.role_runner import RoleRunner, is_from_outside
 log = logging.getLogger(__name__)
 
 LEASE = 10.0
-"""Seconds after its last heartbeat that a process keeps its roles; then the others take them over."""
+"""Seconds after its last heartbeat that a process keeps its roles; then others take them over."""
 HEARTBEATS = 3
 """Heartbeats in that time."""
 
@@ -25,7 +25,8 @@ HEARTBEATS = 3
 class Worker:
     """Says by a heartbeat that this process lives, hears what it is to run, and has it run.
 
-    What it holds when it stood still for longer than a lease is another's: the fence keeps its writes out until it hears of that.
+    What it holds when it stood still for longer than a lease is another's: the fence keeps its
+    writes out until it hears of that.
     """
 
     def __init__(self, runner: RoleRunner, store: Store, clock: Clock, *, lease: float = LEASE) -> None:
@@ -39,12 +40,17 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def join(self) -> None:
-        """Be one of the workers, so far without a role. Raises StoreInUse: a process has the store for itself."""
+        """Be one of the workers, so far without a role.
+
+        Raises:
+            StoreInUse: A process has the store for itself.
+        """
         await self._beat()
         self._spawn(self._live())
 
     async def run(self, groups: Collection[str], deployment: Deployment) -> None:
-        """Acquire a fair share of the roles of these groups, at once what is free, and follow the deployment from now on.
+        """Acquire a fair share of the roles of these groups, at once what is free, and follow the
+        deployment from now on.
 
         Args:
             groups: Those that the code of this process can run.

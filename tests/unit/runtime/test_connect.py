@@ -16,7 +16,7 @@ from workflow_ray.runtime.ipc.remote import RemoteStore
 SOON = timedelta(seconds=20)
 
 
-async def test_beside_a_runtime_a_client_goes_through_its_lane(url: str) -> None:
+async def test_beside_a_runtime_a_client_goes_through_its_socket(url: str) -> None:
     workflow = packing()
     async with Runtime.local(workflow, records=url), open_beside(url, SystemClock()) as store:
         assert isinstance(store, RemoteStore)

@@ -1,4 +1,4 @@
-"""The lane: on one node, records and events travel beside Ray, over a Unix socket.
+"""IPC: on one node, records and events travel beside Ray, over a Unix socket.
 
 The process that owns a store serves it (`IpcServer`); roles and clients see a `RemoteStore` over a `Transport`: `Reconnecting` on the
 node, an actor call that carries the same bytes from elsewhere (`answer` is its other side).

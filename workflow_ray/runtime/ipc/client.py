@@ -1,4 +1,4 @@
-"""The end of the lane that asks."""
+"""The side of IPC that asks."""
 
 import asyncio
 import itertools
@@ -33,13 +33,13 @@ class IpcTransport:
     @classmethod
     async def connect(cls, path: str, *, ping: float = PING) -> Self:
         """Connect to the socket `path`. ping: seconds between pings. Raises StoreUnavailable: nobody listens there."""
-        lane = cls(path, ping)
+        connection = cls(path, ping)
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: lane._wire, path)
+            await asyncio.get_running_loop().create_unix_connection(lambda: connection._wire, path)
         except OSError as error:
             raise StoreUnavailable(path, f"nobody serves the store there ({error.strerror})") from error
-        lane._beat()
-        return lane
+        connection._beat()
+        return connection
 
     @property
     def broken(self) -> bool:

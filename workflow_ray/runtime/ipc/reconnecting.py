@@ -1,4 +1,4 @@
-"""A lane that finds its server again."""
+"""A transport that finds its server again."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ _BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
 
 
 class Reconnecting:
-    """A Transport that asks for the server's socket again whenever the lane breaks, and repeats what may be repeated.
+    """A Transport that asks for the server's socket again whenever the connection breaks, and repeats what may be repeated.
 
     A call that was in flight goes out again, byte for byte, for as long as its deadline allows; one of ONCE raises
     StoreUnavailable instead. A call that wasn't sent yet waits for the connection, whatever it is.
@@ -28,7 +28,7 @@ class Reconnecting:
 
     def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
         self._find, self._ping = find, ping
-        self._lane: IpcTransport | None = None
+        self._transport: IpcTransport | None = None
         self._connecting = asyncio.Lock()
         self._attempts = 0  # since a call was last answered: a server that accepts only to break doesn't make this spin
         self._failure = "not tried yet"
@@ -39,11 +39,11 @@ class Reconnecting:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
         while True:
-            lane = await self._connected(end)
+            connection = await self._connected(end)
             try:
-                answer = await lane.call(method, body, deadline=end - loop.time())
+                answer = await connection.call(method, body, deadline=end - loop.time())
             except StoreUnavailable:
-                if method in ONCE or not lane.broken:  # not broken: the deadline is over
+                if method in ONCE or not connection.broken:  # not broken: the deadline is over
                     raise
             else:
                 self._attempts = 0
@@ -52,17 +52,17 @@ class Reconnecting:
     def close(self) -> None:
         """End the connection for good: every call fails with StoreUnavailable. Safe to repeat."""
         self._closed = True
-        if self._lane is not None:
-            self._lane.close()
+        if self._transport is not None:
+            self._transport.close()
 
     async def _connected(self, end: float) -> IpcTransport:
-        if self._lane is not None and not self._lane.broken:
-            return self._lane
+        if self._transport is not None and not self._transport.broken:
+            return self._transport
         try:
             async with asyncio.timeout_at(end), self._connecting:  # the calls that wait share one attempt
-                while self._lane is None or self._lane.broken:
+                while self._transport is None or self._transport.broken:
                     await self._connect()
-                return self._lane
+                return self._transport
         except TimeoutError:
             raise StoreUnavailable("the store", f"no connection in time: {self._failure}") from None
 
@@ -73,9 +73,9 @@ class Reconnecting:
             await asyncio.sleep(_BACKOFF * 2 ** min(self._attempts - 1, _MAX_DOUBLINGS) * random.uniform(0.5, 1.0))
         self._attempts += 1
         try:
-            self._lane = await IpcTransport.connect(await self._find(), ping=self._ping)
+            self._transport = await IpcTransport.connect(await self._find(), ping=self._ping)
         except StoreUnavailable as error:
             self._failure = str(error)
         else:
             if self._closed:
-                self._lane.close()
+                self._transport.close()

@@ -1,4 +1,4 @@
-"""The end of the lane that owns the store."""
+"""The side of IPC that owns the store."""
 
 import asyncio
 import contextlib

@@ -17,7 +17,7 @@ Connect: TypeAlias = Callable[[], Awaitable[IpcTransport]]
 def socket_path() -> Iterator[str]:
     """A path short enough for a socket, which pytest's tmp_path may not be."""
     with tempfile.TemporaryDirectory() as folder:
-        yield str(Path(folder, "lane.sock"))
+        yield str(Path(folder, "ipc.sock"))
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ async def server(store: VisibleStore, socket_path: str) -> AsyncIterator[IpcServ
 @pytest.fixture
 async def connect(server: IpcServer, socket_path: str) -> AsyncIterator[Connect]:
     """Opens connections to the server, and closes them at the end."""
-    lanes: list[IpcTransport] = []
+    connections: list[IpcTransport] = []
 
     async def connect() -> IpcTransport:
-        lanes.append(await IpcTransport.connect(socket_path))
-        return lanes[-1]
+        connections.append(await IpcTransport.connect(socket_path))
+        return connections[-1]
 
     yield connect
-    for lane in lanes:
-        lane.close()
+    for connection in connections:
+        connection.close()

@@ -1,4 +1,4 @@
-"""Where clients without Ray find the lane, and whom they don't trust."""
+"""Where clients without Ray find the socket, and whom they don't trust."""
 
 import os
 import socket

@@ -47,8 +47,8 @@ def poll(store: RemoteStore) -> asyncio.Task[object]:
 
 async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
-    lane = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
-    store = RemoteStore(lane, SERVED)
+    connection = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
+    store = RemoteStore(connection, SERVED)
     polls = [poll(store) for _ in range(10)]
     assert await store.lag(TOPIC, {}) == LAG
     server.kill()
@@ -64,24 +64,24 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
 
 async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
-    lane = await IpcTransport.connect(socket_path, ping=0.05)
-    store = RemoteStore(lane, SERVED)
+    connection = await IpcTransport.connect(socket_path, ping=0.05)
+    store = RemoteStore(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     server.send_signal(signal.SIGSTOP)
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable, match="didn't answer 3 pings"):
             await store.watch({}, wait=60)
-    assert lane.broken
+    assert connection.broken
 
 
 async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(start: Start, socket_path: str) -> None:
     await start(socket_path)
-    lane = await IpcTransport.connect(socket_path, ping=0.01)
+    connection = await IpcTransport.connect(socket_path, ping=0.01)
     for _ in range(5):
         await asyncio.sleep(0)  # so that a ping may leave before each block
         signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
-    lane.close()
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    connection.close()
 
 
 async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start, socket_path: str) -> None:
@@ -93,8 +93,8 @@ async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start,
 
     paths = [socket_path]
     server = await start(socket_path)
-    lane = Reconnecting(find)
-    store = RemoteStore(lane, SERVED)
+    connection = Reconnecting(find)
+    store = RemoteStore(connection, SERVED)
     waiting = poll(store)
     assert await store.lag(TOPIC, {}) == LAG
     paths.append(socket_path + "2")
@@ -103,6 +103,6 @@ async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start,
     assert await store.lag(TOPIC, {}) == LAG
     assert not waiting.done()  # it waits on, over the new connection
     assert found[-1] == socket_path + "2"
-    lane.close()
+    connection.close()
     with pytest.raises(StoreUnavailable):
         await waiting

@@ -1,4 +1,4 @@
-"""A store over the lane is a store: the public suite passes on it."""
+"""A store over IPC is a store: the public suite passes on it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,11 +21,11 @@ from workflow_ray.testing.conformance import (
 from workflow_ray_adapters.memory import MemoryStore
 
 
-class TestStoreOverTheLane(
+class TestStoreOverIpc(
     RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
 ):
     lacks: ClassVar = {
-        Capability.FAULTS: "what it serves is in memory: a broken lane leaves no transaction open",
+        Capability.FAULTS: "what it serves is in memory: a broken connection leaves no transaction open",
         Capability.DURABILITY: "what it serves is in memory",
     }
 
@@ -43,6 +43,6 @@ class TestStoreOverTheLane(
 
 @asynccontextmanager
 async def connected(socket_path: str) -> AsyncGenerator[Store]:
-    lane = await IpcTransport.connect(socket_path)
-    yield await remote_store(lane)
-    lane.close()
+    connection = await IpcTransport.connect(socket_path)
+    yield await remote_store(connection)
+    connection.close()

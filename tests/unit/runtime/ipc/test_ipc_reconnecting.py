@@ -49,67 +49,67 @@ def nowhere() -> StoreUnavailable:
 @pytest.mark.parametrize("method", sorted(ONCE))
 async def test_what_may_not_be_repeated_is_sent_once(breaking: str, method: str) -> None:
     find = Finder(breaking)
-    lane = Reconnecting(find)
+    connection = Reconnecting(find)
     with pytest.raises(StoreUnavailable, match="the connection"):
-        await lane.call(method, b"", deadline=30)
+        await connection.call(method, b"", deadline=30)
     assert find.asked == 1
 
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - ONCE))
 async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadline(breaking: str, method: str) -> None:
     find = Finder(breaking)
-    lane = Reconnecting(find)
+    connection = Reconnecting(find)
     with pytest.raises(StoreUnavailable):
-        await lane.call(method, b"", deadline=0.15)
+        await connection.call(method, b"", deadline=0.15)
     assert 2 <= find.asked <= 6
-    lane.close()
+    connection.close()
 
 
 @pytest.mark.usefixtures("server")
 async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_path: str) -> None:
     find = Finder(socket_path, nowhere(), nowhere())
-    lane = Reconnecting(find)
-    await RemoteStore(lane, SERVED).send([])
+    connection = Reconnecting(find)
+    await RemoteStore(connection, SERVED).send([])
     assert find.asked == 3
-    lane.close()
+    connection.close()
 
 
 @pytest.mark.usefixtures("server")
 async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
     find = Finder(socket_path, nowhere())
-    lane = Reconnecting(find)
-    assert await asyncio.gather(*(RemoteStore(lane, SERVED).lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
+    connection = Reconnecting(find)
+    assert await asyncio.gather(*(RemoteStore(connection, SERVED).lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
     assert find.asked == 2
-    lane.close()
+    connection.close()
 
 
 async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(socket_path: str) -> None:
-    lane = Reconnecting(Finder(socket_path))
+    connection = Reconnecting(Finder(socket_path))
     with pytest.raises(StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"):
-        await RemoteStore(lane, SERVED, patience=0.05).lag(TOPIC, {})
+        await RemoteStore(connection, SERVED, patience=0.05).lag(TOPIC, {})
 
 
 async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str) -> None:
-    lane = Reconnecting(Finder(socket_path, RuntimeUnavailable("Ray", "isn't running")))
+    connection = Reconnecting(Finder(socket_path, RuntimeUnavailable("Ray", "isn't running")))
     with pytest.raises(RuntimeUnavailable):
-        await RemoteStore(lane, SERVED).lag(TOPIC, {})
+        await RemoteStore(connection, SERVED).lag(TOPIC, {})
 
 
 async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: IpcServer, socket_path: str) -> None:
-    lane = Reconnecting(Finder(socket_path))
-    store = RemoteStore(lane, SERVED)
+    connection = Reconnecting(Finder(socket_path))
+    store = RemoteStore(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     await server.close()
     late = asyncio.create_task(store.lag(TOPIC, {}))
     await server.start(socket_path)
     assert await late == LAG
-    lane.close()
+    connection.close()
 
 
 @pytest.mark.usefixtures("server")
 async def test_once_closed_it_stays_closed(socket_path: str) -> None:
-    lane = Reconnecting(Finder(socket_path))
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
-    lane.close()
+    connection = Reconnecting(Finder(socket_path))
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    connection.close()
     with pytest.raises(StoreUnavailable, match="closed here"):
-        await RemoteStore(lane, SERVED).lag(TOPIC, {})
+        await RemoteStore(connection, SERVED).lag(TOPIC, {})

@@ -15,34 +15,34 @@ from workflow_ray.runtime.ipc.frames import MAX_BODY
 Connect = Callable[[], Awaitable[IpcTransport]]
 
 
-def poll(lane: IpcTransport) -> asyncio.Task[object]:
-    return asyncio.create_task(RemoteStore(lane, SERVED).watch({RunId("r"): Version(1)}, wait=60))
+def poll(connection: IpcTransport) -> asyncio.Task[object]:
+    return asyncio.create_task(RemoteStore(connection, SERVED).watch({RunId("r"): Version(1)}, wait=60))
 
 
 async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(connect: Connect, store: VisibleStore) -> None:
-    lane = await connect()
-    waiting = poll(lane)
+    connection = await connect()
+    waiting = poll(connection)
     await until(lambda: store.blocked == 1)
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
     assert not waiting.done()
     waiting.cancel()
 
 
 async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not(connect: Connect, store: VisibleStore) -> None:
-    lane, other = await connect(), await connect()
-    polls = [poll(lane) for _ in range(4)]
+    connection, other = await connect(), await connect()
+    polls = [poll(connection) for _ in range(4)]
     await until(lambda: store.blocked == 4)
     with pytest.raises(StoreBusy, match="4 requests of this connection in hand and 4 in all"):
-        await RemoteStore(lane, SERVED).lag(TOPIC, {})
+        await RemoteStore(connection, SERVED).lag(TOPIC, {})
     assert await RemoteStore(other, SERVED).lag(TOPIC, {}) == LAG
     polls[0].cancel()
     await until(lambda: store.blocked == 3)
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
 async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
     first, second = await connect(), await connect()
-    polls = [poll(lane) for lane in (first, first, first, second, second, second)]
+    polls = [poll(connection) for connection in (first, first, first, second, second, second)]
     await until(lambda: store.blocked == 6)
     with pytest.raises(StoreBusy, match="6 in all"):
         await RemoteStore(await connect(), SERVED).lag(TOPIC, {})
@@ -51,10 +51,10 @@ async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Conne
 
 
 async def test_the_polls_of_a_client_that_went_away_are_cancelled(connect: Connect, store: VisibleStore) -> None:
-    lane = await connect()
-    polls = [poll(lane), poll(lane)]
+    connection = await connect()
+    polls = [poll(connection), poll(connection)]
     await until(lambda: store.blocked == 2)
-    lane.close()
+    connection.close()
     await until(lambda: store.cancelled == 2)
     assert [type(outcome) for outcome in await asyncio.gather(*polls, return_exceptions=True)] == [StoreUnavailable] * 2
 
@@ -68,12 +68,12 @@ async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(co
 
 
 async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody(connect: Connect, store: VisibleStore) -> None:
-    lane = await connect()
-    waiting = poll(lane)
+    connection = await connect()
+    waiting = poll(connection)
     await until(lambda: store.blocked == 1)
     with pytest.raises(WriteRejected, match="send fewer at once"):
-        await lane.call("store", bytes(MAX_BODY + 1), deadline=5)
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
+        await connection.call("store", bytes(MAX_BODY + 1), deadline=5)
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
     assert not waiting.done()
     waiting.cancel()
 
@@ -88,20 +88,20 @@ async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect
 
 @pytest.mark.parametrize("rubbish", [b"GET / HTTP/1.1\r\n\r\n", (MAX_BODY + 1).to_bytes(4, "little") + b"\1" + bytes(9)])
 async def test_a_peer_that_breaks_the_protocol_is_cut_off_alone(connect: Connect, socket_path: str, rubbish: bytes) -> None:
-    lane = await connect()
+    connection = await connect()
     reader, writer = await asyncio.open_unix_connection(socket_path)
     writer.write(rubbish)
     with contextlib.suppress(ConnectionResetError):  # how it ends depends on what the server had read
         assert await reader.read() == b""
     writer.close()
-    assert await RemoteStore(lane, SERVED).lag(TOPIC, {}) == LAG
+    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
 async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_short(
     connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
-    lane = await connect()
-    waiting, writing = poll(lane), asyncio.create_task(RemoteStore(lane, SERVED).store([]))
+    connection = await connect()
+    waiting, writing = poll(connection), asyncio.create_task(RemoteStore(connection, SERVED).store([]))
     await until(lambda: store.blocked == 2)
     leaving = asyncio.create_task(server.close())
     await until(lambda: store.cancelled == 1)
