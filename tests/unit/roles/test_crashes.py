@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
+async def opened(url: str) -> AsyncGenerator[Store]:
     async with records_adapter(url).open_records(url, clock=SystemClock()) as records:
         yield mixed(records, None, None)
 

@@ -183,7 +183,8 @@ class ToyStore:
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
         with self._file.transaction() as state:
             before = self._clock.now() - timedelta(seconds=completed)
-            return state.forget({key for key, at in [done for done in state.completed if done[1] <= before][:limit]})
+            old = [done[0] for done in state.completed if done[1] <= before]
+            return state.forget(set(old[:limit]))
 
 
 def _by_run_id(state: State) -> list[Record]:
