@@ -54,17 +54,16 @@ def test_what_should_not_run_any_more_is_drained_once() -> None:
     assert plan([STORE], told, now=0.0) == []
 
 
-def test_new_shards_start_only_when_those_of_the_old_count_have_left() -> None:
+def test_new_shards_wait_for_none_of_another_count_which_are_fenced_off() -> None:
     scaled = [shard(1, 2), shard(2, 2)]
-    assert plan(scaled, seats(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    left = vacated(Seat(shard(1, 1), occupied=True, leaving=True), "it was told to stop", now=1.0)
-    assert plan(scaled, seats(left), now=1.0) == [Start(one) for one in scaled]
+    assert plan(scaled, seats(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1"), *(Start(one) for one in scaled)]
 
 
-def test_a_role_that_others_hold_up_is_not_waited_for_by_the_clock() -> None:
-    leaving, waiting = Seat(shard(2, 2), occupied=True, leaving=True), vacated(started(None, shard(1, 1)), "it was killed", now=0.0)
-    assert plan([shard(1, 1)], seats(leaving, waiting), now=1.0) == []
-    assert next_due([shard(1, 1)], seats(leaving, waiting), now=1.0) is None
+def test_a_role_starts_only_when_those_of_its_shards_that_leave_have_left() -> None:
+    leaving = Seat(shard(2, 2), occupied=True, leaving=True)
+    waiting = vacated(started(None, shard(1, 2)), "it was killed", now=0.0)
+    assert plan([shard(1, 2)], seats(leaving, waiting), now=1.0) == []
+    assert next_due([shard(1, 2)], seats(leaving, waiting), now=1.0) is None
 
 
 def test_a_changed_definition_starts_its_roles_anew() -> None:

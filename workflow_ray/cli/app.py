@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from workflow_ray.cli.cluster import deploy, down, status
+from workflow_ray.cli.cluster import deploy, down, scale, status
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
 
@@ -28,5 +28,6 @@ def options(
 app.command()(run)
 app.command()(deploy)
 app.command()(status)
+app.command()(scale)
 app.command()(down)
 app.add_typer(runs)

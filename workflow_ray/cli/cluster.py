@@ -9,10 +9,19 @@ import typer
 from workflow_ray.cli.options import AsJson, Events, Records, Timeouts
 from workflow_ray.cli.views import show
 from workflow_ray.definition import load
+from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import SystemClock
 from workflow_ray.runtime import Runtime
+from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.scaling import scale as change_shards
 from workflow_ray.runtime.urls import place_of, records_url
 
 References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
+
+Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
+StatusName = Annotated[str, typer.Argument(metavar="STATUS", help="A status that has a step, by name, e.g. CREATED.")]
+Shards = Annotated[int | None, typer.Option("--shards", min=1, help="How many: up to the workflow's partitions.")]
+Reset = Annotated[bool, typer.Option("--reset", help="Go back to the count that the code says.")]
 
 
 def deploy(references: References, records: Records = None, events: Events = None, timeouts: Timeouts = None) -> None:
@@ -38,6 +47,31 @@ def status(records: Records = None, as_json: AsJson = False) -> None:
         show(actors, ("name", "phase", "pid", "epoch", "failures", "why"), as_json=as_json)
     else:
         typer.echo(f"Nothing runs on {place_of(records_url(records))}.")
+
+
+def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Reset = False, records: Records = None) -> None:
+    """Set how many shards run a status's step, while it runs: on Ray, or in the process that has the records open.
+
+    The count holds, whatever the code says, until it is set again or --reset. Exit 2: no such workflow or status, or too many shards.
+    """
+    from workflow_ray.runtime.ray.deployment import refresh
+
+    if (shards is None) != reset:
+        raise InvalidInput("scale", "give either --shards N, or --reset for the count that the code says")
+    url = records_url(records)
+
+    async def scaled() -> int:
+        async with open_beside(url, SystemClock()) as store:
+            statuses = {one.name: one.statuses for one in (await store.deployment()).workflows}
+            numbers = statuses.get(workflow, {})
+            if numbers and status not in numbers:
+                raise InvalidInput(f"status {status!r}", f"{workflow!r} has {', '.join(numbers)}")
+            count = await change_shards(store, workflow, numbers.get(status, 0), shards=shards)
+        await refresh(records)
+        return count
+
+    count = asyncio.run(scaled())
+    typer.echo(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}.")
 
 
 def down(records: Records = None) -> None:

@@ -45,13 +45,17 @@ class Control:
         status: list[ActorStatus] = await _asked(self.deployed.namespace, "status")
         return status
 
+    async def refresh(self) -> None:
+        """Have the supervisor look now at what should run. Raises RuntimeUnavailable."""
+        await _asked(self.deployed.namespace, "refresh")
+
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
         """Have the supervisor look at what should run, and wait until these actors do, for that version of the deployment or a later one.
 
         Raises RuntimeUnavailable: naming the ones that don't come up, and why.
         """
         end = time.monotonic() + START
-        await _asked(self.deployed.namespace, "refresh")
+        await self.refresh()
         while True:
             standing: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic(), version)
             down = [one for one in standing if not one.running]

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from workflow_ray.definition import Workflow
+from pydantic import BaseModel
+
+from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import SystemClock, records_adapter
-from workflow_ray.records import DeployedWorkflow
+from workflow_ray.records import DeployedWorkflow, Role, consumer_group
 from workflow_ray.runtime.hosting import deployed, merge, roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
@@ -19,6 +21,9 @@ from workflow_ray.runtime.ray.supervisor import DRAIN, ActorStatus
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls, place_of, records_url
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
 
 PATIENCE = 2.0
 """Seconds for the processes of a deployment that has just ended to let go of the store."""
@@ -61,7 +66,8 @@ class RayRuntime(Runtime):
             await control.settle([STORE])
             store = await remote_store(self._transport)
             target = await merge(store, described)
-            await control.settle([role.name for role in roles_of(described)], target.version)
+            deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]  # as operators have scaled them
+            await control.settle([role.name for role in roles_of(deployed_now)], target.version)
         except BaseException:
             self._transport.close()
             raise
@@ -71,6 +77,14 @@ class RayRuntime(Runtime):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._store = None
         self._transport.close()
+
+    async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
+        """See `Runtime.scale`. Returns once the new shards run."""
+        control = self._entered(self._control)
+        count = await super().scale(workflow, status, shards=shards)
+        group, deployment = consumer_group(workflow.name, status.value), await self.store.deployment()
+        await control.settle([Role(group, shard, count).name for shard in range(1, count + 1)], deployment.version)
+        return count
 
     async def status(self) -> list[ActorStatus]:
         """How the deployment's actors stand, other drivers' workflows included. Raises RuntimeUnavailable."""
@@ -106,6 +120,14 @@ async def status(records: str | None = None, *, address: str | None = None, name
     """How the actors of a store's deployment stand; none: nothing is deployed on it. Starts nothing. Raises RuntimeUnavailable."""
     control = await _found(records, address, namespace)
     return await control.status() if control else []
+
+
+async def refresh(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> bool:
+    """Have the supervisor of a store's deployment look now at what should run. False: nothing is deployed on Ray there."""
+    control = await _found(records, address, namespace)
+    if control:
+        await control.refresh()
+    return control is not None
 
 
 async def down(records: str | None = None, *, address: str | None = None, namespace: str | None = None, deadline: float = DRAIN) -> bool:

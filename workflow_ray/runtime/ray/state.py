@@ -48,8 +48,9 @@ class Wanted:
     code: str = ""  # changes where an actor that runs has to be started anew
 
     @property
-    def group(self) -> str:
-        return self.role.group if self.role else self.name
+    def shards_of(self) -> tuple[str, int]:
+        """The shards that it belongs to: those of one group and one shard count divide its partitions among them."""
+        return (self.role.group, self.role.shards) if self.role else (self.name, 1)
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,14 @@ def wanted_by(deployment: Deployment) -> list[Wanted]:
 def plan(wanted: Iterable[Wanted], seats: Mapping[str, Seat], now: float) -> list[Action]:
     """What brings the actors that run nearer to those that should.
 
-    A role starts once those that leave its group have left: two of them would work on the same partitions.
+    A role starts once those that leave its shards have left: two of them would work on the same partitions. Shards of
+    another count are not waited for: the deployment that changed the count has fenced them off.
     """
     target = {one.name: one for one in wanted}
     outdated = {name for name, seat in seats.items() if seat.occupied and seat.wanted != target.get(name)}
     leaving = {name for name, seat in seats.items() if seat.occupied and seat.leaving}
-    held_up = {seats[name].wanted.group for name in outdated | leaving}
-    starts = [Start(one) for one in target.values() if one.group not in held_up and _startable(seats.get(one.name), now)]
+    held_up = {seats[name].wanted.shards_of for name in outdated | leaving}
+    starts = [Start(one) for one in target.values() if one.shards_of not in held_up and _startable(seats.get(one.name), now)]
     return [*(Drain(name) for name in sorted(outdated - leaving)), *starts]
 
 
