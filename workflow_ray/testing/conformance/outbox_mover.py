@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
-from workflow_ray.ports import OutboxMover, Store
-from workflow_ray.records import BATCH_DATA, Event, Fence, RunId, Version, Write, WriteGroup
+from workflow_ray.ports import OutboxMover, Store, Trimmer
+from workflow_ray.records import BATCH_DATA, Event, Fence, NewTimeout, RunId, TimeoutKey, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
 from workflow_ray.testing.conformance.faults import cuts, holds
@@ -31,7 +32,7 @@ from workflow_ray.testing.conformance.runs import (
 MIB = 1024 * 1024
 
 
-class MovingStore(Store, OutboxMover, Protocol):
+class MovingStore(Store, OutboxMover, Trimmer, Protocol):
     """Holds everything."""
 
 
@@ -184,6 +185,37 @@ class OutboxMoverConformance(Conformance):
         await store_all(store, run)
         await store.move(fence, limit=100, wait=0)
         assert names(await received(store)) == [(run.run_id, run.version)]
+
+    # --- timeouts, and events that nobody needs any more -----------------------------------------
+
+    async def test_timeouts_of_writes_are_created_with_them(self, store: MovingStore, clock: FakeClock) -> None:
+        run = replace(new_run(), timeouts=(NewTimeout(name="late", workflow="orders", partition=0, after=60),))
+        await store_all(store, run)
+        await store_all(store, run)
+        assert await store.due("orders", CREATED, [0], limit=10, wait=0) == []
+        await clock.advance(timedelta(seconds=60))
+        (found,) = await store.due("orders", CREATED, [0], limit=10, wait=0)
+        assert found.key == TimeoutKey(run.run_id, run.visit, "late")
+
+    async def test_an_entry_that_carries_a_timeout_is_never_moved(self, store: MovingStore) -> None:
+        fence = await acquire(store)
+        run = replace(new_run(events=[event()]), timeouts=(NewTimeout(name="late", workflow="orders", partition=0, after=60),))
+        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
+        assert await store.move(fence, limit=10, wait=0) == 1
+        assert len(await store.pending(fence, limit=10, wait=0, timeouts_only=True)) == 1
+
+    async def test_events_below_the_offsets_are_trimmed_by_a_bounded_amount_and_offsets_stay(self, store: MovingStore) -> None:
+        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(10)]
+        for run in runs:
+            await store_all(store, run)
+        await store.move(fence, limit=100, wait=0)
+        before, ends = await received(store), await store.ends(CREATED_TOPIC, range(4))
+        offsets = {0: before[7].offset, 1: 0}
+        assert [await store.trim(fence, CREATED_TOPIC, offsets, limit=5) for _ in range(3)] == [5, 2, 0]
+        assert (await received(store), await store.ends(CREATED_TOPIC, range(4))) == (before[7:], ends)
+        await acquire(store)
+        with pytest.raises(RoleLost):
+            await store.trim(fence, CREATED_TOPIC, {0: ends[0]}, limit=5)
 
     # --- delays ----------------------------------------------------------------------------------
 

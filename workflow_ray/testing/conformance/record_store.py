@@ -5,6 +5,7 @@ from workflow_ray.testing.conformance.deployments import DeploymentCases
 from workflow_ray.testing.conformance.filters import FilterCases
 from workflow_ray.testing.conformance.outbox import OutboxCases
 from workflow_ray.testing.conformance.processes import ProcessCases
+from workflow_ray.testing.conformance.progress import ProgressCases
 from workflow_ray.testing.conformance.queries import QueryCases
 from workflow_ray.testing.conformance.times import TimeCases
 from workflow_ray.testing.conformance.triggers import TriggerCases
@@ -14,6 +15,7 @@ from workflow_ray.testing.conformance.writes import WriteCases
 
 class RecordStoreConformance(
     WriteCases,
+    ProgressCases,
     TriggerCases,
     QueryCases,
     FilterCases,

@@ -72,6 +72,25 @@ class TimeoutStoreConformance(Conformance):
         await store.complete([two.key])
         assert await due(store) == []
 
+    async def test_timeouts_that_cannot_be_completed_now_hide_no_later_ones(self, store: TimeoutStore) -> None:
+        ordered = [at(-at_once) for at_once in (5, 4, 3, 2, 1)]
+        await store.create(ordered)
+        seen: list[Timeout] = []
+        while page := await store.due("orders", CREATED, ALL, limit=2, wait=0, after=seen[-1] if seen else None):
+            seen += page
+        assert seen == ordered
+
+    async def test_a_timeout_is_forgotten_some_time_after_it_was_completed(self, store: TimeoutStore, clock: FakeClock) -> None:
+        old, open_one = [at(-2, name=name) for name in "abc"], at(-1)
+        await store.create([*old, open_one])
+        await store.complete([timeout.key for timeout in old])
+        assert await store.trim_timeouts(completed=60, limit=10) == 0
+        await store.create(old)
+        assert await due(store) == [open_one], "until it is forgotten a repeat changes nothing"
+        await clock.advance(timedelta(seconds=60))
+        assert [await store.trim_timeouts(completed=60, limit=2) for _ in range(3)] == [2, 1, 0]
+        assert await due(store) == [open_one]
+
     async def test_completed_before_it_is_due_it_never_is(self, store: TimeoutStore, clock: FakeClock) -> None:
         timeout = at(60)
         await store.create([timeout])

@@ -1,0 +1,132 @@
+"""Cases of a RecordStore for what roles keep of their progress, what writes carry, and answers that are bounded."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from workflow_ray.ports import Records
+from workflow_ray.records import Awaits, Fence, NewTimeout, Position, RoleName, RunState, Timeout, TimeoutKey, WriteGroup
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    CREATED,
+    QUARTER,
+    acquire,
+    deploy,
+    event,
+    events_of,
+    group,
+    new_run,
+    step,
+    store_all,
+    stored,
+    workflow,
+)
+
+OTHER = Fence(RoleName("orders-1-consumer-1-of-1"), 7)
+READ = Position(CONSUMERS, 0, 10, begun=15, trying=(10, 12), log="a log", incarnation=1, in_use=OTHER)
+
+
+class ProgressCases(Conformance):
+    # --- positions -------------------------------------------------------------------------------
+
+    async def test_a_position_is_kept_as_it_was_written(self, store: Records) -> None:
+        await store.store([group(positions=[READ])])
+        assert await store.positions(CONSUMERS) == [READ]
+
+    async def test_of_one_incarnation_the_further_offsets_hold_and_the_rest_is_the_last_written(self, store: Records) -> None:
+        later = Position(CONSUMERS, 0, 12, begun=13, log="a log", incarnation=1)
+        await store.store([group(positions=[READ])])
+        await store.store([group(positions=[later])])
+        assert await store.positions(CONSUMERS) == [replace(later, begun=15)]
+
+    @pytest.mark.parametrize("other", [{"log": "another", "incarnation": 0}, {"incarnation": 2}])
+    async def test_another_log_or_a_later_incarnation_replaces_all_of_a_position(self, store: Records, other: dict[str, object]) -> None:
+        again = replace(READ, offset=3, begun=4, trying=(), in_use=None, **other)
+        await store.store([group(positions=[READ])])
+        await store.store([group(positions=[again])])
+        assert await store.positions(CONSUMERS) == [again]
+
+    async def test_an_earlier_incarnation_changes_nothing(self, store: Records) -> None:
+        await store.store([group(positions=[READ])])
+        await store.store([group(positions=[replace(READ, offset=99, begun=99, incarnation=0, in_use=None)])])
+        assert await store.positions(CONSUMERS) == [READ]
+
+    # --- what a run waits for --------------------------------------------------------------------
+
+    async def test_what_a_run_awaits_is_kept_with_the_version_that_asked_for_the_step(self, store: Records) -> None:
+        run = new_run()
+        moved = step(run)
+        stays = replace(step(moved), awaits=Awaits.MESSAGE, asks=False)
+        ends = step(stays, run_state=RunState.COMPLETED)
+        for write, expected in (
+            (run, (Awaits.EVENT, 1)),
+            (moved, (Awaits.EVENT, 2)),
+            (stays, (Awaits.MESSAGE, 2)),
+            (ends, (Awaits.NOBODY, 2)),
+        ):
+            await store_all(store, write)
+            record = await stored(store, run.run_id)
+            assert (record.awaits, record.awaited) == expected
+
+    # --- timeouts of writes ----------------------------------------------------------------------
+
+    async def test_timeouts_apart_are_pending_until_they_are_published(self, store: Records, clock: FakeClock) -> None:
+        publisher, committed = await acquire(store), clock.now()
+        asked = (
+            NewTimeout(name="late", workflow="orders", partition=0, after=90.5),
+            NewTimeout(name="day", workflow="orders", partition=0, at=committed + timedelta(days=1)),
+        )
+        run = replace(new_run(events=[event()]), timeouts=asked)
+        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
+        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])  # a repeat asks for nothing again
+        expected = [
+            Timeout(key=TimeoutKey(run.run_id, run.visit, name), workflow="orders", status=CREATED, partition=0, due_at=committed + after)
+            for name, after in (("late", timedelta(seconds=90.5)), ("day", timedelta(days=1)))
+        ]
+        entries = await store.pending(publisher, limit=10, wait=0, timeouts_only=True)
+        assert [entry.timeout for entry in entries] == expected
+        assert len(await store.pending(publisher, limit=10, wait=0)) == 3
+        await store.published(publisher, [entry.id for entry in entries])
+        (entry,) = await store.pending(publisher, limit=10, wait=0)
+        assert events_of([entry])
+
+    # --- the outbox ------------------------------------------------------------------------------
+
+    async def test_delayed_entries_that_are_due_and_immediate_ones_share_an_answer(self, store: Records, clock: FakeClock) -> None:
+        publisher = await acquire(store)
+        late = [new_run(events=[event(delay=10)]) for _ in range(20)]
+        await store_all(store, *late)
+        await clock.advance(timedelta(seconds=10))
+        prompt = [new_run(events=[event()]) for _ in range(20)]
+        await store_all(store, *prompt)
+        found = {item.run_id for item in events_of(await store.pending(publisher, limit=10, wait=0))}
+        assert found & {run.run_id for run in late}
+        assert found & {run.run_id for run in prompt}
+
+    # --- bounds ----------------------------------------------------------------------------------
+
+    async def test_a_lookup_may_answer_a_prefix_and_the_rest_when_it_is_asked_for(self, store: Records) -> None:
+        runs = [new_run(data=QUARTER) for _ in range(12)]
+        for run in runs:
+            await store_all(store, run)
+        asked, found = [run.run_id for run in runs], list[str]()
+        while rest := asked[len(found) :]:
+            records = await store.lookup(rest)
+            assert records, "one record at least is answered"
+            assert len(records) <= 5, "the record that crosses the bound is the last"
+            found += [record.run_id for record in records if record]
+        assert found == asked
+
+    # --- the deployment --------------------------------------------------------------------------
+
+    async def test_who_waits_for_a_newer_deployment_gets_it_as_it_comes(self, store: Records, clock: FakeClock) -> None:
+        first = await deploy(store, workflow())
+        assert await store.deployment(newer_than=0, wait=LONG) == first
+        waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
+        second = await deploy(store, replace(workflow(), scaled={CONSUMERS: 2}, draining=(CONSUMERS,), superseded=("a",)))
+        assert await ended(waiting) == second
+        waiting = await begun(clock, store.deployment(newer_than=second.version, wait=5))
+        assert await timed_out(clock, waiting, seconds=5) == second
