@@ -1,7 +1,10 @@
 """What the supervisor decides, without Ray and without time."""
 
+from msgspec import structs
+
 from workflow_ray.records import DeployedWorkflow, Deployment, Role
 from workflow_ray.runtime.ray.state import (
+    DRAINING,
     LONGEST_DELAY,
     STEADY,
     Drain,
@@ -116,6 +119,16 @@ def test_a_scaled_step_does_not_restart_the_others_and_a_new_status_does() -> No
     assert [one for one in wanted_by(before) if one.name in names] == [one for one in wanted_by(scaled) if one.name in names]
     changed = set(wanted_by(before)) - set(wanted_by(widened))
     assert {one.name for one in changed} == {"orders-1-consumer-1-of-1", "orders-2-consumer-1-of-1"}
+
+
+def test_groups_that_are_being_scaled_leave_and_run_again_only_after_a_bounded_time() -> None:
+    before = _deployment(statuses={"CREATED": 1, "PAID": 2}, shards=1)
+    workflow = structs.replace(before.workflows[0], draining=("orders-1-consumer",))
+    draining = structs.replace(before, version=2, workflows=(workflow,))
+    at = seats(*(at_work(one) for one in wanted_by(before)))
+    assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {"orders-2-consumer", "outbox-publisher"}
+    assert wanted_by(draining, known_for=DRAINING) == wanted_by(before)
 
 
 def _deployment(statuses: dict[str, int], shards: int) -> Deployment:

@@ -45,11 +45,18 @@ class Actor:
 
 
 def create(
-    kind: type[object], arguments: tuple[object, ...], *, name: str, namespace: str, node: str | None = None, restarts: int = 0
+    kind: type[object],
+    arguments: tuple[object, ...],
+    *,
+    name: str,
+    namespace: str,
+    node: str | None = None,
+    pinned: bool = True,
+    restarts: int = 0,
 ) -> Actor:
     """Start a named actor that outlives its creator. Raises ActorGone: the name is taken, or Ray doesn't answer.
 
-    node: the one node that it may run on.
+    node: where it runs. pinned: nowhere else; if not, another takes its place once that node is gone.
     """
     options: Mapping[str, Any] = {
         "name": name,
@@ -59,7 +66,7 @@ def create(
         "max_restarts": restarts,
         "max_task_retries": 0,
         "max_concurrency": LONG_POLLS,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False) if node else "DEFAULT",
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=not pinned) if node else "DEFAULT",
     }
     try:
         return Actor(ray.remote(kind).options(**options).remote(*arguments))

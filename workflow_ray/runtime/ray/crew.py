@@ -7,6 +7,7 @@ import time
 from typing import Any, Protocol
 
 from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import records_adapter
 from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.ipc.calls import DeploymentCall
 from workflow_ray.runtime.ipc.methods import DEPLOYMENT
@@ -82,7 +83,10 @@ class RayCrew:
     def hire(self, wanted: Wanted, deployment: Deployment) -> Actor:
         deployed = self._deployed
         if wanted.role is None:
-            return actors.create(AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node)
+            pinned = not records_adapter(deployed.urls.records).shared  # to its file; a server is reached from any node
+            return actors.create(
+                AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node, pinned=pinned
+            )
         arguments = (wanted.role, wanted.code, deployment, deployed)
         return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
 

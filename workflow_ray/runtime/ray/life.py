@@ -62,7 +62,10 @@ class Life:
             await work(self)
         except (RoleLost, RoleRetired) as error:
             why = str(error)
-        except Exception as error:
+        except asyncio.CancelledError:
+            why, crashed = ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
+            log.warning("the work of this actor ended: %s", why)
+        except BaseException as error:  # also SystemExit of a step: the process must not stay without work
             log.exception("the work of this actor ended")
             why, crashed = f"{type(error).__name__}: {error}", True
         finally:

@@ -1,20 +1,31 @@
 """The actor of one role, whatever its process type."""
 
-from workflow_ray.ports import SystemClock, persist
-from workflow_ray.records import Deployment, Role
+import asyncio
+import logging
+
+from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.ports import Clock, Store, SystemClock, persist
+from workflow_ray.records import Deployment, Fence, Role
+from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.hosting import definitions, run_role
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray.life import Life
 from workflow_ray.runtime.ray.state import Phase, Standing
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
 
+log = logging.getLogger(__name__)
+
+RELEASING = 5.0
+"""Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
+
 
 class RoleActor:
-    """Takes its role and plays it until it is told to stop, loses it, or crashes."""
+    """Acquires its role and runs it until it is told to stop, loses it, or crashes."""
 
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
         self._role, self._deployment, self._deployed = role, deployment, deployed
-        self._life = Life(self._play, code)
+        self._observation = Observation()  # of this process: it runs one role
+        self._life = Life(self._run, code)
 
     async def standing(self, seen: Phase | None) -> Standing:
         return await self._life.standing(seen)
@@ -22,11 +33,22 @@ class RoleActor:
     async def drain(self, deadline: float) -> None:
         await self._life.drain(deadline)
 
-    async def _play(self, life: Life) -> None:
+    async def _run(self, life: Life) -> None:
         workflows, clock = definitions(self._role, self._deployment), SystemClock()
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
         await life.running(fence.epoch)
-        await run_role(self._role, fence, workflows, store, clock, life.stop)
-        await store.release(fence)
+        try:
+            await run_role(self._role, fence, workflows, store, clock, life.stop, observation=self._observation)
+        except (RoleLost, asyncio.CancelledError):
+            await self._release(fence, store, clock)
+            raise
+        await self._release(fence, store, clock)
+
+    async def _release(self, fence: Fence, store: Store, clock: Clock) -> None:
+        """Leave nothing in doubt: the process has lived to the end of its work."""
+        try:
+            await persist(lambda: store.release(fence), clock, self._role.name, patience=RELEASING)
+        except WorkflowError as error:
+            log.warning("role %s was not released: %s", self._role.name, error, extra={"role": self._role.name})

@@ -16,6 +16,8 @@ LONGEST_DELAY = 10.0
 """...up to this."""
 STEADY = 10.0
 """Seconds at work after which what went before is forgotten."""
+DRAINING = 5.0
+"""Seconds that a deployment version may keep groups from running. Whoever scales them takes one."""
 
 
 class Phase(Enum):
@@ -85,14 +87,18 @@ class Drain:
 Action: TypeAlias = Start | Drain
 
 
-def wanted_by(deployment: Deployment) -> list[Wanted]:
-    """The roles of a deployment. A change of the source, the place or the statuses of a workflow starts its roles anew."""
+def wanted_by(deployment: Deployment, known_for: float = DRAINING) -> list[Wanted]:
+    """The roles of a deployment. A change of the source, the place or the statuses of a workflow starts its roles anew.
+
+    known_for: seconds since this version was first seen. Groups that are being scaled run again after DRAINING of them.
+    """
+    draining = {group for workflow in deployment.workflows for group in workflow.draining} if known_for < DRAINING else set[str]()
     code: dict[str, str] = {}
     for workflow in deployment.workflows:
         identity = f"{workflow.reference} {workflow.python_path} {workflow.code} {sorted(workflow.statuses.items())}"
         code |= dict.fromkeys(workflow.groups, identity)
     code |= dict.fromkeys(FOR_ALL, "")  # the same for every workflow
-    return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows)]
+    return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows) if role.group not in draining]
 
 
 def plan(wanted: Iterable[Wanted], seats: Mapping[str, Seat], now: float) -> list[Action]:

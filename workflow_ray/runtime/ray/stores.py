@@ -23,7 +23,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     store_id: str
     namespace: str
-    node: str  # of the store's file, and so of its adapter actor; a server's adapter stays there too
+    node: str  # of the adapter actor, which leaves it only if it is gone and the records are a server's
     route: Route = "auto"  # to the store: auto is the lane on its node, and actor calls elsewhere
 
 

@@ -56,8 +56,8 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Supervision:
     """Reconciles what should run, which the record store keeps, with the actors that do. Notices an end as it happens.
 
-    It takes no role and needs no fence: it writes nothing. What should run is written by drivers, by compare-and-swap; what it
-    starts is fenced by taking its role; and of two supervisors, if a node is declared dead and isn't, the worst that comes is that
+    It acquires no role and needs no fence: it writes nothing. What should run is written by drivers, by compare-and-swap; what it
+    starts is fenced by acquiring its role; and of two supervisors, if a node is declared dead and isn't, the worst that comes is that
     one ends an actor, which it addresses by id, and that the other starts it again. It ends none without having read just before what
     should run.
     """
@@ -65,6 +65,7 @@ class Supervision:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._deployment = Deployment(store_id="")
+        self._seen_at = time.monotonic()  # this version of it, first
         self._seats: dict[str, Seat] = {}
         self._members: dict[str, Member] = {}
         self._changed = asyncio.Event()  # something for the next pass
@@ -142,7 +143,7 @@ class Supervision:
         return POLL if due is None else min(POLL, due - now)
 
     def _wanted(self) -> list[Wanted]:
-        return [THE_STORE, *wanted_by(self._deployment)]
+        return [THE_STORE, *wanted_by(self._deployment, time.monotonic() - self._seen_at)]
 
     def _adopt(self) -> None:
         """Take charge of actors that run already: a supervisor before this one started them."""
@@ -159,7 +160,10 @@ class Supervision:
         if store is None or not store.running:
             return False
         try:
-            self._deployment = await self._crew.deployment()
+            deployment = await self._crew.deployment()
+            if deployment.version != self._deployment.version:
+                self._seen_at = time.monotonic()
+            self._deployment = deployment
         except StoreError as error:
             log.warning("%s", error)
             return False

@@ -1,0 +1,20 @@
+"""Where the adapter actor may run."""
+
+import pytest
+
+from workflow_ray.records import Deployment
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.crew import THE_STORE, RayCrew
+from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.urls import Urls
+
+
+@pytest.mark.parametrize(("url", "pinned"), [("sqlite:////tmp/records.db", True), ("postgresql://localhost/records", False)])
+def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedded(
+    url: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(actors, "create", lambda *_, **options: asked.update(options))
+    urls = Urls.of(url, None, None)
+    RayCrew(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).hire(THE_STORE, Deployment(store_id="s"))
+    assert (asked["node"], asked["pinned"]) == ("first", pinned)
