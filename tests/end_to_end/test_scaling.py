@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from workflow_ray.runtime.scaling import scale
 
 from tests.end_to_end.chores import Chore, ChoreStatus, chores
 from tests.end_to_end.workers import PATIENCE, workers
@@ -15,6 +14,7 @@ from tests.servers import Kafka
 from workflow_ray import Client, Handle, RunState, Runtime, connect
 from workflow_ray.ports import Records, SystemClock
 from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.scaling import scale
 
 LEASE = 2.0
 COUNTS = (8, 3, 5)
