@@ -14,7 +14,11 @@ def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedde
     url: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, object] = {}
-    monkeypatch.setattr(actors, "create", lambda *_, **options: asked.update(options))
+
+    def create(*_: object, **options: object) -> None:
+        asked.update(options)
+
+    monkeypatch.setattr(actors, "create", create)
     urls = Urls.of(url, None, None)
     RayCrew(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).hire(THE_STORE, Deployment(store_id="s"))
     assert (asked["node"], asked["pinned"]) == ("first", pinned)
