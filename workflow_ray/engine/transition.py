@@ -125,7 +125,7 @@ class _Next:
     write_id: WriteId
 
     def enter(self, status: Status, graph: AnyGraph, cause: Cause, *, reason: str | None = None, data: bytes | None = None) -> Write:
-        """A new visit: the attempts begin anew, and a status without a step ends the run."""
+        """A new visit: the attempts begin at 0 again, and a status without a step ends the run."""
         record, number = self.record, status.value
         ends = graph.terminal(status)
         topic = status_topic(record.workflow, number)

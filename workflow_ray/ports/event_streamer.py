@@ -76,7 +76,7 @@ class OutboxMover(Protocol):
         A transaction takes `limit` at most. Without a wait there is one; else, for `wait` seconds, what gets due meanwhile is
         published too, as it comes, and a commit that adds entries may carry that with it: a standing order, so that nobody is
         called for each event. Given up, it has moved what it has.
-        Raises RoleLost: the fence is old, as each transaction makes sure anew, and nothing more was moved.
+        Raises RoleLost: the fence is old, as each transaction checks again, and nothing more was moved.
         """
         ...
 

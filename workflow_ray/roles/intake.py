@@ -36,7 +36,7 @@ class Intake:
         self._results = results
 
     async def receive(self, partitions: Collection[Partition], *, reader: str, limit: int, wait: float) -> Arrivals:
-        """The next events of the partitions. One whose log has lost its tail begins anew, alone."""
+        """The next events of the partitions. One whose log has lost its tail begins again, alone."""
         offsets = {partition.number: partition.progress.next for partition in partitions}
         arrivals = await persist(
             lambda: self._events.receive(self._topic, offsets, reader=reader, limit=limit, wait=wait), self._clock, self._role

@@ -74,7 +74,7 @@ class Sweeper:
         self.resent = 0  # events, by this holder of the role
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop`. A look cut off is made anew by whoever comes next. Raises RoleLost."""
+        """Look until `stop`. A look that is cut off is made again by the next holder. Raises RoleLost."""
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
                 await until_stopped.wait(self._look)

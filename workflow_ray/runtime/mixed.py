@@ -63,7 +63,7 @@ class TimeoutsApart(_Mixed):
 class EventsApart(_Mixed):
     """Records in one store, events in another: a publisher has to carry them.
 
-    A position names the log that it counts in: in another one consumers begin anew. The sweeper sends again what had not come to an
+    A position names the log that it counts in: in another one consumers begin at its start. The sweeper sends again what had not come to an
     end in the one before.
     """
 

@@ -195,7 +195,7 @@ class Mariadb(Dialect):
 
     def row(self, **columns: ColumnElement[Any]) -> Columns:
         """Of a table by a name that `run` replaces with the rows: they are a query there, which is
-        said again for each.
+        repeated for each.
         """
         rows = table(ROWS, *(column(name, of.type) for name, of in columns.items()))
         return dict(rows.alias("given").c.items())

@@ -44,8 +44,8 @@ async def test_a_position_of_the_same_log_never_goes_back(store: SqlStore) -> No
 
 
 async def test_a_later_incarnation_replaces_all_of_the_position(store: SqlStore) -> None:
-    anew = Position(CONSUMERS, 0, 0, log="a", incarnation=2)
-    assert await written(store, HERE, anew) == [anew]
+    again = Position(CONSUMERS, 0, 0, log="a", incarnation=2)
+    assert await written(store, HERE, again) == [again]
 
 
 async def test_another_log_replaces_all_of_the_position(store: SqlStore) -> None:

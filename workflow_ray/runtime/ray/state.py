@@ -47,7 +47,7 @@ class Wanted:
 
     name: str
     role: Role | None  # None: the adapter actor
-    code: str = ""  # changes where an actor that runs has to be started anew
+    code: str = ""  # changes where an actor that runs has to be restarted
 
     @property
     def shards_of(self) -> tuple[str, int]:
@@ -88,7 +88,7 @@ Action: TypeAlias = Start | Drain
 
 
 def wanted_by(deployment: Deployment, known_for: float = DRAINING) -> list[Wanted]:
-    """The roles of a deployment. A change of the source, the place or the statuses of a workflow starts its roles anew.
+    """The roles of a deployment. A change of the source, the place or the statuses of a workflow restarts its roles.
 
     known_for: seconds since this version was first seen. Groups that are being scaled run again after DRAINING of them.
     """

@@ -28,7 +28,7 @@ READERS = 4
 
 @dataclass(frozen=True)
 class Access:
-    """How a server is reached. The engines connect when they are first used, and anew when a
+    """How a server is reached. The engines connect when they are first used, and again when a
     connection has broken.
     """
 

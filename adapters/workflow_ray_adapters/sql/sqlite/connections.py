@@ -17,7 +17,7 @@ DURABLE = (
     "journal_mode = WAL",
     "synchronous = FULL",  # a commit that was answered survives a power cut
     "wal_autocheckpoint = 4000",  # pages: fewer checkpoints than by default, each of them sequential enough
-    f"journal_size_limit = {LIMIT}",  # a log that has grown beyond that gives the room back when it begins anew
+    f"journal_size_limit = {LIMIT}",  # a log that has grown beyond that gives the room back when it is reset
 )
 
 

@@ -1,4 +1,4 @@
-"""The write-ahead log's bound. SQLite begins it anew only at a moment when nobody reads from it,
+"""The write-ahead log's bound. SQLite resets it only at a moment when nobody reads from it,
 and where reads follow each other closely there is none: so readers are held back for that moment.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 LIMIT = 64 * 1024 * 1024
-"""Bytes of the log from which on it is to begin anew: four times what it has between two
+"""Bytes of the log from which on it is to be reset: four times what it has between two
 checkpoints.
 """
 GROWTH = 16 * 1024 * 1024
@@ -21,7 +21,7 @@ class Log:
     def __init__(self, path: str, readers: int) -> None:
         self._file = f"{path}-wal"
         self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
-        self._tried_at = 0  # bytes that it had when it was to begin anew last, or fewer that it has had since
+        self._tried_at = 0  # bytes that it had when it was last to be reset, or fewer that it has had since
         self._reads = 0
         self._is_open = asyncio.Event()  # whether reads may begin
         self._is_open.set()
