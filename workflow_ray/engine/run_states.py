@@ -1,6 +1,6 @@
 """The moves of run_state that are allowed. The one table."""
 
-from workflow_ray.records import Awaits, Record, RunState
+from workflow_ray.records import RunState
 
 MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.INITIATED: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
@@ -20,8 +20,3 @@ def may_move(current: RunState, to: RunState) -> bool:
 def may_step(run_state: RunState) -> bool:
     """Whether a run in this state takes steps."""
     return run_state is RunState.INITIATED or run_state is RunState.RUNNING
-
-
-def waits_for_event(record: Record) -> bool:
-    """Whether the run goes on as soon as its step event comes."""
-    return record.awaits is Awaits.EVENT

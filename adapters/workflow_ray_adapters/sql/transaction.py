@@ -72,7 +72,7 @@ class Done:
 
 
 def perform(session: Session, work: Work) -> Done:
-    """Do it all. An error that it raises is no answer of a single request: the transaction must be
+    """Do it all. An error that it raises is not the answer to one request: the transaction must be
     undone.
     """
     session.time = work.now

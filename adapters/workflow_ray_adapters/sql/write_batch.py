@@ -99,7 +99,7 @@ class WriteBatch:
         self.positions[key] = positions.merged(self.positions.get(key), position)
 
     def stage_event(self, event: Event) -> None:
-        """Have an event sent that is no write's."""
+        """Have an event sent that does not belong to a write."""
         self.outbox.append({**event_row(event), "due_at": AT_ONCE, **NO_TIMEOUT})
 
     # --- how -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -171,9 +172,7 @@ async def test_a_reader_of_other_partitions_looks(store: RedisStore, clock: Fake
     await sent(store, [1])
     await settled(clock)
     for partition, found in ((0, 0), (1, 1), (0, 0)):
-        receiving = await begun_quickly(
-            lambda at=partition: store.receive(CREATED_TOPIC, {at: 0}, reader="reader", limit=10, wait=1)  # type: ignore[misc]
-        )
+        receiving = await begun_quickly(partial(store.receive, CREATED_TOPIC, {partition: 0}, reader="reader", limit=10, wait=1))
         await settled(clock)
         await clock.advance(timedelta(seconds=1))
         arrivals = await ended(receiving)

@@ -1,5 +1,5 @@
-"""Pages of runs come from indexes, and counts from counters, in every database: what they cost
-hangs on no other runs.
+"""Pages of runs come from indexes, and counts from counters, in every database: their cost
+does not depend on other runs.
 """
 
 import re
