@@ -1,4 +1,4 @@
-"""The actors of a deployment, as the supervisor handles them."""
+"""The actors of a deployment, as the supervisor starts, finds and kills them."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from workflow_ray.runtime.ray.stores import Deployed
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds for the store to say what should run."""
+"""Seconds for the store to answer which actors should run."""
 FREED = 5.0
 """Seconds for Ray to free the name of an actor that was killed."""
 POLL = 0.01
@@ -29,75 +29,82 @@ POLL = 0.01
 THE_STORE = Wanted(STORE, None)
 
 
-class Member(Protocol):
-    """One life of an actor."""
+class RegisteredActor(Protocol):
+    """One actor, by its id. Another actor that gets its name later is not this one."""
 
-    async def ask(self, method: str, *arguments: object) -> Any: ...
+    async def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method. Raises ActorGone, and what the method raises."""
+        ...
 
 
-class Crew(Protocol):
-    """What the supervisor needs of Ray and of the store; its tests have another."""
+class ActorRegistry(Protocol):
+    """What the supervisor needs of Ray and of the store. Its tests use a registry without Ray."""
 
     async def deployment(self) -> Deployment:
-        """What should run. Raises StoreUnavailable."""
+        """Read what should run. Raises StoreUnavailable."""
         ...
 
-    def present(self) -> list[str]:
-        """The names that actors hold now, the supervisor's own left out."""
+    def names(self) -> list[str]:
+        """The names that actors hold now, without the supervisor's own."""
         ...
 
-    def adopt(self, name: str) -> Member:
-        """The actor that holds the name. Raises ActorGone."""
+    def attach(self, name: str) -> RegisteredActor:
+        """Find the actor that holds the name. Raises ActorGone."""
         ...
 
-    def hire(self, wanted: Wanted, deployment: Deployment) -> Member:
+    def start(self, wanted: Wanted, deployment: Deployment) -> RegisteredActor:
         """Start an actor. Raises ActorGone: its name is taken."""
         ...
 
-    async def dismiss(self, name: str, member: Member) -> None:
-        """Kill this one life, not what may hold its name by now, and wait until it doesn't hold it any more, or for some seconds."""
+    async def kill(self, name: str, actor: RegisteredActor) -> None:
+        """Kill this actor, and wait some seconds until its name is free.
+
+        Another actor that holds the name by now is not touched.
+        """
         ...
 
 
-class RayCrew:
-    """See Crew."""
+class RayRegistry:
+    """See ActorRegistry."""
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
 
     async def deployment(self) -> Deployment:
-        # asked once, not by a transport that waits for the adapter actor to come back: it is the supervisor that brings it back
+        # Asked once, and not through a transport that waits until the adapter actor is back:
+        # it is the supervisor that brings it back.
         try:
             async with asyncio.timeout(PATIENCE):
                 store = actors.find(STORE, self._deployed.namespace)
                 return DEPLOYMENT.result(await store.ask("call", DEPLOYMENT.name, DEPLOYMENT.request(DeploymentCall())))
         except (ActorGone, TimeoutError) as error:
-            raise StoreUnavailable("the store", f"its adapter actor doesn't answer: {error}") from error
+            raise StoreUnavailable("the store", f"its adapter actor does not answer: {error}") from error
 
-    def present(self) -> list[str]:
+    def names(self) -> list[str]:
         return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]
 
-    def adopt(self, name: str) -> Actor:
+    def attach(self, name: str) -> Actor:
         return actors.find(name, self._deployed.namespace)
 
-    def hire(self, wanted: Wanted, deployment: Deployment) -> Actor:
+    def start(self, wanted: Wanted, deployment: Deployment) -> Actor:
         deployed = self._deployed
         if wanted.role is None:
-            pinned = not records_adapter(deployed.urls.records).shared  # to its file; a server is reached from any node
+            # A file is on its node; a server is reached from any node.
+            pinned = not records_adapter(deployed.urls.records).shared
             return actors.create(
                 AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node, pinned=pinned
             )
         arguments = (wanted.role, wanted.code, deployment, deployed)
         return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
 
-    async def dismiss(self, name: str, member: Member) -> None:
-        if not isinstance(member, Actor):
-            raise TypeError(member)
-        member.kill()
+    async def kill(self, name: str, actor: RegisteredActor) -> None:
+        if not isinstance(actor, Actor):
+            raise TypeError(actor)
+        actor.kill()
         end = time.monotonic() + FREED
-        while self._holds(name, member):
+        while self._holds(name, actor):
             if time.monotonic() > end:
-                return log.warning("Ray doesn't free the name %s of an actor that was killed", name, extra={"role": name})
+                return log.warning("Ray does not free the name %s of an actor that was killed", name, extra={"role": name})
             await asyncio.sleep(POLL)
         return None
 
@@ -109,6 +116,6 @@ class RayCrew:
 
 
 def role_named(name: str) -> Role | None:
-    """The role whose actor has the name; None: it isn't a role's."""
+    """The role whose actor has the name; None: the actor runs no role."""
     parts = re.fullmatch(r"(.+)-(\d+)-of-(\d+)", name)
     return Role(parts[1], int(parts[2]), int(parts[3])) if parts else None
