@@ -9,8 +9,8 @@ from typing import Any, Self
 from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow
+from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.following import SoleWorker, follow
-from workflow_ray.runtime.hosting import deployed_here, merge
 from workflow_ray.runtime.ipc.address import announce
 from workflow_ray.runtime.ipc.server import IpcServer
 from workflow_ray.runtime.role_runner import RoleRunner

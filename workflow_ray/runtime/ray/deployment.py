@@ -11,7 +11,8 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Role, consumer_group
-from workflow_ray.runtime.hosting import deployed, merge, roles_of
+from workflow_ray.runtime.deploying import deployed, merge
+from workflow_ray.runtime.hosting import roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
