@@ -12,6 +12,7 @@ from workflow_ray.roles.consumer import Consumer, StepWork
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
 from workflow_ray.roles.sweeper import Sweeper
+from workflow_ray.runtime.mixed import keeps_timeouts_apart
 
 AnyWorkflow: TypeAlias = Workflow[Any, Any]
 Replaced: TypeAlias = Mapping[Resource[Any], object]
@@ -73,16 +74,11 @@ def role_process(
     if role.group == SWEEPER:
         return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):
-        return MovingPublisher(fence, store, clock, timeouts_apart=_keeps_timeouts_apart(store))
+        return MovingPublisher(fence, store, clock, timeouts_apart=keeps_timeouts_apart(store))
     if role.group == PUBLISHER:
-        return SendingPublisher(fence, store, clock, timeouts_apart=_keeps_timeouts_apart(store))
+        return SendingPublisher(fence, store, clock, timeouts_apart=keeps_timeouts_apart(store))
     workflow, status = _work_of(role, workflows)
     return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock, observation)
-
-
-def _keeps_timeouts_apart(store: Store) -> bool:
-    """Whether its timeouts are in another store than its records."""
-    return bool(getattr(store, "timeouts_apart", False))
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:

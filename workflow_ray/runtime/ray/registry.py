@@ -6,17 +6,15 @@ import re
 import time
 from typing import Any, Protocol
 
-from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import records_adapter
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.ipc.calls import DeploymentCall
-from workflow_ray.runtime.ipc.methods import DEPLOYMENT
+from workflow_ray.runtime.ipc import records_over
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
 from workflow_ray.runtime.ray.adapter_actor import AdapterActor
 from workflow_ray.runtime.ray.role_actor import RoleActor
 from workflow_ray.runtime.ray.state import Wanted
-from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.ray.stores import Deployed, OneCall
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +71,7 @@ class RayRegistry:
     async def deployment(self) -> Deployment:
         # Asked once, and not through a transport that waits until the adapter actor is back:
         # it is the supervisor that brings it back.
-        try:
-            async with asyncio.timeout(PATIENCE):
-                store = actors.find(STORE, self._deployed.namespace)
-                return DEPLOYMENT.result(await store.ask("call", DEPLOYMENT.name, DEPLOYMENT.request(DeploymentCall())))
-        except (ActorGone, TimeoutError) as error:
-            raise StoreUnavailable("the store", f"its adapter actor does not answer: {error}") from error
+        return await records_over(OneCall(self._deployed.namespace), patience=PATIENCE).deployment()
 
     def names(self) -> list[str]:
         return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]

@@ -73,6 +73,22 @@ class ActorCalls:
         return answer
 
 
+class OneCall:
+    """A Transport of one actor call for each request. It fails at once where there is no adapter actor."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        """See Transport."""
+        try:
+            async with asyncio.timeout(deadline):
+                answer: bytes = await find(STORE, self._namespace).ask("call", method, body)
+                return answer
+        except (ActorGone, TimeoutError) as error:
+            raise StoreUnavailable("the store", f"its adapter actor does not answer: {error}") from error
+
+
 async def _socket(namespace: str) -> str:
     try:
         path: str = await find(STORE, namespace).ask("endpoint")
