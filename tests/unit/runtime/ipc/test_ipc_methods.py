@@ -164,6 +164,11 @@ def method_of(name: str) -> Any:
     return next(vars(kind)[name] for port in PORTS for kind in port.__mro__ if name in vars(kind))
 
 
+def as_decoded(argument: object) -> object:
+    """The argument as the other end has it: any sequence is a list there."""
+    return list(cast(Sequence[object], argument)) if isinstance(argument, tuple) else argument
+
+
 class RecordingStore:
     """Answers, or raises, what it is given, and keeps what it was asked."""
 
@@ -175,8 +180,7 @@ class RecordingStore:
         async def method(*args: Any, **named: Any) -> Any:
             bound = inspect.signature(method_of(name)).bind(self, *args, **named)
             bound.apply_defaults()
-            given = {key: list(value) if isinstance(value, tuple) else value for key, value in bound.arguments.items()}
-            self.asked.append((name, {key: value for key, value in given.items() if key != "self"}))
+            self.asked.append((name, {key: as_decoded(value) for key, value in bound.arguments.items() if key != "self"}))
             if isinstance(self._outcome, Exception):
                 raise self._outcome
             return self._outcome
@@ -277,9 +281,12 @@ async def test_a_collection_of_any_type_is_carried() -> None:
 
 async def test_arguments_that_the_port_does_not_take_are_refused_at_the_call() -> None:
     remote: Any = store_over(Loopback(RecordingStore(None)), SERVED)
-    for arguments, named in (((), {}), ((TOPIC,), {}), ((TOPIC, {}, 1), {}), ((TOPIC, {}), {"limit": 1})):
-        with pytest.raises(TypeError, match="argument"):
-            await remote.lag(*arguments, **named)
+    with pytest.raises(TypeError, match="required argument 'offsets'"):
+        await remote.lag(TOPIC)
+    with pytest.raises(TypeError, match="positional"):
+        await remote.lag(TOPIC, {}, 1)
+    with pytest.raises(TypeError, match="limit"):
+        await remote.lag(TOPIC, {}, limit=1)
     with pytest.raises(TypeError, match="positional"):
         await remote.move(FENCE, 1, 0.0)  # limit and wait are named
 
