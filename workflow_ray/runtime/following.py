@@ -71,9 +71,21 @@ class SoleWorker:
         self._store = store
         self._clock = clock
         self._groups = groups
+        self._current = Deployment(store_id=""), True  # what `apply` was given last
+        self._applying = asyncio.Lock()
+
+    async def set_groups(self, groups: Collection[str]) -> None:
+        """Run roles of these groups from now on, and no others."""
+        self._groups = groups
+        await self.apply(*self._current)
 
     async def apply(self, deployment: Deployment, rests: bool) -> bool:
         """See Apply. Roles that a newer deployment has fenced off are abandoned."""
+        async with self._applying:
+            self._current = deployment, rests
+            return await self._apply(deployment, rests)
+
+    async def _apply(self, deployment: Deployment, rests: bool) -> bool:
         wanted, resting = runnable(deployment, self._groups, rests=rests)
         held = {fence.role for fence in self._runner.held()}
         self._runner.abandon(held - wanted.keys() - resting.keys())

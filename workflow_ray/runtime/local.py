@@ -1,7 +1,7 @@
 """Roles as tasks of this process: alone on an embedded store, one of several on a server's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -9,63 +9,109 @@ from typing import Any, Self
 from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.bridge import Bridge, bridged
+from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.runtime.following import SoleWorker, follow
+from workflow_ray.runtime.hosting import FOR_ALL, deployed_here, merge
 from workflow_ray.runtime.ipc.address import announce
 from workflow_ray.runtime.ipc.server import IpcServer
 from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
+from workflow_ray.runtime.user_loop import PATIENCE, UserLoop
 from workflow_ray.runtime.worker import LEASE, Worker
 
 
 class LocalRuntime(Runtime):
     """See `Runtime.local`. Other processes of this user reach the same store beside it, by `connect` and the command line.
 
-    lease: seconds without a heartbeat after which other processes take over this one's roles, where they share them.
+    Steps run in the event loop that enters the runtime. The store with its connections, heartbeats,
+    publisher and sweeper have a thread with an event loop of its own, so that a step which blocks
+    its loop stops none of them.
+
+    Args:
+        lease: Seconds without a heartbeat after which other processes take over this one's roles,
+            where they share them.
+        patience: Seconds for which a step may block the event loop. After that the process gives up
+            its roles until the loop answers, and the step has failed.
     """
 
-    def __init__(self, workflows: Sequence[Workflow[Any, Any]], urls: Urls, *, lease: float = LEASE) -> None:
+    def __init__(self, workflows: Sequence[Workflow[Any, Any]], urls: Urls, *, lease: float = LEASE, patience: float = PATIENCE) -> None:
         super().__init__(workflows, urls)
         self._lease = lease
+        self._patience = patience
 
     async def __aenter__(self) -> Self:
         described = [deployed_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
-        is_shared = records_adapter(self.urls.records).shared
-        async with AsyncExitStack() as stack:
-            opening = open_store(self.urls, clock=self._clock, store_id=store_id, exclusive=not is_shared)
-            store = await stack.enter_async_context(opening)
-            begin = self._share if is_shared else self._run_all
-            await begin(described, store, stack)
-            self._stack, self._store = stack.pop_all(), store
+        self._stack = AsyncExitStack()  # entered and closed in the engine's loop
+        self._engine = EngineThread()
+        self._engine.start()
+        try:
+            self._store = await self._engine.call(self._open(store_id))
+            user_loop = UserLoop(self._store, patience=self._patience)
+            await self._engine.call(self._begin(described, user_loop))
+        except BaseException:
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._leave()
+
+    async def _leave(self) -> None:
         self._store = None
-        await self._stack.aclose()
+        try:
+            await self._engine.call(self._stack.aclose())
+        finally:
+            await self._engine.stop()
 
-    async def _run_all(self, described: Sequence[DeployedWorkflow], store: Store, stack: AsyncExitStack) -> None:
+    # --- in the engine's loop --------------------------------------------------------------------
+
+    async def _open(self, store_id: str) -> Store:
+        """Open the store; returns it for callers in any loop."""
+        opening = open_store(self.urls, clock=self._clock, store_id=store_id, exclusive=not self._is_shared)
+        self._opened = await self._stack.enter_async_context(opening)
+        return bridged(self._opened, Bridge(asyncio.get_running_loop()))
+
+    @property
+    def _is_shared(self) -> bool:
+        return records_adapter(self.urls.records).shared
+
+    async def _begin(self, described: Sequence[DeployedWorkflow], user_loop: UserLoop) -> None:
+        runner = RoleRunner(list(self._workflows.values()), self._opened, self._clock, user_loop.run)
+        begin = self._share if self._is_shared else self._run_all
+        worker = await begin(described, runner)
+
+        async def may_run(user_code: bool) -> None:
+            await worker.set_groups(_groups(described) if user_code else set(FOR_ALL))
+
+        self._in_background(user_loop.watch(self._opened, self._clock, may_run))
+
+    async def _run_all(self, described: Sequence[DeployedWorkflow], runner: RoleRunner) -> SoleWorker:
         """Run every role, and serve the store to others of this machine, who can't reach it better by themselves."""
-        deployment = await merge(store, described)
-        path = stack.enter_context(announce(self.urls.places.records))
-        server = await stack.enter_async_context(IpcServer(store))
+        deployment = await merge(self._opened, described)
+        path = self._stack.enter_context(announce(self.urls.places.records))
+        server = await self._stack.enter_async_context(IpcServer(self._opened))
         await server.start(path)
-        runner = RoleRunner(list(self._workflows.values()), store, self._clock)
-        stack.push_async_callback(runner.close)
-        worker = SoleWorker(runner, store, self._clock, _groups(described))
+        self._stack.push_async_callback(runner.close)
+        worker = SoleWorker(runner, self._opened, self._clock, _groups(described))
         await worker.apply(deployment, True)
-        following = asyncio.create_task(follow(deployment, store, self._clock, worker.apply), name="following the deployment")
-        stack.push_async_callback(_cancelled, following)
+        self._in_background(follow(deployment, self._opened, self._clock, worker.apply))
+        return worker
 
-    async def _share(self, described: Sequence[DeployedWorkflow], store: Store, stack: AsyncExitStack) -> None:
+    async def _share(self, described: Sequence[DeployedWorkflow], runner: RoleRunner) -> Worker:
         """Run what falls to this process, of those that share the roles."""
-        runner = RoleRunner(list(self._workflows.values()), store, self._clock)
-        worker = Worker(runner, store, self._clock, lease=self._lease)
+        worker = Worker(runner, self._opened, self._clock, lease=self._lease)
         await worker.join()  # first: where a Ray cluster has the store, nothing is deployed
-        stack.push_async_callback(worker.leave)
-        await worker.run(_groups(described), await merge(store, described))
+        self._stack.push_async_callback(worker.leave)
+        await worker.run(_groups(described), await merge(self._opened, described))
+        return worker
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it until the runtime is left; then it ends first."""
+        self._stack.push_async_callback(_cancelled, asyncio.create_task(work))
 
 
 def _groups(described: Sequence[DeployedWorkflow]) -> set[str]:

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from workflow_ray.errors import RoleLost, WorkflowError
 from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
 from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.hosting import AnyWorkflow, run_role
+from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow, run_role
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,17 @@ RELEASING = 5.0
 """Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
 FIRST_RESTART = 0.1
 """Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
+
+RoleWork: TypeAlias = Callable[[Store, asyncio.Event], Coroutine[Any, Any, None]]
+"""Runs a role on the store given, until the event is set."""
+RunApart: TypeAlias = Callable[[RoleWork, asyncio.Event], Awaitable[None]]
+"""Has a role run in another event loop, on the store as that loop calls it. Raises what the role
+raises, and LoopLost.
+"""
+
+
+class LoopLost(Exception):
+    """The event loop that a role was to run in has ended, or does not answer."""
 
 
 @dataclass(eq=False)
@@ -37,12 +49,16 @@ class _Held:
 class RoleRunner:
     """Runs each role, whatever happens to it, until it is finished or abandoned, and releases it
     then. `close` ends them all.
+
+    Args:
+        run_apart: Runs those that run user code; None: they run in this event loop.
     """
 
-    def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock) -> None:
+    def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, run_apart: RunApart | None = None) -> None:
         self._workflows = workflows
         self._store = store
         self._clock = clock
+        self._run_apart = run_apart
         self._observation = Observation()
         self._held: dict[RoleName, _Held] = {}
         self._tasks: dict[_Held, asyncio.Task[None]] = {}  # also of roles that were abandoned, until they have ended
@@ -111,10 +127,13 @@ class RoleRunner:
         pause, where = FIRST_RESTART, {"role": held.role.name}
         while not held.stop.is_set():
             try:
-                await run_role(held.role, held.fence, self._workflows, self._store, self._clock, held.stop, observation=self._observation)
+                await self._run_once(held)
                 return
             except RoleLost as error:
                 log.warning("%s", error, extra=where)
+                return
+            except LoopLost:
+                log.warning("role %s is released: its event loop does not answer", held.role.name, extra=where)
                 return
             except BaseException as error:
                 if is_from_outside(error):
@@ -122,6 +141,15 @@ class RoleRunner:
                 log.exception("role %s crashed; starting it again in %.1f s", held.role.name, pause, extra=where)
             await self._clock.wait(held.stop, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _run_once(self, held: _Held) -> None:
+        def work(store: Store, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
+            return run_role(held.role, held.fence, self._workflows, store, self._clock, stop, observation=self._observation)
+
+        if self._run_apart is None or held.role.group in FOR_ALL:
+            await work(self._store, held.stop)
+        else:
+            await self._run_apart(work, held.stop)
 
     async def _release(self, held: _Held) -> None:
         held.ending = True

@@ -36,6 +36,7 @@ class Worker:
         self._clock = clock
         self._lease = lease
         self._groups: Collection[str] = ()
+        self._current = Deployment(store_id=""), True  # what `_apply` was given last
         self._roles: dict[str, Role] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,6 +61,11 @@ class Worker:
         await self._apply(deployment, True)
         self._spawn(follow(deployment, self._store, self._clock, self._apply))
 
+    async def set_groups(self, groups: Collection[str]) -> None:
+        """Run roles of these groups from now on, and no others."""
+        self._groups = groups
+        await self._apply(*self._current)
+
     async def leave(self) -> None:
         """Finish what runs, and leave what can't be finished to the others, at once."""
         self._groups = ()
@@ -79,6 +85,7 @@ class Worker:
 
     async def _apply(self, deployment: Deployment, rests: bool) -> bool:
         """See following.Apply. What it can't run any more is lost or surplus at the next heartbeat."""
+        self._current = deployment, rests
         wanted, _ = runnable(deployment, self._groups, rests=rests)
         if wanted != self._roles:
             self._roles = wanted

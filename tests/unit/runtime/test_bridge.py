@@ -1,0 +1,143 @@
+"""Calls from one event loop to what lives in another."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from workflow_ray.errors import RuntimeUnavailable, StoreFull
+from workflow_ray.ports import OutboxMover, SystemClock, Trimmer
+from workflow_ray.runtime.bridge import Bridge, bridged
+from workflow_ray.runtime.engine_thread import EngineThread
+from workflow_ray_adapters.memory import MemoryStore
+
+
+@pytest.fixture
+async def thread() -> AsyncIterator[EngineThread]:
+    thread = EngineThread()
+    thread.start()
+    yield thread
+    await thread.stop()
+
+
+async def made(thread: EngineThread) -> Bridge:
+    async def make() -> Bridge:
+        return Bridge(asyncio.get_running_loop())
+
+    return await thread.call(make())
+
+
+async def where() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+async def test_a_call_runs_in_the_home_loop_and_brings_its_result_back(thread: EngineThread) -> None:
+    bridge = await made(thread)
+    assert await bridge.call(where) is thread.loop
+    assert await thread.call(bridge.call(where)) is thread.loop  # also called from there
+
+
+async def test_an_error_is_raised_at_the_caller(thread: EngineThread) -> None:
+    async def fail(what: str, *, why: str) -> None:
+        raise StoreFull(what, why)
+
+    bridge = await made(thread)
+    with pytest.raises(StoreFull, match="no room"):
+        await bridge.call(fail, "the store", why="no room")
+
+
+def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch) -> None:
+    original = loop.call_soon_threadsafe
+
+    def counted(*arguments: Any) -> asyncio.Handle:
+        woken.append(loop)
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+
+
+async def test_calls_of_one_moment_share_one_wake_up_each_way(thread: EngineThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge, woken = await made(thread), list[asyncio.AbstractEventLoop]()
+    here = asyncio.get_running_loop()
+    for loop in (here, thread.loop):
+        count_wake_ups(loop, woken, monkeypatch)
+    gate = asyncio.Event()
+    calls = [asyncio.create_task(bridge.call(gate.wait)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert woken.count(thread.loop) == 1
+    await bridge.call(where)
+    woken.clear()
+
+    async def answer_all() -> None:
+        gate.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    # This loop is busy until all are answered, so that it can't ask for them one by one
+    asyncio.run_coroutine_threadsafe(answer_all(), thread.loop).result()
+    assert woken.count(here) == 1
+    await asyncio.gather(*calls)
+
+
+async def test_a_cancelled_call_is_cancelled_in_the_home_loop_too(thread: EngineThread) -> None:
+    bridge, begun, cancelled = await made(thread), threading.Event(), threading.Event()
+
+    async def long() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    call = asyncio.create_task(bridge.call(long))
+    await asyncio.to_thread(begun.wait)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await asyncio.to_thread(cancelled.wait, 5)
+
+
+async def test_callers_in_several_loops_get_their_own_answers(thread: EngineThread) -> None:
+    bridge = await made(thread)
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    def elsewhere(first: int) -> list[int]:
+        async def several() -> list[int]:
+            return await asyncio.gather(*(bridge.call(double, number) for number in range(first, first + 50)))
+
+        return asyncio.run(several())
+
+    answers = await asyncio.gather(*(asyncio.to_thread(elsewhere, first) for first in (0, 1000, 2000)))
+    assert answers == [[2 * number for number in range(first, first + 50)] for first in (0, 1000, 2000)]
+
+
+async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too() -> None:
+    thread = EngineThread()
+    thread.start()
+    bridge, begun = await made(thread), threading.Event()
+
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(bridge.call(wait))
+    await asyncio.to_thread(begun.wait)
+    await thread.stop()
+    with pytest.raises(RuntimeUnavailable, match="it was left"):
+        await waiting
+    with pytest.raises(RuntimeUnavailable, match="it was left"):
+        await bridge.call(where)
+
+
+async def test_a_store_of_another_loop_is_what_it_is_there(thread: EngineThread) -> None:
+    store = MemoryStore(SystemClock())
+    apart = bridged(store, await made(thread))
+    assert (apart.store_id, apart.stream_id) == (store.store_id, store.stream_id)
+    assert isinstance(apart, OutboxMover)
+    assert isinstance(apart, Trimmer)
+    assert (await apart.deployment()).store_id == store.store_id

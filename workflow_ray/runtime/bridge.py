@@ -1,0 +1,150 @@
+"""Calls from event loops of other threads to objects that belong to one event loop."""
+
+import asyncio
+import contextlib
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+from workflow_ray.errors import RuntimeUnavailable, WorkflowError
+from workflow_ray.ports import OutboxMover, Store, Trimmer
+from workflow_ray.ports.methods import methods_of, properties_of
+
+T = TypeVar("T")
+
+
+class Mailbox:
+    """Callbacks that other threads hand over to an event loop. All that gather until the loop gets
+    to them share one wake-up, which is a system call.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._callbacks = deque[Callable[[], None]]()
+        self._is_scheduled = False
+
+    def put(self, callback: Callable[[], None]) -> None:
+        """Have the loop's thread call it soon, in the order of the calls of `put`. Called by any
+        thread. Raises RuntimeError: the loop is closed.
+        """
+        self._callbacks.append(callback)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon_threadsafe(self._run)
+
+    def _run(self) -> None:
+        # False before the length is read: what is put after that schedules another call
+        self._is_scheduled = False
+        for _ in range(len(self._callbacks)):
+            self._callbacks.popleft()()
+
+
+class Bridge:
+    """Calls into the event loop `home`, from whatever event loop its callers run in.
+
+    Made in the home loop's thread.
+    """
+
+    def __init__(self, home: asyncio.AbstractEventLoop) -> None:
+        self._home = home
+        self._mailbox = Mailbox(home)
+        self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
+        self._calls = set["_Call"]()  # those under way, by the home loop's thread
+
+    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any) -> T:
+        """Await the function in the home loop, and return its result.
+
+        Cancelled, it has the function cancelled too, and does not wait for that.
+
+        Raises:
+            RuntimeUnavailable: The home loop has ended, or ended meanwhile: whether the call took
+                effect is unknown.
+        """
+        caller = asyncio.get_running_loop()
+        if caller is self._home:
+            return await function(*arguments, **named)
+        answer: asyncio.Future[T] = caller.create_future()
+        call = _Call(partial(function, *arguments, **named), answer, self._mailbox_of(caller), self._calls)
+        self._put(call.begin)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._put(call.cancel)
+            raise
+
+    def _mailbox_of(self, loop: asyncio.AbstractEventLoop) -> Mailbox:
+        mailbox = self._callers.get(loop)
+        return mailbox or self._callers.setdefault(loop, Mailbox(loop))
+
+    def _put(self, callback: Callable[[], None]) -> None:
+        try:
+            self._mailbox.put(callback)
+        except RuntimeError:
+            raise _left() from None
+
+
+def bridged(store: Store, bridge: Bridge) -> Store:
+    """The store, which lives in the bridge's home loop, for callers in any event loop; an
+    OutboxMover and a Trimmer where it is one.
+    """
+    ports: list[type] = [Store]
+    if isinstance(store, OutboxMover):
+        ports.append(OutboxMover)
+    if isinstance(store, Trimmer):
+        ports.append(Trimmer)
+    properties = {name: getattr(store, name) for name in properties_of(*ports)}
+    methods = {name: partial(bridge.call, getattr(store, name)) for name in methods_of(*ports)}
+    return cast(Store, SimpleNamespace(**properties, **methods))
+
+
+class _Call:
+    """One call under way. Its methods are called in the home loop's thread."""
+
+    def __init__(
+        self,
+        function: Callable[[], Coroutine[Any, Any, Any]],
+        answer: asyncio.Future[Any],
+        caller: Mailbox,
+        calls: "set[_Call]",
+    ) -> None:
+        self._function = function
+        self._answer = answer
+        self._caller = caller
+        self._calls = calls
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cancelled = False
+
+    def begin(self) -> None:
+        self._calls.add(self)
+        self._task = asyncio.get_running_loop().create_task(self._function())
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        self._is_cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(self)
+        error = _left() if task.cancelled() else task.exception()
+        if self._is_cancelled:
+            return
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
+            self._caller.put(partial(_settle, self._answer, None if error else task.result(), error))
+
+
+def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    """In the caller's thread."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(value)
+    else:
+        answer.set_exception(error)
+
+
+def _left() -> WorkflowError:
+    return RuntimeUnavailable("the runtime", "it was left while this call was under way, or before")
