@@ -58,15 +58,16 @@ def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.Abstract
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
 
 
-async def test_calls_of_one_moment_share_one_wake_up_each_way(thread: EngineThread, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_that_gather_while_a_loop_is_busy_share_one_wake_up(thread: EngineThread, monkeypatch: pytest.MonkeyPatch) -> None:
     bridge, woken = await made(thread), list[asyncio.AbstractEventLoop]()
-    here = asyncio.get_running_loop()
+    here, busy, gate = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
+    thread.loop.call_soon_threadsafe(busy.wait)
     for loop in (here, thread.loop):
         count_wake_ups(loop, woken, monkeypatch)
-    gate = asyncio.Event()
     calls = [asyncio.create_task(bridge.call(gate.wait)) for _ in range(100)]
     await asyncio.sleep(0)
-    assert woken.count(thread.loop) == 1
+    assert woken == [thread.loop]
+    busy.set()
     await bridge.call(where)
     woken.clear()
 
@@ -75,10 +76,10 @@ async def test_calls_of_one_moment_share_one_wake_up_each_way(thread: EngineThre
         for _ in range(3):
             await asyncio.sleep(0)
 
-    # This loop is busy until all are answered, so that it can't ask for them one by one
+    # This loop is busy until all are answered
     asyncio.run_coroutine_threadsafe(answer_all(), thread.loop).result()
     assert woken.count(here) == 1
-    await asyncio.gather(*calls)
+    assert await asyncio.gather(*calls) == [True] * 100
 
 
 async def test_a_cancelled_call_is_cancelled_in_the_home_loop_too(thread: EngineThread) -> None:
