@@ -50,11 +50,11 @@ pyright: $(INSTALLED)
 servers: $(INSTALLED) ## install the servers that the tests start
 	@$(BIN)/python -m tests.servers install
 
-test: check servers ## check, then every test; those that need servers start them, and stop them
-	@$(BIN)/python -m pytest --quiet -rs
+test: check servers test-fast ## check, then every test; those that need servers start them, and stop them
+	@$(BIN)/python -m pytest --quiet -rs -m 'server or ray or end_to_end'
 
-test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray
-	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist loadscope -m 'not server and not ray' tests/unit tests/adapters tests/typing
+test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray, side by side
+	@$(BIN)/python -m pytest --quiet -rs --numprocesses auto --dist loadscope -m 'not server and not ray and not end_to_end'
 
 matrix: servers ## run the conformance suites on every adapter, and write docs/adapters.md
 	@$(BIN)/python -m tests.matrix

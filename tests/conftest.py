@@ -1,4 +1,4 @@
-"""What every test may use. Who starts servers is marked `server`, and who starts Ray `ray`."""
+"""What every test may use. Tests that start servers are marked `server`, and tests that start Ray `ray`."""
 
 import random
 import shutil
@@ -15,6 +15,7 @@ from tests.servers.redis import DATABASES
 from tests.servers.services import S, running
 
 RAY = Path(__file__).parent / "ray"
+END_TO_END = Path(__file__).parent / "end_to_end"
 SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
 """The fixtures that start servers, or that those ask for who start their own."""
 
@@ -31,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
         if item.path.is_relative_to(RAY):
             item.add_marker("ray")
+        if item.path.is_relative_to(END_TO_END):
+            item.add_marker("end_to_end")
 
 
 @pytest.fixture
