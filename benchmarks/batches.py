@@ -22,7 +22,7 @@ from workflow_ray.records import (
     new_run_id,
     new_write_id,
 )
-from workflow_ray.runtime.hosting import deployed, merge
+from workflow_ray.runtime.deploying import deployed, merge
 from workflow_ray.runtime.mixed import MovingStore
 
 GROUP = consumer_group(jobs.name, JobStatus.QUEUED.value)

@@ -1,4 +1,6 @@
-"""A process that holds a role is stopped, another takes the role and works, and the first goes on: none of its writes lands."""
+"""A process that holds a role is stopped, and goes on once the role is another's: none of its
+writes lands. The other has acquired the same role, or one of another number of shards.
+"""
 
 import asyncio
 import os
@@ -6,21 +8,47 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from tests.adapters.zombie import ROLE
+from tests.adapters.zombie import transition
 from workflow_ray.ports import Records, SystemClock, persist, records_adapter
-from workflow_ray.records import Fence, Position, RunQuery
-from workflow_ray.testing.conformance.runs import PAID_CONSUMERS, deploy, event, group, new_run, workflow
+from workflow_ray.records import Position, Role, RunQuery
+from workflow_ray.runtime.scaling import scale
+from workflow_ray.testing.conformance.runs import PAID, PAID_CONSUMERS, deploy, workflow
 
-ROUNDS = 2
 SERVERS = [pytest.param(f"{name}_url", marks=pytest.mark.server, id=name) for name in ("postgres", "mariadb", "redis")]
 CLOCK = SystemClock()
+FIRST = Role(PAID_CONSUMERS, 1, 2)
+
+Takeover: TypeAlias = Callable[[Records, Role], Awaitable[Role]]
+"""Makes a role another's, and answers the one that it acquires."""
+
+
+async def same_role(store: Records, role: Role) -> Role:
+    return role
+
+
+async def more_shards(store: Records, role: Role) -> Role:
+    shards = role.shards + 1
+    await persist(partial(scale, store, "orders", PAID, shards=shards), CLOCK, "operator")
+    return Role(role.group, role.shard, shards)
+
+
+@pytest.fixture(params=[same_role, more_shards], ids=["same role", "more shards"])
+def takeover(request: pytest.FixtureRequest) -> Takeover:
+    found: Takeover = request.param
+    return found
+
+
+@pytest.fixture
+def rounds(thorough: bool) -> int:
+    return 5 if thorough else 1
 
 
 @pytest.fixture
@@ -43,27 +71,34 @@ async def store(url: str) -> AsyncIterator[Records]:
 
 
 @pytest.mark.parametrize("url", [pytest.param("sqlite_url", id="sqlite"), *SERVERS], indirect=True)
-async def test_who_was_stopped_between_two_writes_makes_no_third(store: Records, url: str) -> None:
-    with zombie(url, writes=2) as process:
+async def test_who_was_stopped_between_two_writes_makes_no_third(store: Records, url: str, takeover: Takeover) -> None:
+    with zombie(url, FIRST, writes=2) as process:
         await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
-        await goes_on_in_vain(store, process)
+        await goes_on_in_vain(store, process, await takeover(store, FIRST))
 
 
-# Not on SQLite: who is stopped in the middle of a transaction keeps a file locked until he goes on, and nobody else writes meanwhile.
+# Not on SQLite: a process that is stopped in the middle of a transaction keeps the file locked
+# until it goes on, and nobody else writes meanwhile.
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("url", SERVERS, indirect=True)
-async def test_who_was_stopped_in_the_middle_of_whatever_it_did_writes_no_more(store: Records, url: str, rng: random.Random) -> None:
-    for _ in range(ROUNDS):
-        with zombie(url, writes=0) as process:
+async def test_who_was_stopped_in_the_middle_of_whatever_it_did_writes_no_more(
+    store: Records, url: str, takeover: Takeover, rng: random.Random, rounds: int
+) -> None:
+    role = FIRST
+    for _ in range(rounds):
+        with zombie(url, role, writes=0) as process:
             await has_written(store, process)
             await asyncio.sleep(rng.random() / 50)  # somewhere in some transaction
             process.send_signal(signal.SIGSTOP)
-            await goes_on_in_vain(store, process)
+            role = await takeover(store, role)
+            await goes_on_in_vain(store, process, role)
 
 
 @contextmanager
-def zombie(url: str, *, writes: int) -> Generator[subprocess.Popen[str]]:
+def zombie(url: str, role: Role, *, writes: int) -> Generator[subprocess.Popen[str]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "tests.adapters.zombie", url, str(writes)]
+    arguments = [url, role.group, str(role.shard), str(role.shards), str(writes)]
+    command = [sys.executable, "-m", "tests.adapters.zombie", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout
@@ -75,28 +110,23 @@ def zombie(url: str, *, writes: int) -> Generator[subprocess.Popen[str]]:
 
 async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
     """Until there is something that it wrote since it held the role."""
-    before = await autocommit(store)
-    while await autocommit(store) == before:
+    before = await landed(store)
+    while await landed(store) == before:
         assert process.poll() is None, "it should write"
 
 
-async def goes_on_in_vain(store: Records, process: subprocess.Popen[str]) -> None:
-    fence = await persist(partial(store.acquire, ROLE), CLOCK, "successor")
-    await work(store, fence)
-    before = await autocommit(store), await store.pending(fence, limit=10_000, wait=0)
+async def goes_on_in_vain(store: Records, process: subprocess.Popen[str], role: Role) -> None:
+    """`role` is acquired, and writes the rows that the stopped process would write."""
+    fence = await persist(partial(store.acquire, role), CLOCK, "successor")
+    await persist(partial(store.store, [transition(fence, 1)]), CLOCK, "successor")
+    before = await landed(store), await store.pending(fence, limit=10_000, wait=0)
     process.send_signal(signal.SIGCONT)
     said, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert said == "lost the role\n"
-    assert (await autocommit(store), await store.pending(fence, limit=10_000, wait=0)) == before
+    assert (await landed(store), await store.pending(fence, limit=10_000, wait=0)) == before
 
 
-async def work(store: Records, fence: Fence) -> None:
-    """As the zombie does, so that both would write the same rows."""
-    transition = group(new_run(events=[event()]), fence=fence, positions=[Position(PAID_CONSUMERS, 0, 1)])
-    await persist(partial(store.store, [transition]), CLOCK, "successor")
-
-
-async def autocommit(store: Records) -> tuple[set[str], list[Position]]:
+async def landed(store: Records) -> tuple[set[str], list[Position]]:
     """The runs that there are, and how far the positions have come."""
     runs = await store.runs(RunQuery(workflow="orders", limit=100_000))
     return {record.run_id for record in runs}, await store.positions(PAID_CONSUMERS)

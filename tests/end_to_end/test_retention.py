@@ -17,7 +17,8 @@ from workflow_ray import Client
 from workflow_ray.ports import Store, SystemClock
 from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group, status_topic
 from workflow_ray.roles.sweeper import Sweeper
-from workflow_ray.runtime.hosting import deployed_here, merge, roles_of, run_role
+from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.hosting import roles_of, run_role
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
 

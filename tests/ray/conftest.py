@@ -16,9 +16,9 @@ from tests.ray.flows import Parcel, ParcelStatus, parcels
 from workflow_ray import Client, RunState, connect
 from workflow_ray.errors import StoreMissing, UnknownWorkflow
 from workflow_ray.runtime.ray import cluster
+from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.deployment import down, status
 from workflow_ray.runtime.ray.head import HOME, local_head
-from workflow_ray.runtime.ray.supervisor import ActorStatus
 
 PATIENCE = 30.0
 POLL = 0.05

@@ -38,7 +38,7 @@ async def test_a_run_goes_through_all_its_steps(deployment: Deployment) -> None:
     assert running == ["supervisor", *ROLES, "store", "sweeper-1-of-1"]
 
 
-@pytest.mark.parametrize("route", ["lane", "calls"])
+@pytest.mark.parametrize("route", ["ipc", "calls"])
 async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, route: Route) -> None:
     async with RayRuntime([parcels], Urls.of(deployment.records), route=route) as runtime:
         client = runtime.client(parcels)

@@ -4,7 +4,7 @@ import pytest
 
 from workflow_ray.records import Deployment
 from workflow_ray.runtime.ray import actors
-from workflow_ray.runtime.ray.crew import THE_STORE, RayCrew
+from workflow_ray.runtime.ray.registry import THE_STORE, RayRegistry
 from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.urls import Urls
 
@@ -20,5 +20,7 @@ def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedde
 
     monkeypatch.setattr(actors, "create", create)
     urls = Urls.of(url, None, None)
-    RayCrew(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).hire(THE_STORE, Deployment(store_id="s"))
+    RayRegistry(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).start(
+        THE_STORE, Deployment(store_id="s")
+    )
     assert (asked["node"], asked["pinned"]) == ("first", pinned)

@@ -7,15 +7,15 @@ from workflow_ray.runtime.ray.state import (
     DRAINING,
     LONGEST_DELAY,
     STEADY,
+    ActorReport,
     Drain,
     Phase,
-    Seat,
-    Standing,
+    Slot,
     Start,
     Wanted,
-    heard,
     next_due,
     plan,
+    reported,
     started,
     vacated,
     wanted_by,
@@ -29,17 +29,17 @@ def shard(number: int, of: int, code: str = "v1") -> Wanted:
     return Wanted(role.name, role, code)
 
 
-def at_work(wanted: Wanted, since: float = 0.0) -> Seat:
-    return heard(started(None, wanted), Standing(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code), since)
+def at_work(wanted: Wanted, since: float = 0.0) -> Slot:
+    return reported(started(None, wanted), ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code), since)
 
 
-def seats(*at: Seat) -> dict[str, Seat]:
-    return {seat.wanted.name: seat for seat in at}
+def slots(*at: Slot) -> dict[str, Slot]:
+    return {slot.wanted.name: slot for slot in at}
 
 
-def crashed(seat: Seat, now: float) -> Seat:
-    """The seat after its actor died at once, and the next was started as soon as it was due, and so on."""
-    return vacated(started(seat, seat.wanted), "it was killed", now)
+def crashed(slot: Slot, now: float) -> Slot:
+    """The slot after its actor died at once, and the next was started as soon as it was due, and so on."""
+    return vacated(started(slot, slot.wanted), "it was killed", now)
 
 
 def test_what_should_run_and_does_not_is_started() -> None:
@@ -47,67 +47,67 @@ def test_what_should_run_and_does_not_is_started() -> None:
 
 
 def test_what_runs_as_it_should_is_left_alone() -> None:
-    assert plan([STORE, shard(1, 1)], seats(at_work(STORE), at_work(shard(1, 1))), now=0.0) == []
+    assert plan([STORE, shard(1, 1)], slots(at_work(STORE), at_work(shard(1, 1))), now=0.0) == []
 
 
 def test_what_should_not_run_any_more_is_drained_once() -> None:
-    told = seats(at_work(STORE), at_work(shard(1, 1)))
+    told = slots(at_work(STORE), at_work(shard(1, 1)))
     assert plan([STORE], told, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    told["orders-1-consumer-1-of-1"] = Seat(shard(1, 1), occupied=True, leaving=True)
+    told["orders-1-consumer-1-of-1"] = Slot(shard(1, 1), occupied=True, draining=True)
     assert plan([STORE], told, now=0.0) == []
 
 
 def test_new_shards_wait_for_none_of_another_count_which_are_fenced_off() -> None:
     scaled = [shard(1, 2), shard(2, 2)]
-    assert plan(scaled, seats(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1"), *(Start(one) for one in scaled)]
+    assert plan(scaled, slots(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1"), *(Start(one) for one in scaled)]
 
 
-def test_a_role_starts_only_when_those_of_its_shards_that_leave_have_left() -> None:
-    leaving = Seat(shard(2, 2), occupied=True, leaving=True)
+def test_a_role_starts_only_when_those_of_its_shards_that_drain_have_ended() -> None:
+    draining = Slot(shard(2, 2), occupied=True, draining=True)
     waiting = vacated(started(None, shard(1, 2)), "it was killed", now=0.0)
-    assert plan([shard(1, 2)], seats(leaving, waiting), now=1.0) == []
-    assert next_due([shard(1, 2)], seats(leaving, waiting), now=1.0) is None
+    assert plan([shard(1, 2)], slots(draining, waiting), now=1.0) == []
+    assert next_due([shard(1, 2)], slots(draining, waiting), now=1.0) is None
 
 
-def test_a_changed_definition_starts_its_roles_anew() -> None:
-    assert plan([shard(1, 1, "v2")], seats(at_work(shard(1, 1, "v1"))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+def test_a_changed_definition_starts_its_roles_again() -> None:
+    assert plan([shard(1, 1, "v2")], slots(at_work(shard(1, 1, "v1"))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 
 
-def test_an_adopted_actor_with_older_code_is_known_once_it_speaks() -> None:
+def test_an_attached_actor_with_older_code_is_known_once_it_reports() -> None:
     silent = started(None, shard(1, 1, "v2"))
-    assert plan([shard(1, 1, "v2")], seats(silent), now=0.0) == []
-    spoken = heard(silent, Standing(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0)
-    assert plan([shard(1, 1, "v2")], seats(spoken), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert plan([shard(1, 1, "v2")], slots(silent), now=0.0) == []
+    told = reported(silent, ActorReport(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0)
+    assert plan([shard(1, 1, "v2")], slots(told), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 
 
 def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
-    seat = started(None, STORE)
+    slot = started(None, STORE)
     delays: list[float] = []
     for _ in range(9):
-        seat = crashed(seat, now=100.0)
-        delays.append(round(seat.due - 100.0, 3))
+        slot = crashed(slot, now=100.0)
+        delays.append(round(slot.due - 100.0, 3))
     assert delays == [0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_DELAY, LONGEST_DELAY]
 
 
 def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
-    seat = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
-    assert plan([STORE], seats(seat), now=0.1) == []
-    assert next_due([STORE], seats(seat), now=0.1) == 0.2
-    assert plan([STORE], seats(seat), now=0.2) == [Start(STORE)]
+    slot = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
+    assert plan([STORE], slots(slot), now=0.1) == []
+    assert next_due([STORE], slots(slot), now=0.1) == 0.2
+    assert plan([STORE], slots(slot), now=0.2) == [Start(STORE)]
 
 
 def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
     failed = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
-    working = heard(started(failed, STORE), Standing(phase=Phase.RUNNING, pid=1, node="n"), now=1.0)
+    working = reported(started(failed, STORE), ActorReport(phase=Phase.RUNNING, pid=1, node="n"), now=1.0)
     assert vacated(working, "it was killed", now=1.0 + STEADY).failures == 1
     assert vacated(working, "it was killed", now=1.5).failures == 3
-    ended = heard(working, Standing(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY)
+    ended = reported(working, ActorReport(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY)
     assert vacated(ended, "it crashed", now=1.0 + STEADY).failures == 1
 
 
 def test_leaving_when_told_is_no_failure() -> None:
-    seat = vacated(Seat(STORE, occupied=True, leaving=True, failures=3), "it was told to stop", now=5.0)
-    assert (seat.failures, seat.due) == (0, 5.0)
+    slot = vacated(Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0)
+    assert (slot.failures, slot.due) == (0, 5.0)
 
 
 def test_a_scaled_step_does_not_restart_the_others_and_a_new_status_does() -> None:
@@ -125,7 +125,7 @@ def test_groups_that_are_being_scaled_leave_and_run_again_only_after_a_bounded_t
     before = _deployment(statuses={"CREATED": 1, "PAID": 2}, shards=1)
     workflow = structs.replace(before.workflows[0], draining=("orders-1-consumer",))
     draining = structs.replace(before, version=2, workflows=(workflow,))
-    at = seats(*(at_work(one) for one in wanted_by(before)))
+    at = slots(*(at_work(one) for one in wanted_by(before)))
     assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
     assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {"orders-2-consumer", "outbox-publisher"}
     assert wanted_by(draining, known_for=DRAINING) == wanted_by(before)

@@ -35,7 +35,8 @@ from workflow_ray.records import (
     status_topic,
 )
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.hosting import deployed_here, merge, run_role
+from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore

@@ -15,8 +15,3 @@ MOVES: dict[RunState, frozenset[RunState]] = {
 
 def may_move(current: RunState, to: RunState) -> bool:
     return to in MOVES[current]
-
-
-def may_step(run_state: RunState) -> bool:
-    """Whether a run in this state takes steps."""
-    return run_state is RunState.INITIATED or run_state is RunState.RUNNING

@@ -21,7 +21,7 @@ from workflow_ray.roles.loopwatch import Occupant, Watched, running_step
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.observed import Observed
 from workflow_ray.roles.partition import Partition
-from workflow_ray.roles.reception import Reception, share
+from workflow_ray.roles.reception import Reception
 from workflow_ray.roles.recovery import Recovery
 from workflow_ray.roles.resources import Opened, opened
 from workflow_ray.roles.results import Result, Results
@@ -148,12 +148,12 @@ class Consumer:
         rows = {row.partition: row for row in stored}
         for number in self._owned:
             begin = start(rows.get(number), self._fence, self._events.stream_id)
-            self._partitions[number] = Partition(number, begin, self._fence, share(len(self._owned)))
-        self._results.begin(self._partitions.values())
+            self._partitions[number] = Partition(number, begin, self._fence)
+        self._results.begin(self._partitions.values(), self._steps.reserve_ahead)
         await self._results.flush()
 
     def _reception(self) -> Reception:
-        return Reception(self._role.name, self._partitions, share(len(self._owned)), self._intake, self._results, self._start)
+        return Reception(self._role.name, self._partitions, self._intake, self._results, self._start)
 
     def _recovery(self, reception: Reception) -> Recovery:
         return Recovery(

@@ -1,11 +1,18 @@
 """One partition of a consumer: how far it has come, and what its row in the store is to say."""
 
+from math import ceil
+
 from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.recovery import Start
 from workflow_ray.records import Fence, Position
 
-LEAST = 4
-"""Offsets that a row reserves at least, beyond those that were handed to user code."""
+UNEVEN = 2
+"""Partitions may differ so much in what comes in them."""
+
+
+def share(events: int, partitions: int) -> int:
+    """How many of so many events one of the partitions may get: more than an equal share."""
+    return min(events, ceil(UNEVEN * events / partitions))
 
 
 class Partition:
@@ -16,8 +23,7 @@ class Partition:
     is claimed, and works normally.
     """
 
-    def __init__(self, number: int, start: Start, fence: Fence, most: int) -> None:
-        """most: Offsets that a row reserves at most, beyond those that were handed to user code."""
+    def __init__(self, number: int, start: Start, fence: Fence) -> None:
         self.number = number
         self.progress = Progress(start.offset)
         self.incarnation = start.incarnation
@@ -29,10 +35,8 @@ class Partition:
         self.begun = start.doubt.begun if start.doubt else 0
         self._leaving = False
         self._fence = fence
-        self._most = most
         # Nothing at or beyond it was handed to user code, or is about to be
         self._wanted = start.offset
-        self._wanted_before = start.offset  # as the last row found it
         self._stored: Position | None = None
 
     @property
@@ -58,7 +62,7 @@ class Partition:
         self.incarnation += 1
         self.progress = Progress(0)
         self.trying = set[int]()
-        self.begun = self._wanted = self._wanted_before = 0
+        self.begun = self._wanted = 0
         self._stored = None
         self.claim()
 
@@ -90,14 +94,19 @@ class Partition:
                 offsets.add(new)
         self.finish(progress, old)
 
-    def row(self, group: str, log: str) -> Position | None:
-        """What is to be stored; None: nothing has changed since."""
+    def row(self, group: str, log: str, spare: int) -> Position | None:
+        """What is to be stored; None: nothing has changed since.
+
+        Args:
+            spare: Offsets to reserve beyond those that were received; 0: only those asked for.
+        """
         holder = self.doubt.holder if self.doubt and self._leaving else self._fence
         trying = tuple(sorted(self.trying | self.suspects))
         stored, offset = self._stored, self.progress.position
-        if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not self._is_short:
+        is_short = self.claimed and self.begun < self._reach(spare // 2)
+        if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not is_short:
             return None
-        begun = self.begun if self.doubt else max(self.begun, self._wanted + self._headroom)
+        begun = max(self.begun, self._reach(spare)) if self.claimed else self.begun
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
 
     def stored(self, row: Position) -> None:
@@ -105,16 +114,6 @@ class Partition:
         if row.incarnation == self.incarnation:
             self._stored = row
             self.begun = row.begun
-            self._wanted_before = self._wanted
 
-    @property
-    def _headroom(self) -> int:
-        """Enough for twice as many as were handed out since the last row: so commits that are made
-        anyway suffice.
-        """
-        return min(self._most, max(LEAST, 2 * (self._wanted - self._wanted_before)))
-
-    @property
-    def _is_short(self) -> bool:
-        """Whether less than half of the headroom is left."""
-        return self.claimed and self.begun < self._wanted + self._headroom // 2
+    def _reach(self, spare: int) -> int:
+        return max(self._wanted, self.progress.next + spare) if spare else self._wanted

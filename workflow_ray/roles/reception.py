@@ -9,30 +9,20 @@ from contextlib import suppress
 from workflow_ray.records import BATCH_DATA, Arrivals, Received, RoleName
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.intake import Intake
-from workflow_ray.roles.partition import Partition
-from workflow_ray.roles.results import BATCH, Results
+from workflow_ray.roles.partition import Partition, share
+from workflow_ray.roles.results import BATCH, WINDOW, Results
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
-WINDOW = 2 * BATCH
-"""Events in hand: enough to run one batch while another commits."""
 WINDOW_DATA = 2 * BATCH_DATA
 """Bytes of data in hand after which no more is received."""
-UNEVEN = 2
-"""A partition may have this many times its equal share of the window in hand."""
 FULL_PAUSE = 0.05
 """Seconds between looks at the stream while some partition's share of the window is used up."""
-
-
-def share(partitions: int) -> int:
-    """Events that one of so many partitions may have in hand."""
-    return -(-UNEVEN * WINDOW // partitions)
 
 
 class Reception:
     """Receives for one role, and starts the attempts.
 
     Args:
-        most: Events that one partition may have in hand.
         start: Starts an attempt.
     """
 
@@ -40,14 +30,13 @@ class Reception:
         self,
         role: RoleName,
         partitions: Mapping[int, Partition],
-        most: int,
         intake: Intake,
         results: Results,
         start: Callable[[Attempt], object],
     ) -> None:
         self._role = role
         self._partitions = partitions
-        self._most = most
+        self._most = share(WINDOW, len(partitions))  # events that one partition may have in hand
         self._intake = intake
         self._results = results
         self._start = start

@@ -7,16 +7,19 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from workflow_ray.engine.pace import Pace
 from workflow_ray.errors import RoleLost, WriteRejected
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import BATCH_DATA, Conflict, Event, Fence, Fenced, Position, Record, Write, WriteGroup, WriteResult
 from workflow_ray.roles.attempt import Attempt, Attempts, Phase
-from workflow_ray.roles.partition import Partition
+from workflow_ray.roles.partition import Partition, share
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
 """Writes of one group."""
+WINDOW = 2 * BATCH
+"""Events in hand: enough to run one batch while another commits."""
 CHECK = 60.0
 """Seconds without a commit after which a role makes sure that it still holds its fence; up to a
 quarter more or less, by its name.
@@ -40,6 +43,10 @@ class Result:
 
 Refuse: TypeAlias = Callable[[Record, Write, str], Write]
 """The write to make instead of one that the store can't hold."""
+ReserveAhead: TypeAlias = Callable[[Pace], int]
+"""Asks for the offsets of attempts that may soon begin. Returns how many more may, whose events
+have not been received yet.
+"""
 
 
 class Results:
@@ -56,6 +63,8 @@ class Results:
         self._refuse = refuse
         self._queue: list[Result] = []
         self._partitions: Collection[Partition] = ()
+        self._pace = Pace()
+        self._reserve_ahead: ReserveAhead = lambda pace: 0
         self._wakeup = asyncio.Event()
         self._settled = asyncio.Event()
         self._touched = False
@@ -64,9 +73,10 @@ class Results:
         self._check_every = CHECK * (0.75 + zlib.crc32(fence.role.encode()) / 2**33)
         self.attempts = Attempts()
 
-    def begin(self, partitions: Collection[Partition]) -> None:
+    def begin(self, partitions: Collection[Partition], reserve_ahead: ReserveAhead) -> None:
         """Commit the rows of these from now on."""
         self._partitions = partitions
+        self._reserve_ahead = reserve_ahead
 
     def add(self, result: Result) -> None:
         if result.attempt is not None:
@@ -146,7 +156,9 @@ class Results:
         for attempt in settled:
             attempt.phase = Phase.COMMITTING
             attempt.finish()
-        rows = {partition: row for partition in self._partitions if (row := partition.row(self._group, self._log_id))}
+        if settled:
+            self._pace.note(len(settled))
+        rows = self._rows()
         events = self._pinning()
         writing = [result for result in batch if result.write is not None]
         if writing or rows or events:
@@ -159,6 +171,11 @@ class Results:
             if result.answer is not None and not result.answer.done():
                 result.answer.set_result(None)
         self._tell_settled()
+
+    def _rows(self) -> dict[Partition, Position]:
+        spare = min(self._reserve_ahead(self._pace), WINDOW)
+        of_each = share(spare, len(self._partitions) or 1)
+        return {at: row for at in self._partitions if (row := at.row(self._group, self._log_id, of_each))}
 
     def _pinning(self) -> tuple[Event, ...]:
         """The events of attempts that have held a position back for long: sent again, they hold

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from workflow_ray.engine.events import is_current
+from workflow_ray.engine.pace import Pace
 from workflow_ray.engine.transition import Outcome
 from workflow_ray.ports import Clock
 from workflow_ray.records import Record, RunId
@@ -36,7 +37,7 @@ class Steps:
         ended: Called with each attempt that has ended and was not abandoned, and what came of it.
         overtaken: Called with each attempt whose run went on without it before it began.
         read: Reads records: some of those asked for, from the first on.
-        reserve: Commits the rows of the partitions, with what attempts have asked to be reserved.
+        reserve: Commits the rows of the partitions, with what `reserve_ahead` asks for.
         spawn: Starts a task whose errors end the role.
     """
 
@@ -96,6 +97,18 @@ class Steps:
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
 
+    def reserve_ahead(self, pace: Pace) -> int:
+        """Ask for the offsets of those in line that may begin before the row that is about to be
+        committed is followed by another.
+
+        Returns:
+            How many more than those may begin.
+        """
+        reach = pace.reach(self._free)
+        for attempt, _ in islice(self._waiting, reach):
+            attempt.reserve()
+        return max(0, reach - len(self._waiting))
+
     def withdraw(self) -> list[Attempt]:
         """Those that have not begun, so that they never will. Others in line for a slot wait on."""
         withdrawn = [attempt for attempt, turn in self._waiting if turn is None]
@@ -127,7 +140,7 @@ class Steps:
                 self._prepare(self._read_again)
                 return
             if not attempt.reserve():
-                self._prepare(self._reserve_next)
+                self._prepare(self._reserve)  # it runs once the row in the store covers its offset
                 return
             self._waiting.popleft()
             if turn is None:
@@ -137,21 +150,15 @@ class Steps:
                 self._free -= 1
                 turn.set_result(None)
 
-    def _prepare(self, prepare: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _prepare(self, prepare: Callable[[], Awaitable[None]]) -> None:
         if not self._preparing:
             self._preparing = True
             self._spawn(self._prepared(prepare))
 
-    async def _prepared(self, prepare: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _prepared(self, prepare: Callable[[], Awaitable[None]]) -> None:
         await prepare()
         self._preparing = False
         self._fill()
-
-    async def _reserve_next(self) -> None:
-        """Nothing may run whose offset the row in the store does not cover."""
-        for attempt, _ in islice(self._waiting, self._free):
-            attempt.reserve()
-        await self._reserve()
 
     async def _read_again(self) -> None:
         """Have those stand back whose runs have gone on without them."""

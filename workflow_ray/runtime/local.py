@@ -10,9 +10,10 @@ from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.bridge import Bridge, bridged
+from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.runtime.following import SoleWorker, follow
-from workflow_ray.runtime.hosting import FOR_ALL, deployed_here, merge
+from workflow_ray.runtime.hosting import FOR_ALL
 from workflow_ray.runtime.ipc.address import announce
 from workflow_ray.runtime.ipc.server import IpcServer
 from workflow_ray.runtime.role_runner import RoleRunner

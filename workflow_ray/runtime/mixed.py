@@ -27,6 +27,11 @@ def mixed(records: Records, events: EventStreamer | None, timeouts: TimeoutStore
     return records if timeouts is None else TimeoutsApart(records, timeouts)
 
 
+def keeps_timeouts_apart(store: Store) -> bool:
+    """Whether its timeouts are in another store than its records, so that a publisher has to carry them."""
+    return bool(getattr(store, "timeouts_apart", False))
+
+
 class _Mixed:
     """Each part's methods, as they are."""
 

@@ -13,7 +13,8 @@ from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.errors import NothingLeft, UnknownWorkflow
 from workflow_ray.records import OutboxEntry, Record, Role, RunId, Version
 from workflow_ray.roles.consumer import Consumer
-from workflow_ray.runtime.hosting import RoleProcess, deployed_here, merge, role_process, roles_of
+from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.hosting import RoleProcess, role_process, roles_of
 from workflow_ray.testing.clock import START, FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 

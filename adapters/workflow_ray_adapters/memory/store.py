@@ -148,7 +148,8 @@ class MemoryStore:
         return {partition: self._contents.stream.end(topic, partition) for partition in partitions}
 
     async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
-        self._contents.roles.check(fence)
+        if self._contents.roles.epoch(fence.role):  # 0: unknown here, because the store holds the events of other records
+            self._contents.roles.check(fence)
         return self._contents.stream.trim(topic, offsets, limit)
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.parcels import Route, record, routed
 from workflow_ray import Cancel, Pause, Repeat, Stay
 from workflow_ray.definition import Halt
-from workflow_ray.engine.run_states import may_move, may_step
+from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, give_back, is_counted
 from workflow_ray.records import Cause, Record, RunState, Version, Write, WriteId, status_topic
 
@@ -59,7 +59,7 @@ def test_every_write_builds_on_its_record_and_names_its_author() -> None:
 
 def test_every_write_that_leaves_a_run_able_to_go_on_has_one_event_at_its_status_and_no_other_has() -> None:
     for before, write in all_decisions():
-        goes_on = may_step(write.run_state) and write.cause is not Cause.STAY
+        goes_on = not write.run_state.at_rest and write.cause is not Cause.STAY
         assert len(write.events) == (1 if goes_on else 0), write
         for event in write.events:
             assert (event.topic, event.partition) == (status_topic("routed", write.status), before.partition)

@@ -16,7 +16,8 @@ from workflow_ray import Client, Retry, RunState, Trigger
 from workflow_ray.ports import Records, SystemClock, records_adapter
 from workflow_ray.ports.store import Store
 from workflow_ray.records import PUBLISHER, Cause, Role, RunId, consumer_group
-from workflow_ray.runtime.hosting import deployed_here, merge, run_role
+from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
 
 ATTEMPTS = 2

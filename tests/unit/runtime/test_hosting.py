@@ -9,7 +9,8 @@ from tests.unit.parcels import Parcel, Route, RoutedRun, packing
 from workflow_ray import Client, Workflow
 from workflow_ray.errors import NotImportable, PartitionsChanged, RoleLost, StatusRenumbered
 from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Role, consumer_group
-from workflow_ray.runtime.hosting import definitions, deployed, deployed_here, merge, roles_of, run_role
+from workflow_ray.runtime.deploying import deployed, deployed_here, merge
+from workflow_ray.runtime.hosting import definitions, roles_of, run_role
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 

@@ -13,7 +13,7 @@ from workflow_ray.errors import RoleLost, StoreUnavailable
 from workflow_ray.records import Fence, Position, Role, WriteGroup, consumer_group
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime import role_runner
-from workflow_ray.runtime.hosting import deployed_here, merge
+from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.role_runner import RELEASING, RoleRunner
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore

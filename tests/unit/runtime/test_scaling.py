@@ -11,8 +11,8 @@ from tests.unit.parcels import Parcel, Stage, packing
 from workflow_ray import Cause, Client
 from workflow_ray.errors import InvalidInput, RoleRetired, StoreUnavailable, UnknownWorkflow
 from workflow_ray.records import DeployedWorkflow, Deployment, Fenced, Position, Role, RoleName, WriteGroup, consumer_group
+from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.following import AGAIN, DRAINING, SoleWorker, follow
-from workflow_ray.runtime.hosting import deployed_here, merge
 from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.scaling import DRAIN, scale
 from workflow_ray.runtime.worker import Worker

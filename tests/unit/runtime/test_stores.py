@@ -31,7 +31,7 @@ from workflow_ray.records import (
     consumer_group,
     status_topic,
 )
-from workflow_ray.runtime.hosting import deployed_here, merge
+from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.mixed import EventsApart
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls

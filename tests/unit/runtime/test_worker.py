@@ -12,7 +12,8 @@ from tests.unit.parcels import Parcel, ParcelRun, Parcels, Route, RoutedRun, Sta
 from workflow_ray import Cause, Client, Handle, RunState, Workflow, resource
 from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import Fence, Fenced, Role, RoleName, Shared, WriteGroup, consumer_group
-from workflow_ray.runtime.hosting import AnyWorkflow, deployed_here, merge, roles_of
+from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.hosting import AnyWorkflow, roles_of
 from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.worker import Worker
 from workflow_ray.testing import FakeClock

@@ -1,220 +1,152 @@
-"""The store's methods as they travel: one table, from which both sides encode and decode."""
+"""The methods of the store as they travel.
 
+Everything is derived from the ports: a method's arguments are a struct with its parameters as
+fields. A parameter that has a default may be added at any time, and is not known to older code.
+"""
+
+import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Protocol, cast
 
 import msgspec
 
-from workflow_ray import errors
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError, WriteRejected
 from workflow_ray.ports import OutboxMover, Store, Trimmer
-from workflow_ray.records import (
-    Arrivals,
-    Deployment,
-    Fence,
-    GroupResult,
-    HistoryEntry,
-    OutboxEntry,
-    Position,
-    Record,
-    RunCount,
-    Shared,
-    Timeout,
-    Waiting,
-)
-from workflow_ray.runtime.ipc.calls import (
-    AcquireCall,
-    Call,
-    CompleteCall,
-    CountsCall,
-    CreateCall,
-    DeployCall,
-    DeploymentCall,
-    DueCall,
-    EndsCall,
-    HistoryCall,
-    LagCall,
-    LatestCall,
-    LeaveCall,
-    LookupCall,
-    MoveCall,
-    PendingCall,
-    PositionsCall,
-    PrepareCall,
-    PublishedCall,
-    ReceiveCall,
-    ReleaseCall,
-    RunsCall,
-    SendCall,
-    ShareCall,
-    StoreCall,
-    TrimCall,
-    TrimTimeoutsCall,
-    WaitingCall,
-    WatchCall,
-)
+from workflow_ray.ports.methods import PortMethod, methods_of
+from workflow_ray.runtime.ipc.answers import Answer, is_known, refusal, revived
+from workflow_ray.runtime.mixed import keeps_timeouts_apart
 
 _log = logging.getLogger(__name__)
-_encode = msgspec.msgpack.Encoder().encode
-
-# --- answers
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a store without looking into it."""
+    """What a client has to know of a store before it calls a method.
+
+    Attributes:
+        moves: It is an OutboxMover.
+        trims: It is a Trimmer.
+        timeouts_apart: Its timeouts are in another store than its records.
+    """
 
     store_id: str
     stream_id: str
-    moves: bool  # an OutboxMover
-    trims: bool = False  # a Trimmer
+    moves: bool
+    trims: bool = False
+    timeouts_apart: bool = False
 
 
-class Raised(msgspec.Struct, frozen=True):
-    """An error of the store: the name of its class in workflow_ray.errors, and its fields."""
-
-    error: str
-    fields: tuple[Any, ...]
+class _Described(Protocol):
+    async def about(self) -> About: ...
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    value: msgspec.Raw = msgspec.Raw()
-    raised: Raised | None = None
+class Method:
+    """One method of the store: how its arguments and its answer are encoded and decoded.
 
+    Attributes:
+        waits: It is a long poll, which may be cut short without loss.
+        arguments: A struct. It is built as the method is called, with the same defaults.
+    """
 
-_ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkflowError)}
-_encode_refusal = msgspec.msgpack.Encoder(enc_hook=str).encode  # whatever an error holds: it must not be lost for its fields
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+    def __init__(self, method: PortMethod) -> None:
+        self.name = method.name
+        self.waits = method.waits
+        self.arguments = _arguments(method)
+        self._named = [each.name for each in method.parameters if each.kind is each.KEYWORD_ONLY]  # the last fields
+        self._decode_arguments = msgspec.msgpack.Decoder(self.arguments).decode
+        self._decode_answer = msgspec.msgpack.Decoder[Any](_answer_type(method.answers)).decode
 
-
-def refusal(error: WorkflowError) -> bytes:
-    """The answer that raises `error` at the caller."""
-    return _encode_refusal(Answer(raised=Raised(type(error).__name__, error.args)))
-
-
-def _revived(raised: Raised) -> WorkflowError:
-    try:
-        return _ERRORS[raised.error](*raised.fields)
-    except (KeyError, TypeError):  # the other side runs newer code
-        return WorkflowError(f"{raised.error}: {', '.join(map(str, raised.fields))}")
-
-
-# --- the table
-
-C = TypeVar("C", bound=Call)
-R = TypeVar("R")
-
-
-class Method(Generic[C, R]):
-    """One method of the store: what it takes, what it answers, and how it is called."""
-
-    def __init__(self, name: str, takes: type[C], answers: type[R], call: Callable[[Store, C], Awaitable[R]]) -> None:
-        self.name = name
-        self.waits = "wait" in takes.__struct_fields__  # a long poll: nothing is lost when it is cut short
-        self._call = call
-        self._decode_call = msgspec.msgpack.Decoder(takes).decode
-        self._decode_value = msgspec.msgpack.Decoder(answers).decode
-
-    def request(self, call: C) -> bytes:
-        """Raises WriteRejected: a text in it can't be encoded, and so not be stored either."""
+    def request(self, arguments: msgspec.Struct) -> bytes:
+        """The body of a request. Raises WriteRejected: it has text that can't be encoded, nor stored."""
         try:
-            return _encode(call)
+            return _encode(arguments)
         except UnicodeEncodeError as error:
-            raise WriteRejected(f"{self.name} is asked with text that isn't Unicode: {error}") from error
+            raise WriteRejected(f"{self.name} is called with text that is not Unicode: {error}") from error
 
-    async def perform(self, store: Store, body: bytes) -> bytes:
-        return _encode(Answer(value=msgspec.Raw(_encode(await self._call(store, self._decode_call(body))))))
+    async def perform(self, function: Callable[..., Awaitable[object]], body: bytes) -> bytes:
+        """Call the function with the arguments of a request, and encode what it returns."""
+        try:
+            arguments = self._decode_arguments(body)
+        except msgspec.DecodeError as error:
+            raise _other_code(f"the arguments of {self.name!r}", error) from error
+        values = msgspec.structs.astuple(arguments)
+        if self._named:
+            count = len(values) - len(self._named)
+            value = await function(*values[:count], **dict(zip(self._named, values[count:], strict=True)))
+        else:
+            value = await function(*values)
+        return _encode(Answer(value))
 
-    def result(self, body: bytes) -> R:
-        """What the method returned; what it raised is raised here."""
-        answer = _decode_answer(body)
+    def result(self, body: bytes) -> Any:
+        """What the method returned, of the type that its port names; what it raised is raised here."""
+        try:
+            answer = self._decode_answer(body)
+        except msgspec.DecodeError as error:
+            raise _other_code(f"the answer to {self.name!r}", error) from error
         if answer.raised is not None:
-            raise _revived(answer.raised)
-        return self._decode_value(answer.value)
+            raise revived(answer.raised)
+        return answer.value
+
+
+def _arguments(method: PortMethod) -> type[msgspec.Struct]:
+    positional: list[tuple[str, Any, Any]] = []
+    named: list[tuple[str, Any, Any]] = []
+    for each in method.parameters:
+        default = msgspec.NODEFAULT if each.default is inspect.Parameter.empty else each.default
+        fields = named if each.kind is each.KEYWORD_ONLY else positional
+        fields.append((each.name, each.annotation, default))
+    base = msgspec.defstruct(f"{method.name}_positional", positional)
+    return msgspec.defstruct(method.name, named, bases=(base,), kw_only=True)
+
+
+def _answer_type(answers: Any) -> Any:
+    return Answer[answers]  # evaluated here and not by a type checker: the type is known at run time only
+
+
+def _plain(value: object) -> object:
+    """A collection of a type that msgspec does not know, such as a dictionary's keys."""
+    if isinstance(value, Mapping):
+        return dict(cast(Mapping[object, object], value))
+    if isinstance(value, Collection):
+        return list(cast(Collection[object], value))
+    raise NotImplementedError(f"{type(value).__name__} can't be sent to another process")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+
+
+def _other_code(what: str, error: msgspec.DecodeError) -> StoreError:
+    return StoreError("the store", f"{what} can't be decoded ({error}): the store and its caller run different code. Upgrade both")
+
+
+ABOUT = Method(methods_of(_Described)["about"])
+METHODS = {name: Method(method) for name, method in methods_of(Store, OutboxMover, Trimmer).items()}
 
 
 async def _about(store: Store) -> About:
-    return About(store_id=store.store_id, stream_id=store.stream_id, moves=isinstance(store, OutboxMover), trims=isinstance(store, Trimmer))
-
-
-async def _move(store: Store, call: MoveCall) -> int:
-    if not isinstance(store, OutboxMover):
-        raise StoreError("the store", "its events are elsewhere: a publisher has to send them")
-    return await store.move(call.fence, limit=call.limit, wait=call.wait)
-
-
-async def _trim(store: Store, call: TrimCall) -> int:
-    if not isinstance(store, Trimmer):
-        raise StoreError("the store", "its events are elsewhere, and are trimmed there")
-    return await store.trim(call.fence, call.topic, call.offsets, limit=call.limit)
-
-
-ABOUT = Method("about", Call, About, lambda store, _: _about(store))
-STORE = Method("store", StoreCall, list[GroupResult], lambda store, call: store.store(call.groups))
-LOOKUP = Method("lookup", LookupCall, list[Record | None], lambda store, call: store.lookup(call.run_ids, fresh=call.fresh))
-LATEST = Method("latest", LatestCall, list[Record | None], lambda store, call: store.latest(call.workflow, call.foreign_ids))
-RUNS = Method("runs", RunsCall, list[Record], lambda store, call: store.runs(call.query))
-COUNTS = Method("counts", CountsCall, list[RunCount], lambda store, call: store.counts(call.workflow))
-HISTORY = Method(
-    "history", HistoryCall, list[HistoryEntry], lambda store, call: store.history(call.run_id, after=call.after, limit=call.limit)
-)
-WATCH = Method("watch", WatchCall, list[Record], lambda store, call: store.watch(call.seen, wait=call.wait, at_rest=call.at_rest))
-POSITIONS = Method("positions", PositionsCall, list[Position], lambda store, call: store.positions(call.group))
-PENDING = Method(
-    "pending",
-    PendingCall,
-    list[OutboxEntry],
-    lambda store, call: store.pending(call.fence, limit=call.limit, wait=call.wait, without=call.without, timeouts_only=call.timeouts_only),
-)
-PUBLISHED = Method("published", PublishedCall, type(None), lambda store, call: store.published(call.fence, call.ids))
-WAITING = Method("waiting", WaitingCall, Waiting, lambda store, call: store.waiting(call.query))
-DEPLOYMENT = Method(
-    "deployment", DeploymentCall, Deployment, lambda store, call: store.deployment(newer_than=call.newer_than, wait=call.wait)
-)
-DEPLOY = Method("deploy", DeployCall, Deployment, lambda store, call: store.deploy(call.expected, call.workflows))
-ACQUIRE = Method("acquire", AcquireCall, Fence, lambda store, call: store.acquire(call.role))
-RELEASE = Method("release", ReleaseCall, type(None), lambda store, call: store.release(call.fence))
-SHARE = Method("share", ShareCall, Shared, lambda store, call: store.share(call.worker, call.roles, call.held, lease=call.lease))
-LEAVE = Method("leave", LeaveCall, type(None), lambda store, call: store.leave(call.worker))
-PREPARE = Method("prepare", PrepareCall, type(None), lambda store, call: store.prepare(call.topics))
-SEND = Method("send", SendCall, type(None), lambda store, call: store.send(call.events))
-RECEIVE = Method(
-    "receive",
-    ReceiveCall,
-    Arrivals,
-    lambda store, call: store.receive(call.topic, call.offsets, reader=call.reader, limit=call.limit, wait=call.wait),
-)
-LAG = Method("lag", LagCall, int, lambda store, call: store.lag(call.topic, call.offsets))
-ENDS = Method("ends", EndsCall, dict[int, int], lambda store, call: store.ends(call.topic, call.partitions))
-MOVE = Method("move", MoveCall, int, _move)
-CREATE = Method("create", CreateCall, type(None), lambda store, call: store.create(call.timeouts))
-DUE = Method(
-    "due",
-    DueCall,
-    list[Timeout],
-    lambda store, call: store.due(call.workflow, call.status, call.partitions, limit=call.limit, wait=call.wait, after=call.after),
-)
-COMPLETE = Method("complete", CompleteCall, type(None), lambda store, call: store.complete(call.keys))
-TRIM = Method("trim", TrimCall, int, _trim)
-TRIM_TIMEOUTS = Method(
-    "trim_timeouts", TrimTimeoutsCall, int, lambda store, call: store.trim_timeouts(completed=call.completed, limit=call.limit)
-)
-
-_ALL: tuple[Method[Any, Any], ...] = (
-    *(ABOUT, STORE, LOOKUP, LATEST, RUNS, COUNTS, HISTORY, WATCH, POSITIONS, PENDING, PUBLISHED, WAITING, DEPLOYMENT, DEPLOY),
-    *(ACQUIRE, RELEASE, SHARE, LEAVE, PREPARE, SEND, RECEIVE, LAG, ENDS, MOVE, CREATE, DUE, COMPLETE, TRIM, TRIM_TIMEOUTS),
-)
-METHODS = {method.name: method for method in _ALL}
+    return About(
+        store_id=store.store_id,
+        stream_id=store.stream_id,
+        moves=isinstance(store, OutboxMover),
+        trims=isinstance(store, Trimmer),
+        timeouts_apart=keeps_timeouts_apart(store),
+    )
 
 
 async def answer(store: Store, method: str, body: bytes) -> bytes:
     """Do what a request asks and encode the outcome, errors included. Raises nothing but CancelledError."""
     try:
+        if method == ABOUT.name:
+            return await ABOUT.perform(partial(_about, store), body)
         if method not in METHODS:
             raise StoreError("the store", f"doesn't know {method!r}: it runs older code than its caller. Upgrade the deployment")
-        return await METHODS[method].perform(store, body)
+        function = getattr(store, method, None)  # None: an optional port's
+        if function is None:
+            raise StoreError("the store", f"has no {method!r}, because its events are elsewhere")
+        return await METHODS[method].perform(function, body)
     except Exception as error:
-        if isinstance(error, WorkflowError) and type(error).__name__ in _ERRORS:
+        if isinstance(error, WorkflowError) and is_known(error):
             return refusal(error)
         _log.exception("the store failed in %s", method, extra={"method": method})
         return refusal(StoreUnavailable("the store", f"{method} failed there ({type(error).__name__}); its log says more"))

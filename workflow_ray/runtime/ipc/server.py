@@ -9,8 +9,9 @@ from typing import Self, assert_never
 
 from workflow_ray.errors import StoreBusy, StoreError
 from workflow_ray.ports import Store
+from workflow_ray.runtime.ipc.answers import refusal
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
-from workflow_ray.runtime.ipc.methods import METHODS, answer, refusal
+from workflow_ray.runtime.ipc.methods import METHODS, answer
 
 BACKLOG = 1024  # a full one looks to asyncio like a connection made
 

@@ -24,7 +24,7 @@ class ActorGone(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """One life of an actor: another that takes over its name is another Actor."""
+    """One actor, by its id. Another actor that gets its name later is another Actor."""
 
     handle: Any
 

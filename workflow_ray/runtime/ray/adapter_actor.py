@@ -6,13 +6,13 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
 from workflow_ray.runtime.ipc import IpcServer, announce, answer
-from workflow_ray.runtime.ray.life import Life
-from workflow_ray.runtime.ray.state import Phase, Standing
+from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.ray.work import ActorWork
 from workflow_ray.runtime.stores import open_store
 
 PATIENCE = 10.0
-"""Seconds to wait for the one before to let go of the store."""
+"""Seconds to wait until the previous adapter actor has closed the store."""
 CHECK = 5.0
 """Seconds between looks whether the store still commits..."""
 CHECKS = 3
@@ -21,38 +21,38 @@ NOBODY = RunId("00000000-0000-7000-8000-000000000000")
 
 
 class AdapterActor:
-    """Opens the store and serves it until it is told to stop: on the lane to its node, by actor calls to others."""
+    """Opens the store and serves it until it is told to stop: by IPC on its node, by actor calls elsewhere."""
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
         self._open: asyncio.Future[tuple[Store, str]] = asyncio.get_running_loop().create_future()
-        self._life = Life(self._serve)
+        self._work = ActorWork(self._serve)
 
-    async def standing(self, seen: Phase | None) -> Standing:
-        return await self._life.standing(seen)
+    async def report(self, seen: Phase | None) -> ActorReport:
+        return await self._work.report(seen)
 
     async def drain(self, deadline: float) -> None:
-        await self._life.drain(deadline)
+        await self._work.drain(deadline)
 
     async def endpoint(self) -> str:
-        """The lane's socket, once it is there."""
+        """The path of the IPC socket, once it is there."""
         _, path = await asyncio.shield(self._open)
         return path
 
     async def call(self, method: str, body: bytes) -> bytes:
-        """One request of another node, as the lane carries it."""
+        """Answer one request of another node, encoded as for IPC."""
         store, _ = await asyncio.shield(self._open)
         return await answer(store, method, body)
 
-    async def _serve(self, life: Life) -> None:
+    async def _serve(self, work: ActorWork) -> None:
         deployed, clock = self._deployed, SystemClock()
         async with open_store(deployed.urls, clock=clock, store_id=deployed.store_id, patience=PATIENCE) as store:
             with announce(deployed.places.records) as path:
-                async with IpcServer(store) as lane:
-                    await lane.start(path)
+                async with IpcServer(store) as server:
+                    await server.start(path)
                     self._open.set_result((store, path))
-                    await life.running()
-                    await self._while_it_commits(store, clock, life.stop)
+                    await work.running()
+                    await self._while_it_commits(store, clock, work.stop)
 
     async def _while_it_commits(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
         """Raises StoreUnavailable: the records answer, but not to this process. While they answer nobody, a new one would do no better."""

@@ -8,9 +8,11 @@ from typing import Any, Self
 
 from workflow_ray.errors import RuntimeUnavailable
 from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import FOREVER, SUPERVISOR, ActorGone
 from workflow_ray.runtime.ray.stores import Deployed
-from workflow_ray.runtime.ray.supervisor import DRAIN, SLACK, ActorStatus, Supervisor
+from workflow_ray.runtime.ray.supervision import DRAIN, SLACK
+from workflow_ray.runtime.ray.supervisor import Supervisor
 
 START = 60.0
 """Seconds that a deployment has to come up."""
@@ -41,7 +43,7 @@ class Control:
         return cls(await _asked(deployed.namespace, "deployed"))
 
     async def status(self) -> list[ActorStatus]:
-        """How every actor stands that should run, or does; by name. Raises RuntimeUnavailable."""
+        """The status of every actor that should run, or does; by name. Raises RuntimeUnavailable."""
         status: list[ActorStatus] = await _asked(self.deployed.namespace, "status")
         return status
 
@@ -57,8 +59,8 @@ class Control:
         end = time.monotonic() + START
         await self.refresh()
         while True:
-            standing: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic(), version)
-            down = [one for one in standing if not one.running]
+            found: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic(), version)
+            down = [one for one in found if not one.running]
             if not down:
                 return
             if any(one.hopeless for one in down) or time.monotonic() > end:

@@ -11,13 +11,15 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Role, consumer_group
-from workflow_ray.runtime.hosting import deployed, merge, roles_of
+from workflow_ray.runtime.deploying import deployed, merge
+from workflow_ray.runtime.hosting import roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
+from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import Deployed, Route, transport_to
-from workflow_ray.runtime.ray.supervisor import DRAIN, ActorStatus
+from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls, place_of, records_url
@@ -87,7 +89,7 @@ class RayRuntime(Runtime):
         return count
 
     async def status(self) -> list[ActorStatus]:
-        """How the deployment's actors stand, other drivers' workflows included. Raises RuntimeUnavailable."""
+        """The status of the deployment's actors, other drivers' workflows included. Raises RuntimeUnavailable."""
         return await self._entered(self._control).status()
 
     async def down(self, *, deadline: float = DRAIN) -> None:
@@ -117,7 +119,7 @@ class RayRuntime(Runtime):
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
-    """How the actors of a store's deployment stand; none: nothing is deployed on it. Starts nothing. Raises RuntimeUnavailable."""
+    """The status of the actors of a store's deployment; none: nothing is deployed on it. Starts nothing. Raises RuntimeUnavailable."""
     control = await _found(records, address, namespace)
     return await control.status() if control else []
 

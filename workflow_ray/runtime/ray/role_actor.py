@@ -9,9 +9,9 @@ from workflow_ray.records import Deployment, Fence, Role
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.hosting import definitions, run_role
 from workflow_ray.runtime.ipc import remote_store
-from workflow_ray.runtime.ray.life import Life
-from workflow_ray.runtime.ray.state import Phase, Standing
+from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
+from workflow_ray.runtime.ray.work import ActorWork
 
 log = logging.getLogger(__name__)
 
@@ -25,22 +25,22 @@ class RoleActor:
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
         self._role, self._deployment, self._deployed = role, deployment, deployed
         self._observation = Observation()  # of this process: it runs one role
-        self._life = Life(self._run, code)
+        self._work = ActorWork(self._run, code)
 
-    async def standing(self, seen: Phase | None) -> Standing:
-        return await self._life.standing(seen)
+    async def report(self, seen: Phase | None) -> ActorReport:
+        return await self._work.report(seen)
 
     async def drain(self, deadline: float) -> None:
-        await self._life.drain(deadline)
+        await self._work.drain(deadline)
 
-    async def _run(self, life: Life) -> None:
+    async def _run(self, work: ActorWork) -> None:
         workflows, clock = definitions(self._role, self._deployment), SystemClock()
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
-        await life.running(fence.epoch)
+        await work.running(fence.epoch)
         try:
-            await run_role(self._role, fence, workflows, store, clock, life.stop, observation=self._observation)
+            await run_role(self._role, fence, workflows, store, clock, work.stop, observation=self._observation)
         except (RoleLost, asyncio.CancelledError):
             await self._release(fence, store, clock)
             raise

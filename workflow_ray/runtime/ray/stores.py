@@ -1,4 +1,4 @@
-"""The way from an actor or a driver to the store: the lane on the adapter actor's node, calls of that actor from elsewhere."""
+"""The way from an actor or a driver to the store: IPC on the adapter actor's node, calls of that actor from elsewhere."""
 
 import asyncio
 from typing import Literal, TypeAlias
@@ -11,7 +11,7 @@ from workflow_ray.runtime.ipc.reconnecting import ONCE
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
 from workflow_ray.runtime.urls import Places, Urls
 
-Route: TypeAlias = Literal["auto", "lane", "calls"]
+Route: TypeAlias = Literal["auto", "ipc", "calls"]
 RETRY = 0.1
 """Seconds between attempts to find an adapter actor that isn't there."""
 
@@ -24,17 +24,17 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     store_id: str
     namespace: str
     node: str  # of the adapter actor, which leaves it only if it is gone and the records are a server's
-    route: Route = "auto"  # to the store: auto is the lane on its node, and actor calls elsewhere
+    route: Route = "auto"  # to the store: auto is IPC on its node, and actor calls elsewhere
 
 
 def transport_to(deployed: Deployed) -> "Reconnecting | ActorCalls":
     """The store's adapter actor, found again whenever it breaks."""
-    lane = this_node() == deployed.node if deployed.route == "auto" else deployed.route == "lane"
-    return Reconnecting(lambda: _socket(deployed.namespace)) if lane else ActorCalls(deployed.namespace)
+    is_ipc = this_node() == deployed.node if deployed.route == "auto" else deployed.route == "ipc"
+    return Reconnecting(lambda: _socket(deployed.namespace)) if is_ipc else ActorCalls(deployed.namespace)
 
 
 class ActorCalls:
-    """A Transport of actor calls, one for each request. Repeats what the lane would, for as long as the deadline allows."""
+    """A Transport of actor calls, one for each request. Repeats what IPC repeats, until the deadline."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -71,6 +71,22 @@ class ActorCalls:
             self._actor = find(STORE, self._namespace)
         answer: bytes = await self._actor.ask("call", method, body)
         return answer
+
+
+class OneCall:
+    """A Transport of one actor call for each request. It fails at once where there is no adapter actor."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        """See Transport."""
+        try:
+            async with asyncio.timeout(deadline):
+                answer: bytes = await find(STORE, self._namespace).ask("call", method, body)
+                return answer
+        except (ActorGone, TimeoutError) as error:
+            raise StoreUnavailable("the store", f"its adapter actor does not answer: {error}") from error
 
 
 async def _socket(namespace: str) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import OutboxMover, Store, Trimmer
-from workflow_ray.records import BATCH_DATA, Event, Fence, NewTimeout, RunId, TimeoutKey, Version, Write, WriteGroup
+from workflow_ray.records import BATCH_DATA, Event, Fence, NewTimeout, RoleName, RunId, TimeoutKey, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
 from workflow_ray.testing.conformance.faults import cuts, holds
@@ -216,6 +216,14 @@ class OutboxMoverConformance(Conformance):
         await acquire(store)
         with pytest.raises(RoleLost):
             await store.trim(fence, CREATED_TOPIC, {0: ends[0]}, limit=5)
+
+    async def test_a_store_of_events_trims_for_a_role_that_the_records_elsewhere_know(self, store: MovingStore) -> None:
+        fence = await acquire(store)
+        await store_all(store, new_run(events=[event()]))
+        await store.move(fence, limit=100, wait=0)
+        ends = await store.ends(CREATED_TOPIC, [0])
+        elsewhere = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)
+        assert await store.trim(elsewhere, CREATED_TOPIC, ends, limit=5) == 1
 
     # --- delays ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from workflow_ray_adapters.memory import MemoryStore
 
 TOPIC = Topic("orders-1")
 LAG = 42
-SERVED = About(store_id="s", stream_id="s", moves=True)
+SERVED = About(store_id="s", stream_id="s", moves=True, trims=True)
 
 
 class VisibleStore(MemoryStore):

@@ -11,8 +11,9 @@ import pytest
 from tests.unit.runtime.ipc import serving
 from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import Store
 from workflow_ray.records import RunId, Version
-from workflow_ray.runtime.ipc import IpcTransport, Reconnecting, RemoteStore
+from workflow_ray.runtime.ipc import IpcTransport, Reconnecting, store_over
 
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
@@ -41,14 +42,14 @@ async def start() -> AsyncIterator[Start]:
         yield start
 
 
-def poll(store: RemoteStore) -> asyncio.Task[object]:
+def poll(store: Store) -> asyncio.Task[object]:
     return asyncio.create_task(store.watch({RunId("r"): Version(1)}, wait=60))
 
 
 async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
-    store = RemoteStore(connection, SERVED)
+    store = store_over(connection, SERVED)
     polls = [poll(store) for _ in range(10)]
     assert await store.lag(TOPIC, {}) == LAG
     server.kill()
@@ -65,7 +66,7 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
 async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.05)
-    store = RemoteStore(connection, SERVED)
+    store = store_over(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     server.send_signal(signal.SIGSTOP)
     async with asyncio.timeout(5):
@@ -80,7 +81,7 @@ async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(
     for _ in range(5):
         await asyncio.sleep(0)  # so that a ping may leave before each block
         signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     connection.close()
 
 
@@ -94,7 +95,7 @@ async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start,
     paths = [socket_path]
     server = await start(socket_path)
     connection = Reconnecting(find)
-    store = RemoteStore(connection, SERVED)
+    store = store_over(connection, SERVED)
     waiting = poll(store)
     assert await store.lag(TOPIC, {}) == LAG
     paths.append(socket_path + "2")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import RuntimeUnavailable, StoreUnavailable
-from workflow_ray.runtime.ipc import IpcServer, Reconnecting, RemoteStore
+from workflow_ray.runtime.ipc import IpcServer, Reconnecting, store_over
 from workflow_ray.runtime.ipc.frames import Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
 from workflow_ray.runtime.ipc.reconnecting import ONCE
@@ -69,7 +69,7 @@ async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadlin
 async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_path: str) -> None:
     find = Finder(socket_path, nowhere(), nowhere())
     connection = Reconnecting(find)
-    await RemoteStore(connection, SERVED).send([])
+    await store_over(connection, SERVED).send([])
     assert find.asked == 3
     connection.close()
 
@@ -78,7 +78,7 @@ async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_pa
 async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
     find = Finder(socket_path, nowhere())
     connection = Reconnecting(find)
-    assert await asyncio.gather(*(RemoteStore(connection, SERVED).lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
+    assert await asyncio.gather(*(store_over(connection, SERVED).lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
     assert find.asked == 2
     connection.close()
 
@@ -86,18 +86,18 @@ async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
 async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path))
     with pytest.raises(StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"):
-        await RemoteStore(connection, SERVED, patience=0.05).lag(TOPIC, {})
+        await store_over(connection, SERVED, patience=0.05).lag(TOPIC, {})
 
 
 async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path, RuntimeUnavailable("Ray", "isn't running")))
     with pytest.raises(RuntimeUnavailable):
-        await RemoteStore(connection, SERVED).lag(TOPIC, {})
+        await store_over(connection, SERVED).lag(TOPIC, {})
 
 
 async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: IpcServer, socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path))
-    store = RemoteStore(connection, SERVED)
+    store = store_over(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
     await server.close()
     late = asyncio.create_task(store.lag(TOPIC, {}))
@@ -109,7 +109,7 @@ async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server:
 @pytest.mark.usefixtures("server")
 async def test_once_closed_it_stays_closed(socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path))
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     connection.close()
     with pytest.raises(StoreUnavailable, match="closed here"):
-        await RemoteStore(connection, SERVED).lag(TOPIC, {})
+        await store_over(connection, SERVED).lag(TOPIC, {})

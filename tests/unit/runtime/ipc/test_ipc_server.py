@@ -9,21 +9,21 @@ import pytest
 from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC, VisibleStore, until
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable, WriteRejected
 from workflow_ray.records import RunId, Version
-from workflow_ray.runtime.ipc import IpcServer, IpcTransport, RemoteStore
+from workflow_ray.runtime.ipc import IpcServer, IpcTransport, store_over
 from workflow_ray.runtime.ipc.frames import MAX_BODY
 
 Connect = Callable[[], Awaitable[IpcTransport]]
 
 
 def poll(connection: IpcTransport) -> asyncio.Task[object]:
-    return asyncio.create_task(RemoteStore(connection, SERVED).watch({RunId("r"): Version(1)}, wait=60))
+    return asyncio.create_task(store_over(connection, SERVED).watch({RunId("r"): Version(1)}, wait=60))
 
 
 async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(connect: Connect, store: VisibleStore) -> None:
     connection = await connect()
     waiting = poll(connection)
     await until(lambda: store.blocked == 1)
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     assert not waiting.done()
     waiting.cancel()
 
@@ -33,11 +33,11 @@ async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not
     polls = [poll(connection) for _ in range(4)]
     await until(lambda: store.blocked == 4)
     with pytest.raises(StoreBusy, match="4 requests of this connection in hand and 4 in all"):
-        await RemoteStore(connection, SERVED).lag(TOPIC, {})
-    assert await RemoteStore(other, SERVED).lag(TOPIC, {}) == LAG
+        await store_over(connection, SERVED).lag(TOPIC, {})
+    assert await store_over(other, SERVED).lag(TOPIC, {}) == LAG
     polls[0].cancel()
     await until(lambda: store.blocked == 3)
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
 async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
@@ -45,7 +45,7 @@ async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Conne
     polls = [poll(connection) for connection in (first, first, first, second, second, second)]
     await until(lambda: store.blocked == 6)
     with pytest.raises(StoreBusy, match="6 in all"):
-        await RemoteStore(await connect(), SERVED).lag(TOPIC, {})
+        await store_over(await connect(), SERVED).lag(TOPIC, {})
     for each in polls:
         each.cancel()
 
@@ -60,7 +60,7 @@ async def test_the_polls_of_a_client_that_went_away_are_cancelled(connect: Conne
 
 
 async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(connect: Connect, store: VisibleStore) -> None:
-    store_there = RemoteStore(await connect(), SERVED, patience=0.05)
+    store_there = store_over(await connect(), SERVED, patience=0.05)
     with pytest.raises(StoreUnavailable, match=r"no answer to store within 0\.05 s"):
         await store_there.store([])
     await until(lambda: store.cancelled == 1)
@@ -73,14 +73,14 @@ async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody
     await until(lambda: store.blocked == 1)
     with pytest.raises(WriteRejected, match="send fewer at once"):
         await connection.call("store", bytes(MAX_BODY + 1), deadline=5)
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     assert not waiting.done()
     waiting.cancel()
 
 
 async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflow_ray.runtime.ipc.server.MAX_BODY", 10)
-    store = RemoteStore(await connect(), SERVED)
+    store = store_over(await connect(), SERVED)
     with pytest.raises(StoreError, match="ask for fewer at once"):
         await store.deployment()
     assert await store.lag(TOPIC, {}) == LAG
@@ -94,14 +94,14 @@ async def test_a_peer_that_breaks_the_protocol_is_cut_off_alone(connect: Connect
     with contextlib.suppress(ConnectionResetError):  # how it ends depends on what the server had read
         assert await reader.read() == b""
     writer.close()
-    assert await RemoteStore(connection, SERVED).lag(TOPIC, {}) == LAG
+    assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
 async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_short(
     connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
     connection = await connect()
-    waiting, writing = poll(connection), asyncio.create_task(RemoteStore(connection, SERVED).store([]))
+    waiting, writing = poll(connection), asyncio.create_task(store_over(connection, SERVED).store([]))
     await until(lambda: store.blocked == 2)
     leaving = asyncio.create_task(server.close())
     await until(lambda: store.cancelled == 1)
@@ -113,7 +113,7 @@ async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_s
 
 
 async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: IpcServer, store: VisibleStore) -> None:
-    writing = asyncio.create_task(RemoteStore(await connect(), SERVED).store([]))
+    writing = asyncio.create_task(store_over(await connect(), SERVED).store([]))
     await until(lambda: store.blocked == 1)
     await server.close(drain=0.01)
     assert store.cancelled == 1

@@ -11,52 +11,59 @@ import msgspec
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.runtime.ray.actors import this_node
-from workflow_ray.runtime.ray.state import Phase, Standing
+from workflow_ray.runtime.ray.state import ActorReport, Phase
 
 log = logging.getLogger(__name__)
 
 COLLECT_AFTER = 50_000
 """Objects that an actor makes and keeps before it looks for cycles among them. Python's default: 700."""
-LAST_WORDS = 0.5
-"""Seconds that an actor whose work has ended stays to say so."""
+LAST_REPORT = 0.5
+"""Seconds that an actor whose work has ended stays to report that."""
 
-Work: TypeAlias = Callable[["Life"], Awaitable[None]]
+Work: TypeAlias = Callable[["ActorWork"], Awaitable[None]]
 
 
-class Life:
-    """An actor's work, in the background of its loop; others hear how it stands, and tell it to stop.
+class ActorWork:
+    """Runs an actor's work in the background of its loop, reports on it, and stops it.
 
-    The process leaves by itself once the work has ended, whether a supervisor is there to see it or not.
+    The process ends by itself once the work has ended, whether a supervisor sees that or not.
     """
 
     def __init__(self, work: Work, code: str = "") -> None:
-        """Begin. Called in the actor's `__init__`: nothing here waits or fails. code: see `Wanted`, for whoever adopts the actor."""
+        """Start the work. Called in the actor's `__init__`: nothing here waits or fails.
+
+        Args:
+            code: See `Wanted`. Reported to a supervisor that did not start this actor.
+        """
         self.stop = asyncio.Event()
-        self._standing = Standing(phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code)
+        self._report = ActorReport(phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code)
         self._changed = asyncio.Condition()
-        self._task = asyncio.get_running_loop().create_task(self._live(work))
+        self._task = asyncio.get_running_loop().create_task(self._run(work))
 
     async def running(self, epoch: int | None = None) -> None:
-        """Said by the work once it is up."""
+        """Called by the work once it has started up."""
         _collect_seldom()
         await self._become(phase=Phase.RUNNING, epoch=epoch)
 
-    async def standing(self, seen: Phase | None) -> Standing:
-        """How it stands, as soon as that is another phase than the one seen."""
+    async def report(self, seen: Phase | None) -> ActorReport:
+        """The actor's report, as soon as its phase is not the one that was seen."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._standing.phase is not seen)
-        return self._standing
+            await self._changed.wait_for(lambda: self._report.phase is not seen)
+        return self._report
 
     async def drain(self, deadline: float) -> None:
-        """Stop, and finish what is in hand for up to `deadline` seconds; then abandon it. Returns at the end."""
-        has_begun = self._standing.phase is not Phase.STARTING
+        """Stop: finish what is in hand for up to `deadline` seconds, then abandon it.
+
+        Returns once the work has ended.
+        """
+        has_begun = self._report.phase is not Phase.STARTING
         self.stop.set()
         await self._become(phase=Phase.DRAINING)
         await asyncio.wait({self._task}, timeout=deadline if has_begun else 0)
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _live(self, work: Work) -> None:
+    async def _run(self, work: Work) -> None:
         why, crashed = "it was told to stop", False
         try:
             await work(self)
@@ -69,18 +76,20 @@ class Life:
             log.exception("the work of this actor ended")
             why, crashed = f"{type(error).__name__}: {error}", True
         finally:
-            # not exit_actor(): that waits for every call in hand, and long polls of dead callers never end
-            asyncio.get_running_loop().call_later(LAST_WORDS, os._exit, 0)
+            # Not exit_actor(): that waits for every call in hand, and long polls of dead callers never end.
+            asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
             await self._become(phase=Phase.ENDED, why=why, crashed=crashed)
 
     async def _become(self, **changes: object) -> None:
         async with self._changed:
-            if self._standing.phase is not Phase.ENDED:
-                self._standing = msgspec.structs.replace(self._standing, **changes)
+            if self._report.phase is not Phase.ENDED:
+                self._report = msgspec.structs.replace(self._report, **changes)
             self._changed.notify_all()
 
 
 def _collect_seldom() -> None:
-    """What was imported stays, and batches make much garbage that needs no collector: looking for cycles took a tenth of the time."""
+    """Look for cycles seldom: what was imported stays, and batches make much garbage that needs no
+    collector. Looking for cycles took a tenth of the time.
+    """
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)

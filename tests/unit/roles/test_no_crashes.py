@@ -1,0 +1,141 @@
+"""What ends a role, or costs it its fence, and is not a crash: it costs nobody an attempt (E1)."""
+
+import asyncio
+
+from tests.unit.bench import Bench, triggered
+from tests.unit.parcels import ParcelRun, Stage
+from tests.unit.roles.crashing import ROLE, UNTOUCHED, Work, causes, doing, hang, names, succeed
+from workflow_ray.records import Cause
+
+
+async def test_once_everything_in_doubt_was_tried_the_partition_works_normally_and_can_be_released() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        consumer = await bench.consumer(Stage.NEW)
+        await triggered(bench, workflow, "1")
+        await bench.pass_time()
+        await consumer.kill()
+        work.append(succeed)
+        consumer = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        runs = await triggered(bench, workflow, "2")
+        await bench.pass_time()
+        assert await bench.causes(runs["2"].run_id) == UNTOUCHED
+        await consumer.leave()
+        assert {row.in_use for row in await bench.rows(Stage.NEW)} == {None}
+
+
+async def test_an_orderly_stop_that_abandons_its_steps_costs_nobody_an_attempt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        for _ in range(4):
+            consumer = await bench.consumer(Stage.NEW)
+            await bench.pass_time()
+            await consumer.abandon()
+            assert {row.in_use for row in await bench.rows(Stage.NEW)} == {None}
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_a_stop_keeps_what_was_not_yet_tried_in_doubt_and_blames_nothing_that_was() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work, partitions=1)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        consumer = await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, *names(3))
+        await bench.pass_time()
+        await consumer.kill()
+        (killed,) = await bench.rows(Stage.NEW)
+        consumer = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        await consumer.abandon()
+        (row,) = await bench.rows(Stage.NEW)
+        assert (row.in_use, row.trying) == (killed.in_use, ())
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_an_orderly_stop_gives_a_counted_attempt_back() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work, attempts=2)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, "1")
+        for _ in range(2):
+            consumer = await bench.consumer(Stage.NEW)
+            await bench.pass_time()
+            await consumer.kill()
+        consumer = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT]
+        await consumer.abandon()
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.GIVEN_BACK]
+        assert (await runs["1"].get()).attempt == 0
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(seconds=2)
+        assert (await bench.causes(runs["1"].run_id))[-1] is Cause.STEP
+
+
+async def test_a_fence_lost_while_alive_costs_nobody_an_attempt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        for _ in range(4):
+            loser = await bench.consumer(Stage.NEW)
+            await bench.pass_time()
+            await bench.whole.acquire(ROLE)
+            await loser.lose()
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(seconds=60)
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_a_store_that_cannot_be_written_for_a_moment_costs_nobody_an_attempt() -> None:
+    work: list[Work] = [succeed]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, *names(5))
+        bench.store.read_only = True
+        await bench.pass_time(seconds=30)
+        bench.store.read_only = False
+        await bench.pass_time(seconds=3)
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_a_role_that_raised_and_starts_again_in_its_process_has_nothing_in_doubt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work, partitions=1)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        fence = await bench.whole.acquire(ROLE)
+        consumer = await bench.start(ROLE, fence)
+        runs = await triggered(bench, workflow, *names(5))
+        await bench.pass_time()
+        await consumer.kill()
+        started = list[str]()
+
+        async def linger(run: ParcelRun) -> None:
+            started.append(run.foreign_id)
+            await asyncio.Event().wait()
+
+        work.append(linger)
+        await bench.start(ROLE, fence)
+        await bench.pass_time()
+        assert len(started) == 5, "all at once, as ever"
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {(Cause.TRIGGER,)}

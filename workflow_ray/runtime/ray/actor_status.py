@@ -1,0 +1,45 @@
+"""The status of a deployment's actors, as drivers and the command line show it."""
+
+import msgspec
+
+from workflow_ray.runtime.ray.state import Phase, Slot
+
+HOPELESS = 2
+"""Failures in a row after which nobody waits any longer for an actor that ends by its own errors."""
+WAITING = "waiting"
+
+
+class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The status of one actor of a deployment."""
+
+    name: str  # of its role; `store`, the adapter actor; `supervisor`
+    phase: str  # starting, running, draining; waiting: for its next start
+    pid: int | None = None
+    node: str | None = None  # Ray's id of it
+    epoch: int | None = None  # of its role
+    failures: int = 0  # in a row
+    why: str = ""  # the previous actor of this name ended
+    crashed: bool = False  # by an error of its own, not by being killed
+
+    @property
+    def running(self) -> bool:
+        return self.phase == Phase.RUNNING.value
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is useless to wait for it any longer."""
+        return not self.running and self.crashed and self.failures >= HOPELESS
+
+
+def status_of(name: str, slot: Slot | None) -> ActorStatus:
+    """The status of the actor that has this name, or should have."""
+    if slot is None:
+        return ActorStatus(name=name, phase=WAITING)
+    past = ActorStatus(name=name, phase=WAITING, failures=slot.failures, why=slot.why, crashed=slot.crashed)
+    if not slot.occupied:
+        return past
+    if slot.report is None:
+        return msgspec.structs.replace(past, phase=Phase.STARTING.value)
+    now = slot.report
+    phase = Phase.DRAINING if slot.draining else now.phase
+    return msgspec.structs.replace(past, phase=phase.value, pid=now.pid, node=now.node, epoch=now.epoch)

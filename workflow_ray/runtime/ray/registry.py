@@ -1,0 +1,114 @@
+"""The actors of a deployment, as the supervisor starts, finds and kills them."""
+
+import asyncio
+import logging
+import re
+import time
+from typing import Any, Protocol
+
+from workflow_ray.ports import records_adapter
+from workflow_ray.records import Deployment, Role
+from workflow_ray.runtime.ipc import records_over
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR, Actor, ActorGone
+from workflow_ray.runtime.ray.adapter_actor import AdapterActor
+from workflow_ray.runtime.ray.role_actor import RoleActor
+from workflow_ray.runtime.ray.state import Wanted
+from workflow_ray.runtime.ray.stores import Deployed, OneCall
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds for the store to answer which actors should run."""
+FREED = 5.0
+"""Seconds for Ray to free the name of an actor that was killed."""
+POLL = 0.01
+
+THE_STORE = Wanted(STORE, None)
+
+
+class RegisteredActor(Protocol):
+    """One actor, by its id. Another actor that gets its name later is not this one."""
+
+    async def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method. Raises ActorGone, and what the method raises."""
+        ...
+
+
+class ActorRegistry(Protocol):
+    """What the supervisor needs of Ray and of the store. Its tests use a registry without Ray."""
+
+    async def deployment(self) -> Deployment:
+        """Read what should run. Raises StoreUnavailable."""
+        ...
+
+    def names(self) -> list[str]:
+        """The names that actors hold now, without the supervisor's own."""
+        ...
+
+    def attach(self, name: str) -> RegisteredActor:
+        """Find the actor that holds the name. Raises ActorGone."""
+        ...
+
+    def start(self, wanted: Wanted, deployment: Deployment) -> RegisteredActor:
+        """Start an actor. Raises ActorGone: its name is taken."""
+        ...
+
+    async def kill(self, name: str, actor: RegisteredActor) -> None:
+        """Kill this actor, and wait some seconds until its name is free.
+
+        Another actor that holds the name by now is not touched.
+        """
+        ...
+
+
+class RayRegistry:
+    """See ActorRegistry."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._deployed = deployed
+
+    async def deployment(self) -> Deployment:
+        # Asked once, and not through a transport that waits until the adapter actor is back:
+        # it is the supervisor that brings it back.
+        return await records_over(OneCall(self._deployed.namespace), patience=PATIENCE).deployment()
+
+    def names(self) -> list[str]:
+        return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]
+
+    def attach(self, name: str) -> Actor:
+        return actors.find(name, self._deployed.namespace)
+
+    def start(self, wanted: Wanted, deployment: Deployment) -> Actor:
+        deployed = self._deployed
+        if wanted.role is None:
+            # A file is on its node; a server is reached from any node.
+            pinned = not records_adapter(deployed.urls.records).shared
+            return actors.create(
+                AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node, pinned=pinned
+            )
+        arguments = (wanted.role, wanted.code, deployment, deployed)
+        return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
+
+    async def kill(self, name: str, actor: RegisteredActor) -> None:
+        if not isinstance(actor, Actor):
+            raise TypeError(actor)
+        actor.kill()
+        end = time.monotonic() + FREED
+        while self._holds(name, actor):
+            if time.monotonic() > end:
+                return log.warning("Ray does not free the name %s of an actor that was killed", name, extra={"role": name})
+            await asyncio.sleep(POLL)
+        return None
+
+    def _holds(self, name: str, actor: Actor) -> bool:
+        try:
+            return actors.find(name, self._deployed.namespace).id == actor.id
+        except ActorGone:
+            return False
+
+
+def role_named(name: str) -> Role | None:
+    """The role whose actor has the name; None: the actor runs no role."""
+    parts = re.fullmatch(r"(.+)-(\d+)-of-(\d+)", name)
+    return Role(parts[1], int(parts[2]), int(parts[3])) if parts else None
