@@ -1,12 +1,15 @@
 """Workflows that the tests deploy."""
 
+import asyncio
 import os
 import signal
+import threading
+from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Run, Status, Workflow
+from workflow_ray import Retry, Run, Status, Workflow
 
 
 class Parcel(BaseModel):
@@ -60,3 +63,23 @@ letters = Workflow("letters", Letter, LetterStatus)
 @letters.step(LetterStatus.WRITTEN)
 async def post(run: Run[Letter, LetterStatus]) -> Literal[LetterStatus.POSTED]:
     return LetterStatus.POSTED
+
+
+class Call(BaseModel):
+    blocks: bool = False
+
+
+class CallStatus(Status):
+    NEW = 1
+    MADE = 2
+
+
+calls = Workflow("calls", Call, CallStatus)
+
+
+@calls.step(CallStatus.NEW, retry=Retry(attempts=2, backoff=timedelta(seconds=0.1)))
+async def make(run: Run[Call, CallStatus]) -> Literal[CallStatus.MADE]:
+    await asyncio.sleep(0.01)
+    if run.data.blocks:
+        threading.Event().wait()  # a blocking call that never returns
+    return CallStatus.MADE

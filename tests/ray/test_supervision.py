@@ -1,10 +1,13 @@
 """What the supervisor does with what it decides, without Ray."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from workflow_ray.errors import StoreUnavailable
@@ -16,25 +19,32 @@ from workflow_ray.runtime.ray.supervision import Supervision
 
 CONSUMER = "orders-1-consumer-1-of-1"
 PUBLISHER = "outbox-publisher-1-of-1"
+SILENT = 60.0
 ALL = [CONSUMER, PUBLISHER, STORE]
 
 
 class FakeActor:
     """An actor that runs at once, and ends when the test says so."""
 
-    def __init__(self, code: str = "", *, leaves: bool = True) -> None:
-        self._report = ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=code)
+    def __init__(self, code: str = "", *, leaves: bool = True, phase: Phase = Phase.RUNNING) -> None:
+        self._report = ActorReport(phase=phase, pid=1, node="n", code=code)
         self._changed = asyncio.Condition()
         self._leaves = leaves
         self._dead = False
+        self.silent = False  # it does not answer
 
     async def ask(self, method: str, *arguments: object) -> Any:
         if method == "drain":
             if self._leaves:
                 await self.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="it was told to stop"))
             return None
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._dead or self._report.phase is not arguments[0])
+        seen, wait = arguments
+        assert isinstance(wait, float)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait), self._changed:
+                await self._changed.wait_for(lambda: self._dead or self._report.phase is not seen)
+        while self.silent and not self._dead:
+            await asyncio.sleep(0.01)
         if self._dead:
             raise ActorGone("it was killed")
         return self._report
@@ -56,9 +66,19 @@ class FakeRegistry:
     killed: list[FakeActor] = field(default_factory=list[FakeActor])
     broken: dict[str, Exception] = field(default_factory=dict[str, Exception])  # by method
     stubborn: set[str] = field(default_factory=set[str])  # actors that do not end when told
+    starting: set[str] = field(default_factory=set[str])  # actors that do not run yet
+    unreadable: bool = False  # the store does not answer
+    unread: int = 0  # reads that it did not answer
 
-    async def deployment(self) -> Deployment:
-        self._break("deployment")
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        if self.unreadable:
+            self.unread += newer_than is None
+            raise StoreUnavailable("the store", "it was killed")
+        if newer_than is None:
+            self._break("deployment")
+            return self.target
+        while self.target.version <= newer_than:
+            await asyncio.sleep(0.01)
         return self.target
 
     def names(self) -> list[str]:
@@ -71,7 +91,9 @@ class FakeRegistry:
     def start(self, wanted: Wanted, deployment: Deployment) -> FakeActor:
         self._break(wanted.name)
         self.started.append(wanted.name)
-        self.holders[wanted.name] = FakeActor(wanted.code, leaves=wanted.name not in self.stubborn)
+        self.holders[wanted.name] = FakeActor(
+            wanted.code, leaves=wanted.name not in self.stubborn, phase=Phase.STARTING if wanted.name in self.starting else Phase.RUNNING
+        )
         return self.holders[wanted.name]
 
     async def kill(self, name: str, actor: RegisteredActor) -> None:
@@ -98,7 +120,7 @@ def registry() -> FakeRegistry:
 
 @pytest.fixture
 async def supervision(registry: FakeRegistry) -> AsyncIterator[Supervision]:
-    supervision = Supervision(registry)
+    supervision = Supervision(registry, silent=SILENT)
     yield supervision
     await supervision.shutdown(deadline=0.0)
 
@@ -125,9 +147,9 @@ async def test_an_actor_that_dies_is_replaced(supervision: Supervision, registry
 
 
 async def test_actors_that_run_already_are_attached_and_not_started_again(registry: FakeRegistry) -> None:
-    first = Supervision(registry)
+    first = Supervision(registry, silent=SILENT)
     await running(first, *ALL)
-    second = Supervision(registry)  # as after the death of the first
+    second = Supervision(registry, silent=SILENT)  # as after the death of the first
     await running(second, *ALL)
     assert registry.started == [STORE, CONSUMER, PUBLISHER]
     await first.shutdown(deadline=0.0)
@@ -136,7 +158,7 @@ async def test_actors_that_run_already_are_attached_and_not_started_again(regist
 
 async def test_a_name_that_is_still_taken_is_tried_again(registry: FakeRegistry) -> None:
     registry.broken[CONSUMER] = ActorGone("the name is taken")
-    supervision = Supervision(registry)
+    supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     await supervision.shutdown(deadline=0.0)
 
@@ -172,7 +194,7 @@ async def test_a_pass_that_fails_does_not_end_the_supervision(supervision: Super
 
 
 async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_longer(registry: FakeRegistry) -> None:
-    supervision = Supervision(registry)
+    supervision = Supervision(registry, silent=SILENT)
     for _ in range(2):
         await running(supervision, CONSUMER)
         failed = registry.holders[CONSUMER]
@@ -188,12 +210,75 @@ async def test_shutdown_ends_roles_before_the_store_and_kills_those_that_do_not_
 ) -> None:
     monkeypatch.setattr("workflow_ray.runtime.ray.supervision.SLACK", 0.0)
     registry.stubborn = {CONSUMER}
-    supervision = Supervision(registry)
+    supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     store = registry.holders[STORE]
     await supervision.shutdown(deadline=0.01)
     assert registry.holders == {}
     assert registry.killed[-1] is store
+
+
+async def test_an_actor_that_does_not_answer_is_killed_and_replaced(registry: FakeRegistry) -> None:
+    supervision = Supervision(registry, silent=0.2)
+    await running(supervision, *ALL)
+    hung = registry.holders[CONSUMER]
+    hung.silent = True
+    await _until(lambda: registry.holders.get(CONSUMER) not in (None, hung))
+    await running(supervision, *ALL)
+    (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
+    assert registry.killed == [hung]
+    assert "it has not answered for" in consumer.why
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was_read(registry: FakeRegistry) -> None:
+    supervision = Supervision(registry, silent=0.2)
+    await running(supervision, *ALL)
+    registry.unreadable = True
+    registry.holders[CONSUMER].silent = True
+    for _ in range(3):
+        failures = registry.unread
+        await _until(lambda: registry.unread > failures)  # noqa: B023  awaited here
+    assert registry.killed == []
+    registry.unreadable = False
+    await _until(lambda: len(registry.killed) == 1)
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_a_supervisor_that_stood_still_takes_no_actor_for_silent(registry: FakeRegistry) -> None:
+    supervision = Supervision(registry, silent=0.4)
+    await running(supervision, *ALL)
+    for _ in range(3):
+        time.sleep(0.5)
+        await asyncio.sleep(0.05)
+    assert registry.killed == []
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_an_actor_that_starts_may_be_silent_for_longer(registry: FakeRegistry) -> None:
+    supervision = Supervision(registry, silent=0.2)
+    registry.starting = {CONSUMER}
+    await running(supervision, STORE, PUBLISHER)
+    await _until(lambda: CONSUMER in registry.holders)
+    registry.holders[CONSUMER].silent = True
+    await asyncio.sleep(0.6)
+    assert registry.killed == []
+    await _until(lambda: len(registry.killed) == 1)
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_a_newer_deployment_is_followed_without_waiting_for_the_next_pass(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflow_ray.runtime.ray.supervision.POLL", 600.0)
+    supervision = Supervision(registry, silent=SILENT)
+    await running(supervision, *ALL)
+    workflow = msgspec.structs.replace(orders(), draining=("orders-1-consumer",))
+    registry.target = Deployment(store_id="s", version=2, workflows=(workflow,))
+    await _until(lambda: CONSUMER not in registry.holders)
+    registry.target = Deployment(store_id="s", version=3, workflows=(orders(shards=2),))
+    await running(supervision, "orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2", PUBLISHER, STORE)
+    await supervision.shutdown(deadline=0.0)
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -37,6 +37,11 @@ class Occupant:
         return f"step {self.step} of run {self.run_id} at version {self.version} (role {self.role})"
 
 
+def reason(seconds: float) -> str:
+    """Why the attempt of a step that blocks its loop is counted as failed."""
+    return f"the step blocked its event loop for {seconds:.0f} s; put blocking calls into a plain function"
+
+
 class RunningStep:
     """A loop's cell: who occupies it now, and since when. Written by the loop's thread, read by
     any.

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.roles.interrupts import is_interrupt
-from workflow_ray.roles.loopwatch import LoopWatch, Occupant
+from workflow_ray.roles.loopwatch import LoopWatch, Occupant, reason
 from workflow_ray.runtime.role_runner import LoopLost, RoleWork
 
 log = logging.getLogger(__name__)
@@ -169,8 +169,7 @@ def _report(task: "asyncio.Task[BaseException | None]", role: _Role, engine: asy
 
 async def _count(occupant: Occupant, silence: float, records: Store, clock: Clock) -> None:
     """Count the attempt of the step that blocks the loop as failed."""
-    reason = f"the step blocked its event loop for {silence:.0f} s; put blocking calls into a plain function"
-    group = occupant.blame(reason)
+    group = occupant.blame(reason(silence))
     try:
         await persist(lambda: records.store([group]), clock, occupant.role, patience=COUNTING)
     except WorkflowError as error:

@@ -26,10 +26,10 @@ class AdapterActor:
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
         self._open: asyncio.Future[tuple[Store, str]] = asyncio.get_running_loop().create_future()
-        self._work = ActorWork(self._serve)
+        self._work = ActorWork(self._serve, deployed.limits)
 
-    async def report(self, seen: Phase | None) -> ActorReport:
-        return await self._work.report(seen)
+    async def report(self, seen: Phase | None, wait: float) -> ActorReport:
+        return await self._work.report(seen, wait)
 
     async def drain(self, deadline: float) -> None:
         await self._work.drain(deadline)

@@ -18,7 +18,7 @@ from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.control import Control
-from workflow_ray.runtime.ray.stores import Deployed, Route, transport_to
+from workflow_ray.runtime.ray.stores import LIMITS, Deployed, Limits, Route, transport_to
 from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
@@ -34,8 +34,12 @@ PATIENCE = 2.0
 class RayRuntime(Runtime):
     """See `Runtime.ray`. The process stays connected to Ray until it ends.
 
-    route: how drivers and roles reach the store: `auto`, or one way for all of them, as tests and measurements want it. It is settled
-    by the driver that starts the deployment.
+    The driver that starts the deployment decides its route and its limits.
+
+    Args:
+        route: How drivers and roles reach the store: `auto`, or one way for all of them, as tests
+            and measurements want it.
+        limits: How long actors may fail to answer.
     """
 
     def __init__(
@@ -46,10 +50,13 @@ class RayRuntime(Runtime):
         address: str | None = None,
         namespace: str | None = None,
         route: Route = "auto",
+        limits: Limits = LIMITS,
     ) -> None:
         super().__init__(workflows, urls)
-        self._address, self._namespace = address, namespace
+        self._address = address
+        self._namespace = namespace
         self._route: Route = route
+        self._limits = limits
         self._control: Control | None = None  # from the first entering on
 
     async def __aenter__(self) -> Self:
@@ -114,8 +121,16 @@ class RayRuntime(Runtime):
 
     async def _started(self, namespace: str, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
         store_id = await _prepared(urls, described)
-        node, route = actors.this_node(), self._route
-        return await Control.start(Deployed(urls=urls, places=urls.places, store_id=store_id, namespace=namespace, node=node, route=route))
+        plan = Deployed(
+            urls=urls,
+            places=urls.places,
+            store_id=store_id,
+            namespace=namespace,
+            node=actors.this_node(),
+            route=self._route,
+            limits=self._limits,
+        )
+        return await Control.start(plan)
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:

@@ -38,8 +38,8 @@ class RegisteredActor(Protocol):
 class ActorRegistry(Protocol):
     """What the supervisor needs of Ray and of the store. Its tests use a registry without Ray."""
 
-    async def deployment(self) -> Deployment:
-        """Read what should run. Raises StoreUnavailable."""
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
+        """Read what should run; see `RecordStore.deployment`. Raises StoreUnavailable."""
         ...
 
     def names(self) -> list[str]:
@@ -68,10 +68,11 @@ class RayRegistry:
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
 
-    async def deployment(self) -> Deployment:
+    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         # Asked once, and not through a transport that waits until the adapter actor is back:
         # it is the supervisor that brings it back.
-        return await records_over(OneCall(self._deployed.namespace), patience=PATIENCE).deployment()
+        records = records_over(OneCall(self._deployed.namespace), patience=PATIENCE)
+        return await records.deployment(newer_than=newer_than, wait=wait)
 
     def names(self) -> list[str]:
         return [name for name in actors.names(self._deployed.namespace) if name != SUPERVISOR]

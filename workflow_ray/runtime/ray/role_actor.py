@@ -5,7 +5,8 @@ import logging
 
 from workflow_ray.errors import RoleLost, WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, persist
-from workflow_ray.records import Deployment, Fence, Role
+from workflow_ray.records import Deployment, Fence, Role, WriteGroup
+from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.hosting import definitions, run_role
 from workflow_ray.runtime.ipc import remote_store
@@ -19,16 +20,20 @@ RELEASING = 5.0
 """Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
 
 
+CHARGING = 10.0
+"""Seconds to store that an attempt has failed because it blocks the loop."""
+
+
 class RoleActor:
     """Acquires its role and runs it until it is told to stop, loses it, or crashes."""
 
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
         self._role, self._deployment, self._deployed = role, deployment, deployed
         self._observation = Observation()  # of this process: it runs one role
-        self._work = ActorWork(self._run, code)
+        self._work = ActorWork(self._run, deployed.limits, code, self._charge)
 
-    async def report(self, seen: Phase | None) -> ActorReport:
-        return await self._work.report(seen)
+    async def report(self, seen: Phase | None, wait: float) -> ActorReport:
+        return await self._work.report(seen, wait)
 
     async def drain(self, deadline: float) -> None:
         await self._work.drain(deadline)
@@ -52,3 +57,19 @@ class RoleActor:
             await persist(lambda: store.release(fence), clock, self._role.name, patience=RELEASING)
         except WorkflowError as error:
             log.warning("role %s was not released: %s", self._role.name, error, extra={"role": self._role.name})
+
+    def _charge(self, occupant: Occupant, seconds: float) -> None:
+        """See Charge. The process's own loop is blocked, and the store's connection with it."""
+        asyncio.run(self._charge_and_release(occupant.blame(reason(seconds))))
+
+    async def _charge_and_release(self, group: WriteGroup) -> None:
+        """Count the attempt that blocks the loop. No other is in doubt then: the role is released."""
+        transport = transport_to(self._deployed)
+        try:
+            async with asyncio.timeout(CHARGING):
+                store = await remote_store(transport)
+                await store.store([group])
+                if group.fence is not None:
+                    await store.release(group.fence)
+        finally:
+            transport.close()

@@ -9,11 +9,24 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.runtime.ipc import Reconnecting
 from workflow_ray.runtime.ipc.reconnecting import ONCE
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
+from workflow_ray.runtime.ray.loop_watcher import LIMIT
 from workflow_ray.runtime.urls import Places, Urls
 
 Route: TypeAlias = Literal["auto", "ipc", "calls"]
 RETRY = 0.1
 """Seconds between attempts to find an adapter actor that isn't there."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long, in seconds, an actor may fail to answer."""
+
+    blocked: float = LIMIT  # its loop, until it ends itself, and charges the step that blocks it
+    # The actor as a whole, until the supervisor kills it. It is longer than `blocked`, so that an
+    # actor that can charge the step does so first.
+    silent: float = 1.5 * LIMIT
+
+
+LIMITS = Limits()
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +37,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     store_id: str
     namespace: str
     node: str  # of the adapter actor, which leaves it only if it is gone and the records are a server's
+    limits: Limits = LIMITS
     route: Route = "auto"  # to the store: auto is IPC on its node, and actor calls elsewhere
 
 

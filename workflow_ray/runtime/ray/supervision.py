@@ -9,11 +9,9 @@ from dataclasses import replace
 
 import msgspec
 
-from workflow_ray.errors import StoreError
-from workflow_ray.records import Deployment
 from workflow_ray.runtime.ray.actor_status import ActorStatus, status_of
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
-from workflow_ray.runtime.ray.registry import THE_STORE, ActorRegistry, RegisteredActor, role_named
+from workflow_ray.runtime.ray.registry import ActorRegistry, RegisteredActor, role_named
 from workflow_ray.runtime.ray.state import (
     ActorReport,
     Drain,
@@ -26,8 +24,8 @@ from workflow_ray.runtime.ray.state import (
     reported,
     started,
     vacated,
-    wanted_by,
 )
+from workflow_ray.runtime.ray.target import Target
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +35,15 @@ DRAIN = 10.0
 """Seconds that a role gets to finish what it has in hand, before it is killed..."""
 SLACK = 1.0
 """...and to report that it has."""
+
+HEARTBEATS = 18
+"""Reports that an actor which is not silent sends in the time after which one is killed as silent."""
+STARTING = 10
+"""How many times as long an actor may be silent until it runs: an import may block its loop."""
+
+
+class ActorSilent(Exception):
+    """The actor has not answered for too long. Its process may still be there."""
 
 
 class Supervision:
@@ -50,16 +57,22 @@ class Supervision:
     what should run.
     """
 
-    def __init__(self, registry: ActorRegistry) -> None:
+    def __init__(self, registry: ActorRegistry, *, silent: float) -> None:
+        """Start supervising.
+
+        Args:
+            registry: Starts, finds and kills actors.
+            silent: Seconds for which an actor may fail to answer; then it is killed.
+        """
         self._registry = registry
-        self._deployment = Deployment(store_id="")
-        self._seen_at = time.monotonic()  # when this version of it was first seen
+        self._silent = silent
+        self._target = Target(registry)
         self._slots: dict[str, Slot] = {}
         self._actors: dict[str, RegisteredActor] = {}
         self._changed = asyncio.Event()  # there is something for the next pass
         self._noticed = asyncio.Condition()  # a status has changed
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reconciling = self._spawn(self._reconcile())
+        self._supervising = [self._spawn(self._reconcile()), self._spawn(self._target.follow(self.refresh))]
 
     def refresh(self) -> None:
         """Read now what should run."""
@@ -67,7 +80,7 @@ class Supervision:
 
     def status(self) -> list[ActorStatus]:
         """The status of every actor that should run, or does; by name."""
-        names = sorted({one.name for one in self._wanted()} | {name for name, slot in self._slots.items() if slot.occupied})
+        names = sorted({one.name for one in self._target.wanted()} | {name for name, slot in self._slots.items() if slot.occupied})
         return [status_of(name, self._slots.get(name)) for name in names]
 
     async def settled(self, names: Sequence[str], wait: float, version: int = 0) -> list[ActorStatus]:
@@ -81,7 +94,7 @@ class Supervision:
         """
 
         def current() -> list[ActorStatus]:
-            target = {one.name: one for one in self._wanted()} if self._deployment.version >= version else {}
+            target = {one.name: one for one in self._target.wanted()} if self._target.deployment.version >= version else {}
             return [self._for_target(name, target.get(name)) for name in names]
 
         def is_settled() -> bool:
@@ -104,7 +117,8 @@ class Supervision:
 
         The roles are drained for up to `deadline` seconds; then the adapter actor is.
         """
-        self._reconciling.cancel()
+        for task in self._supervising:
+            task.cancel()
         occupied = [name for name, slot in self._slots.items() if slot.occupied]
         await asyncio.gather(*(self._drain(name, deadline) for name in occupied if name != STORE))
         if STORE in occupied:
@@ -127,8 +141,8 @@ class Supervision:
     async def _pass(self) -> float:
         """Do what is to be done now. Returns the seconds until the next pass, if nothing happens before."""
         self._attach()
-        up_to_date = await self._read_deployment()
-        wanted, now = self._wanted(), time.monotonic()
+        up_to_date = await self._read_target()
+        wanted, now = self._target.wanted(), time.monotonic()
         for action in plan(wanted, self._slots, now):
             match action:
                 case Start(one):
@@ -139,36 +153,23 @@ class Supervision:
         due = next_due(wanted, self._slots, now)
         return POLL if due is None else min(POLL, due - now)
 
-    def _wanted(self) -> list[Wanted]:
-        return [THE_STORE, *wanted_by(self._deployment, time.monotonic() - self._seen_at)]
-
     def _attach(self) -> None:
         """Follow the actors that an earlier supervisor started."""
-        target = {one.name: one for one in self._wanted()}
+        target = {one.name: one for one in self._target.wanted()}
         for name in self._registry.names():
             if name not in self._actors:
                 with suppress(ActorGone):
                     wanted = target.get(name) or Wanted(name, role_named(name))
                     self._occupy(self._registry.attach(name), wanted)
 
-    async def _read_deployment(self) -> bool:
+    async def _read_target(self) -> bool:
         """Read what should run. False: the store does not answer, and the last answer holds."""
         store = self._slots.get(STORE)
-        if store is None or not store.running:
-            return False
-        try:
-            deployment = await self._registry.deployment()
-            if deployment.version != self._deployment.version:
-                self._seen_at = time.monotonic()
-            self._deployment = deployment
-        except StoreError as error:
-            log.warning("%s", error)
-            return False
-        return True
+        return store is not None and store.running and await self._target.read()
 
     def _start(self, wanted: Wanted) -> None:
         try:
-            self._occupy(self._registry.start(wanted, self._deployment), wanted)
+            self._occupy(self._registry.start(wanted, self._target.deployment), wanted)
         except ActorGone as error:
             self._slots[wanted.name] = vacated(started(self._slots.get(wanted.name), wanted), str(error), time.monotonic())
 
@@ -183,7 +184,7 @@ class Supervision:
         """Follow an actor to its end."""
         try:
             why = await self._follow(name, actor)
-        except ActorGone as error:
+        except (ActorGone, ActorSilent) as error:
             why = str(error)
         except Exception as error:
             log.exception("%s does not report", name, extra={"role": name})
@@ -199,12 +200,43 @@ class Supervision:
     async def _follow(self, name: str, actor: RegisteredActor) -> str:
         seen: Phase | None = None
         while True:
-            report: ActorReport = await actor.ask("report", seen)
+            report = await self._next_report(name, actor, seen)
+            if report.phase is seen:
+                continue
             self._slots[name] = reported(self._slots[name], report, time.monotonic())
             await self._notice()
             if report.phase is Phase.ENDED:
                 return report.why
             seen = report.phase
+
+    async def _next_report(self, name: str, actor: RegisteredActor, seen: Phase | None) -> ActorReport:
+        """Ask the actor for its report, which it gives at its next phase, or after a while.
+
+        Raises ActorGone, ActorSilent.
+        """
+        pause = self._silent / HEARTBEATS
+        asking = asyncio.ensure_future(actor.ask("report", seen, pause))
+        try:
+            # Pauses are counted, not seconds: if this process stood still, nobody else has been silent.
+            pauses = 0
+            while not (await asyncio.wait({asking}, timeout=pause))[0]:
+                pauses += 1
+                if self._is_silent(name, pauses) and await self._may_kill(name):
+                    raise ActorSilent(f"it has not answered for {pauses * pause:.3g} s")
+            report: ActorReport = asking.result()
+            return report
+        finally:
+            asking.cancel()
+
+    def _is_silent(self, name: str, pauses: int) -> bool:
+        """Whether that is too long. Ray may take any time to start an actor that has never answered."""
+        slot = self._slots[name]
+        limit = HEARTBEATS if slot.since is not None else HEARTBEATS * STARTING
+        return slot.report is not None and pauses > limit
+
+    async def _may_kill(self, name: str) -> bool:
+        """Whether what should run was read just now. The store's own actor is the one to read it."""
+        return name == STORE or await self._read_target()
 
     async def _drain(self, name: str, deadline: float) -> None:
         """Have an actor end. One that does not is killed, by id."""

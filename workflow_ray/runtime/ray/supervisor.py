@@ -1,14 +1,19 @@
 """The actor that keeps a deployment running on Ray."""
 
+import logging
 import os
 from collections.abc import Sequence
 
+from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import SUPERVISOR, find, this_node
+from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
 from workflow_ray.runtime.ray.registry import RayRegistry
 from workflow_ray.runtime.ray.state import Phase
 from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.ray.supervision import Supervision
+
+log = logging.getLogger(__name__)
 
 
 class Supervisor:
@@ -16,7 +21,8 @@ class Supervisor:
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
-        self._supervision = Supervision(RayRegistry(deployed))
+        self._supervision = Supervision(RayRegistry(deployed), silent=deployed.limits.silent)
+        LoopWatcher(_end, limit=deployed.limits.blocked)
 
     async def deployed(self) -> Deployed:
         return self._deployed
@@ -35,3 +41,9 @@ class Supervisor:
         """End all actors, this one last, even if the caller is gone by then. The caller gets no answer."""
         await self._supervision.shutdown(deadline)
         find(SUPERVISOR, self._deployed.namespace).kill()
+
+
+def _end(_: Occupant | None, seconds: float) -> None:
+    """End this process, because its loop is blocked. Ray starts another."""
+    log.error("the supervisor's process ends, because its event loop was blocked for %.3g s", seconds)
+    os._exit(1)

@@ -5,13 +5,17 @@ import gc
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 import msgspec
 
 from workflow_ray.errors import RoleLost, RoleRetired
+from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actors import this_node
+from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
 from workflow_ray.runtime.ray.state import ActorReport, Phase
+from workflow_ray.runtime.ray.stores import Limits
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,8 @@ LAST_REPORT = 0.5
 """Seconds that an actor whose work has ended stays to report that."""
 
 Work: TypeAlias = Callable[["ActorWork"], Awaitable[None]]
+Charge: TypeAlias = Callable[[Occupant, float], None]
+"""Counts the attempt of a step that has blocked the loop for so many seconds. Called by a thread."""
 
 
 class ActorWork:
@@ -29,12 +35,17 @@ class ActorWork:
     The process ends by itself once the work has ended, whether a supervisor sees that or not.
     """
 
-    def __init__(self, work: Work, code: str = "") -> None:
+    def __init__(self, work: Work, limits: Limits, code: str = "", charge: Charge | None = None) -> None:
         """Start the work. Called in the actor's `__init__`: nothing here waits or fails.
 
         Args:
+            work: Runs until `stop` is set.
+            limits: How long the loop may be blocked, once the work runs; then the process ends.
             code: See `Wanted`. Reported to a supervisor that did not start this actor.
+            charge: Called before that, if a step blocks the loop.
         """
+        self._limits = limits
+        self._charge = charge
         self.stop = asyncio.Event()
         self._report = ActorReport(phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code)
         self._changed = asyncio.Condition()
@@ -43,12 +54,16 @@ class ActorWork:
     async def running(self, epoch: int | None = None) -> None:
         """Called by the work once it has started up."""
         _collect_seldom()
+        LoopWatcher(self._end_blocked, limit=self._limits.blocked)
         await self._become(phase=Phase.RUNNING, epoch=epoch)
 
-    async def report(self, seen: Phase | None) -> ActorReport:
-        """The actor's report, as soon as its phase is not the one that was seen."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._report.phase is not seen)
+    async def report(self, seen: Phase | None, wait: float) -> ActorReport:
+        """The actor's report, as soon as its phase is not the one that was seen, or after `wait`
+        seconds: an answer shows that the loop is not blocked.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait), self._changed:
+                await self._changed.wait_for(lambda: self._report.phase is not seen)
         return self._report
 
     async def drain(self, deadline: float) -> None:
@@ -79,6 +94,17 @@ class ActorWork:
             # Not exit_actor(): that waits for every call in hand, and long polls of dead callers never end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
             await self._become(phase=Phase.ENDED, why=why, crashed=crashed)
+
+    def _end_blocked(self, occupant: Occupant | None, seconds: float) -> None:
+        """Called by the watcher's thread. The supervisor starts another actor."""
+        log.error("this process ends, because its event loop was blocked for %.3g s", seconds)
+        try:
+            if occupant is not None and self._charge is not None:
+                self._charge(occupant, seconds)
+        except Exception:  # then the next holder finds out which step it was
+            log.exception("the step that blocks the event loop was not charged with its attempt")
+        finally:
+            os._exit(1)
 
     async def _become(self, **changes: object) -> None:
         async with self._changed:

@@ -1,0 +1,62 @@
+"""A thread that watches an event loop, and acts where a step blocks it for too long."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeAlias
+
+from workflow_ray.roles.loopwatch import LoopWatch, Occupant
+
+log = logging.getLogger(__name__)
+
+LIMIT = 60.0
+"""Seconds for which a loop may be blocked."""
+LOOK = 0.25
+"""Seconds between two looks at the loop."""
+
+Blocked: TypeAlias = Callable[[Occupant | None, float], None]
+"""Called in the watcher's thread with the step that blocks the loop, if one does, and for how many
+seconds.
+"""
+
+
+class LoopWatcher:
+    """Watches a loop from a thread of its own until `close`.
+
+    What blocks the loop is named in the log, from one second on.
+    """
+
+    def __init__(self, blocked: Blocked, *, limit: float = LIMIT) -> None:
+        """Begin to watch the running loop. Called in its thread.
+
+        Args:
+            blocked: Called once each time that the loop is blocked for too long.
+            limit: Seconds that are too long.
+        """
+        self._blocked = blocked
+        self._limit = limit
+        self._watch = LoopWatch(asyncio.get_running_loop())
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, name="watching the event loop", daemon=True).start()
+
+    def close(self) -> None:
+        """Watch no longer. Does not wait for the thread."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        # Looks are counted, not seconds: a process that stood still has not been blocked by a step.
+        looks = 0
+        while not self._closed.wait(LOOK):
+            try:
+                looks = looks + 1 if self._watch.check() else 0
+            except RuntimeError:  # the loop is closed
+                return
+            if self._limit <= looks * LOOK < self._limit + LOOK:
+                self._act(looks * LOOK)
+
+    def _act(self, seconds: float) -> None:
+        try:
+            self._blocked(self._watch.occupant(), seconds)
+        except Exception:
+            log.exception("acting on a blocked event loop failed; it is still watched")

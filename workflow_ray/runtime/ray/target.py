@@ -1,0 +1,58 @@
+"""What should run, as the store last answered."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from workflow_ray.errors import StoreError
+from workflow_ray.records import Deployment
+from workflow_ray.runtime.ray.registry import THE_STORE, ActorRegistry
+from workflow_ray.runtime.ray.state import Wanted, wanted_by
+
+log = logging.getLogger(__name__)
+
+WAIT = 20.0
+"""Seconds that one wait for a newer deployment takes."""
+AGAIN = 1.0
+"""Seconds until a newer deployment is asked for again, when the store did not answer."""
+
+
+class Target:
+    """The deployment, and the actors that it needs. Read by each pass, and followed in between."""
+
+    def __init__(self, registry: ActorRegistry) -> None:
+        self._registry = registry
+        self._seen_at = time.monotonic()  # when this version of it was first seen
+        self.deployment = Deployment(store_id="")
+
+    def wanted(self) -> list[Wanted]:
+        """The actors that should run. Before anything was read, that is the adapter actor alone."""
+        return [THE_STORE, *wanted_by(self.deployment, time.monotonic() - self._seen_at)]
+
+    async def read(self) -> bool:
+        """Read what should run. False: the store does not answer, and the last answer holds."""
+        try:
+            self._learn(await self._registry.deployment())
+        except StoreError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` as soon as there is a newer deployment, until cancelled."""
+        while True:
+            try:
+                newer = await self._registry.deployment(newer_than=self.deployment.version, wait=WAIT)
+                if newer.version > self.deployment.version:
+                    self._learn(newer)
+                    changed()
+            except Exception as error:
+                if not isinstance(error, StoreError):  # `read` logs those
+                    log.exception("following the deployment failed; it is asked for again in %g s", AGAIN)
+                await asyncio.sleep(AGAIN)
+
+    def _learn(self, deployment: Deployment) -> None:
+        if deployment.version != self.deployment.version:
+            self._seen_at = time.monotonic()
+        self.deployment = deployment
