@@ -43,16 +43,13 @@ class Mailbox:
 
 
 class Bridge:
-    """Calls into the event loop `home`, from whatever event loop its callers run in.
-
-    Made in the home loop's thread.
-    """
+    """Calls into the event loop `home`, from whatever event loop its callers run in."""
 
     def __init__(self, home: asyncio.AbstractEventLoop) -> None:
         self._home = home
         self._mailbox = Mailbox(home)
         self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
-        self._calls = set["_Call"]()  # those under way, by the home loop's thread
+        self._calls = set["_Call"]()  # those under way
 
     async def call(self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any) -> T:
         """Await the function in the home loop, and return its result.
@@ -67,13 +64,19 @@ class Bridge:
         if caller is self._home:
             return await function(*arguments, **named)
         answer: asyncio.Future[T] = caller.create_future()
-        call = _Call(partial(function, *arguments, **named), answer, self._mailbox_of(caller), self._calls)
+        call = _Call(partial(function, *arguments, **named), answer, self._mailbox_of(caller), self._calls.discard)
+        self._calls.add(call)
         self._put(call.begin)
         try:
             return await answer
         except asyncio.CancelledError:
             self._put(call.cancel)
             raise
+
+    def close(self) -> None:
+        """Answer the calls that the home loop, which has ended, did not come to."""
+        for call in tuple(self._calls):
+            call.answer(None, _left())
 
     def _mailbox_of(self, loop: asyncio.AbstractEventLoop) -> Mailbox:
         mailbox = self._callers.get(loop)
@@ -108,32 +111,40 @@ class _Call:
         function: Callable[[], Coroutine[Any, Any, Any]],
         answer: asyncio.Future[Any],
         caller: Mailbox,
-        calls: "set[_Call]",
+        ended: "Callable[[_Call], None]",
     ) -> None:
         self._function = function
         self._answer = answer
         self._caller = caller
-        self._calls = calls
+        self._ended = ended
         self._task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
 
     def begin(self) -> None:
-        self._calls.add(self)
-        self._task = asyncio.get_running_loop().create_task(self._function())
-        self._task.add_done_callback(self._end)
+        self._task = asyncio.get_running_loop().create_task(self._perform())
 
     def cancel(self) -> None:
         self._is_cancelled = True
+        self._ended(self)  # also where it was cancelled before its first turn
         if self._task is not None:
             self._task.cancel()
 
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._calls.discard(self)
-        error = _left() if task.cancelled() else task.exception()
-        if self._is_cancelled:
-            return
-        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
-            self._caller.put(partial(_settle, self._answer, None if error else task.result(), error))
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        self._ended(self)
+        if not self._is_cancelled:
+            with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits
+                self._caller.put(partial(_settle, self._answer, value, error))
+
+    async def _perform(self) -> None:
+        # Not by a callback of the task, which would come one turn of the loop later
+        try:
+            value = await self._function()
+        except asyncio.CancelledError:
+            self.answer(None, _left())
+        except Exception as error:
+            self.answer(None, error)
+        else:
+            self.answer(value, None)
 
 
 def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

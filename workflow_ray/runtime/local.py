@@ -49,6 +49,7 @@ class LocalRuntime(Runtime):
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop
         self._engine = EngineThread()
         self._engine.start()
+        self._bridge = Bridge(self._engine.loop)
         try:
             self._store = await self._engine.call(self._open(store_id))
             user_loop = UserLoop(self._store, patience=self._patience)
@@ -67,6 +68,7 @@ class LocalRuntime(Runtime):
             await self._engine.call(self._stack.aclose())
         finally:
             await self._engine.stop()
+            self._bridge.close()
 
     # --- in the engine's loop --------------------------------------------------------------------
 
@@ -74,7 +76,7 @@ class LocalRuntime(Runtime):
         """Open the store; returns it for callers in any loop."""
         opening = open_store(self.urls, clock=self._clock, store_id=store_id, exclusive=not self._is_shared)
         self._opened = await self._stack.enter_async_context(opening)
-        return bridged(self._opened, Bridge(asyncio.get_running_loop()))
+        return bridged(self._opened, self._bridge)
 
     @property
     def _is_shared(self) -> bool:

@@ -22,19 +22,12 @@ async def thread() -> AsyncIterator[EngineThread]:
     await thread.stop()
 
 
-async def made(thread: EngineThread) -> Bridge:
-    async def make() -> Bridge:
-        return Bridge(asyncio.get_running_loop())
-
-    return await thread.call(make())
-
-
 async def where() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
 async def test_a_call_runs_in_the_home_loop_and_brings_its_result_back(thread: EngineThread) -> None:
-    bridge = await made(thread)
+    bridge = Bridge(thread.loop)
     assert await bridge.call(where) is thread.loop
     assert await thread.call(bridge.call(where)) is thread.loop  # also called from there
 
@@ -43,7 +36,7 @@ async def test_an_error_is_raised_at_the_caller(thread: EngineThread) -> None:
     async def fail(what: str, *, why: str) -> None:
         raise StoreFull(what, why)
 
-    bridge = await made(thread)
+    bridge = Bridge(thread.loop)
     with pytest.raises(StoreFull, match="no room"):
         await bridge.call(fail, "the store", why="no room")
 
@@ -59,7 +52,7 @@ def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.Abstract
 
 
 async def test_calls_that_gather_while_a_loop_is_busy_share_one_wake_up(thread: EngineThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    bridge, woken = await made(thread), list[asyncio.AbstractEventLoop]()
+    bridge, woken = Bridge(thread.loop), list[asyncio.AbstractEventLoop]()
     here, busy, gate = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
     thread.loop.call_soon_threadsafe(busy.wait)
     for loop in (here, thread.loop):
@@ -83,7 +76,7 @@ async def test_calls_that_gather_while_a_loop_is_busy_share_one_wake_up(thread: 
 
 
 async def test_a_cancelled_call_is_cancelled_in_the_home_loop_too(thread: EngineThread) -> None:
-    bridge, begun, cancelled = await made(thread), threading.Event(), threading.Event()
+    bridge, begun, cancelled = Bridge(thread.loop), threading.Event(), threading.Event()
 
     async def long() -> None:
         begun.set()
@@ -102,7 +95,7 @@ async def test_a_cancelled_call_is_cancelled_in_the_home_loop_too(thread: Engine
 
 
 async def test_callers_in_several_loops_get_their_own_answers(thread: EngineThread) -> None:
-    bridge = await made(thread)
+    bridge = Bridge(thread.loop)
 
     async def double(number: int) -> int:
         return 2 * number
@@ -120,7 +113,7 @@ async def test_callers_in_several_loops_get_their_own_answers(thread: EngineThre
 async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too() -> None:
     thread = EngineThread()
     thread.start()
-    bridge, begun = await made(thread), threading.Event()
+    bridge, begun = Bridge(thread.loop), threading.Event()
 
     async def wait() -> None:
         begun.set()
@@ -135,9 +128,20 @@ async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too
         await bridge.call(where)
 
 
+async def test_a_call_that_the_home_loop_did_not_come_to_is_answered_when_the_bridge_is_closed() -> None:
+    home = asyncio.new_event_loop()  # never runs
+    bridge = Bridge(home)
+    waiting = asyncio.create_task(bridge.call(where))
+    await asyncio.sleep(0)
+    home.close()
+    bridge.close()
+    with pytest.raises(RuntimeUnavailable, match="it was left"):
+        await waiting
+
+
 async def test_a_store_of_another_loop_is_what_it_is_there(thread: EngineThread) -> None:
     store = MemoryStore(SystemClock())
-    apart = bridged(store, await made(thread))
+    apart = bridged(store, Bridge(thread.loop))
     assert (apart.store_id, apart.stream_id) == (store.store_id, store.stream_id)
     assert isinstance(apart, OutboxMover)
     assert isinstance(apart, Trimmer)
