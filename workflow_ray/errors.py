@@ -73,6 +73,55 @@ class PartitionsChanged(WorkflowError):
         return f"{where} The number is fixed at the first deploy: put back partitions={self.stored}."
 
 
+class DuplicateWorkflow(WorkflowError):
+    """Two workflows of one program have the same name. Each place is "module:attribute (file:line)"."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, first: str, second: str) -> None:
+        super().__init__(workflow, first, second)
+        self.workflow = workflow
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        return f"two workflows have the name {self.workflow!r}: {self.first} and {self.second}. Give one of them another name."
+
+
+class WorkflowNameTaken(WorkflowError):
+    """Another definition is deployed under the workflow's name. Nothing was written."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, deployed: str, found: str) -> None:
+        super().__init__(workflow, deployed, found)
+        self.workflow = workflow
+        self.deployed = deployed
+        self.found = found
+
+    def __str__(self) -> str:
+        what = f"workflow {self.workflow!r} is deployed here from {self.deployed}, and this is {self.found}."
+        way_out = "Give one of them another name, or its own records; if it is the same workflow, moved or renamed"
+        return f"{what} {way_out}: --replace, in a program replace=True."
+
+
+class DefinitionSuperseded(WorkflowError):
+    """The workflow's code was deployed before, and other code has replaced it since. Nothing was written."""
+
+    exit_code = 2
+
+    def __init__(self, workflow: str, found: str, deploys_ago: int) -> None:
+        super().__init__(workflow, found, deploys_ago)
+        self.workflow = workflow
+        self.found = found
+        self.deploys_ago = deploys_ago
+
+    def __str__(self) -> str:
+        ago = "one deploy ago" if self.deploys_ago == 1 else f"{self.deploys_ago} deploys ago"
+        what = f"workflow {self.workflow!r}: the code of {self.found} was deployed before, and replaced by other code {ago}."
+        return f"{what} Update it; to go back to it on purpose: --rollback, in a program rollback=True."
+
+
 class UnknownWorkflow(WorkflowError):
     """The deployment has no such workflow."""
 
@@ -83,6 +132,8 @@ class UnknownWorkflow(WorkflowError):
         self.workflow, self.known = workflow, list(known)
 
     def __str__(self) -> str:
+        if self.workflow in self.known:
+            return f"this is not the workflow {self.workflow!r} that runs here, but another of that name. Use the one that the runtime has."
         known = ", ".join(self.known) or "none"
         return f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first: `workflow-ray deploy`."
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workflow_ray.cli.options import AsJson, Events, Records, Timeouts
+from workflow_ray.cli.options import AsJson, Events, Records, Replace, Rollback, Timeouts
 from workflow_ray.cli.views import show
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
@@ -16,7 +16,11 @@ from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.scaling import scale as change_shards
 from workflow_ray.runtime.urls import place_of, records_url
 
+if TYPE_CHECKING:
+    from workflow_ray.runtime.ray.changes import WorkflowChange
+
 References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Restart these workflows although their code hasn't changed.")]
 
 Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
 StatusName = Annotated[str, typer.Argument(metavar="STATUS", help="A status that has a step, by name, e.g. CREATED.")]
@@ -24,18 +28,41 @@ Shards = Annotated[int | None, typer.Option("--shards", min=1, help="How many: u
 Reset = Annotated[bool, typer.Option("--reset", help="Go back to the count that the code says.")]
 
 
-def deploy(references: References, records: Records = None, events: Events = None, timeouts: Timeouts = None) -> None:
-    """Have workflows run on Ray. What runs already is brought up to date; other workflows of the same records stay as they are."""
+def deploy(
+    references: References,
+    records: Records = None,
+    events: Events = None,
+    timeouts: Timeouts = None,
+    restart: Restart = False,
+    rollback: Rollback = False,
+    replace: Replace = False,
+) -> None:
+    """Have workflows run on Ray. Those whose code has changed are restarted; the others go on as they are.
+
+    A workflow's code is its module and the modules that this imports from its own folder. Prints what is started, restarted and
+    unchanged. Other workflows of the same records stay as they are. Exit 2: the code was replaced since it was deployed (see
+    --rollback), another definition has the name (see --replace), or it can't be used.
+    """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 
-    runtime = Runtime.ray(*workflows, records=records, events=events, timeouts=timeouts)
+    runtime = Runtime.ray(
+        *workflows, records=records, events=events, timeouts=timeouts, restart=restart, rollback=rollback, replace=replace
+    )
 
     async def deployed() -> None:
         async with runtime:
             pass  # leaving stops nothing
 
     asyncio.run(deployed())
-    typer.echo(f"{', '.join(workflow.name for workflow in workflows)}: running, on {runtime.urls.places}.")
+    for change in runtime.changes:
+        typer.echo(_told(change))
+    typer.echo(f"Running on {runtime.urls.places}.")
+
+
+def _told(change: "WorkflowChange") -> str:
+    count = len(change.roles)
+    roles = f"{count} role" if count == 1 else f"{count} roles"
+    return f"{change.workflow}: {change.change}, {roles}{', ' if change.why else ''}{change.why}."
 
 
 def status(records: Records = None, as_json: AsJson = False) -> None:

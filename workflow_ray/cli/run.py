@@ -12,7 +12,7 @@ from rich.console import Console
 
 from workflow_ray.cli.job import Job
 from workflow_ray.cli.lines import Refused
-from workflow_ray.cli.options import Events, JsonFile, Records, Timeouts
+from workflow_ray.cli.options import Events, JsonFile, Records, Replace, Rollback, Timeouts
 from workflow_ray.cli.progress import shown
 from workflow_ray.cli.report import RefusedLine, Report
 from workflow_ray.definition import Workflow, load
@@ -43,6 +43,8 @@ def run(
     timeouts: Timeouts = None,
     json: JsonFile = None,
     on: On = Where.RAY,
+    rollback: Rollback = False,
+    replace: Replace = False,
 ) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
@@ -52,7 +54,7 @@ def run(
     """
     workflow = load(reference, [os.getcwd()])
     made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
-    runtime = made(workflow, records=records, events=events, timeouts=timeouts)
+    runtime = made(workflow, records=records, events=events, timeouts=timeouts, rollback=rollback, replace=replace)
     try:
         with _opened(source) as descriptor:
             report = asyncio.run(_report(workflow, runtime, on, source, descriptor))

@@ -2,10 +2,11 @@
 
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
-from workflow_ray.definition.reference import code_of, load, python_path_of, reference_of
+from workflow_ray.definition.reference import by_name, code_of, known_as, load, python_path_of, reference_of
 from workflow_ray.definition.resource import Resource, resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run
+from workflow_ray.definition.source import defined_at, module_path
 from workflow_ray.definition.status import Status
 from workflow_ray.definition.step import Step
 from workflow_ray.definition.workflow import Workflow
@@ -24,8 +25,12 @@ __all__ = [
     "Stay",
     "Step",
     "Workflow",
+    "by_name",
     "code_of",
+    "defined_at",
+    "known_as",
     "load",
+    "module_path",
     "python_path_of",
     "reference_of",
     "resource",

@@ -3,13 +3,17 @@
 import hashlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
+from workflow_ray.definition.own_modules import own_modules
 from workflow_ray.definition.workflow import Workflow
-from workflow_ray.errors import NotImportable
+from workflow_ray.errors import DuplicateWorkflow, NotImportable
+
+MAIN = ("__main__", "__mp_main__")
+"""Names of the module that a script is; the second in processes that `multiprocessing` starts."""
 
 
 def reference_of(workflow: Workflow[Any, Any]) -> str:
@@ -17,44 +21,82 @@ def reference_of(workflow: Workflow[Any, Any]) -> str:
 
     Raises NotImportable: it was made in `__main__`, or its module has no name for it.
     """
-    module = _module_of(workflow)
-    for name, value in vars(module).items():
-        if value is workflow:
-            return f"{workflow.module}:{name}"
-    why = f"{workflow.name!r} was made here ({workflow.where}), but no name of the module is bound to it; write NAME = Workflow(...) in it"
-    raise NotImportable(workflow.module, why)
-
-
-def python_path_of(workflow: Workflow[Any, Any]) -> tuple[str, ...]:
-    """The absolute folder that the workflow's module is importable from; none for a module that is no file.
-
-    Raises NotImportable as `reference_of` does for its module.
-    """
-    module = _module_of(workflow)
-    if module.__file__ is None:
-        return ()
-    file = Path(module.__file__).absolute()
-    depth = workflow.module.count(".") + (file.stem == "__init__")
-    return (str(file.parents[depth]),)
-
-
-def code_of(workflow: Workflow[Any, Any]) -> str:
-    """A digest of the source that made the workflow: of its module's file alone, not of what that imports. Empty where it is no file.
-
-    Raises NotImportable as `reference_of` does for its module.
-    """
-    file = _module_of(workflow).__file__
-    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
-
-
-def _module_of(workflow: Workflow[Any, Any]) -> ModuleType:
-    if workflow.module == "__main__":
+    if workflow.module in MAIN:
         why = f"{workflow.name!r} was made in the script itself ({workflow.where}), which no other process can import"
         raise NotImportable("__main__", f"{why}; move it to a module of its own, and import it from there")
     if workflow.module not in sys.modules:
         why = f"{workflow.name!r} was made in a module that isn't imported under its name; import it as other processes will"
         raise NotImportable(workflow.module, why)
-    return sys.modules[workflow.module]
+    reference = known_as(workflow)
+    if reference.endswith(":"):
+        why = f"{workflow.name!r} was made here ({workflow.where}), but no name of the module is bound to it"
+        raise NotImportable(workflow.module, f"{why}; write NAME = Workflow(...) in it")
+    return reference
+
+
+def known_as(workflow: Workflow[Any, Any]) -> str:
+    """The "module:attribute" by which a deployment knows the workflow, whether others can import it or not.
+
+    A script goes by the name that it would be imported by. The attribute is empty where no name of
+    the module is bound to the workflow.
+    """
+    names = vars(sys.modules[workflow.module]).items() if workflow.module in sys.modules else ()
+    attribute = next((name for name, value in names if value is workflow), "")
+    return f"{_name_of(workflow)}:{attribute}"
+
+
+def by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
+    """A program's workflows by name. Raises DuplicateWorkflow: two of them have the same one."""
+    named: dict[str, Workflow[Any, Any]] = {}
+    for workflow in workflows:
+        first = named.setdefault(workflow.name, workflow)
+        if first is not workflow:
+            raise DuplicateWorkflow(workflow.name, *(f"{known_as(each).removesuffix(':')} ({each.where})" for each in (first, workflow)))
+    return named
+
+
+def python_path_of(workflow: Workflow[Any, Any]) -> tuple[str, ...]:
+    """The absolute folder that the workflow's module is importable from; none for a module that is no file."""
+    file = _file_of(workflow)
+    return () if file is None else (str(_folder(_name_of(workflow), file)),)
+
+
+def code_of(workflow: Workflow[Any, Any]) -> str:
+    """A digest of the workflow's module and of all that it imports from its own path: see `own_modules`.
+
+    The same files have the same digest in every process and every folder, imported or run as a
+    script. Empty where the module is no file.
+    """
+    file, name = _file_of(workflow), _name_of(workflow)
+    modules = {} if file is None else own_modules(name, file, _folder(name, file))
+    if name not in modules:
+        return ""
+    digest = hashlib.sha256()
+    for module, content in sorted(modules.items()):
+        digest.update(f"{module} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _name_of(workflow: Workflow[Any, Any]) -> str:
+    """The module's name as others would import it."""
+    if workflow.module not in MAIN:
+        return workflow.module
+    spec = getattr(sys.modules.get(workflow.module), "__spec__", None)
+    if spec is not None:  # of `python -m`
+        return str(spec.name)
+    file = _file_of(workflow)
+    return workflow.module if file is None else file.stem.replace(".", "_")
+
+
+def _file_of(workflow: Workflow[Any, Any]) -> Path | None:
+    file = getattr(sys.modules.get(workflow.module), "__file__", None)
+    return None if file is None else Path(file).absolute()
+
+
+def _folder(name: str, file: Path) -> Path:
+    """The folder that the outermost package, or the module itself, is imported from."""
+    above = name.count(".") + (file.stem == "__init__")
+    return file.parents[min(above, len(file.parents) - 1)]
 
 
 def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:

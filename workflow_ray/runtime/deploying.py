@@ -1,43 +1,102 @@
 """What should run: a program's workflows, added to the deployment that the store keeps."""
 
-from collections.abc import Sequence
-from typing import cast
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias, cast
 
 import msgspec
 
-from workflow_ray.definition import Status, code_of, python_path_of, reference_of
-from workflow_ray.errors import DeploymentConflict, NotImportable, PartitionsChanged
+from workflow_ray.definition import Status, code_of, defined_at, known_as, module_path, python_path_of, reference_of
+from workflow_ray.errors import (
+    DefinitionSuperseded,
+    DeploymentConflict,
+    PartitionsChanged,
+    StatusRenumbered,
+    WorkflowNameTaken,
+)
 from workflow_ray.ports import Store
 from workflow_ray.records import DeployedWorkflow, Deployment, Topic, consumer_group, status_topic
 from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
 
+log = logging.getLogger(__name__)
+
+OLDER = (
+    "other code has replaced this process's since it was deployed, and stays deployed; this process runs the steps that it has. "
+    "To deploy this code again: --rollback, in a program rollback=True."
+)
+
+_Merged: TypeAlias = Callable[[DeployedWorkflow | None, DeployedWorkflow], DeployedWorkflow]
+"""From a workflow as deployed and as a program has it to the one that should run."""
+
 
 def deployed(workflow: AnyWorkflow) -> DeployedWorkflow:
     """The workflow as a deployment keeps it. Raises InvalidDefinition; NotImportable: other processes couldn't import it."""
-    return _described(workflow, reference_of(workflow), python_path_of(workflow), code_of(workflow))
+    reference_of(workflow)
+    return deployed_here(workflow)
 
 
 def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     """The same for roles of this process alone, which need not import the workflow: it may stand in `__main__`."""
-    try:
-        return deployed(workflow)
-    except NotImportable:
-        return _described(workflow, "", (), "")
+    steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
+    groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
+    return DeployedWorkflow(
+        name=workflow.name,
+        reference=known_as(workflow),
+        python_path=python_path_of(workflow),
+        code=code_of(workflow),
+        statuses={status.name: status.value for status in statuses},
+        partitions=workflow.partitions,
+        groups={**groups, **dict.fromkeys(FOR_ALL, 1)},
+    )
 
 
-async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-    """Add workflows to what should run, in place of those of the same name; the others stay. Their topics are there then.
+async def merge(store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False) -> Deployment:
+    """Add workflows to what should run, in place of those of the same name. Their topics are there then.
 
-    Raises StatusRenumbered, PartitionsChanged, TopicMismatch: nothing was written.
+    The other workflows stay, and so does what operators have set.
+
+    Args:
+        store: Where they are deployed.
+        workflows: As this program has them.
+        rollback: Code may be deployed again that was replaced since it was deployed.
+        replace: A workflow may replace another definition of its name, because it was moved or renamed.
+
+    Raises:
+        DefinitionSuperseded: See `rollback`.
+        WorkflowNameTaken: See `replace`.
+        StatusRenumbered, PartitionsChanged, TopicMismatch: This code can't use what is stored.
+
+    After an error nothing was written.
     """
+    return await _merge(store, workflows, partial(_merged, rollback=rollback, replace=replace))
+
+
+async def merge_or_join(
+    store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False
+) -> Deployment:
+    """The same for a process that runs roles itself. One with older code deploys nothing, with a warning.
+
+    Such a process was started again during a rolling upgrade, or comes late. It works as one that
+    has run since before the upgrade: it runs the steps that it has, with the shard counts of the
+    newer deployment. So a process manager that brings back earlier processes brings back the work.
+    """
+    deployment = await _merge(store, workflows, partial(_joined, rollback=rollback, replace=replace))
+    current = {workflow.name: workflow.code for workflow in deployment.workflows}
+    for workflow in workflows:
+        if workflow.code != current[workflow.name]:
+            log.warning("workflow %r: %s", workflow.name, OLDER, extra={"workflow": workflow.name})
+    return deployment
+
+
+async def _merge(store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged) -> Deployment:
     while True:
         current = await store.deployment()
         before = {workflow.name: workflow for workflow in current.workflows}
-        merged = {workflow.name: _kept(before.get(workflow.name), workflow) for workflow in workflows}
-        target = tuple({**before, **merged}.values())  # in the order first deployed
-        for workflow in target:
-            _check_partitions(before.get(workflow.name), workflow)
+        after = {workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows}
+        target = tuple({**before, **after}.values())  # in the order first deployed
         await store.prepare(_topics(target))  # also of what is deployed already: the stream may be another than before
         if target == current.workflows:
             return current
@@ -47,19 +106,62 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow]) -> Deployme
             continue
 
 
-def _kept(before: DeployedWorkflow | None, workflow: DeployedWorkflow) -> DeployedWorkflow:
-    """The workflow with what operators have set. Whoever is about to scale it begins again."""
+def _joined(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool) -> DeployedWorkflow:
+    """As `_merged`; what has replaced the workflow's code stays."""
+    try:
+        return _merged(before, workflow, rollback=rollback, replace=replace)
+    except DefinitionSuperseded:
+        return before or workflow
+
+
+def _merged(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool) -> DeployedWorkflow:
+    """The workflow that should run, in place of the one before."""
     if before is None:
         return workflow
+    if not replace and not _is_same(before, workflow):
+        raise WorkflowNameTaken(workflow.name, _place(before), _place(workflow))
+    _check_stored(before, workflow)
+    if workflow.code in before.superseded and not rollback:
+        raise DefinitionSuperseded(workflow.name, _place(workflow), len(before.superseded) - before.superseded.index(workflow.code))
+    return _with_settings(before, workflow)
+
+
+def _is_same(before: DeployedWorkflow, workflow: DeployedWorkflow) -> bool:
+    """Whether both are one workflow, perhaps changed, or in another folder. Earlier code did not store all references."""
+    if not before.reference or not workflow.reference:
+        return True
+    old_module, _, old_name = before.reference.partition(":")
+    module, _, name = workflow.reference.partition(":")
+    if old_name and name and old_name != name:
+        return False
+    return old_module == module or bool(_files(before, old_module) & _files(workflow, module))
+
+
+def _files(workflow: DeployedWorkflow, module: str) -> set[Path]:
+    return {module_path(folder, module) for folder in workflow.python_path}
+
+
+def _place(workflow: DeployedWorkflow) -> str:
+    """ "module:attribute (file:line)", as far as it is known here."""
+    where = defined_at(workflow.reference, workflow.python_path)
+    name = workflow.reference.removesuffix(":")
+    return f"{name} ({where})" if where else name
+
+
+def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> DeployedWorkflow:
+    """The workflow with what operators have set. Whoever is about to scale it begins again."""
     scaled = {group: shards for group, shards in before.scaled.items() if group in workflow.groups}
     superseded = [code for code in (*before.superseded, before.code) if code and code != workflow.code]
     return msgspec.structs.replace(workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:]))
 
 
-def _check_partitions(before: DeployedWorkflow | None, workflow: DeployedWorkflow) -> None:
-    """The store checks it too, but by then there would be topics of the wrong number."""
-    if before is not None and before.partitions != workflow.partitions:
+def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:
+    """The store checks it too, and knows more; but by then the topics would be made."""
+    if before.partitions != workflow.partitions:
         raise PartitionsChanged(workflow.name, before.partitions, workflow.partitions)
+    for name, number in workflow.statuses.items():
+        if (stored := before.statuses.get(name, number)) != number:
+            raise StatusRenumbered(workflow.name, name, stored, number)
 
 
 def _topics(workflows: Sequence[DeployedWorkflow]) -> dict[Topic, int]:
@@ -70,17 +172,3 @@ def _topics(workflows: Sequence[DeployedWorkflow]) -> dict[Topic, int]:
         for status in workflow.statuses.values()
         if consumer_group(workflow.name, status) in workflow.groups
     }
-
-
-def _described(workflow: AnyWorkflow, reference: str, python_path: tuple[str, ...], code: str) -> DeployedWorkflow:
-    steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
-    groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
-    return DeployedWorkflow(
-        name=workflow.name,
-        reference=reference,
-        python_path=python_path,
-        code=code,
-        statuses={status.name: status.value for status in statuses},
-        partitions=workflow.partitions,
-        groups={**groups, **dict.fromkeys(FOR_ALL, 1)},
-    )

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
-from workflow_ray.records import DeployedWorkflow
+from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.runtime.bridge import Bridge, bridged
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import deployed_here, merge_or_join
 from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.runtime.following import SoleWorker, follow
 from workflow_ray.runtime.hosting import FOR_ALL
@@ -38,8 +38,17 @@ class LocalRuntime(Runtime):
             its roles until the loop answers, and the step has failed.
     """
 
-    def __init__(self, workflows: Sequence[Workflow[Any, Any]], urls: Urls, *, lease: float = LEASE, patience: float = PATIENCE) -> None:
-        super().__init__(workflows, urls)
+    def __init__(
+        self,
+        workflows: Sequence[Workflow[Any, Any]],
+        urls: Urls,
+        *,
+        lease: float = LEASE,
+        patience: float = PATIENCE,
+        rollback: bool = False,
+        replace: bool = False,
+    ) -> None:
+        super().__init__(workflows, urls, rollback=rollback, replace=replace)
         self._lease = lease
         self._patience = patience
 
@@ -94,7 +103,7 @@ class LocalRuntime(Runtime):
 
     async def _run_all(self, described: Sequence[DeployedWorkflow], runner: RoleRunner) -> SoleWorker:
         """Run every role, and serve the store to others of this machine, who can't reach it better by themselves."""
-        deployment = await merge(self._opened, described)
+        deployment = await self._deployed(described)
         path = self._stack.enter_context(announce(self.urls.places.records))
         server = await self._stack.enter_async_context(IpcServer(self._opened))
         await server.start(path)
@@ -109,8 +118,11 @@ class LocalRuntime(Runtime):
         worker = Worker(runner, self._opened, self._clock, lease=self._lease)
         await worker.join()  # first: where a Ray cluster has the store, nothing is deployed
         self._stack.push_async_callback(worker.leave)
-        await worker.run(_groups(described), await merge(self._opened, described))
+        await worker.run(_groups(described), await self._deployed(described))
         return worker
+
+    async def _deployed(self, described: Sequence[DeployedWorkflow]) -> Deployment:
+        return await merge_or_join(self._opened, described, rollback=self._rollback, replace=self._replace)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it until the runtime is left; then it ends first."""

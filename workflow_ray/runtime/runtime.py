@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
-from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition import Status, Workflow, by_name
 from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
@@ -24,30 +24,61 @@ T = TypeVar("T")
 
 
 class Runtime(ABC):
-    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)` talks to them."""
+    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)` talks to them.
 
-    def __init__(self, workflows: Sequence[Workflow[Any, Any]], urls: Urls, clock: Clock | None = None) -> None:
-        self._workflows = {workflow.name: workflow for workflow in workflows}
+    Raises DuplicateWorkflow: two of them have one name.
+    """
+
+    def __init__(
+        self,
+        workflows: Sequence[Workflow[Any, Any]],
+        urls: Urls,
+        clock: Clock | None = None,
+        *,
+        rollback: bool = False,
+        replace: bool = False,
+    ) -> None:
+        self._workflows = by_name(workflows)
         self.urls = urls
+        self._rollback = rollback
+        self._replace = replace
         self._clock = clock or SystemClock()
         self._store: Store | None = None  # while the runtime is entered
 
     @staticmethod
     def local(
-        *workflows: Workflow[Any, Any], records: str | None = None, events: str | None = None, timeouts: str | None = None
+        *workflows: Workflow[Any, Any],
+        records: str | None = None,
+        events: str | None = None,
+        timeouts: str | None = None,
+        rollback: bool = False,
+        replace: bool = False,
     ) -> "LocalRuntime":
         """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
 
         Several processes that run the same workflows on one server share the roles. If one of them dies, or stands still, the
         others have taken over what it ran within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
 
-        records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
-        events, timeouts: where these are. Default: WORKFLOW_RAY_EVENTS and WORKFLOW_RAY_TIMEOUTS, else where the records are.
-        Raises, when entered, InvalidDefinition, StatusRenumbered, StoreInUse, UnknownScheme and the like: nothing runs then.
+        In a rolling upgrade the processes have different code for a while. Each of them runs the roles that it has steps for, and
+        takes their shard counts from what was deployed last. A process that is started with code that was replaced since it was
+        deployed joins the others with a warning, and deploys nothing.
+
+        Args:
+            workflows: Each with a name of its own.
+            records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+            events: Where these are. Default: WORKFLOW_RAY_EVENTS, else where the records are.
+            timeouts: Where these are. Default: WORKFLOW_RAY_TIMEOUTS, else where the records are.
+            rollback: Deploy code again that was replaced since it was deployed.
+            replace: Take the place of another definition ("module:attribute") of a workflow's name: it was moved or renamed.
+
+        Raises:
+            DuplicateWorkflow: Two of them have one name.
+            WorkflowError: When entered: InvalidDefinition, WorkflowNameTaken, StatusRenumbered, StoreInUse, UnknownScheme and the
+                like. Nothing runs then.
         """
         from workflow_ray.runtime.local import LocalRuntime
 
-        return LocalRuntime(workflows, Urls.of(records, events, timeouts))
+        return LocalRuntime(workflows, Urls.of(records, events, timeouts), rollback=rollback, replace=replace)
 
     @staticmethod
     def ray(
@@ -57,17 +88,34 @@ class Runtime(ABC):
         timeouts: str | None = None,
         address: str | None = None,
         namespace: str | None = None,
+        restart: bool = False,
+        rollback: bool = False,
+        replace: bool = False,
     ) -> "RayRuntime":
         """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
 
-        records, events, timeouts: as for `local`. A server's must be reachable from the node that this is called on.
-        address: of the Ray cluster; default: RAY_ADDRESS, else one of our own on this machine.
-        namespace: of the actors on Ray; default: one that belongs to the records.
-        Raises, when entered, what `local` does, NotImportable, and RuntimeUnavailable.
+        Entering deploys the workflows: the roles of those whose code has changed are restarted, and the others go on. `changes`
+        tells which. A workflow's code is its module and what that imports from its own folder.
+
+        Args:
+            workflows: Each with a name of its own.
+            records: As for `local`. A server must be reachable from the node that this is called on.
+            events: Likewise.
+            timeouts: Likewise.
+            address: Of the Ray cluster. Default: RAY_ADDRESS, else one of our own on this machine.
+            namespace: Of the actors on Ray. Default: one that belongs to the records.
+            restart: Restart the roles of these workflows although their code hasn't changed.
+            rollback: As for `local`. Without it code that was replaced since it was deployed is refused: DefinitionSuperseded.
+            replace: As for `local`.
+
+        Raises:
+            DuplicateWorkflow: Two of them have one name.
+            WorkflowError: When entered: what `local` raises, DefinitionSuperseded, NotImportable, RuntimeUnavailable.
         """
         from workflow_ray.runtime.ray.deployment import RayRuntime
 
-        return RayRuntime(workflows, Urls.of(records, events, timeouts), address=address, namespace=namespace)
+        urls = Urls.of(records, events, timeouts)
+        return RayRuntime(workflows, urls, address=address, namespace=namespace, restart=restart, rollback=rollback, replace=replace)
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
         """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow, and RuntimeUnavailable: see `store`."""

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
-from workflow_ray.definition import Resource, Status, Workflow
+from workflow_ray.definition import Resource, Status, Workflow, by_name
 from workflow_ray.errors import NothingLeft, UnknownWorkflow
 from workflow_ray.records import OutboxEntry, Record, Role, RunId, Version
 from workflow_ray.roles.consumer import Consumer
@@ -35,7 +35,7 @@ class WorkflowTester:
     def __init__(
         self, *workflows: Workflow[Any, Any], resources: Mapping[Resource[Any], object] | None = None, start: datetime = START
     ) -> None:
-        self._workflows = {workflow.name: workflow for workflow in workflows}
+        self._workflows = by_name(workflows)
         self._resources = dict(resources or {})
         self._clock = FakeClock(start)
         self._roles = _Roles(self._clock)

@@ -55,7 +55,7 @@ def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
 def test_a_workflow_that_other_processes_cannot_import_is_deployed_for_this_one_only() -> None:
     with pytest.raises(NotImportable):
         deployed(packing())
-    assert deployed_here(packing()).reference == ""
+    assert deployed_here(packing()).reference == "tests.unit.parcels:"
 
 
 def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_for_all() -> None:

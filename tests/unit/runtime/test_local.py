@@ -97,7 +97,7 @@ async def test_a_renumbered_status_is_refused_and_the_store_is_left_as_it_was(ur
         return Renumbered.DONE
 
     with pytest.raises(StatusRenumbered, match=r"parcels\.DONE is 3 in the code and 2"):
-        await Runtime.local(renumbered, records=url).__aenter__()
+        await Runtime.local(renumbered, records=url, replace=True).__aenter__()
     async with Runtime.local(workflow, records=url) as runtime:
         assert (await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)).status is Stage.DONE
 

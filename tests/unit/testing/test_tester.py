@@ -106,7 +106,7 @@ async def test_retries_wait_for_time_to_pass() -> None:
 
 async def test_the_client_of_a_workflow_that_is_not_under_test_is_refused() -> None:
     async with WorkflowTester(packing()) as tester:
-        with pytest.raises(UnknownWorkflow, match="deployed: parcels"):
+        with pytest.raises(UnknownWorkflow, match="not the workflow 'parcels' that runs here"):
             tester.client(packing())
 
 

@@ -51,6 +51,10 @@ class Control:
         """Have the supervisor look now at what should run. Raises RuntimeUnavailable."""
         await _asked(self.deployed.namespace, "refresh")
 
+    async def restart(self, names: Sequence[str]) -> None:
+        """Have these actors finish what they have in hand, and end; the supervisor starts them again. Raises RuntimeUnavailable."""
+        await _asked(self.deployed.namespace, "restart", names)
+
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
         """Have the supervisor look at what should run, and wait until these actors do, for that version of the deployment or a later one.
 

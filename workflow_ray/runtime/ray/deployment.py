@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import SystemClock, records_adapter
-from workflow_ray.records import DeployedWorkflow, Role, consumer_group
+from workflow_ray.records import DeployedWorkflow, Deployment, Role, consumer_group
 from workflow_ray.runtime.deploying import deployed, merge
 from workflow_ray.runtime.hosting import roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import STORE
+from workflow_ray.runtime.ray.changes import AS_ASKED, WorkflowChange, changes
 from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import LIMITS, Deployed, Limits, Route, transport_to
 from workflow_ray.runtime.ray.supervision import DRAIN
@@ -51,10 +52,16 @@ class RayRuntime(Runtime):
         namespace: str | None = None,
         route: Route = "auto",
         limits: Limits = LIMITS,
+        restart: bool = False,
+        rollback: bool = False,
+        replace: bool = False,
     ) -> None:
-        super().__init__(workflows, urls)
+        super().__init__(workflows, urls, rollback=rollback, replace=replace)
         self._address = address
         self._namespace = namespace
+        self._restart = restart
+        self.changes: Sequence[WorkflowChange] = ()
+        """What entering it has started, restarted and left as it was, by workflow."""
         self._route: Route = route
         self._limits = limits
         self._control: Control | None = None  # from the first entering on
@@ -65,16 +72,19 @@ class RayRuntime(Runtime):
         described = [deployed(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
         if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started
-            await _prepared(urls, described)
+            await self._prepared(urls, described)
         elif records_adapter(urls.records).shared:  # and what can't be reached, before seconds are spent on Ray
             await asyncio.to_thread(create, urls)
         await asyncio.to_thread(cluster.connect, self._address)
-        control = await self._found_or_started(urls, described)
+        control, is_new = await self._found_or_started(urls, described)
         self._transport = transport_to(control.deployed)
         try:
             await control.settle([STORE])
             store = await remote_store(self._transport)
-            target = await merge(store, described)
+            ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
+            target = await merge(store, described, rollback=self._rollback, replace=self._replace)
+            self.changes = changes(ran, target, self._workflows, restart=self._restart)
+            await control.restart([role for one in self.changes if one.why == AS_ASKED for role in one.roles])
             deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]  # as operators have scaled them
             await control.settle([role.name for role in roles_of(deployed_now)], target.version)
         except BaseException:
@@ -103,24 +113,27 @@ class RayRuntime(Runtime):
         """End all its actors, other drivers' workflows included: roles are drained for up to `deadline` seconds. The records stay."""
         await self._entered(self._control).down(deadline)
 
-    async def _found_or_started(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
+    async def _found_or_started(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> tuple[Control, bool]:
+        """The deployment, and whether it was started here."""
         places = urls.places
         namespace = self._namespace or actors.namespace_of(places.records)
         control = await Control.find(namespace)
+        is_new = control is None
         if control is None:
             try:
                 control = await self._started(namespace, urls, described)
             except StoreInUse:
                 control = await Control.find(namespace)  # of another driver, which was faster
+                is_new = False
                 if control is None:
                     raise
         if (at := control.deployed.places) != places:
             way_out = "end it first" if at.records == places.records else "leave the namespace out, or name another"
             raise RuntimeUnavailable(f"the deployment {namespace!r}", f"works on {at}, not on {places}; {way_out}")
-        return control
+        return control, is_new
 
     async def _started(self, namespace: str, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
-        store_id = await _prepared(urls, described)
+        store_id = await self._prepared(urls, described)
         plan = Deployed(
             urls=urls,
             places=urls.places,
@@ -131,6 +144,16 @@ class RayRuntime(Runtime):
             limits=self._limits,
         )
         return await Control.start(plan)
+
+    async def _prepared(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> str:
+        """Make the store if there is none, and have it say what should run. Returns its id.
+
+        Raises StoreInUse: roles work on it, in another process or under another namespace.
+        """
+        store_id = await asyncio.to_thread(create, urls)
+        async with open_store(urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE) as store:
+            await merge(store, described, rollback=self._rollback, replace=self._replace)
+        return store_id
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
@@ -163,14 +186,3 @@ async def _found(records: str | None, address: str | None, namespace: str | None
         return None
     await asyncio.to_thread(cluster.connect, address)
     return await Control.find(namespace or actors.namespace_of(place_of(records_url(records))))
-
-
-async def _prepared(urls: Urls, described: Sequence[DeployedWorkflow]) -> str:
-    """Make the store if there is none, and have it say what should run. Returns its id.
-
-    Raises StoreInUse: roles work on it, in another process or under another namespace.
-    """
-    store_id = await asyncio.to_thread(create, urls)
-    async with open_store(urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE) as store:
-        await merge(store, described)
-    return store_id

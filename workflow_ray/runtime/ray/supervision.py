@@ -112,6 +112,10 @@ class Supervision:
         outdated = status.running and slot is not None and slot.wanted != wanted
         return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if outdated else status
 
+    async def restart(self, names: Sequence[str]) -> None:
+        """Have these actors end, those of them that run. The next pass starts them again."""
+        await asyncio.gather(*(self._drain(name, DRAIN) for name in names if name in self._slots and self._slots[name].occupied))
+
     async def shutdown(self, deadline: float) -> None:
         """End all actors, and start none from now on.
 

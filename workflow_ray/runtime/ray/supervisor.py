@@ -37,6 +37,9 @@ class Supervisor:
     async def settled(self, names: Sequence[str], wait: float, version: int) -> list[ActorStatus]:
         return await self._supervision.settled(names, wait, version)
 
+    async def restart(self, names: Sequence[str]) -> None:
+        await self._supervision.restart(names)
+
     async def shutdown(self, deadline: float) -> None:
         """End all actors, this one last, even if the caller is gone by then. The caller gets no answer."""
         await self._supervision.shutdown(deadline)

@@ -1,0 +1,145 @@
+"""The user's modules that a definition is made of, found without importing anything."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from importlib.machinery import BYTECODE_SUFFIXES, ModuleSpec, SourceFileLoader
+from importlib.util import resolve_name, spec_from_loader
+from pathlib import Path
+from types import CodeType
+from typing import Protocol, runtime_checkable
+
+from workflow_ray.definition.imports import Import, in_bytecode, in_source
+
+OURS = __name__.partition(".")[0]
+HEADER = 16
+"""Bytes before the code in a .pyc file. They tell when its source was changed, not what is in it."""
+INSTALLED = ("site-packages", "dist-packages")
+
+
+def own_modules(name: str, file: Path, folder: Path) -> dict[str, bytes]:
+    """The contents of a module's file, and of the files that it imports from its own folder.
+
+    What is imported is read from the files, not from `sys.modules`: the answer depends on these
+    files only, and not on what this process has imported. Imports inside of functions count, as do
+    the packages around a module. Names that are computed (`import_module(f"...")`) are not seen.
+
+    Args:
+        name: The module's name, as others import it.
+        file: Its file.
+        folder: The folder that its outermost package, or the module itself, is imported from.
+            Where packages are installed in it, only the outermost package of `name` counts.
+
+    Returns:
+        By name. Packages without a file are left out, and so is workflow_ray.
+    """
+    importlib.invalidate_caches()  # they may be older than the files
+    search = _Search(name, file, folder)
+    search.follow()
+    return search.found
+
+
+class _Search:
+    """Follows imports from module to module, each once."""
+
+    def __init__(self, name: str, file: Path, folder: Path) -> None:
+        self._name = name
+        self._file = file
+        self._folder = folder
+        self._only = name.partition(".")[0] if _has_installed(folder) else None
+        self.found: dict[str, bytes] = {}
+
+    def follow(self) -> None:
+        specs = {spec.name: spec for spec in _on_the_way(self._name, self._folder)}
+        specs.setdefault(self._name, _at(self._name, self._file))
+        pending = [name for spec in specs.values() for name in self._imports(spec)]
+        followed: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name not in followed and self._is_own(name):
+                followed.add(name)
+                pending += [other for spec in _on_the_way(name, self._folder) for other in self._imports(spec)]
+
+    def _is_own(self, name: str) -> bool:
+        outermost = name.partition(".")[0]
+        return outermost != OURS and self._only in (None, outermost)
+
+    def _imports(self, spec: ModuleSpec) -> Iterator[str]:
+        """The names that a module imports, of modules or of things in them; none if it is known already."""
+        if spec.name in self.found or not isinstance(spec.loader, _Reader) or spec.origin is None:
+            return
+        try:
+            content = spec.loader.get_data(spec.origin)
+        except OSError:  # it is gone since, or can't be read: importing it fails
+            return
+        is_bytecode = spec.origin.endswith(tuple(BYTECODE_SUFFIXES))
+        self.found[spec.name] = content[HEADER:] if is_bytecode else content
+        package = spec.name if spec.submodule_search_locations is not None else spec.name.rpartition(".")[0]
+        for imported in _in_bytecode(spec.name, spec.loader) if is_bytecode else in_source(content):
+            yield from self._names(imported, package)
+
+    def _names(self, imported: Import, package: str) -> Iterator[str]:
+        try:
+            module = resolve_name(imported.module, package)
+        except ImportError:  # above the outermost package: importing it fails
+            return
+        yield module
+        for name in imported.names:
+            yield from self._submodules(module) if name == "*" else [f"{module}.{name}"]
+
+    def _submodules(self, package: str) -> Iterator[str]:
+        for spec in _on_the_way(package, self._folder):
+            if spec.name == package:
+                found = pkgutil.iter_modules(spec.submodule_search_locations or ())
+                yield from (f"{package}.{module.name}" for module in found)
+
+
+@runtime_checkable
+class _Reader(Protocol):
+    """A loader of files in a folder or in a zip file."""
+
+    def get_data(self, path: str, /) -> bytes: ...
+
+    def get_code(self, fullname: str, /) -> CodeType | None: ...
+
+
+def _has_installed(folder: Path) -> bool:
+    """Whether packages of others are installed there."""
+    return folder.name in INSTALLED or any(folder.glob("*.dist-info"))
+
+
+def _on_the_way(name: str, folder: Path) -> Iterator[ModuleSpec]:
+    """The packages around a module, from the outermost, then the module; as far as they are there."""
+    entries: Iterable[str] = (str(folder),)
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = _found(".".join(parts[:count]), entries)
+        if spec is None:
+            return
+        yield spec
+        entries = spec.submodule_search_locations or ()
+
+
+def _found(name: str, entries: Iterable[str]) -> ModuleSpec | None:
+    """Unlike `importlib.util.find_spec` this doesn't import the packages around it."""
+    for entry in entries:
+        finder = pkgutil.get_importer(entry)
+        if finder is not None and (spec := finder.find_spec(name)) is not None:
+            return spec
+    return None
+
+
+def _at(name: str, file: Path) -> ModuleSpec:
+    """A module that isn't found by its name, such as a script without a suffix."""
+    spec = spec_from_loader(name, SourceFileLoader(name, str(file)))
+    assert spec is not None, "with a loader there is one"
+    return spec
+
+
+def _in_bytecode(name: str, loader: _Reader) -> Iterator[Import]:
+    try:
+        code = loader.get_code(name)
+    except ImportError:  # of another version of Python
+        return
+    if code is not None:
+        yield from in_bytecode(code)
