@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from workflow_ray.definition import load, python_path_of, reference_of
-from workflow_ray.errors import NotImportable
+from workflow_ray.definition import by_name, code_of, defined_at, known_as, load, python_path_of, reference_of
+from workflow_ray.errors import DuplicateWorkflow, NotImportable
 
 SOURCE = """
 from pydantic import BaseModel
@@ -100,3 +100,69 @@ def test_what_keeps_a_workflow_from_loading_is_told(tmp_path: Path, name: str, s
 def test_a_module_that_isnt_there_is_told_by_name(name: str) -> None:
     with pytest.raises(NotImportable, match=f"there is no module '{name}'"):
         load(f"{name}.deep:orders")
+
+
+# --- names of what can't travel too --------------------------------------------------------------
+
+SCRIPT = f"""
+{SOURCE}
+if __name__ in ("__main__", "__mp_main__"):
+    import multiprocessing
+    from workflow_ray.definition import code_of, known_as, python_path_of
+
+    def show():
+        print(known_as(orders), *python_path_of(orders), code_of(orders), flush=True)
+
+    if __name__ == "__main__":
+        show()
+        process = multiprocessing.get_context("spawn").Process(target=show)
+        process.start()
+        process.join()
+"""
+
+
+def test_a_script_goes_by_the_name_that_it_would_be_imported_by_in_its_children_too(tmp_path: Path, name: str) -> None:
+    script = tmp_path / f"{name}.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    (told,) = set(done.stdout.splitlines())
+    assert told.split() == [f"{name}:orders", str(tmp_path), code_of(load(f"{name}:orders", [str(tmp_path)]))]
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_a_workflow_without_a_name_goes_by_its_module(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    load(f"{name}:orders", [str(tmp_path)])
+    assert known_as(sys.modules[name].made_inside()) == f"{name}:"
+
+
+def test_two_workflows_of_one_name_are_refused_with_both_places(tmp_path: Path, name: str) -> None:
+    for module in (name, f"{name}_too"):
+        (tmp_path / f"{module}.py").write_text(SOURCE)
+    one, other = (load(f"{module}:orders", [str(tmp_path)]) for module in (name, f"{name}_too"))
+    assert by_name([one, one]) == {"orders": one}
+    with pytest.raises(DuplicateWorkflow) as raised:
+        by_name([one, other])
+    places = [f"{module}:orders ({tmp_path}/{module}.py:11)" for module in (name, f"{name}_too")]
+    assert str(raised.value) == f"two workflows have the name 'orders': {' and '.join(places)}. Give one of them another name."
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("shop:orders", "shop.py:2"),
+        ("shop:typed", "shop.py:3"),
+        ("shop:gone", "shop.py"),
+        ("shop:", "shop.py"),
+        ("flows.deep:orders", "flows/deep/__init__.py:1"),
+        ("broken:orders", "broken.py"),
+        ("elsewhere:orders", ""),
+    ],
+)
+def test_where_a_reference_is_defined_is_found_without_importing_it(tmp_path: Path, reference: str, found: str) -> None:
+    files = {"shop.py": "\norders = Workflow()\ntyped: Any = 1\n", "flows/deep/__init__.py": "orders = 1", "broken.py": "orders = ("}
+    for path, source in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(source)
+    assert defined_at(reference, [str(tmp_path)]) == str(tmp_path / found)
+    assert defined_at(reference, []) == ""
