@@ -60,7 +60,7 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(cli: CommandL
 
 def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
     deployed = cli("deploy", "examples.orders:orders", "tests.end_to_end.letters:letters").stdout
-    assert deployed == f"orders: started, 2 roles.\nletters: started, 1 role.\nRunning on {cli.records}.\n"
+    assert deployed == f"orders: started, 3 roles.\nletters: started, 1 role.\nRunning on {cli.records}.\n"
     names = [actor["name"] for actor in cli.json("status")]
     assert {"orders-1-consumer-1-of-1", "letters-1-consumer-1-of-1"} <= set(names)
 
