@@ -50,8 +50,8 @@ async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, rou
 
 
 async def test_events_and_timeouts_may_be_elsewhere(deployment: Deployment, tmp_path: Path) -> None:
-    elsewhere = {what: f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts")}
-    async with Runtime.ray(parcels, records=deployment.records, **elsewhere) as runtime:
+    events, timeouts = (f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts"))
+    async with Runtime.ray(parcels, records=deployment.records, events=events, timeouts=timeouts) as runtime:
         assert not isinstance(runtime.store, OutboxMover)
         client = runtime.client(parcels)
         for handle, _ in await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20)):

@@ -172,6 +172,18 @@ async def test_other_shards_replace_those_that_run(supervision: Supervision, reg
     assert registry.started.count(PUBLISHER) == 1
 
 
+async def test_roles_that_are_to_restart_are_drained_and_started_again_and_no_others(registry: FakeRegistry) -> None:
+    supervision = Supervision(registry, silent=SILENT)
+    await running(supervision, *ALL)
+    before = registry.holders[CONSUMER]
+    await supervision.restart([CONSUMER, "orders-9-consumer-1-of-1"])
+    await running(supervision, *ALL)
+    assert registry.holders[CONSUMER] is not before
+    assert registry.started == [STORE, CONSUMER, PUBLISHER, CONSUMER]
+    assert [one.failures for one in supervision.status()] == [0, 0, 0]
+    await supervision.shutdown(deadline=0.0)
+
+
 async def test_nothing_is_ended_while_the_store_cannot_say_what_should_run(supervision: Supervision, registry: FakeRegistry) -> None:
     await running(supervision, *ALL)
     registry.target = Deployment(store_id="s", version=2, workflows=())

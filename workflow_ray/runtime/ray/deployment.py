@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
-from workflow_ray.ports import SystemClock, records_adapter
+from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, Role, consumer_group
 from workflow_ray.runtime.deploying import deployed, merge
 from workflow_ray.runtime.hosting import roles_of
@@ -79,23 +79,29 @@ class RayRuntime(Runtime):
         control, is_new = await self._found_or_started(urls, described)
         self._transport = transport_to(control.deployed)
         try:
-            await control.settle([STORE])
-            store = await remote_store(self._transport)
-            ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
-            target = await merge(store, described, rollback=self._rollback, replace=self._replace)
-            self.changes = changes(ran, target, self._workflows, restart=self._restart)
-            await control.restart([role for one in self.changes if one.why == AS_ASKED for role in one.roles])
-            deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]  # as operators have scaled them
-            await control.settle([role.name for role in roles_of(deployed_now)], target.version)
+            self._store = await self._deployed(control, described, is_new=is_new)
         except BaseException:
             self._transport.close()
             raise
-        self._control, self._store = control, store
+        self._control = control
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._store = None
         self._transport.close()
+
+    async def _deployed(self, control: Control, described: Sequence[DeployedWorkflow], *, is_new: bool) -> Store:
+        """Deploy the workflows, and wait until their roles run with this code. Returns the store."""
+        await control.settle([STORE])
+        store = await remote_store(self._transport)
+        ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
+        target = await merge(store, described, rollback=self._rollback, replace=self._replace)
+        self.changes = changes(ran, target, self._workflows, restart=self._restart)
+        if asked := [role for one in self.changes if one.why == AS_ASKED for role in one.roles]:
+            await control.restart(asked)
+        deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]  # as operators have scaled them
+        await control.settle([role.name for role in roles_of(deployed_now)], target.version)
+        return store
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
         """See `Runtime.scale`. Returns once the new shards run."""
