@@ -6,6 +6,7 @@ a `Transport`: `Reconnecting` on the node, an actor call that carries the same b
 """
 
 from workflow_ray.runtime.ipc.address import announce, find
+from workflow_ray.runtime.ipc.bounds import Bounds
 from workflow_ray.runtime.ipc.client import IpcTransport
 from workflow_ray.runtime.ipc.methods import About, answer
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
@@ -15,6 +16,7 @@ from workflow_ray.runtime.ipc.transport import Transport
 
 __all__ = [
     "About",
+    "Bounds",
     "IpcServer",
     "IpcTransport",
     "Reconnecting",

@@ -21,13 +21,15 @@ class IpcTransport:
 
     def __init__(self, path: str, ping: float) -> None:
         """Use `connect`."""
-        self._path, self._ping = path, ping
+        self._path = path
+        self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._receive, self._lost)
+        self._sending = asyncio.Lock()  # held by the call that waits for room; the others wait behind it, in order
         self._requests = itertools.count(1)
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._broken: str | None = None
-        self._heard, self._misses = True, 0
+        self._misses = 0
         self._beating: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -46,17 +48,20 @@ class IpcTransport:
         return self._broken is not None
 
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
-        """See Transport. A call that is given up is cancelled at the server too."""
+        """See Transport. A call that is given up is cancelled at the server too.
+
+        While the server does not read, calls wait, so that no more than HIGH_WATER and one request are buffered here.
+        """
         if len(body) > MAX_BODY:
             raise WriteRejected(f"{method} is asked with {len(body)} bytes, and {MAX_BODY} can be carried; send fewer at once")
-        if self._broken is not None:
-            raise StoreUnavailable(self._path, self._broken)
         request = next(self._requests)
-        answer: asyncio.Future[bytes] = self._loop.create_future()
-        self._pending[request] = answer
-        self._wire.send(Frame(Kind.CALL, request, method, body))
         try:
             async with asyncio.timeout(deadline):
+                if self._wire.has_room and not self._sending.locked():
+                    return await self._send(request, method, body)
+                async with self._sending:
+                    await self._wire.room()
+                    answer = self._send(request, method, body)
                 return await answer
         except TimeoutError:
             raise StoreUnavailable(self._path, f"no answer to {method} within {deadline:.3g} s") from None
@@ -64,12 +69,19 @@ class IpcTransport:
             if self._pending.pop(request, None) is not None:
                 self._wire.send(Frame(Kind.CANCEL, request))
 
+    def _send(self, request: int, method: str, body: bytes) -> "asyncio.Future[bytes]":
+        if self._broken is not None:
+            raise StoreUnavailable(self._path, self._broken)
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._pending[request] = answer
+        self._wire.send(Frame(Kind.CALL, request, method, body))
+        return answer
+
     def close(self) -> None:
         """End the connection; what is in flight fails as in a break. Safe to repeat."""
         self._wire.break_off("the connection was closed here")
 
     def _receive(self, frame: Frame) -> None:
-        self._heard = True
         if frame.kind is Kind.ANSWER:
             answer = self._pending.pop(frame.request, None)  # None: given up meanwhile
             if answer is not None and not answer.done():
@@ -79,11 +91,11 @@ class IpcTransport:
 
     def _beat(self) -> None:
         # Beats are counted, not seconds: a loop that was blocked for long reads what came meanwhile before its next beat.
-        self._misses = 0 if self._heard else self._misses + 1
+        self._misses = 0 if self._wire.heard else self._misses + 1
         if self._misses >= MISSES:
             self._wire.break_off(f"the server didn't answer {MISSES} pings")
         else:
-            self._heard = False
+            self._wire.heard = False
             self._wire.send(Frame(Kind.PING))
             self._beating = self._loop.call_later(self._ping, self._beat)
 

@@ -8,6 +8,8 @@ from typing import NamedTuple, cast
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of one request or answer."""
+HIGH_WATER, LOW_WATER = 8 * 1024 * 1024, 2 * 1024 * 1024
+"""Bytes that wait to be read by the other side: above the first no more should be sent, until it is the second."""
 _BUFFER = 64 * 1024  # bytes; a larger frame gets a buffer of its size while it comes
 _HEADER = struct.Struct("<IBQB")  # the body's length, the kind, the request, the name's length
 
@@ -37,21 +39,35 @@ class Frame(NamedTuple):
 class Wire(asyncio.BufferedProtocol):
     """One end of a connection. Frames sent in one turn of the loop leave in one write, in order.
 
-    receive: called with each frame, in order. lost: called once, with the reason, however the connection ends.
+    Args:
+        receive: Called with each frame, in order.
+        lost: Called once, with the reason, however the connection ends.
+        answers: This is the side that answers: it reads no further requests while the other side
+            does not read its answers. The side that asks always reads, or both would wait.
     """
 
-    def __init__(self, receive: Callable[[Frame], None], lost: Callable[[str], None]) -> None:
-        self._receive, self._lost = receive, lost
+    def __init__(self, receive: Callable[[Frame], None], lost: Callable[[str], None], *, answers: bool = False) -> None:
+        self._receive = receive
+        self._lost = lost
+        self._answers = answers
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._incoming = memoryview(bytearray(_BUFFER))
         self._filled = 0
         self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        self._buffered = 0  # bytes in the transport's buffer when it was last looked at
+        self._paused = False  # the transport's buffer is above HIGH_WATER, or was, and is not yet below LOW_WATER
+        self._room = asyncio.Event()
+        self._room.set()
         self._ended = False
         self._closed = asyncio.Event()
+        self.heard = True
+        """Whether anything has come since somebody set this to False: a part of a large frame is a sign of life too."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         if self._ended:
             self._transport.abort()
 
@@ -59,10 +75,24 @@ class Wire(asyncio.BufferedProtocol):
         self._closed.set()
         self._end("the connection was closed" if exc is None else f"the connection broke ({exc})")
 
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._room.clear()
+        if self._answers and self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._look_at_buffer()
+        self._room.set()
+        if self._answers and self._transport is not None:
+            self._transport.resume_reading()
+
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._incoming[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        self.heard = True
         self._filled += nbytes
         start = 0
         try:
@@ -103,17 +133,44 @@ class Wire(asyncio.BufferedProtocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         name = frame.name.encode()
-        self._outgoing.append(_HEADER.pack(len(frame.body), frame.kind, frame.request, len(name)) + name)
+        head = _HEADER.pack(len(frame.body), frame.kind, frame.request, len(name)) + name
+        self._outgoing.append(head)
         self._outgoing.append(frame.body)
+        self._outgoing_size += len(head) + len(frame.body)
+        if self._outgoing_size + self._buffered > HIGH_WATER:
+            self._room.clear()  # until `_flush`, if the transport has room then
+
+    @property
+    def unread(self) -> int:
+        """Bytes of frames sent that the other side has not taken yet."""
+        return self._outgoing_size + self._look_at_buffer()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the other side keeps up; also after the connection's end."""
+        return self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until `has_room`."""
+        await self._room.wait()
 
     def _flush(self) -> None:
-        if self._transport is not None and self._outgoing:
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
+        outgoing, self._outgoing = self._outgoing, []
+        self._outgoing_size = 0
+        if self._transport is not None and outgoing:
+            self._transport.write(b"".join(outgoing))  # it may call pause_writing
+        self._look_at_buffer()
+        if not self._paused:
+            self._room.set()
+
+    def _look_at_buffer(self) -> int:
+        self._buffered = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._buffered
 
     def break_off(self, why: str) -> None:
         """End the connection now; what wasn't sent yet is lost."""
         self._outgoing.clear()
+        self._outgoing_size = 0
         if self._transport is not None:
             self._transport.abort()
         self._end(why)
@@ -128,4 +185,5 @@ class Wire(asyncio.BufferedProtocol):
     def _end(self, why: str) -> None:
         if not self._ended:
             self._ended = True
+            self._room.set()  # nobody waits for a connection that has ended
             self._lost(why)

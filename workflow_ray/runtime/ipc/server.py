@@ -3,27 +3,33 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, assert_never
 
-from workflow_ray.errors import StoreBusy, StoreError
+from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Store
 from workflow_ray.runtime.ipc.answers import refusal
+from workflow_ray.runtime.ipc.bounds import DEFAULT, Bounds, Load
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS, answer
 
 BACKLOG = 1024  # a full one looks to asyncio like a connection made
+SMALL = 1024
+"""Bytes of an answer that is never dropped: so many are no more than the error that would take its place."""
 
 
 class IpcServer:
     """Serves a store on a Unix socket, each request in a task of its own. `async with` closes it at the end.
 
-    per_connection, in_all: how many requests may be in hand, long polls included; one more is answered with StoreBusy.
+    A request beyond the bounds is answered with StoreBusy. While a client does not read its answers, none of its further
+    requests is read or begun. An answer to what was begun before is dropped if it finds no room: its caller gets
+    StoreUnavailable, and may repeat.
     """
 
-    def __init__(self, store: Store, *, per_connection: int = 8192, in_all: int = 32768) -> None:
-        self._store, self._bounds = store, _Bounds(per_connection, in_all)
+    def __init__(self, store: Store, *, bounds: Bounds = DEFAULT) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._load = Load()
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._path = Path()
@@ -59,24 +65,21 @@ class IpcServer:
         await listener.wait_closed()
 
     def _accept(self) -> Wire:
-        connection = _Connection(self._store, self._bounds, self._connections.discard)
+        connection = _Connection(self._store, self._bounds, self._load, self._connections.discard)
         self._connections.add(connection)
         return connection.wire
-
-
-@dataclass
-class _Bounds:
-    per_connection: int
-    in_all: int
-    in_hand: int = 0
 
 
 class _Connection:
     """One client's requests in hand. They end with it: nobody is left to answer."""
 
-    def __init__(self, store: Store, bounds: _Bounds, gone: Callable[["_Connection"], None]) -> None:
-        self._store, self._bounds, self._gone = store, bounds, gone
-        self.wire = Wire(self._receive, self._lost)
+    def __init__(self, store: Store, bounds: Bounds, in_all: Load, gone: Callable[["_Connection"], None]) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._in_all = in_all
+        self._load = Load()
+        self._gone = gone
+        self.wire = Wire(self._receive, self._lost, answers=True)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._polls: set[int] = set()
         self._finishing = False
@@ -112,39 +115,54 @@ class _Connection:
                 assert_never(frame.kind)
 
     def _call(self, frame: Frame) -> None:
-        bounds, in_hand = self._bounds, len(self._tasks)
         if self._finishing:
             pass  # unanswered: the connection's end tells the client, and it may ask the next server
         elif frame.request in self._tasks:
             self.wire.break_off("a client gave two requests one number")
-        elif in_hand >= bounds.per_connection or bounds.in_hand >= bounds.in_all:
-            why = f"it has {in_hand} requests of this connection in hand and {bounds.in_hand} in all; try again in a moment"
-            self._reply(frame.request, refusal(StoreBusy("the store", why)))
+        elif not self._may_begin(len(frame.body)):
+            why = f"it has {self._load} of this connection in hand, and {self._in_all} in all; try again in a moment"
+            self.wire.send(Frame(Kind.ANSWER, frame.request, body=refusal(StoreBusy("the store", why))))
         else:
             self._begin(frame)
+
+    def _may_begin(self, size: int) -> bool:
+        bounds, mine, in_all = self._bounds, self._load, self._in_all
+        if mine.requests >= bounds.requests_per_connection or in_all.requests >= bounds.requests:
+            return False
+        return mine.size + size <= bounds.size_per_connection and in_all.size + size <= bounds.size
 
     def _begin(self, frame: Frame) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(frame))
         self._tasks[frame.request] = task
         if frame.name in METHODS and METHODS[frame.name].waits:
             self._polls.add(frame.request)
-        self._bounds.in_hand += 1
-        task.add_done_callback(lambda _: self._end(frame.request))
+        size = len(frame.body)
+        self._load.add(size)
+        self._in_all.add(size)
+        task.add_done_callback(lambda _: self._end(frame.request, size))
 
     async def _serve(self, frame: Frame) -> None:
-        self._reply(frame.request, await answer(self._store, frame.name, frame.body))
+        while not self.wire.has_room:  # what came with the last read is not begun either
+            await self.wire.room()
+        body = await answer(self._store, frame.name, frame.body)
+        self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._carried(frame.name, body)))
 
-    def _reply(self, request: int, body: bytes) -> None:
-        if len(body) > MAX_BODY:
-            body = refusal(
-                StoreError("the store", f"the answer has {len(body)} bytes, and {MAX_BODY} can be carried; ask for fewer at once")
-            )
-        self.wire.send(Frame(Kind.ANSWER, request, body=body))
+    def _carried(self, method: str, body: bytes) -> bytes:
+        """The answer, or, where it can't be sent, the error that says so."""
+        size, unread = len(body), self.wire.unread
+        if size > MAX_BODY:
+            why = f"the answer to {method} has {size} bytes, and {MAX_BODY} can be carried; ask for fewer at once"
+            return refusal(StoreError("the store", why))
+        if size > SMALL and unread and unread + size > self._bounds.unread:
+            why = f"the answer to {method} of {size} bytes was dropped: {unread} bytes of earlier answers are unread; try again in a moment"
+            return refusal(StoreUnavailable("the store", why))
+        return body
 
-    def _end(self, request: int) -> None:
+    def _end(self, request: int, size: int) -> None:
         del self._tasks[request]
         self._polls.discard(request)
-        self._bounds.in_hand -= 1
+        self._load.remove(size)
+        self._in_all.remove(size)
 
     def _lost(self, why: str) -> None:
         self._gone(self)

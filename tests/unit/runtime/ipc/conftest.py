@@ -8,9 +8,10 @@ from typing import TypeAlias
 import pytest
 
 from tests.unit.runtime.ipc.serving import VisibleStore
-from workflow_ray.runtime.ipc import IpcServer, IpcTransport
+from workflow_ray.runtime.ipc import Bounds, IpcServer, IpcTransport
 
 Connect: TypeAlias = Callable[[], Awaitable[IpcTransport]]
+BOUNDS = Bounds(requests=6, requests_per_connection=4, size=6_000_000, size_per_connection=4_000_000)
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def store() -> VisibleStore:
 
 @pytest.fixture
 async def server(store: VisibleStore, socket_path: str) -> AsyncIterator[IpcServer]:
-    async with IpcServer(store, per_connection=4, in_all=6) as server:
+    async with IpcServer(store, bounds=BOUNDS) as server:
         await server.start(socket_path)
         yield server
         await server.close(drain=0)

@@ -22,6 +22,12 @@ class Pipe(asyncio.Transport):
     def abort(self) -> None:
         self.aborted = True
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class End:
     """A Wire on a Pipe, and what came of it."""
