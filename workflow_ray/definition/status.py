@@ -10,3 +10,4 @@ class Status(Enum):
     """
 
     _value_: int
+    __hash__ = object.__hash__  # each member is one object; Enum's own, by name, is written in Python

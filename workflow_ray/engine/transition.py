@@ -116,7 +116,7 @@ def _kept(reason: str | None) -> str | None:
     return str(reason)[:MAX_REASON].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes twice as long to make
 class _Next:
     """The next version of a record, in its two forms."""
 

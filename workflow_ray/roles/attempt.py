@@ -31,6 +31,21 @@ class Phase(Enum):
 class Attempt:
     """An attempt, and the event that holds its partition's position back meanwhile."""
 
+    __slots__ = (
+        "_ended",
+        "_has_ended",
+        "counted",
+        "event",
+        "offset",
+        "partition",
+        "phase",
+        "progress",
+        "read_at",
+        "record",
+        "refused",
+        "sent_again_at",
+    )
+
     def __init__(self, item: Received, record: Record, partition: Partition, now: float) -> None:
         self.record = record
         self.event = item.event
@@ -64,11 +79,6 @@ class Attempt:
     @property
     def key(self) -> Key:
         return self.record.run_id, self.record.awaited
-
-    @property
-    def size(self) -> int:
-        """Bytes of data that it holds."""
-        return len(self.record.data)
 
     def repeated(self, item: Received) -> None:
         """Its event came once more, further on: from now on that one holds the position back, and
@@ -130,7 +140,7 @@ class Attempts:
 
     def add(self, attempt: Attempt) -> None:
         self._by_key[attempt.key] = attempt
-        self.data += attempt.size
+        self.data += len(attempt.record.data)
 
     def replace(self, attempt: Attempt, record: Record) -> None:
         """Its record is another one by now."""
@@ -139,6 +149,7 @@ class Attempts:
         self.add(attempt)
 
     def remove(self, attempt: Attempt) -> None:
-        if self._by_key.get(attempt.key) is attempt:
-            del self._by_key[attempt.key]
-            self.data -= attempt.size
+        key = attempt.key
+        if self._by_key.get(key) is attempt:
+            del self._by_key[key]
+            self.data -= len(attempt.record.data)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.execution import Execution
 from workflow_ray.roles.failures import log_failure
 from workflow_ray.roles.intake import Intake
-from workflow_ray.roles.loopwatch import Occupant, Watched, running_step
+from workflow_ray.roles.loopwatch import Occupant, running_step
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.observed import Observed
 from workflow_ray.roles.partition import Partition
@@ -103,18 +103,22 @@ class Consumer:
             WorkflowError: The store can't be used, or a resource of the step failed.
         """
         async with opened(self._step, self._work.replaced) as resources:
-            self._running_step = running_step(asyncio.get_running_loop())
             self._steps = self._steps_of(resources)
             self._observed = Observed(self._fence.role, self._step, self._graph, self._observation, self._steps, self._results, self._clock)
-            work = asyncio.create_task(self._attend(stop, resources))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                if stop.is_set():
-                    await self._abandon(work)
-                raise
-            finally:
-                await self._end(work)
+            with running_step(asyncio.get_running_loop()).found_by(self._occupant):
+                await self._work_apart(stop, resources)
+
+    async def _work_apart(self, stop: asyncio.Event, resources: Opened) -> None:
+        """In a task of its own, which outlives a cancellation for as long as it needs to end."""
+        work = asyncio.create_task(self._attend(stop, resources))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if stop.is_set():
+                await self._abandon(work)
+            raise
+        finally:
+            await self._end(work)
 
     # --- work ------------------------------------------------------------------------------------
 
@@ -171,12 +175,12 @@ class Consumer:
             reception.look_again,
         )
 
-    def _start(self, attempt: Attempt) -> None:
+    def _start(self, attempts: Sequence[Attempt]) -> None:
         # Its process died when it was counted last: count it again, whoever has it now
-        if attempt.record.cause is Cause.DOUBT:
+        counted = [attempt for attempt in attempts if attempt.record.cause is Cause.DOUBT]
+        for attempt in counted:
             self._start_alone(attempt)
-        else:
-            self._steps.start(attempt)
+        self._steps.start([attempt for attempt in attempts if attempt not in counted] if counted else attempts)
 
     def _start_alone(self, attempt: Attempt) -> asyncio.Task[None]:
         return self._observed.start(attempt, self._tasks.create_task)
@@ -186,10 +190,10 @@ class Consumer:
     def _steps_of(self, resources: Opened) -> Steps:
         step, workflow = self._step, self._work.workflow
         threads = threads_of(workflow, self._role.name, step.name, step.max_in_flight)
-        run = partial(self._outcome, Execution(workflow, step, resources.values, threads))
+        execution = Execution(workflow, step, resources.values, threads)
         return Steps(
             step.max_in_flight,
-            run,
+            execution.outcome,
             self._ended,
             self._overtaken,
             self._intake.look_up,
@@ -199,13 +203,10 @@ class Consumer:
             self._clock,
         )
 
-    def _outcome(self, execution: Execution, attempt: Attempt) -> Coroutine[Any, Any, Outcome]:
-        outcome = execution.outcome(attempt.record)
-        if not self._step.is_async:
-            return outcome
-        return Watched(outcome, self._running_step, partial(self._occupant, attempt.record))
-
-    def _occupant(self, record: Record) -> Occupant:
+    def _occupant(self, task: asyncio.Task[Any]) -> Occupant | None:
+        """The step that a task runs, if it is one of this role's."""
+        if (record := self._steps.record_of(task)) is None:
+            return None
         return Occupant(self._step.name, record.run_id, record.version, self._fence.role, partial(self._blame, record))
 
     def _blame(self, record: Record, reason: str) -> WriteGroup:

@@ -12,7 +12,7 @@ from workflow_ray.engine.runs import run_of
 from workflow_ray.engine.transition import Failed, Outcome, Returned
 from workflow_ray.records import MAX_DATA, Record
 from workflow_ray.roles.interrupts import is_interrupt
-from workflow_ray.roles.threads import Answer, Threads
+from workflow_ray.roles.threads import Threads
 
 
 class Execution:
@@ -21,7 +21,7 @@ class Execution:
     def __init__(self, workflow: Workflow[Any, Any], step: Step[Any], resources: Mapping[str, object], threads: Threads) -> None:
         self._workflow = workflow
         self._step = step
-        self._resources = resources
+        self._function = partial(step.function, **resources)
         self._threads = threads
 
     async def outcome(self, record: Record) -> Outcome:
@@ -32,21 +32,18 @@ class Execution:
         """
         try:
             run = run_of(self._workflow, record)
-            value, error = await self._call(run)
-            if error is not None:
-                return failed(error)
+            if self._step.is_async:
+                value = await self._function(run)
+            else:
+                value, error = await self._threads.call(partial(self._function, run))
+                if error is not None:
+                    return failed(error)
             data = self._workflow.encode(run.data)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             return failed(error)
         return self._checked(value, None if data == record.data else data)
-
-    async def _call(self, run: Any) -> Answer:
-        function = partial(self._step.function, run, **self._resources)
-        if self._step.is_async:
-            return await function(), None
-        return await self._threads.call(function)
 
     def _checked(self, value: object, data: bytes | None) -> Outcome:
         """Type checkers hold functions to their annotations; this holds those that no checker saw."""
@@ -61,10 +58,12 @@ class Execution:
 
 def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
     """What came of a task that ran `Execution.outcome`."""
-    if task.cancelled():  # by the step itself: whoever cancels it from outside asks for no outcome
+    try:
+        return task.result()
+    except asyncio.CancelledError:  # by the step itself: whoever cancels it from outside asks for no outcome
         return Failed("CancelledError: the step cancelled its own task")
-    error = task.exception()
-    return task.result() if error is None else failed(error)
+    except BaseException as error:
+        return failed(error)
 
 
 def failed(error: BaseException) -> Failed:

@@ -58,12 +58,15 @@ class Intake:
             answered yet.
         """
         answered = await self._with_records(received)
-        judged = [self._judged(item, record) for item, record in answered]
+        now = self._clock.monotonic()
+        judged = [self._judged(item, record, now) for item, record in answered]
         self._results.touch()
         return [attempt for attempt in judged if attempt], list(received[len(answered) :])
 
     async def _with_records(self, received: Sequence[Received]) -> list[tuple[Received, Record | None]]:
         """A prefix of the events, each with the newest record that it needs."""
+        if not any(is_ahead(item.event, item.record) for item in received):
+            return [(item, item.record) for item in received]  # as a rule, where the store holds the stream too
         found = await self.look_up([item.event.run_id for item in received if item.record is None], fresh=False)
         known = [(item, item.record or found[item.event.run_id]) for item in _answered(received, found)]
         ahead = [item.event.run_id for item, record in known if is_ahead(item.event, record)]
@@ -87,7 +90,7 @@ class Intake:
         records = await persist(lambda: self._records.lookup(ids, fresh=fresh), self._clock, self._role)
         return dict(zip(ids, records, strict=False))
 
-    def _judged(self, item: Received, record: Record | None) -> Attempt | None:
+    def _judged(self, item: Received, record: Record | None, now: float) -> Attempt | None:
         partition = self._partitions[item.event.partition]
         if record is None or not is_current(item.event, record):
             self._report_if_ahead(item, record)
@@ -102,7 +105,7 @@ class Intake:
         if running is not None:
             running.repeated(item)
             return None
-        attempt = Attempt(item, record, partition, self._clock.monotonic())
+        attempt = Attempt(item, record, partition, now)
         self._results.attempts.add(attempt)
         return attempt
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from workflow_ray.records import RoleName, RunId, Version, WriteGroup
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BLOCKED = 1.0
@@ -27,7 +27,7 @@ class Occupant:
     run_id: RunId
     version: Version
     role: RoleName
-    blame: Callable[[str], WriteGroup] = field(repr=False)
+    blame: Callable[[str], WriteGroup] = field(repr=False, compare=False)
     """What counts the attempt as failed for the reason given. It names the role's fence, so it must
     be stored before the role is released; if the attempt ends first, the store answers a conflict.
     May be called by another thread.
@@ -42,70 +42,43 @@ def reason(seconds: float) -> str:
     return f"the step blocked its event loop for {seconds:.0f} s; put blocking calls into a plain function"
 
 
+Find: TypeAlias = Callable[[asyncio.Task[Any]], Occupant | None]
+"""The step that a task runs; None: it runs none. Called by any thread."""
+
+
 class RunningStep:
-    """A loop's cell: who occupies it now, and since when. Written by the loop's thread, read by
-    any.
+    """Tells, to any thread, which step's code a loop executes. Steps cost nothing by it: the loop
+    knows its current task, and each role knows the tasks of its steps.
     """
 
-    __slots__ = ("_now",)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)  # it is the key by which this is found
+        self._roles: tuple[Find, ...] = ()
 
-    def __init__(self) -> None:
-        self._now: tuple[Callable[[], Occupant], float] | None = None
+    @contextmanager
+    def found_by(self, find: Find) -> Generator[None]:
+        """Meanwhile a role runs steps in the loop, and finds them by their tasks."""
+        self._roles += (find,)
+        try:
+            yield
+        finally:
+            self._roles = tuple(role for role in self._roles if role is not find)
 
-    def enter(self, occupant: Callable[[], Occupant]) -> None:
-        """occupant: Called only by whoever reads the cell."""
-        self._now = occupant, time.monotonic()
-
-    def leave(self) -> None:
-        self._now = None
-
-    def read(self) -> tuple[Occupant, float] | None:
-        """The step whose code the loop is executing, and for how many seconds; None: it executes no
-        step's.
-        """
-        if (now := self._now) is None:
+    def read(self) -> Occupant | None:
+        """The step whose code the loop is executing; None: it executes no step's."""
+        loop = self._loop()
+        task = asyncio.current_task(loop) if loop else None
+        if task is None:
             return None
-        occupant, since = now
-        return occupant(), time.monotonic() - since
+        return next((occupant for find in self._roles if (occupant := find(task))), None)
 
 
 _cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = weakref.WeakKeyDictionary()
 
 
 def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
-    """The loop's cell. To be asked for the first time in the loop's own thread."""
-    return _cells.setdefault(loop, RunningStep())
-
-
-class Watched(Coroutine[Any, Any, T]):
-    """A coroutine that says in a cell, each time it is resumed, that it occupies the loop, until it
-    gives it back.
-    """
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T], cell: RunningStep, occupant: Callable[[], Occupant]) -> None:
-        self._coroutine = coroutine
-        self._cell = cell
-        self._occupant = occupant
-
-    def send(self, value: Any) -> Any:
-        self._cell.enter(self._occupant)
-        try:
-            return self._coroutine.send(value)
-        finally:
-            self._cell.leave()
-
-    def throw(self, *error: Any) -> Any:
-        self._cell.enter(self._occupant)
-        try:
-            return self._coroutine.throw(*error)
-        finally:
-            self._cell.leave()
-
-    def close(self) -> None:
-        self._coroutine.close()
-
-    def __await__(self) -> Any:
-        return self._coroutine.__await__()
+    """The loop's own. To be asked for the first time in the loop's own thread."""
+    return _cells.setdefault(loop, RunningStep(loop))
 
 
 class LoopWatch:
@@ -120,6 +93,7 @@ class LoopWatch:
         self._cell = running_step(loop)
         self._asked_at: float | None = None  # when the question was put that is still unanswered
         self._longest = 0.0  # silence since the last answer
+        self._seen: tuple[Occupant | None, float] = None, 0.0  # who blocked it at the last look, and since when
         self._report_at = BLOCKED
 
     def check(self) -> float:
@@ -134,6 +108,7 @@ class LoopWatch:
             self._asked_at = time.monotonic()
             self._loop.call_soon_threadsafe(self._answer)
             return 0.0
+        self._look()
         self._longest = time.monotonic() - self._asked_at
         if self._longest >= self._report_at:
             self._report_at *= 2
@@ -142,21 +117,27 @@ class LoopWatch:
 
     def occupant(self) -> Occupant | None:
         """The step that blocks the loop, if one does."""
-        found = self._cell.read()
-        return found[0] if found else None
+        return self._cell.read()
+
+    def _look(self) -> None:
+        """One that executes a step at two looks without having answered has executed it since: what
+        gives the loop back lets it answer.
+        """
+        occupant = self._cell.read()
+        if occupant != self._seen[0]:
+            self._seen = occupant, time.monotonic()
 
     def _answer(self) -> None:
         self._asked_at = None
 
     def _report(self, silence: float) -> None:
-        found = self._cell.read()
-        if found is None:
+        occupant, since = self._seen
+        if occupant is None:
             log.warning("the event loop has not answered for %.1f s; none of its steps is running", silence)
             return
-        occupant, seconds = found
         where = {"run_id": occupant.run_id, "version": occupant.version, "role": occupant.role}
         text = "the event loop has not answered for %.1f s: %s has blocked it for %.1f s. Blocking calls belong in a plain function"
-        log.warning(text, silence, occupant, seconds, extra=where)
+        log.warning(text, silence, occupant, time.monotonic() - since, extra=where)
 
     def _report_end(self) -> None:
         if self._report_at > BLOCKED:

@@ -72,7 +72,8 @@ class Partition:
         """
         if progress is not self.progress:
             return True
-        self._wanted = max(self._wanted, offset + 1)
+        if offset >= self._wanted:
+            self._wanted = offset + 1
         return offset < self.begun
 
     def pass_over(self, offset: int) -> None:

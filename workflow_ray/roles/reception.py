@@ -23,7 +23,7 @@ class Reception:
     """Receives for one role, and starts the attempts.
 
     Args:
-        start: Starts an attempt.
+        start: Starts attempts.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Reception:
         partitions: Mapping[int, Partition],
         intake: Intake,
         results: Results,
-        start: Callable[[Attempt], object],
+        start: Callable[[Sequence[Attempt]], object],
     ) -> None:
         self._role = role
         self._partitions = partitions
@@ -83,8 +83,7 @@ class Reception:
         rest, cut_off = self._within_share(arrivals.events)
         while rest and not stop.is_set():
             attempts, rest = await self._intake.judge(rest)
-            for attempt in attempts:
-                self._start(attempt)
+            self._start(attempts)
             if rest:
                 await until_stopped.wait(self._room)
         if not rest:

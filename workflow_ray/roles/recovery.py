@@ -153,8 +153,7 @@ class Recovery:
             await self._results.flush()
             if not stop.is_set():
                 self._pending = self._pending[size:]
-                for attempt in group:
-                    self._steps.start(attempt)
+                self._steps.start(group)
                 await until_stopped.wait(partial(self._ended, group))
         finally:
             await self._observation.end_group()

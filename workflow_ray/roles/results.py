@@ -209,7 +209,8 @@ class Results:
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
         self._committed_at = self._clock.monotonic()
         for result, landed in zip(batch, answer.results, strict=True):
-            self._tell(result, landed)
+            if result.answer is not None or isinstance(landed, Conflict):
+                self._tell(result, landed)
 
     async def _store_refused(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...], error: WriteRejected

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -33,7 +33,7 @@ class Steps:
 
     Args:
         limit: Attempts that run at a time.
-        run: The task's work.
+        run: The task's work, for the attempt's record.
         ended: Called with each attempt that has ended and was not abandoned, and what came of it.
         overtaken: Called with each attempt whose run went on without it before it began.
         read: Reads records: some of those asked for, from the first on.
@@ -44,7 +44,7 @@ class Steps:
     def __init__(
         self,
         limit: int,
-        run: Callable[[Attempt], Coroutine[Any, Any, Outcome]],
+        run: Callable[[Record], Coroutine[Any, Any, Outcome]],
         ended: Callable[[Attempt, Outcome], None],
         overtaken: Callable[[Attempt], None],
         read: Callable[[Sequence[RunId]], Awaitable[dict[RunId, Record | None]]],
@@ -68,9 +68,9 @@ class Steps:
         self._preparing = False  # those who are next are looked after
         self.closed = False  # no further attempt begins
 
-    def start(self, attempt: Attempt) -> None:
-        """Run it as soon as fewer than the limit run."""
-        self._waiting.append((attempt, None))
+    def start(self, attempts: Iterable[Attempt]) -> None:
+        """Run each as soon as fewer than the limit run."""
+        self._waiting.extend((attempt, None) for attempt in attempts)
         self._fill()
 
     async def slot(self, attempt: Attempt) -> None:
@@ -93,9 +93,14 @@ class Steps:
     def launch(self, attempt: Attempt) -> None:
         """Run it now, in the slot that it has."""
         attempt.phase = Phase.RUNNING
-        task = self._loop.create_task(self._run(attempt), context=self._context.copy())
+        task = self._loop.create_task(self._run(attempt.record), context=self._context.copy())
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
+
+    def record_of(self, task: asyncio.Task[Any]) -> Record | None:
+        """What the attempt is about that the task makes; None: it makes none. Called by any thread."""
+        attempt = self._running.get(task)
+        return attempt.record if attempt else None
 
     def reserve_ahead(self, pace: Pace) -> int:
         """Ask for the offsets of those in line that may begin before the row that is about to be
@@ -134,9 +139,12 @@ class Steps:
             log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
 
     def _fill(self) -> None:
+        if not self._waiting or not self._free:
+            return
+        old = self._clock.monotonic() - OLD
         while self._waiting and self._free > 0 and not self.closed:
             attempt, turn = self._waiting[0]
-            if turn is None and self._clock.monotonic() - attempt.read_at > OLD:
+            if turn is None and attempt.read_at < old:
                 self._prepare(self._read_again)
                 return
             if not attempt.reserve():
@@ -178,10 +186,9 @@ class Steps:
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
         attempt = self._running.pop(task)
         self._free += 1
+        outcome = outcome_of(task)  # nobody asks for an abandoned attempt's, but to ask keeps asyncio from logging it
         if attempt.phase is Phase.RUNNING:
-            self._tell(attempt, outcome_of(task))
-        elif not task.cancelled():
-            task.exception()  # of an abandoned attempt nobody asks
+            self._tell(attempt, outcome)
         attempt.tell_ended()
         self._fill()
 

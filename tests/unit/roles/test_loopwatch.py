@@ -92,7 +92,7 @@ async def test_the_run_that_blocks_a_loop_can_be_charged_with_one_attempt_though
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         found = running_step(asyncio.get_running_loop()).read()
         assert found
-        groups.append(found[0].blame("it blocked the event loop for 61 s"))
+        groups.append(found.blame("it blocked the event loop for 61 s"))
         await asyncio.sleep(0)
         await bench.store.store(groups)  # as another thread does
         return Stage.DONE
