@@ -1,7 +1,8 @@
 """A worker process for tests: `python -m tests.end_to_end.chores JOURNAL LEASE URL [EVENTS]`.
 
-It runs the workflow `chores` until SIGTERM, and then leaves in an orderly way. Each execution of a step adds a line to the file
-JOURNAL: the foreign id, the status and the process.
+It runs the workflow `chores` until SIGTERM, and then leaves in an orderly way. Each execution of a
+step adds a line to the file JOURNAL: the foreign id, the status, the process and the time. SIGUSR1
+sets the time of day of its clock ahead, SIGUSR2 back. Its sweeper looks often.
 """
 
 import asyncio
@@ -9,20 +10,33 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from pydantic import BaseModel
 
-from workflow_ray import Run, Status, Workflow
+from workflow_ray import Repeat, Run, Status, Workflow
+from workflow_ray.ports import SystemClock
+from workflow_ray.roles.sweeper import Sweeper
+from workflow_ray.runtime import hosting, runtime
 from workflow_ray.runtime.local import LocalRuntime
 from workflow_ray.runtime.urls import Urls
+
+JUMP = timedelta(minutes=10)
+SWEEPS, AGE = 1.0, 3.0
+"""Seconds between the sweeper's looks, and for which a run must have stood still; by default minutes."""
+AGAIN = timedelta(seconds=0.5)
 
 
 class Chore(BaseModel):
     seconds: float = 0.0  # that each step takes
     blocks: bool = False  # without giving the event loop back meanwhile
+    fails: bool = False  # the first attempt of its first step
+    repeats: bool = False  # its first step, once
 
 
 class ChoreStatus(Status):
@@ -36,8 +50,13 @@ JOURNAL: list[Path] = []  # the file, once it is known
 
 
 @chores.step(ChoreStatus.NEW)
-async def begin(run: Run[Chore, ChoreStatus]) -> Literal[ChoreStatus.BEGUN]:
+async def begin(run: Run[Chore, ChoreStatus]) -> Literal[ChoreStatus.BEGUN] | Repeat:
     await execute(run)
+    if run.data.fails and run.attempt == 0:
+        raise ValueError("the first attempt fails")
+    if run.data.repeats:
+        run.data.repeats = False
+        return Repeat(AGAIN)
     return ChoreStatus.BEGUN
 
 
@@ -50,23 +69,49 @@ async def end(run: Run[Chore, ChoreStatus]) -> Literal[ChoreStatus.DONE]:
 async def execute(run: Run[Chore, ChoreStatus]) -> None:
     for journal in JOURNAL:
         with journal.open("a") as file:
-            file.write(f"{run.foreign_id} {run.status.name} {os.getpid()}\n")
+            file.write(f"{run.foreign_id} {run.status.name} {os.getpid()} {time.time()}\n")
     if run.data.blocks:
         time.sleep(run.data.seconds)  # what no async step should do, and what users' steps do
     else:
         await asyncio.sleep(run.data.seconds)
 
 
+class JumpingClock(SystemClock):
+    """A machine's clock that is corrected now and then."""
+
+    def __init__(self) -> None:
+        self._off = timedelta()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, self._jump)
+
+    def now(self) -> datetime:
+        return super().now() + self._off
+
+    def _jump(self, number: int, frame: object) -> None:
+        self._off += JUMP if number == signal.SIGUSR1 else -JUMP
+
+
+def executed(journal: Path) -> dict[tuple[str, str], list[float]]:
+    """When each step of each run was executed, in seconds since 1970, by foreign id and status."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for line in journal.read_text().splitlines() if journal.exists() else []:
+        foreign_id, status, _, at = line.split(" ")
+        found[foreign_id, status].append(float(at))
+    return found
+
+
 def executions(journal: Path) -> Counter[tuple[str, str]]:
     """How often each step of each run was executed, by foreign id and status."""
-    lines = journal.read_text().splitlines() if journal.exists() else []
-    return Counter((foreign_id, status) for foreign_id, status, _ in (line.split(" ") for line in lines))
+    return Counter({step: len(times) for step, times in executed(journal).items()})
 
 
 async def main(journal: str, lease: str, url: str, events: str | None = None) -> None:
     JOURNAL.append(Path(journal))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(runtime, "SystemClock", JumpingClock)
+    patch.setattr(hosting, "Sweeper", partial(Sweeper, every=SWEEPS, age=AGE))
     async with LocalRuntime([chores], Urls.of(url, events), lease=float(lease)):
         print("ready", flush=True)
         await stopped.wait()

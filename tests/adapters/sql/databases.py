@@ -53,6 +53,16 @@ async def execute(url: str, *statements: str) -> None:
     await transact(url, run)
 
 
+async def set_read_only(url: str, read_only: bool) -> None:
+    """Of a PostgreSQL database: of connections that are made from then on. Those that are there are cut."""
+    database = url.rpartition("/")[2]
+    setting = f"default_transaction_read_only = {'on' if read_only else 'off'}"
+    await execute(url, "SET TRANSACTION READ WRITE", f'ALTER DATABASE "{database}" SET {setting}')
+    if read_only:
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        await execute(url, f"{cut} WHERE datname = current_database() AND pid <> pg_backend_pid()")
+
+
 def _engine(url: str) -> AsyncEngine:
     if scheme_of(url) == "postgresql":
         return access(postgresql_target(url)).writer

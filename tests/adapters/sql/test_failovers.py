@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
-from tests.adapters.sql.databases import execute, transact
+from tests.adapters.sql.databases import execute, set_read_only, transact
 from workflow_ray.errors import StoreReadOnly, StoreUnavailable
 from workflow_ray.ports import SystemClock, persist, records_adapter
 from workflow_ray.records import Stored, Version
@@ -32,21 +32,9 @@ class Cluster:
 async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     url: str = request.getfixturevalue({"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param])
     await asyncio.to_thread(records_adapter(url).create, url)
-    cluster = Cluster(url, partial({"postgresql": _postgresql, "mariadb": _mariadb}[request.param], url))
+    cluster = Cluster(url, partial({"postgresql": set_read_only, "mariadb": _mariadb}[request.param], url))
     yield cluster
     await cluster.set_read_only(False)
-
-
-async def _postgresql(url: str, read_only: bool) -> None:
-    database = url.rpartition("/")[2]
-    await execute(
-        url,
-        "SET TRANSACTION READ WRITE",
-        f'ALTER DATABASE "{database}" SET default_transaction_read_only = {"on" if read_only else "off"}',
-    )
-    if read_only:
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        await execute(url, cut)
 
 
 async def _mariadb(url: str, read_only: bool) -> None:
