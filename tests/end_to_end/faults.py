@@ -104,7 +104,7 @@ async def clock_jumps(site: Site) -> None:
 async def loop_blocked(site: Site) -> None:
     """For longer than a lease, by an async step that should not do so."""
     number = len(site.handles)
-    chore = Chore(seconds=1.5 * site.lease, blocks=True)
+    chore = Chore(seconds=1.2 * site.lease, blocks=True)
     site.handles.append(await site.client.trigger(f"blocks-{number}", chore))
     await site.handles[-1].wait_for(ChoreStatus.BEGUN)
 
@@ -133,7 +133,7 @@ async def log_cut(site: Site) -> None:
     await asyncio.to_thread(site.cut_log)
 
 
-HARMLESS: tuple[Fault, ...] = (worker_told_to_stop, clock_jumps, store_read_only)
+HARMLESS: tuple[Fault, ...] = (worker_told_to_stop, clock_jumps, store_read_only, loop_blocked)
 """Those that cost no attempt, and because of which no step is executed again."""
 KILLING: tuple[Fault, ...] = (worker_killed, worker_frozen)
 """Those after which an attempt may be counted: who died, or seems to have, may have been killed by the step."""
@@ -141,14 +141,17 @@ DISTURBING: tuple[Fault, ...] = (*KILLING, store_read_only, store_restarted, ste
 
 
 async def strike_all(site: Site, faults: Sequence[Fault], *, rounds: int, pause: float) -> None:
-    """Each of the faults, as often, in any order, under load."""
+    """Each of the faults as often as it is named, in any order, under load.
+
+    Args:
+        rounds: How often all of this is done.
+        pause: Seconds between two faults, on average.
+    """
     enough = asyncio.Event()
-    load = asyncio.create_task(site.load(enough))
-    for _ in range(rounds):
-        for fault in site.rng.sample(faults, len(faults)):
-            await asyncio.sleep(site.rng.uniform(0, 2 * pause))
-            await site.strike(fault)
-            if load.done():
-                break
-    enough.set()
-    await load
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(site.load(enough))
+        for _ in range(rounds):
+            for fault in site.rng.sample(faults, len(faults)):
+                await asyncio.sleep(site.rng.uniform(0, 2 * pause))
+                await site.strike(fault)
+        enough.set()

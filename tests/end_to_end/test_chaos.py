@@ -24,6 +24,7 @@ from tests.end_to_end.faults import (
     Site,
     clock_jumps,
     log_cut,
+    loop_blocked,
     step_scaled,
     store_read_only,
     store_restarted,
@@ -40,7 +41,7 @@ from workflow_ray.ports import SystemClock
 from workflow_ray.records import Cause
 from workflow_ray.runtime.connect import open_beside
 
-LEASE, LONG_LEASE = 3.0, 10.0
+LEASE, LONG_LEASE = 3.0, 6.0
 PAUSE = 0.5
 """Seconds between two faults, on average."""
 EVERYTHING: tuple[Fault, ...] = (
@@ -49,6 +50,7 @@ EVERYTHING: tuple[Fault, ...] = (
     worker_frozen,
     clock_jumps,
     clock_jumps,
+    loop_blocked,
     store_read_only,
     store_restarted,
     step_scaled,
@@ -86,7 +88,7 @@ async def test_what_is_no_crash_counts_no_attempt_and_executes_no_step_again(
 ) -> None:
     journal = tmp_path / "journal"
     async with made(postgres_url, journal, rng, lease=LONG_LEASE) as site:
-        await strike_all(site, HARMLESS * 2, rounds=rounds, pause=PAUSE)
+        await strike_all(site, [*HARMLESS, clock_jumps], rounds=rounds, pause=PAUSE)
         await check(site.handles, journal, [])
 
 
