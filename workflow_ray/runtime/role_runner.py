@@ -68,11 +68,11 @@ class RoleRunner:
         """
 
     def held(self) -> list[Fence]:
-        """Those that run now, also such as are about to leave."""
+        """The fences of the roles that run now, those that are stopping included."""
         return [held.fence for held in self._held.values()]
 
     def stopping(self) -> set[RoleName]:
-        """Those that are about to leave."""
+        """The roles that are stopping."""
         return {name for name, held in self._held.items() if held.stop.is_set()}
 
     def start(self, role: Role, fence: Fence) -> None:
@@ -113,9 +113,7 @@ class RoleRunner:
             del self._held[held.role.name]
 
     async def _keep(self, held: _Held) -> None:
-        """Run the role to its end, and release it: the process lives on, so that nothing is in
-        doubt.
-        """
+        """Run the role to its end, and release it. This process continues, so nothing is in doubt."""
         try:
             await self._run(held)
         except asyncio.CancelledError:

@@ -23,10 +23,10 @@ HEARTBEATS = 3
 
 
 class Worker:
-    """Says by a heartbeat that this process lives, hears what it is to run, and has it run.
+    """Sends the heartbeats of this process, and runs the roles that the store answers with.
 
-    What it holds when it stood still for longer than a lease is another's: the fence keeps its
-    writes out until it hears of that.
+    A process that was suspended for longer than a lease has lost its roles. The fences refuse its
+    writes until its next heartbeat says so.
     """
 
     def __init__(self, runner: RoleRunner, store: Store, clock: Clock, *, lease: float = LEASE) -> None:
@@ -41,13 +41,13 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def join(self) -> None:
-        """Be one of the workers, so far without a role.
+        """Register this process as a worker. It has no role yet.
 
         Raises:
             StoreInUse: A process has the store for itself.
         """
-        await self._beat()
-        self._spawn(self._live())
+        await self._heartbeat()
+        self._spawn(self._send_heartbeats())
 
     async def run(self, groups: Collection[str], deployment: Deployment) -> None:
         """Acquire a fair share of the roles of these groups, at once what is free, and follow the
@@ -67,7 +67,7 @@ class Worker:
         await self._apply(*self._current)
 
     async def leave(self) -> None:
-        """Finish what runs, and leave what can't be finished to the others, at once."""
+        """Stop the roles and release them, so that other workers take over at once what is not finished."""
         self._groups = ()
         self._roles = {}
         await self._runner.close()
@@ -89,15 +89,15 @@ class Worker:
         wanted, _ = runnable(deployment, self._groups, rests=rests)
         if wanted != self._roles:
             self._roles = wanted
-            await self._beat()
+            await self._heartbeat()
         return True
 
-    async def _live(self) -> None:
+    async def _send_heartbeats(self) -> None:
         pause = self._lease / HEARTBEATS
         while True:
             await self._clock.wait(asyncio.Event(), pause)
             try:
-                await persist(self._beat, self._clock, self.name)
+                await persist(self._heartbeat, self._clock, self.name)
             except StoreError as error:
                 log.warning("%s; the next heartbeat is in %.1f s", error, pause, extra={"worker": self.name})
             except BaseException as error:
@@ -105,7 +105,7 @@ class Worker:
                     raise
                 log.exception("a heartbeat failed; the next is in %.1f s", pause, extra={"worker": self.name})
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         async with self._runner.releasing:
             roles = self._roles
             shared = await self._store.share(self.name, list(roles.values()), self._runner.held(), lease=self._lease)

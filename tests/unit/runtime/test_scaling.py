@@ -1,4 +1,4 @@
-"""Shard counts that change while workflows run, under a clock that stands still."""
+"""Shard counts that change while workflows run, under a fake clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -180,7 +180,7 @@ async def working(request: pytest.FixtureRequest, store: Store, clock: FakeClock
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     else:
-        worker = Worker(runner, store, clock, lease=20 * DRAINING)  # so that it isn't a heartbeat that brings the news
+        worker = Worker(runner, store, clock, lease=20 * DRAINING)  # so that no heartbeat notices the change
         await worker.join()
         await worker.run(groups, deployment)
         await clock.settle()

@@ -47,8 +47,8 @@ def test_a_runtime_opens_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_password_is_in_a_repr() -> None:
     urls = Urls(SECRET, SECRET, SECRET)
-    told = Deployed(urls=urls, places=Places("a", "b", "c"), store_id="s", namespace="n", node="1")
-    for shown in (repr(urls), str(urls), f"{told}", repr(told), repr([told])):
+    deployed = Deployed(urls=urls, places=Places("a", "b", "c"), store_id="s", namespace="n", node="1")
+    for shown in (repr(urls), str(urls), f"{deployed}", repr(deployed), repr([deployed])):
         assert "pass-phrase" not in shown
 
 

@@ -1,4 +1,4 @@
-"""Processes that share the roles of a store: here several of one event loop, under a clock that stands still."""
+"""Processes that share the roles of a store: several in one event loop, under a fake clock."""
 
 import asyncio
 import random

@@ -21,7 +21,7 @@ from workflow_ray.errors import StoreError
 MAX_PATH = 103
 """Bytes of a socket's path that every system takes."""
 _CURRENT = "current"
-_NAME = re.compile(r"(?P<pid>\d+)-[0-9a-f]{8}\.sock")  # the process that made it, and chance: two servers may share a process
+_NAME = re.compile(r"(?P<pid>\d+)-[0-9a-f]{8}\.sock")  # the process that made it, and a random part: two servers may share a process
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def announce(url: str) -> Generator[str, None, None]:
     try:
         yield str(path)
     finally:
-        path.unlink(missing_ok=True)  # `current` stays: it may be another's by now, and names nothing that accepts
+        path.unlink(missing_ok=True)  # `current` stays: it may name another server by now; else it names a socket that nobody accepts on
 
 
 def find(url: str) -> str | None:
@@ -87,7 +87,7 @@ def _verify(folder: Path) -> None:
 def _clean(folder: Path) -> None:
     for path in folder.glob("*-*.*"):
         pid = path.name.partition("-")[0]
-        # Both are asked: a live process may be about to listen, and a dead one's number may be another's by now.
+        # Both are checked: a live process may be about to listen, and the number of a dead one may have been reused.
         if pid.isdigit() and not _alive(int(pid)) and not _accepts(path):
             path.unlink(missing_ok=True)
 
@@ -105,4 +105,4 @@ def _alive(pid: int) -> bool:
 def _accepts(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(os.fspath(path)) in (0, errno.EAGAIN)  # EAGAIN: its queue is full, so it lives
+        return probe.connect_ex(os.fspath(path)) in (0, errno.EAGAIN)  # EAGAIN: its queue is full, so somebody listens

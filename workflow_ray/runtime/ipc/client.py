@@ -10,11 +10,11 @@ from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 PING = 1.0
 """Seconds between pings."""
 MISSES = 3
-"""Pings in a row without a sign of life that are a break."""
+"""Pings in a row without a byte from the server that count as a break."""
 
 
 class IpcTransport:
-    """One connection to a IpcServer. Requests share it, and are answered in any order. Once broken it stays so.
+    """One connection to an IpcServer. Requests share it, and are answered in any order. Once broken it stays so.
 
     A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with StoreUnavailable.
     """
@@ -25,12 +25,12 @@ class IpcTransport:
         self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._receive, self._lost)
-        self._sending = asyncio.Lock()  # held by the call that waits for room; the others wait behind it, in order
+        self._sending = asyncio.Lock()  # held by the first call that waits for room; the others wait behind it, in order
         self._requests = itertools.count(1)
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._broken: str | None = None
         self._misses = 0
-        self._beating: asyncio.TimerHandle | None = None
+        self._next_ping: asyncio.TimerHandle | None = None
 
     @classmethod
     async def connect(cls, path: str, *, ping: float = PING) -> Self:
@@ -40,7 +40,7 @@ class IpcTransport:
             await asyncio.get_running_loop().create_unix_connection(lambda: connection._wire, path)
         except OSError as error:
             raise StoreUnavailable(path, f"nobody serves the store there ({error.strerror})") from error
-        connection._beat()
+        connection._send_ping()
         return connection
 
     @property
@@ -89,20 +89,21 @@ class IpcTransport:
         elif frame.kind is not Kind.PONG:
             self._wire.break_off("the other side is no server")
 
-    def _beat(self) -> None:
-        # Beats are counted, not seconds: a loop that was blocked for long reads what came meanwhile before its next beat.
-        self._misses = 0 if self._wire.heard else self._misses + 1
+    def _send_ping(self) -> None:
+        # Pings are counted, not seconds: a loop that was blocked for long reads what has arrived
+        # before it sends the next ping.
+        self._misses = 0 if self._wire.has_received else self._misses + 1
         if self._misses >= MISSES:
             self._wire.break_off(f"the server didn't answer {MISSES} pings")
         else:
-            self._wire.heard = False
+            self._wire.has_received = False
             self._wire.send(Frame(Kind.PING))
-            self._beating = self._loop.call_later(self._ping, self._beat)
+            self._next_ping = self._loop.call_later(self._ping, self._send_ping)
 
     def _lost(self, why: str) -> None:
         self._broken = why
-        if self._beating is not None:
-            self._beating.cancel()
+        if self._next_ping is not None:
+            self._next_ping.cancel()
         for answer in self._pending.values():
             if not answer.done():
                 answer.set_exception(StoreUnavailable(self._path, why))

@@ -62,8 +62,8 @@ class Wire(asyncio.BufferedProtocol):
         self._room.set()
         self._ended = False
         self._closed = asyncio.Event()
-        self.heard = True
-        """Whether anything has come since somebody set this to False: a part of a large frame is a sign of life too."""
+        self.has_received = True
+        """Whether any byte has arrived since somebody set this to False."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -92,7 +92,7 @@ class Wire(asyncio.BufferedProtocol):
         return self._incoming[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.heard = True
+        self.has_received = True
         self._filled += nbytes
         start = 0
         try:

@@ -8,10 +8,10 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.runtime.ipc.client import PING, IpcTransport
 
 ONCE = frozenset({"send", "deploy"})
-"""Not repeated after a break: `send` would append its events again, `deploy` would find itself in conflict with itself.
+"""Not repeated after a break: `send` would append its events again, `deploy` would conflict with its own first attempt.
 
-All else may be repeated: it only reads, is idempotent by its ids, or only ever goes on (`published`, `release`, `move`). An `acquire`
-raises the epoch once more.
+All others may be repeated. They only read, are idempotent by their ids, or do only what is still to be done (`published`,
+`release`, `move`). A repeated `acquire` raises the epoch again.
 """
 _BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
 

@@ -13,7 +13,7 @@ from workflow_ray.runtime.ipc.bounds import DEFAULT, Bounds, Load
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS, answer
 
-BACKLOG = 1024  # a full one looks to asyncio like a connection made
+BACKLOG = 1024  # asyncio takes a full backlog for a connection that was made
 SMALL = 1024
 """Bytes of an answer that is never dropped: so many are no more than the error that would take its place."""
 
@@ -49,7 +49,7 @@ class IpcServer:
         self._listener = await asyncio.get_running_loop().create_unix_server(self._accept, path, backlog=BACKLOG)
 
     async def close(self, *, drain: float = 5.0) -> None:
-        """Stop listening, finish the requests in hand for up to `drain` seconds, and leave. Safe to repeat.
+        """Stop listening, finish the requests in hand for up to `drain` seconds, and close every connection. Safe to repeat.
 
         Long polls are cut short, and what comes meanwhile isn't begun: their callers see a break, and may repeat.
         """
@@ -71,7 +71,7 @@ class IpcServer:
 
 
 class _Connection:
-    """One client's requests in hand. They end with it: nobody is left to answer."""
+    """One client's connection, and its requests in hand. These are cancelled when it ends."""
 
     def __init__(self, store: Store, bounds: Bounds, in_all: Load, gone: Callable[["_Connection"], None]) -> None:
         self._store = store
@@ -85,7 +85,7 @@ class _Connection:
         self._finishing = False
 
     async def finish(self) -> None:
-        """Begin nothing more, cut short what only waits, and leave once the rest is answered."""
+        """Begin no further request, cancel long polls, and close the connection once the others are answered."""
         self._finishing = True
         for request in self._polls:
             self._tasks[request].cancel()
@@ -94,9 +94,9 @@ class _Connection:
         await self.wire.close()
 
     async def abandon(self) -> None:
-        """Leave at once, once what is in hand has heard of it."""
+        """Break the connection now, and wait until the requests in hand have been cancelled."""
         tasks = list(self._tasks.values())
-        self.wire.break_off("the server leaves")
+        self.wire.break_off("the server stops")
         if tasks:
             await asyncio.wait(tasks)
 

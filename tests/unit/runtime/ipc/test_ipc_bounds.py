@@ -258,7 +258,7 @@ def test_what_one_answer_may_hold_fits_into_a_frame() -> None:
 
 
 @pytest.fixture
-async def deaf(socket_path: str) -> AsyncIterator[list[Peer]]:
+async def silent(socket_path: str) -> AsyncIterator[list[Peer]]:
     """Servers, one for each connection, that read nothing before `read_again` and answer nothing by themselves."""
     peers: list[Peer] = []
 
@@ -273,21 +273,21 @@ async def deaf(socket_path: str) -> AsyncIterator[list[Peer]]:
 
 
 @pytest.fixture
-async def connection(deaf: list[Peer], socket_path: str) -> AsyncIterator[IpcTransport]:
+async def connection(silent: list[Peer], socket_path: str) -> AsyncIterator[IpcTransport]:
     connection = await IpcTransport.connect(socket_path, ping=60)
-    await until(lambda: len(deaf) == 1)
+    await until(lambda: len(silent) == 1)
     yield connection
     connection.close()
 
 
 async def test_a_client_buffers_a_bounded_amount_for_a_server_that_does_not_read(
-    connection: IpcTransport, deaf: list[Peer], memory: Callable[[], int]
+    connection: IpcTransport, silent: list[Peer], memory: Callable[[], int]
 ) -> None:
     body = bytes(MIB)
     calls = [asyncio.create_task(connection.call("store", body, deadline=60)) for _ in range(MANY)]
     await turns()
     assert memory() < HIGH_WATER + 6 * MIB
-    (server,) = deaf
+    (server,) = silent
     server.read_again()
     await until(lambda: len(server.calls) == MANY)
     requests = [frame.request for frame in server.calls]
@@ -298,13 +298,13 @@ async def test_a_client_buffers_a_bounded_amount_for_a_server_that_does_not_read
         assert await asyncio.gather(*calls) == [b"done"] * MANY
 
 
-async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_sent(connection: IpcTransport, deaf: list[Peer]) -> None:
+async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_sent(connection: IpcTransport, silent: list[Peer]) -> None:
     first = asyncio.create_task(connection.call("store", bytes(2 * HIGH_WATER), deadline=60))
     await turns()
     with pytest.raises(StoreUnavailable, match="no answer to lag"):
         await connection.call("lag", b"", deadline=0.01)
     later = asyncio.create_task(connection.call("ends", b"", deadline=60))
-    (server,) = deaf
+    (server,) = silent
     server.read_again()
     await until(lambda: len(server.calls) == 2)
     assert [frame.name for frame in server.calls] == ["store", "ends"]
@@ -313,10 +313,10 @@ async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_se
     later.cancel()
 
 
-async def test_calls_that_wait_for_room_fail_at_once_when_the_connection_breaks(connection: IpcTransport, deaf: list[Peer]) -> None:
+async def test_calls_that_wait_for_room_fail_at_once_when_the_connection_breaks(connection: IpcTransport, silent: list[Peer]) -> None:
     calls = [asyncio.create_task(connection.call("store", bytes(HIGH_WATER + 1), deadline=60)) for _ in range(3)]
     await turns()
-    deaf[0].break_off("the test says so")
+    silent[0].break_off("the test says so")
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
 

@@ -63,7 +63,7 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
         await IpcTransport.connect(socket_path)
 
 
-async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start: Start, socket_path: str) -> None:
+async def test_a_suspended_server_is_noticed_by_missing_pongs(start: Start, socket_path: str) -> None:
     server = await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.05)
     store = store_over(connection, SERVED)
@@ -75,7 +75,7 @@ async def test_a_server_that_stands_still_is_noticed_by_its_missing_pings(start:
     assert connection.broken
 
 
-async def test_a_loop_that_was_blocked_for_long_takes_no_living_server_for_dead(start: Start, socket_path: str) -> None:
+async def test_a_loop_that_was_blocked_for_long_does_not_take_its_server_for_dead(start: Start, socket_path: str) -> None:
     await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.01)
     for _ in range(5):

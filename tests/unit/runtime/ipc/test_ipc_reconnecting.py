@@ -28,12 +28,12 @@ class Finder:
 
 @pytest.fixture
 async def breaking(socket_path: str) -> AsyncIterator[str]:
-    """A server that takes a request and dies of it."""
+    """A server that breaks the connection at each request."""
 
     def accept() -> Wire:
         def receive(frame: Frame) -> None:
             if frame.kind is Kind.CALL:
-                wire.break_off("died of it")
+                wire.break_off("the test says so")
 
         wire = Wire(receive, lambda _: None)
         return wire
@@ -95,7 +95,7 @@ async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str)
         await store_over(connection, SERVED).lag(TOPIC, {})
 
 
-async def test_a_server_that_leaves_in_order_hands_its_calls_to_the_next(server: IpcServer, socket_path: str) -> None:
+async def test_a_call_to_a_server_that_was_stopped_is_answered_by_the_next(server: IpcServer, socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path))
     store = store_over(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG

@@ -1,4 +1,4 @@
-"""Who serves a store: requests side by side, bounds, and leaving."""
+"""The server: concurrent requests, bounds, and how it stops."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ async def test_a_quick_answer_overtakes_a_long_poll_on_the_same_connection(conne
     waiting.cancel()
 
 
-async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not(connect: Connect, store: VisibleStore) -> None:
+async def test_a_connection_with_too_many_requests_is_busy_and_others_are_not(connect: Connect, store: VisibleStore) -> None:
     connection, other = await connect(), await connect()
     polls = [poll(connection) for _ in range(4)]
     await until(lambda: store.blocked == 4)
@@ -40,7 +40,7 @@ async def test_a_connection_with_its_fill_of_requests_is_busy_and_others_are_not
     assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
-async def test_a_server_with_its_fill_of_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
+async def test_a_server_with_too_many_requests_is_busy_for_all(connect: Connect, store: VisibleStore) -> None:
     first, second = await connect(), await connect()
     polls = [poll(connection) for connection in (first, first, first, second, second, second)]
     await until(lambda: store.blocked == 6)
@@ -67,7 +67,7 @@ async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(co
     assert await store_there.lag(TOPIC, {}) == LAG
 
 
-async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody(connect: Connect, store: VisibleStore) -> None:
+async def test_a_request_too_large_is_refused_before_it_is_sent_and_affects_no_other_call(connect: Connect, store: VisibleStore) -> None:
     connection = await connect()
     waiting = poll(connection)
     await until(lambda: store.blocked == 1)
@@ -78,7 +78,7 @@ async def test_a_request_too_large_is_refused_before_it_is_sent_and_hurts_nobody
     waiting.cancel()
 
 
-async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_too_large_is_an_error_and_affects_no_other_call(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflow_ray.runtime.ipc.server.MAX_BODY", 10)
     store = store_over(await connect(), SERVED)
     with pytest.raises(StoreError, match="ask for fewer at once"):
@@ -86,33 +86,33 @@ async def test_an_answer_too_large_is_an_error_and_hurts_nobody(connect: Connect
     assert await store.lag(TOPIC, {}) == LAG
 
 
-@pytest.mark.parametrize("rubbish", [b"GET / HTTP/1.1\r\n\r\n", (MAX_BODY + 1).to_bytes(4, "little") + b"\1" + bytes(9)])
-async def test_a_peer_that_breaks_the_protocol_is_cut_off_alone(connect: Connect, socket_path: str, rubbish: bytes) -> None:
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", (MAX_BODY + 1).to_bytes(4, "little") + b"\1" + bytes(9)])
+async def test_only_the_peer_that_breaks_the_protocol_is_disconnected(connect: Connect, socket_path: str, garbage: bytes) -> None:
     connection = await connect()
     reader, writer = await asyncio.open_unix_connection(socket_path)
-    writer.write(rubbish)
+    writer.write(garbage)
     with contextlib.suppress(ConnectionResetError):  # how it ends depends on what the server had read
         assert await reader.read() == b""
     writer.close()
     assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
-async def test_a_server_that_leaves_answers_what_it_has_in_hand_and_cuts_polls_short(
+async def test_a_server_that_stops_answers_what_it_has_in_hand_and_cuts_polls_short(
     connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
     connection = await connect()
     waiting, writing = poll(connection), asyncio.create_task(store_over(connection, SERVED).store([]))
     await until(lambda: store.blocked == 2)
-    leaving = asyncio.create_task(server.close())
+    stopping = asyncio.create_task(server.close())
     await until(lambda: store.cancelled == 1)
     store.written.set()
-    await leaving
+    await stopping
     assert await writing == []
     with pytest.raises(StoreUnavailable, match="the connection was closed"):
         await waiting
 
 
-async def test_a_server_that_leaves_waits_no_longer_than_told(connect: Connect, server: IpcServer, store: VisibleStore) -> None:
+async def test_a_server_that_stops_waits_no_longer_than_asked(connect: Connect, server: IpcServer, store: VisibleStore) -> None:
     writing = asyncio.create_task(store_over(await connect(), SERVED).store([]))
     await until(lambda: store.blocked == 1)
     await server.close(drain=0.01)
