@@ -5,9 +5,12 @@ import dis
 import warnings
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
+KEPT = 1000
+"""Files whose imports are remembered."""
 TYPE_CHECKING = "TYPE_CHECKING"
 BY_NAME = "import_module"
 
@@ -19,7 +22,8 @@ class Import(NamedTuple):
     names: tuple[str, ...] = ()  # of things in the module, which may be modules or not; "*": all
 
 
-def in_source(source: bytes) -> Iterator[Import]:
+@lru_cache(maxsize=KEPT)  # a project's workflows import the same modules
+def in_source(source: bytes) -> tuple[Import, ...]:
     """The imports of a source file, those inside of functions included.
 
     Those for type checkers only (`if TYPE_CHECKING:`) are left out. `import_module` counts where
@@ -29,7 +33,11 @@ def in_source(source: bytes) -> Iterator[Import]:
         with warnings.catch_warnings(action="ignore"):  # whoever imports the file is shown them
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
-        return
+        return ()
+    return tuple(_in_tree(tree))
+
+
+def _in_tree(tree: ast.AST) -> Iterator[Import]:
     for node in _executed(tree):
         match node:
             case ast.Import():

@@ -7,12 +7,25 @@ SUPERSEDED = 20
 
 
 class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow as the deployment knows it."""
+    """A workflow as the deployment knows it.
+
+    A deploy changes it as follows. Everything that an operator has set stays.
+
+    - `reference` is the workflow's identity: a deploy of another reference under the same name is
+      refused unless it is told to replace the first. The folder may change.
+    - With another `code` the roles on Ray are restarted, and the earlier digest goes into
+      `superseded`.
+    - A deploy whose digest is in `superseded` is refused unless it is told to roll back. A local
+      worker with such code joins, and deploys nothing.
+    """
 
     name: str
-    reference: str  # module:attribute of the definition
+    reference: str
+    """module:attribute of the definition; of a script, the name that it would be imported by. The
+    attribute is empty where no name of the module is bound to the workflow.
+    """
     python_path: tuple[str, ...] = ()  # folders, in front of sys.path, that the module is found in
-    code: str = ""  # a digest of the modules that the definition loads from its own path; with another one the roles are restarted
+    code: str = ""  # a digest of the modules that the definition loads from its own path; "": it has no file
     superseded: tuple[str, ...] = ()  # digests that were deployed before this one, the newest last, at most SUPERSEDED of them
     statuses: dict[str, int]
     partitions: int
