@@ -37,11 +37,13 @@ def deploy(
     rollback: Rollback = False,
     replace: Replace = False,
 ) -> None:
-    """Have workflows run on Ray. Those whose code has changed are restarted; the others go on as they are.
+    """Have workflows run on Ray. Those whose code has changed are restarted; the others go on.
 
-    A workflow's code is its module and the modules that this imports from its own folder. Prints what is started, restarted and
-    unchanged. Other workflows of the same records stay as they are. Exit 2: the code was replaced since it was deployed (see
-    --rollback), another definition has the name (see --replace), or it can't be used.
+    A workflow's code is its module and the modules that this imports from its own folder. Prints
+    what is started, restarted and unchanged. Other workflows of the same records stay as they are.
+
+    Exit 2: the code was replaced since it was deployed (see --rollback), another definition has the
+    name (see --replace), or it can't be used.
     """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 

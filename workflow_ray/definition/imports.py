@@ -52,7 +52,7 @@ def _in_tree(tree: ast.AST) -> Iterator[Import]:
 
 
 def in_bytecode(code: CodeType) -> Iterator[Import]:
-    """The same of compiled code, where `if TYPE_CHECKING:` and `import_module` aren't told apart."""
+    """The imports of compiled code. Those for type checkers count; `import_module` does not."""
     before: deque[object] = deque(maxlen=2)
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

@@ -13,7 +13,7 @@ from workflow_ray.definition.imports import Import, in_bytecode, in_source
 
 OURS = __name__.partition(".")[0]
 HEADER = 16
-"""Bytes before the code in a .pyc file. They tell when its source was changed, not what is in it."""
+"""Bytes before the code in a .pyc file. They tell when its source was changed."""
 INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -65,7 +65,7 @@ class _Search:
         return outermost != OURS and self._only in (None, outermost)
 
     def _imports(self, spec: ModuleSpec) -> Iterator[str]:
-        """The names that a module imports, of modules or of things in them; none if it is known already."""
+        """The names that a module imports, of modules or of things in them. None the second time."""
         if spec.name in self.found or not isinstance(spec.loader, _Reader) or spec.origin is None:
             return
         try:
@@ -109,7 +109,7 @@ def _has_installed(folder: Path) -> bool:
 
 
 def _on_the_way(name: str, folder: Path) -> Iterator[ModuleSpec]:
-    """The packages around a module, from the outermost, then the module; as far as they are there."""
+    """The packages around a module, from the outermost, then the module, as far as they exist."""
     entries: Iterable[str] = (str(folder),)
     parts = name.split(".")
     for count in range(1, len(parts) + 1):

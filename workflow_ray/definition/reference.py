@@ -35,7 +35,7 @@ def reference_of(workflow: Workflow[Any, Any]) -> str:
 
 
 def known_as(workflow: Workflow[Any, Any]) -> str:
-    """The "module:attribute" by which a deployment knows the workflow, whether others can import it or not.
+    """The "module:attribute" by which a deployment knows the workflow, importable or not.
 
     A script goes by the name that it would be imported by. The attribute is empty where no name of
     the module is bound to the workflow.
@@ -56,16 +56,16 @@ def by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, 
 
 
 def python_path_of(workflow: Workflow[Any, Any]) -> tuple[str, ...]:
-    """The absolute folder that the workflow's module is importable from; none for a module that is no file."""
+    """The absolute folder that the workflow's module is imported from. Empty: it has no file."""
     file = _file_of(workflow)
     return () if file is None else (str(_folder(_name_of(workflow), file)),)
 
 
 def code_of(workflow: Workflow[Any, Any]) -> str:
-    """A digest of the workflow's module and of all that it imports from its own path: see `own_modules`.
+    """A digest of the workflow's module and of what it imports from its own path.
 
-    The same files have the same digest in every process and every folder, imported or run as a
-    script. Empty where the module is no file.
+    See `own_modules`. The same files have the same digest in every process and every folder,
+    imported or run as a script. Empty where the module has no file.
     """
     file, name = _file_of(workflow), _name_of(workflow)
     modules = {} if file is None else own_modules(name, file, _folder(name, file))

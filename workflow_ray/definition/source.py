@@ -28,7 +28,7 @@ def local_names(frame: FrameType) -> dict[str, object]:
 
 
 def module_path(folder: str, module: str) -> Path:
-    """Where a module's file or package is beneath the folder that it is imported from, without a suffix."""
+    """The path of a module that is imported from that folder, without a suffix."""
     return Path(folder, *module.split("."))
 
 

@@ -33,13 +33,20 @@ _Merged: TypeAlias = Callable[[DeployedWorkflow | None, DeployedWorkflow], Deplo
 
 
 def deployed(workflow: AnyWorkflow) -> DeployedWorkflow:
-    """The workflow as a deployment keeps it. Raises InvalidDefinition; NotImportable: other processes couldn't import it."""
+    """The workflow as a deployment keeps it.
+
+    Raises:
+        InvalidDefinition: It has mistakes.
+        NotImportable: Other processes can't import it.
+    """
     reference_of(workflow)
     return deployed_here(workflow)
 
 
 def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
-    """The same for roles of this process alone, which need not import the workflow: it may stand in `__main__`."""
+    """The same for roles of this process alone, which need not import the workflow: it may be in
+    `__main__`.
+    """
     steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
     groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
     return DeployedWorkflow(
@@ -54,22 +61,24 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
 
 
 async def merge(store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False) -> Deployment:
-    """Add workflows to what should run, in place of those of the same name. Their topics are there then.
+    """Add workflows to what should run, in place of those of the same name, and make their topics.
 
-    The other workflows stay, and so does what operators have set.
+    The other workflows stay, and so does what operators have set. After an error nothing was
+    written.
 
     Args:
         store: Where they are deployed.
         workflows: As this program has them.
         rollback: Code may be deployed again that was replaced since it was deployed.
-        replace: A workflow may replace another definition of its name, because it was moved or renamed.
+        replace: A workflow may replace another definition of its name, because it was moved or
+            renamed.
 
     Raises:
         DefinitionSuperseded: See `rollback`.
         WorkflowNameTaken: See `replace`.
-        StatusRenumbered, PartitionsChanged, TopicMismatch: This code can't use what is stored.
-
-    After an error nothing was written.
+        StatusRenumbered: A status has another number in what is stored.
+        PartitionsChanged: The workflow has another number of partitions in what is stored.
+        TopicMismatch: A topic has another number of partitions.
     """
     return await _merge(store, workflows, partial(_merged, rollback=rollback, replace=replace))
 
@@ -77,7 +86,7 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow], *, rollback
 async def merge_or_join(
     store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False
 ) -> Deployment:
-    """The same for a process that runs roles itself. One with older code deploys nothing, with a warning.
+    """The same for a process that runs roles itself. With older code it deploys nothing, and warns.
 
     Such a process was started again during a rolling upgrade, or comes late. It works as one that
     has run since before the upgrade: it runs the steps that it has, with the shard counts of the
@@ -97,7 +106,7 @@ async def _merge(store: Store, workflows: Sequence[DeployedWorkflow], merged: _M
         before = {workflow.name: workflow for workflow in current.workflows}
         after = {workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows}
         target = tuple({**before, **after}.values())  # in the order first deployed
-        await store.prepare(_topics(target))  # also of what is deployed already: the stream may be another than before
+        await store.prepare(_topics(target))  # all of them: the stream may be another one
         if target == current.workflows:
             return current
         try:
@@ -127,8 +136,8 @@ def _merged(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, roll
 
 
 def _is_same(before: DeployedWorkflow, workflow: DeployedWorkflow) -> bool:
-    """Whether both are one workflow, perhaps changed, or in another folder. Earlier code did not store all references."""
-    if not before.reference or not workflow.reference:
+    """Whether both are one workflow, perhaps changed, or in another folder."""
+    if not before.reference or not workflow.reference:  # earlier code did not store all of them
         return True
     old_module, _, old_name = before.reference.partition(":")
     module, _, name = workflow.reference.partition(":")

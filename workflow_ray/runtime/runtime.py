@@ -24,9 +24,11 @@ T = TypeVar("T")
 
 
 class Runtime(ABC):
-    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)` talks to them.
+    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)`
+    talks to them.
 
-    Raises DuplicateWorkflow: two of them have one name.
+    Raises:
+        DuplicateWorkflow: Two of them have one name.
     """
 
     def __init__(
@@ -59,22 +61,25 @@ class Runtime(ABC):
         Several processes that run the same workflows on one server share the roles. If one of them dies, or stands still, the
         others have taken over what it ran within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
 
-        In a rolling upgrade the processes have different code for a while. Each of them runs the roles that it has steps for, and
-        takes their shard counts from what was deployed last. A process that is started with code that was replaced since it was
-        deployed joins the others with a warning, and deploys nothing.
+        In a rolling upgrade the processes have different code for a while. Each of them runs the
+        roles that it has steps for, and takes their shard counts from what was deployed last. A
+        process whose code was replaced since it was deployed joins the others with a warning, and
+        deploys nothing.
 
         Args:
             workflows: Each with a name of its own.
-            records: URL of the store, made if there is none. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
-            events: Where these are. Default: WORKFLOW_RAY_EVENTS, else where the records are.
-            timeouts: Where these are. Default: WORKFLOW_RAY_TIMEOUTS, else where the records are.
+            records: URL of the store, which is made if there is none. Default:
+                WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+            events: URL of the events' store. Default: WORKFLOW_RAY_EVENTS, else as `records`.
+            timeouts: URL of the timeouts' store. Default: WORKFLOW_RAY_TIMEOUTS, else as `records`.
             rollback: Deploy code again that was replaced since it was deployed.
-            replace: Take the place of another definition ("module:attribute") of a workflow's name: it was moved or renamed.
+            replace: Replace another definition ("module:attribute") that is deployed under a
+                workflow's name, because it was moved or renamed.
 
         Raises:
             DuplicateWorkflow: Two of them have one name.
-            WorkflowError: When entered: InvalidDefinition, WorkflowNameTaken, StatusRenumbered, StoreInUse, UnknownScheme and the
-                like. Nothing runs then.
+            WorkflowError: When entered: InvalidDefinition, WorkflowNameTaken, StatusRenumbered,
+                StoreInUse, UnknownScheme and the like. Nothing runs then.
         """
         from workflow_ray.runtime.local import LocalRuntime
 
@@ -94,23 +99,25 @@ class Runtime(ABC):
     ) -> "RayRuntime":
         """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
 
-        Entering deploys the workflows: the roles of those whose code has changed are restarted, and the others go on. `changes`
-        tells which. A workflow's code is its module and what that imports from its own folder.
+        Entering deploys the workflows: the roles of those whose code has changed are restarted, and
+        the others go on. `changes` tells which. A workflow's code is its module and what this
+        imports from its own folder.
 
         Args:
             workflows: Each with a name of its own.
-            records: As for `local`. A server must be reachable from the node that this is called on.
+            records: As for `local`. A server must be reachable from the node of the caller.
             events: Likewise.
             timeouts: Likewise.
             address: Of the Ray cluster. Default: RAY_ADDRESS, else one of our own on this machine.
             namespace: Of the actors on Ray. Default: one that belongs to the records.
             restart: Restart the roles of these workflows although their code hasn't changed.
-            rollback: As for `local`. Without it code that was replaced since it was deployed is refused: DefinitionSuperseded.
+            rollback: As for `local`. Without it older code is refused: DefinitionSuperseded.
             replace: As for `local`.
 
         Raises:
             DuplicateWorkflow: Two of them have one name.
-            WorkflowError: When entered: what `local` raises, DefinitionSuperseded, NotImportable, RuntimeUnavailable.
+            WorkflowError: When entered: what `local` raises, DefinitionSuperseded, NotImportable,
+                RuntimeUnavailable.
         """
         from workflow_ray.runtime.ray.deployment import RayRuntime
 

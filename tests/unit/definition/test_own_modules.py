@@ -126,7 +126,7 @@ def test_imports_for_type_checkers_only_do_not_count(tmp_path: Path) -> None:
 
 def test_other_folders_and_workflow_ray_itself_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "elsewhere", {"library.py": ""})
-    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "elsewhere"), *sys.path])
     write(tmp_path, {"shop.py": "import library, json, pydantic, workflow_ray", "workflow_ray/__init__.py": ""})
     assert found(tmp_path) == {"shop"}
 
@@ -180,7 +180,7 @@ def test_a_helper_that_is_changed_on_disk_changes_the_digest(tmp_path: Path, nam
 
 
 def test_the_digest_is_the_same_in_another_folder(tmp_path: Path, name: str) -> None:
-    digests = set()
+    digests: set[str] = set()
     for folder in (tmp_path / "one", tmp_path / "other/deep"):
         write(folder, {f"{name}/__init__.py": "", f"{name}/orders.py": f"from . import rates\n{DEFINITION}", f"{name}/rates.py": "A = 1"})
         digests.add(code_of(load(f"{name}.orders:orders", [str(folder)])))
@@ -213,7 +213,7 @@ def test_a_script_has_the_digest_of_the_module_that_it_is_to_others(tmp_path: Pa
 
 
 def test_a_script_by_any_name_has_a_digest_and_text_without_a_file_has_none(tmp_path: Path) -> None:
-    digests = set()
+    digests: set[str] = set()
     for file in ("orders", "my-orders.v2.py"):
         write(tmp_path, {file: f"{DEFINITION}{PRINTED}"})
         digests.add(printed(tmp_path, file))

@@ -52,7 +52,11 @@ class Control:
         await _asked(self.deployed.namespace, "refresh")
 
     async def restart(self, names: Sequence[str]) -> None:
-        """Have these actors finish what they have in hand, and end; the supervisor starts them again. Raises RuntimeUnavailable."""
+        """Have these actors finish what they have in hand, and end. The supervisor starts them again.
+
+        Raises:
+            RuntimeUnavailable: It does not answer.
+        """
         await _asked(self.deployed.namespace, "restart", names)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
