@@ -12,6 +12,8 @@ from workflow_ray_adapters.sql.transaction import Call, Store
 T = TypeVar("T", bound=Exception)
 TRANSACTION_ROWS = 2_000
 QUEUE_ROWS = 50_000
+PASSED_OVER = 3
+"""Transactions in a row that leave requests of clients waiting; in the next one these go first."""
 
 
 def copied(error: T) -> T:
@@ -85,11 +87,14 @@ class Queue:
 
 
 class Arrivals:
-    """Two queues: what roles ask for goes before what clients do."""
+    """Two queues. What roles ask for goes before what clients do, but not always: roles that always
+    have more to write must not starve clients.
+    """
 
     def __init__(self) -> None:
         self._roles = Queue()
         self._clients = Queue()
+        self._passed_over = 0
 
     def put(self, request: Request) -> bool:
         """False: its queue is full."""
@@ -101,10 +106,13 @@ class Arrivals:
         """
         batch: list[Request] = []
         rows, size = TRANSACTION_ROWS, BATCH_DATA
-        while queue := self._roles or self._clients:
+        is_clients_turn = self._passed_over >= PASSED_OVER
+        first, second = (self._clients, self._roles) if is_clients_turn else (self._roles, self._clients)
+        while queue := first or second:
             request = queue.first()
             rows, size = rows - request.rows, size - request.size
             if batch and (rows < 0 or size < 0):
                 break
             batch.append(queue.pop())
+        self._passed_over = 0 if is_clients_turn or not self._clients else self._passed_over + 1
         return batch

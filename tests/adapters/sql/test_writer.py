@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 from msgspec.structs import replace
@@ -158,6 +158,33 @@ async def test_roles_go_before_clients(database: Gated, store: SqlStore, monkeyp
         await settle()
     await asyncio.gather(client, role)
     assert ended == ["role", "client"]
+
+
+async def test_roles_that_always_have_more_to_write_do_not_starve_clients(
+    database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when runs repeat without delay, and what they write fills each transaction."""
+    monkeypatch.setattr(requests, "TRANSACTION_ROWS", 10)
+    fence = await acquire(store)
+
+    async def repeat() -> None:
+        while True:
+            await store_all(store, *(new_run() for _ in range(10)), fence=fence)
+
+    async with held_up(database, store):
+        roles = [asyncio.create_task(repeat()) for _ in range(3)]
+        await settle()
+        clients = asked(store, *(new_run() for _ in range(30)))
+        await settle()
+    before = database.transactions
+    pending: set[asyncio.Task[object]] = {*clients}
+    while pending and database.transactions < before + 100:
+        _, pending = await asyncio.wait(pending, timeout=0.01)
+    for role in roles:
+        role.cancel()
+    await asyncio.gather(*roles, *pending, return_exceptions=True)
+    assert database.transactions <= before + 3 * (requests.PASSED_OVER + 1) + 3
+    assert {type(answer) for client in clients for answer in cast(list[object], client.result())} == {Stored}
 
 
 async def test_a_cancelled_call_disturbs_nobody(database: Gated, store: SqlStore) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from workflow_ray import Cause, Handle, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
+from workflow_ray import Cause, Handle, Repeat, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
 from workflow_ray.errors import (
     InvalidDefinition,
     RuntimeUnavailable,
@@ -42,6 +42,30 @@ async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(
         run_id = (await client.trigger("1", Parcel())).run_id
     async with Runtime.local(workflow, records=url) as runtime:
         assert (await runtime.client(workflow).handle(run_id).wait(timeout=SOON)).status is Stage.DONE
+
+
+@pytest.mark.parametrize("spinning", [1, 20])
+async def test_runs_that_repeat_without_delay_do_not_hold_up_triggers(url: str, spinning: int) -> None:
+    workflow, repeats = parcels(), list[str]()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE] | Repeat:
+        if run.foreign_id.startswith("spins"):
+            repeats.append(run.foreign_id)
+            return Repeat()
+        return Stage.DONE
+
+    async with Runtime.local(workflow, records=url) as runtime:
+        client = runtime.client(workflow)
+        for number in range(spinning):
+            await client.trigger(f"spins {number}", Parcel())
+        while len(repeats) < 10 * spinning:
+            await asyncio.sleep(0.001)
+        before = len(repeats)
+        handles = [await client.trigger(f"{number}", Parcel()) for number in range(20)]
+        assert len(repeats) - before < 20 * 5 * spinning  # each waits for the transaction that runs, and its own
+        for handle in handles:
+            assert (await handle.wait(timeout=SOON)).status is Stage.DONE
 
 
 async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
