@@ -1,6 +1,6 @@
 """Shard counts changed under load: how long no run makes progress around each change.
 
-python benchmarks/resharding.py --runtime ray
+python benchmarks/resharding.py --runtime ray --rounds 1
 python benchmarks/resharding.py --records postgresql://... --events kafka://...
 """
 
@@ -20,7 +20,6 @@ from workflow_ray import Client, Runtime
 
 COUNTS = (8, 3, 5, 1)
 ROUNDS = 3
-"""Times that the counts are gone through."""
 LOAD = 150
 """Runs triggered at a time, and how many seconds lie between two times."""
 PAUSE = 0.05
@@ -33,6 +32,7 @@ async def main() -> None:
     parser.add_argument("--runtime", choices=["local", "ray"], default="local")
     parser.add_argument("--records", default=None, help="default: a new SQLite file")
     parser.add_argument("--events", default=None)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="times that the counts are gone through")
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     records = chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
@@ -43,7 +43,7 @@ async def main() -> None:
             stack.push_async_callback(on_ray.down)
         else:
             runtime = await stack.enter_async_context(Runtime.local(jobs, records=records, events=chosen.events))
-        changes, run_ids = await changed_under_load(runtime)
+        changes, run_ids = await changed_under_load(runtime, chosen.rounds)
         client = runtime.client(jobs)
         await ended(client, len(run_ids))
         await check(client, run_ids)
@@ -59,7 +59,7 @@ async def main() -> None:
     report(measured, chosen.json)
 
 
-async def changed_under_load(runtime: Runtime) -> tuple[list[tuple[int, float]], list[str]]:
+async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[tuple[int, float]], list[str]]:
     """Each change with its time, and the runs that were triggered meanwhile."""
     client, enough, run_ids = runtime.client(jobs), asyncio.Event(), list[str]()
 
@@ -72,7 +72,7 @@ async def changed_under_load(runtime: Runtime) -> tuple[list[tuple[int, float]],
 
     loading = asyncio.create_task(load())
     changes: list[tuple[int, float]] = []
-    for count in COUNTS * ROUNDS:
+    for count in COUNTS * rounds:
         await asyncio.sleep(SETTLE)
         changes.append((count, time()))
         await runtime.scale(jobs, JobStatus.PREPARED, shards=count)

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -83,3 +84,27 @@ async def make(run: Run[Call, CallStatus]) -> Literal[CallStatus.MADE]:
     if run.data.blocks:
         threading.Event().wait()  # a blocking call that never returns
     return CallStatus.MADE
+
+
+class Job(BaseModel):
+    folder: str
+    """Each attempt appends the run's foreign id to `journal` in it, and waits until `gate` is there."""
+
+
+class JobStatus(Status):
+    NEW = 1
+    DONE = 2
+
+
+jobs = Workflow("jobs", Job, JobStatus)
+
+
+@jobs.step(JobStatus.NEW)
+async def work(run: Run[Job, JobStatus]) -> Literal[JobStatus.DONE]:
+    folder = Path(run.data.folder)
+    with (folder / "journal").open("a") as journal:
+        journal.write(f"{run.foreign_id}\n")
+    while not (folder / "gate").exists():
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)
+    return JobStatus.DONE
