@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
-from importlib.machinery import BYTECODE_SUFFIXES, ModuleSpec, SourceFileLoader
+from hashlib import sha256
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name, spec_from_loader
 from pathlib import Path
 from types import CodeType
@@ -17,8 +18,8 @@ HEADER = 16
 INSTALLED = ("site-packages", "dist-packages")
 
 
-def own_modules(name: str, file: Path, folder: Path) -> dict[str, bytes]:
-    """The contents of a module's file, and of the files that it imports from its own folder.
+def own_modules(name: str, file: Path, folder: Path) -> dict[str, str]:
+    """Digests of a module's file, and of the files that it imports from its own folder.
 
     What is imported is read from the files, not from `sys.modules`: the answer depends on these
     files only, and not on what this process has imported. Imports inside of functions count, as do
@@ -47,7 +48,7 @@ class _Search:
         self._file = file
         self._folder = folder
         self._only = name.partition(".")[0] if _has_installed(folder) else None
-        self.found: dict[str, bytes] = {}
+        self.found: dict[str, str] = {}
 
     def follow(self) -> None:
         specs = {spec.name: spec for spec in _on_the_way(self._name, self._folder)}
@@ -73,7 +74,9 @@ class _Search:
         except OSError:  # it is gone since, or can't be read: importing it fails
             return
         is_bytecode = spec.origin.endswith(tuple(BYTECODE_SUFFIXES))
-        self.found[spec.name] = content[HEADER:] if is_bytecode else content
+        self.found[spec.name] = sha256(content[HEADER:] if is_bytecode else content).hexdigest()
+        if spec.origin.endswith(tuple(EXTENSION_SUFFIXES)):
+            return
         package = spec.name if spec.submodule_search_locations is not None else spec.name.rpartition(".")[0]
         for imported in _in_bytecode(spec.name, spec.loader) if is_bytecode else in_source(content):
             yield from self._names(imported, package)

@@ -1,9 +1,9 @@
 """How a definition travels: as "module:attribute" and the folder that the module is found in."""
 
-import hashlib
 import importlib
 import sys
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
@@ -71,10 +71,7 @@ def code_of(workflow: Workflow[Any, Any]) -> str:
     modules = {} if file is None else own_modules(name, file, _folder(name, file))
     if name not in modules:
         return ""
-    digest = hashlib.sha256()
-    for module, content in sorted(modules.items()):
-        digest.update(f"{module} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return sha256("\n".join(f"{module} {digest}" for module, digest in sorted(modules.items())).encode()).hexdigest()
 
 
 def _name_of(workflow: Workflow[Any, Any]) -> str:

@@ -1,5 +1,7 @@
 """Local runtimes with older and newer code on one store (E15), and with other definitions of its names (U7)."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -139,3 +141,39 @@ async def test_a_second_program_with_another_workflow_of_the_name_is_refused_and
         assert await runtime.store.deployment() == before
     async with Runtime.local(moved := make("v2", "other"), records=url, replace=True) as runtime:
         assert await label(runtime, moved, "2") == "v2"
+
+
+SCRIPT = """
+import asyncio
+from workflow_ray import Runtime
+
+async def main():
+    async with Runtime.local(letters):
+        pass
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_two_scripts_of_one_folder_cannot_share_a_name_and_a_script_is_the_module_that_it_is_to_others(tmp_path: Path) -> None:
+    (tmp_path / "texts.py").write_text("LABEL = ''")
+    for script in ("shop.py", "billing.py"):
+        (tmp_path / script).write_text(SOURCE.format(helper="texts") + SCRIPT)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKFLOW_RAY")}
+
+    def ran(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stderr
+
+    assert ran("shop.py") == ran("shop.py") == ran("-m", "shop") == ""
+    assert ran("-c", "import asyncio, shop; asyncio.run(shop.main())") == ""
+    refused = ran("billing.py").splitlines()[-1]
+    assert f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing:letters ({tmp_path}/billing.py:13)" in refused
