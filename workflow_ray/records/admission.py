@@ -3,6 +3,7 @@
 import re
 
 from workflow_ray.errors import WriteRejected
+from workflow_ray.records.ids import NO_VERSION
 from workflow_ray.records.limits import MAX_DATA, MAX_FOREIGN_ID
 from workflow_ray.records.write import Write
 
@@ -11,12 +12,13 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 def check_write(write: Write) -> None:
     """Raises WriteRejected where no store can hold the write."""
-    if write.creates and (write.new is None or write.data is None):
+    data, new = write.data, write.new
+    if write.expected == NO_VERSION and (new is None or data is None):
         raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
-    if write.data is not None and len(write.data) > MAX_DATA:
-        raise WriteRejected(f"run {write.run_id} has {len(write.data)} bytes of data; {MAX_DATA} is the most")
-    if write.new is not None:
-        for name, key in (("foreign id", write.new.foreign_id), ("idempotency key", write.new.idempotency_key)):
+    if data is not None and len(data) > MAX_DATA:
+        raise WriteRejected(f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} is the most")
+    if new is not None:
+        for name, key in (("foreign id", new.foreign_id), ("idempotency key", new.idempotency_key)):
             if key is not None and (why := flaw_of_key(key)):
                 raise WriteRejected(f"run {write.run_id} has a {name} that can't be used: {why}")
 

@@ -37,11 +37,12 @@ TOPIC_PARTITION = (outbox.c.topic, outbox.c.partition_no)
 ENTRY = (*TOPIC_PARTITION, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
 TIMEOUT = (outbox.c.timeout_name, outbox.c.timeout_workflow, outbox.c.timeout_due_at)
 TIMEOUTS = outbox.c.due_at == CARRIED
+NO_TIMEOUT: Values = dict.fromkeys(column.name for column in TIMEOUT)
 IMMEDIATE = outbox.c.due_at == AT_ONCE
 
 
 def add(session: Session, entries: Sequence[Values]) -> None:
-    session.run(_insert, entries)
+    session.run(_insert, [{**NO_TIMEOUT, **entry} for entry in entries])
     session.notification.due |= {max(entry["due_at"], AT_ONCE) for entry in entries}
 
 

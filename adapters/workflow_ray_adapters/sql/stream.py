@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -40,7 +41,7 @@ class Receive:
 
 
 EVENT = ("partition_no", "run_id", "version", "status", "headers")
-OF_EVENT = len(EVENT)
+IN_TURN = itemgetter(0, 1)
 
 
 def append(session: Session, appended: Sequence[Event]) -> None:
@@ -148,29 +149,30 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
     for at, (partition, offset) in enumerate(offsets.items()):
         starts |= {f"partition_{at}": partition, f"offset_{at}": offset}
     share = -(-limit // len(offsets))
-    rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, most=limit, **starts)
-    received = tuple(_received(topic, row) for row in rows)
+    rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, **starts)
+    rows.sort(key=IN_TURN)  # here: a database would carry the data through the sort
+    received = tuple([_received(topic, row) for row in rows[:limit]])
     return Arrivals(events=received, read={**offsets, **{item.event.partition: item.offset + 1 for item in received}})
 
 
 @cache
 def _waiting(partitions: int) -> Statement:
-    """What waits in that many partitions. The sizes are added up first, so that no data beyond the
-    batch is read.
+    """What waits in that many partitions, in any order. The sizes are added up first, so that no
+    data beyond the batch is read.
     """
 
     def statement(_: Dialect) -> ClauseElement:
         waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
-        length = select(func.length(records.c.data)).where(records.c.run_id == waiting.c.run_id).scalar_subquery()
-        lengths = select(waiting, func.coalesce(length, 0).label("size")).subquery("lengths")
-        before = func.sum(lengths.c.size).over(order_by=(lengths.c.turn, lengths.c.place)) - lengths.c.size
-        sized = select(*lengths.c, before.label("before")).subquery("sized")
+        # Not by a join: the data would be carried through the sort
+        size = select(func.length(records.c.data)).where(records.c.run_id == waiting.c.run_id).scalar_subquery()
+        turns = (waiting.c.turn, waiting.c.place)
+        # Of those before it, so that the size of each is looked up once
+        before = func.sum(func.coalesce(size, 0)).over(order_by=turns, rows=(None, -1))
+        sized = select(waiting, func.coalesce(before, 0).label("before")).subquery("sized")
         return (
-            select(*(sized.c[name] for name in EVENT), sized.c.stream_offset, *RECORD)
+            select(sized.c.turn, sized.c.place, *(sized.c[name] for name in EVENT), sized.c.stream_offset, *RECORD)
             .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))
             .where(sized.c.before < BATCH_DATA)
-            .order_by(sized.c.turn, sized.c.place)
-            .limit(bindparam("most"))
         )
 
     return statement
@@ -203,8 +205,9 @@ def _share(at: int) -> Select[Any]:
 
 
 def _received(topic: Topic, row: Sequence[Any]) -> Received:
-    event = to_event(topic, *row[:OF_EVENT])
-    return Received(event=event, offset=row[OF_EVENT], record=None if row[OF_EVENT + 1] is None else to_record(row[OF_EVENT + 1 :]))
+    _, _, partition, run_id, version, status, headers, offset, *record = row
+    event = to_event(topic, partition, run_id, version, status, headers)
+    return Received(event=event, offset=offset, record=None if record[0] is None else to_record(record))
 
 
 def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:

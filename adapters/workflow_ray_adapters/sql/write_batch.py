@@ -3,7 +3,6 @@ are applied together.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,12 +30,16 @@ from workflow_ray_adapters.sql.counters import CountKey
 from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, Values, event_row, from_headers, micros, resting
 
 MICROSECONDS = 1_000_000
-NO_TIMEOUT: Mapping[str, None] = {"timeout_name": None, "timeout_workflow": None, "timeout_due_at": None}
+# Looked up in an Enum, a member takes longer than what is done with it
+PAUSED = int(RunState.PAUSED)
+CANCELLED = int(RunState.CANCELLED)
+EVENT = int(Awaits.EVENT)
 
 
 class Found(NamedTuple):
     """A run as the transaction finds it."""
 
+    run_id: RunId
     version: Version
     workflow: str
     status: int
@@ -67,11 +70,19 @@ class WriteBatch:
     outbox: list[Values] = field(default_factory=list[Values])
     timeouts: dict[tuple[RunId, Version, str], Values] = field(default_factory=dict[tuple[RunId, Version, str], Values])
     positions: dict[tuple[str, int], Position] = field(default_factory=dict[tuple[str, int], Position])
-    counts: Counter[CountKey] = field(default_factory=Counter[CountKey])  # how many more, or fewer, runs stand so
     at_rest: set[RunId] = field(default_factory=set[RunId])  # runs that now take no step by themselves
 
     def __post_init__(self) -> None:
         self._holders = {run_id: key for key, run_id in self.existing.unfinished.items()}
+        self._entered: list[CountKey] = []
+        self._left: list[CountKey] = []
+
+    @property
+    def counts(self) -> Counter[CountKey]:
+        """How many more, or fewer, runs stand so."""
+        counts = Counter(self._entered)
+        counts.subtract(Counter(self._left))
+        return counts
 
     # --- staging ---------------------------------------------------------------------------------
 
@@ -86,12 +97,13 @@ class WriteBatch:
             return Conflict(write.run_id, version)
         if write.new is not None and (taken := self._taken(write.run_id, write.new)):
             return taken
-        state = self._stage(write, found)
+        version = Version(version + 1)
+        self._stage(write, version, found)
         for outgoing in write.events:
-            self._send(write, state, outgoing)
+            self._send(write, version, outgoing)
         for timeout in write.timeouts:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
-        return Stored(write.run_id, state["version"])
+        return Stored(write.run_id, version)
 
     def stage_position(self, position: Position) -> None:
         """Of two for one partition what they come to together."""
@@ -100,7 +112,7 @@ class WriteBatch:
 
     def stage_event(self, event: Event) -> None:
         """Have an event sent that does not belong to a write."""
-        self.outbox.append({**event_row(event), "due_at": AT_ONCE, **NO_TIMEOUT})
+        self.outbox.append({**event_row(event), "due_at": AT_ONCE})
 
     # --- how -------------------------------------------------------------------------------------
 
@@ -111,37 +123,29 @@ class WriteBatch:
             return ActiveRun(run_id, active)
         return None
 
-    def _stage(self, write: Write, found: Found | None) -> Values:
-        """Its record's and its history's rows; what the record's columns become by it."""
+    def _stage(self, write: Write, version: Version, found: Found | None) -> None:
+        """Its record's and its history's rows."""
         run_id = write.run_id
-        state = _state(write, _partition(write, found), self.now)
-        at_rest = state["run_state"] >= RunState.PAUSED
-        finished = at_rest and write.run_state.finished
-        if at_rest:
-            self.at_rest.add(run_id)
-        self.history.append(_entry(write, state))
+        origin = found or _first(write)
+        row = _row(write, version, origin.partition, self.now)
+        run_state: int = row["run_state"]
+        self.history.append(_entry(write, row))
         if write.new is not None:
-            self._create(write, write.new, state, finished)
+            self._create(write, write.new, row)
         elif run_id in self.inserts:
-            self._amend(write, state, finished)
+            self._amend(write, row)
         else:
-            self._change(write, state, finished, found)
-        if finished and (key := self._holders.pop(run_id, None)):
-            del self.existing.unfinished[key]
-        self._count(write, state, found)
-        return state
-
-    def _count(self, write: Write, state: Values, found: Found | None) -> None:
+            self._change(write, row, found)
+        if run_state >= PAUSED:
+            self.at_rest.add(run_id)
+            if run_state >= CANCELLED and (key := self._holders.pop(run_id, None)):
+                del self.existing.unfinished[key]
+        self.existing.runs[run_id] = Found(run_id, version, origin.workflow, write.status, run_state, origin.partition, row["awaiting"])
+        self._entered.append((origin.workflow, write.status, run_state))
         if found:
-            workflow, partition = found.workflow, found.partition
-            self.counts[workflow, found.status, found.run_state] -= 1
-        else:
-            workflow, partition = _first(write).workflow, _first(write).partition
-        self.counts[workflow, write.status, state["run_state"]] += 1
-        now = Found(state["version"], workflow, write.status, state["run_state"], partition, state["awaiting"])
-        self.existing.runs[write.run_id] = now
+            self._left.append((origin.workflow, found.status, found.run_state))
 
-    def _create(self, write: Write, new: NewRun, row: Values, finished: bool) -> None:
+    def _create(self, write: Write, new: NewRun, row: Values) -> None:
         key = (new.workflow, new.foreign_id)
         self.existing.unfinished[key] = write.run_id
         self._holders[write.run_id] = key
@@ -158,43 +162,41 @@ class WriteBatch:
             "idempotency_key": new.idempotency_key,
             "awaited": row["new_awaited"] or NO_VERSION,
             "created_at": self.now,
-            "unfinished": None if finished else new.foreign_id,
+            "unfinished": None if row["is_finished"] else new.foreign_id,
         }
 
-    def _amend(self, write: Write, state: Values, finished: bool) -> None:
+    def _amend(self, write: Write, changed: Values) -> None:
         """The next version of a run that is new in this transaction."""
         row = self.inserts[write.run_id]
-        row |= state
+        row |= changed
         if write.asks:
-            row["awaited"] = state["version"]
+            row["awaited"] = changed["version"]
         if write.data is not None:
             row["data"] = write.data
-        if finished:
+        if changed["is_finished"]:
             row["unfinished"] = None
 
-    def _change(self, write: Write, row: Values, finished: bool, found: Found | None) -> None:
-        before = self.updates.get(write.run_id)
-        self.updates[write.run_id] = row
-        row["run"] = write.run_id
-        row["before"] = before["before"] if before else write.expected
-        row["new_data"] = before["new_data"] if before and write.data is None else write.data
-        if before and row["new_awaited"] is None:
-            row["new_awaited"] = before["new_awaited"]
+    def _change(self, write: Write, row: Values, found: Found | None) -> None:
         goes_on = found is not None and found.awaiting is not None and row["awaiting"] is not None
-        row["is_finished"] = finished
-        row["is_indexed"] = not goes_on or bool(before and before["is_indexed"])
+        row["is_indexed"] = not goes_on
+        if before := self.updates.get(write.run_id):
+            row["before"] = before["before"]
+            row["is_indexed"] |= before["is_indexed"]
+            for name in ("new_data", "new_awaited"):
+                if row[name] is None:
+                    row[name] = before[name]
+        self.updates[write.run_id] = row
 
-    def _send(self, write: Write, state: Values, outgoing: OutgoingEvent) -> None:
+    def _send(self, write: Write, version: Version, outgoing: OutgoingEvent) -> None:
         self.outbox.append(
             {
                 "topic": outgoing.topic,
                 "partition_no": outgoing.partition,
                 "run_id": write.run_id,
-                "version": state["version"],
+                "version": version,
                 "status": write.status,
                 "due_at": self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE,
                 "headers": from_headers(outgoing.headers),
-                **NO_TIMEOUT,
             }
         )
 
@@ -235,14 +237,13 @@ def _first(write: Write) -> NewRun:
     return write.new
 
 
-def _partition(write: Write, found: Found | None) -> int:
-    return found.partition if found else _first(write).partition
-
-
-def _state(write: Write, partition: int, now: int) -> Values:
-    version, awaits, run_state = write.expected + 1, int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
-    awaits_event = awaits == Awaits.EVENT and run_state < RunState.PAUSED  # a run at rest awaits none, whatever is written
+def _row(write: Write, version: Version, partition: int, now: int) -> Values:
+    """What the record's columns become by a write, and what an update of them names besides."""
+    awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
+    awaits_event = awaits == EVENT and run_state < PAUSED  # a run at rest awaits none, whatever is written
     return {
+        "run": write.run_id,
+        "before": write.expected,
         "status": write.status,
         "run_state": run_state,
         "version": version,
@@ -251,23 +252,26 @@ def _state(write: Write, partition: int, now: int) -> Values:
         "cause": int(write.cause),
         "reason": write.reason,
         "awaits": awaits,
-        "new_awaited": version if write.asks else None,
         "awaiting": partition if awaits_event else None,
         "resting": None if awaits_event else resting(write.status, run_state),
         "updated_at": now,
+        "new_data": write.data,
+        "new_awaited": version if write.asks else None,
+        "is_indexed": True,
+        "is_finished": run_state >= CANCELLED,
     }
 
 
-def _entry(write: Write, state: Values) -> Values:
+def _entry(write: Write, row: Values) -> Values:
     return {
         "run_id": write.run_id,
-        "version": state["version"],
+        "version": row["version"],
         "status": write.status,
-        "run_state": state["run_state"],
-        "cause": state["cause"],
+        "run_state": row["run_state"],
+        "cause": row["cause"],
         "written_by": write.by,
         "reason": write.reason,
-        "written_at": state["updated_at"],
+        "written_at": row["updated_at"],
         "write_id": write.write_id,
         "data": write.data,
     }

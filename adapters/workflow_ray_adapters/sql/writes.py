@@ -92,7 +92,7 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
     unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
     rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
-    return Existing(runs={run_id: Found(*found) for run_id, *found in rows}, keys=known, unfinished=unfinished)
+    return Existing(runs={found.run_id: found for found in map(Found._make, rows)}, keys=known, unfinished=unfinished)
 
 
 def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
