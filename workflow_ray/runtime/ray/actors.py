@@ -24,13 +24,9 @@ class ActorGone(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor, by its id. Another actor that gets its name later is another Actor."""
+    """One actor, by its id, as handles compare. One that gets its name later is another Actor."""
 
     handle: Any
-
-    @property
-    def id(self) -> str:
-        return str(self.handle._actor_id.hex())
 
     async def ask(self, method: str, *arguments: object) -> Any:
         """Call a method. Raises ActorGone, and what the method raises."""

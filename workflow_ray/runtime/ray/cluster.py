@@ -28,7 +28,9 @@ def connect(address: str | None) -> None:
         head = local_head()
         address = head.start()
         os.environ.update(head.environment)
-        ray._raylet.Config.initialize("")  # Ray has read the environment when it was imported: as ray.init() does when it turns tokens on
+        # Ray read its environment when it was imported. Its public API does not read it again where
+        # an address is given; this is what ray.init() calls for a cluster that it starts itself.
+        ray._raylet.Config.initialize("")
     _init(address)
 
 
@@ -59,5 +61,6 @@ def _init(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RuntimeUnavailable(f"Ray at {address}", str(error).splitlines()[0]) from error
-    # log_to_driver leaves out what workers print, not Ray's word of each worker's death, which goes to stdout
+    # log_to_driver=False leaves out what workers print. Ray still prints to stdout that a worker has
+    # died, which spoils the output of commands, and no public setting turns that off.
     ray._private.worker._worker_logs_enabled = False

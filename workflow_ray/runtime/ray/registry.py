@@ -104,7 +104,7 @@ class RayRegistry:
 
     def _holds(self, name: str, actor: Actor) -> bool:
         try:
-            return actors.find(name, self._deployed.namespace).id == actor.id
+            return actors.find(name, self._deployed.namespace) == actor
         except ActorGone:
             return False
 

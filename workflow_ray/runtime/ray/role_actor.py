@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, persist
 from workflow_ray.records import Deployment, Fence, Role, WriteGroup
 from workflow_ray.roles.loopwatch import Occupant, reason
@@ -17,9 +17,7 @@ from workflow_ray.runtime.ray.work import ActorWork
 log = logging.getLogger(__name__)
 
 RELEASING = 5.0
-"""Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
-
-
+"""Seconds for which a release is tried. What is not released is in doubt for the next holder."""
 CHARGING = 10.0
 """Seconds to store that an attempt has failed because it blocks the loop."""
 
@@ -28,7 +26,9 @@ class RoleActor:
     """Acquires its role and runs it until it is told to stop, loses it, or crashes."""
 
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
-        self._role, self._deployment, self._deployed = role, deployment, deployed
+        self._role = role
+        self._deployment = deployment
+        self._deployed = deployed
         self._observation = Observation()  # of this process: it runs one role
         self._work = ActorWork(self._run, deployed.limits, code, self._charge)
 
@@ -46,7 +46,7 @@ class RoleActor:
         await work.running(fence.epoch)
         try:
             await run_role(self._role, fence, workflows, store, clock, work.stop, observation=self._observation)
-        except (RoleLost, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError):
             await self._release(fence, store, clock)
             raise
         await self._release(fence, store, clock)
@@ -54,9 +54,11 @@ class RoleActor:
     async def _release(self, fence: Fence, store: Store, clock: Clock) -> None:
         """Leave nothing in doubt: the process has lived to the end of its work."""
         try:
-            await persist(lambda: store.release(fence), clock, self._role.name, patience=RELEASING)
-        except WorkflowError as error:
-            log.warning("role %s was not released: %s", self._role.name, error, extra={"role": self._role.name})
+            async with asyncio.timeout(RELEASING):
+                await persist(lambda: store.release(fence), clock, self._role.name)
+        except (WorkflowError, TimeoutError) as error:
+            why = str(error) or f"the store did not answer for {RELEASING:g} s"
+            log.warning("role %s was not released: %s", self._role.name, why, extra={"role": self._role.name})
 
     def _charge(self, occupant: Occupant, seconds: float) -> None:
         """See Charge. The process's own loop is blocked, and the store's connection with it."""
