@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 
 BLOCKED = 1.0
 """Seconds without an answer after which an event loop counts as blocked."""
+LOOK = 0.5
+"""Seconds that a loop counts as silent at most between two looks: who looks more seldom stood still
+itself, and so perhaps did the whole process.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +92,34 @@ class LoopWatch:
     Made in the loop's own thread; after that all calls come from one other thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._loop = loop
+        self._monotonic = monotonic
         self._cell = running_step(loop)
-        self._asked_at: float | None = None  # when the question was put that is still unanswered
-        self._longest = 0.0  # silence since the last answer
-        self._seen: tuple[Occupant | None, float] = None, 0.0  # who blocked it at the last look, and since when
+        self._is_asked = False  # and has not answered yet
+        self._looked_at = 0.0
+        self._silence = 0.0  # since the last answer
+        self._seen: tuple[Occupant | None, float] = None, 0.0  # who blocked it at the last look, and the silence by then
         self._report_at = BLOCKED
 
     def check(self) -> float:
         """Seconds for which the loop has not answered; 0.0: it has answered since the last call,
-        and is asked again.
+        and is asked again. Time in which the caller stood still too does not count.
 
-        Call it every fraction of a second. Silence is logged from BLOCKED seconds on, ever more
+        Call it at least every LOOK seconds. Silence is logged from BLOCKED seconds on, ever more
         seldom. Raises RuntimeError: the loop is closed.
         """
-        if self._asked_at is None:
+        if not self._is_asked:
             self._report_end()
-            self._asked_at = time.monotonic()
+            self._is_asked = True
+            self._looked_at = self._monotonic()
             self._loop.call_soon_threadsafe(self._answer)
             return 0.0
         self._look()
-        self._longest = time.monotonic() - self._asked_at
-        if self._longest >= self._report_at:
+        if self._silence >= self._report_at:
             self._report_at *= 2
-            self._report(self._longest)
-        return self._longest
+            self._report()
+        return self._silence
 
     def occupant(self) -> Occupant | None:
         """The step that blocks the loop, if one does."""
@@ -123,24 +129,29 @@ class LoopWatch:
         """One that executes a step at two looks without having answered has executed it since: what
         gives the loop back lets it answer.
         """
+        now = self._monotonic()
+        self._silence += min(now - self._looked_at, LOOK)
+        self._looked_at = now
         occupant = self._cell.read()
         if occupant != self._seen[0]:
-            self._seen = occupant, time.monotonic()
+            self._seen = occupant, self._silence
 
     def _answer(self) -> None:
-        self._asked_at = None
+        self._is_asked = False
 
-    def _report(self, silence: float) -> None:
+    def _report(self) -> None:
         occupant, since = self._seen
-        if occupant is None:
-            log.warning("the event loop has not answered for %.1f s; none of its steps is running", silence)
+        blocked = self._silence - since
+        if occupant is None or blocked < self._silence / 2:
+            log.warning("the event loop has not answered for %.1f s; no step has blocked it for all that time", self._silence)
             return
         where = {"run_id": occupant.run_id, "version": occupant.version, "role": occupant.role}
         text = "the event loop has not answered for %.1f s: %s has blocked it for %.1f s. Blocking calls belong in a plain function"
-        log.warning(text, silence, occupant, time.monotonic() - since, extra=where)
+        log.warning(text, self._silence, occupant, blocked, extra=where)
 
     def _report_end(self) -> None:
         if self._report_at > BLOCKED:
-            log.warning("the event loop answers again, after %.1f s", self._longest)
+            log.warning("the event loop answers again, after %.1f s", self._silence)
         self._report_at = BLOCKED
-        self._longest = 0.0
+        self._silence = 0.0
+        self._seen = None, 0.0

@@ -12,7 +12,7 @@ from tests.unit.parcels import ParcelRun, Stage, parcels
 from workflow_ray import Retry, RunState
 from workflow_ray.records import Cause, WriteGroup
 from workflow_ray.roles import loopwatch
-from workflow_ray.roles.loopwatch import LoopWatch, Occupant, running_step
+from workflow_ray.roles.loopwatch import LOOK, LoopWatch, Occupant, running_step
 
 
 class Watcher(threading.Thread):
@@ -113,3 +113,27 @@ async def test_a_loop_that_answers_is_not_silent() -> None:
     for _ in range(5):
         assert watch.check() == 0.0
         await asyncio.sleep(0.001)
+
+
+async def test_time_in_which_the_watcher_stood_still_too_is_no_silence() -> None:
+    """As when the whole process was stopped, or its machine was busy or asleep."""
+    now = [100.0]
+    watch = LoopWatch(asyncio.get_running_loop(), lambda: now[0])
+    assert watch.check() == 0.0
+    now[0] += 3600
+    assert watch.check() == LOOK
+    now[0] += LOOK / 2
+    assert watch.check() == 1.5 * LOOK
+
+
+async def test_a_loop_that_is_only_late_is_not_blamed_on_the_step_that_it_runs_just_now(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loopwatch, "BLOCKED", 0.05)
+    watch, cell = LoopWatch(asyncio.get_running_loop()), running_step(asyncio.get_running_loop())
+    watch.check()
+    for _ in range(10):
+        time.sleep(0.01)  # the loop is busy with something else
+        watch.check()
+    assert "no step has blocked it for all that time" in caplog.text
+    assert cell.read() is None
