@@ -54,7 +54,7 @@ async def main() -> None:
         "full_per_second": full,
         "full_to_empty": full / empty,
     }
-    report(measured, chosen.json)
+    report(measured, chosen.json, records=records)
 
 
 async def throughput(runtime: Runtime, name: str, runs: int, finished: int) -> float:

@@ -78,7 +78,7 @@ async def main() -> None:
         "lookup_p50_ms": percentile(took, 50),
         "lookup_p99_ms": percentile(took, 99),
     }
-    report(measured, chosen.json)
+    report(measured, chosen.json, records=chosen.records)
     return None
 
 

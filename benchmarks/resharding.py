@@ -56,7 +56,7 @@ async def main() -> None:
         "gap_worst_s": max(gaps),
         "gaps_s": " ".join(f"{count}:{gap:.2f}" for (count, _), gap in zip(changes, gaps, strict=True)),
     }
-    report(measured, chosen.json)
+    report(measured, chosen.json, records=records)
 
 
 async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[tuple[int, float]], list[str]]:

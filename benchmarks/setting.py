@@ -26,6 +26,9 @@ def options(what: str, runs: int) -> argparse.Namespace:
     return chosen
 
 
+SQLITE = "SQLite, WAL, synchronous=FULL"
+
+
 @asynccontextmanager
 async def deployed(runtime: str) -> AsyncGenerator[Runtime]:
     """The workload on a fresh SQLite file. On Ray, nothing of it is left running afterwards."""
@@ -42,12 +45,19 @@ async def deployed(runtime: str) -> AsyncGenerator[Runtime]:
                 await on_ray.down()
 
 
-def report(measured: dict[str, object], path: Path | None) -> None:
-    """Print what was measured, with the command and the machine; write it as JSON, if asked to."""
+def report(measured: dict[str, object], path: Path | None, *, records: str = "sqlite://") -> None:
+    """Print what was measured, with the command and the machine; write it as JSON, if asked to.
+
+    Args:
+        measured: By name.
+        path: Where the JSON is to go.
+        records: URL of the store; only its scheme is shown.
+    """
+    scheme = records.partition("://")[0]
     whole = {
-        "command": f"python {' '.join(sys.argv)}",
+        "command": f"python {' '.join(argument.rpartition('@')[2] for argument in sys.argv)}",
         "machine": machine(),
-        "store": "SQLite, WAL, synchronous=FULL",
+        "store": SQLITE if scheme == "sqlite" else scheme,
         **measured,
     }
     for key, value in whole.items():
