@@ -12,7 +12,7 @@ from tests.ray.flows import Call, CallStatus, calls
 from workflow_ray import Client, Handle, RunState, Trigger
 from workflow_ray.errors import RunPaused
 from workflow_ray.records import Cause
-from workflow_ray.runtime.ray.actors import STORE
+from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR
 from workflow_ray.runtime.ray.deployment import RayRuntime
 from workflow_ray.runtime.ray.stores import Limits
 from workflow_ray.runtime.urls import Urls
@@ -70,7 +70,7 @@ async def test_an_actor_whose_loop_hangs_is_replaced_by_the_supervisor_though_it
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("victim", [CONSUMER, STORE])
+@pytest.mark.parametrize("victim", [CONSUMER, STORE, SUPERVISOR])
 async def test_an_actor_whose_process_stands_still_is_replaced(deployment: Deployment, victim: str) -> None:
     async with runtime(deployment, Limits(blocked=NEVER, silent=3.0)) as on_ray:
         before = await deployment.pids()
@@ -79,6 +79,6 @@ async def test_an_actor_whose_process_stands_still_is_replaced(deployment: Deplo
         run = await handle.wait(timeout=SOON)
         assert run.run_state is RunState.COMPLETED
         assert await causes(handle) == [Cause.TRIGGER, Cause.STEP]
+        await eventually(lambda: ended([before[victim]]), "the process that stands still stays")
         after = await deployment.pids(other_than=before[victim])
         assert {name for name in before if before[name] != after[name]} == {victim}
-        await eventually(lambda: ended([before[victim]]), "the process that stands still stays")

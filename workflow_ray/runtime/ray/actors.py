@@ -35,9 +35,13 @@ class Actor:
         except RayActorError as error:
             raise ActorGone(_reason(error)) from error
 
-    def kill(self) -> None:
-        """End its process at once; no clean-up is run, and Ray doesn't restart it."""
-        ray.kill(self.handle, no_restart=True)
+    def kill(self, *, restart: bool = False) -> None:
+        """End its process at once, without clean-up.
+
+        Args:
+            restart: Whether Ray starts it again, as far as `restarts` of `create` allows.
+        """
+        ray.kill(self.handle, no_restart=not restart)
 
 
 def create(

@@ -8,6 +8,7 @@ from workflow_ray.records import RunId
 from workflow_ray.runtime.ipc import IpcServer, announce, answer
 from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Deployed
+from workflow_ray.runtime.ray.supervisor_watch import watch_supervisor
 from workflow_ray.runtime.ray.work import ActorWork
 from workflow_ray.runtime.stores import open_store
 
@@ -52,7 +53,11 @@ class AdapterActor:
                     await server.start(path)
                     self._open.set_result((store, path))
                     await work.running()
-                    await self._while_it_commits(store, clock, work.stop)
+                    watching = asyncio.create_task(watch_supervisor(deployed.namespace, deployed.limits.silent))
+                    try:
+                        await self._while_it_commits(store, clock, work.stop)
+                    finally:
+                        watching.cancel()
 
     async def _while_it_commits(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
         """Raises StoreUnavailable: the records answer, but not to this process. While they answer nobody, a new one would do no better."""

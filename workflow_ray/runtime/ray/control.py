@@ -57,7 +57,7 @@ class Control:
         Raises:
             RuntimeUnavailable: It does not answer.
         """
-        await _asked(self.deployed.namespace, "restart", names)
+        await _asked(self.deployed.namespace, "restart", names, wait=DRAIN + SLACK)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
         """Have the supervisor look at what should run, and wait until these actors do, for that version of the deployment or a later one.
@@ -67,7 +67,8 @@ class Control:
         end = time.monotonic() + START
         await self.refresh()
         while True:
-            found: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, end - time.monotonic(), version)
+            wait = max(end - time.monotonic(), 0.0)
+            found: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, wait, version, wait=wait)
             down = [one for one in found if not one.running]
             if not down:
                 return
@@ -84,17 +85,26 @@ class Control:
         await _swept(namespace)
 
 
-async def _asked(namespace: str, method: str, *arguments: object) -> Any:
-    """What the supervisor answers, asked again if it is just being restarted."""
-    end = time.monotonic() + RESTART
-    while True:
-        try:
-            return await actors.find(SUPERVISOR, namespace).ask(method, *arguments)
-        except ActorGone as error:
-            if time.monotonic() > end:
-                why = f"its supervisor doesn't answer: {error}; `workflow-ray down`, then deploy again"
-                raise RuntimeUnavailable(f"the deployment {namespace!r}", why) from error
-        await asyncio.sleep(RETRY)
+async def _asked(namespace: str, method: str, *arguments: object, wait: float = 0.0) -> Any:
+    """Ask the supervisor, again if it is just being restarted.
+
+    Args:
+        wait: Seconds for which it waits by itself before it answers.
+
+    Raises:
+        RuntimeUnavailable: It does not answer.
+    """
+    failure = f"no answer within {wait + RESTART:g} s"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(wait + RESTART):
+            while True:
+                try:
+                    return await actors.find(SUPERVISOR, namespace).ask(method, *arguments)
+                except ActorGone as error:
+                    failure = str(error)
+                await asyncio.sleep(RETRY)
+    why = f"its supervisor does not answer: {failure}; `workflow-ray down`, then deploy again"
+    raise RuntimeUnavailable(f"the deployment {namespace!r}", why)
 
 
 async def _swept(namespace: str) -> None:

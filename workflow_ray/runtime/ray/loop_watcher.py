@@ -45,15 +45,15 @@ class LoopWatcher:
         self._closed.set()
 
     def _run(self) -> None:
-        # Looks are counted, not seconds: a process that stood still has not been blocked by a step.
-        looks = 0
+        has_acted = False
         while not self._closed.wait(LOOK):
             try:
-                looks = looks + 1 if self._watch.check() else 0
+                silence = self._watch.check()
             except RuntimeError:  # the loop is closed
                 return
-            if self._limit <= looks * LOOK < self._limit + LOOK:
-                self._act(looks * LOOK)
+            if silence >= self._limit and not has_acted:
+                self._act(silence)
+            has_acted = silence >= self._limit
 
     def _act(self, seconds: float) -> None:
         try:

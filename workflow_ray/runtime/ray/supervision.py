@@ -12,6 +12,7 @@ import msgspec
 from workflow_ray.runtime.ray.actor_status import ActorStatus, status_of
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
 from workflow_ray.runtime.ray.registry import ActorRegistry, RegisteredActor, role_named
+from workflow_ray.runtime.ray.silence import HEARTBEATS, ActorSilent, answer_of
 from workflow_ray.runtime.ray.state import (
     ActorReport,
     Drain,
@@ -36,14 +37,8 @@ DRAIN = 10.0
 SLACK = 1.0
 """...and to report that it has."""
 
-HEARTBEATS = 18
-"""Reports that an actor which is not silent sends in the time after which one is killed as silent."""
 STARTING = 10
 """How many times as long an actor may be silent until it runs: an import may block its loop."""
-
-
-class ActorSilent(Exception):
-    """The actor has not answered for too long. Its process may still be there."""
 
 
 class Supervision:
@@ -219,18 +214,11 @@ class Supervision:
         Raises ActorGone, ActorSilent.
         """
         pause = self._silent / HEARTBEATS
-        asking = asyncio.ensure_future(actor.ask("report", seen, pause))
-        try:
-            # Pauses are counted, not seconds: if this process stood still, nobody else has been silent.
-            pauses = 0
-            while not (await asyncio.wait({asking}, timeout=pause))[0]:
-                pauses += 1
-                if self._is_silent(name, pauses) and await self._may_kill(name):
-                    raise ActorSilent(f"it has not answered for {pauses * pause:.3g} s")
-            report: ActorReport = asking.result()
-            return report
-        finally:
-            asking.cancel()
+
+        async def gives_up(pauses: int) -> bool:
+            return self._is_silent(name, pauses) and await self._may_kill(name)
+
+        return await answer_of(actor.ask("report", seen, pause), pause, gives_up)
 
     def _is_silent(self, name: str, pauses: int) -> bool:
         """Whether that is too long. Ray may take any time to start an actor that has never answered."""

@@ -1,0 +1,38 @@
+"""Actors that do not answer, because their loop hangs or their process stands still."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+HEARTBEATS = 18
+"""Answers that an actor gives in the time after which it counts as silent."""
+
+
+class ActorSilent(Exception):
+    """The actor has not answered for too long. Its process may still be there."""
+
+
+async def answer_of(call: Awaitable[T], pause: float, gives_up: Callable[[int], Awaitable[bool]]) -> T:
+    """Await a call of an actor for as long as it makes sense.
+
+    Args:
+        call: Fails with ActorGone where the actor dies.
+        pause: Seconds.
+        gives_up: Asked after each pause without an answer, with the number of pauses so far.
+
+    Raises:
+        ActorSilent: It gives up.
+    """
+    asking = asyncio.ensure_future(call)
+    try:
+        # Pauses are counted, not seconds: while this process stood still, nobody was silent.
+        pauses = 0
+        while not (await asyncio.wait({asking}, timeout=pause))[0]:
+            pauses += 1
+            if await gives_up(pauses):
+                raise ActorSilent(f"it has not answered for {pauses * pause:.3g} s")
+        return asking.result()
+    finally:
+        asking.cancel()

@@ -1,0 +1,38 @@
+"""Who watches the supervisor: the adapter actor, of which there is one in each deployment."""
+
+import asyncio
+import logging
+
+from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray.actors import SUPERVISOR, ActorGone
+from workflow_ray.runtime.ray.silence import HEARTBEATS, ActorSilent, answer_of
+
+log = logging.getLogger(__name__)
+
+
+async def watch_supervisor(namespace: str, silent: float) -> None:
+    """Have Ray start the supervisor again where it does not answer, until cancelled. One that dies
+    Ray starts again by itself.
+
+    Args:
+        namespace: The deployment's.
+        silent: Seconds without an answer.
+    """
+    pause = silent / HEARTBEATS
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            supervisor = actors.find(SUPERVISOR, namespace)
+            try:
+                await answer_of(supervisor.ask("deployed"), pause, _is_silent)
+            except ActorSilent as error:
+                log.error("the supervisor is killed, and started again: %s", error)
+                supervisor.kill(restart=True)
+        except ActorGone:  # it is being started again, or the deployment ends
+            continue
+        except Exception:
+            log.exception("watching the supervisor failed; it is watched again in %.3g s", pause)
+
+
+async def _is_silent(pauses: int) -> bool:
+    return pauses > HEARTBEATS
