@@ -42,6 +42,7 @@ class Reader:
         self._pages: dict[Lane, Page] = {}  # without those that somebody is taking from
         self._fetches = Fetches(cluster, clock, self._keep)
         self._unread, self._told = set[Lane](), set[Lane]()  # partitions that can't be read now, and those of them that the log names
+        self._lost: dict[Lane, tuple[int, int]] = {}  # of those that were reported: the position, and the end below it
         self._turn = 0
 
     async def receive(
@@ -149,14 +150,19 @@ class Reader:
         for partition in partitions:
             page, begin, end = pages[partition], begins[partition], ends[partition]
             if page.position > end:
-                text = "%s: partition %d of topic %s ends at offset %d, and was read up to %d: it lost messages, or was made again"
-                log.error(text, self._cluster.where, partition, topic, end, page.position)
+                self._report_lost((topic, partition), page.position, end)
                 page.lost = end
             elif page.position < begin:
                 text = "%s: topic %s, partition %d: %d messages from offset %d on are gone, not retained for long enough; going on from %d"
                 log.error(text, self._cluster.where, topic, partition, begin - page.position, page.position, begin)
                 page.position = begin
         return {}
+
+    def _report_lost(self, lane: Lane, position: int, end: int) -> None:
+        if self._lost.get(lane) != (position, end):
+            self._lost[lane] = position, end
+            text = "%s: partition %d of topic %s ends at offset %d, and was read up to %d: it lost messages, or was made again"
+            log.error(text, self._cluster.where, lane[1], lane[0], end, position)
 
     def _note(self, topic: str, answered: Set[int], faults: Mapping[int, str], *, tell: bool) -> None:
         for partition, why in faults.items():

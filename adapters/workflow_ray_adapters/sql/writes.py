@@ -86,11 +86,12 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     workflows = {run.workflow for run in new}
     keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
     run_ids = sorted({write.run_id for write in writes})
-    # Versions last: while that waits for a lock, somebody may commit a run that is to begin here.
-    # To insert it then fails, and the next try finds it all; looked up afterwards it would seem to
-    # be another run that has the key.
-    known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
+    # Others commit between these statements. Keys after foreign ids: a used key is told before an
+    # active run, so whoever finds the run must find its key. Versions last: while that waits for a
+    # lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
+    # try finds it all; looked up afterwards it would seem to be another run that has the key.
     unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
+    known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
     rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
     return Existing(runs={found.run_id: found for found in map(Found._make, rows)}, keys=known, unfinished=unfinished)
 

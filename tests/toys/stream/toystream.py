@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +17,8 @@ import msgspec
 from workflow_ray.errors import StoreMissing, TopicMismatch
 from workflow_ray.ports import Clock
 from workflow_ray.records import Arrivals, Event, Received, Topic
+
+log = logging.getLogger(__name__)
 
 POLL = 0.5
 """Seconds after which an event of another process is noticed."""
@@ -58,14 +61,15 @@ class ToyStream:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder, self._clock, self._turn = folder, clock, 0
         self.stream_id = _log(folder).id
+        self._reported: set[tuple[Topic, int, int]] = set()  # where a reader was ahead of a partition
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         with _locked(self._folder):
-            log = _log(self._folder)
+            known = _log(self._folder)
             for topic, partitions in topics.items():
-                if (found := log.partitions.setdefault(topic, partitions)) != partitions:
+                if (found := known.partitions.setdefault(topic, partitions)) != partitions:
                     raise TopicMismatch(str(self._folder), f"topic {topic!r} has {found} partitions, not {partitions}.")
-            (self._folder / "log.json").write_bytes(msgspec.json.encode(log))
+            (self._folder / "log.json").write_bytes(msgspec.json.encode(known))
 
     async def send(self, events: Sequence[Event]) -> None:
         lines: dict[Path, bytes] = defaultdict(bytes)
@@ -100,12 +104,18 @@ class ToyStream:
     def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
         """One of each partition in turn, so that none waits for another's backlog; each time another one is first."""
         lost = {partition: end for partition, offset in offsets.items() if (end := len(self._lines(topic, partition))) < offset}
+        self._report({(topic, partition, offsets[partition]) for partition in lost})
         read = {partition: offset for partition, offset in offsets.items() if partition not in lost}
         waiting = [self._from(topic, partition, offset) for partition, offset in read.items()]
         self._turn = (self._turn + 1) % max(1, len(waiting))
         rounds = zip_longest(*waiting[self._turn :], *waiting[: self._turn])
         events = [item for item in chain.from_iterable(rounds) if item is not None][:limit]
         return Arrivals(events=tuple(events), read=read | {item.event.partition: item.offset + 1 for item in events}, lost=lost)
+
+    def _report(self, lost: set[tuple[Topic, int, int]]) -> None:
+        for topic, partition, offset in lost - self._reported:
+            log.error("%s: partition %d of %s ends below %d", self._folder, partition, topic, offset)
+        self._reported |= lost
 
     def _from(self, topic: Topic, partition: int, offset: int) -> list[Received]:
         lines = self._lines(topic, partition)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias, TypeVar
 
 import pytest
 
-from workflow_ray.ports import Store
+from workflow_ray.ports import OutboxMover, Store, Trimmer
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.faults import FaultyProxy
 
@@ -38,6 +38,10 @@ class Capability(StrEnum):
 
 Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens what the suite is for: records, or a streamer, or a store of timeouts alone too."""
+
+
+class MovingStore(Store, OutboxMover, Trimmer, Protocol):
+    """Holds everything."""
 
 
 class Fragile(Protocol):
@@ -132,12 +136,12 @@ async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
 
 async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
     """What the task returns when its wait of `seconds` is over, and not before."""
-    begin = clock.now()
+    begin = clock.monotonic()
     async with asyncio.timeout(PATIENCE):
         while not task.done():  # again and again: a store with threads or a server may take a moment to notice
             await clock.advance(timedelta(seconds=1))
             await asyncio.wait({task}, timeout=GRACE / 5)
-    assert clock.now() - begin >= timedelta(seconds=seconds)
+    assert clock.monotonic() - begin >= seconds
     return task.result()
 
 

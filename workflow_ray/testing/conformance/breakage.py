@@ -6,7 +6,7 @@ import pytest
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Records, SystemClock, persist
-from workflow_ray.records import Committed, Fence, Fenced, GroupResult, Position, RunId, Stored, Version, Write, WriteGroup
+from workflow_ray.records import Committed, Fence, Fenced, GroupResult, KeyUsed, Position, RunId, Stored, Version, Write, WriteGroup
 from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, ended
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
@@ -17,6 +17,7 @@ from workflow_ray.testing.conformance.runs import (
     events_of,
     group,
     new_run,
+    one_won_and_the_others_were_told,
     step,
     store_all,
     stored,
@@ -64,6 +65,17 @@ class BreakageCases(Conformance):
             for answer in (*await ended(storing), await ended(repeating)):
                 assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
+
+    async def test_a_trigger_that_is_overtaken_while_its_transaction_is_open_is_told_of_the_key(
+        self, store: Records, fragile: Fragile
+    ) -> None:
+        async for number, hold in holds(fragile):
+            slow, quick = (new_run(f"order-{number}", key=f"key-{number}") for _ in range(2))
+            async with hold(store_all(fragile.store, slow)) as storing:
+                overtaking = asyncio.create_task(store_all(store, quick))
+                await asyncio.wait({overtaking}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+            answers = [*await ended(storing), *await ended(overtaking)]
+            one_won_and_the_others_were_told(answers, told=KeyUsed)
 
     async def test_what_was_cut_off_works_again_once_it_is_healed(self, store: Records, fragile: Fragile) -> None:
         run = new_run()

@@ -1,6 +1,7 @@
 """All that an EventStreamer must do."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from itertools import chain
 
@@ -136,6 +137,19 @@ class EventStreamerConformance(Conformance):
     async def test_a_lost_partition_ends_a_wait(self, store: EventStreamer) -> None:
         arrivals = await store.receive(CREATED_TOPIC, {3: 7}, reader="conformance", limit=10, wait=LONG)
         assert (arrivals.events, set(arrivals.lost)) == ((), {3})
+
+    async def test_a_lost_partition_is_read_from_its_beginning_beside_the_others(self, store: EventStreamer) -> None:
+        events = await sent(store, [0, 1])
+        lost = (await store.receive(CREATED_TOPIC, {0: 9, 1: 0}, reader="conformance", limit=10, wait=0)).lost
+        assert set(lost) == {0}
+        arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="conformance", limit=10, wait=0)
+        assert (sorted(names(arrivals.events)), arrivals.lost) == (keys(events), {})
+
+    async def test_that_a_partition_lost_events_is_logged_once(self, store: EventStreamer, caplog: pytest.LogCaptureFixture) -> None:
+        await sent(store, [0])
+        for _ in range(3):
+            assert (await store.receive(CREATED_TOPIC, {0: 9, 1: 0}, reader="conformance", limit=10, wait=0)).lost
+        assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
     async def test_what_was_read_is_told_for_each_partition(self, store: EventStreamer) -> None:
         await sent(store, [0, 0, 1])

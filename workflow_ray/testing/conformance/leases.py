@@ -118,6 +118,24 @@ class LeaseCases(Conformance):
         (acquired,) = (await two.heartbeat()).acquired
         assert acquired.epoch > fence.epoch
 
+    async def test_who_was_fenced_off_and_releases_ends_no_lease_of_the_next_holder(self, deployed: Records, clock: FakeClock) -> None:
+        old, new = Worker(deployed, "a", ROLES[:1]), Worker(deployed, "b", ROLES[:1])
+        await heartbeats(old)
+        await clock.advance(timedelta(seconds=LEASE))
+        await heartbeats(new)
+        (fence,) = old.held.values()
+        await deployed.release(fence)
+        assert (await old.heartbeat()).acquired == ()
+        assert await new.heartbeat() == Shared()
+
+    async def test_a_worker_that_leaves_ends_only_its_own_leases(self, deployed: Records) -> None:
+        one, two = Worker(deployed, "a", ROLES[:6]), Worker(deployed, "b", ROLES[6:])
+        await heartbeats(one, two)
+        await deployed.leave("a")
+        assert await two.heartbeat() == Shared()
+        (answered,) = {type(await answer(deployed, fence)) for fence in two.held.values()}
+        assert answered is Committed
+
     async def test_a_heartbeat_whose_answer_was_lost_gets_the_same_again(self, deployed: Records) -> None:
         first = await deployed.share("a", ROLES, [], lease=LEASE)
         again = await deployed.share("a", ROLES, [], lease=LEASE)

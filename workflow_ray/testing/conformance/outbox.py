@@ -172,6 +172,30 @@ class OutboxCases(Conformance):
             await store.published(old, [entry.id])
         assert await store.pending(new, limit=10, wait=0) == [entry]
 
+    async def test_who_waits_for_pending_and_loses_its_role_meanwhile_is_told(self, store: Records, clock: FakeClock) -> None:
+        old = await acquire(store)
+        pending = await begun(clock, store.pending(old, limit=10, wait=LONG))
+        new = await acquire(store)
+        await store_all(store, new_run(events=[event()]))
+        with pytest.raises(RoleLost):
+            await ended(pending)
+        assert len(await store.pending(new, limit=10, wait=0)) == 1
+
+    async def test_a_limit_of_one_starves_neither_delayed_entries_nor_immediate_ones(self, store: Records, clock: FakeClock) -> None:
+        fence = await acquire(store)
+        late = [new_run(events=[event(delay=10)]) for _ in range(5)]
+        await store_all(store, *late)
+        await clock.advance(timedelta(seconds=10))
+        await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
+        kinds = list[bool]()
+        for _ in range(10):
+            (entry,) = await store.pending(fence, limit=1, wait=0)
+            kinds.append(entry.due_at is not None)
+            await store.published(fence, [entry.id])
+        assert True in kinds[:2]
+        assert False in kinds[:2]
+        assert sum(kinds) == 5
+
 
 def partition(item: tuple[int, RunId]) -> int:
     return item[0]

@@ -2,16 +2,13 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Protocol
 
 import pytest
-from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
-from workflow_ray.ports import OutboxMover, Store, Trimmer
-from workflow_ray.records import BATCH_DATA, Event, Fence, NewTimeout, RoleName, RunId, TimeoutKey, Version, Write, WriteGroup
+from workflow_ray.records import BATCH_DATA, Event, Fence, RunId, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Fragile, MovingStore, begun, ended, heard, settled, timed_out
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
     CREATED,
@@ -28,15 +25,13 @@ from workflow_ray.testing.conformance.runs import (
     store_all,
     stored,
 )
+from workflow_ray.testing.conformance.timed_writes import TimedWriteCases
+from workflow_ray.testing.conformance.trims import TrimCases
 
 MIB = 1024 * 1024
 
 
-class MovingStore(Store, OutboxMover, Trimmer, Protocol):
-    """Holds everything."""
-
-
-class OutboxMoverConformance(Conformance):
+class OutboxMoverConformance(TimedWriteCases, TrimCases):
     """For a `store` that is a Store and an OutboxMover. Uses `another` and `fragile`."""
 
     async def test_moved_events_are_received_in_commit_order_per_partition(self, store: MovingStore) -> None:
@@ -185,45 +180,6 @@ class OutboxMoverConformance(Conformance):
         await store_all(store, run)
         await store.move(fence, limit=100, wait=0)
         assert names(await received(store)) == [(run.run_id, run.version)]
-
-    # --- timeouts, and events that nobody needs any more -----------------------------------------
-
-    async def test_timeouts_of_writes_are_created_with_them(self, store: MovingStore, clock: FakeClock) -> None:
-        run = replace(new_run(), timeouts=(NewTimeout(name="late", workflow="orders", partition=0, after=60),))
-        await store_all(store, run)
-        await store_all(store, run)
-        assert await store.due("orders", CREATED, [0], limit=10, wait=0) == []
-        await clock.advance(timedelta(seconds=60))
-        (found,) = await store.due("orders", CREATED, [0], limit=10, wait=0)
-        assert found.key == TimeoutKey(run.run_id, run.visit, "late")
-
-    async def test_an_entry_that_carries_a_timeout_is_never_moved(self, store: MovingStore) -> None:
-        fence = await acquire(store)
-        run = replace(new_run(events=[event()]), timeouts=(NewTimeout(name="late", workflow="orders", partition=0, after=60),))
-        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
-        assert await store.move(fence, limit=10, wait=0) == 1
-        assert len(await store.pending(fence, limit=10, wait=0, timeouts_only=True)) == 1
-
-    async def test_events_below_the_offsets_are_trimmed_by_a_bounded_amount_and_offsets_stay(self, store: MovingStore) -> None:
-        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(10)]
-        for run in runs:
-            await store_all(store, run)
-        await store.move(fence, limit=100, wait=0)
-        before, ends = await received(store), await store.ends(CREATED_TOPIC, range(4))
-        offsets = {0: before[7].offset, 1: 0}
-        assert [await store.trim(fence, CREATED_TOPIC, offsets, limit=5) for _ in range(3)] == [5, 2, 0]
-        assert (await received(store), await store.ends(CREATED_TOPIC, range(4))) == (before[7:], ends)
-        await acquire(store)
-        with pytest.raises(RoleLost):
-            await store.trim(fence, CREATED_TOPIC, {0: ends[0]}, limit=5)
-
-    async def test_a_store_of_events_trims_for_a_role_that_the_records_elsewhere_know(self, store: MovingStore) -> None:
-        fence = await acquire(store)
-        await store_all(store, new_run(events=[event()]))
-        await store.move(fence, limit=100, wait=0)
-        ends = await store.ends(CREATED_TOPIC, [0])
-        elsewhere = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)
-        assert await store.trim(elsewhere, CREATED_TOPIC, ends, limit=5) == 1
 
     # --- delays ----------------------------------------------------------------------------------
 

@@ -105,6 +105,15 @@ class ProcessCases(Conformance):
             await store_all(other, run)
             assert [item.run_id for item in events_of(await heard(clock, pending))] == [run.run_id]
 
+    async def test_a_wait_for_a_newer_deployment_hears_of_another_processs_deploy(
+        self, store: Records, another: Another, clock: FakeClock
+    ) -> None:
+        first = await deploy(store, workflow())
+        waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
+        async with another() as other:
+            second = await deploy(other, workflow("invoices", groups={}))
+            assert await heard(clock, waiting) == second
+
     async def test_of_deploys_in_several_processes_one_wins(self, store: Records, another: Another) -> None:
         async with openings(another, count=PROCESSES) as stores:
             deploys = (other.deploy(0, [workflow()]) for other in stores)

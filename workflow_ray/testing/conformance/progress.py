@@ -6,12 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.ports import Records
-from workflow_ray.records import Awaits, Fence, NewTimeout, Position, RoleName, RunState, Timeout, TimeoutKey, WriteGroup
+from workflow_ray.records import Awaits, Fence, Position, RoleName, RunState
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
-    CREATED,
     QUARTER,
     acquire,
     deploy,
@@ -70,28 +69,6 @@ class ProgressCases(Conformance):
             await store_all(store, write)
             record = await stored(store, run.run_id)
             assert (record.awaits, record.awaited) == expected
-
-    # --- timeouts of writes ----------------------------------------------------------------------
-
-    async def test_timeouts_apart_are_pending_until_they_are_published(self, store: Records, clock: FakeClock) -> None:
-        publisher, committed = await acquire(store), clock.now()
-        asked = (
-            NewTimeout(name="late", workflow="orders", partition=0, after=90.5),
-            NewTimeout(name="day", workflow="orders", partition=0, at=committed + timedelta(days=1)),
-        )
-        run = replace(new_run(events=[event()]), timeouts=asked)
-        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
-        await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])  # a repeat asks for nothing again
-        expected = [
-            Timeout(key=TimeoutKey(run.run_id, run.visit, name), workflow="orders", status=CREATED, partition=0, due_at=committed + after)
-            for name, after in (("late", timedelta(seconds=90.5)), ("day", timedelta(days=1)))
-        ]
-        entries = await store.pending(publisher, limit=10, wait=0, timeouts_only=True)
-        assert [entry.timeout for entry in entries] == expected
-        assert len(await store.pending(publisher, limit=10, wait=0)) == 3
-        await store.published(publisher, [entry.id for entry in entries])
-        (entry,) = await store.pending(publisher, limit=10, wait=0)
-        assert events_of([entry])
 
     # --- the outbox ------------------------------------------------------------------------------
 

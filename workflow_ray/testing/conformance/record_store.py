@@ -1,12 +1,14 @@
 """All that a RecordStore must do. The fences that it checks are given out by RoleScheduler.acquire on the same store."""
 
 from workflow_ray.testing.conformance.breakage import BreakageCases
+from workflow_ray.testing.conformance.clocks import ClockCases
 from workflow_ray.testing.conformance.deployments import DeploymentCases
 from workflow_ray.testing.conformance.filters import FilterCases
 from workflow_ray.testing.conformance.outbox import OutboxCases
 from workflow_ray.testing.conformance.processes import ProcessCases
 from workflow_ray.testing.conformance.progress import ProgressCases
 from workflow_ray.testing.conformance.queries import QueryCases
+from workflow_ray.testing.conformance.timed_writes import ApartTimeoutCases
 from workflow_ray.testing.conformance.times import TimeCases
 from workflow_ray.testing.conformance.triggers import TriggerCases
 from workflow_ray.testing.conformance.waiting import WaitingCases
@@ -21,8 +23,10 @@ class RecordStoreConformance(
     FilterCases,
     WaitingCases,
     TimeCases,
+    ClockCases,
     DeploymentCases,
     OutboxCases,
+    ApartTimeoutCases,
     ProcessCases,
     BreakageCases,
 ):

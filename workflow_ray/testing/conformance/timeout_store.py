@@ -1,21 +1,20 @@
 """All that a TimeoutStore must do."""
 
-from collections.abc import Sequence
 from datetime import timedelta, timezone
 
 from msgspec.structs import replace
 
 from workflow_ray.ports import TimeoutStore
-from workflow_ray.records import RunId, Timeout, TimeoutKey, Version, new_run_id
+from workflow_ray.records import Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import START, FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Conformance, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.base import LONG, Another, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.clocks import TimeoutClockCases
 from workflow_ray.testing.conformance.faults import cuts
 from workflow_ray.testing.conformance.runs import CREATED, PAID, PARTITIONS
+from workflow_ray.testing.conformance.timeouts import ALL, at, due
 
-ALL = tuple(range(PARTITIONS))
 
-
-class TimeoutStoreConformance(Conformance):
+class TimeoutStoreConformance(TimeoutClockCases):
     """For a `store` that is a TimeoutStore. Uses `another` and `fragile`."""
 
     async def test_a_timeout_is_due_at_its_time_and_not_before(self, store: TimeoutStore, clock: FakeClock) -> None:
@@ -79,6 +78,31 @@ class TimeoutStoreConformance(Conformance):
         while page := await store.due("orders", CREATED, ALL, limit=2, wait=0, after=seen[-1] if seen else None):
             seen += page
         assert seen == ordered
+
+    async def test_pages_neither_repeat_nor_skip_timeouts_that_are_due_at_one_moment(self, store: TimeoutStore) -> None:
+        run_ids = sorted(new_run_id() for _ in range(3))
+        ordered = [at(-1, run_id=run_id, visit=visit, name=name) for run_id in run_ids for visit in (1, 2) for name in ("a", "b")]
+        await store.create(ordered[::-1])
+        seen: list[Timeout] = []
+        while page := await store.due("orders", CREATED, ALL, limit=5, wait=0, after=seen[-1] if seen else None):
+            seen += page
+        assert seen == ordered
+
+    async def test_who_waits_for_those_after_one_is_woken_by_a_later_one_only(self, store: TimeoutStore, clock: FakeClock) -> None:
+        earlier, given, later = at(-2), at(-1), at(60)
+        await store.create([earlier, given, later])
+        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG, after=given))
+        await store.create([at(-3)])
+        await settled(clock)
+        assert not waiting.done()
+        await clock.advance(timedelta(seconds=60))
+        assert await ended(waiting) == [later]
+
+    async def test_one_that_was_completed_before_it_was_created_is_created(self, store: TimeoutStore) -> None:
+        timeout = at(-1)
+        await store.complete([timeout.key])
+        await store.create([timeout])
+        assert await due(store) == [timeout]
 
     async def test_a_timeout_is_forgotten_some_time_after_it_was_completed(self, store: TimeoutStore, clock: FakeClock) -> None:
         old, open_one = [at(-2, name=name) for name in "abc"], at(-1)
@@ -188,13 +212,3 @@ class TimeoutStoreConformance(Conformance):
             await store.complete([one.key])
             await other.create([one, two])
             assert await due(other) == [two]
-
-
-def at(seconds: float, *, run_id: RunId | None = None, visit: int = 1, name: str = "timeout", partition: int = 0) -> Timeout:
-    """A timeout that many seconds from when the clock began."""
-    key = TimeoutKey(run_id or new_run_id(), Version(visit), name)
-    return Timeout(key=key, workflow="orders", status=CREATED, partition=partition, due_at=START + timedelta(seconds=seconds))
-
-
-async def due(store: TimeoutStore, *, status: int = CREATED, partitions: Sequence[int] = ALL, limit: int = 100) -> list[Timeout]:
-    return await store.due("orders", status, partitions, limit=limit, wait=0)

@@ -5,7 +5,6 @@ import fcntl
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -54,14 +53,14 @@ class File:
 
     async def poll(self, look: Callable[[State], T], clock: Clock, wait: float) -> T:
         """What `look` finds: at once, or after a change, or else when `wait` seconds are over."""
-        deadline = clock.now() + timedelta(seconds=wait)
+        deadline = clock.monotonic() + wait
         while True:
             changed = asyncio.Event()
             self._listeners[self.path].add(changed)
             try:
                 with self.transaction() as state:
                     found = look(state)
-                left = (deadline - clock.now()).total_seconds()
+                left = deadline - clock.monotonic()
                 if found or left <= 0:
                     return found
                 await clock.wait(changed, min(left, POLL))

@@ -134,6 +134,10 @@ class State(msgspec.Struct):
         if timeout.key not in (known.key for known in self.timeouts):
             self.timeouts.append(timeout)
 
+    def complete(self, keys: Sequence[TimeoutKey], now: datetime) -> None:
+        open_keys = {timeout.key for timeout in self.timeouts} - self.completed_keys()
+        self.completed += [(key, now) for key in keys if key in open_keys]
+
     def completed_keys(self) -> set[TimeoutKey]:
         return {key for key, _ in self.completed}
 

@@ -46,6 +46,7 @@ class ToyStore:
 
     def __init__(self, file: File, clock: Clock, store_id: str) -> None:
         self._file, self._clock, self.store_id = file, clock, store_id
+        self._delayed_first = False
 
     # --- RecordStore: writes ---------------------------------------------------------------------
 
@@ -63,8 +64,9 @@ class ToyStore:
             state.check(fence)
             due = [entry for entry in state.outbox if entry.due_at is None or entry.due_at <= self._clock.now()]
             asked = [entry for entry in due if _is_asked_for(entry, without, timeouts_only)]
-            return _shared(asked, limit)
+            return _shared(asked, limit, delayed_first=self._delayed_first)
 
+        self._delayed_first = not self._delayed_first  # by turns, so that a limit of one starves neither
         return await self._file.poll(look, self._clock, wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
@@ -177,8 +179,7 @@ class ToyStore:
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         with self._file.transaction() as state:
-            known = state.completed_keys()
-            state.completed += [(key, self._clock.now()) for key in keys if key not in known]
+            state.complete(keys, self._clock.now())
 
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
         with self._file.transaction() as state:
@@ -230,11 +231,12 @@ def _is_asked_for(entry: OutboxEntry, without: Sequence[tuple[Topic, int]], time
     return not timeouts_only and (entry.event.topic, entry.event.partition) not in without
 
 
-def _shared(due: Sequence[OutboxEntry], limit: int) -> list[OutboxEntry]:
+def _shared(due: Sequence[OutboxEntry], limit: int, *, delayed_first: bool) -> list[OutboxEntry]:
     """Half of the limit for entries that were delayed, half for the others, and the rest for whoever has more. In commit order."""
-    delayed, immediate = [entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]
-    share = max(limit - len(immediate), (limit + 1) // 2)
-    chosen = delayed[:share] + immediate[: limit - len(delayed[:share])]
+    kinds = [[entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]]
+    first, second = kinds if delayed_first else reversed(kinds)
+    share = max(limit - len(second), (limit + 1) // 2)
+    chosen = first[:share] + second[: limit - len(first[:share])]
     return sorted(chosen, key=lambda entry: entry.id)
 
 
