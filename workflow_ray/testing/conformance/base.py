@@ -22,6 +22,9 @@ GRACE = 0.05
 PATIENCE = 20.0
 """Real seconds after which a call that should return is held to hang."""
 
+STEP, SLACK = 20.0, 60.0
+"""Seconds by the fake clock: see `within`."""
+
 
 class Capability(StrEnum):
     """What some cases need, and not every adapter has."""
@@ -132,6 +135,15 @@ async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
             await asyncio.wait({task}, timeout=GRACE / 5)
             await clock.advance(timedelta(seconds=1))
     return task.result()
+
+
+async def within(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
+    """What the task returns by then. A store with threads or a server gets SLACK seconds more: time passes while it looks."""
+    for _ in range(round((seconds + SLACK) / STEP)):
+        if not task.done():
+            await clock.advance(timedelta(seconds=STEP))
+            await settled(clock)
+    return await ended(task)
 
 
 async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:

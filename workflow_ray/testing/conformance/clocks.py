@@ -3,16 +3,14 @@
 A jump delays nothing for longer than its own length, and the length of a wait is not touched by it.
 """
 
-import asyncio
 from datetime import timedelta
-from typing import TypeVar
 
 import pytest
 
 from workflow_ray.ports import Records, TimeoutStore
 from workflow_ray.records import Role, Shared, WaitingQuery
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, settled, timed_out
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, settled, timed_out, within
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED,
@@ -26,14 +24,8 @@ from workflow_ray.testing.conformance.runs import (
 )
 from workflow_ray.testing.conformance.timeouts import ALL, at
 
-T = TypeVar("T")
-
 JUMP = 120.0
 DELAY, LEASE, QUIET = 20.0, 30.0, 300.0
-STEP = 20.0
-"""Seconds by which time passes at once, so that stores with threads and servers can follow."""
-SLACK = 60.0
-"""Seconds that they may be late, because time passes while they look."""
 WAYS = pytest.mark.parametrize("way", [JUMP, -JUMP], ids=["forward", "back"])
 
 
@@ -46,7 +38,7 @@ class ClockCases(Conformance):
         await store_all(store, run)
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, way)
-        assert [item.run_id for item in events_of(await within(clock, pending, DELAY + JUMP))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))] == [run.run_id]
 
     async def test_what_is_written_while_the_clock_is_ahead_is_late_by_the_jump_at_most(self, store: Records, clock: FakeClock) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
@@ -55,7 +47,7 @@ class ClockCases(Conformance):
         await store_all(store, run)
         await settled(clock)
         jump(clock, -JUMP)
-        assert [item.run_id for item in events_of(await within(clock, pending, DELAY + JUMP))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))] == [run.run_id]
 
     async def test_what_is_written_once_the_clock_is_right_again_is_not_late(self, store: Records, clock: FakeClock) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
@@ -64,7 +56,7 @@ class ClockCases(Conformance):
         await store_all(store, new_run())
         jump(clock, -JUMP)
         await store_all(store, run)
-        assert [item.run_id for item in events_of(await within(clock, pending, DELAY))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY))] == [run.run_id]
 
     @WAYS
     async def test_a_wait_is_as_long_as_it_says(self, store: Records, clock: FakeClock, way: float) -> None:
@@ -108,7 +100,7 @@ class TimeoutClockCases(Conformance):
         await store.create([timeout])
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         jump(clock, way)
-        assert await within(clock, waiting, DELAY + JUMP) == [timeout]
+        assert await within(clock, waiting, seconds=DELAY + JUMP) == [timeout]
 
     async def test_a_completed_timeout_is_forgotten_later_by_the_jump_at_most(self, store: TimeoutStore, clock: FakeClock) -> None:
         timeout = at(-1)
@@ -123,12 +115,3 @@ class TimeoutClockCases(Conformance):
 
 def jump(clock: FakeClock, seconds: float) -> None:
     clock.jump_time_of_day(clock.now() + timedelta(seconds=seconds))
-
-
-async def within(clock: FakeClock, call: asyncio.Task[T], seconds: float) -> T:
-    """What the call returns by then."""
-    for _ in range(round((seconds + SLACK) / STEP)):
-        if not call.done():
-            await clock.advance(timedelta(seconds=STEP))
-            await settled(clock)
-    return await ended(call)

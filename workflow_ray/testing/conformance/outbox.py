@@ -8,7 +8,7 @@ from workflow_ray.errors import RoleLost
 from workflow_ray.ports import Records
 from workflow_ray.records import Committed, Event, Fenced, OutgoingEvent, Position, RunId, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, settled, timed_out
+from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, settled, timed_out, within
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED,
@@ -151,8 +151,7 @@ class OutboxCases(Conformance):
         await clock.advance(timedelta(seconds=59))
         await settled(clock)
         assert not pending.done()
-        await clock.advance(timedelta(seconds=1))
-        assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=1))] == [run.run_id]
 
     async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await acquire(store)

@@ -8,7 +8,19 @@ import pytest
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import BATCH_DATA, Event, Fence, RunId, Version, Write, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import GRACE, LONG, Another, Fragile, MovingStore, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.base import (
+    GRACE,
+    LONG,
+    Another,
+    Fragile,
+    MovingStore,
+    begun,
+    ended,
+    heard,
+    settled,
+    timed_out,
+    within,
+)
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
     CREATED,
@@ -236,8 +248,8 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         await clock.advance(timedelta(seconds=59))
         await settled(clock)
         assert await received(store) == []
-        await clock.advance(timedelta(seconds=1))
-        assert len(await receive(store, CREATED_TOPIC, START, limit=10, wait=LONG)) == 1
+        receiving = asyncio.create_task(receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
+        assert len(await within(clock, receiving, seconds=1)) == 1
         move.cancel()
 
     async def test_move_ends_with_its_wait(self, store: MovingStore, clock: FakeClock) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from workflow_ray.ports import TimeoutStore
 from workflow_ray.records import Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import START, FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Fragile, begun, ended, heard, settled, timed_out
+from workflow_ray.testing.conformance.base import LONG, Another, Fragile, begun, ended, heard, settled, timed_out, within
 from workflow_ray.testing.conformance.clocks import TimeoutClockCases
 from workflow_ray.testing.conformance.faults import cuts
 from workflow_ray.testing.conformance.runs import CREATED, PAID, PARTITIONS
@@ -95,8 +95,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.create([at(-3)])
         await settled(clock)
         assert not waiting.done()
-        await clock.advance(timedelta(seconds=60))
-        assert await ended(waiting) == [later]
+        assert await within(clock, waiting, seconds=60) == [later]
 
     async def test_one_that_was_completed_before_it_was_created_is_created(self, store: TimeoutStore) -> None:
         timeout = at(-1)
@@ -187,8 +186,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await clock.advance(timedelta(seconds=59))
         await settled(clock)
         assert not waiting.done()
-        await clock.advance(timedelta(seconds=1))
-        assert await ended(waiting) == [timeout]
+        assert await within(clock, waiting, seconds=1) == [timeout]
 
     async def test_due_waits_and_is_woken_by_one_that_is_created(self, store: TimeoutStore, clock: FakeClock) -> None:
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
