@@ -190,7 +190,7 @@ async def test_a_renumbered_status_is_refused_and_what_runs_stays(deployment: De
 async def test_a_definition_that_roles_cannot_import_is_the_drivers_error(deployment: Deployment, tmp_path: Path) -> None:
     workflow = _written(tmp_path, shards=1)
     (tmp_path / f"{workflow.module}.py").write_text("raise RuntimeError('no licence')")
-    with pytest.raises(RuntimeUnavailable, match=r"scaled-.* doesn't come up.*RuntimeError: no licence"):
+    with pytest.raises(RuntimeUnavailable, match=r"scaled-.* does not come up.*RuntimeError: no licence"):
         async with Runtime.ray(workflow, records=deployment.records):
             pass
 

@@ -5,7 +5,7 @@ import msgspec
 from workflow_ray.runtime.ray.state import Phase, Slot
 
 HOPELESS = 2
-"""Failures in a row after which nobody waits any longer for an actor that ends by its own errors."""
+"""Failures in a row after which an actor that ends by its own errors is not waited for."""
 WAITING = "waiting"
 
 

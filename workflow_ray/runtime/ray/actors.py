@@ -1,4 +1,4 @@
-"""Ray's actors as the rest of this package sees them: named, detached, addressed by id once found."""
+"""Ray's actors as the rest of this package sees them: named, detached, and addressed by id."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,13 +13,14 @@ ray: Any = partly_typed_ray  # Ray's annotations leave gaps that strict checkers
 
 SUPERVISOR = "supervisor"
 STORE = "store"
-FOREVER = -1  # restarts by Ray itself, which makes them without a pause in between: for the supervisor alone
+FOREVER = -1
+"""Restarts by Ray, which makes them without a pause. For the supervisor alone."""
 LONG_POLLS = 10_000
-"""Calls that an actor takes at once: each role, watcher and client elsewhere may have some waiting."""
+"""Calls that an actor takes at once. Each role and client on another node may have some waiting."""
 
 
 class ActorGone(Exception):
-    """The actor isn't there, has died, or can't be reached. The outcome of a call is unknown."""
+    """The actor does not exist, has died, or can't be reached. The outcome of a call is unknown."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,19 @@ def create(
     pinned: bool = True,
     restarts: int = 0,
 ) -> Actor:
-    """Start a named actor that outlives its creator. Raises ActorGone: the name is taken, or Ray doesn't answer.
+    """Start a named actor that outlives its creator.
 
-    node: where it runs. pinned: nowhere else; if not, another takes its place once that node is gone.
+    Args:
+        kind: Its class.
+        arguments: Of the class.
+        name: Unique in the namespace.
+        namespace: The deployment's.
+        node: Ray's id of the node where it runs; None: anywhere.
+        pinned: Whether it can't run on another node when that one is gone.
+        restarts: By Ray itself, when its process ends.
+
+    Raises:
+        ActorGone: The name is taken, or Ray does not answer.
     """
     options: Mapping[str, Any] = {
         "name": name,
@@ -75,7 +86,7 @@ def create(
 
 
 def find(name: str, namespace: str) -> Actor:
-    """The actor that holds the name now. Raises ActorGone: none does."""
+    """Find the actor that holds the name now. Raises ActorGone: none does."""
     try:
         return Actor(ray.get_actor(name, namespace=namespace))
     except (RayError, ValueError) as error:
@@ -83,7 +94,7 @@ def find(name: str, namespace: str) -> Actor:
 
 
 def names(namespace: str) -> list[str]:
-    """The actors of the namespace that hold a name now."""
+    """The names that actors of the namespace hold now."""
     everywhere: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
     return sorted(actor["name"] for actor in everywhere if actor["namespace"] == namespace)
 
@@ -94,12 +105,16 @@ def this_node() -> str:
 
 
 def namespace_of(records: str) -> str:
-    """The namespace of the actors that work on a store: one for each store. records: as `Adapter.canonical` spells it."""
+    """The namespace of the actors of a store's deployment.
+
+    Args:
+        records: The store's URL, as `Adapter.canonical` spells it.
+    """
     return f"workflow-ray-{hashlib.sha256(records.encode()).hexdigest()[:12]}"
 
 
 def _reason(error: Exception) -> str:
-    """Ray's message in one line: it goes on for pages."""
+    """Ray's message, which can be pages long, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next((line for line in lines if line.startswith("The actor is dead because")), lines[0] if lines else type(error).__name__)
     return said.split(". ")[0]

@@ -1,4 +1,4 @@
-"""The actor that owns the store's connections, and gathers everybody's writes."""
+"""The actor that owns the store's connections, and gathers the writes of all roles."""
 
 import asyncio
 
@@ -15,14 +15,18 @@ from workflow_ray.runtime.stores import open_store
 PATIENCE = 10.0
 """Seconds to wait until the previous adapter actor has closed the store."""
 CHECK = 5.0
-"""Seconds between looks whether the store still commits..."""
+"""Seconds between two checks whether the store still answers..."""
 CHECKS = 3
-"""...and how many failed ones in a row end this actor, if others can open the store: a new one opens it afresh."""
-NOBODY = RunId("00000000-0000-7000-8000-000000000000")
+"""...and failed checks in a row that end this actor, if others can open the store. The next one
+opens it again.
+"""
+NO_RUN = RunId("00000000-0000-7000-8000-000000000000")
 
 
 class AdapterActor:
-    """Opens the store and serves it until it is told to stop: by IPC on its node, by actor calls elsewhere."""
+    """Opens the store and serves it until it is told to stop: by IPC on its node, and by actor calls
+    to other nodes.
+    """
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
@@ -55,16 +59,20 @@ class AdapterActor:
                     await work.running()
                     watching = asyncio.create_task(watch_supervisor(deployed.namespace, deployed.limits.silent))
                     try:
-                        await self._while_it_commits(store, clock, work.stop)
+                        await self._while_it_answers(store, clock, work.stop)
                     finally:
                         watching.cancel()
 
-    async def _while_it_commits(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
-        """Raises StoreUnavailable: the records answer, but not to this process. While they answer nobody, a new one would do no better."""
+    async def _while_it_answers(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
+        """Return at `stop`.
+
+        Raises StoreUnavailable: the store answers other connections, but not this process's. While
+        it answers nobody, another adapter actor would not help.
+        """
         failures = 0
         while not await clock.wait(stop, CHECK):
             try:
-                await store.lookup([NOBODY], fresh=True)
+                await store.lookup([NO_RUN], fresh=True)
                 failures = 0
             except StoreUnavailable:
                 failures += 1

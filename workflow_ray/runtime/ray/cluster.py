@@ -1,4 +1,6 @@
-"""Being a driver of a Ray cluster: the one that this process is connected to, the one that is named, or our own on this machine."""
+"""Connecting this process to a Ray cluster: the one it is connected to already, the one that is
+named, or our own on this machine.
+"""
 
 import logging
 import os
@@ -16,10 +18,13 @@ def exists(address: str | None) -> bool:
 
 
 def connect(address: str | None) -> None:
-    """Connect this process: as it is already, else to `address`, else to RAY_ADDRESS, else to our own head, started if need be.
+    """Connect this process, if it is not connected: to `address`, else to RAY_ADDRESS, else to our
+    own head, which is started if it does not run.
 
-    Our own head takes only those who have its token, and keeps Ray's output off the terminal. Blocks for some seconds.
-    Raises RuntimeUnavailable.
+    Our own head accepts only those who have its token. Blocks for some seconds.
+
+    Raises:
+        RuntimeUnavailable: The cluster can't be reached, or our head did not start.
     """
     if ray.is_initialized():
         return
@@ -35,15 +40,18 @@ def connect(address: str | None) -> None:
 
 
 def disconnect() -> None:
-    """Be no driver any more. What runs on the cluster runs on."""
+    """Disconnect this process. The actors keep running."""
     ray.shutdown()
 
 
 def stop_unused_cluster() -> bool:
     """End the head that `connect` started on this machine, here or in another process.
 
-    False: there is none, or some named actor is still on it, of whatever namespace. Other clusters are left alone.
-    Raises RuntimeUnavailable: it doesn't answer, or some process of it doesn't leave.
+    Other clusters are left alone. Returns False where there is no such head, or where it still has a
+    named actor, of any namespace.
+
+    Raises:
+        RuntimeUnavailable: It does not answer, or some process of it does not end.
     """
     head = local_head()
     if not head.running():

@@ -17,7 +17,7 @@ from workflow_ray.runtime.ray.supervisor import Supervisor
 START = 60.0
 """Seconds that a deployment has to come up."""
 RESTART = 10.0
-"""Seconds for the supervisor to come back, when its process has died, and for actors that were killed to be gone."""
+"""Seconds for a supervisor that has died to be started again, and for killed actors to be gone."""
 RETRY = 0.1
 """Seconds between attempts to reach it."""
 
@@ -30,14 +30,17 @@ class Control:
 
     @classmethod
     async def find(cls, namespace: str) -> Self | None:
-        """The deployment in that namespace; None: there is none. Raises RuntimeUnavailable: its supervisor doesn't answer."""
+        """Find the deployment of that namespace; None: there is none.
+
+        Raises RuntimeUnavailable: its supervisor does not answer.
+        """
         if SUPERVISOR not in actors.names(namespace):
             return None
         return cls(await _asked(namespace, "deployed"))
 
     @classmethod
     async def start(cls, deployed: Deployed) -> Self:
-        """Start a deployment. If another driver has just started it, that one's is found."""
+        """Start a deployment, or find the one that another driver has just started."""
         with suppress(ActorGone):
             actors.create(Supervisor, (deployed,), name=SUPERVISOR, namespace=deployed.namespace, restarts=FOREVER)
         return cls(await _asked(deployed.namespace, "deployed"))
@@ -48,7 +51,7 @@ class Control:
         return status
 
     async def refresh(self) -> None:
-        """Have the supervisor look now at what should run. Raises RuntimeUnavailable."""
+        """Have the supervisor read now what should run. Raises RuntimeUnavailable."""
         await _asked(self.deployed.namespace, "refresh")
 
     async def restart(self, names: Sequence[str]) -> None:
@@ -60,9 +63,14 @@ class Control:
         await _asked(self.deployed.namespace, "restart", names, wait=DRAIN + SLACK)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
-        """Have the supervisor look at what should run, and wait until these actors do, for that version of the deployment or a later one.
+        """Have the supervisor read what should run, and wait until these actors run.
 
-        Raises RuntimeUnavailable: naming the ones that don't come up, and why.
+        Args:
+            names: The actors'.
+            version: Of the deployment that they are to run for, or a later one.
+
+        Raises:
+            RuntimeUnavailable: It names an actor that does not come up, and says why.
         """
         end = time.monotonic() + START
         await self.refresh()
@@ -76,7 +84,7 @@ class Control:
                 raise RuntimeUnavailable(f"the deployment {self.deployed.namespace!r}", _excuse(down))
 
     async def down(self, deadline: float = DRAIN) -> None:
-        """End all actors of the namespace: roles are drained for up to `deadline` seconds. The records stay."""
+        """End all actors of the namespace. Roles are drained for up to `deadline` seconds first."""
         namespace = self.deployed.namespace
         with suppress(ActorGone, TimeoutError):
             supervisor = actors.find(SUPERVISOR, namespace)
@@ -108,11 +116,11 @@ async def _asked(namespace: str, method: str, *arguments: object, wait: float = 
 
 
 async def _swept(namespace: str) -> None:
-    """Kill what is left, the supervisor first: it would start the others again."""
+    """Kill the actors that are left: the supervisor first, because it would start others again."""
     end = time.monotonic() + RESTART
     while names := actors.names(namespace):
         if time.monotonic() > end:
-            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"actors of it don't leave: {', '.join(names)}")
+            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"some actors do not end: {', '.join(names)}")
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             with suppress(ActorGone):
                 actors.find(name, namespace).kill()
@@ -122,4 +130,4 @@ async def _swept(namespace: str) -> None:
 def _excuse(down: Sequence[ActorStatus]) -> str:
     first = max(down, key=lambda one: (one.hopeless, bool(one.why)))
     others = f" (and {len(down) - 1} more)" if len(down) > 1 else ""
-    return f"{first.name} doesn't come up{others}: {first.why or f'it is {first.phase} after {START:g} s'}"
+    return f"{first.name} does not come up{others}: {first.why or f'it is {first.phase} after {START:g} s'}"

@@ -1,4 +1,4 @@
-"""A deployment on Ray as its drivers see it. They come and go; it stays."""
+"""A deployment on Ray, as its drivers see it. It stays when they end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 PATIENCE = 2.0
-"""Seconds for the processes of a deployment that has just ended to let go of the store."""
+"""Seconds to wait until the processes of an ended deployment have closed the store."""
 
 
 class RayRuntime(Runtime):
@@ -71,9 +71,10 @@ class RayRuntime(Runtime):
             workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
-        if not cluster.exists(self._address):  # what can't be deployed is refused before anything is started
+        # What can't be deployed or reached is refused before Ray is started, which takes seconds.
+        if not cluster.exists(self._address):
             await self._prepared(urls, described)
-        elif records_adapter(urls.records).shared:  # and what can't be reached, before seconds are spent on Ray
+        elif records_adapter(urls.records).shared:
             await asyncio.to_thread(create, urls)
         await asyncio.to_thread(cluster.connect, self._address)
         control, is_new = await self._found_or_started(urls, described)
@@ -99,7 +100,8 @@ class RayRuntime(Runtime):
         self.changes = changes(ran, target, self._workflows, restart=self._restart)
         if asked := [role for one in self.changes if one.why == AS_ASKED for role in one.roles]:
             await control.restart(asked)
-        deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]  # as operators have scaled them
+        # As operators have scaled them.
+        deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]
         await control.settle([role.name for role in roles_of(deployed_now)], target.version)
         return store
 
@@ -112,11 +114,18 @@ class RayRuntime(Runtime):
         return count
 
     async def status(self) -> list[ActorStatus]:
-        """The status of the deployment's actors, other drivers' workflows included. Raises RuntimeUnavailable."""
+        """The status of the deployment's actors, those of other drivers' workflows included.
+
+        Raises RuntimeUnavailable.
+        """
         return await self._entered(self._control).status()
 
     async def down(self, *, deadline: float = DRAIN) -> None:
-        """End all its actors, other drivers' workflows included: roles are drained for up to `deadline` seconds. The records stay."""
+        """End all its actors, those of other drivers' workflows included. The records stay.
+
+        Args:
+            deadline: Seconds for the roles to finish what they have in hand.
+        """
         await self._entered(self._control).down(deadline)
 
     async def _found_or_started(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> tuple[Control, bool]:
@@ -129,7 +138,7 @@ class RayRuntime(Runtime):
             try:
                 control = await self._started(namespace, urls, described)
             except StoreInUse:
-                control = await Control.find(namespace)  # of another driver, which was faster
+                control = await Control.find(namespace)  # another driver was faster
                 is_new = False
                 if control is None:
                     raise
@@ -152,7 +161,7 @@ class RayRuntime(Runtime):
         return await Control.start(plan)
 
     async def _prepared(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> str:
-        """Make the store if there is none, and have it say what should run. Returns its id.
+        """Make the store if there is none, and write into it what should run. Returns its id.
 
         Raises StoreInUse: roles work on it, in another process or under another namespace.
         """
@@ -163,13 +172,34 @@ class RayRuntime(Runtime):
 
 
 async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
-    """The status of the actors of a store's deployment; none: nothing is deployed on it. Starts nothing. Raises RuntimeUnavailable."""
+    """The status of the actors of a store's deployment. Starts nothing.
+
+    Args:
+        records: The store's URL.
+        address: Of the Ray cluster; see `Runtime.ray`.
+        namespace: Of the actors; see `Runtime.ray`.
+
+    Returns:
+        The actors by name; none: nothing is deployed on the store.
+
+    Raises:
+        RuntimeUnavailable: The supervisor does not answer.
+    """
     control = await _found(records, address, namespace)
     return await control.status() if control else []
 
 
 async def refresh(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> bool:
-    """Have the supervisor of a store's deployment look now at what should run. False: nothing is deployed on Ray there."""
+    """Have the supervisor of a store's deployment read now what should run.
+
+    Args:
+        records: The store's URL.
+        address: Of the Ray cluster; see `Runtime.ray`.
+        namespace: Of the actors; see `Runtime.ray`.
+
+    Returns:
+        False: nothing is deployed on Ray there.
+    """
     control = await _found(records, address, namespace)
     if control:
         await control.refresh()
@@ -177,9 +207,19 @@ async def refresh(records: str | None = None, *, address: str | None = None, nam
 
 
 async def down(records: str | None = None, *, address: str | None = None, namespace: str | None = None, deadline: float = DRAIN) -> bool:
-    """End all actors of a store's deployment, whatever drivers it has: roles are drained for up to `deadline` seconds.
+    """End all actors of a store's deployment, those of all drivers. The records and the cluster stay.
 
-    False: nothing was deployed on it. The records stay, and so does the cluster. Raises RuntimeUnavailable.
+    Args:
+        records: The store's URL.
+        address: Of the Ray cluster; see `Runtime.ray`.
+        namespace: Of the actors; see `Runtime.ray`.
+        deadline: Seconds for the roles to finish what they have in hand.
+
+    Returns:
+        False: nothing was deployed on it.
+
+    Raises:
+        RuntimeUnavailable: Some actors do not end.
     """
     control = await _found(records, address, namespace)
     if control:

@@ -1,4 +1,6 @@
-"""A Ray head of our own on this machine, for those who have no cluster: started once, found again by whoever comes later."""
+"""A Ray head of our own on this machine, for users who have no cluster. It is started once, and found
+again by other processes.
+"""
 
 import fcntl
 import hashlib
@@ -20,11 +22,13 @@ from workflow_ray.errors import RuntimeUnavailable
 
 HOME = "WORKFLOW_RAY_HOME"
 START = 60.0
-"""Seconds that a head has to come up."""
+"""Seconds for a head to come up."""
 STOP = 5.0
-"""Seconds that its processes have to be gone once they are killed."""
+"""Seconds for its processes to be gone once they are killed."""
 OBJECT_STORE = 128 * 1024 * 1024
-"""Bytes for Ray's shared objects. Nothing of ours is kept there but a large call between nodes, while it is under way."""
+"""Bytes for Ray's shared objects. We keep nothing there but large calls between nodes, for as long as
+they take.
+"""
 CONNECT = 1.0
 """Seconds that one connection to the head may take."""
 POLL = 0.02
@@ -34,15 +38,18 @@ POLL = 0.02
 class Head:
     """The head whose state is kept in the folder `home`.
 
-    The head holds an OS lock on `head.lock` for life and has left its process id in it: no id that was given to another process
-    meanwhile is ever taken for it.
+    As long as the head runs, it holds an OS lock on `head.lock`, which contains its process id. So an
+    id that was given to another process later is never taken for the head's.
     """
 
     home: Path
 
     @property
     def files(self) -> Path:
-        """Holds Ray's own folder. Short: there are Unix sockets in it, and their paths may have about a hundred bytes."""
+        """The folder that holds Ray's own.
+
+        Its path is short, because the paths of Unix sockets in it can have about a hundred bytes.
+        """
         return Path("/tmp") / f"wr-{hashlib.sha256(bytes(self.home)).hexdigest()[:12]}"
 
     @property
@@ -55,15 +62,18 @@ class Head:
         return self.home / "head.lock"
 
     def running(self) -> bool:
-        """Whether the head's process is there. It may still be coming up."""
+        """Whether the head's process runs. It may still be coming up."""
         with suppress(FileNotFoundError), self._lock.open() as lock:
             return not _acquired(lock.fileno(), fcntl.LOCK_SH)
         return False
 
     def start(self) -> str:
-        """The address of the head, started if there is none. Of callers at the same time, one starts it.
+        """The address of the head, which is started if it does not run.
 
-        Raises RuntimeUnavailable: it didn't come up.
+        Of several callers at the same time one starts it.
+
+        Raises:
+            RuntimeUnavailable: It did not come up.
         """
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.home / "start.lock"):
@@ -72,7 +82,10 @@ class Head:
             return self.address()
 
     def address(self) -> str:
-        """Where drivers connect, once it accepts connections. Raises RuntimeUnavailable: it did not start."""
+        """Where drivers connect, as soon as it accepts connections.
+
+        Raises RuntimeUnavailable: it did not start.
+        """
         _until(lambda: self._reachable() is not None or not self.running(), START)
         if address := self._reachable():
             return address
@@ -92,9 +105,13 @@ class Head:
         return address if _accepts(address) else None
 
     def stop(self) -> bool:
-        """Kill the head's processes, and only those, and wait until all are gone: whoever wants roles drained does so before.
+        """Kill the head's processes, and wait until all are gone. Roles are not drained.
 
-        False: there was none. Raises RuntimeUnavailable: some of them don't leave.
+        Returns:
+            False: there was no head.
+
+        Raises:
+            RuntimeUnavailable: Some of its processes do not end.
         """
         if not self.home.is_dir():
             return False
@@ -104,14 +121,14 @@ class Head:
             return running
 
     def _clear(self) -> None:
-        """End what there is of a head: of one that was killed, some of Ray's servers live on."""
+        """End the processes of a head. When it was killed, some of Ray's servers still run."""
         session = self._session()
         if session is not None and not _until(lambda: not _killed(session), STOP):
-            raise RuntimeUnavailable("Ray's head", f"its processes don't leave; look at them with `ps -s {session}`")
+            raise RuntimeUnavailable("Ray's head", f"its processes do not end; look at them with `ps -s {session}`")
         shutil.rmtree(self.files, ignore_errors=True)
 
     def _session(self) -> int | None:
-        """The id of the head's session; None: it has no process any more, and the id may be another's."""
+        """The id of the head's session; None: it has no process, and the id may be another session's."""
         try:
             session = int(self._lock.read_text())
         except (FileNotFoundError, ValueError):
@@ -120,12 +137,13 @@ class Head:
 
     def _launch(self) -> None:
         self._clear()
-        self.files.mkdir(mode=0o700)  # Ray opens its folder in there to everybody
+        self.files.mkdir(mode=0o700)  # every user can read Ray's own folder in it
         make_token(self.home / "token")
         with self._lock.open("a") as lock, (self.home / "head.log").open("wb") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
-                # the shell leaves its id, which is the head's after `exec`: nothing can come between the head and its being found
+                # The shell writes its process id, which is the head's after `exec`: so there is no
+                # moment in which the head runs and can't be found.
                 ["/bin/sh", "-c", 'echo $$ >"$0"; exec "$@"', lock.name, *_command(self.files)],
                 env=_inherited() | self.environment,
                 cwd=self.home,
@@ -135,18 +153,19 @@ class Head:
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),  # the lock lives as long as the head
             )
-        threading.Thread(target=process.wait, daemon=True).start()  # so that it is no zombie when it ends before this process
+        # So that it does not stay a zombie when it ends before this process.
+        threading.Thread(target=process.wait, daemon=True).start()
 
 
 def local_head() -> Head:
-    """The head of this user: its home is the environment's WORKFLOW_RAY_HOME, default ~/.workflow_ray."""
+    """The head of this user. Its home is WORKFLOW_RAY_HOME, or ~/.workflow_ray."""
     return Head(Path(os.environ.get(HOME) or Path.home() / ".workflow_ray").resolve())
 
 
 def make_token(token: Path) -> None:
-    """Make the token if there is none. A process that is killed here leaves either no token or a whole one.
+    """Make the token if there is none. A process that is killed here leaves no token or a whole one.
 
-    The caller holds `start.lock`. An empty token is what an earlier release left when it was killed.
+    The caller holds `start.lock`. An earlier release could leave an empty token when it was killed.
     """
     with suppress(FileNotFoundError):
         if token.read_text().strip():
@@ -172,7 +191,8 @@ def _inherited() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     if path := environment.get("PYTHONPATH"):  # the head has another working folder
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(folder) for folder in path.split(os.pathsep))
-    return environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}  # SIGTERM would drain for 30 s: our roles have drained by then
+    # After SIGTERM Ray would drain for 30 s; our roles have been drained by then.
+    return environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
 
 
 def _free_port() -> int:
@@ -203,7 +223,7 @@ def _members(session: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _killed(session: int) -> list[int]:
-    """Kill what lives of a session; what lived."""
+    """Kill the processes of a session. Returns those that were alive."""
     members = [process for process, _ in _members(session)]
     for process in members:
         with suppress(ProcessLookupError):
@@ -237,4 +257,4 @@ def _locked(path: Path) -> Generator[None, None, None]:
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it is empty")

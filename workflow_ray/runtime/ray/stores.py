@@ -1,4 +1,6 @@
-"""The way from an actor or a driver to the store: IPC on the adapter actor's node, calls of that actor from elsewhere."""
+"""How actors and drivers reach the store: by IPC on the adapter actor's node, and by calls of that
+actor from other nodes.
+"""
 
 import asyncio
 from typing import Literal, TypeAlias
@@ -14,7 +16,7 @@ from workflow_ray.runtime.urls import Places, Urls
 
 Route: TypeAlias = Literal["auto", "ipc", "calls"]
 RETRY = 0.1
-"""Seconds between attempts to find an adapter actor that isn't there."""
+"""Seconds between attempts to find the adapter actor."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,19 +32,20 @@ LIMITS = Limits()
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """What every actor of a deployment is told."""
+    """What every actor of a deployment knows about it."""
 
-    urls: Urls  # to open the store with: not to be shown
+    urls: Urls  # to open the store with; not to be shown, because they may contain passwords
     places: Places
     store_id: str
     namespace: str
-    node: str  # of the adapter actor, which leaves it only if it is gone and the records are a server's
+    # Of the adapter actor, which runs elsewhere only if this node is gone and the records are a server's.
+    node: str
     limits: Limits = LIMITS
     route: Route = "auto"  # to the store: auto is IPC on its node, and actor calls elsewhere
 
 
 def transport_to(deployed: Deployed) -> "Reconnecting | ActorCalls":
-    """The store's adapter actor, found again whenever it breaks."""
+    """A transport to the store's adapter actor, which finds it again whenever it was replaced."""
     is_ipc = this_node() == deployed.node if deployed.route == "auto" else deployed.route == "ipc"
     return Reconnecting(lambda: _socket(deployed.namespace)) if is_ipc else ActorCalls(deployed.namespace)
 
@@ -57,7 +60,7 @@ class ActorCalls:
 
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
         """See Transport."""
-        failure = "it didn't answer"
+        failure = "it did not answer"
         try:
             async with asyncio.timeout(deadline):
                 while True:
@@ -88,7 +91,7 @@ class ActorCalls:
 
 
 class OneCall:
-    """A Transport of one actor call for each request. It fails at once where there is no adapter actor."""
+    """A Transport of actor calls that are not repeated, and fail where there is no adapter actor."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -107,5 +110,5 @@ async def _socket(namespace: str) -> str:
     try:
         path: str = await find(STORE, namespace).ask("endpoint")
     except ActorGone as error:
-        raise StoreUnavailable("the store", f"its adapter actor isn't up: {error}") from error
+        raise StoreUnavailable("the store", f"its adapter actor does not run: {error}") from error
     return path

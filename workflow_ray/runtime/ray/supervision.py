@@ -79,7 +79,7 @@ class Supervision:
         return [status_of(name, self._slots.get(name)) for name in names]
 
     async def settled(self, names: Sequence[str], wait: float, version: int = 0) -> list[ActorStatus]:
-        """The status of these actors, once all run or one of them is hopeless, or after `wait` seconds.
+        """The status of these actors, once all run, or one is hopeless, or after `wait` seconds.
 
         Args:
             names: The actors'.
@@ -138,7 +138,7 @@ class Supervision:
                     await self._changed.wait()
 
     async def _pass(self) -> float:
-        """Do what is to be done now. Returns the seconds until the next pass, if nothing happens before."""
+        """Do what is to be done now. Returns the seconds until the next pass, if nothing happens."""
         self._attach()
         up_to_date = await self._read_target()
         wanted, now = self._target.wanted(), time.monotonic()
@@ -221,7 +221,7 @@ class Supervision:
         return await answer_of(actor.ask("report", seen, pause), pause, gives_up)
 
     def _is_silent(self, name: str, pauses: int) -> bool:
-        """Whether that is too long. Ray may take any time to start an actor that has never answered."""
+        """Whether that is too long. Until an actor's first report, Ray may be starting it."""
         slot = self._slots[name]
         limit = HEARTBEATS if slot.since is not None else HEARTBEATS * STARTING
         return slot.report is not None and pauses > limit

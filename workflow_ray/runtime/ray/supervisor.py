@@ -41,7 +41,7 @@ class Supervisor:
         await self._supervision.restart(names)
 
     async def shutdown(self, deadline: float) -> None:
-        """End all actors, this one last, even if the caller is gone by then. The caller gets no answer."""
+        """End all actors, this one last. The caller gets no answer, and may be gone by then."""
         await self._supervision.shutdown(deadline)
         find(SUPERVISOR, self._deployed.namespace).kill()
 

@@ -20,7 +20,7 @@ from workflow_ray.runtime.ray.stores import Limits
 log = logging.getLogger(__name__)
 
 COLLECT_AFTER = 50_000
-"""Objects that an actor makes and keeps before it looks for cycles among them. Python's default: 700."""
+"""Objects that an actor makes and keeps before it looks for cycles. Python's default: 700."""
 LAST_REPORT = 0.5
 """Seconds that an actor whose work has ended stays to report that."""
 
@@ -87,11 +87,11 @@ class ActorWork:
         except asyncio.CancelledError:
             why, crashed = ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
             log.warning("the work of this actor ended: %s", why)
-        except BaseException as error:  # also SystemExit of a step: the process must not stay without work
+        except BaseException as error:  # also SystemExit: the process must not stay without work
             log.exception("the work of this actor ended")
             why, crashed = f"{type(error).__name__}: {error}", True
         finally:
-            # Not exit_actor(): that waits for every call in hand, and long polls of dead callers never end.
+            # Not exit_actor(), which waits for every call in hand: long polls of dead callers never end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
             await self._become(phase=Phase.ENDED, why=why, crashed=crashed)
 
