@@ -105,7 +105,7 @@ def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
     assert vacated(ended, "it crashed", now=1.0 + STEADY).failures == 1
 
 
-def test_leaving_when_told_is_no_failure() -> None:
+def test_an_actor_that_ends_when_told_has_not_failed() -> None:
     slot = vacated(Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0)
     assert (slot.failures, slot.due) == (0, 5.0)
 

@@ -257,7 +257,7 @@ async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_a_supervisor_that_stood_still_takes_no_actor_for_silent(registry: FakeRegistry) -> None:
+async def test_a_supervisor_that_stood_still_itself_kills_no_actor(registry: FakeRegistry) -> None:
     supervision = Supervision(registry, silent=0.4)
     await running(supervision, *ALL)
     for _ in range(3):
