@@ -14,7 +14,7 @@ from workflow_ray.errors import RunPaused
 from workflow_ray.records import Cause
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR
 from workflow_ray.runtime.ray.deployment import RayRuntime
-from workflow_ray.runtime.ray.stores import Limits
+from workflow_ray.runtime.ray.stores import Limits, Route
 from workflow_ray.runtime.urls import Urls
 
 SOON = timedelta(seconds=60)
@@ -23,8 +23,8 @@ NEVER = 600.0
 RUNS, BLOCKER = 40, 17
 
 
-def runtime(deployment: Deployment, limits: Limits) -> RayRuntime:
-    return RayRuntime([calls], Urls.of(deployment.records), limits=limits)
+def runtime(deployment: Deployment, limits: Limits, route: Route = "auto") -> RayRuntime:
+    return RayRuntime([calls], Urls.of(deployment.records), limits=limits, route=route)
 
 
 async def triggered(client: Client[Call, CallStatus]) -> list[Handle[Call, CallStatus]]:
@@ -46,8 +46,11 @@ async def check_neighbours(handles: Sequence[Handle[Call, CallStatus]]) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_step_that_blocks_its_loop_loses_an_attempt_each_time_and_its_neighbours_lose_none(deployment: Deployment) -> None:
-    async with runtime(deployment, Limits(blocked=1.0, silent=NEVER)) as on_ray:
+@pytest.mark.parametrize("route", ["ipc", "calls"])
+async def test_a_step_that_blocks_its_loop_loses_an_attempt_each_time_and_its_neighbours_lose_none(
+    deployment: Deployment, route: Route
+) -> None:
+    async with runtime(deployment, Limits(blocked=1.0, silent=NEVER), route) as on_ray:
         client, before = on_ray.client(calls), await deployment.pids()
         handles = await triggered(client)
         await check_neighbours(handles)
