@@ -97,6 +97,8 @@ class FaultyStream(MemoryStore):
         arriving = [event for event in events if event.partition not in self.failing]
         lost = min(self.swallow, len(arriving))
         self.swallow -= lost
+        for event in arriving[lost:]:
+            self._pass_foreign(event.topic, event.partition)
         await super().send(arriving[lost:])
         self.arrived += arriving[lost:]
         if failed := {(event.topic, event.partition) for event in events} - {(event.topic, event.partition) for event in arriving}:
@@ -118,8 +120,12 @@ class FaultyStream(MemoryStore):
         self._starts.pop((topic, partition), None)
 
     def add_foreign(self, topic: Topic, partition: int, count: int = 1) -> None:
-        """Messages of somebody else, behind all events that are there. No event may follow them."""
+        """Messages of somebody else, behind all events that are there."""
         self._foreign[topic, partition] = self._foreign.get((topic, partition), 0) + count
+
+    def _pass_foreign(self, topic: Topic, partition: int) -> None:
+        """An event is to follow them: count offsets, also of events before them, further on."""
+        self._cut_off[topic, partition] = self._gone(topic, partition) - self._foreign.pop((topic, partition), 0)
 
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         if self.away:

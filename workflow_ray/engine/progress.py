@@ -12,16 +12,14 @@ class Progress:
 
     def __init__(self, position: int) -> None:
         self.next = position  # the offset to receive from
-        # The keys of a dict, ascending: it keeps the order in which they were added
+        # The keys of a dict, which keeps the order in which they were added: they are ascending
         self._in_hand: dict[int, None] = {}
 
     def begin(self, offset: int) -> None:
-        """Take an offset in hand. What lies between `next` and it is no event."""
+        """Take an offset in hand; it is `next` or a later one. What lies between is no event."""
+        assert offset >= self.next, "offsets come ascending"
         self._in_hand[offset] = None
-        if offset >= self.next:
-            self.next = offset + 1
-        else:  # a log's events come in order, as a rule
-            self._in_hand = dict.fromkeys(sorted(self._in_hand))
+        self.next = offset + 1
 
     def finish(self, offset: int) -> None:
         """It is done with. Does nothing for one that is not in hand."""
@@ -35,6 +33,11 @@ class Progress:
     @property
     def position(self) -> int:
         return next(iter(self._in_hand), self.next)
+
+    @property
+    def span(self) -> int:
+        """Offsets from the position up to where to receive from."""
+        return self.next - next(iter(self._in_hand), self.next)
 
     @property
     def in_hand(self) -> int:

@@ -9,7 +9,7 @@ from workflow_ray.records.record import Record
 from workflow_ray.records.timeout import Timeout
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Run R reached version V at status S; never the data. Fields are only added, with a default: old code reads new events."""
 
     run_id: RunId
@@ -20,7 +20,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: dict[str, str] = {}  # trace context
 
 
-class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An event as a write asks for it: run, version and status are the write's."""
 
     topic: Topic
@@ -29,7 +29,7 @@ class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     headers: dict[str, str] = {}
 
 
-class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
+class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event committed with its record and not yet published; or a timeout that is still to be created in another store."""
 
     id: int  # names the entry; no order is to be read from it
@@ -38,7 +38,7 @@ class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None  # None: publish now
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
+class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event read from a stream. `record` is None where the stream's store doesn't hold the records, or has no such run."""
 
     event: Event

@@ -5,7 +5,7 @@ import msgspec
 from workflow_ray.records.role import Fence
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """The row of one group and one partition. A store keeps it as it was written last, within the rules of `RecordStore.store`.
 
     A holder that ends without a release may have been running the events from `offset` up to `begun`: these are in doubt for the

@@ -8,7 +8,7 @@ from workflow_ray.records.ids import RunId, Version, WriteId
 from workflow_ray.records.run_state import Awaits, Cause, RunState
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run as stored. Fields are only added, with a default."""
 
     run_id: RunId
@@ -30,7 +30,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of a run. Append-only; a run has one entry for each version from 1 to its record's."""
 
     run_id: RunId

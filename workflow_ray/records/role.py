@@ -29,7 +29,7 @@ def consumer_group(workflow: str, status: int) -> str:
     return f"{workflow}-{status}-{CONSUMER}"
 
 
-class Fence(msgspec.Struct, frozen=True):
+class Fence(msgspec.Struct, frozen=True, gc=False):
     """A fencing token: proof that its holder acquired the role last.
 
     A write that carries another epoch than the store's newest is refused.

@@ -7,7 +7,7 @@ import msgspec
 from workflow_ray.records.ids import RunId, Version
 
 
-class TimeoutKey(msgspec.Struct, frozen=True):
+class TimeoutKey(msgspec.Struct, frozen=True, gc=False):
     """Names a timeout for good: the same visit never has two of one name."""
 
     run_id: RunId
@@ -15,7 +15,7 @@ class TimeoutKey(msgspec.Struct, frozen=True):
     name: str
 
 
-class Timeout(msgspec.Struct, frozen=True, kw_only=True):
+class Timeout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run's visit to a status is over time at `due_at`. Fields are only added, with a default."""
 
     key: TimeoutKey
@@ -25,7 +25,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime  # UTC by the store's clock, to the microsecond
 
 
-class NewTimeout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NewTimeout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A timeout as a write asks for it: run, visit and status are the write's. Exactly one of `after` and `at` is given."""
 
     name: str

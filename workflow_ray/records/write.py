@@ -13,7 +13,7 @@ from workflow_ray.records.run_state import Awaits, Cause, RunState
 from workflow_ray.records.timeout import NewTimeout
 
 
-class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is written once, with a run's first version."""
 
     workflow: str
@@ -22,7 +22,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
 
 
-class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The next version of one run: its record, its history entry, its events and its timeouts, all or nothing."""
 
     run_id: RunId
@@ -78,28 +78,28 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeouts_apart: bool = False  # another store holds the timeouts: those of the writes go into the outbox, as entries of their own kind
 
 
-class Stored(msgspec.Struct, frozen=True, tag=True):
+class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Committed; or had been, by an earlier send of the same write."""
 
     run_id: RunId
     version: Version
 
 
-class Conflict(msgspec.Struct, frozen=True, tag=True):
+class Conflict(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Left out: the record is at version `found`, not at the one expected. NO_VERSION: there is no such run."""
 
     run_id: RunId
     found: Version
 
 
-class KeyUsed(msgspec.Struct, frozen=True, tag=True):
+class KeyUsed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Left out: the idempotency key belongs to the run `first`, which may be long finished."""
 
     run_id: RunId
     first: RunId
 
 
-class ActiveRun(msgspec.Struct, frozen=True, tag=True):
+class ActiveRun(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Left out: the foreign id has the unfinished run `active`."""
 
     run_id: RunId

@@ -59,9 +59,10 @@ class Intake:
         """
         answered = await self._with_records(received)
         now = self._clock.monotonic()
-        judged = [self._judged(item, record, now) for item, record in answered]
-        self._results.touch()
-        return [attempt for attempt in judged if attempt], list(received[len(answered) :])
+        attempts = [attempt for item, record in answered if (attempt := self._judged(item, record, now))]
+        if len(attempts) < len(answered):
+            self._results.touch()
+        return attempts, list(received[len(answered) :])
 
     async def _with_records(self, received: Sequence[Received]) -> list[tuple[Received, Record | None]]:
         """A prefix of the events, each with the newest record that it needs."""
@@ -92,6 +93,8 @@ class Intake:
 
     def _judged(self, item: Received, record: Record | None, now: float) -> Attempt | None:
         partition = self._partitions[item.event.partition]
+        if item.offset < partition.progress.next:
+            return None  # below what was asked for: its log was made again, as the next call will tell
         if record is None or not is_current(item.event, record):
             self._report_if_ahead(item, record)
             partition.pass_over(item.offset)

@@ -102,12 +102,12 @@ class Partition:
             spare: Offsets to reserve beyond those that were received; 0: only those asked for.
         """
         holder = self.doubt.holder if self.doubt and self._leaving else self._fence
-        trying = tuple(sorted(self.trying | self.suspects))
+        trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position
-        is_short = self.claimed and self.begun < self._reach(spare // 2)
-        if stored and (stored.offset, stored.trying, stored.in_use) == (offset, trying, holder) and not is_short:
+        is_short = self.doubt is None and self.begun < self._reach(spare // 2)
+        if stored and stored.offset == offset and not is_short and stored.trying == trying and stored.in_use is holder:
             return None
-        begun = max(self.begun, self._reach(spare)) if self.claimed else self.begun
+        begun = max(self.begun, self._reach(spare)) if self.doubt is None else self.begun
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
 
     def stored(self, row: Position) -> None:

@@ -93,7 +93,8 @@ class Reception:
         """What is taken; and the partitions of which some is left for the next time, beyond their
         share.
         """
-        room = {number: self._most - at.progress.in_hand for number, at in self._partitions.items()}
+        numbers = {item.event.partition for item in received}
+        room = {number: self._most - self._partitions[number].progress.in_hand for number in numbers}
         within: list[Received] = []
         cut_off = set[int]()
         for item in received:

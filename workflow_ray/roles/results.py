@@ -181,7 +181,7 @@ class Results:
         """The events of attempts that have held a position back for long: sent again, they hold
         back a later one instead.
         """
-        if all(at.progress.next - at.progress.position <= PINNED for at in self._partitions):
+        if max([at.progress.span for at in self._partitions], default=0) <= PINNED:
             return ()
         return tuple(attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED))
 

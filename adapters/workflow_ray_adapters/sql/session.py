@@ -78,11 +78,9 @@ class Session:
                 self.dialect.run(cursor, _compiled(statement, self.dialect), rows)
 
     def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
-        compiled = _compiled(statement, self.dialect)
-        return compiled.sql, compiled.bind({name: self._bound(value) for name, value in values.items()})
-
-    def _bound(self, value: object) -> object:
-        return self.dialect.listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value
+        compiled, listed = _compiled(statement, self.dialect), self.dialect.listed
+        bound = {name: listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value for name, value in values.items()}
+        return compiled.sql, compiled.bind(bound)
 
 
 @cache

@@ -106,10 +106,12 @@ def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arri
 
 def is_complete(receive: Receive, arrivals: Arrivals) -> bool:
     """Whether nothing was left out because the answer was full."""
-    found = Counter(item.event.partition for item in arrivals.events)
+    if len(arrivals.events) >= receive.limit:
+        return False
+    found = Counter([item.event.partition for item in arrivals.events])
     share = -(-receive.limit // (len(receive.offsets) or 1))
-    size = sum(len(item.record.data) for item in arrivals.events if item.record)
-    return found.total() < receive.limit and all(count < share for count in found.values()) and size < BATCH_DATA
+    size = sum([len(item.record.data) for item in arrivals.events if item.record])
+    return all(count < share for count in found.values()) and size < BATCH_DATA
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:

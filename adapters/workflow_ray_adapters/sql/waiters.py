@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from workflow_ray.ports import Clock
-from workflow_ray.records import RunId, Version
+from workflow_ray.records import NO_VERSION, RunId, Version
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -117,8 +117,10 @@ class KnownVersions:
 
     def note(self, runs: Iterable[tuple[RunId, Version]]) -> None:
         """In any order: a notification may overtake the answer of an earlier commit."""
+        newest = self._newest
         for run_id, version in runs:
-            self._newest[run_id] = max(version, self._newest.get(run_id, version))
+            if version > newest.get(run_id, NO_VERSION):
+                newest[run_id] = version
         if len(self._newest) > KEPT:
             self._newest.clear()
 

@@ -16,13 +16,6 @@ def test_the_position_is_the_lowest_offset_in_hand() -> None:
     assert progress.position == 9
 
 
-def test_the_position_is_the_lowest_offset_in_hand_though_it_came_last() -> None:
-    progress = Progress(5)
-    for offset in (7, 9, 6):
-        progress.begin(offset)
-    assert (progress.position, progress.next) == (6, 10)
-
-
 def test_with_nothing_in_hand_the_position_is_where_to_receive_from() -> None:
     progress = Progress(5)
     assert (progress.position, progress.next, progress.in_hand) == (5, 5, 0)
