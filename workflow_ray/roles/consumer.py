@@ -12,7 +12,7 @@ from workflow_ray.engine.recovery import start
 from workflow_ray.engine.transition import Failed, Outcome, decide
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import Cause, Fence, Record, Role, Write, WriteGroup, new_write_id, status_topic
+from workflow_ray.records import Cause, Fence, Position, Record, Role, Write, WriteGroup, new_write_id, status_topic
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.execution import Execution
 from workflow_ray.roles.failures import log_failure
@@ -147,14 +147,16 @@ class Consumer:
 
     async def _begin(self) -> None:
         """Read the rows of the owned partitions, and claim those in which nothing is in doubt."""
-        group = self._role.group
-        stored = await persist(lambda: self._records.positions(group), self._clock, self._fence.role)
-        rows = {row.partition: row for row in stored}
+        rows = {row.partition: row for row in await self._stored_positions()}
         for number in self._owned:
             begin = start(rows.get(number), self._fence, self._events.stream_id)
             self._partitions[number] = Partition(number, begin, self._fence)
         self._results.begin(self._partitions.values(), self._steps.reserve_ahead)
         await self._results.flush()
+
+    async def _stored_positions(self) -> list[Position]:
+        group = self._role.group
+        return await persist(lambda: self._records.positions(group), self._clock, self._fence.role)
 
     def _reception(self) -> Reception:
         return Reception(self._role.name, self._partitions, self._intake, self._results, self._start)
@@ -171,6 +173,7 @@ class Consumer:
             self._results,
             self._observation,
             self._clock,
+            self._stored_positions,
             self._start_alone,
             reception.look_again,
         )

@@ -31,6 +31,8 @@ class Partition:
         # Still to be tried alone
         self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()
         self.trying = set[int]()  # tried, and not yet finished
+        # Its row is left alone: an earlier holder that is alive may still release it
+        self.is_held = bool(self.suspects)
         # Committed: what lies at or beyond it must not be handed to user code
         self.begun = start.doubt.begun if start.doubt else 0
         self._leaving = False
@@ -48,6 +50,7 @@ class Partition:
         """All that was in doubt has been tried."""
         self.doubt = None
         self.suspects.clear()
+        self.is_held = False
 
     def leave(self) -> None:
         """An orderly stop: what is still untried stays in doubt, so that the release of this holder
@@ -101,6 +104,8 @@ class Partition:
         Args:
             spare: Offsets to reserve beyond those that were received; 0: only those asked for.
         """
+        if self.is_held:
+            return None
         holder = self.doubt.holder if self.doubt and self._leaving else self._fence
         trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position

@@ -3,12 +3,12 @@ died.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock, EventStreamer
-from workflow_ray.records import Arrivals, Cause, Received, Topic
+from workflow_ray.records import Arrivals, Cause, Position, Received, Topic
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.observation import OBSERVED, Observation
@@ -21,6 +21,10 @@ CHUNK = 100
 """Events read at once."""
 PAUSE = 1.0
 """Seconds that one reading waits for events which can't be had now."""
+RELEASE = 5.0
+"""Seconds in which an earlier holder that is alive hears that it lost its fence, and releases."""
+LOOK = 0.5
+"""Seconds between two looks for that."""
 
 
 class Recovery:
@@ -29,9 +33,11 @@ class Recovery:
 
     What is tried together is committed in the partitions' rows first. Whoever finds that there has
     it run alone, each attempt counted before it is made: so a step that kills its process uses up
-    its attempts, and its neighbours lose none.
+    its attempts, and its neighbours lose none. Before that the earlier holder gets time to release
+    the partition: one that does has lost its fence while alive, and nothing of it is in doubt.
 
     Args:
+        positions: Reads the rows of the partitions.
         largest: Attempts of one group at most.
         alone: Makes an attempt alone; returns once the next one may follow.
         claimed: Called once partitions have nothing in doubt any more.
@@ -49,6 +55,7 @@ class Recovery:
         results: Results,
         observation: Observation,
         clock: Clock,
+        positions: Callable[[], Awaitable[Sequence[Position]]],
         alone: Callable[[Attempt], asyncio.Task[None]],
         claimed: Callable[[], None],
     ) -> None:
@@ -62,6 +69,7 @@ class Recovery:
         self._results = results
         self._observation = observation
         self._clock = clock
+        self._positions = positions
         self._alone = alone
         self._claimed = claimed
         self._ends: dict[Partition, int] = {}
@@ -70,15 +78,32 @@ class Recovery:
     async def run(self, stop: asyncio.Event) -> None:
         """Recover until all is tried, or until `stop`: what is not tried by then stays in doubt."""
         async with Interruptible(stop) as until_stopped:
+            await self._let_release(stop, until_stopped)
             size = 1
-            while self._partitions and not stop.is_set():
+            while self._partitions and not stop.is_set() and not self._steps.closed:
                 await self._read(size, stop, until_stopped)
                 await self._claim_tried()
-                if self._pending and not stop.is_set():
+                if self._pending and not stop.is_set() and not self._steps.closed:
                     await self._try(size, stop, until_stopped)
                     size = min(2 * size, self._largest)
         for attempt in self._pending:
             self._results.forget(attempt)
+
+    async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+        """Claim those partitions that an earlier holder releases, of those in which it tried some."""
+        held = [partition for partition in self._partitions if partition.is_held]
+        deadline = self._clock.monotonic() + RELEASE
+        while held and (left := deadline - self._clock.monotonic()) > 0:
+            await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), min(LOOK, left)))
+            if stop.is_set():
+                return  # their rows stay as they are
+            in_use = {row.partition for row in await self._positions() if row.in_use}
+            for partition in held:
+                if partition.number not in in_use:
+                    partition.claim()
+            held = [partition for partition in held if partition.is_held]
+        for partition in held:
+            partition.is_held = False
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
 from tests.unit.roles.crashing import ROLE, UNTOUCHED, Work, causes, doing, hang, names, succeed
 from workflow_ray.records import Cause
+from workflow_ray.roles.recovery import RELEASE
 
 
 async def test_once_everything_in_doubt_was_tried_the_partition_works_normally_and_can_be_released() -> None:
@@ -76,7 +77,7 @@ async def test_an_orderly_stop_gives_a_counted_attempt_back() -> None:
             await bench.pass_time()
             await consumer.kill()
         consumer = await bench.consumer(Stage.NEW)
-        await bench.pass_time()
+        await bench.pass_time(seconds=RELEASE)
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT]
         await consumer.abandon()
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.GIVEN_BACK]
@@ -102,6 +103,45 @@ async def test_a_fence_lost_while_alive_costs_nobody_an_attempt() -> None:
         await bench.consumer(Stage.NEW)
         await bench.pass_time(seconds=60)
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_nobody_an_attempt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        loser = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        for _ in range(4):
+            winner = await bench.consumer(Stage.NEW)  # the loser is alive, and does not know yet
+            await bench.pass_time(seconds=1)
+            await loser.lose()
+            await bench.pass_time(seconds=RELEASE)
+            loser = winner
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(seconds=1)
+        await loser.lose()
+        await bench.pass_time(seconds=RELEASE)
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_a_stop_while_an_earlier_holder_may_still_release_leaves_its_suspects_as_they_are() -> None:
+    workflow = doing([hang], partitions=1)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        await triggered(bench, workflow, *names(5))
+        for _ in range(2):
+            consumer = await bench.consumer(Stage.NEW)
+            await bench.pass_time()
+            await consumer.kill()
+        (row,) = await bench.rows(Stage.NEW)
+        assert row.trying == (0,)
+        consumer = await bench.consumer(Stage.NEW)
+        await bench.pass_time(seconds=1)
+        await consumer.leave()
+        assert await bench.rows(Stage.NEW) == [row]
 
 
 async def test_a_store_that_cannot_be_written_for_a_moment_costs_nobody_an_attempt() -> None:

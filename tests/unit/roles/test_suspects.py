@@ -2,12 +2,21 @@
 
 import asyncio
 
+import pytest
+
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
 from tests.unit.roles.crashing import COUNTED, ROLE, Killer, Work, causes, doing, fail, hang, names, succeed
 from workflow_ray import RunState
 from workflow_ray.records import Cause, Role
+from workflow_ray.roles import recovery
 from workflow_ray.roles.observation import OBSERVED
+
+
+@pytest.fixture(autouse=True)
+def no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every holder has died."""
+    monkeypatch.setattr(recovery, "RELEASE", 0.0)
 
 
 async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_its_neighbours_lose_none() -> None:
@@ -74,7 +83,7 @@ async def test_what_was_tried_together_when_a_process_died_is_run_alone_each_att
         runs = await triggered(bench, workflow, *names(10))
         for _ in range(2):
             consumer = await bench.consumer(Stage.NEW)
-            await bench.pass_time()
+            await bench.pass_time(OBSERVED)
             await consumer.kill()
         (row,) = await bench.rows(Stage.NEW)
         assert row.trying == (5, 6), "what else was tried then had come to its end"
