@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import cycle, islice
+from itertools import cycle
 
 import pytest
 
@@ -18,12 +18,18 @@ from workflow_ray import Client, RunState, Runtime, Trigger
 from workflow_ray.errors import RunPaused
 from workflow_ray.records import Role
 from workflow_ray.runtime.ray.actors import STORE, SUPERVISOR
+from workflow_ray.runtime.ray.deployment import RayRuntime
 
 SOON = timedelta(seconds=30)
 ROLE = Role("parcels-2-consumer")
 CONSUMER, PUBLISHER, DRIVER, ALL = ROLE.name, "outbox-publisher-1-of-1", "driver", "all"
+TERMINATED, FROZEN, SCALED = "terminated", "frozen", "scaled"
+FAULTS = (CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL, TERMINATED, FROZEN, SCALED)
+"""What is killed; or an actor gets SIGTERM, or stands still for a while, or a step's shard count changes."""
 RUNS = 2_000
-KILLS = 12  # each victim twice
+STRIKES = 14  # each fault at least once
+STANDSTILL = 2.0
+"""Seconds."""
 
 
 @pytest.mark.parametrize("victim", [CONSUMER, PUBLISHER, STORE, SUPERVISOR])
@@ -38,11 +44,12 @@ async def test_an_actor_that_is_killed_is_replaced_and_work_goes_on(deployment: 
 
 
 @pytest.mark.timeout(300)
-async def test_a_job_survives_whatever_is_killed_and_whenever(deployment: Deployment, rng: random.Random) -> None:
-    moments = sorted(rng.randrange(1, RUNS) for _ in range(KILLS))
-    victims = islice(cycle([CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL]), KILLS)
+async def test_a_job_survives_whatever_happens_and_whenever(deployment: Deployment, rng: random.Random) -> None:
+    moments = sorted(rng.randrange(1, RUNS) for _ in range(STRIKES))
+    faults = [*FAULTS, *rng.choices(FAULTS, k=STRIKES - len(FAULTS))]
+    rng.shuffle(faults)
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
-        await _feed_and_kill(deployment, runtime.client(parcels), deque(zip(moments, victims, strict=True)))
+        await _feed_and_strike(deployment, runtime, deque(zip(moments, faults, strict=True)))
         await check_history(runtime.client(parcels), RUNS)
 
 
@@ -78,19 +85,22 @@ async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and
         await check_history(client, 20)
 
 
-async def _feed_and_kill(deployment: Deployment, client: Client[Parcel, ParcelStatus], kills: deque[tuple[int, str]]) -> None:
-    """Have a driver feed all runs, and kill each victim when so many have ended. A driver that was killed is started again."""
+async def _feed_and_strike(deployment: Deployment, runtime: RayRuntime, strikes: deque[tuple[int, str]]) -> None:
+    """Have a driver feed all runs, and each fault happen when so many have ended. A driver that was killed is started again."""
+    client, shards = runtime.client(parcels), cycle([3, 1, 2])
     while True:
         with deployment.driver(RUNS) as driver:
             while driver.poll() is None:
-                if kills and await _ended(client) >= kills[0][0]:
-                    _, victim = kills.popleft()
-                    await _kill(deployment, victim)
-                    if victim in (DRIVER, ALL):
+                if strikes and await _ended(client) >= strikes[0][0]:
+                    _, fault = strikes.popleft()
+                    if fault == SCALED:
+                        await runtime.scale(parcels, ParcelStatus.CREATED, shards=next(shards))
+                    await _strike(deployment, fault)
+                    if fault in (DRIVER, ALL):
                         break
                 await asyncio.sleep(POLL)
             else:
-                assert (driver.returncode, kills) == (0, deque())
+                assert (driver.returncode, strikes) == (0, deque())
                 return
 
 
@@ -98,13 +108,19 @@ async def _ended(client: Client[Parcel, ParcelStatus]) -> int:
     return (await client.counts()).get((ParcelStatus.SENT, RunState.COMPLETED), 0)
 
 
-async def _kill(deployment: Deployment, victim: str) -> None:
-    """SIGKILL an actor, or all at once; the driver dies where it was started."""
-    if victim == DRIVER:
+async def _strike(deployment: Deployment, fault: str) -> None:
+    """What happens to processes; the driver is killed where it was started."""
+    if fault in (DRIVER, SCALED):
         return
     pids = await deployment.pids()
-    for pid in pids.values() if victim == ALL else [pids[victim]]:
-        os.kill(pid, signal.SIGKILL)
+    if fault == FROZEN:
+        with _standing_still(pids[CONSUMER]):
+            await asyncio.sleep(STANDSTILL)
+    elif fault == TERMINATED:
+        os.kill(pids[CONSUMER], signal.SIGTERM)
+    else:
+        for pid in pids.values() if fault == ALL else [pids[fault]]:
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
