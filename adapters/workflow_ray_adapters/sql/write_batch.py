@@ -4,7 +4,7 @@ are applied together.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from workflow_ray.records import (
     NO_VERSION,
@@ -29,6 +29,7 @@ from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.counters import CountKey
 from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, Values, event_row, from_headers, micros, resting
 
+Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
 MICROSECONDS = 1_000_000
 # Looked up in an Enum, a member takes longer than what is done with it
 PAUSED = int(RunState.PAUSED)
@@ -69,7 +70,7 @@ class WriteBatch:
     history: list[Values] = field(default_factory=list[Values])
     outbox: list[Values] = field(default_factory=list[Values])
     timeouts: dict[tuple[RunId, Version, str], Values] = field(default_factory=dict[tuple[RunId, Version, str], Values])
-    positions: dict[tuple[str, int], Position] = field(default_factory=dict[tuple[str, int], Position])
+    positions: list[Positions] = field(default_factory=lambda: [{}])  # written one after another
     at_rest: set[RunId] = field(default_factory=set[RunId])  # runs that now take no step by themselves
 
     def __post_init__(self) -> None:
@@ -106,9 +107,15 @@ class WriteBatch:
         return Stored(write.run_id, version)
 
     def stage_position(self, position: Position) -> None:
-        """Of two for one partition what they come to together."""
+        """Of two for one partition what they come to together; but of two logs each is written, or
+        what the second replaces would be what was stored before both.
+        """
         key = (position.group, position.partition)
-        self.positions[key] = positions.merged(self.positions.get(key), position)
+        before = self.positions[-1].get(key)
+        if before is not None and before.log != position.log:
+            self.positions.append({})
+            before = None
+        self.positions[-1][key] = positions.merged(before, position)
 
     def stage_event(self, event: Event) -> None:
         """Have an event sent that does not belong to a write."""

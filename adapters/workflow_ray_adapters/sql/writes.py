@@ -150,7 +150,8 @@ def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
     session.run(_insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key")))
     session.run(_insert_entry, batch.history)
     timeouts.add(session, list(batch.timeouts.values()))
-    positions.write(session, batch.positions.values())
+    for written in batch.positions:
+        positions.write(session, written.values())
     counters.add(session, batch.counts)
 
 

@@ -53,6 +53,13 @@ class ProgressCases(Conformance):
         await store.store([group(positions=[replace(READ, offset=99, begun=99, incarnation=0, in_use=None)])])
         assert await store.positions(CONSUMERS) == [READ]
 
+    async def test_positions_of_one_call_replace_one_another_in_their_order(self, store: Records) -> None:
+        first = replace(READ, offset=20, begun=25)
+        between = replace(READ, log="another", offset=1, begun=2)
+        await store.store([group(positions=[first])])
+        await store.store([group(positions=[replace(first, offset=30, begun=35), between, READ])])
+        assert await store.positions(CONSUMERS) == [READ]
+
     # --- what a run waits for --------------------------------------------------------------------
 
     async def test_what_a_run_awaits_is_kept_with_the_version_that_asked_for_the_step(self, store: Records) -> None:
