@@ -2,7 +2,6 @@
 are applied together.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -79,10 +78,12 @@ class WriteBatch:
         self._left: list[CountKey] = []
 
     @property
-    def counts(self) -> Counter[CountKey]:
+    def counts(self) -> dict[CountKey, int]:
         """How many more, or fewer, runs stand so."""
-        counts = Counter(self._entered)
-        counts.subtract(Counter(self._left))
+        counts: dict[CountKey, int] = {}
+        for keys, runs in ((self._entered, 1), (self._left, -1)):
+            for key in keys:
+                counts[key] = counts.get(key, 0) + runs
         return counts
 
     # --- staging ---------------------------------------------------------------------------------
