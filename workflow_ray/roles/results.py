@@ -159,7 +159,7 @@ class Results:
         if settled:
             self._pace.note(len(settled))
         rows = self._rows()
-        events = self._pinning()
+        events = self._pinning() if len(self.attempts) > len(settled) else ()
         writing = [result for result in batch if result.write is not None]
         if writing or rows or events:
             await self._store_group(writing, tuple(rows.values()), events)
