@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
 
@@ -20,6 +22,7 @@ from workflow_ray.errors import (
     UnknownWorkflow,
 )
 from workflow_ray.ports import SystemClock, records_adapter
+from workflow_ray.roles import steps
 from workflow_ray.runtime import role_runner
 
 SOON = timedelta(seconds=20)
@@ -108,6 +111,44 @@ async def test_leaving_finishes_what_is_in_hand(url: str) -> None:
 class Renumbered(Status):
     NEW = 1
     DONE = 3
+
+
+async def swallow_cancellations(gate: threading.Event) -> None:
+    while not gate.is_set():
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["an async step", "a plain step"])
+async def test_a_step_that_does_not_end_does_not_keep_the_runtime_from_ending(
+    url: str, is_plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role_runner, "STOPPING", 0.1)
+    monkeypatch.setattr(steps, "CANCELLING", 0.1)
+    workflow, begun, gate = parcels(), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def hang(run: ParcelRun) -> Literal[Stage.DONE]:
+        begun.set()
+        await swallow_cancellations(gate)
+        return Stage.DONE
+
+    def hang_in_a_thread(run: ParcelRun) -> Literal[Stage.DONE]:
+        loop.call_soon_threadsafe(begun.set)
+        gate.wait()
+        return Stage.DONE
+
+    workflow.step(Stage.NEW)(hang_in_a_thread if is_plain else hang)
+    runtime = Runtime.local(workflow, records=url)
+    try:
+        async with asyncio.timeout(20):
+            async with runtime:
+                handle = await runtime.client(workflow).trigger("1", Parcel())
+                await begun.wait()
+    finally:
+        gate.set()
+    async with connect(workflow, records=url) as client:
+        assert [entry.cause for entry in await client.handle(handle.run_id).history()] == [Cause.TRIGGER]
 
 
 async def test_a_renumbered_status_is_refused_and_the_store_is_left_as_it_was(url: str) -> None:
