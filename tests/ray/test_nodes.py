@@ -20,8 +20,12 @@ async def test_a_deployment_on_a_server_goes_on_when_the_node_of_its_first_deplo
     postgres_url: str, server_folder: Path, tmp_path: Path
 ) -> None:
     make_token(tmp_path / "token")
-    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}
-    command = (sys.executable, "-m", "tests.ray.nodes", postgres_url, str(server_folder))  # short: sockets are in it
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
+        "RAY_TMPDIR": str(server_folder),  # short: sockets are in it
+    }
+    command = (sys.executable, "-m", "tests.ray.nodes", postgres_url)
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=environment, stdout=log, stderr=STDOUT, start_new_session=True
