@@ -9,9 +9,9 @@ from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.urls import Urls
 
 
-@pytest.mark.parametrize(("url", "pinned"), [("sqlite:////tmp/records.db", True), ("postgresql://localhost/records", False)])
+@pytest.mark.parametrize(("url", "node"), [("sqlite:////tmp/records.db", "first"), ("postgresql://localhost/records", None)])
 def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedded(
-    url: str, pinned: bool, monkeypatch: pytest.MonkeyPatch
+    url: str, node: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, object] = {}
 
@@ -23,4 +23,4 @@ def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedde
     RayRegistry(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).start(
         THE_STORE, Deployment(store_id="s")
     )
-    assert (asked["node"], asked["pinned"]) == ("first", pinned)
+    assert asked["node"] == node

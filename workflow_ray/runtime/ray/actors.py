@@ -52,7 +52,6 @@ def create(
     name: str,
     namespace: str,
     node: str | None = None,
-    pinned: bool = True,
     restarts: int = 0,
 ) -> Actor:
     """Start a named actor that outlives its creator.
@@ -62,8 +61,8 @@ def create(
         arguments: Of the class.
         name: Unique in the namespace.
         namespace: The deployment's.
-        node: Ray's id of the node where it runs; None: anywhere.
-        pinned: Whether it can't run on another node when that one is gone.
+        node: Ray's id of the only node where it may run; None: anywhere. One that is merely
+            preferred means nothing to Ray: an actor that needs no CPU is placed at random then.
         restarts: By Ray itself, when its process ends.
 
     Raises:
@@ -77,7 +76,7 @@ def create(
         "max_restarts": restarts,
         "max_task_retries": 0,
         "max_concurrency": LONG_POLLS,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=not pinned) if node else "DEFAULT",
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False) if node else "DEFAULT",
     }
     try:
         return Actor(ray.remote(kind).options(**options).remote(*arguments))

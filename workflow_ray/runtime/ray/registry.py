@@ -84,10 +84,8 @@ class RayRegistry:
         deployed = self._deployed
         if wanted.role is None:
             # A file is on its node; a server is reached from any node.
-            pinned = not records_adapter(deployed.urls.records).shared
-            return actors.create(
-                AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=deployed.node, pinned=pinned
-            )
+            node = None if records_adapter(deployed.urls.records).shared else deployed.node
+            return actors.create(AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=node)
         arguments = (wanted.role, wanted.code, deployment, deployed)
         return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
 
