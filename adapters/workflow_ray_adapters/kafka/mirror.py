@@ -1,15 +1,21 @@
 """Positions, shown to Kafka's own tools as offsets of consumer groups. Nobody reads them back."""
 
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from workflow_ray.errors import StoreError, StoreUnavailable
-from workflow_ray_adapters.kafka import wire
-from workflow_ray_adapters.kafka.cluster import Cluster
-from workflow_ray_adapters.kafka.wire import Fault, Lane
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from workflow_ray.errors import StoreError
+from workflow_ray_adapters.kafka.clients import Clients
+from workflow_ray_adapters.kafka.explained import explained
 
 PERIOD = 1.0  # seconds in which newer positions take the place of older ones
 NOTABLE = 3  # failures in a row; a cluster's first group has to wait for what keeps it
@@ -17,20 +23,24 @@ log = logging.getLogger(__name__)
 
 
 class Mirror:
-    """Commits the newest positions about once a second, and what is left when it ends."""
+    """Commits the newest positions about once a second, and what is left when it ends.
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._positions = defaultdict[str, dict[Lane, int]](dict)  # of each group, not yet committed
-        self._coordinators: dict[str, int] = {}
+    Each group has a consumer, which reads nothing and is not a member: that is how aiokafka
+    commits for a group.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._positions = defaultdict[str, dict[TopicPartition, int]](dict)  # of each group, not yet committed
+        self._consumers: dict[str, Any] = {}
         self._failures = Counter[str]()  # of each group, since its last commit
-        self._news = asyncio.Event()
+        self._pending = asyncio.Event()
 
     def note(self, topic: str, positions: Iterable[tuple[str, int, int]]) -> None:
         """positions: a group, as the brokers call it, a partition and its offset each."""
         for group, partition, offset in positions:
-            self._positions[group][topic, partition] = offset
-            self._news.set()
+            self._positions[group][TopicPartition(topic, partition)] = offset
+            self._pending.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -43,39 +53,52 @@ class Mirror:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD):
                     await self._commit_all()
+            for consumer in self._consumers.values():
+                self._clients.stop(consumer)
 
     async def _run(self) -> None:
         while True:
-            await self._news.wait()
+            await self._pending.wait()
             await asyncio.sleep(PERIOD)
             await self._commit_all()
 
     async def _commit_all(self) -> None:
         positions = dict(self._positions)
         self._positions.clear()
-        self._news.clear()
+        self._pending.clear()
         await asyncio.gather(*(self._commit(group, offsets) for group, offsets in positions.items()))
 
-    async def _commit(self, group: str, offsets: Mapping[Lane, int]) -> None:
+    async def _commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         try:
-            refused = await self._cluster.ask(await self._coordinator(group), wire.commit(group, offsets))
-            trouble = "; ".join(f"partition {lane[1]} of topic {lane[0]}: {fault.why}" for lane, fault in refused.items())
+            with explained(self._clients.where):
+                async with asyncio.timeout(self._clients.timeout):
+                    consumer = await self._consumer(group, offsets)
+                    await consumer.commit(dict(offsets))
         except StoreError as error:
-            trouble = error.why
-        if not trouble:
+            self._failed(group, offsets, error.why)
+        except Exception as error:  # it must not end the mirror
+            log.exception("%s: the positions of group %s can't be committed", self._clients.where, group)
+            self._failed(group, offsets, str(error))
+        else:
             del self._failures[group]
-            return
+
+    def _failed(self, group: str, offsets: Mapping[TopicPartition, int], why: str) -> None:
         self._failures[group] += 1
         if self._failures[group] == NOTABLE:
-            log.warning("%s: the positions of group %s aren't shown (%s); trying on", self._cluster.where, group, trouble)
-        self._coordinators.pop(group, None)
+            log.warning("%s: the positions of group %s aren't shown (%s); trying on", self._clients.where, group, why)
+        if (consumer := self._consumers.pop(group, None)) is not None:
+            self._clients.stop(consumer)
         self._positions[group] = {**offsets, **self._positions[group]}
-        self._news.set()
+        self._pending.set()
 
-    async def _coordinator(self, group: str) -> int:
-        if group not in self._coordinators:
-            answer = await self._cluster.ask_any(wire.coordinator(group))
-            if isinstance(answer, Fault):
-                raise StoreUnavailable(self._cluster.where, answer.why)
-            self._coordinators[group] = answer
-        return self._coordinators[group]
+    async def _consumer(self, group: str, offsets: Mapping[TopicPartition, int]) -> Any:
+        if group not in self._consumers:
+            self._consumers[group] = await self._clients.start(AIOKafkaConsumer, group_id=group, enable_auto_commit=False)
+        consumer = self._consumers[group]
+        if not consumer.assignment() >= offsets.keys():  # only what is assigned can be committed
+            assigned = [*{*consumer.assignment(), *offsets}]
+            consumer.assign(assigned)
+            consumer.pause(*assigned)
+            for at in assigned:
+                consumer.seek(at, 0)  # or it would look for the group's offsets by itself
+        return consumer

@@ -1,52 +1,65 @@
 """Where partitions begin and end."""
 
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import asyncio
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable
-from workflow_ray_adapters.kafka import wire
-from workflow_ray_adapters.kafka.cluster import Cluster
-from workflow_ray_adapters.kafka.wire import Fault
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-
-async def firsts(cluster: Cluster, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """Of each the first offset that is there. Raises StoreUnavailable where one can't be told."""
-    return await _told(cluster, topic, partitions, wire.EARLIEST)
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray_adapters.kafka.clients import Clients
+from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.topics import Topics
 
 
-async def ends(cluster: Cluster, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """Of each the offset that its next message gets. Raises StoreUnavailable where one can't be told."""
-    return await _told(cluster, topic, partitions, wire.LATEST)
+class Offsets:
+    """Asks by a consumer that reads nothing: on the connection of one that reads, questions would
+    wait behind a fetch that waits for messages.
+    """
 
+    def __init__(self, clients: Clients, topics: Topics) -> None:
+        self._clients = clients
+        self._topics = topics
+        self._consumer: Any = None
+        self._starting = asyncio.Lock()
 
-async def lag(cluster: Cluster, topic: str, offsets: Mapping[int, int]) -> int:
-    """How many messages are at or after the offsets. Raises StoreUnavailable where one can't be told."""
-    begin, end = await asyncio.gather(firsts(cluster, topic, offsets), ends(cluster, topic, offsets))
-    return sum(max(end[partition] - max(offset, begin[partition]), 0) for partition, offset in offsets.items())
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._clients.stop(self._consumer)
 
+    async def firsts(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """The first offset that is there, of each. Raises StoreUnavailable where one can't be told."""
+        return await self._told(topic, partitions, "beginning_offsets")
 
-async def _told(cluster: Cluster, topic: str, partitions: Collection[int], when: int) -> dict[int, int]:
-    async def told() -> dict[int, int]:
-        found, faults = await _asked(cluster, topic, partitions, when)
-        for why in faults.values():
-            await cluster.learn([topic])
-            raise StoreUnavailable(cluster.where, why)
-        return found
+    async def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
+        """The offset that the next message gets, of each. Raises StoreUnavailable where one can't be told."""
+        return await self._told(topic, partitions, "end_offsets")
 
-    return await cluster.settled(told)
+    async def lag(self, topic: str, offsets: Mapping[int, int]) -> int:
+        """How many messages are at or after the offsets. Raises StoreUnavailable where one can't be told."""
+        begin, end = await asyncio.gather(self.firsts(topic, offsets), self.ends(topic, offsets))
+        return sum(max(end[partition] - max(offset, begin[partition]), 0) for partition, offset in offsets.items())
 
+    async def _told(self, topic: str, partitions: Collection[int], question: str) -> dict[int, int]:
+        if not partitions:
+            return {}
+        await self._topics.need(topic, partitions)
+        consumer = await self._started()
+        try:
+            with explained(self._clients.where):
+                async with asyncio.timeout(self._clients.timeout):
+                    found = await getattr(consumer, question)([TopicPartition(topic, partition) for partition in partitions])
+        except StoreUnavailable:
+            self._topics.refresh()  # who leads them may have changed
+            raise
+        return {at.partition: offset for at, offset in found.items()}
 
-async def _asked(cluster: Cluster, topic: str, partitions: Collection[int], when: int) -> tuple[dict[int, int], dict[int, str]]:
-    """What the leaders tell, and why the others don't."""
-    led, faults = cluster.by_leader(topic, partitions)
-    calls = (cluster.ask(node, wire.offsets_at(topic, led[node], when)) for node in led)
-    told = dict[int, int]()
-    for node, answer in zip(led, await asyncio.gather(*calls, return_exceptions=True), strict=True):
-        if isinstance(answer, AccessDenied) or (isinstance(answer, BaseException) and not isinstance(answer, StoreError)):
-            raise answer
-        if isinstance(answer, StoreError):
-            faults |= dict.fromkeys(led[node], answer.why)
-        else:
-            told |= {partition: found for partition, found in answer.items() if isinstance(found, int)}
-            faults |= {partition: found.why for partition, found in answer.items() if isinstance(found, Fault)}
-    return told, faults
+    async def _started(self) -> Any:
+        async with self._starting:
+            if self._consumer is None:
+                self._consumer = await self._clients.start(AIOKafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
+        return self._consumer

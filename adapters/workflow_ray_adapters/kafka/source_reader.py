@@ -1,17 +1,16 @@
 """A connector's topic, open."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from workflow_ray.errors import StoreError, StoreUnavailable
+from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, SourceReader
 from workflow_ray.records import ConnectorEvent
-from workflow_ray_adapters.kafka import offsets as logs
 from workflow_ray_adapters.kafka.address import Address
 from workflow_ray_adapters.kafka.cluster import Cluster
+from workflow_ray_adapters.kafka.codec import Record
 from workflow_ray_adapters.kafka.reader import Reader
-from workflow_ray_adapters.kafka.wire import Message
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,49 +19,71 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 async def opened(address: Address, topic: str, *, clock: Clock, latest: bool) -> AsyncGenerator[SourceReader]:
     """Raises StoreUnavailable, AccessDenied."""
     async with Cluster(address).open() as cluster:
-        with closing(Reader(cluster, clock)) as reader:
-            yield KafkaSourceReader(cluster, reader, topic, latest=latest)
+        reader = Reader(cluster, clock)
+        async with reader.running():
+            yield KafkaSourceReader(cluster, reader, topic, clock=clock, latest=latest)
 
 
 class KafkaSourceReader:
     """ports.SourceReader. Reads what transactions have committed only."""
 
-    def __init__(self, cluster: Cluster, reader: Reader, topic: str, *, latest: bool) -> None:
-        self._cluster, self._reader, self._topic, self._latest = cluster, reader, topic, latest
+    def __init__(self, cluster: Cluster, reader: Reader, topic: str, *, clock: Clock, latest: bool) -> None:
+        self._cluster = cluster
+        self._reader = reader
+        self._topic = topic
+        self._clock = clock
+        self._latest = latest
+        self._restarted: dict[int, tuple[int, int]] = {}
+        """Partitions that ended below the offset asked for: that offset, and where to go on for it."""
 
     @property
     def source_id(self) -> str:
-        return f"kafka:{self._cluster.cluster_id}/{self._topic}"
+        return f"kafka:{self._cluster.topics.cluster_id}/{self._topic}"
 
     async def starts(self) -> dict[int, int]:
-        await self._cluster.learn([self._topic])
-        partitions = self._cluster.partitions(self._topic)
+        await self._cluster.topics.learn()
+        partitions = self._cluster.topics.partitions(self._topic)
         if not partitions:
-            raise StoreUnavailable(self._cluster.where, f"topic {self._topic} isn't there. Make it, or name another in the KafkaSource.")
-        return await (logs.ends if self._latest else logs.firsts)(self._cluster, self._topic, partitions)
+            why = f"topic {self._topic} isn't there. Make it, or name another in the KafkaSource."
+            raise StoreUnavailable(self._cluster.where, why)
+        offsets = self._cluster.offsets
+        return await (offsets.ends if self._latest else offsets.firsts)(self._topic, partitions)
 
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        return await logs.ends(self._cluster, self._topic, partitions)
+        return await self._cluster.offsets.ends(self._topic, partitions)
 
     async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
-        found = await self._reader.receive(self._topic, offsets, self._event, limit=limit, wait=wait)
-        for partition, end in found.lost.items():
-            why = f"partition {partition} of topic {self._topic} ends at offset {end}, and was read up to {offsets[partition]} before."
-            raise StoreError(self._cluster.where, f"{why} It lost messages, or was made again: begin again from `starts`.")
-        return found.items
+        """A partition that lost messages, or was made again, goes on from its first message; the log says so."""
+        until = self._clock.monotonic() + wait
+        while True:
+            left = max(until - self._clock.monotonic(), 0.0)
+            asked = self._going_on(offsets)
+            found = await self._reader.receive(self._topic, asked, self._event, reader="source", limit=limit, wait=left)
+            if found.lost:
+                begins = await self._cluster.offsets.firsts(self._topic, found.lost)
+                self._restarted |= {partition: (offsets[partition], begin) for partition, begin in begins.items()}
+            if found.items or not found.lost:
+                return found.items
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
-        return await logs.lag(self._cluster, self._topic, offsets)
+        return await self._cluster.offsets.lag(self._topic, self._going_on(offsets))
 
-    def _event(self, message: Message) -> ConnectorEvent:
+    def _going_on(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Where to read for one who asks for the offsets: of a partition that was lost elsewhere,
+        until he asks for another one.
+        """
+        self._restarted = {at: (lost, begin) for at, (lost, begin) in self._restarted.items() if offsets.get(at, lost) == lost}
+        return {at: self._restarted[at][1] if at in self._restarted else offset for at, offset in offsets.items()}
+
+    def _event(self, record: Record) -> ConnectorEvent:
         return ConnectorEvent(
-            id=f"{self._topic}-{message.partition}-{message.offset}",
-            key=_text(message.key),
-            data=message.value or b"",
-            headers={name: _text(value) for name, value in message.headers},
-            partition=message.partition,
-            offset=message.offset,
-            at=EPOCH + timedelta(milliseconds=max(message.timestamp, 0)),
+            id=f"{self._topic}-{record.partition}-{record.offset}",
+            key=_text(record.key),
+            data=record.value or b"",
+            headers={name: _text(value) for name, value in record.headers},
+            partition=record.partition,
+            offset=record.offset,
+            at=EPOCH + timedelta(milliseconds=max(record.timestamp, 0)),
         )
 
 

@@ -41,7 +41,7 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
             assert runs(received) == first + second
             assert [item.offset for item in received] == [0, 5]
     (record,) = caplog.records
-    assert "partition 0, offset 1: passing over what is no event" in record.getMessage()
+    assert "partition 0, offset 1: passing over what is not an event" in record.getMessage()
 
 
 async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:

@@ -1,0 +1,166 @@
+"""aiokafka's clients of one cluster: how they are started, and closed without waiting for a broker
+that hangs.
+"""
+
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+# The one thing beyond the public API: clients raise KafkaConnectionError without its cause.
+from aiokafka.conn import create_conn
+
+from workflow_ray.errors import AccessDenied, StoreError
+from workflow_ray_adapters.kafka.address import Address, Server
+from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.hedging import first_of
+
+C = TypeVar("C")
+
+STAGGER = 0.5
+"""Seconds after which a second client is started beside one that is not ready."""
+DIAGNOSIS = 1.0
+"""Seconds in which a broker must show why clients can't use it."""
+CLOSING = 0.5
+"""Seconds in which clients should be closed. Those that are not go on closing by themselves."""
+log = logging.getLogger(__name__)
+
+
+class Clients:
+    """What the clients of one address share."""
+
+    def __init__(self, address: Address) -> None:
+        """Raises InvalidInput where a file of the URL cannot be used."""
+        self.where = address.canonical
+        self.timeout = address.timeout
+        self._servers = address.servers
+        self._options = _options(address)
+        self._closing = set[asyncio.Task[None]]()
+        self._abandoned = set[asyncio.Task[Any]]()
+
+    async def start(
+        self,
+        make: Callable[..., C],
+        *,
+        every: float = STAGGER,
+        within: float | None = None,
+        **options: Any,
+    ) -> C:
+        """A client that is started. Another is tried beside one that is slow: it may have met a
+        broker that hangs.
+
+        Args:
+            make: A class of aiokafka's.
+            every: Seconds until another one is tried beside it.
+            within: Seconds until it is given up; None: the URL's timeout.
+            options: What it is made with, beside what all are made with.
+
+        Raises:
+            StoreUnavailable: No broker can be used in time.
+            AccessDenied: Brokers refuse the user.
+        """
+
+        async def attempt() -> C:
+            client: Any = make(**self._options, **options)
+            try:
+                await client.start()
+            except BaseException:
+                self.stop(client)
+                raise
+            return client  # type: ignore[no-any-return]  # aiokafka is untyped
+
+        seconds = self.timeout if within is None else within
+        try:
+            with explained(self.where):
+                return await first_of(attempt, every=every, within=seconds, abandon=self._abandon)
+        except AccessDenied:
+            raise
+        except StoreError as error:
+            raise await self._diagnosed(error) from error
+
+    def stop(self, client: Any) -> "asyncio.Task[None]":
+        """Close the client. What it waits for where a broker hangs, nobody else need wait for."""
+        return self._closing_now(_stop(client))
+
+    async def close(self) -> None:
+        """Wait until clients are closed, for a moment."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSING)
+        if abandoned := set(self._abandoned):
+            for start in abandoned:
+                start.cancel()
+            await asyncio.wait(abandoned)
+
+    def _abandon(self, start: "asyncio.Task[Any]") -> None:
+        """Close a client that is not needed once it is started. A cancelled start leaves a
+        connection open, so it has time to end by itself.
+        """
+        self._abandoned.add(start)
+        start.add_done_callback(self._abandoned.discard)
+        self._closing_now(_stop_started(start, self.timeout))
+
+    def _closing_now(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        return task
+
+    async def _diagnosed(self, error: StoreError) -> StoreError:
+        """Why clients can't be started: what connections of our own meet."""
+        troubles = await asyncio.gather(*(self._trouble(server) for server in self._servers))
+        denied = [trouble for trouble in troubles if isinstance(trouble, AccessDenied)]
+        return next((trouble for trouble in [*denied, *troubles] if trouble is not None), error)
+
+    async def _trouble(self, server: Server) -> StoreError | None:
+        try:
+            with explained(self.where, server, hint=" Does it ask for TLS, or for a user?"):
+                async with asyncio.timeout(DIAGNOSIS):
+                    options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
+                    connection: Any = await create_conn(server.host, server.port, **options)
+        except StoreError as error:
+            return error
+        connection.close()
+        return None
+
+
+async def _stop(client: Any) -> None:
+    try:
+        await (client.stop() if hasattr(client, "stop") else client.close())
+    except Exception:  # nobody waits for it, and it is not used any more
+        log.debug("a client of Kafka did not close cleanly", exc_info=True)
+
+
+async def _stop_started(start: "asyncio.Task[Any]", patience: float) -> None:
+    await asyncio.wait([start], timeout=patience)
+    start.cancel()
+    await asyncio.wait([start])
+    if not start.cancelled() and start.exception() is None:
+        await _stop(start.result())
+
+
+def _options(address: Address) -> dict[str, Any]:
+    context = address.ssl_context()
+    options: dict[str, Any] = {
+        "bootstrap_servers": [str(server) for server in address.servers],
+        "client_id": "workflow_ray",
+        "request_timeout_ms": int(address.timeout * 1000),
+        "security_protocol": ("SASL_" if address.login else "") + ("SSL" if context else "PLAINTEXT"),
+        "ssl_context": context,
+    }
+    if login := address.login:
+        options |= {"sasl_mechanism": login.mechanism, "sasl_plain_username": login.user, "sasl_plain_password": login.password}
+    return options
+
+
+class _KeepsSecrets(logging.Filter):
+    """aiokafka logs every request that it sends, on DEBUG; those of a login hold the password."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not any(type(value).__name__.startswith("SaslAuthenticate") for value in record.args or ())
+
+
+logging.getLogger("aiokafka.conn").addFilter(_KeepsSecrets())

@@ -1,0 +1,182 @@
+"""One call to receive: what it takes from a consumer, and what it makes of partitions that it can't
+read.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from workflow_ray.errors import StoreUnavailable
+from workflow_ray.ports import Clock, SystemClock
+from workflow_ray.records import BATCH_DATA
+from workflow_ray_adapters.kafka.cluster import Cluster
+from workflow_ray_adapters.kafka.codec import Record
+from workflow_ray_adapters.kafka.consumer import LONG_POLL, SILENCE, Consumer
+
+T = TypeVar("T")
+
+GRACE = 0.25
+"""Real seconds that other brokers have, once one has answered a call that does not wait."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """What one call has found: see `records.Arrivals`."""
+
+    items: list[T]
+    read: dict[int, int] = field(default_factory=dict)
+    lost: dict[int, int] = field(default_factory=dict)
+
+
+class Hand(Generic[T]):
+    """What a call has taken so far: up to `limit` items, and not much more than BATCH_DATA.
+
+    Args:
+        decode: What is handed out of a message; None for one to pass over.
+    """
+
+    def __init__(self, consumer: Consumer, decode: Callable[[Record], T | None], limit: int) -> None:
+        self.items: list[T] = []
+        self._consumer = consumer
+        self._decode = decode
+        self._limit = limit
+        self._size = 0
+
+    @property
+    def room(self) -> int:
+        """How many more it takes."""
+        return self._limit - len(self.items) if self._size < BATCH_DATA else 0
+
+    def add(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._size += len(record.value or b"")
+            if (item := self._decode(record)) is not None:
+                self.items.append(item)
+
+    async def share(self, partitions: Sequence[int]) -> None:
+        """Take what was fetched. Each partition has its part; what it leaves the others have."""
+        ready = list(partitions)
+        while ready and self.room:
+            part = max(self.room // len(ready), 1)
+            for partition in list(ready):
+                if not self.room:
+                    break
+                wanted = min(part, self.room)
+                records = await self._consumer.take(partition, wanted)
+                self.add(records)
+                if len(records) < wanted:
+                    ready.remove(partition)
+
+
+class Look(Generic[T]):
+    """A call to receive.
+
+    Args:
+        partitions: Those to read, in the order in which they are served where there isn't room
+            for all.
+        hand: Takes what is found.
+    """
+
+    def __init__(self, cluster: Cluster, consumer: Consumer, topic: str, partitions: Sequence[int], hand: Hand[T]) -> None:
+        self.hand = hand
+        self.lost: dict[int, int] = {}
+        """Partitions that end below the offset asked for, each with its end."""
+        self._cluster = cluster
+        self._consumer = consumer
+        self._topic = topic
+        self._partitions = partitions
+
+    @property
+    def _found(self) -> bool:
+        return bool(self.hand.items or self.lost)
+
+    async def wait(self, clock: Clock, seconds: float) -> None:
+        """Look until something is found, `seconds` at most. Raises StoreUnavailable: of no partition anything was heard."""
+        until, begin = clock.monotonic() + seconds, time.monotonic()
+        while True:
+            await self.hand.share(self._partitions)
+            await self._relocate()
+            if self._found:
+                return
+            heard = any(self._consumer.is_heard(partition) for partition in self._partitions)
+            if not heard and time.monotonic() - begin > SILENCE:
+                raise StoreUnavailable(self._cluster.where, await self._trouble())
+            left = until - clock.monotonic()
+            if left <= 0 and heard:
+                return
+            self.hand.add(await self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL))
+
+    async def once(self) -> None:
+        """Look at what brokers have by now. Raises StoreUnavailable: none tells."""
+        ends = await self._ends()
+        position = self._consumer.position
+        self.lost = {at: end for at, end in ends.items() if end < position(at)}
+        missing = [at for at in self._partitions if at in ends and ends[at] > position(at)][: self.hand.room]
+        arrived = False
+        until = time.monotonic() + self._cluster.clients.timeout
+        while missing and (left := until - time.monotonic()) > 0:
+            records = await self._consumer.first(missing, SystemClock(), left)
+            self.hand.add(records)
+            await self._relocate()
+            if records and not arrived:
+                arrived = True
+                until = min(until, time.monotonic() + GRACE)
+            came = {record.partition for record in records} | self.lost.keys()
+            missing = [at for at in missing if at not in came and position(at) < ends[at]]
+        await self.hand.share([at for at in self._partitions if at not in self.lost])
+        if missing and not arrived and not self._found:
+            raise StoreUnavailable(self._cluster.where, await self._trouble())
+
+    async def _ends(self) -> dict[int, int]:
+        """Where partitions end, of those whose brokers tell. Raises StoreUnavailable: none does."""
+        groups = self._cluster.topics.by_leader(self._topic, self._partitions)
+        tasks = {asyncio.create_task(self._cluster.offsets.ends(self._topic, group)) for group in groups}
+        told, errors = dict[int, int](), list[StoreUnavailable]()
+        try:
+            while tasks:
+                done, tasks = await asyncio.wait(tasks, timeout=GRACE if told else None, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        told |= task.result()
+                    except StoreUnavailable as error:
+                        errors.append(error)
+                if not done:
+                    break
+        finally:
+            for task in tasks:
+                task.cancel()
+        if not told:
+            raise errors[0]
+        return told
+
+    async def _relocate(self) -> None:
+        """Go on where partitions begin that have no message at the offset asked for, or note that
+        they end before.
+        """
+        gone = [partition for partition in self._partitions if partition in self._consumer.gone and partition not in self.lost]
+        if not gone:
+            return
+        try:
+            begins = await self._cluster.offsets.firsts(self._topic, gone)
+            ends = await self._cluster.offsets.ends(self._topic, gone)
+        except StoreUnavailable:
+            return  # the next turn asks again
+        for partition in gone:
+            position, begin, end = self._consumer.position(partition), begins[partition], ends[partition]
+            if position > end:
+                self.lost[partition] = end
+                continue
+            if position < begin:
+                text = "%s: topic %s, partition %d: %d messages from offset %d on are gone, not retained for long enough; going on from %d"
+                log.error(text, self._cluster.where, self._topic, partition, begin - position, position, begin)
+            self._consumer.seek(partition, max(position, begin))
+
+    async def _trouble(self) -> str:
+        """Why no partition can be read. Raises StoreUnavailable: brokers don't tell that either."""
+        await self._cluster.topics.learn()
+        faults = [why for partition in self._partitions if (why := self._cluster.topics.fault(self._topic, partition))]
+        return faults[0] if faults else f"no broker answers that leads partitions of topic {self._topic}."
