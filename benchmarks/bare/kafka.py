@@ -19,7 +19,9 @@ from workflow_ray_adapters.kafka.reader import Reader
 
 
 class BareKafka:
-    """Bare. The adapter speaks Kafka's protocol by itself, so what is recorded is messages, and what is read of which offsets."""
+    """Bare. What is recorded is the messages that are sent, and how many are read from which offsets: the adapter makes more calls to
+    aiokafka where calls of its own overlap, or brokers are in trouble.
+    """
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:

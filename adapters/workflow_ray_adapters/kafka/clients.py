@@ -18,6 +18,7 @@ from workflow_ray.errors import AccessDenied, StoreError
 from workflow_ray_adapters.kafka.address import Address, Server
 from workflow_ray_adapters.kafka.explained import explained
 from workflow_ray_adapters.kafka.hedging import first_of
+from workflow_ray_adapters.kafka.logs import guard
 
 C = TypeVar("C")
 
@@ -27,7 +28,10 @@ DIAGNOSIS = 1.0
 """Seconds in which a broker must show why clients can't use it."""
 CLOSING = 0.5
 """Seconds in which clients should be closed. Those that are not go on closing by themselves."""
+LINGER = 0.1
+"""Seconds that TLS has to close the connections that aiokafka dropped without waiting for that."""
 log = logging.getLogger(__name__)
+guard()
 
 
 class Clients:
@@ -94,6 +98,8 @@ class Clients:
             for start in abandoned:
                 start.cancel()
             await asyncio.wait(abandoned)
+        if self._options["ssl_context"] is not None:
+            await asyncio.sleep(LINGER)
 
     def _abandon(self, start: "asyncio.Task[Any]") -> None:
         """Close a client that is not needed once it is started. A cancelled start leaves a
@@ -154,13 +160,3 @@ def _options(address: Address) -> dict[str, Any]:
     if login := address.login:
         options |= {"sasl_mechanism": login.mechanism, "sasl_plain_username": login.user, "sasl_plain_password": login.password}
     return options
-
-
-class _KeepsSecrets(logging.Filter):
-    """aiokafka logs every request that it sends, on DEBUG; those of a login hold the password."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not any(type(value).__name__.startswith("SaslAuthenticate") for value in record.args or ())
-
-
-logging.getLogger("aiokafka.conn").addFilter(_KeepsSecrets())

@@ -8,25 +8,24 @@ import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    IllegalSaslStateError,
-    KafkaError,
-    KafkaTimeoutError,
-    RequestTimedOutError,
-    SaslAuthenticationFailed,
-    TopicAuthorizationFailedError,
-    UnsupportedCodecError,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnsupportedCodecError
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable
 from workflow_ray_adapters.kafka.address import Server
 
-REFUSALS = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
-DENIALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
-NO_ANSWER = (TimeoutError, KafkaTimeoutError, RequestTimedOutError)
+# Kafka's error codes, which aiokafka's errors have as `errno`.
+REQUEST_TIMED_OUT = 7
+TOPIC_EXISTS = 36
+NOT_CONTROLLER = 41
+DENIED = frozenset({29, 30, 31})  # a topic, a group, the cluster
+REFUSED = frozenset({33, 34, 58})  # a mechanism of SASL, a login
+SPOILED = frozenset({45, 59})  # the broker counts a producer's batches otherwise
+AGAIN = frozenset({5, REQUEST_TIMED_OUT, 14, NOT_CONTROLLER, 89})  # no leader, loading, throttled
+
+
+def code_of(error: BaseException) -> int:
+    """Kafka's code of the error; 0 where it has none."""
+    return int(getattr(error, "errno", 0) or 0) if isinstance(error, KafkaError) else 0
 
 
 @contextmanager
@@ -46,25 +45,32 @@ def explained(where: str, server: Server | None = None, *, hint: str = "") -> Ge
     who = f"broker {server}" if server else "a broker"
     try:
         yield
-    except NO_ANSWER as error:
+    except (TimeoutError, KafkaTimeoutError) as error:
         raise StoreUnavailable(where, f"{who} doesn't answer.") from error
     except ssl.SSLCertVerificationError as error:
         why = f"{who} shows a certificate that isn't trusted ({error.verify_message}). Name its authority: cafile=..."
         raise StoreUnavailable(where, why) from error
     except OSError as error:
         raise StoreUnavailable(where, f"{who} can't be reached ({error.strerror or error}).") from error
-    except REFUSALS as error:
-        raise AccessDenied(where, f"{who} refuses the user or the password ({said(error)}).") from error
-    except DENIALS as error:
-        raise AccessDenied(where, f"{who} denies access ({said(error)}). Let this user do that.") from error
     except UnsupportedCodecError as error:
-        why = f"messages are compressed in a way that can't be read here ({said(error)}). Install cramjam."
+        why = f"messages are compressed in a way that can't be read here ({_said(error)}). Install cramjam."
         raise StoreError(where, why) from error
     except (KafkaError, NotImplementedError) as error:  # the latter: a broker too old for any version of a request
-        raise StoreUnavailable(where, f"{who} can't do it now ({said(error)}).{hint}") from error
+        raise _told(where, who, error, hint) from error
 
 
-def said(error: BaseException) -> str:
-    """The error in words: its own, else the name of its kind."""
+def _told(where: str, who: str, error: Exception, hint: str) -> StoreError:
+    code = code_of(error)
+    if code in REFUSED:
+        return AccessDenied(where, f"{who} refuses the user or the password ({_said(error)}).")
+    if code in DENIED:
+        return AccessDenied(where, f"{who} denies access ({_said(error)}). Let this user do that.")
+    if code == REQUEST_TIMED_OUT:
+        return StoreUnavailable(where, f"{who} doesn't answer.")
+    return StoreUnavailable(where, f"{who} can't do it now ({_said(error)}).{hint}")
+
+
+def _said(error: BaseException) -> str:
+    """The error in words: its own, beside the name of its kind."""
     text = error.args[0] if error.args else ""
     return f"{type(error).__name__}: {text}" if isinstance(text, str) and text else type(error).__name__

@@ -7,7 +7,7 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -72,8 +72,10 @@ class Mirror:
         try:
             with explained(self._clients.where):
                 async with asyncio.timeout(self._clients.timeout):
-                    consumer = await self._consumer(group, offsets)
+                    consumer = await self._consumer(group)
+                    _assign(consumer, offsets)
                     await consumer.commit(dict(offsets))
+                    consumer.assign([])
         except StoreError as error:
             self._failed(group, offsets, error.why)
         except Exception as error:  # it must not end the mirror
@@ -91,14 +93,17 @@ class Mirror:
         self._positions[group] = {**offsets, **self._positions[group]}
         self._pending.set()
 
-    async def _consumer(self, group: str, offsets: Mapping[TopicPartition, int]) -> Any:
+    async def _consumer(self, group: str) -> Any:
         if group not in self._consumers:
             self._consumers[group] = await self._clients.start(AIOKafkaConsumer, group_id=group, enable_auto_commit=False)
-        consumer = self._consumers[group]
-        if not consumer.assignment() >= offsets.keys():  # only what is assigned can be committed
-            assigned = [*{*consumer.assignment(), *offsets}]
-            consumer.assign(assigned)
-            consumer.pause(*assigned)
-            for at in assigned:
-                consumer.seek(at, 0)  # or it would look for the group's offsets by itself
-        return consumer
+        return self._consumers[group]
+
+
+def _assign(consumer: Any, partitions: Collection[TopicPartition]) -> None:
+    """Only what is assigned can be committed. For no longer than that: while a partition has no
+    leader, aiokafka asks for leaders without a pause.
+    """
+    consumer.assign(list(partitions))
+    consumer.pause(*partitions)
+    for at in partitions:
+        consumer.seek(at, 0)  # or it would look for the group's offsets by itself

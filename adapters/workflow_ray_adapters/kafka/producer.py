@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber, ProducerClosed, UnknownProducerId
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from workflow_ray.errors import StoreError
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Message
-from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.explained import SPOILED, code_of, explained
+from workflow_ray_adapters.kafka.topics import PAUSE
 
 At: TypeAlias = tuple[str, int]
 """A topic, as brokers call it, and its partition."""
@@ -29,8 +30,6 @@ has more to send to those.
 """
 MAX_BATCH = 900_000
 """Bytes; brokers take 1 MiB by default."""
-SPOILED = (OutOfOrderSequenceNumber, UnknownProducerId)
-"""The broker counts this producer's batches otherwise: another producer may go on."""
 
 
 class _Line:
@@ -100,6 +99,11 @@ class Producer:
         """
         await self._topics.need(at[0], [at[1]])
         producer = await self._started()
+        if not await producer.client.ready(self._topics.partitions(at[0])[at[1]]):
+            # What aiokafka is handed it sends whenever the broker is back, though it was given up.
+            self._topics.refresh()
+            await asyncio.sleep(PAUSE)
+            return 0
         batch = producer.create_batch()
         count = 0
         for message in messages:
@@ -108,17 +112,17 @@ class Producer:
                 break
             count += 1
         try:
-            line.sending = await producer.send_batch(batch, at[0], partition=at[1])
+            line.sending = await _handed(producer, batch, at)
             line.sending.add_done_callback(lambda sent: self._judge(producer, sent))
             await asyncio.wait([line.sending])
             line.sending.result()
-        except (ProducerClosed, *SPOILED):
-            return 0
-        except (KafkaError, AssertionError) as error:  # the latter: it does not know the partition
+        except KafkaError as error:
             self._replace(producer)
+            if isinstance(error, ProducerClosed) or code_of(error) in SPOILED:
+                return 0  # another one goes on
             self._topics.refresh()
             with explained(self._clients.where):
-                raise (KafkaError("unknown partition") if isinstance(error, AssertionError) else error) from error
+                raise
         return count
 
     def _judge(self, producer: AIOKafkaProducer, sent: "asyncio.Future[Any]") -> None:
@@ -138,6 +142,14 @@ class Producer:
             if self._producer is None:
                 self._producer = await self._clients.start(AIOKafkaProducer, enable_idempotence=True, acks="all", max_batch_size=MAX_BATCH)
         return self._producer
+
+
+async def _handed(producer: AIOKafkaProducer, batch: Any, at: At) -> "asyncio.Future[Any]":
+    try:
+        sending: asyncio.Future[Any] = await producer.send_batch(batch, at[0], partition=at[1])
+    except AssertionError as error:  # its metadata are older than ours
+        raise KafkaError("the producer knows no such partition") from error
+    return sending
 
 
 async def _late(tasks: Collection["asyncio.Task[str | None]"]) -> set["asyncio.Task[str | None]"]:

@@ -13,7 +13,6 @@ from workflow_ray.ports import Clock
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Record
 from workflow_ray_adapters.kafka.consumer import SILENCE, Consumer
-from workflow_ray_adapters.kafka.explained import explained
 from workflow_ray_adapters.kafka.reading import Found, Hand, Look
 
 T = TypeVar("T")
@@ -80,8 +79,7 @@ class Reader:
         first = self._turn % len(usable)  # else the last would starve where there isn't room for all
         async with self._lent((reader, topic), {partition: offsets[partition] for partition in usable}) as consumer:
             look = Look(self._cluster, consumer, topic, usable[first:] + usable[:first], Hand(consumer, decode, limit))
-            with explained(self._cluster.where):
-                await (look.wait(self._clock, wait) if wait > 0 else look.once())
+            await (look.wait(self._clock, wait) if wait > 0 else look.once())
             self._note_silence(topic, usable, consumer)
             self._note_lost((reader, topic), offsets, look.lost)
             read = {partition: consumer.position(partition) for partition in usable if partition not in look.lost}

@@ -5,7 +5,7 @@ read.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,6 +15,7 @@ from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Record
 from workflow_ray_adapters.kafka.consumer import LONG_POLL, SILENCE, Consumer
+from workflow_ray_adapters.kafka.explained import explained
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ class Hand(Generic[T]):
 
     def __init__(self, consumer: Consumer, decode: Callable[[Record], T | None], limit: int) -> None:
         self.items: list[T] = []
+        self.error: Exception | None = None
+        """Why some partition could not be unpacked. It will fail again: others are served first."""
         self._consumer = consumer
         self._decode = decode
         self._limit = limit
@@ -51,11 +54,18 @@ class Hand(Generic[T]):
         """How many more it takes."""
         return self._limit - len(self.items) if self._size < BATCH_DATA else 0
 
-    def add(self, records: Iterable[Record]) -> None:
+    async def take(self, call: Awaitable[list[Record]]) -> list[Record]:
+        """What the call brings, once it is added."""
+        try:
+            records = await call
+        except Exception as error:
+            self.error = error
+            return []
         for record in records:
             self._size += len(record.value or b"")
             if (item := self._decode(record)) is not None:
                 self.items.append(item)
+        return records
 
     async def share(self, partitions: Sequence[int]) -> None:
         """Take what was fetched. Each partition has its part; what it leaves the others have."""
@@ -66,8 +76,7 @@ class Hand(Generic[T]):
                 if not self.room:
                     break
                 wanted = min(part, self.room)
-                records = await self._consumer.take(partition, wanted)
-                self.add(records)
+                records = await self.take(self._consumer.take(partition, wanted))
                 if len(records) < wanted:
                     ready.remove(partition)
 
@@ -90,9 +99,14 @@ class Look(Generic[T]):
         self._topic = topic
         self._partitions = partitions
 
-    @property
     def _found(self) -> bool:
-        return bool(self.hand.items or self.lost)
+        """Raises StoreError: nothing is found, and messages can't be unpacked."""
+        if self.hand.items or self.lost:
+            return True
+        if self.hand.error is not None:
+            with explained(self._cluster.where):
+                raise self.hand.error
+        return False
 
     async def wait(self, clock: Clock, seconds: float) -> None:
         """Look until something is found, `seconds` at most. Raises StoreUnavailable: of no partition anything was heard."""
@@ -100,7 +114,7 @@ class Look(Generic[T]):
         while True:
             await self.hand.share(self._partitions)
             await self._relocate()
-            if self._found:
+            if self._found():
                 return
             heard = any(self._consumer.is_heard(partition) for partition in self._partitions)
             if not heard and time.monotonic() - begin > SILENCE:
@@ -108,7 +122,7 @@ class Look(Generic[T]):
             left = until - clock.monotonic()
             if left <= 0 and heard:
                 return
-            self.hand.add(await self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL))
+            await self.hand.take(self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL))
 
     async def once(self) -> None:
         """Look at what brokers have by now. Raises StoreUnavailable: none tells."""
@@ -118,9 +132,8 @@ class Look(Generic[T]):
         missing = [at for at in self._partitions if at in ends and ends[at] > position(at)][: self.hand.room]
         arrived = False
         until = time.monotonic() + self._cluster.clients.timeout
-        while missing and (left := until - time.monotonic()) > 0:
-            records = await self._consumer.first(missing, SystemClock(), left)
-            self.hand.add(records)
+        while missing and self.hand.error is None and (left := until - time.monotonic()) > 0:
+            records = await self.hand.take(self._consumer.first(missing, SystemClock(), left))
             await self._relocate()
             if records and not arrived:
                 arrived = True
@@ -128,7 +141,7 @@ class Look(Generic[T]):
             came = {record.partition for record in records} | self.lost.keys()
             missing = [at for at in missing if at not in came and position(at) < ends[at]]
         await self.hand.share([at for at in self._partitions if at not in self.lost])
-        if missing and not arrived and not self._found:
+        if not self._found() and missing and not arrived:
             raise StoreUnavailable(self._cluster.where, await self._trouble())
 
     async def _ends(self) -> dict[int, int]:

@@ -11,18 +11,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    KafkaError,
-    NotControllerError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-    for_code,
-)
+from aiokafka.errors import KafkaError
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray_adapters.kafka.clients import STAGGER, Clients
-from workflow_ray_adapters.kafka.explained import explained, said
+from workflow_ray_adapters.kafka.explained import AGAIN, DENIED, NOT_CONTROLLER, TOPIC_EXISTS, explained
 from workflow_ray_adapters.kafka.hedging import first_of
 
 OPENING = 3.0
@@ -31,7 +24,6 @@ PAUSE = 0.1
 """Seconds between attempts."""
 REFRESH = 1.0
 """Seconds from one look in the background to the next."""
-DENIALS = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class Topics:
@@ -184,18 +176,18 @@ class Topics:
         for topic, code, *text in answer.topic_errors:
             if code:
                 done = False
-                await self._judge(topic, for_code(code), text[0] if text and text[0] else "")
+                await self._judge(topic, code, (text and text[0]) or f"error {code} of Kafka")
         return done
 
-    async def _judge(self, topic: str, kind: Any, text: str) -> None:
+    async def _judge(self, topic: str, code: int, why: str) -> None:
         """Raises StoreError where it is in vain to try again to make the topic."""
-        where, why = self._clients.where, text or said(kind())
-        if kind in DENIALS:
+        where = self._clients.where
+        if code in DENIED:
             raise AccessDenied(where, f"topic {topic} can't be made ({why}). Let this user create topics, or make it for him.")
-        if kind is NotControllerError:  # the client asks the controller that it found when it was started
+        if code == NOT_CONTROLLER:  # the client asks the controller that it found when it was started
             self._clients.stop(self._admin)
             self._admin = await self._clients.start(AIOKafkaAdminClient)
-        elif kind is not TopicAlreadyExistsError and not kind.retriable:
+        elif code != TOPIC_EXISTS and code not in AGAIN:
             raise StoreError(where, f"topic {topic} can't be made: {why}")
 
 

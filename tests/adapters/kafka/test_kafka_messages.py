@@ -59,3 +59,13 @@ async def test_a_batch_larger_than_brokers_take_is_sent_in_parts(streamer: Kafka
     large = [msgspec.structs.replace(event(), headers={"state": "x" * 100_000}) for _ in range(25)]
     await streamer.send(large)
     assert await everything(streamer, 1) == [one.run_id for one in large]
+
+
+async def test_a_batch_of_events_travels_in_one_request(streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture) -> None:
+    await streamer.prepare({ORDERS: 4})
+    with caplog.at_level(logging.DEBUG, logger="aiokafka.conn"):
+        await sent(streamer, *(number % 4 for number in range(1000)))
+        assert sum("ProduceRequest" in record.getMessage() for record in caplog.records if "Request to" in record.getMessage()) == 1
+        caplog.clear()
+        assert len(await receive(streamer, ORDERS, dict.fromkeys(range(4), 0), limit=1000, wait=30)) == 1000
+        assert sum("FetchRequest" in record.getMessage() for record in caplog.records if "Request to" in record.getMessage()) <= 2

@@ -1,16 +1,28 @@
 """Whoever receives names his offsets, whatever others do with the same streamer."""
 
+# aiokafka publishes no types:
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import asyncio
 import logging
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from tests.adapters.kafka.events import ORDERS, everything, runs, sent
+from tests.adapters.kafka.events import ORDERS, event, everything, runs, sent
 from tests.adapters.kafka.others import Others
+from tests.servers import Kafka
+from workflow_ray.errors import StoreError
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import RunId
+from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.runs import receive
+from workflow_ray_adapters.kafka import codec
 from workflow_ray_adapters.kafka.address import parse
+from workflow_ray_adapters.kafka.reader import IDLE
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
 PARTITIONS = 4
@@ -122,3 +134,97 @@ async def test_a_message_of_somebody_else_at_the_tail_is_passed(streamer: KafkaS
         arrivals = await streamer.receive(ORDERS, {0: offset}, reader="test", limit=10, wait=0)
         offset = arrivals.read[0]
     assert await streamer.lag(ORDERS, {0: offset}) == 0
+
+
+async def test_an_aborted_transaction_at_the_tail_is_passed(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+    await streamer.prepare({ORDERS: 1})
+    events = await sent(streamer, 0)
+    await someone.put_in_transaction(f"{prefix}.orders-1", 0, b"given up", commit=False)
+    offset, found = 0, list[RunId]()
+    while await streamer.lag(ORDERS, {0: offset}) > 0:  # pytest's timeout bounds it
+        arrivals = await streamer.receive(ORDERS, {0: offset}, reader="test", limit=10, wait=0)
+        found += runs(arrivals.events)
+        offset = arrivals.read[0]
+    assert found == events
+
+
+async def test_a_loss_is_logged_once_however_often_it_is_answered(streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture) -> None:
+    await streamer.prepare({ORDERS: 2})
+    await sent(streamer, 0, 0, 1)
+    with caplog.at_level(logging.ERROR):
+        for wait in (0, 30, 0):
+            arrivals = await streamer.receive(ORDERS, {0: 5, 1: 0}, reader="test", limit=1, wait=wait)
+            assert arrivals.lost == {0: 2}
+        await streamer.receive(ORDERS, {0: 0}, reader="test", limit=1, wait=0)
+        (record,) = caplog.records
+        assert f"partition 0 of topic {streamer.stream_id.rpartition('/')[2]}.orders-1 ends at offset 2" in record.getMessage()
+        await streamer.receive(ORDERS, {0: 5}, reader="test", limit=1, wait=0)
+        assert len(caplog.records) == 2, "another loss"
+
+
+async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_cost_none_before_them(
+    streamer: KafkaStreamer, kafka: Kafka, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await streamer.prepare({ORDERS: 2})
+    first, other = await sent(streamer, 0, 1)
+    zipped = event(0)
+    async with AIOKafkaProducer(bootstrap_servers=kafka.address, compression_type="gzip") as producer:
+        await producer.send_and_wait(f"{prefix}.orders-1", codec.encode(zipped).value, partition=0)
+    with monkeypatch.context() as patched:
+        patched.setattr("aiokafka.codec.has_gzip", lambda: False)
+        offsets, found = {0: 0, 1: 0}, list[RunId]()
+        while len(found) < 2:
+            arrivals = await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=30)
+            offsets |= arrivals.read
+            found += runs(arrivals.events)
+        assert sorted(found) == sorted([first, other])
+        with pytest.raises(StoreError, match="cramjam"):
+            await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=30)
+    assert runs(await receive(streamer, ORDERS, offsets, limit=10, wait=30)) == [zipped.run_id]
+
+
+# --- consumers -----------------------------------------------------------------------------------
+
+
+async def test_a_reader_keeps_its_consumer_and_seeks_only_where_it_names_another_offset(
+    streamer: KafkaStreamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought = list[int]()
+    seek = AIOKafkaConsumer.seek
+
+    def noted(self: Any, at: Any, offset: int) -> None:
+        sought.append(offset)
+        seek(self, at, offset)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "seek", noted)
+    await streamer.prepare({ORDERS: 2})
+    offsets = {0: 0, 1: 0}
+    for _ in range(5):
+        events = await sent(streamer, 0, 1)
+        found = list[RunId]()
+        while len(found) < 2:
+            arrivals = await streamer.receive(ORDERS, offsets, reader="one", limit=10, wait=30)
+            offsets |= arrivals.read
+            found += runs(arrivals.events)
+        assert sorted(found) == sorted(events)
+    assert (sought, streamer.reader.kept) == ([0, 0], 1)
+    await streamer.receive(ORDERS, {**offsets, 1: 2}, reader="one", limit=10, wait=30)
+    assert (sought, streamer.reader.kept) == ([0, 0, 2], 1)
+    await streamer.receive(ORDERS, {0: 0}, reader="another", limit=10, wait=30)
+    assert (sought[3:], streamer.reader.kept) == ([0], 2)
+
+
+async def test_the_consumer_of_a_reader_that_asks_no_more_is_closed(url: str) -> None:
+    clock = FakeClock()
+    async with opened(parse(url), clock) as streamer:
+        await streamer.prepare({ORDERS: 1})
+        for reader in ("one", "another"):
+            await streamer.receive(ORDERS, {0: 0}, reader=reader, limit=1, wait=0)
+        assert streamer.reader.kept == 2
+        await clock.advance(timedelta(seconds=IDLE / 2))
+        await streamer.receive(ORDERS, {0: 0}, reader="one", limit=1, wait=0)
+        await clock.advance(timedelta(seconds=IDLE))
+        assert streamer.reader.kept == 1, "one asked again"
+        await clock.advance(timedelta(seconds=IDLE))
+        assert streamer.reader.kept == 0
+        assert await receive(streamer, ORDERS, {0: 0}, limit=1, wait=0) == []

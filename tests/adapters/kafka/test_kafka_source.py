@@ -1,6 +1,7 @@
 """A topic that others write, as the source of a connector."""
 
 import asyncio
+import logging
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -53,6 +54,36 @@ async def test_what_a_transaction_gave_up_is_never_received(kafka: Kafka, someon
                 pass
         assert [message.data for message in messages] == [b"committed"]
         assert await source.receive({0: messages[0].offset + 1}, limit=10, wait=0) == []
+
+
+async def test_a_partition_that_lost_its_tail_goes_on_alone_from_its_beginning_and_is_reported(
+    kafka: Kafka, someone: Others, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
+        await someone.put(topic, 0, b"again")
+        await someone.put(topic, 1, b"other")
+        offsets, found = {0: 7, 1: 0}, list[bytes]()
+        with caplog.at_level(logging.ERROR):
+            for number in range(4):
+                messages = await source.receive(offsets, limit=1, wait=30)
+                offsets |= {message.partition: message.offset + 1 for message in messages}
+                found += [message.data for message in messages]
+                if number >= 1:
+                    await someone.put(topic, number % 2, b"more")
+        assert sorted(found) == [b"again", b"more", b"more", b"other"]
+        assert await source.lag(offsets) == 1
+        (record,) = caplog.records
+        assert f"partition 0 of topic {topic} ends at offset 1, and was read up to 7" in record.getMessage()
+
+
+async def test_a_partition_that_was_made_again_and_is_empty_waits_for_what_comes(kafka: Kafka, someone: Others, topic: str) -> None:
+    async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
+        for _ in range(2):
+            assert await source.receive({0: 3}, limit=1, wait=0.1) == []
+        assert await source.lag({0: 3}) == 0
+        receiving = asyncio.create_task(source.receive({0: 3}, limit=1, wait=30))
+        await someone.put(topic, 0, b"first")
+        assert [message.data for message in await receiving] == [b"first"]
 
 
 async def test_a_topic_that_is_not_there_is_named(kafka: Kafka) -> None:
