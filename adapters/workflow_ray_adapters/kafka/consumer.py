@@ -25,6 +25,8 @@ SILENCE = 2 * LONG_POLL + 0.5
 """Real seconds after which a partition of which nothing was heard is in trouble."""
 PARTITION_DATA = BATCH_DATA // 8
 """Bytes that are fetched of a partition at a time; more, where one message is larger."""
+LEEWAY = 0.05
+"""Seconds for aiokafka to end a wait by itself: one that is cancelled leaves a future behind."""
 LOOK = 0.005
 """Seconds between looks whether a new consumer knows its topic: aiokafka does not tell."""
 
@@ -58,18 +60,26 @@ class Consumer:
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
-            fetch_max_wait_ms=int(LONG_POLL * 1000),
+            fetch_max_wait_ms=min(int(LONG_POLL * 1000), options["request_timeout_ms"] // 2),
             fetch_max_bytes=BATCH_DATA,
             max_partition_fetch_bytes=PARTITION_DATA,
             **options,
         )
 
     async def start(self) -> None:
-        """Ends once it knows who leads the topic."""
+        """Ends once it knows who leads the topic. It fetches only then: without a leader aiokafka
+        would ask for leaders without a pause.
+        """
         await self._consumer.start()
+        asking = asyncio.ensure_future(self._consumer.beginning_offsets([self._at(partition) for partition in self._begin]))
+        try:
+            while self._consumer.partitions_for_topic(self._topic) is None:
+                await asyncio.wait([asking], timeout=LOOK)
+                if asking.done():
+                    asking.result()
+        finally:
+            asking.cancel()
         self.read_from(self._begin)
-        while self._consumer.partitions_for_topic(self._topic) is None:  # noqa: ASYNC110 - aiokafka has no event for it
-            await asyncio.sleep(LOOK)
 
     async def stop(self) -> None:
         await self._consumer.stop()
@@ -136,11 +146,12 @@ class Consumer:
     async def first(self, partitions: Collection[int], clock: Clock, seconds: float) -> list[Record]:
         """Wait for a message: the first one, and no other. It may end before `seconds` without one."""
         wanted = [self._at(partition) for partition in partitions]
-        call = asyncio.ensure_future(self._consumer.getmany(*wanted, timeout_ms=int(LONG_POLL * 1000), max_records=1))
+        timeout = max(int(min(seconds, LONG_POLL) * 1000), 1)
+        call = asyncio.ensure_future(self._consumer.getmany(*wanted, timeout_ms=timeout, max_records=1))
         ended = asyncio.Event()
         call.add_done_callback(lambda _: ended.set())
         try:
-            await clock.wait(ended, seconds)
+            await clock.wait(ended, seconds + LEEWAY)
             call.cancel()
             await asyncio.wait([call])
         except asyncio.CancelledError:

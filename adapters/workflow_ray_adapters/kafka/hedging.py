@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import TypeVar
 
 T = TypeVar("T")
+
+MOST = 8
+"""Attempts beside each other."""
 
 
 async def first_of(
@@ -25,9 +29,11 @@ async def first_of(
     tasks = set[asyncio.Task[T]]()
     try:
         async with asyncio.timeout(within):
-            while True:
-                tasks.add(asyncio.create_task(_run(attempt)))
-                done, _ = await asyncio.wait(tasks, timeout=every, return_when=asyncio.FIRST_COMPLETED)
+            for number in count(1):
+                if number <= MOST:
+                    tasks.add(asyncio.create_task(_run(attempt)))
+                timeout = every if number < MOST else None
+                done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 failed = {task for task in done if task.exception() is not None}
                 if answered := done - failed:
                     tasks.discard(first := answered.pop())
@@ -35,6 +41,7 @@ async def first_of(
                 if failed == tasks:
                     return failed.pop().result()  # raises
                 tasks -= failed
+        raise AssertionError("unreachable")  # count() has no end
     finally:
         for task in tasks:
             abandon(task)

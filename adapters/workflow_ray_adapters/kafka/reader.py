@@ -27,9 +27,12 @@ log = logging.getLogger(__name__)
 
 
 class Reader:
+    """Lends each call a consumer that stands where the last call of that reader ended."""
+
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster = cluster
         self._clock = clock
+        self._open = set[Consumer]()
         self._idle = defaultdict[Key, list[tuple[Consumer, float]]](list)
         """Each with the time at which it was last used. Somebody has several where calls of one
         name overlap, as those of a role's late holder and of its successor may.
@@ -52,9 +55,8 @@ class Reader:
             yield
         finally:
             task.cancel()
-            for consumers in self._idle.values():
-                for consumer, _ in consumers:
-                    self._cluster.clients.stop(consumer)
+            for consumer in list(self._open):
+                self._stop(consumer)
 
     async def receive(
         self,
@@ -80,9 +82,9 @@ class Reader:
         async with self._lent((reader, topic), {partition: offsets[partition] for partition in usable}) as consumer:
             look = Look(self._cluster, consumer, topic, usable[first:] + usable[:first], Hand(consumer, decode, limit))
             await (look.wait(self._clock, wait) if wait > 0 else look.once())
-            self._note_silence(topic, usable, consumer)
-            self._note_lost((reader, topic), offsets, look.lost)
             read = {partition: consumer.position(partition) for partition in usable if partition not in look.lost}
+            self._note_lost((reader, topic), offsets, look.lost)
+            self._note_silence(topic, usable, consumer)
             return Found(look.hand.items, read, look.lost)
 
     # --- consumers -------------------------------------------------------------------------------
@@ -95,15 +97,15 @@ class Reader:
             consumer.read_from(offsets)
         else:
             consumer = await self._cluster.clients.start(partial(Consumer, key[1], offsets), every=HEDGE)
+            self._open.add(consumer)
         try:
             yield consumer
-        except (Exception, GeneratorExit):
-            self._cluster.clients.stop(consumer)
+        except Exception:
+            self._stop(consumer)
             raise
-        except asyncio.CancelledError:
-            self._idle[key].append((consumer, self._clock.monotonic()))
-            raise
-        self._idle[key].append((consumer, self._clock.monotonic()))
+        finally:
+            if consumer in self._open:
+                self._idle[key].append((consumer, self._clock.monotonic()))
 
     async def _close_idle(self) -> None:
         while True:
@@ -113,9 +115,13 @@ class Reader:
                 self._idle[key] = [(consumer, used) for consumer, used in consumers if used > horizon]
                 for consumer, used in consumers:
                     if used <= horizon:
-                        self._cluster.clients.stop(consumer)
+                        self._stop(consumer)
                 if not self._idle[key]:
                     del self._idle[key]
+
+    def _stop(self, consumer: Consumer) -> None:
+        self._open.discard(consumer)
+        self._cluster.clients.stop(consumer)
 
     # --- partitions in trouble -------------------------------------------------------------------
 
@@ -141,10 +147,10 @@ class Reader:
         topics = self._cluster.topics
         for partition in partitions:
             silence = consumer.silence(partition)
+            if consumer.is_heard(partition) and (topic, partition) in self._troubled:
+                self._troubled.discard((topic, partition))
+                log.warning("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)
             if silence < SILENCE:
-                if (topic, partition) in self._troubled:
-                    self._troubled.discard((topic, partition))
-                    log.warning("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)
                 continue
             topics.refresh()
             if why := topics.fault(topic, partition):

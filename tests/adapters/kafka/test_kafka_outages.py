@@ -1,6 +1,7 @@
 """Brokers that crash, hang or are gone for a while, and partitions without a leader: nothing is lost, nothing hangs, no lane waits."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -142,6 +143,29 @@ class TestABrokerAmongOthers:
             found += runs(await receive(streamer, ORDERS, offsets, limit=1, wait=5))
             offsets[1] += 1
 
+    async def test_a_partition_that_can_not_be_read_for_a_while_is_logged_once_and_when_it_is_read_again(
+        self, second: Kafka, streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.WARNING, logger="workflow_ray_adapters.kafka.reader")
+        offsets = {0: 0, 1: 0}
+
+        async def read_until(said: str) -> None:
+            async with asyncio.timeout(30):
+                while not any(said in line for line in said_of(caplog)):
+                    await sent(streamer, 0)
+                    offsets.update((await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)).read)
+
+        await sent(streamer, 0, 1)
+        await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)
+        await asyncio.to_thread(second.kill)
+        await read_until("partition 1 of topic orders-1")
+        for _ in range(3):
+            await sent(streamer, 0)
+            offsets.update((await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)).read)
+        await asyncio.to_thread(second.start)
+        await read_until("partition 1 of topic orders-1 is read again")
+        assert ["The others are read meanwhile" in line for line in said_of(caplog)] == [True, False]
+
     async def test_a_partition_whose_leader_hangs_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
         await sent(streamer, 1)
         second.freeze()
@@ -164,6 +188,11 @@ async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list
     assert failed.value.topic_partitions == [(ORDERS, 1)]
     assert time.monotonic() - began < TIMEOUT, "the others are in, and have more to come"
     return [*found, one.run_id]
+
+
+def said_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the adapter says of partitions that it can't read."""
+    return [record.getMessage() for record in caplog.records if record.name == "workflow_ray_adapters.kafka.reader"]
 
 
 async def why_partition_1_fails(streamer: KafkaStreamer) -> str:
