@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -147,9 +148,9 @@ class Consumer:
         """Wait for a message: the first one, and no other. It may end before `seconds` without one."""
         wanted = [self._at(partition) for partition in partitions]
         timeout = max(int(min(seconds, LONG_POLL) * 1000), 1)
-        call = asyncio.ensure_future(self._consumer.getmany(*wanted, timeout_ms=timeout, max_records=1))
+        call: asyncio.Future[Any] = asyncio.ensure_future(self._consumer.getmany(*wanted, timeout_ms=timeout, max_records=1))
         ended = asyncio.Event()
-        call.add_done_callback(lambda _: ended.set())
+        call.add_done_callback(partial(_set, ended))
         try:
             await clock.wait(ended, seconds + LEEWAY)
             call.cancel()
@@ -183,3 +184,7 @@ class Consumer:
     def _go_back(self, partitions: Collection[int]) -> None:
         for partition in partitions:
             self.seek(partition, self._next[partition])
+
+
+def _set(event: asyncio.Event, _: object) -> None:
+    event.set()

@@ -29,8 +29,8 @@ class Found(Generic[T]):
     """What one call has found: see `records.Arrivals`."""
 
     items: list[T]
-    read: dict[int, int] = field(default_factory=dict)
-    lost: dict[int, int] = field(default_factory=dict)
+    read: dict[int, int] = field(default_factory=dict[int, int])
+    lost: dict[int, int] = field(default_factory=dict[int, int])
 
 
 class Hand(Generic[T]):

@@ -176,7 +176,7 @@ class Topics:
         for topic, code, *text in answer.topic_errors:
             if code:
                 done = False
-                await self._judge(topic, code, (text and text[0]) or f"error {code} of Kafka")
+                await self._judge(topic, code, (text[0] if text else "") or f"error {code} of Kafka")
         return done
 
     async def _judge(self, topic: str, code: int, why: str) -> None:
