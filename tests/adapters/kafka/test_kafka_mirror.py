@@ -1,12 +1,16 @@
 """Positions are shown to Kafka's own tools."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from tests.adapters.kafka.events import ORDERS
 from tests.adapters.kafka.others import Others
 from workflow_ray.ports import PositionMirror, SystemClock
 from workflow_ray.records import Position
 from workflow_ray_adapters.kafka.address import parse
+from workflow_ray_adapters.kafka.mirror import Mirror
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
 GROUP = "orders-1-consumer"
@@ -36,3 +40,21 @@ async def test_the_last_ones_are_shown_when_the_streamer_closes(someone: Others,
         await shown(someone, prefix, {0: 1})
         streamer.mirror(ORDERS, [Position(GROUP, 0, 2)])
     await shown(someone, prefix, {0: 2})
+
+
+async def test_no_unexpected_error_ends_the_mirror(
+    streamer: KafkaStreamer, someone: Others, prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    consumer = Mirror._consumer  # pyright: ignore[reportPrivateUsage]  # a bug in it is what is tried
+    failures = iter([ZeroDivisionError("a bug")])
+
+    async def failing_once(mirror: Mirror, group: str) -> Any:
+        for error in failures:
+            raise error
+        return await consumer(mirror, group)
+
+    monkeypatch.setattr(Mirror, "_consumer", failing_once)
+    await streamer.prepare({ORDERS: 1})
+    streamer.mirror(ORDERS, [Position(GROUP, 0, 5)])
+    await shown(someone, prefix, {0: 5})
+    assert "a bug" in caplog.text
