@@ -31,7 +31,7 @@ async def main() -> None:
     with TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder:
         file = Path(folder) / "benchmark.db"
         async with Runtime.local(jobs, records=f"sqlite:///{file}") as runtime:
-            most = dict.fromkeys(TABLES, 0)
+            most: dict[str, int] = dict.fromkeys(TABLES, 0)
             looking = asyncio.create_task(look(file, most))
             client, first = runtime.client(jobs), list[str]()
             for start in range(0, runs, BATCH):
