@@ -42,7 +42,7 @@ class TestMemoryStore(
     RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
 ):
     lacks: ClassVar = {
-        Capability.FAULTS: "it is in this process: there is no connection that could break, and nothing comes between its steps"
+        Capability.FAULTS: "it is in this process: it has no connection that could break, and nothing comes between its steps"
     }
 
     @pytest.fixture

@@ -159,5 +159,5 @@ async def check_run(handle: Handle[Chore, ChoreStatus], executions: Executions, 
 
 
 def ended(history: Sequence[Entry[Chore, ChoreStatus]], status: ChoreStatus) -> int:
-    """How many executions of a status's step came to an end that its history has."""
+    """How many ended executions of a status's step the history has."""
     return sum(before.status is status and entry.cause in EXECUTED for before, entry in pairwise(history))

@@ -38,7 +38,7 @@ async def test_a_loop_that_is_blocked_for_too_long_is_acted_upon_once_each_time(
     for count in (1, 2):
         calls.called.clear()
         assert calls.called.wait(10.0)  # a blocking call
-        time.sleep(0.1)
+        time.sleep(0.1)  # blocks the loop on purpose: that is what is watched
         await asyncio.sleep(0.1)
         assert len(calls.seconds) == count
     assert all(0.1 <= seconds < 0.2 for seconds in calls.seconds)

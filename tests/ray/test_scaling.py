@@ -60,7 +60,7 @@ async def test_shards_are_drained_before_their_count_changes_so_that_no_attempt_
         loading = asyncio.create_task(load())
         for count in (3, 2):
             begun = attempts(tmp_path).total()
-            await eventually(lambda: _more(tmp_path, begun + LOAD), "nothing runs")  # noqa: B023  awaited here
+            await eventually(lambda: _more(tmp_path, begun + LOAD), "nothing runs")  # noqa: B023  awaited before the variable changes
             await runtime.scale(jobs, JobStatus.NEW, shards=count)
         enough.set()
         await loading

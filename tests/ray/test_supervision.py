@@ -211,7 +211,7 @@ async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_lo
         await running(supervision, CONSUMER)
         failed = registry.holders[CONSUMER]
         await failed.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="NotImportable: no module shop", crashed=True))
-        await _until(lambda: registry.holders.get(CONSUMER) is not failed)  # noqa: B023  awaited here
+        await _until(lambda: registry.holders.get(CONSUMER) is not failed)  # noqa: B023  awaited before the variable changes
     (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
     assert (consumer.hopeless, consumer.why) == (True, "NotImportable: no module shop")
     await supervision.shutdown(deadline=0.0)
@@ -250,7 +250,7 @@ async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was
     registry.holders[CONSUMER].silent = True
     for _ in range(3):
         failures = registry.unread
-        await _until(lambda: registry.unread > failures)  # noqa: B023  awaited here
+        await _until(lambda: registry.unread > failures)  # noqa: B023  awaited before the variable changes
     assert registry.killed == []
     registry.unreadable = False
     await _until(lambda: len(registry.killed) == 1)
@@ -261,7 +261,7 @@ async def test_a_supervisor_that_stood_still_itself_kills_no_actor(registry: Fak
     supervision = Supervision(registry, silent=0.4)
     await running(supervision, *ALL)
     for _ in range(3):
-        time.sleep(0.5)
+        time.sleep(0.5)  # blocks the loop on purpose, as a supervisor that stands still
         await asyncio.sleep(0.05)
     assert registry.killed == []
     await supervision.shutdown(deadline=0.0)

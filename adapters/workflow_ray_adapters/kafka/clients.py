@@ -75,7 +75,7 @@ class Clients:
             except BaseException:
                 self.stop(client)
                 raise
-            return client  # type: ignore[no-any-return]  # aiokafka is untyped
+            return client  # type: ignore[no-any-return]  # aiokafka publishes no types, so what it makes is Any
 
         seconds = self.timeout if within is None else within
         try:

@@ -47,7 +47,7 @@ def disconnect() -> None:
 def stop_unused_cluster() -> bool:
     """End the head that `connect` started on this machine, here or in another process.
 
-    Other clusters are left alone. Returns False where there is no such head, or where it still has a
+    Other clusters are left alone. Returns False where no such head runs, or where it still has a
     named actor, of any namespace.
 
     Raises:

@@ -91,7 +91,7 @@ class ActorCalls:
 
 
 class OneCall:
-    """A Transport of actor calls that are not repeated, and fail where there is no adapter actor."""
+    """A Transport of actor calls that are not repeated, and fail where no adapter actor runs."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
