@@ -70,7 +70,8 @@ class Bridge:
         try:
             return await answer
         except asyncio.CancelledError:
-            self._put(call.cancel)
+            with contextlib.suppress(RuntimeUnavailable):  # where the loop has ended, so has the call
+                self._put(call.cancel)
             raise
 
     def close(self) -> None:

@@ -139,6 +139,17 @@ async def test_a_call_that_the_home_loop_did_not_come_to_is_answered_when_the_br
         await waiting
 
 
+async def test_a_call_that_is_cancelled_after_the_home_loop_has_ended_is_just_cancelled() -> None:
+    home = asyncio.new_event_loop()
+    waiting = asyncio.create_task(Bridge(home).call(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(home.run_until_complete, asyncio.sleep(0.01))  # the call begins there
+    home.close()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_a_store_of_another_loop_is_what_it_is_there(thread: EngineThread) -> None:
     store = MemoryStore(SystemClock())
     apart = bridged(store, Bridge(thread.loop))
