@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -56,9 +56,10 @@ class Deployment:
         return False
 
     @contextmanager
-    def driver(self, runs: int) -> Generator[Popen[bytes], None, None]:
+    def driver(self, runs: int, *, gated: bool = False) -> Generator[Popen[str], None, None]:
         """A driver in a process of its own, killed at the end."""
-        with Popen([sys.executable, "-m", "tests.ray.driver", self.records, str(runs)], cwd=ROOT) as process:
+        command = [sys.executable, "-m", "tests.ray.driver", self.records, str(runs), *["gated"] * gated]
+        with Popen(command, cwd=ROOT, stdin=PIPE, bufsize=1, text=True) as process:
             try:
                 yield process
             finally:

@@ -6,9 +6,10 @@ import random
 import signal
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import cycle
+from subprocess import Popen
 
 import pytest
 
@@ -28,6 +29,8 @@ FAULTS = (CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL, TERMINATED, FROZE
 """What is killed; or an actor gets SIGTERM, or stands still for a while, or a step's shard count changes."""
 RUNS = 2_000
 STRIKES = 14  # each fault at least once
+AHEAD = 150
+"""How many runs the driver may feed beyond the next fault: it has not fed them all when that comes."""
 STANDSTILL = 2.0
 """Seconds."""
 
@@ -89,7 +92,8 @@ async def _feed_and_strike(deployment: Deployment, runtime: RayRuntime, strikes:
     """Have a driver feed all runs, and each fault happen when so many have ended. A driver that was killed is started again."""
     client, shards = runtime.client(parcels), cycle([3, 1, 2])
     while True:
-        with deployment.driver(RUNS) as driver:
+        with deployment.driver(RUNS, gated=True) as driver:
+            _let_feed(driver, strikes)
             while driver.poll() is None:
                 if strikes and await _ended(client) >= strikes[0][0]:
                     _, fault = strikes.popleft()
@@ -98,10 +102,17 @@ async def _feed_and_strike(deployment: Deployment, runtime: RayRuntime, strikes:
                     await _strike(deployment, fault)
                     if fault in (DRIVER, ALL):
                         break
+                    _let_feed(driver, strikes)
                 await asyncio.sleep(POLL)
             else:
                 assert (driver.returncode, strikes) == (0, deque())
                 return
+
+
+def _let_feed(driver: Popen[str], strikes: deque[tuple[int, str]]) -> None:
+    assert driver.stdin is not None
+    with suppress(BrokenPipeError):  # it has fed all
+        driver.stdin.write(f"{strikes[0][0] + AHEAD if strikes else RUNS}\n")
 
 
 async def _ended(client: Client[Parcel, ParcelStatus]) -> int:

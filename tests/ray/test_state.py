@@ -74,8 +74,9 @@ def test_a_changed_definition_starts_its_roles_again() -> None:
 
 
 def test_an_attached_actor_with_older_code_is_known_once_it_reports() -> None:
-    silent = started(None, shard(1, 1, "v2"))
+    silent = started(None, shard(1, 1, ""), attached=True)
     assert plan([shard(1, 1, "v2")], slots(silent), now=0.0) == []
+    assert plan([], slots(silent), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
     told = reported(silent, ActorReport(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0)
     assert plan([shard(1, 1, "v2")], slots(told), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 

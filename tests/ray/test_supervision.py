@@ -68,6 +68,7 @@ class FakeRegistry:
     stubborn: set[str] = field(default_factory=set[str])  # actors that do not end when told
     starting: set[str] = field(default_factory=set[str])  # actors that do not run yet
     unreadable: bool = False  # the store does not answer
+    read: int = 0  # reads that the store answered
     unread: int = 0  # reads that it did not answer
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
@@ -76,6 +77,7 @@ class FakeRegistry:
             raise StoreUnavailable("the store", "it was killed")
         if newer_than is None:
             self._break("deployment")
+            self.read += 1
             return self.target
         while self.target.version <= newer_than:
             await asyncio.sleep(0.01)
@@ -149,7 +151,13 @@ async def test_an_actor_that_dies_is_replaced(supervision: Supervision, registry
 async def test_actors_that_run_already_are_attached_and_not_started_again(registry: FakeRegistry) -> None:
     first = Supervision(registry, silent=SILENT)
     await running(first, *ALL)
+    registry.holders[CONSUMER].silent = True  # the store and what should run are known before its code
     second = Supervision(registry, silent=SILENT)  # as after the death of the first
+    await running(second, STORE, PUBLISHER)
+    read = registry.read
+    second.refresh()
+    await _until(lambda: registry.read > read)
+    registry.holders[CONSUMER].silent = False
     await running(second, *ALL)
     assert registry.started == [STORE, CONSUMER, PUBLISHER]
     await first.shutdown(deadline=0.0)

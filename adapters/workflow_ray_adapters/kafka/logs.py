@@ -22,6 +22,13 @@ class KeepsSecrets(logging.Filter):
         return not any(type(value).__name__.startswith("SaslAuthenticate") for value in record.args or ())
 
 
+class SaidElsewhere(logging.Filter):
+    """A start that fails is logged for each broker. The error that is raised says it too."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.funcName != "bootstrap"
+
+
 class Seldom(logging.Filter):
     """aiokafka logs each attempt of each client: many a second, while a broker is away."""
 
@@ -41,6 +48,7 @@ class Seldom(logging.Filter):
 
 def guard() -> None:
     """Filter what aiokafka's loggers say."""
+    logging.getLogger("aiokafka").addFilter(SaidElsewhere())
     logging.getLogger("aiokafka.conn").addFilter(KeepsSecrets())
     seldom = Seldom()
     for name in CHATTY:

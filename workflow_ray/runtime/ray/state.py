@@ -71,6 +71,7 @@ class Slot:
     """
 
     wanted: Wanted  # as it was when its actor was started
+    attached: bool = False  # an earlier supervisor started its actor, whose report will say its code
     report: ActorReport | None = None  # the last one of its actor; None: it has not reported yet
     occupied: bool = False
     draining: bool = False  # its actor was told to drain
@@ -124,7 +125,7 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
     count has fenced them off.
     """
     target = {one.name: one for one in wanted}
-    outdated = {name for name, slot in slots.items() if slot.occupied and slot.wanted != target.get(name)}
+    outdated = {name for name, slot in slots.items() if slot.occupied and _is_outdated(slot, target.get(name))}
     draining = {name for name, slot in slots.items() if slot.occupied and slot.draining}
     held_up = {slots[name].wanted.shards_of for name in outdated | draining}
     starts = [Start(one) for one in target.values() if one.shards_of not in held_up and _can_start(slots.get(one.name), now)]
@@ -140,10 +141,10 @@ def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) ->
     return min((slot.due for slot in vacant if slot.due > now), default=None)
 
 
-def started(slot: Slot | None, wanted: Wanted) -> Slot:
+def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
     """The slot with a new actor in it."""
     before = slot or Slot(wanted)
-    return Slot(wanted, occupied=True, failures=before.failures, why=before.why, crashed=before.crashed)
+    return Slot(wanted, attached, occupied=True, failures=before.failures, why=before.why, crashed=before.crashed)
 
 
 def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
@@ -167,6 +168,13 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
     failures = 0 if slot.draining else before + 1
     crashed = slot.report is not None and slot.report.crashed
     return replace(slot, report=None, occupied=False, draining=False, failures=failures, due=now + delay, why=why, crashed=crashed)
+
+
+def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:
+    """Whether the slot's actor is not the wanted one, as far as its code is known."""
+    if wanted is not None and slot.attached and slot.report is None:
+        return slot.wanted.role != wanted.role
+    return slot.wanted != wanted
 
 
 def _can_start(slot: Slot | None, now: float) -> bool:

@@ -154,12 +154,10 @@ class Supervision:
 
     def _attach(self) -> None:
         """Follow the actors that an earlier supervisor started."""
-        target = {one.name: one for one in self._target.wanted()}
         for name in self._registry.names():
             if name not in self._actors:
                 with suppress(ActorGone):
-                    wanted = target.get(name) or Wanted(name, role_named(name))
-                    self._occupy(self._registry.attach(name), wanted)
+                    self._occupy(self._registry.attach(name), Wanted(name, role_named(name)), attached=True)
 
     async def _read_target(self) -> bool:
         """Read what should run. False: the store does not answer, and the last answer holds."""
@@ -172,9 +170,9 @@ class Supervision:
         except ActorGone as error:
             self._slots[wanted.name] = vacated(started(self._slots.get(wanted.name), wanted), str(error), time.monotonic())
 
-    def _occupy(self, actor: RegisteredActor, wanted: Wanted) -> None:
+    def _occupy(self, actor: RegisteredActor, wanted: Wanted, *, attached: bool = False) -> None:
         self._actors[wanted.name] = actor
-        self._slots[wanted.name] = started(self._slots.get(wanted.name), wanted)
+        self._slots[wanted.name] = started(self._slots.get(wanted.name), wanted, attached=attached)
         self._spawn(self._watch(wanted.name, actor))
 
     # --- one actor -------------------------------------------------------------------------------
