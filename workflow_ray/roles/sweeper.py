@@ -105,6 +105,8 @@ class Sweeper:
     async def _waiting(self, workflow: DeployedWorkflow) -> list[Event]:
         """The next runs that wait for an event. Those of a long backlog come around in turn."""
         found: list[Event] = []
+        if not await self._is_active(workflow.name):
+            return found
         for partition in range(workflow.partitions):
             after = self._after.get((workflow.name, partition))
             query = WaitingQuery(workflow=workflow.name, partition=partition, quiet=self._age, after=after, limit=BATCH)
@@ -112,6 +114,12 @@ class Sweeper:
             found += look.events
             self._after[workflow.name, partition] = look.after
         return found
+
+    async def _is_active(self, workflow: str) -> bool:
+        """Whether any run may await an event. One read: most workflows of a large deployment are
+        idle, and each of their partitions would take another one.
+        """
+        return any(not count.run_state.at_rest for count in await self._records.counts(workflow))
 
     async def _rows(self, group: str) -> dict[int, Position]:
         """The group's positions in this very log, by partition: those of another one mean nothing

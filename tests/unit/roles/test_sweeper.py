@@ -7,11 +7,11 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.bench import Bench, triggered
+from tests.unit.bench import Bench, FaultyStore, triggered
 from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray import Pause, Repeat, Retry, RunState, Stay
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import SWEEPER, Cause, Position, Record, Role, RunId, Topic, WriteGroup, consumer_group
+from workflow_ray.records import SWEEPER, Cause, Position, Record, Role, RunId, Topic, Waiting, WaitingQuery, WriteGroup, consumer_group
 from workflow_ray.roles import sweeper
 from workflow_ray.roles.sweeper import AGE, EVERY, Sweeper
 from workflow_ray.testing import FakeClock
@@ -233,6 +233,26 @@ async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -
         bench.stream.away = False
         await bench.pass_time(EVERY)
         assert await bench.all_done()
+
+
+async def test_a_look_at_a_workflow_without_active_runs_is_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    waiting = FaultyStore.waiting
+
+    async def counting(store: FaultyStore, query: WaitingQuery) -> Waiting:
+        looked_at.append(query.partition)
+        return await waiting(store, query)
+
+    monkeypatch.setattr(FaultyStore, "waiting", counting)
+    async with Swept(packing(partitions=16)) as bench:
+        await bench.begin()
+        await bench.trigger("1")
+        await bench.pass_time(3 * EVERY)
+        assert (await bench.all_done(), looked_at) == (True, [])
+        bench.stream.swallow = 1
+        await bench.trigger("2")
+        await bench.pass_time(EVERY)
+        assert looked_at == list(range(16))
 
 
 # --- what hides nothing --------------------------------------------------------------------------

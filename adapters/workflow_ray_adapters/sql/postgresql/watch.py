@@ -53,6 +53,7 @@ class Watch:
         self._test_channel = f"workflow_ray_test_{uuid4().hex}"
         self._arrived = asyncio.Event()  # the notification that this connection sent to itself
         self._is_deaf = False
+        self._polled = monotonic()
         self._leaving = asyncio.Event()
 
     @asynccontextmanager
@@ -78,11 +79,17 @@ class Watch:
         self._channel.tell(notification)
 
     async def notified(self) -> Notification:
-        """Wait until others have told something, or it is time to look."""
+        """Wait until others have told something, or it is time to look: the notifications that
+        arrive do not put off the look for one that was lost.
+        """
         if self._is_deaf:
             await asyncio.sleep(DEAF_POLL)
             return Notification(unnamed=ALL)
-        return await self._channel.heard(POLL) or Notification(unnamed=ALL)
+        notification = await self._channel.heard(self._polled + POLL - monotonic())
+        if monotonic() >= self._polled + POLL:
+            self._polled = monotonic()
+            notification.add(Notification(unnamed=ALL))
+        return notification
 
     # --- the connection --------------------------------------------------------------------------
 

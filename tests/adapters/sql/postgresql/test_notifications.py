@@ -115,6 +115,22 @@ async def test_a_notification_that_is_lost_is_made_up_for_by_a_look(
         assert (record.run_id, bool(looks)) == (run.run_id, True)
 
 
+async def test_notifications_that_arrive_do_not_put_off_the_look_for_one_that_was_lost(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "POLL", 0.3)
+    run = new_run()
+    async with opened() as here, opened() as there, opened() as others:
+        monkeypatch.setattr(watch_of(there), "tell", _nothing)
+        waiting = await waits(here.watch({run.run_id: Version(0)}, wait=LONG))
+        await store_all(there, run)
+        async with asyncio.timeout(SOON):
+            while not waiting.done():
+                await store_all(others, new_run())
+                await asyncio.sleep(0.01)
+        assert [record.run_id for record in await waiting] == [run.run_id]
+
+
 def _nothing(*_: object) -> None: ...
 
 
