@@ -1,26 +1,32 @@
-"""Many idle roles on PostgreSQL beside another process's writes: what they read, and what a lookup takes meanwhile.
+"""Many idle roles on PostgreSQL beside another process's writes: the transactions that they make,
+and what a lookup takes meanwhile.
 
 python benchmarks/idle_roles.py --records postgresql://user:password@host/an_empty_database
 """
 
 import argparse
 import asyncio
+import json
 import sys
 from asyncio.subprocess import PIPE
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Engine, event
 
 from benchmarks.setting import percentile, report
-from workflow_ray import Run, Runtime, Status, Workflow, connect
+from workflow_ray import Client, Run, Runtime, Status, Workflow, connect
 
 SHARDS = 16
-SETTLE, MEASURE = 10.0, 30.0
-"""Seconds before the measurement, and of it."""
+SETTLE = 30.0
+"""Seconds before the measurement, in which every role begins and looks for work."""
+MEASURE = 80.0
+"""Seconds of the measurement. Within them every idle role makes sure that it still holds its fence,
+and the sweeper looks at every workflow.
+"""
 LOOKUPS_PER_SECOND = 10
 WRITES_PER_SECOND = 20
 
@@ -47,71 +53,98 @@ def idle_workflow(name: str) -> Workflow[Nothing, NothingStatus]:
 unrelated = idle_workflow("unrelated")
 
 
+@dataclass
+class Transactions:
+    """Those that this process has begun so far. Only the idle roles make any in it."""
+
+    reads: int = 0
+    """On the connections that may only read."""
+    writes: int = 0
+    """On the connection that writes, whether or not they change anything."""
+
+    def count(self, connection: Connection) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        if driver.readonly:
+            self.reads += 1
+        elif not driver.autocommit:  # else it is the connection that listens: its transactions are notifications
+            self.writes += 1
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", required=True)
     parser.add_argument("--roles", type=int, default=1000)
-    parser.add_argument("--writer", action="store_true", help=argparse.SUPPRESS)  # what the other process is started with
+    parser.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)  # what the other process is started with
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
-    if chosen.writer:
-        return await write(chosen.records)
-    workflows = [idle_workflow(f"idle-{number}") for number in range(-(-chosen.roles // SHARDS))]
-    async with Runtime.local(*workflows, unrelated, records=chosen.records) as runtime:
-        looked_up = (await runtime.client(unrelated).trigger("looked-up", Nothing())).run_id
-        command = [sys.executable, "-m", "benchmarks.idle_roles", "--records", chosen.records, "--writer"]
-        writer = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
-        try:
-            await asyncio.sleep(SETTLE)
-            before, start = await transactions(chosen.records), perf_counter()
-            took = await lookups(chosen.records, looked_up)
-            after, seconds = await transactions(chosen.records), perf_counter() - start
-        finally:
-            writer.terminate()
-            await writer.wait()
-    own = len(took) + WRITES_PER_SECOND * seconds
-    measured: dict[str, object] = {
-        "roles": len(workflows) * SHARDS,
-        "unrelated_writes_per_second": WRITES_PER_SECOND,
-        "transactions_per_second": (after - before) / seconds,
-        "beyond_writes_and_lookups_per_second": (after - before - own) / seconds,
-        "lookup_p50_ms": percentile(took, 50),
-        "lookup_p99_ms": percentile(took, 99),
+    if chosen.beside:
+        await write_and_look_up(chosen.records)
+    else:
+        report(await measured(chosen.records, chosen.roles), chosen.json, records=chosen.records)
+
+
+async def measured(records: str, roles: int) -> dict[str, object]:
+    transactions = Transactions()
+    event.listen(Engine, "begin", transactions.count)
+    workflows = [idle_workflow(f"idle-{number}") for number in range(-(-roles // SHARDS))]
+    async with Runtime.local(*workflows, unrelated, records=records):
+        command = [sys.executable, "-m", "benchmarks.idle_roles", "--records", records, "--beside"]
+        beside = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+        await asyncio.sleep(SETTLE)
+        before, start = replace(transactions), perf_counter()
+        said, _ = await beside.communicate(b"measure\n")
+        after, seconds = replace(transactions), perf_counter() - start
+    return {
+        "roles": (len(workflows) + 1) * SHARDS,
+        **json.loads(said),
+        "reads_per_second": (after.reads - before.reads) / seconds,
+        "writes_per_second": (after.writes - before.writes) / seconds,
     }
-    report(measured, chosen.json, records=chosen.records)
-    return None
 
 
-async def write(records: str) -> None:
+# --- the other process ---------------------------------------------------------------------------
+
+
+async def write_and_look_up(records: str) -> None:
+    """Write at once; once a line comes in look up, too; then print what that took."""
+    async with connect(unrelated, records=records) as client, asyncio.TaskGroup() as tasks:
+        written = list[str]()
+        writing = tasks.create_task(write(client, written))
+        await asyncio.to_thread(sys.stdin.readline)
+        before, start = len(written), perf_counter()
+        took = await lookups(client, written[0])
+        rate = (len(written) - before) / (perf_counter() - start)
+        writing.cancel()
+    print(
+        json.dumps(
+            {
+                "unrelated_writes_per_second": rate,
+                "lookup_p50_ms": percentile(took, 50),
+                "lookup_p99_ms": percentile(took, 99),
+            }
+        )
+    )
+
+
+async def write(client: Client[Nothing, NothingStatus], written: list[str]) -> None:
     """Runs of a workflow that end where they begin: nobody waits for them."""
-    async with connect(unrelated, records=records) as client:
-        number = 0
-        while True:
-            await client.trigger(f"run-{number}", Nothing(), start_at=NothingStatus.DONE)
-            number += 1
-            await asyncio.sleep(1 / WRITES_PER_SECOND)
+    due = perf_counter()
+    while True:
+        run = await client.trigger(f"run-{len(written)}", Nothing(), start_at=NothingStatus.DONE)
+        written.append(run.run_id)
+        due += 1 / WRITES_PER_SECOND
+        await asyncio.sleep(due - perf_counter())
 
 
-async def lookups(records: str, run_id: str) -> list[float]:
+async def lookups(client: Client[Nothing, NothingStatus], run_id: str) -> list[float]:
     """Milliseconds of each."""
     took: list[float] = []
-    async with connect(unrelated, records=records) as client:
-        for _ in range(int(MEASURE * LOOKUPS_PER_SECOND)):
-            start = perf_counter()
-            await client.get(run_id)
-            took.append((perf_counter() - start) * 1000)
-            await asyncio.sleep(1 / LOOKUPS_PER_SECOND)
+    for _ in range(int(MEASURE * LOOKUPS_PER_SECOND)):
+        start = perf_counter()
+        await client.get(run_id)
+        took.append((perf_counter() - start) * 1000)
+        await asyncio.sleep(1 / LOOKUPS_PER_SECOND)
     return took
-
-
-async def transactions(records: str) -> int:
-    """Those that the database has ended so far, reads and writes; its statistics are up to a second old."""
-    engine: AsyncEngine = create_async_engine(records.replace("postgresql://", "postgresql+asyncpg://", 1))
-    async with engine.connect() as connection:
-        query = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
-        number: int = (await connection.execute(query)).scalar_one()
-    await engine.dispose()
-    return number
 
 
 if __name__ == "__main__":
