@@ -8,7 +8,9 @@ import argparse
 import asyncio
 from bisect import bisect_left
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
@@ -25,6 +27,13 @@ LOAD = 150
 PAUSE = 0.05
 SETTLE = 1.5
 """Seconds of load before and after each change."""
+
+
+@dataclass(frozen=True)
+class Change:
+    count: int
+    begin: float  # of the call that sets the count
+    end: float
 
 
 async def main() -> None:
@@ -47,20 +56,21 @@ async def main() -> None:
         client = runtime.client(jobs)
         await ended(client, len(run_ids))
         await check(client, run_ids)
-        gaps = await longest_gaps(client, run_ids, [at for _, at in changes])
+        gaps = await longest_gaps(client, run_ids, changes)
     measured: dict[str, object] = {
         "runtime": chosen.runtime,
         "runs": len(run_ids),
         "changes": len(changes),
         "gap_median_s": median(gaps),
         "gap_worst_s": max(gaps),
-        "gaps_s": " ".join(f"{count}:{gap:.2f}" for (count, _), gap in zip(changes, gaps, strict=True)),
+        "gaps_s": " ".join(f"{change.count}:{gap:.2f}" for change, gap in zip(changes, gaps, strict=True)),
+        "calls_s": " ".join(f"{change.count}:{change.end - change.begin:.2f}" for change in changes),
     }
     report(measured, chosen.json, records=records)
 
 
-async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[tuple[int, float]], list[str]]:
-    """Each change with its time, and the runs that were triggered meanwhile."""
+async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[Change], list[str]]:
+    """Each change, and the runs that were triggered meanwhile."""
     client, enough, run_ids = runtime.client(jobs), asyncio.Event(), list[str]()
 
     async def load() -> None:
@@ -71,19 +81,22 @@ async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[tuple[
             await asyncio.sleep(PAUSE)
 
     loading = asyncio.create_task(load())
-    changes: list[tuple[int, float]] = []
+    changes: list[Change] = []
     for count in COUNTS * rounds:
         await asyncio.sleep(SETTLE)
-        changes.append((count, time()))
+        begin = time()
         await runtime.scale(jobs, JobStatus.PREPARED, shards=count)
+        changes.append(Change(count, begin, time()))
     await asyncio.sleep(SETTLE)
     enough.set()
     await loading
     return changes, run_ids
 
 
-async def longest_gaps(client: Client[Job, JobStatus], run_ids: list[str], changes: list[float]) -> list[float]:
-    """Of each change the longest time, in the seconds around it, in which the scaled step wrote nothing. By the store's times."""
+async def longest_gaps(client: Client[Job, JobStatus], run_ids: list[str], changes: list[Change]) -> list[float]:
+    """Of each change the longest time, from before the call until after it, in which the scaled
+    step wrote nothing. By the store's times.
+    """
     written: list[float] = []
     for run_id in run_ids:
         history = await client.handle(run_id).history()
@@ -92,10 +105,10 @@ async def longest_gaps(client: Client[Job, JobStatus], run_ids: list[str], chang
     return [_gap_around(written, change) for change in changes]
 
 
-def _gap_around(written: list[float], change: float) -> float:
-    first, last = bisect_left(written, change - SETTLE / 2), bisect_left(written, change + 10)
-    near = written[first:last]
-    return max((after - before for before, after in pairwise(near) if before < change + SETTLE), default=10.0)
+def _gap_around(written: list[float], change: Change) -> float:
+    first = bisect_left(written, change.begin - SETTLE / 2)
+    gaps = [after - before for before, after in pairwise(written[first:]) if before < change.end + SETTLE / 2]
+    return max(gaps, default=inf)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock
@@ -15,6 +16,9 @@ from workflow_ray.runtime.urls import Urls
 from workflow_ray_adapters.memory import MemoryStore
 
 ROLE = Role(SWEEPER)
+NEXT = Role(SWEEPER, 1, 2)
+"""A role of the next shard count."""
+WORKFLOW = DeployedWorkflow(name="orders", reference="", statuses={"NEW": 1}, partitions=16, groups={SWEEPER: 1})
 
 
 class ReleasedStore(MemoryStore):
@@ -51,16 +55,19 @@ async def store(monkeypatch: pytest.MonkeyPatch) -> ReleasedStore:
     monkeypatch.setattr(work, "this_node", lambda: "node")
     monkeypatch.setattr(work, "_collect_seldom", nothing)
     monkeypatch.setattr("os._exit", nothing)
-    workflow = DeployedWorkflow(name="orders", reference="", statuses={"NEW": 1}, partitions=16, groups={SWEEPER: 1})
-    await store.deploy(0, [workflow])
+    await deploy(store, WORKFLOW)
     return store
 
 
-def started() -> RoleActor:
-    """An actor that begins to run its role."""
+async def deploy(store: MemoryStore, workflow: DeployedWorkflow) -> None:
+    await store.deploy((await store.deployment()).version, [workflow])
+
+
+def started(role: Role = ROLE, code: str = "") -> RoleActor:
+    """An actor that begins to run its role, as soon as it is current."""
     urls = Urls.of("sqlite:////tmp/records.db", None, None)
     deployed = Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="node")
-    return RoleActor(ROLE, "", Deployment(store_id="s"), deployed)
+    return RoleActor(role, code, Deployment(store_id="s", version=1, workflows=(WORKFLOW,)), deployed)
 
 
 async def test_a_release_that_fails_for_a_moment_is_tried_again(store: ReleasedStore) -> None:
@@ -90,6 +97,51 @@ async def test_a_role_that_raises_is_released_before_its_process_ends(store: Rel
     report = await _last_report(started())
     assert (report.phase, report.crashed, report.why) == (Phase.ENDED, True, "RuntimeError: the resource is broken")
     assert [fence.role for fence in store.released] == [ROLE.name]
+
+
+async def test_an_actor_on_standby_acquires_nothing_before_its_count_is_set_and_its_group_does_not_drain(store: ReleasedStore) -> None:
+    actor = started(NEXT)
+    assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.STANDBY
+    for workflow in (
+        structs.replace(WORKFLOW, draining=(SWEEPER,)),
+        structs.replace(WORKFLOW, scaled={SWEEPER: 3}),
+        structs.replace(WORKFLOW, scaled={SWEEPER: 2}, draining=(SWEEPER,)),
+    ):
+        await deploy(store, workflow)
+        assert (await actor.report(Phase.STANDBY, 0.05)).phase is Phase.STANDBY
+    await deploy(store, structs.replace(WORKFLOW, scaled={SWEEPER: 2}))
+    report = await actor.report(Phase.STANDBY, 5.0)
+    assert (report.phase, report.epoch) == (Phase.RUNNING, 1)
+    assert (await store.acquire(NEXT)).epoch == 2
+    await actor.drain(5.0)
+
+
+async def test_an_actor_on_standby_that_is_not_wanted_in_time_ends_without_having_failed(
+    store: ReleasedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role_actor, "STANDBY", 0.0)
+    monkeypatch.setattr(role_actor, "DRAINING", 0.0)
+    report = await _last_report(started(NEXT))
+    assert (report.phase, report.crashed, report.epoch) == (Phase.ENDED, False, None)
+    assert report.why == f"role {NEXT.name} can't be acquired: its group has 1 shards by now."
+
+
+async def test_an_actor_on_standby_ends_at_once_when_it_is_drained(store: ReleasedStore) -> None:
+    actor = started(NEXT)
+    assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.STANDBY
+    await actor.drain(600.0)
+    assert (await actor.report(Phase.DRAINING, 5.0)).phase is Phase.ENDED
+    await deploy(store, structs.replace(WORKFLOW, scaled={SWEEPER: 2}))
+    assert (await store.acquire(NEXT)).epoch == 1
+
+
+async def test_an_actor_on_standby_whose_code_is_not_the_deployed_one_acquires_nothing(store: ReleasedStore) -> None:
+    actor = started(NEXT, code="replaced")
+    assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.STANDBY
+    await deploy(store, structs.replace(WORKFLOW, scaled={SWEEPER: 2}))
+    assert (await actor.report(Phase.STANDBY, 0.05)).phase is Phase.STANDBY
+    await actor.drain(5.0)
+    assert (await store.acquire(NEXT)).epoch == 1
 
 
 async def _last_report(actor: RoleActor) -> ActorReport:

@@ -33,6 +33,10 @@ def at_work(wanted: Wanted, since: float = 0.0) -> Slot:
     return reported(started(None, wanted), ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code), since)
 
 
+def on_standby(wanted: Wanted) -> Slot:
+    return reported(started(None, wanted), ActorReport(phase=Phase.STANDBY, pid=1, node="n", code=wanted.code), 0.0)
+
+
 def slots(*at: Slot) -> dict[str, Slot]:
     return {slot.wanted.name: slot for slot in at}
 
@@ -130,6 +134,33 @@ def test_groups_that_are_being_scaled_leave_and_run_again_only_after_a_bounded_t
     assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
     assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {"orders-2-consumer", "outbox-publisher"}
     assert wanted_by(draining, known_for=DRAINING) == wanted_by(before)
+
+
+def test_the_shards_of_the_next_count_are_wanted_beside_the_current_ones_and_while_those_drain() -> None:
+    before, after = _deployment({"CREATED": 1}, shards=1), _deployment({"CREATED": 1}, shards=2)
+    next_shards = [one for one in wanted_by(after) if one.shards_of == ("orders-1-consumer", 2)]
+    prepared = wanted_by(before, prepared={"orders-1-consumer": 2})
+    assert prepared == [*wanted_by(before), *next_shards]
+    at = slots(*(at_work(one) for one in wanted_by(before)))
+    assert plan(prepared, at, now=0.0) == [Start(one) for one in next_shards]
+
+    at |= slots(*(on_standby(one) for one in next_shards))
+    workflow = structs.replace(before.workflows[0], draining=("orders-1-consumer",))
+    draining = structs.replace(before, version=2, workflows=(workflow,))
+    while_draining = wanted_by(draining, known_for=0.0, prepared={"orders-1-consumer": 2})
+    assert plan(while_draining, at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert plan(wanted_by(after, prepared={"orders-1-consumer": 2}), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+
+
+def test_a_count_that_is_prepared_adds_nothing_where_it_is_set_already_or_its_group_is_not_deployed() -> None:
+    deployment = _deployment({"CREATED": 1}, shards=2)
+    assert wanted_by(deployment, prepared={"orders-1-consumer": 2, "orders-9-consumer": 3}) == wanted_by(deployment)
+
+
+def test_actors_on_standby_that_are_wanted_no_longer_are_drained() -> None:
+    deployment = _deployment({"CREATED": 1}, shards=1)
+    at = slots(*(at_work(one) for one in wanted_by(deployment)), on_standby(shard(1, 2)))
+    assert plan(wanted_by(deployment), at, now=0.0) == [Drain("orders-1-consumer-1-of-2")]
 
 
 def _deployment(statuses: dict[str, int], shards: int) -> Deployment:

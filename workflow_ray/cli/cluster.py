@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,9 +82,10 @@ def status(records: Records = None, as_json: AsJson = False) -> None:
 def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Reset = False, records: Records = None) -> None:
     """Set how many shards run a status's step, while it runs: on Ray, or in the process that has the records open.
 
+    On Ray the processes of the new shards start before the current shards stop.
     The count holds, whatever the code says, until it is set again or --reset. Exit 2: no such workflow or status, or too many shards.
     """
-    from workflow_ray.runtime.ray.deployment import refresh
+    from workflow_ray.runtime.ray.deployment import prepare, refresh
 
     if (shards is None) != reset:
         raise InvalidInput("scale", "give either --shards N, or --reset for the count that the code says")
@@ -95,7 +97,7 @@ def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Rese
             numbers = statuses.get(workflow, {})
             if numbers and status not in numbers:
                 raise InvalidInput(f"status {status!r}", f"{workflow!r} has {', '.join(numbers)}")
-            count = await change_shards(store, workflow, numbers.get(status, 0), shards=shards)
+            count = await change_shards(store, workflow, numbers.get(status, 0), shards=shards, prepare=partial(prepare, records=records))
         await refresh(records)
         return count
 

@@ -32,7 +32,12 @@ class RoleProcess(Protocol):
 def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
     """Every role that these workflows need, those for all of them included."""
     groups = {group: workflow.shards(group) for workflow in workflows for group in workflow.groups}
-    return [Role(group, shard, shards) for group, shards in groups.items() for shard in range(1, shards + 1)]
+    return [role for group, shards in groups.items() for role in group_roles(group, shards)]
+
+
+def group_roles(group: str, shards: int) -> list[Role]:
+    """The roles of a group that has that many shards."""
+    return [Role(group, shard, shards) for shard in range(1, shards + 1)]
 
 
 def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:

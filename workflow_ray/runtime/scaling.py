@@ -1,30 +1,48 @@
 """Changes of a step's shard count while it runs."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.errors import DeploymentConflict, InvalidInput, UnknownWorkflow
+from workflow_ray.errors import DeploymentConflict, InvalidInput, UnknownWorkflow, WorkflowError
 from workflow_ray.ports import Clock, RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
+
+log = logging.getLogger(__name__)
 
 DRAIN = 1.0
 """Seconds that the old shards get to finish and release; then they are fenced off."""
 LOOK = 0.05
 """Seconds between two looks whether they have."""
 
+Prepare: TypeAlias = Callable[[str, int], Awaitable[None]]
+"""Starts the processes of a group's next shard count, while the current shards still work."""
 
-async def scale(records: RecordStore, workflow: str, status: int, *, shards: int | None, clock: Clock | None = None) -> int:
+
+async def scale(
+    records: RecordStore,
+    workflow: str,
+    status: int,
+    *,
+    shards: int | None,
+    clock: Clock | None = None,
+    prepare: Prepare | None = None,
+) -> int:
     """Set the shard count of the step of a status, whatever the code says; the count that holds now.
 
-    The shards finish what they have in hand, for DRAIN seconds. The change fences off all of them
-    at once, dead or alive. Where it is cut off before that, they begin again within seconds. Safe
-    to repeat.
+    The new shards are prepared first, where that is possible. Then the current shards finish what
+    they have in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive.
+    Where it is cut off before that, they begin again within seconds. Safe to repeat.
 
     Args:
         status: The stored number.
         shards: From 1 to the workflow's partitions. None: what the code says holds again.
         clock: Default: the machine's.
+        prepare: Called with the group and its new count, if that is another one. The count changes
+            even if this fails: it takes longer then until the new shards work.
 
     Raises:
         UnknownWorkflow: It isn't deployed there.
@@ -32,12 +50,12 @@ async def scale(records: RecordStore, workflow: str, status: int, *, shards: int
     """
     while True:
         try:
-            return await _scaled(records, workflow, status, shards, clock or SystemClock())
+            return await _scaled(records, workflow, status, shards, clock or SystemClock(), prepare)
         except DeploymentConflict:
             continue
 
 
-async def _scaled(records: RecordStore, name: str, status: int, shards: int | None, clock: Clock) -> int:
+async def _scaled(records: RecordStore, name: str, status: int, shards: int | None, clock: Clock, prepare: Prepare | None) -> int:
     deployment = await records.deployment()
     current = _deployed(deployment, name)
     group = _checked(current, status, shards)
@@ -46,6 +64,8 @@ async def _scaled(records: RecordStore, name: str, status: int, shards: int | No
     if target == current:
         return current.shards(group)
     if target.shards(group) != current.shards(group):
+        if prepare is not None:
+            await _prepared(prepare, group, target.shards(group))
         draining = msgspec.structs.replace(current, draining=(group,))
         deployment = await records.deploy(deployment.version, _with(deployment, draining))
         await _drained(records, group, clock)
@@ -73,6 +93,13 @@ def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str
 
 def _with(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
     return [changed if workflow.name == changed.name else workflow for workflow in deployment.workflows]
+
+
+async def _prepared(prepare: Prepare, group: str, shards: int) -> None:
+    try:
+        await prepare(group, shards)
+    except WorkflowError as error:
+        log.warning("the %d new shards of %s start only after the change: %s", shards, group, error)
 
 
 async def _drained(records: RecordStore, group: str, clock: Clock) -> None:

@@ -13,7 +13,7 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one actor of a deployment."""
 
     name: str  # of its role; `store`, the adapter actor; `supervisor`
-    phase: str  # starting, running, draining; waiting: for its next start
+    phase: str  # starting, standby, running, draining; waiting: for its next start
     pid: int | None = None
     node: str | None = None  # Ray's id of it
     epoch: int | None = None  # of its role
@@ -26,9 +26,14 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.phase == Phase.RUNNING.value
 
     @property
+    def prepared(self) -> bool:
+        """Whether nothing keeps it from acquiring its role, once that is wanted."""
+        return self.running or self.phase == Phase.STANDBY.value
+
+    @property
     def hopeless(self) -> bool:
         """Whether it is useless to wait for it any longer."""
-        return not self.running and self.crashed and self.failures >= HOPELESS
+        return not self.prepared and self.crashed and self.failures >= HOPELESS
 
 
 def status_of(name: str, slot: Slot | None) -> ActorStatus:

@@ -16,6 +16,8 @@ from workflow_ray.runtime.ray.supervisor import Supervisor
 
 START = 60.0
 """Seconds that a deployment has to come up."""
+STANDBY = 20.0
+"""Seconds that the new shards of a group have to be on standby; then its shard count changes anyway."""
 RESTART = 10.0
 """Seconds for a supervisor that has died to be started again, and for killed actors to be gone."""
 RETRY = 0.1
@@ -61,6 +63,12 @@ class Control:
             RuntimeUnavailable: It does not answer.
         """
         await _asked(self.deployed.namespace, "restart", names, wait=DRAIN + SLACK)
+
+    async def prepare(self, group: str, shards: int) -> None:
+        """Have the actors of a group's next shard count started, and wait some seconds until they
+        are on standby. Raises RuntimeUnavailable.
+        """
+        await _asked(self.deployed.namespace, "prepare", group, shards, STANDBY, wait=STANDBY)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
         """Have the supervisor read what should run, and wait until these actors run.

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
-from workflow_ray.records import DeployedWorkflow, Deployment, Role, consumer_group
+from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 from workflow_ray.runtime.deploying import deployed, merge
-from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.hosting import group_roles, roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
@@ -22,6 +22,7 @@ from workflow_ray.runtime.ray.control import Control
 from workflow_ray.runtime.ray.stores import LIMITS, Deployed, Limits, Route, transport_to
 from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
+from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls, place_of, records_url
 
@@ -106,11 +107,14 @@ class RayRuntime(Runtime):
         return store
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
-        """See `Runtime.scale`. Returns once the new shards run."""
+        """See `Runtime.scale`. The actors of the new shards are started before the current shards
+        stop. Returns once the new shards run.
+        """
+        self._check_known(workflow)
         control = self._entered(self._control)
-        count = await super().scale(workflow, status, shards=shards)
+        count = await scale(self.store, workflow.name, status.value, shards=shards, clock=self._clock, prepare=control.prepare)
         group, deployment = consumer_group(workflow.name, status.value), await self.store.deployment()
-        await control.settle([Role(group, shard, count).name for shard in range(1, count + 1)], deployment.version)
+        await control.settle([role.name for role in group_roles(group, count)], deployment.version)
         return count
 
     async def status(self) -> list[ActorStatus]:
@@ -204,6 +208,26 @@ async def refresh(records: str | None = None, *, address: str | None = None, nam
     if control:
         await control.refresh()
     return control is not None
+
+
+async def prepare(group: str, shards: int, *, records: str | None = None, address: str | None = None, namespace: str | None = None) -> None:
+    """Have the actors of a group's next shard count on standby, if it runs on Ray.
+
+    They acquire nothing before the deployment says that count. If it does not within some 30 s,
+    they end.
+
+    Args:
+        group: The group of the step's roles.
+        shards: The next count.
+        records: The store's URL.
+        address: Of the Ray cluster; see `Runtime.ray`.
+        namespace: Of the actors; see `Runtime.ray`.
+
+    Raises:
+        RuntimeUnavailable: The supervisor does not answer.
+    """
+    if control := await _found(records, address, namespace):
+        await control.prepare(group, shards)
 
 
 async def down(records: str | None = None, *, address: str | None = None, namespace: str | None = None, deadline: float = DRAIN) -> bool:

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+from functools import partial
 
-from workflow_ray.errors import WorkflowError
+from workflow_ray.errors import RoleRetired, WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, persist
 from workflow_ray.records import Deployment, Fence, Role, WriteGroup
 from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.hosting import definitions, run_role
+from workflow_ray.runtime.hosting import definitions, roles_of, run_role
 from workflow_ray.runtime.ipc import remote_store
-from workflow_ray.runtime.ray.state import ActorReport, Phase
+from workflow_ray.runtime.ray.state import DRAINING, ActorReport, Phase, Wanted, wanted_by
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
 from workflow_ray.runtime.ray.work import ActorWork
 
@@ -18,15 +19,23 @@ log = logging.getLogger(__name__)
 
 RELEASING = 5.0
 """Seconds for which a release is tried. What is not released is in doubt for the next holder."""
+STANDBY = 60.0
+"""Seconds for which an actor waits to be wanted. The supervisor ends it sooner, if it lives."""
 CHARGING = 10.0
 """Seconds to store that an attempt has failed because it blocks the loop."""
 
 
 class RoleActor:
-    """Acquires its role and runs it until it is told to stop, loses it, or crashes."""
+    """Acquires its role and runs it until it is told to stop, loses it, or crashes.
+
+    Where the deployment that it is started with has another shard count for its group, that count
+    is about to change. The actor is on standby then: it imports its definition, connects to the
+    store, and acquires nothing before the deployment wants it.
+    """
 
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
         self._role = role
+        self._wanted = Wanted(role.name, role, code)
         self._deployment = deployment
         self._deployed = deployed
         self._observation = Observation()  # of this process: it runs one role
@@ -42,6 +51,8 @@ class RoleActor:
         workflows, clock = definitions(self._role, self._deployment), SystemClock()
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
+        if self._role not in roles_of(self._deployment.workflows):
+            await self._stand_by(work, store, clock)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
         await work.running(fence.epoch)
         try:
@@ -50,6 +61,19 @@ class RoleActor:
             await self._release(fence, store, clock)
             raise
         await self._release(fence, store, clock)
+
+    async def _stand_by(self, work: ActorWork, store: Store, clock: Clock) -> None:
+        """Wait until the deployment wants this actor. Raises RoleRetired: it does not in STANDBY seconds."""
+        await work.on_standby()
+        deployment, seen_at = self._deployment, clock.monotonic()
+        end = seen_at + STANDBY
+        while self._wanted not in wanted_by(deployment, clock.monotonic() - seen_at):
+            if clock.monotonic() > end:
+                raise RoleRetired(self._role.name, _shard_count(deployment, self._role.group))
+            # A group that drains is wanted again after DRAINING seconds without a newer deployment.
+            newer = await persist(partial(store.deployment, newer_than=deployment.version, wait=DRAINING), clock, self._role.name)
+            if newer.version > deployment.version:
+                deployment, seen_at = newer, clock.monotonic()
 
     async def _release(self, fence: Fence, store: Store, clock: Clock) -> None:
         """Leave nothing in doubt: the process has lived to the end of its work."""
@@ -75,3 +99,7 @@ class RoleActor:
                     await store.release(group.fence)
         finally:
             transport.close()
+
+
+def _shard_count(deployment: Deployment, group: str) -> int | None:
+    return next((role.shards for role in roles_of(deployment.workflows) if role.group == group), None)

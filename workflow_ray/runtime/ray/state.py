@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_ray.records import Deployment, Role
-from workflow_ray.runtime.hosting import FOR_ALL, roles_of
+from workflow_ray.runtime.hosting import FOR_ALL, group_roles, roles_of
 
 FIRST_DELAY = 0.2
 """Seconds before the second restart in a row, the first being immediate; each further one waits
@@ -29,6 +29,7 @@ class Phase(Enum):
     """How far an actor has come."""
 
     STARTING = "starting"
+    STANDBY = "standby"  # it can acquire its role as soon as the shard count of its group has changed
     RUNNING = "running"
     DRAINING = "draining"
     ENDED = "ended"
@@ -99,7 +100,7 @@ class Drain:
 Action: TypeAlias = Start | Drain
 
 
-def wanted_by(deployment: Deployment, known_for: float = DRAINING) -> list[Wanted]:
+def wanted_by(deployment: Deployment, known_for: float = DRAINING, prepared: Mapping[str, int] | None = None) -> list[Wanted]:
     """The roles of a deployment.
 
     A change of the source, the place or the statuses of a workflow restarts its roles.
@@ -107,6 +108,8 @@ def wanted_by(deployment: Deployment, known_for: float = DRAINING) -> list[Wante
     Args:
         known_for: Seconds since this version was first seen. Groups that are being scaled run again
             after DRAINING seconds.
+        prepared: Groups that are about to be scaled, and their next shard counts. Roles of those
+            counts are wanted too, also while their group drains. The change keeps their actors.
     """
     draining = {group for workflow in deployment.workflows for group in workflow.draining} if known_for < DRAINING else set[str]()
     code: dict[str, str] = {}
@@ -114,7 +117,9 @@ def wanted_by(deployment: Deployment, known_for: float = DRAINING) -> list[Wante
         identity = f"{workflow.reference} {workflow.python_path} {workflow.code} {sorted(workflow.statuses.items())}"
         code |= dict.fromkeys(workflow.groups, identity)
     code |= dict.fromkeys(FOR_ALL, "")  # the same for every workflow
-    return [Wanted(role.name, role, code[role.group]) for role in roles_of(deployment.workflows) if role.group not in draining]
+    current = roles_of(deployment.workflows)
+    roles = [*(role for role in current if role.group not in draining), *_on_standby(current, prepared or {})]
+    return [Wanted(role.name, role, code[role.group]) for role in roles]
 
 
 def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> list[Action]:
@@ -168,6 +173,12 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
     failures = 0 if slot.draining else before + 1
     crashed = slot.report is not None and slot.report.crashed
     return replace(slot, report=None, occupied=False, draining=False, failures=failures, due=now + delay, why=why, crashed=crashed)
+
+
+def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
+    """The roles of the shard counts that are prepared and not set yet, in groups that are deployed."""
+    counts = {role.group: role.shards for role in current}
+    return [role for group, shards in prepared.items() if counts.get(group, shards) != shards for role in group_roles(group, shards)]
 
 
 def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:

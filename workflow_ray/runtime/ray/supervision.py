@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
 
+from workflow_ray.runtime.hosting import group_roles
 from workflow_ray.runtime.ray.actor_status import ActorStatus, status_of
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
 from workflow_ray.runtime.ray.registry import ActorRegistry, RegisteredActor, role_named
@@ -95,10 +96,30 @@ class Supervision:
         def is_settled() -> bool:
             return all(one.running for one in current()) or any(one.hopeless for one in current())
 
+        await self._wait_for(is_settled, wait)
+        return current()
+
+    async def prepare(self, group: str, shards: int, wait: float) -> None:
+        """Start the actors of a group's next shard count, and keep them on standby for a while.
+
+        Returns once all are prepared, or one is hopeless, or after `wait` seconds. The deployment
+        decides what becomes of them: this supervisor may die before the count changes.
+        """
+        self._target.prepare(group, shards)
+        self.refresh()
+        names = [role.name for role in group_roles(group, shards)]
+
+        def is_done() -> bool:
+            found = [status_of(name, self._slots.get(name)) for name in names]
+            return all(one.prepared for one in found) or any(one.hopeless for one in found)
+
+        await self._wait_for(is_done, wait)
+
+    async def _wait_for(self, condition: Callable[[], bool], wait: float) -> None:
+        """Wait until the condition holds, for up to `wait` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), self._noticed:
-                await self._noticed.wait_for(is_settled)
-        return current()
+                await self._noticed.wait_for(condition)
 
     def _for_target(self, name: str, wanted: Wanted | None) -> ActorStatus:
         """The actor's status; draining, if it runs and is not the one wanted."""

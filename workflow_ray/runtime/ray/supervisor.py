@@ -37,6 +37,9 @@ class Supervisor:
     async def settled(self, names: Sequence[str], wait: float, version: int) -> list[ActorStatus]:
         return await self._supervision.settled(names, wait, version)
 
+    async def prepare(self, group: str, shards: int, wait: float) -> None:
+        await self._supervision.prepare(group, shards, wait)
+
     async def restart(self, names: Sequence[str]) -> None:
         await self._supervision.restart(names)
 

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 WAIT = 20.0
 """Seconds that one wait for a newer deployment takes."""
+PREPARED = 30.0
+"""Seconds for which the actors of a group's next shard count are kept on standby."""
 AGAIN = 1.0
 """Seconds until a newer deployment is asked for again, when the store did not answer."""
 
@@ -24,11 +26,20 @@ class Target:
     def __init__(self, registry: ActorRegistry) -> None:
         self._registry = registry
         self._seen_at = time.monotonic()  # when this version of it was first seen
+        self._prepared: dict[str, tuple[int, float]] = {}  # a group -> its next shard count, and when that was asked for
         self.deployment = Deployment(store_id="")
 
     def wanted(self) -> list[Wanted]:
         """The actors that should run. Before anything was read, that is the adapter actor alone."""
-        return [THE_STORE, *wanted_by(self.deployment, time.monotonic() - self._seen_at)]
+        now = time.monotonic()
+        prepared = {group: shards for group, (shards, at) in self._prepared.items() if now - at < PREPARED}
+        return [THE_STORE, *wanted_by(self.deployment, now - self._seen_at, prepared)]
+
+    def prepare(self, group: str, shards: int) -> None:
+        """Want also the actors of a group's next shard count, for PREPARED seconds, and those of no
+        other count that was prepared for it.
+        """
+        self._prepared[group] = shards, time.monotonic()
 
     async def read(self) -> bool:
         """Read what should run. False: the store does not answer, and the last answer holds."""

@@ -51,6 +51,10 @@ class ActorWork:
         self._changed = asyncio.Condition()
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
+    async def on_standby(self) -> None:
+        """Called by the work that is to wait until its role is wanted."""
+        await self._become(phase=Phase.STANDBY)
+
     async def running(self, epoch: int | None = None) -> None:
         """Called by the work once it has started up."""
         _collect_seldom()
@@ -71,7 +75,7 @@ class ActorWork:
 
         Returns once the work has ended.
         """
-        has_begun = self._report.phase is not Phase.STARTING
+        has_begun = self._report.phase not in (Phase.STARTING, Phase.STANDBY)
         self.stop.set()
         await self._become(phase=Phase.DRAINING)
         await asyncio.wait({self._task}, timeout=deadline if has_begun else 0)
