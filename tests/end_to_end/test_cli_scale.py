@@ -42,6 +42,8 @@ def test_shards_change_on_ray_while_it_runs(cli: CommandLine) -> None:
     try:
         cli("deploy", "tests.end_to_end.letters:letters")
         cli("scale", "letters", "WRITTEN", "--shards", "3")
+        started = {actor["phase"] for actor in cli.json("status") if actor["name"].endswith("-of-3")}
+        assert started <= {"standby", "running"}, "they were started before the count changed"
         cli("deploy", "tests.end_to_end.letters:letters")
         running = {actor["name"] for actor in cli.json("status") if actor["phase"] == "running"}
         assert {f"letters-1-consumer-{shard}-of-3" for shard in (1, 2, 3)} <= running

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.parcels import Parcel, Stage, packing
 from workflow_ray import Cause, Client
-from workflow_ray.errors import InvalidInput, RoleRetired, StoreUnavailable, UnknownWorkflow
+from workflow_ray.errors import InvalidInput, RoleRetired, RuntimeUnavailable, StoreUnavailable, UnknownWorkflow
 from workflow_ray.records import DeployedWorkflow, Deployment, Fenced, Position, Role, RoleName, WriteGroup, consumer_group
 from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.following import AGAIN, DRAINING, SoleWorker, follow
@@ -114,6 +114,27 @@ async def test_who_is_overtaken_by_another_deployment_begins_again(store: Store,
     store.conflicts = conflicts
     assert await scaled(store, clock, 4) == 4
     assert (await deployed(store)).scaled == {GROUP: 4}
+
+
+async def test_the_next_shards_are_prepared_before_the_current_ones_drain_and_only_for_another_count(
+    store: Store, clock: FakeClock
+) -> None:
+    prepared: list[tuple[str, int, tuple[str, ...]]] = []
+
+    async def prepare(group: str, shards: int) -> None:
+        prepared.append((group, shards, (await deployed(store)).draining))
+
+    for shards in (4, 4, None):
+        await scale(store, "parcels", NEW, shards=shards, clock=clock, prepare=prepare)
+    assert prepared == [(GROUP, 4, ()), (GROUP, 1, ())]
+
+
+async def test_a_count_changes_though_its_shards_can_not_be_prepared(store: Store, clock: FakeClock) -> None:
+    async def prepare(_: str, __: int) -> None:
+        raise RuntimeUnavailable("the deployment", "its supervisor does not answer")
+
+    assert await scale(store, "parcels", NEW, shards=4, clock=clock, prepare=prepare) == 4
+    assert (await deployed(store)).shards(GROUP) == 4
 
 
 async def test_of_two_who_scale_at_once_both_come_to_an_end(store: Store, clock: FakeClock) -> None:
