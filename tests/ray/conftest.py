@@ -12,13 +12,16 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from tests.ray.fakes import SILENT, FakeRegistry, orders
 from tests.ray.flows import Parcel, ParcelStatus, parcels
 from workflow_ray import Client, RunState, connect
 from workflow_ray.errors import StoreMissing, UnknownWorkflow
+from workflow_ray.records import Deployment as Target
 from workflow_ray.runtime.ray import cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.deployment import down, status
 from workflow_ray.runtime.ray.head import HOME, local_head
+from workflow_ray.runtime.ray.supervision import Supervision
 
 PATIENCE = 30.0
 POLL = 0.05
@@ -81,6 +84,20 @@ async def deployment(ray_head: None, tmp_path: Path) -> AsyncIterator[Deployment
     deployment = Deployment(f"sqlite:///{tmp_path}/records.db")
     yield deployment
     await down(deployment.records, deadline=5.0)
+
+
+@pytest.fixture
+def registry() -> FakeRegistry:
+    """One workflow with one step is deployed."""
+    return FakeRegistry(Target(store_id="s", version=1, workflows=(orders(),)))
+
+
+@pytest.fixture
+async def supervision(registry: FakeRegistry) -> AsyncIterator[Supervision]:
+    """It has just begun."""
+    supervision = Supervision(registry, silent=SILENT)
+    yield supervision
+    await supervision.shutdown(deadline=0.0)
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], otherwise: str, patience: float = PATIENCE) -> None:

@@ -97,7 +97,9 @@ def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Rese
             numbers = statuses.get(workflow, {})
             if numbers and status not in numbers:
                 raise InvalidInput(f"status {status!r}", f"{workflow!r} has {', '.join(numbers)}")
-            count = await change_shards(store, workflow, numbers.get(status, 0), shards=shards, prepare=partial(prepare, records=records))
+            number = numbers.get(status, 0)
+            prepared = partial(prepare, records=records)
+            count = await change_shards(store, workflow, number, shards=shards, prepare=prepared)
         await refresh(records)
         return count
 

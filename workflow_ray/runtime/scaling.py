@@ -55,7 +55,14 @@ async def scale(
             continue
 
 
-async def _scaled(records: RecordStore, name: str, status: int, shards: int | None, clock: Clock, prepare: Prepare | None) -> int:
+async def _scaled(
+    records: RecordStore,
+    name: str,
+    status: int,
+    shards: int | None,
+    clock: Clock,
+    prepare: Prepare | None,
+) -> int:
     deployment = await records.deployment()
     current = _deployed(deployment, name)
     group = _checked(current, status, shards)

@@ -17,7 +17,7 @@ from workflow_ray.runtime.ray.supervisor import Supervisor
 START = 60.0
 """Seconds that a deployment has to come up."""
 STANDBY = 20.0
-"""Seconds that the new shards of a group have to be on standby; then its shard count changes anyway."""
+"""Seconds that the new shards of a group have to be on standby. Then its count changes anyway."""
 RESTART = 10.0
 """Seconds for a supervisor that has died to be started again, and for killed actors to be gone."""
 RETRY = 0.1

@@ -112,7 +112,14 @@ class RayRuntime(Runtime):
         """
         self._check_known(workflow)
         control = self._entered(self._control)
-        count = await scale(self.store, workflow.name, status.value, shards=shards, clock=self._clock, prepare=control.prepare)
+        count = await scale(
+            self.store,
+            workflow.name,
+            status.value,
+            shards=shards,
+            clock=self._clock,
+            prepare=control.prepare,
+        )
         group, deployment = consumer_group(workflow.name, status.value), await self.store.deployment()
         await control.settle([role.name for role in group_roles(group, count)], deployment.version)
         return count
@@ -210,7 +217,14 @@ async def refresh(records: str | None = None, *, address: str | None = None, nam
     return control is not None
 
 
-async def prepare(group: str, shards: int, *, records: str | None = None, address: str | None = None, namespace: str | None = None) -> None:
+async def prepare(
+    group: str,
+    shards: int,
+    *,
+    records: str | None = None,
+    address: str | None = None,
+    namespace: str | None = None,
+) -> None:
     """Have the actors of a group's next shard count on standby, if it runs on Ray.
 
     They acquire nothing before the deployment says that count. If it does not within some 30 s,

@@ -63,7 +63,7 @@ class RoleActor:
         await self._release(fence, store, clock)
 
     async def _stand_by(self, work: ActorWork, store: Store, clock: Clock) -> None:
-        """Wait until the deployment wants this actor. Raises RoleRetired: it does not in STANDBY seconds."""
+        """Wait until the deployment wants this actor. Raises RoleRetired: not in STANDBY s."""
         await work.on_standby()
         deployment, seen_at = self._deployment, clock.monotonic()
         end = seen_at + STANDBY
@@ -71,7 +71,8 @@ class RoleActor:
             if clock.monotonic() > end:
                 raise RoleRetired(self._role.name, _shard_count(deployment, self._role.group))
             # A group that drains is wanted again after DRAINING seconds without a newer deployment.
-            newer = await persist(partial(store.deployment, newer_than=deployment.version, wait=DRAINING), clock, self._role.name)
+            read = partial(store.deployment, newer_than=deployment.version, wait=DRAINING)
+            newer = await persist(read, clock, self._role.name)
             if newer.version > deployment.version:
                 deployment, seen_at = newer, clock.monotonic()
 
@@ -102,4 +103,5 @@ class RoleActor:
 
 
 def _shard_count(deployment: Deployment, group: str) -> int | None:
-    return next((role.shards for role in roles_of(deployment.workflows) if role.group == group), None)
+    """How many shards the group has; None: it is not deployed."""
+    return {role.group: role.shards for role in roles_of(deployment.workflows)}.get(group)

@@ -29,7 +29,7 @@ class Phase(Enum):
     """How far an actor has come."""
 
     STARTING = "starting"
-    STANDBY = "standby"  # it can acquire its role as soon as the shard count of its group has changed
+    STANDBY = "standby"  # it acquires its role once the shard count of its group has changed
     RUNNING = "running"
     DRAINING = "draining"
     ENDED = "ended"
@@ -100,7 +100,11 @@ class Drain:
 Action: TypeAlias = Start | Drain
 
 
-def wanted_by(deployment: Deployment, known_for: float = DRAINING, prepared: Mapping[str, int] | None = None) -> list[Wanted]:
+def wanted_by(
+    deployment: Deployment,
+    known_for: float = DRAINING,
+    prepared: Mapping[str, int] | None = None,
+) -> list[Wanted]:
     """The roles of a deployment.
 
     A change of the source, the place or the statuses of a workflow restarts its roles.
@@ -118,7 +122,8 @@ def wanted_by(deployment: Deployment, known_for: float = DRAINING, prepared: Map
         code |= dict.fromkeys(workflow.groups, identity)
     code |= dict.fromkeys(FOR_ALL, "")  # the same for every workflow
     current = roles_of(deployment.workflows)
-    roles = [*(role for role in current if role.group not in draining), *_on_standby(current, prepared or {})]
+    roles = [role for role in current if role.group not in draining]
+    roles += _on_standby(current, prepared or {})
     return [Wanted(role.name, role, code[role.group]) for role in roles]
 
 
@@ -176,9 +181,10 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
 
 
 def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
-    """The roles of the shard counts that are prepared and not set yet, in groups that are deployed."""
+    """The roles of the shard counts that are prepared and not set yet, in deployed groups."""
     counts = {role.group: role.shards for role in current}
-    return [role for group, shards in prepared.items() if counts.get(group, shards) != shards for role in group_roles(group, shards)]
+    ahead = [item for item in prepared.items() if item[0] in counts and item[1] != counts[item[0]]]
+    return [role for group, shards in ahead for role in group_roles(group, shards)]
 
 
 def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:

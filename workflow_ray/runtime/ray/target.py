@@ -26,13 +26,15 @@ class Target:
     def __init__(self, registry: ActorRegistry) -> None:
         self._registry = registry
         self._seen_at = time.monotonic()  # when this version of it was first seen
-        self._prepared: dict[str, tuple[int, float]] = {}  # a group -> its next shard count, and when that was asked for
+        self._prepared: dict[str, tuple[int, float]] = {}
+        """A group -> its next shard count, and when that was asked for."""
         self.deployment = Deployment(store_id="")
 
     def wanted(self) -> list[Wanted]:
         """The actors that should run. Before anything was read, that is the adapter actor alone."""
         now = time.monotonic()
-        prepared = {group: shards for group, (shards, at) in self._prepared.items() if now - at < PREPARED}
+        asked = self._prepared.items()
+        prepared = {group: shards for group, (shards, at) in asked if now - at < PREPARED}
         return [THE_STORE, *wanted_by(self.deployment, now - self._seen_at, prepared)]
 
     def prepare(self, group: str, shards: int) -> None:
