@@ -1,15 +1,23 @@
-"""A store that holds many finished runs, and many that wait: what looks and transitions cost beside an empty one.
+"""A store that holds many finished runs, and many that wait: what looks and transitions cost beside
+an empty one.
 
-python benchmarks/backlog.py --finished 1000000 --waiting 200000 [--records postgresql://...]
+python benchmarks/backlog.py --finished 1000000 --waiting 200000 \\
+    [--records postgresql://... --empty postgresql://...]
+
+The throughput is measured in rounds, on the full store and on an empty one in turn, so that what
+else the machine does disturbs both alike. A round's CPU time is that of this process: all of the
+work with SQLite, and the client's part of it with a server.
 """
 
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from tempfile import mkdtemp
-from time import perf_counter, time
+from time import perf_counter, process_time, time
 
 import msgspec
 
@@ -23,48 +31,80 @@ from workflow_ray.records import Awaits, RunQuery, WaitingQuery, Write, WriteGro
 BATCH = 2000
 LOOKS = 20
 """Times that each look is taken."""
+CHECKED = 100
+"""Runs of each round whose history is checked."""
+
+
+@dataclass
+class Throughput:
+    """What the rounds on one store took, in seconds per transition."""
+
+    runtime: Runtime
+    wall: list[float] = field(default_factory=list[float])
+    cpu: list[float] = field(default_factory=list[float])
+
+    async def round(self, runs: int) -> None:
+        """Run so many from trigger to end."""
+        client = self.runtime.client(jobs)
+        before = sum(count for (_, state), count in (await client.counts()).items() if state.finished)
+        start, cpu = time(), process_time()
+        run_ids = await feed(client, f"round-{len(self.wall)}", runs)
+        await ended(client, before + runs)
+        cpu = process_time() - cpu
+        end = max([(await client.get(run_id)).updated_at.timestamp() for run_id in run_ids[-500:]])
+        self.wall.append((end - start) / (TRANSITIONS * runs))
+        self.cpu.append(cpu / (TRANSITIONS * runs))
+        await check(client, run_ids[:: max(1, runs // CHECKED)])
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--finished", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=10_000, help="of three steps each, to measure the throughput with")
-    parser.add_argument("--records", default=None, help="an empty database; default: a new SQLite file")
+    parser.add_argument("--runs", type=int, default=2_000, help="of three steps each, in each round")
+    parser.add_argument("--rounds", type=int, default=10, help="on each store")
+    parser.add_argument("--records", default=None, help="an empty database, to be filled; default: a new SQLite file")
+    parser.add_argument("--empty", default=None, help="another one, to be compared with; default: a new SQLite file")
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
-    records = chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
-    async with Runtime.local(jobs, records=records) as runtime:
-        client = runtime.client(jobs)
-        await throughput(runtime, "warm-up", 1000, 0)
-        empty = await throughput(runtime, "empty", chosen.runs, 1000)
+    if (chosen.records is None) != (chosen.empty is None):
+        parser.error("--records and --empty go together: two databases on the same server")
+    records, beside = chosen.records or new_file(), chosen.empty or new_file()
+    async with Runtime.local(jobs, records=records) as filled, Runtime.local(jobs, records=beside) as unfilled:
         start = perf_counter()
-        await fill(runtime.store, finished_runs(chosen.finished))
-        await fill(runtime.store, waiting_runs(chosen.waiting))
-        filled = perf_counter() - start
-        looks = {name: await looked(look) for name, look in looks_of(runtime.store).items()}
-        before = sum(count for (_, state), count in (await client.counts()).items() if state.finished)
-        full = await throughput(runtime, "full", chosen.runs, before)
+        await fill(filled.store, finished_runs(chosen.finished))
+        await fill(filled.store, waiting_runs(chosen.waiting))
+        seconds = perf_counter() - start
+        looks = {name: await looked(look) for name, look in looks_of(filled.store).items()}
+        full, empty = Throughput(filled), Throughput(unfilled)
+        await compare(full, empty, chosen.runs, chosen.rounds)
     measured: dict[str, object] = {
         "finished": chosen.finished,
         "waiting": chosen.waiting,
-        "seconds_to_fill": filled,
+        "seconds_to_fill": seconds,
         **{f"{name}_ms": value for name, value in looks.items()},
-        "empty_per_second": empty,
-        "full_per_second": full,
-        "full_to_empty": full / empty,
+        "empty_per_second": 1 / median(empty.wall),
+        "full_per_second": 1 / median(full.wall),
+        "empty_cpu_us": median(empty.cpu) * 1_000_000,
+        "full_cpu_us": median(full.cpu) * 1_000_000,
+        "full_to_empty": median(empty.wall) / median(full.wall),
+        "full_to_empty_best": min(empty.wall) / min(full.wall),
+        "full_to_empty_by_cpu": median(empty.cpu) / median(full.cpu),
     }
     report(measured, chosen.json, records=records)
 
 
-async def throughput(runtime: Runtime, name: str, runs: int, finished: int) -> float:
-    """Transitions a second, the history of each run checked afterwards. finished: runs that have ended before."""
-    client, start = runtime.client(jobs), time()
-    run_ids = await feed(client, name, runs)
-    await ended(client, finished + runs)
-    end = max([(await client.get(run_id)).updated_at.timestamp() for run_id in run_ids[-500:]])
-    await check(client, run_ids[:: max(1, runs // 500)])
-    return TRANSITIONS * runs / (end - start)
+def new_file() -> str:
+    return f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
+
+
+async def compare(full: Throughput, empty: Throughput, runs: int, rounds: int) -> None:
+    """Rounds on both in turn, each of them first as often as the other. The first pair warms up."""
+    for number in range(rounds + 1):
+        for one in (full, empty) if number % 2 else (empty, full):
+            await one.round(runs)
+    for one in (full, empty):
+        del one.wall[0], one.cpu[0]
 
 
 def finished_runs(count: int) -> Iterator[Write]:
