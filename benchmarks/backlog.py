@@ -62,7 +62,7 @@ async def main() -> None:
     parser.add_argument("--finished", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=2_000, help="of three steps each, in each round")
-    parser.add_argument("--rounds", type=int, default=10, help="on each store")
+    parser.add_argument("--rounds", type=int, default=30, help="on each store")
     parser.add_argument("--records", default=None, help="an empty database, to be filled; default: a new SQLite file")
     parser.add_argument("--empty", default=None, help="another one, to be compared with; default: a new SQLite file")
     parser.add_argument("--json", type=Path, default=None)
@@ -82,6 +82,7 @@ async def main() -> None:
         "finished": chosen.finished,
         "waiting": chosen.waiting,
         "seconds_to_fill": seconds,
+        "rounds": chosen.rounds,
         **{f"{name}_ms": value for name, value in looks.items()},
         "empty_per_second": 1 / median(empty.wall),
         "full_per_second": 1 / median(full.wall),
