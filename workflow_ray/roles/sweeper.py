@@ -71,6 +71,8 @@ class Sweeper:
         self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)
         # Of each workflow and partition where the last look ended
         self._after: dict[tuple[str, int], RunId | None] = {}
+        # Of each workflow until when no run can have waited for long enough, by the monotonic clock
+        self._idle_until: dict[str, float] = {}
         self.resent = 0  # events, by this holder of the role
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -105,7 +107,7 @@ class Sweeper:
     async def _waiting(self, workflow: DeployedWorkflow) -> list[Event]:
         """The next runs that wait for an event. Those of a long backlog come around in turn."""
         found: list[Event] = []
-        if not await self._is_active(workflow.name):
+        if not await self._may_have_some(workflow.name):
             return found
         for partition in range(workflow.partitions):
             after = self._after.get((workflow.name, partition))
@@ -115,11 +117,18 @@ class Sweeper:
             self._after[workflow.name, partition] = look.after
         return found
 
-    async def _is_active(self, workflow: str) -> bool:
-        """Whether any run may await an event. One read: most workflows of a large deployment are
-        idle, and each of their partitions would take another one.
+    async def _may_have_some(self, workflow: str) -> bool:
+        """Whether any run can have waited for long enough. Most workflows of a large deployment are
+        idle, and each of their partitions would take a read at every look. Where no run is active,
+        those that wait later are written later.
         """
-        return any(not count.run_state.at_rest for count in await self._records.counts(workflow))
+        now = self._clock.monotonic()
+        if now < self._idle_until.get(workflow, now):
+            return False
+        is_active = any(not count.run_state.at_rest for count in await self._records.counts(workflow))
+        if not is_active:
+            self._idle_until[workflow] = now + self._age
+        return is_active
 
     async def _rows(self, group: str) -> dict[int, Position]:
         """The group's positions in this very log, by partition: those of another one mean nothing

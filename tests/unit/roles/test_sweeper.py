@@ -1,6 +1,7 @@
 """The sweeper: what a stream has lost goes on, and what is only slow is left alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
@@ -11,7 +12,20 @@ from tests.unit.bench import Bench, FaultyStore, triggered
 from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray import Pause, Repeat, Retry, RunState, Stay
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import SWEEPER, Cause, Position, Record, Role, RunId, Topic, Waiting, WaitingQuery, WriteGroup, consumer_group
+from workflow_ray.records import (
+    SWEEPER,
+    Cause,
+    Position,
+    Record,
+    Role,
+    RunCount,
+    RunId,
+    Topic,
+    Waiting,
+    WaitingQuery,
+    WriteGroup,
+    consumer_group,
+)
 from workflow_ray.roles import sweeper
 from workflow_ray.roles.sweeper import AGE, EVERY, Sweeper
 from workflow_ray.testing import FakeClock
@@ -235,24 +249,29 @@ async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -
         assert await bench.all_done()
 
 
-async def test_a_look_at_a_workflow_without_active_runs_is_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[int] = []
-    waiting = FaultyStore.waiting
+async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lost_run_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Counter[str]()
+    waiting, counts = FaultyStore.waiting, FaultyStore.counts
 
-    async def counting(store: FaultyStore, query: WaitingQuery) -> Waiting:
-        looked_at.append(query.partition)
+    async def noted_waiting(store: FaultyStore, query: WaitingQuery) -> Waiting:
+        reads["waiting"] += 1
         return await waiting(store, query)
 
-    monkeypatch.setattr(FaultyStore, "waiting", counting)
+    async def noted_counts(store: FaultyStore, workflow: str) -> list[RunCount]:
+        reads["counts"] += 1
+        return await counts(store, workflow)
+
+    monkeypatch.setattr(FaultyStore, "waiting", noted_waiting)
+    monkeypatch.setattr(FaultyStore, "counts", noted_counts)
     async with Swept(packing(partitions=16)) as bench:
         await bench.begin()
-        await bench.trigger("1")
-        await bench.pass_time(3 * EVERY)
-        assert (await bench.all_done(), looked_at) == (True, [])
+        await bench.pass_time(10 * AGE - 1)
+        assert reads == {"counts": 10}
+        await bench.pass_time(AGE / 2)
         bench.stream.swallow = 1
-        await bench.trigger("2")
-        await bench.pass_time(EVERY)
-        assert looked_at == list(range(16))
+        await bench.trigger("lost just after a look")
+        await bench.pass_time(SWEPT)
+        assert await bench.all_done()
 
 
 # --- what hides nothing --------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """What the publisher removes: published events below the positions of their consumers, and completed timeouts (E14)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Literal
 
+import msgspec
 import pytest
 
 from tests.unit.bench import Bench, triggered
@@ -11,6 +13,7 @@ from tests.unit.parcels import ParcelRun, Stage, packing, parcels
 from workflow_ray.errors import RoleLost, StoreReadOnly
 from workflow_ray.records import PUBLISHER, Cause, Fence, Position, Role, Topic, WriteGroup, consumer_group
 from workflow_ray.roles import trimming
+from workflow_ray.runtime.deploying import deployed_here, merge
 
 TOPIC = Topic("parcels-1")
 GROUP = consumer_group("parcels", Stage.NEW.value)
@@ -107,6 +110,29 @@ async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(mo
         await bench.publisher()
         await bench.pass_time(3600)
         assert len(looks) < 25
+
+
+async def test_many_topics_in_which_nothing_happens_cost_a_few_reads_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics, looks = 1000, Counter[str]()
+    async with Bench(packing()) as bench:
+        deployed = deployed_here(bench.workflow)
+        step = deployed.groups[GROUP]
+        copies = [
+            msgspec.structs.replace(deployed, name=f"copy-{number}", groups={consumer_group(f"copy-{number}", Stage.NEW.value): step})
+            for number in range(topics)
+        ]
+        await merge(bench.whole, copies)
+        positions = bench.store.positions
+
+        async def noted(group: str) -> list[Position]:
+            looks[group] += 1
+            return await positions(group)
+
+        monkeypatch.setattr(bench.store, "positions", noted)
+        await bench.publisher()
+        await bench.pass_time(trimming.SELDOM)
+        assert len(looks) > topics
+        assert looks.total() / trimming.SELDOM < 7
 
 
 async def test_a_store_that_cannot_be_written_now_is_trimmed_later_and_published_to_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
