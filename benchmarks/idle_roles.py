@@ -24,8 +24,8 @@ SHARDS = 16
 SETTLE = 30.0
 """Seconds before the measurement, in which every role begins and looks for work."""
 MEASURE = 80.0
-"""Seconds of the measurement. Within them every idle role makes sure that it still holds its fence,
-and the sweeper looks at every workflow.
+"""Seconds of the measurement: every idle role makes sure within them that it still holds its fence.
+The sweeper reads each idle workflow once in 300 s, so its reads may lie outside.
 """
 LOOKUPS_PER_SECOND = 10
 WRITES_PER_SECOND = 20
