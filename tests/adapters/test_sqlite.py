@@ -60,6 +60,8 @@ class TestSqliteStore(
                 patch.setattr(database, "writing", partial(writing_through, gate))
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
+            # What is held up is a thread, and not this loop.
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database, "BRIEF", 0.0)
             yield gate
 
 

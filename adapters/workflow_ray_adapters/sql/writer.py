@@ -119,6 +119,7 @@ class Writer:
                 self._arrived.clear()
                 while batch := self._gather():
                     await self._commit_safely(batch)
+                    await asyncio.sleep(0)  # a database may have done it between two turns of the loop
                 if self._is_closed:
                     return
         finally:

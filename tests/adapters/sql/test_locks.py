@@ -160,3 +160,15 @@ async def test_another_programs_long_transaction_makes_the_store_unavailable(
             with pytest.raises(StoreUnavailable, match="write lock"):
                 await store_all(store, new_run())
         await store_all(store, new_run())
+
+
+async def test_another_programs_transaction_holds_up_writes_and_not_the_event_loop(path: Path, store_id: str, opened: Opener) -> None:
+    async with opened() as store:
+        await deploy(store, workflow())  # from here on small transactions are done between turns of the loop
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            storing = asyncio.create_task(store.store([group(new_run())]))
+            await asyncio.wait([storing], timeout=0.1)
+            other.execute("ROLLBACK")
+        (stored,) = await storing
+        assert isinstance(stored, Committed)

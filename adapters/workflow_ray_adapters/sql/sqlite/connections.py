@@ -1,7 +1,8 @@
 """How a SQLite file is opened."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, event
@@ -42,6 +43,17 @@ def driver(connection: Connection) -> sqlite3.Connection:
     return raw
 
 
+@contextmanager
+def without_patience(connection: Connection) -> Generator[None]:
+    """Have the connection wait for nobody's lock."""
+    raw = driver(connection)
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+
+
 def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
     def connect() -> sqlite3.Connection:
         raw = sqlite3.connect(
@@ -59,6 +71,6 @@ def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver(connection).execute(begin)  # by SQLAlchemy it took as long as the rest of a small transaction's overhead
 
     return engine.connect()

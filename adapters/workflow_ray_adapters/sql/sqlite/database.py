@@ -1,22 +1,25 @@
-"""A SQLite file at work: one thread that writes, a few that read beside it."""
+"""A SQLite file at work: one connection that writes, a few that read beside it."""
 
 import asyncio
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
-from typing import TypeAlias, TypeVar
+from time import perf_counter
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreMissing, StoreUnavailable
+from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.sqlite.connections import PATIENCE, driver, reading, writing
-from workflow_ray_adapters.sql.sqlite.faults import explained
+from workflow_ray_adapters.sql.sqlite.connections import driver, reading, without_patience, writing
+from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.sqlite.log import Log
 
@@ -25,6 +28,10 @@ Identity: TypeAlias = tuple[int, int]
 log = logging.getLogger(__name__)
 
 READERS = 2
+BRIEF = 0.002
+"""Seconds. After a transaction that took less, the next one is done between two turns of the event
+loop: to hand it to a thread and its result back takes a third of the time of a small one.
+"""
 
 
 class SqliteDatabase:
@@ -36,6 +43,8 @@ class SqliteDatabase:
         self._exclusive = exclusive
         self._closed = False
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._handed_over: Future[Any] | None = None  # the last one, to that thread
+        self._took = 0.0  # seconds, by the last transaction
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._readers: SimpleQueue[Connection] = SimpleQueue()
         self._log = Log(path, READERS)
@@ -49,19 +58,25 @@ class SqliteDatabase:
         self._data_version = self._read_data_version()
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        result = await self._run(self._writing, lambda: self._write(work))
+        if self._shortening is not None and self._log.is_far_too_large():
+            await asyncio.wait([self._shortening])
+        if self._took < BRIEF and self._is_idle():
+            result = self._write_at_once(work)
+        else:
+            result = await self._by_writer(partial(self._write, work))
         if self._shortening is None and self._log.is_large():
             self._shortening = asyncio.create_task(self._shorten_log())
         return result
 
     async def read(self, work: Callable[[Session], T]) -> T:
         async with self._log.read():
-            return await self._run(self._reading, lambda: self._look(work))
+            self._check_open()
+            return await asyncio.get_running_loop().run_in_executor(self._reading, self._look, work)
 
     async def notified(self, pace: Pace) -> Notification:
         while True:
             await pace.rest()
-            if await self._run(self._writing, self._changed_elsewhere):
+            if self._changed_elsewhere() if self._is_idle() else await self._by_writer(self._changed_elsewhere):
                 return Notification(unnamed=ALL)
 
     async def served_elsewhere(self) -> bool:
@@ -81,7 +96,7 @@ class SqliteDatabase:
     async def _shorten_log(self) -> None:
         try:
             async with self._log.unread():
-                await self._run(self._writing, self._begin_log_anew)
+                await self._by_writer(self._begin_log_anew)
         except Exception:
             if not self._closed:
                 log.exception("%s: its write-ahead log can't be shortened. It is tried again when it has grown.", self.where)
@@ -90,32 +105,50 @@ class SqliteDatabase:
 
     def _begin_log_anew(self) -> None:
         """Where another process reads from it, it only gets as far as that allows."""
-        raw = driver(self._writer)
-        raw.execute("PRAGMA busy_timeout = 0")  # the writer waits for nobody
-        try:
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            raw.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+        with without_patience(self._writer):
+            driver(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable(self.where, "it is closed.")
-        return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+    def _is_idle(self) -> bool:
+        """Whether the writing thread has nothing to do: then its connection is free."""
+        return self._handed_over is None or self._handed_over.done()
+
+    async def _by_writer(self, work: Callable[[], T]) -> T:
+        self._check_open()
+        self._handed_over = self._writing.submit(work)
+        return await asyncio.wrap_future(self._handed_over)
+
+    def _write_at_once(self, work: Callable[[Session], T]) -> T:
+        """Raises Aborted: another program holds the lock. The next try is left to the thread,
+        which can wait for it.
+        """
+        self._check_open()
+        try:
+            with without_patience(self._writer):
+                return self._write(work)
+        except StoreUnavailable as error:
+            self._took = BRIEF
+            if is_locked(error):
+                raise Aborted(str(error)) from error
+            raise
 
     def _write(self, work: Callable[[Session], T]) -> T:
-        """Checks the files before and after it commits: what others can't find must not be
-        acknowledged.
-        """
-        self._check_files()
+        """Checks the files once it has committed: what others can't find must not be acknowledged."""
+        began = perf_counter()
         result = self._transact(self._writer, work)
         self._check_files()
+        self._took = perf_counter() - began
         return result
 
     def _check_files(self) -> None:
         """Raises StoreMissing: a path does not name the open file any more."""
         if _identity(self.where) != self._file:
             raise StoreMissing(self.where, "the file was deleted or replaced while it was open. Put it back, and open it again.")
-        log_file = _identity(f"{self.where}-wal")
+        found = self._log.look()
+        log_file = (found.st_dev, found.st_ino) if found else None
         if self._log_file is not None and log_file != self._log_file:
             raise StoreMissing(self.where, "its -wal file was deleted or replaced while it was open. Put it back, and open it again.")
         self._log_file = log_file

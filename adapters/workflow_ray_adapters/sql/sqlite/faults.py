@@ -11,6 +11,7 @@ from workflow_ray.errors import NotAStore, StoreFull, StoreMissing, StoreReadOnl
 
 PRIMARY = 0xFF  # an extended result code holds its primary one in the lowest byte
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)  # quotas and size limits come as I/O errors
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 UNFIT = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE)
 
@@ -30,12 +31,23 @@ def explained(where: str) -> Generator[None]:
         raise WriteRejected(str(error)) from error
 
 
-def _of_database(where: str, error: BaseException | None) -> WorkflowError:
+def is_locked(error: WorkflowError) -> bool:
+    """Whether the error that `explained` raised says that another program holds the write lock."""
+    cause = error.__cause__
+    return _code(cause.orig if isinstance(cause, DBAPIError) else cause) & PRIMARY in LOCKED
+
+
+def _code(error: BaseException | None) -> int:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code
+
+
+def _of_database(where: str, error: BaseException | None) -> WorkflowError:
+    code = _code(error)
     primary = code & PRIMARY
     if code in NO_ROOM:
         return StoreFull(where, f"there is no room for the write ({error}). Nothing of it was stored; make room and try again.")
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if primary in LOCKED:
         return StoreUnavailable(where, "another program holds its write lock. End that program's transaction, or try again.")
     if primary in READ_ONLY:
         return StoreReadOnly(where, f"it can't be written ({error}). Make the file and its folder writable for this user.")

@@ -19,6 +19,8 @@ class Log:
     """Who reads in this process now, and when the log is too large."""
 
     def __init__(self, path: str, readers: int) -> None:
+        self.size = 0
+        """Bytes that it had when it was last looked at."""
         self._file = f"{path}-wal"
         self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
         self._tried_at = 0  # bytes that it had when it was last to be reset, or fewer that it has had since
@@ -43,9 +45,12 @@ class Log:
                     self._is_unread.set()
 
     def is_large(self) -> bool:
-        size = self._size()
-        self._tried_at = min(self._tried_at, size)
-        return size > LIMIT and size > self._tried_at + GROWTH
+        self._tried_at = min(self._tried_at, self.size)
+        return self.size > LIMIT and self.size > self._tried_at + GROWTH
+
+    def is_far_too_large(self) -> bool:
+        """Then writes wait until reads have let it be reset."""
+        return self.size > 2 * LIMIT
 
     @asynccontextmanager
     async def unread(self) -> AsyncGenerator[None]:
@@ -56,10 +61,14 @@ class Log:
             yield
         finally:
             self._is_open.set()
-            self._tried_at = self._size()
+            self.look()
+            self._tried_at = self.size
 
-    def _size(self) -> int:
+    def look(self) -> os.stat_result | None:
+        """The file that is there now; None: there is none."""
         try:
-            return os.stat(self._file).st_size
+            found = os.stat(self._file)
         except FileNotFoundError:
-            return 0
+            found = None
+        self.size = found.st_size if found else 0
+        return found
