@@ -16,6 +16,12 @@ from workflow_ray.ports.methods import methods_of, properties_of
 T = TypeVar("T")
 
 
+PATIENCE = 0.001
+"""Seconds for which a long poll waits for another call to begin with. To begin it at once wakes a
+thread that competes with the caller's for the interpreter, just when that has work to do.
+"""
+
+
 class Mailbox:
     """Callbacks that other threads hand over to an event loop. All that gather until the loop gets
     to them share one wake-up, which is a system call.
@@ -31,7 +37,15 @@ class Mailbox:
         thread. Raises RuntimeError: the loop is closed.
         """
         self._callbacks.append(callback)
-        if not self._is_scheduled:
+        self.wake()
+
+    def put_lazily(self, callback: Callable[[], None]) -> None:
+        """As `put`, but with the next wake-up. Whoever calls has `wake` called after a while."""
+        self._callbacks.append(callback)
+
+    def wake(self) -> None:
+        """Have what was put called soon. Raises RuntimeError: the loop is closed."""
+        if self._callbacks and not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon_threadsafe(self._run)
 
@@ -60,13 +74,20 @@ class Bridge:
             RuntimeUnavailable: The home loop has ended, or ended meanwhile: whether the call took
                 effect is unknown.
         """
+        return await self._called(partial(function, *arguments, **named), self._put)
+
+    async def poll(self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any) -> T:
+        """As `call`, of a long poll: it begins with the next call, or after PATIENCE."""
+        return await self._called(partial(function, *arguments, **named), self._put_lazily)
+
+    async def _called(self, function: Callable[[], Coroutine[Any, Any, T]], put: Callable[[Callable[[], None]], None]) -> T:
         caller = asyncio.get_running_loop()
         if caller is self._home:
-            return await function(*arguments, **named)
+            return await function()
         answer: asyncio.Future[T] = caller.create_future()
-        call = _Call(partial(function, *arguments, **named), answer, self._mailbox_of(caller), self._calls.discard)
+        call = _Call(function, answer, self._mailbox_of(caller), self._calls.discard)
         self._calls.add(call)
-        self._put(call.begin)
+        put(call.begin)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -89,6 +110,14 @@ class Bridge:
         except RuntimeError:
             raise _left() from None
 
+    def _put_lazily(self, callback: Callable[[], None]) -> None:
+        self._mailbox.put_lazily(callback)
+        asyncio.get_running_loop().call_later(PATIENCE, self._wake)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the home loop is closed: `close` answers
+            self._mailbox.wake()
+
 
 def bridged(store: Store, bridge: Bridge) -> Store:
     """The store, which lives in the bridge's home loop, for callers in any event loop; an
@@ -100,7 +129,9 @@ def bridged(store: Store, bridge: Bridge) -> Store:
     if isinstance(store, Trimmer):
         ports.append(Trimmer)
     properties = {name: getattr(store, name) for name in properties_of(*ports)}
-    methods = {name: partial(bridge.call, getattr(store, name)) for name in methods_of(*ports)}
+    methods = {
+        name: partial(bridge.poll if method.waits else bridge.call, getattr(store, name)) for name, method in methods_of(*ports).items()
+    }
     return cast(Store, SimpleNamespace(**properties, **methods))
 
 

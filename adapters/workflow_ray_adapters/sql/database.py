@@ -8,6 +8,7 @@ from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
+FEW = 10
 
 
 class Aborted(Exception):
@@ -39,8 +40,12 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Session], T]) -> T:
-        """Run it on one snapshot of what is committed."""
+    async def read(self, work: Callable[[Session], T], *, few: bool = False) -> T:
+        """Run it on one snapshot of what is committed.
+
+        few: it reads FEW rows at most, by their keys. A database of this process may do that
+        between two turns of the event loop.
+        """
         ...
 
     async def notified(self, pace: Pace) -> Notification:

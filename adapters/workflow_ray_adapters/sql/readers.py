@@ -96,9 +96,9 @@ class Reader:
         self._must_look |= self._awaited is None
 
     def answer(self, receive: Receive, arrivals: Arrivals) -> None:
-        """A transaction has found this for it."""
+        """A transaction has found this for it, in some of its partitions."""
         self._answer = arrivals
-        self.begin_look(receive.offsets)
+        self.begin_look(arrivals.read)
         self.end_look(receive, arrivals)
         self.wakeup.set()
 

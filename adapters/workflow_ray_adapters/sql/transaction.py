@@ -99,11 +99,14 @@ def _roles(work: Work) -> set[RoleName]:
 
 
 def _received(session: Session, work: Work, published: Mapping[Topic, int]) -> Iterator[tuple[Receive, Arrivals]]:
-    """Much is left to the readers, who read it while the next transaction runs."""
+    """Much is left to the readers, who read it while the next transaction runs. Those who wait have
+    read all that there was: only partitions of this transaction have more.
+    """
     for topic in [topic for topic, events in published.items() if 0 < events <= LITTLE]:
+        changed = session.notification.events[topic]
         for receive in work.awaited(topic):
-            if not receive.offsets.keys().isdisjoint(session.notification.events[topic]):
-                yield receive, stream.read(session, topic, receive.offsets, receive.limit)
+            if asked := {partition: offset for partition, offset in receive.offsets.items() if partition in changed}:
+                yield receive, stream.read(session, topic, asked, receive.limit)
 
 
 def _call(call: Call, session: Session) -> Any:

@@ -44,14 +44,24 @@ def driver(connection: Connection) -> sqlite3.Connection:
 
 
 @contextmanager
-def without_patience(connection: Connection) -> Generator[None]:
-    """Have the connection wait for nobody's lock."""
+def transaction(connection: Connection, begin: str) -> Generator[None]:
+    """As SQLAlchemy's own, which takes a tenth of the time of a small transaction more.
+
+    begin: WRITE or READ.
+    """
     raw = driver(connection)
-    raw.execute("PRAGMA busy_timeout = 0")
+    raw.execute(begin)
     try:
         yield
-    finally:
-        raw.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
+    except BaseException:
+        (connection if connection.in_transaction() else raw).rollback()
+        raise
+    (connection if connection.in_transaction() else raw).commit()
+
+
+def set_patience(connection: Connection, seconds: float) -> None:
+    """How long the connection waits for another program's lock."""
+    driver(connection).execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
 def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
@@ -71,6 +81,7 @@ def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        driver(connection).execute(begin)  # by SQLAlchemy it took as long as the rest of a small transaction's overhead
+        if not driver(connection).in_transaction:
+            driver(connection).execute(begin)
 
     return engine.connect()

@@ -18,7 +18,8 @@ from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.sqlite.connections import driver, reading, without_patience, writing
+from workflow_ray_adapters.sql.sqlite import connections
+from workflow_ray_adapters.sql.sqlite.connections import READ, WRITE, driver, reading, set_patience, transaction, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.sqlite.log import Log
@@ -53,6 +54,7 @@ class SqliteDatabase:
         self._log_file: Identity | None = None  # there is none before the first transaction
         with explained(path):
             self._writer = writing(path)
+            self._is_patient = True
             for _ in range(READERS):
                 self._readers.put(reading(path))
         self._data_version = self._read_data_version()
@@ -68,9 +70,11 @@ class SqliteDatabase:
             self._shortening = asyncio.create_task(self._shorten_log())
         return result
 
-    async def read(self, work: Callable[[Session], T]) -> T:
-        async with self._log.read():
+    async def read(self, work: Callable[[Session], T], *, few: bool = False) -> T:
+        async with self._log.read():  # then a connection is free
             self._check_open()
+            if few:
+                return self._look(work)
             return await asyncio.get_running_loop().run_in_executor(self._reading, self._look, work)
 
     async def notified(self, pace: Pace) -> Notification:
@@ -105,8 +109,14 @@ class SqliteDatabase:
 
     def _begin_log_anew(self) -> None:
         """Where another process reads from it, it only gets as far as that allows."""
-        with without_patience(self._writer):
-            driver(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._be_patient(False)
+        driver(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _be_patient(self, patient: bool) -> None:
+        """Whether the writing connection waits for another program's lock."""
+        if patient != self._is_patient:
+            set_patience(self._writer, connections.PATIENCE if patient else 0.0)
+            self._is_patient = patient
 
     def _check_open(self) -> None:
         if self._closed:
@@ -127,18 +137,19 @@ class SqliteDatabase:
         """
         self._check_open()
         try:
-            with without_patience(self._writer):
-                return self._write(work)
+            return self._write(work, patient=False)
         except StoreUnavailable as error:
             self._took = BRIEF
             if is_locked(error):
                 raise Aborted(str(error)) from error
             raise
 
-    def _write(self, work: Callable[[Session], T]) -> T:
+    def _write(self, work: Callable[[Session], T], *, patient: bool = True) -> T:
         """Checks the files once it has committed: what others can't find must not be acknowledged."""
         began = perf_counter()
-        result = self._transact(self._writer, work)
+        self._be_patient(patient)
+        with explained(self.where), transaction(self._writer, WRITE):
+            result = work(Session(self._writer, SQLITE))
         self._check_files()
         self._took = perf_counter() - began
         return result
@@ -153,14 +164,11 @@ class SqliteDatabase:
             raise StoreMissing(self.where, "its -wal file was deleted or replaced while it was open. Put it back, and open it again.")
         self._log_file = log_file
 
-    def _transact(self, connection: Connection, work: Callable[[Session], T]) -> T:
-        with explained(self.where), connection.begin():
-            return work(Session(connection, SQLITE))
-
     def _look(self, work: Callable[[Session], T]) -> T:
-        connection = self._readers.get()  # there is one for each thread
+        connection = self._readers.get()  # there is one for each read at once
         try:
-            return self._transact(connection, work)
+            with explained(self.where), transaction(connection, READ):
+                return work(Session(connection, SQLITE))
         finally:
             self._readers.put(connection)
 
