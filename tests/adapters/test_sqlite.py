@@ -61,7 +61,7 @@ class TestSqliteStore(
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
             # What is held up is a thread, and not this loop.
-            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database, "BRIEF", 0.0)
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database.SqliteDatabase, "_is_idle", lambda _: False)
             yield gate
 
 

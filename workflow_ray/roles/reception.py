@@ -15,6 +15,10 @@ from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 WINDOW_DATA = 2 * BATCH_DATA
 """Bytes of data in hand after which no more is received."""
+ROOM = BATCH // 4
+"""Events that must fit into the window before more are received: else each look would find room for
+a few more than the one before it has left.
+"""
 FULL_PAUSE = 0.05
 """Seconds between looks at the stream while some partition's share of the window is used up."""
 
@@ -76,7 +80,7 @@ class Reception:
 
     async def _room(self) -> None:
         attempts = self._results.attempts
-        while len(attempts) >= WINDOW or attempts.data >= WINDOW_DATA:
+        while len(attempts) > WINDOW - ROOM or attempts.data >= WINDOW_DATA:
             await self._results.next_settled()
 
     async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:

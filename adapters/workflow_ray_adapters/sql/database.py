@@ -8,7 +8,8 @@ from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
-FEW = 10
+BRIEF = 500
+"""Rows of a brief read at most."""
 
 
 class Aborted(Exception):
@@ -40,11 +41,11 @@ class Database(Protocol):
         """
         ...
 
-    async def read(self, work: Callable[[Session], T], *, few: bool = False) -> T:
+    async def read(self, work: Callable[[Session], T], *, brief: bool = False) -> T:
         """Run it on one snapshot of what is committed.
 
-        few: it reads FEW rows at most, by their keys. A database of this process may do that
-        between two turns of the event loop.
+        brief: it reads some hundred rows at most, by their keys. A database of this process may
+        do that between two turns of the event loop.
         """
         ...
 

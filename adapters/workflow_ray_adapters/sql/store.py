@@ -38,7 +38,7 @@ from workflow_ray.records import (
 from workflow_ray_adapters.sql import deployments, leases, outbox, pages, positions, queries, roles, stream, waiting
 from workflow_ray_adapters.sql import timeouts as timers
 from workflow_ray_adapters.sql.background import background
-from workflow_ray_adapters.sql.database import FEW, Database
+from workflow_ray_adapters.sql.database import BRIEF, Database
 from workflow_ray_adapters.sql.fence_checks import FenceChecks, is_fence_check
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.poller import Poller
@@ -95,7 +95,7 @@ class SqlStore:
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         if fresh:
             return await self._writer.call(lambda session: queries.lookup(session, run_ids))
-        return await self._database.read(lambda session: queries.lookup(session, run_ids), few=len(run_ids) <= FEW)
+        return await self._database.read(lambda session: queries.lookup(session, run_ids), brief=len(run_ids) <= BRIEF)
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
         return await self._database.read(lambda session: queries.latest(session, workflow, foreign_ids))
@@ -114,7 +114,7 @@ class SqlStore:
             began = self._clock.monotonic()
             if wait > 0 and self._wakeups.versions.were_seen(seen):
                 await self._clock.wait(wakeup, wait)
-            look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest), few=len(seen) <= FEW)
+            look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest), brief=len(seen) <= BRIEF)
             return await wait_until(self._clock, wakeup, look, wait - (self._clock.monotonic() - began))
 
     async def positions(self, group: str) -> list[Position]:
@@ -183,7 +183,7 @@ class SqlStore:
         """What there is for it now."""
         turned, unsure = replace(receive, offsets=self._turned(receive.offsets)), reading.unsure(receive.offsets)
         reading.begin_look(receive.offsets)
-        arrivals = await self._database.read(lambda session: stream.receive(session, turned, unsure))
+        arrivals = await self._database.read(lambda session: stream.receive(session, turned, unsure), brief=receive.limit <= BRIEF)
         reading.end_look(receive, arrivals)
         return arrivals
 

@@ -65,7 +65,7 @@ class ServerDatabase(ABC):
 
         return await self._run(self._writer, transact)
 
-    async def read(self, work: Callable[[Session], T], *, few: bool = False) -> T:
+    async def read(self, work: Callable[[Session], T], *, brief: bool = False) -> T:
         def look(connection: Connection) -> T:
             with connection.begin():
                 return work(Session(connection, self._access.reading))

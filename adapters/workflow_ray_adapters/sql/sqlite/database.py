@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
@@ -21,6 +20,7 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite import connections
 from workflow_ray_adapters.sql.sqlite.connections import READ, WRITE, driver, reading, set_patience, transaction, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
+from workflow_ray_adapters.sql.sqlite.handover import Handover
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.sqlite.log import Log
 
@@ -29,10 +29,6 @@ Identity: TypeAlias = tuple[int, int]
 log = logging.getLogger(__name__)
 
 READERS = 2
-BRIEF = 0.002
-"""Seconds. After a transaction that took less, the next one is done between two turns of the event
-loop: to hand it to a thread and its result back takes a third of the time of a small one.
-"""
 
 
 class SqliteDatabase:
@@ -45,7 +41,7 @@ class SqliteDatabase:
         self._closed = False
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._handed_over: Future[Any] | None = None  # the last one, to that thread
-        self._took = 0.0  # seconds, by the last transaction
+        self._handover = Handover()
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._readers: SimpleQueue[Connection] = SimpleQueue()
         self._log = Log(path, READERS)
@@ -62,18 +58,18 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Session], T]) -> T:
         if self._shortening is not None and self._log.is_far_too_large():
             await asyncio.wait([self._shortening])
-        if self._took < BRIEF and self._is_idle():
-            result = self._write_at_once(work)
-        else:
+        if self._handover.is_due() or not self._is_idle():
             result = await self._by_writer(partial(self._write, work))
+        else:
+            result = self._write_at_once(work)
         if self._shortening is None and self._log.is_large():
             self._shortening = asyncio.create_task(self._shorten_log())
         return result
 
-    async def read(self, work: Callable[[Session], T], *, few: bool = False) -> T:
+    async def read(self, work: Callable[[Session], T], *, brief: bool = False) -> T:
         async with self._log.read():  # then a connection is free
             self._check_open()
-            if few:
+            if brief:
                 return self._look(work)
             return await asyncio.get_running_loop().run_in_executor(self._reading, self._look, work)
 
@@ -137,21 +133,20 @@ class SqliteDatabase:
         """
         self._check_open()
         try:
-            return self._write(work, patient=False)
+            with self._handover.timed():
+                return self._write(work, patient=False)
         except StoreUnavailable as error:
-            self._took = BRIEF
             if is_locked(error):
+                self._handover.locked()
                 raise Aborted(str(error)) from error
             raise
 
     def _write(self, work: Callable[[Session], T], *, patient: bool = True) -> T:
         """Checks the files once it has committed: what others can't find must not be acknowledged."""
-        began = perf_counter()
         self._be_patient(patient)
         with explained(self.where), transaction(self._writer, WRITE):
             result = work(Session(self._writer, SQLITE))
         self._check_files()
-        self._took = perf_counter() - began
         return result
 
     def _check_files(self) -> None:
