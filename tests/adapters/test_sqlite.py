@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Connection
@@ -61,7 +62,7 @@ class TestSqliteStore(
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
             # What is held up is a thread, and not this loop.
-            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database.SqliteDatabase, "_is_idle", lambda _: False)
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))
             yield gate
 
 

@@ -10,6 +10,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -134,7 +135,7 @@ async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
         apply(*batch)
 
     monkeypatch.setattr(writes, "apply", held)
-    monkeypatch.setattr(database.SqliteDatabase, "_is_idle", lambda _: False)  # what is held up is a thread, and not this loop
+    monkeypatch.setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))  # what is held up is a thread, and not this loop
     async with opened() as old, opened(exclusive=False) as new:
         fence = await acquire(old)
         storing = asyncio.create_task(old.store([group(new_run(), fence=fence)]))
