@@ -29,7 +29,7 @@ class Calls:
 
 @pytest.fixture(autouse=True)
 def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_watcher, "LOOK", 0.01)
+    monkeypatch.setattr(loop_watcher, "CHECK", 0.01)
 
 
 async def test_a_loop_that_is_blocked_for_too_long_is_acted_upon_once_each_time() -> None:

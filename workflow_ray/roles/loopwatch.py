@@ -21,6 +21,10 @@ LOOK = 0.5
 """Seconds that a loop counts as silent at most between two looks: who looks more seldom stood still
 itself, and so perhaps did the whole process.
 """
+CHECK = LOOK / 2
+"""Seconds between two looks."""
+PATIENCE = 60.0
+"""Seconds for which user code may block a loop. Then its step has failed an attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from workflow_ray.definition import Workflow
 from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray.roles.loopwatch import PATIENCE
 from workflow_ray.runtime.bridge import Bridge, bridged
 from workflow_ray.runtime.deploying import deployed_here, merge_or_join
 from workflow_ray.runtime.engine_thread import EngineThread
@@ -20,7 +21,7 @@ from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
-from workflow_ray.runtime.user_loop import PATIENCE, UserLoop
+from workflow_ray.runtime.user_loop import UserLoop
 from workflow_ray.runtime.worker import LEASE, Worker
 
 

@@ -10,15 +10,11 @@ from typing import Any, TypeAlias
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.roles.interrupts import is_interrupt
-from workflow_ray.roles.loopwatch import LoopWatch, Occupant, reason
+from workflow_ray.roles.loopwatch import CHECK, PATIENCE, LoopWatch, Occupant, reason
 from workflow_ray.runtime.role_runner import LoopLost, RoleWork
 
 log = logging.getLogger(__name__)
 
-CHECK = 0.25
-"""Seconds between two looks at whether the loop answers."""
-PATIENCE = 60.0
-"""Seconds for which user code may block the loop; then the roles that run there are given up."""
 COUNTING = 5.0
 """Seconds for which it is tried to count the attempt of a step that blocks the loop."""
 ENDING = 15.0

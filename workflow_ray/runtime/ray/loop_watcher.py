@@ -6,14 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from workflow_ray.roles.loopwatch import LoopWatch, Occupant
+from workflow_ray.roles.loopwatch import CHECK, PATIENCE, LoopWatch, Occupant
 
 log = logging.getLogger(__name__)
-
-LIMIT = 60.0
-"""Seconds for which a loop may be blocked."""
-LOOK = 0.25
-"""Seconds between two looks at the loop."""
 
 Blocked: TypeAlias = Callable[[Occupant | None, float], None]
 """Called in the watcher's thread with the step that blocks the loop, if one does, and for how many
@@ -27,7 +22,7 @@ class LoopWatcher:
     What blocks the loop is named in the log, from one second on.
     """
 
-    def __init__(self, blocked: Blocked, *, limit: float = LIMIT) -> None:
+    def __init__(self, blocked: Blocked, *, limit: float = PATIENCE) -> None:
         """Begin to watch the running loop. Called in its thread.
 
         Args:
@@ -46,7 +41,7 @@ class LoopWatcher:
 
     def _run(self) -> None:
         has_acted = False
-        while not self._closed.wait(LOOK):
+        while not self._closed.wait(CHECK):
             try:
                 silence = self._watch.check()
             except RuntimeError:  # the loop is closed

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from workflow_ray.errors import StoreUnavailable
+from workflow_ray.roles.loopwatch import PATIENCE
 from workflow_ray.runtime.ipc import Reconnecting
 from workflow_ray.runtime.ipc.reconnecting import ONCE
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
-from workflow_ray.runtime.ray.loop_watcher import LIMIT
 from workflow_ray.runtime.urls import Places, Urls
 
 Route: TypeAlias = Literal["auto", "ipc", "calls"]
@@ -22,10 +22,10 @@ RETRY = 0.1
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long, in seconds, an actor may fail to answer."""
 
-    blocked: float = LIMIT  # its loop, until it ends itself, and charges the step that blocks it
+    blocked: float = PATIENCE  # its loop, until it ends itself, and charges the step that blocks it
     # The actor as a whole, until the supervisor kills it. It is longer than `blocked`, so that an
     # actor that can charge the step does so first.
-    silent: float = 1.5 * LIMIT
+    silent: float = 1.5 * PATIENCE
 
 
 LIMITS = Limits()
