@@ -10,7 +10,7 @@ DEMO := build/demo
 RECORDS := sqlite:///$(DEMO)/orders.db
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint contracts mypy pyright servers test test-fast test-servers matrix services services-down demo down clean
+.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix services services-down demo down clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,8 @@ pyright: $(INSTALLED)
 servers: $(INSTALLED) ## install the servers that the tests start
 	@$(BIN)/python -m tests.servers install
 
-test: check test-fast test-servers ## check, then every test; those that need servers start them, and stop them
-	@$(BIN)/python -m pytest --quiet -rs -m 'ray or end_to_end'
-
-test-servers: servers # the other tests that need servers, two side by side, each with servers of its own
-	@$(BIN)/python -m pytest --quiet -rs --numprocesses 2 --dist loadscope -m 'server and not ray and not end_to_end'
+test: check test-fast servers ## check, then every test; those that need servers start them, and stop them
+	@$(BIN)/python -m pytest --quiet -rs --numprocesses 2 --dist loadscope -m 'server or ray or end_to_end'
 
 test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray, side by side
 	@$(BIN)/python -m pytest --quiet -rs --numprocesses auto --dist loadscope -m 'not server and not ray and not end_to_end'
