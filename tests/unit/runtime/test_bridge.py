@@ -41,6 +41,21 @@ async def test_an_error_is_raised_at_the_caller(thread: EngineThread) -> None:
         await bridge.call(fail, "the store", why="no room")
 
 
+async def test_a_long_poll_begins_with_the_next_call_or_soon_by_itself(thread: EngineThread) -> None:
+    bridge, begun = Bridge(thread.loop), list[str]()
+
+    async def begin(name: str) -> None:
+        begun.append(name)
+
+    polling = asyncio.create_task(bridge.poll(begin, "poll"))
+    await asyncio.sleep(0)
+    await bridge.call(begin, "call")
+    assert begun == ["poll", "call"]
+    await polling
+    await bridge.poll(begin, "alone")
+    assert begun == ["poll", "call", "alone"]
+
+
 def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch) -> None:
     original = loop.call_soon_threadsafe
 
