@@ -86,7 +86,9 @@ class Handle(Generic[D, S]):
             nonlocal read
             visited.add(record.status)
             if record.status != status.value:  # it may have been there between two looks
-                visited.update(entry.status for entry in await self._entries(record.version, after=read))
+                entries = await self._entries(record.version, after=read)
+                # Versions above the record's were written since: the next look finds the run there.
+                visited.update(entry.status for entry in entries if entry.version <= record.version)
                 read = record.version
             view = outlook(record, visited, status, graph, names)
             if view.prospect is Prospect.UNREACHABLE:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Literal
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -54,6 +55,21 @@ async def test_a_status_that_was_passed_counts_and_the_run_is_shown_as_it_stands
         await handle.wait()
         for passed in (Route.NEW, Route.PACKED):
             assert (await handle.wait_for(passed)).status is Route.SENT
+
+
+async def test_a_run_that_gets_there_between_the_look_at_it_and_at_its_history_is_returned_as_it_got_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workflow = asked()
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("1", Parcel())
+        records = handle._records  # pyright: ignore[reportPrivateUsage]  # no timing provokes it reliably
+        (before,) = await records.lookup([handle.run_id])
+        assert before is not None
+        assert before.status != Route.SENT.value
+        await handle.wait()
+        monkeypatch.setattr(records, "lookup", AsyncMock(return_value=[before]))
+        assert (await handle.wait_for(Route.SENT)).status is Route.SENT
 
 
 async def test_what_is_there_already_is_not_waited_for() -> None:
