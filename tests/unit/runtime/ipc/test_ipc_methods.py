@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from tests.unit.runtime.ipc.serving import SERVED
 from workflow_ray import errors
 from workflow_ray.errors import RoleLost, StoreError, StoreUnavailable, WorkflowError
 from workflow_ray.ports import OutboxMover, Store, SystemClock, Trimmer, WholeStore
-from workflow_ray.ports.methods import methods_of, properties_of
+from workflow_ray.ports.methods import properties_of
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
@@ -54,8 +54,7 @@ from workflow_ray.records import (
     WriteId,
 )
 from workflow_ray.runtime.ipc import About, answer, records_over, remote_store, store_over
-from workflow_ray.runtime.ipc.answers import Answer, Raised
-from workflow_ray.runtime.ipc.methods import METHODS, Method
+from workflow_ray.runtime.ipc.methods import METHODS
 from workflow_ray.runtime.mixed import keeps_timeouts_apart, mixed
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -308,47 +307,6 @@ def test_what_travels_is_maps_by_the_names_of_parameters() -> None:
         receive.result(msgspec.msgpack.encode({"raised": {"error": "RoleLost", "fields": ["role", 7, 8]}}))
 
 
-class Older(Protocol):
-    async def look(self, run: str, *, deep: bool) -> int: ...
-
-
-class Newer(Protocol):
-    async def look(self, run: str, *, deep: bool, also: str = "") -> int: ...
-
-
-class Demanding(Protocol):
-    async def look(self, run: str, *, deep: bool, also: str) -> int: ...
-
-
-class Changed(Protocol):
-    async def look(self, run: str, *, deep: bool) -> str: ...
-
-
-def look(port: type) -> Method:
-    return Method(methods_of(port)["look"])
-
-
-@pytest.mark.parametrize(("caller", "store"), [(Older, Newer), (Newer, Older)])
-async def test_a_parameter_with_a_default_may_be_added_at_either_end_first(caller: type, store: type) -> None:
-    async def asked(run: str, *, deep: bool, also: str = "") -> int:
-        assert (run, deep, also) == ("r", True, "")
-        return 7
-
-    body = look(caller).request(look(caller).arguments("r", deep=True))
-    assert look(caller).result(await look(store).perform(asked, body)) == 7
-
-
-async def test_arguments_and_answers_of_other_code_are_refused_with_advice() -> None:
-    async def asked(run: str, *, deep: bool) -> int:
-        return 7
-
-    body = look(Older).request(look(Older).arguments("r", deep=True))
-    with pytest.raises(StoreError, match=r"the arguments of 'look' can't be decoded .*`also`.*Upgrade both"):
-        await look(Demanding).perform(asked, body)
-    with pytest.raises(StoreError, match=r"the answer to 'look' can't be decoded .*Upgrade both"):
-        look(Changed).result(await look(Older).perform(asked, body))
-
-
 def sample(kind: type[WorkflowError]) -> WorkflowError:
     values: dict[object, object] = {str: "x", int: 3, float: 0.5, Sequence[str]: ["a", "b"], Sequence[tuple[str, int]]: [("a", 1)]}
     return kind(*(values.get(each.annotation) for each in inspect.signature(kind).parameters.values()))  # None for the others
@@ -371,18 +329,3 @@ async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(
     with caplog.at_level(logging.ERROR), pytest.raises(StoreUnavailable, match="deployment failed there \\(ZeroDivisionError\\)"):
         await store_over(Loopback(RecordingStore(ZeroDivisionError("secret"))), SERVED).deployment()
     assert [record.exc_info is not None for record in caplog.records] == [True]
-
-
-async def test_an_error_that_only_newer_code_knows_keeps_its_name_and_fields() -> None:
-    class Newer:
-        async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
-            return msgspec.msgpack.encode(Answer[None](raised=Raised("RunFrozen", ("order-1", 3))))
-
-    with pytest.raises(WorkflowError, match="RunFrozen: order-1, 3"):
-        await store_over(Newer(), SERVED).deployment()
-
-
-async def test_a_method_that_only_newer_code_knows_is_refused_with_advice() -> None:
-    body = await answer(cast(Store, RecordingStore(None)), "freeze", b"")
-    with pytest.raises(StoreError, match=r"doesn't know 'freeze'.*Upgrade the deployment"):
-        METHODS["deployment"].result(body)
