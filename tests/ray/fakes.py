@@ -117,6 +117,15 @@ class FakeRegistry:
             del self.holders[name]
         await actor.end()
 
+    async def left(self, name: str, actor: FakeActor | None) -> None:
+        """Wait until the name is not this actor's any more."""
+        await until(lambda: self.holders.get(name) is not actor)
+
+    async def refuses_a_read(self) -> None:
+        """Wait until the store has not answered once more."""
+        before = self.unread
+        await until(lambda: self.unread > before)
+
     def _break(self, method: str) -> None:
         if method in self.broken:
             raise self.broken.pop(method)

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ async def test_shards_are_drained_before_their_count_changes_so_that_no_attempt_
         loading = asyncio.create_task(load())
         for count in (3, 2):
             begun = attempts(tmp_path).total()
-            await eventually(lambda: _more(tmp_path, begun + LOAD), "nothing runs")  # noqa: B023  awaited before the variable changes
+            await eventually(partial(_more, tmp_path, begun + LOAD), "nothing runs")
             await runtime.scale(jobs, JobStatus.NEW, shards=count)
         enough.set()
         await loading
@@ -153,9 +154,7 @@ async def test_an_actor_that_is_killed_on_standby_costs_nothing(
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
         await prepare(GROUP, 3, records=deployment.records)
-        killed = (await deployment.actors())[of(3)[0]].pid
-        assert killed is not None
-        os.kill(killed, signal.SIGKILL)
+        await _kill(deployment, of(3)[0])
         handles = await triggered(runtime.client(jobs), tmp_path, "job")
         assert await runtime.scale(jobs, JobStatus.NEW, shards=3) == 3
         handles += await triggered(runtime.client(jobs), tmp_path, "late")
@@ -168,12 +167,16 @@ async def test_a_supervisor_that_is_killed_after_it_has_prepared_shards_costs_on
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
         await prepare(GROUP, 3, records=deployment.records)
-        killed = (await deployment.actors())["supervisor"].pid
-        assert killed is not None
-        os.kill(killed, signal.SIGKILL)
+        await _kill(deployment, "supervisor")
         handles = await triggered(runtime.client(jobs), tmp_path, "job")
         assert await runtime.scale(jobs, JobStatus.NEW, shards=3) == 3
         await check(handles)
+
+
+async def _kill(deployment: Deployment, name: str) -> None:
+    pid = (await deployment.actors())[name].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
 
 
 async def _drains(runtime: Runtime) -> bool:

@@ -68,7 +68,7 @@ async def test_preparing_ends_where_an_actor_is_hopeless_and_where_none_comes_up
         await until(lambda: OF_TWO[0] in registry.holders)
         failed = registry.holders[OF_TWO[0]]
         await failed.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="NotImportable: no module shop", crashed=True))
-        await until(lambda: registry.holders.get(OF_TWO[0]) is not failed)  # noqa: B023  awaited before the variable changes
+        await registry.left(OF_TWO[0], failed)
     async with asyncio.timeout(5.0):
         await preparing
     await supervision.shutdown(deadline=0.0)
