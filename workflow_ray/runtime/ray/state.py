@@ -183,8 +183,8 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
 def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
     """The roles of the shard counts that are prepared and not set yet, in deployed groups."""
     counts = {role.group: role.shards for role in current}
-    ahead = [item for item in prepared.items() if item[0] in counts and item[1] != counts[item[0]]]
-    return [role for group, shards in ahead for role in group_roles(group, shards)]
+    ahead = {group: shards for group, shards in prepared.items() if counts.get(group, shards) != shards}
+    return [role for group, shards in ahead.items() for role in group_roles(group, shards)]
 
 
 def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:

@@ -76,7 +76,7 @@ class SqliteDatabase:
     async def notified(self, pace: Pace) -> Notification:
         while True:
             await pace.rest()
-            if self._changed_elsewhere() if self._is_idle() else await self._by_writer(self._changed_elsewhere):
+            if await self._when_free(self._changed_elsewhere):
                 return Notification(unnamed=ALL)
 
     async def served_elsewhere(self) -> bool:
@@ -126,6 +126,10 @@ class SqliteDatabase:
         self._check_open()
         self._handed_over = self._writing.submit(work)
         return await asyncio.wrap_future(self._handed_over)
+
+    async def _when_free(self, work: Callable[[], T]) -> T:
+        """What the loop does itself, unless the writing thread uses the connection."""
+        return work() if self._is_idle() else await self._by_writer(work)
 
     def _write_at_once(self, work: Callable[[Session], T]) -> T:
         """Raises Aborted: another program holds the lock. The next try is left to the thread,
