@@ -14,11 +14,15 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Integer,
+    Join,
     Select,
+    Subquery,
     bindparam,
+    case,
     delete,
     func,
     literal_column,
+    null,
     select,
     union_all,
 )
@@ -40,7 +44,8 @@ class Receive:
     limit: int
 
 
-EVENT = ("partition_no", "run_id", "version", "status", "headers")
+EVENT = ("turn", "place", "partition_no", "run_id", "version", "status", "headers", "stream_offset")
+IS_LEFT_OUT = len(EVENT)  # in the rows that are read: whether there is data that isn't in the row
 IN_TURN = itemgetter(0, 1)
 
 
@@ -147,37 +152,65 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
     """
     if not offsets:
         return Arrivals()
-    starts: dict[str, object] = {}
+    asked: dict[str, object] = {"topic": topic, "share": -(-limit // len(offsets))}
     for at, (partition, offset) in enumerate(offsets.items()):
-        starts |= {f"partition_{at}": partition, f"offset_{at}": offset}
-    share = -(-limit // len(offsets))
-    rows = session.rows(_waiting(len(offsets)), topic=topic, share=share, **starts)
+        asked |= {f"partition_{at}": partition, f"offset_{at}": offset}
+    rows = session.rows(_with_small_data(len(offsets)), **asked, small=BATCH_DATA // limit)
+    if any(row[IS_LEFT_OUT] for row in rows):
+        rows = session.rows(_until_full(len(offsets)), **asked)
     rows.sort(key=IN_TURN)  # here: a database would carry the data through the sort
     received = tuple([_received(topic, row) for row in rows[:limit]])
     return Arrivals(events=received, read={**offsets, **{item.event.partition: item.offset + 1 for item in received}})
 
 
 @cache
-def _waiting(partitions: int) -> Statement:
-    """What waits in that many partitions, in any order. The sizes are added up first, so that no
-    data beyond the batch is read.
+def _with_small_data(partitions: int) -> Statement:
+    """What waits in that many partitions, in any order. Data larger than an event's share of the
+    batch is left out: mostly there is none, and to add up the sizes takes as long as the rest.
     """
 
     def statement(_: Dialect) -> ClauseElement:
-        waiting = union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
+        waiting = _waiting(partitions)
+        is_large = func.length(records.c.data) > bindparam("small", type_=Integer)
+        is_left_out = case((is_large, literal_column("1")), else_=literal_column("0"))
+        data = case((is_large, null()), else_=records.c.data)
+        record = [data if column is records.c.data else column for column in RECORD]
+        return select(*_event(waiting), is_left_out, *record).select_from(_with_records(waiting))
+
+    return statement
+
+
+@cache
+def _until_full(partitions: int) -> Statement:
+    """As _with_small_data, with the data of those that come first. The sizes are added up before
+    any data is read.
+    """
+
+    def statement(_: Dialect) -> ClauseElement:
+        waiting = _waiting(partitions)
         # Not by a join: the data would be carried through the sort
         size = select(func.length(records.c.data)).where(records.c.run_id == waiting.c.run_id).scalar_subquery()
         turns = (waiting.c.turn, waiting.c.place)
         # Of those before it, so that the size of each is looked up once
         before = func.sum(func.coalesce(size, 0)).over(order_by=turns, rows=(None, -1))
         sized = select(waiting, func.coalesce(before, 0).label("before")).subquery("sized")
-        return (
-            select(sized.c.turn, sized.c.place, *(sized.c[name] for name in EVENT), sized.c.stream_offset, *RECORD)
-            .select_from(sized.outerjoin(records, records.c.run_id == sized.c.run_id))
-            .where(sized.c.before < BATCH_DATA)
-        )
+        query = select(*_event(sized), literal_column("0"), *RECORD).select_from(_with_records(sized))
+        return query.where(sized.c.before < BATCH_DATA)
 
     return statement
+
+
+def _waiting(partitions: int) -> Subquery:
+    return union_all(*(_share(at) for at in range(partitions))).subquery("waiting")
+
+
+def _event(waiting: Subquery) -> list[ColumnElement[Any]]:
+    return [waiting.c[name] for name in EVENT]
+
+
+def _with_records(waiting: Subquery) -> Join:
+    """An event may have none: its run's record is in another store."""
+    return waiting.outerjoin(records, records.c.run_id == waiting.c.run_id)
 
 
 def _share(at: int) -> Select[Any]:
@@ -207,7 +240,7 @@ def _share(at: int) -> Select[Any]:
 
 
 def _received(topic: Topic, row: Sequence[Any]) -> Received:
-    _, _, partition, run_id, version, status, headers, offset, *record = row
+    _, _, partition, run_id, version, status, headers, offset, _, *record = row
     event = to_event(topic, partition, run_id, version, status, headers)
     return Received(event=event, offset=offset, record=None if record[0] is None else to_record(record))
 

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from time import perf_counter, thread_time
 
 SLOW = 0.002
-"""Seconds of waiting, such as for a slow disk, from which on a transaction is slow."""
+"""Seconds of waiting, such as for a slow disk, from which on a transaction may be slow. It is, where
+it waited longer than it computed: what the loop loses by waiting is then more than what it would
+lose by competing.
+"""
 IN_A_ROW = 2
 """Slow transactions that are no accident, as the moving of the log into the file is."""
 HANDED_OVER = 20
@@ -36,9 +39,10 @@ class Handover:
     @contextmanager
     def timed(self) -> Generator[None]:
         """Around each transaction that the loop does."""
-        began = perf_counter() - thread_time()
+        began, computed = perf_counter(), -thread_time()
         yield
-        waited = perf_counter() - thread_time() - began
-        self._slow = self._slow + 1 if waited > SLOW else 0
+        computed += thread_time()
+        waited = perf_counter() - began - computed
+        self._slow = self._slow + 1 if waited > max(SLOW, computed) else 0
         if self._slow == IN_A_ROW:
             self._slow, self._left = 0, HANDED_OVER
