@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from alembic import op
-from sqlalchemy import Column, inspect
+from sqlalchemy import Column, column, inspect
 
 SERVERS: dict[str, Any] = {"mysql_engine": "InnoDB"}  # whatever the server's default is: others know no transactions
 
@@ -29,6 +29,20 @@ def drop_column(table: str, column: str) -> None:
         op.drop_column(table, column)
 
 
-def create_index(name: str, table: str, columns: Sequence[str], *, unique: bool = False) -> None:
-    if name not in {known["name"] for known in inspect(op.get_bind()).get_indexes(table)}:
-        op.create_index(name, table, columns, unique=unique)
+def create_index(name: str, table: str, columns: Sequence[str], *, unique: bool = False, of_known: str | None = None) -> None:
+    """of_known: a column; where the database can, the index leaves out rows that have no value
+    there.
+    """
+    if _has_index(name, table):
+        return
+    where = None if of_known is None else column(of_known).is_not(None)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+def drop_index(name: str, table: str) -> None:
+    if _has_index(name, table):
+        op.drop_index(name, table)
+
+
+def _has_index(name: str, table: str) -> bool:
+    return name in {known["name"] for known in inspect(op.get_bind()).get_indexes(table)}

@@ -86,7 +86,8 @@ def _parts(session: Session, query: RunQuery) -> list[Part]:
 
 
 def _awaiting(session: Session, query: RunQuery) -> list[Part]:
-    last = session.connection.scalar(select(func.max(records.c.awaiting)).where(records.c.workflow == query.workflow))
+    awaiting = (records.c.workflow == query.workflow, records.c.awaiting.is_not(None))  # as the index has it
+    last = session.connection.scalar(select(func.max(records.c.awaiting)).where(*awaiting))
     filters = [*_filters(query), *_of_status_and_state(query), records.c.workflow == query.workflow]
     return [] if last is None else [Part(filters, records.c.awaiting, partition) for partition in range(last + 1)]
 

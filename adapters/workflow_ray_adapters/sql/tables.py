@@ -4,7 +4,7 @@ Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run st
 stored as their numbers.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, column
 
 from workflow_ray_adapters.sql.columns import BYTES, TEXT, key
 
@@ -14,6 +14,12 @@ metadata = MetaData()
 def _table(name: str, *columns: Column[object] | Index) -> Table:
     """A table that SQLite keeps in its primary key's own tree: one look-up, one page to write."""
     return Table(name, metadata, *columns, sqlite_with_rowid=False)
+
+
+def _index_of_known(name: str, *columns: str, of: str, unique: bool = False) -> Index:
+    """Where the database can, rows without a value in the column `of` cost the index nothing."""
+    known = column(of).is_not(None)
+    return Index(name, *columns, unique=unique, sqlite_where=known, postgresql_where=known)
 
 
 # --- what should run -----------------------------------------------------------------------------
@@ -94,11 +100,11 @@ records = Table(  # with a rowid: the data may be large, and would crowd the tre
     # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most
     # one" by it, in any database.
     Column("unfinished", key()),
-    Index("records_unfinished", "workflow", "unfinished", unique=True),
+    _index_of_known("records_unfinished", "workflow", "unfinished", of="unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
     Index("records_by_workflow", "workflow", "run_id"),
-    Index("records_awaiting", "workflow", "awaiting", "run_id"),
-    Index("records_resting", "workflow", "resting", "run_id"),
+    _index_of_known("records_awaiting", "workflow", "awaiting", "run_id", of="awaiting"),
+    _index_of_known("records_resting", "workflow", "resting", "run_id", of="resting"),
 )
 counters = _table(  # how many runs stand where: of each writer its own part, which may be negative
     "counters",

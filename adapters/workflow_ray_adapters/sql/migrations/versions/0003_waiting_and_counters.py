@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from alembic import op
 
 from workflow_ray_adapters.sql.columns import TEXT, key
-from workflow_ray_adapters.sql.definition import add_column, create_index, create_table, drop_column
+from workflow_ray_adapters.sql.definition import add_column, create_index, create_table, drop_column, drop_index
 
 revision = "0003"
 down_revision = "0002"
 
 KEY = key(255)
 UUID = key(36)
-WITHOUT_NOTIFICATIONS = ("mariadb", "mysql")
+WITHOUT_NOTIFICATIONS = WITHOUT_PARTIAL_INDEXES = ("mariadb", "mysql")
 EMBEDDED = "sqlite"
 EVENT, MESSAGE, NOBODY = 1, 2, 4
 PAUSED = 3
@@ -60,8 +60,11 @@ def _records() -> None:
             resting=sa.case((awaits != EVENT, sa.cast(records.c.status, sa.BigInteger) * 8 + run_state)),
         )
     )
-    create_index("records_awaiting", "records", ["workflow", "awaiting", "run_id"])
-    create_index("records_resting", "records", ["workflow", "resting", "run_id"])
+    create_index("records_awaiting", "records", ["workflow", "awaiting", "run_id"], of_known="awaiting")
+    create_index("records_resting", "records", ["workflow", "resting", "run_id"], of_known="resting")
+    if op.get_bind().dialect.name not in WITHOUT_PARTIAL_INDEXES:
+        drop_index("records_unfinished", "records")
+        create_index("records_unfinished", "records", ["workflow", "unfinished"], unique=True, of_known="unfinished")
 
 
 def _counters() -> None:
