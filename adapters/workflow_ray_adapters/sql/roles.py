@@ -69,13 +69,18 @@ def release(session: Session, fence: Fence) -> None:
     in hand.
     """
     session.execute(_end_lease, of_role=fence.role, of_epoch=fence.epoch)
-    session.execute(_release_positions, of_role=fence.role, of_epoch=fence.epoch)
+    for (group,) in session.rows(_group_of, role=fence.role):
+        session.execute(_release_positions, of_role=fence.role, of_epoch=fence.epoch, group=group)
 
 
 def _end_lease(_: Dialect) -> ClauseElement:
     return update(fences).where(fences.c.role == bindparam("of_role"), fences.c.epoch == bindparam("of_epoch")).values(NO_LEASE)
 
 
+def _group_of(_: Dialect) -> ClauseElement:
+    return select(fences.c.role_group).where(fences.c.role == bindparam("role"))
+
+
 def _release_positions(_: Dialect) -> ClauseElement:
     held = (positions.c.in_use_role == bindparam("of_role"), positions.c.in_use_epoch == bindparam("of_epoch"))
-    return update(positions).where(*held).values(in_use_role=null(), in_use_epoch=null())
+    return update(positions).where(positions.c.role_group == bindparam("group"), *held).values(in_use_role=null(), in_use_epoch=null())

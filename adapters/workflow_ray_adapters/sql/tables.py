@@ -186,7 +186,6 @@ positions = _table(
     # Last, because MariaDB sets columns one after another: the others depend on what these were.
     Column("incarnation", BigInteger, nullable=False),
     Column("log", key(1000), nullable=False),
-    Index("positions_in_use", "in_use_role"),
 )
 
 # --- timeouts ------------------------------------------------------------------------------------

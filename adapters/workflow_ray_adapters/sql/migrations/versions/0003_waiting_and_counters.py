@@ -114,7 +114,6 @@ def _positions() -> None:
     add_column("positions", sa.Column("in_use_epoch", sa.BigInteger))
     add_column("positions", sa.Column("incarnation", sa.BigInteger, nullable=False, server_default=sa.text("0")))
     add_column("positions", sa.Column("log", key(1000), nullable=False, server_default=sa.text("''")))
-    create_index("positions_in_use", "positions", ["in_use_role"])
 
 
 def _outbox_and_timeouts() -> None:
