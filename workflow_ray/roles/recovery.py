@@ -109,14 +109,17 @@ class Recovery:
 
     async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Have that many attempts pending, or what there is. Suspects are run alone at once."""
-        while len(self._pending) < count and not stop.is_set() and (reading := self._unread()):
-            await self._find_ends(reading)
+        while len(self._pending) < count and not stop.is_set() and (reading := await self._to_read()):
             before = sum(partition.progress.next for partition in reading)
-            receive = partial(self._intake.receive, self._unread(), reader=self._reader, limit=CHUNK)
+            receive = partial(self._intake.receive, reading, reader=self._reader, limit=CHUNK)
             arrivals = await until_stopped.wait(partial(receive, wait=0.0 if self._pending else PAUSE))
             await self._take(arrivals or Arrivals(), stop, until_stopped)
             if self._pending and sum(partition.progress.next for partition in reading) == before:
                 return  # what can't be read now holds up nothing else
+
+    async def _to_read(self) -> list[Partition]:
+        await self._find_ends(self._unread())
+        return self._unread()  # fewer, where their ends are known now
 
     def _unread(self) -> list[Partition]:
         return [at for at in self._partitions if at.doubt and at.progress.next < self._end(at)]

@@ -23,6 +23,23 @@ async def test_a_process_that_dies_with_healthy_runs_in_flight_costs_nobody_an_a
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
+async def test_offsets_that_were_reserved_for_events_that_never_came_are_not_waited_for() -> None:
+    work: list[Work] = [succeed]
+    workflow = doing(work, partitions=1)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        consumer = await bench.consumer(Stage.NEW)
+        await triggered(bench, workflow, *names(50))
+        await bench.pass_time()
+        await consumer.kill()
+        (row,), (end,) = await bench.rows(Stage.NEW), await bench.ends(Stage.NEW)
+        assert row.begun > row.offset == end
+        await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, "new")
+        await bench.pass_time()
+        assert await causes(bench, runs) == {"new": UNTOUCHED}
+
+
 async def test_events_in_doubt_are_tried_in_groups_that_double() -> None:
     gates = list[asyncio.Event]()
 
