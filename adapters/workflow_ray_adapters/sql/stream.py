@@ -47,6 +47,7 @@ class Receive:
 EVENT = ("turn", "place", "partition_no", "run_id", "version", "status", "headers", "stream_offset")
 IS_LEFT_OUT = len(EVENT)  # in the rows that are read: whether there is data that isn't in the row
 IN_TURN = itemgetter(0, 1)
+YES, NO = literal_column("1", Integer), literal_column("0", Integer)
 
 
 def append(session: Session, appended: Sequence[Event]) -> None:
@@ -172,7 +173,7 @@ def _with_small_data(partitions: int) -> Statement:
     def statement(_: Dialect) -> ClauseElement:
         waiting = _waiting(partitions)
         is_large = func.length(records.c.data) > bindparam("small", type_=Integer)
-        is_left_out = case((is_large, literal_column("1")), else_=literal_column("0"))
+        is_left_out = case((is_large, YES), else_=NO)
         data = case((is_large, null()), else_=records.c.data)
         record = [data if column is records.c.data else column for column in RECORD]
         return select(*_event(waiting), is_left_out, *record).select_from(_with_records(waiting))
@@ -194,7 +195,7 @@ def _until_full(partitions: int) -> Statement:
         # Of those before it, so that the size of each is looked up once
         before = func.sum(func.coalesce(size, 0)).over(order_by=turns, rows=(None, -1))
         sized = select(waiting, func.coalesce(before, 0).label("before")).subquery("sized")
-        query = select(*_event(sized), literal_column("0"), *RECORD).select_from(_with_records(sized))
+        query = select(*_event(sized), NO, *RECORD).select_from(_with_records(sized))
         return query.where(sized.c.before < BATCH_DATA)
 
     return statement
