@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="repeat a random test with the seed that it printed")
     parser.addoption("--thorough", action="store_true", help="run the tests that last minutes for as long as the claims that they prove")
+
+
+def pytest_configure() -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, and so the processes that tests start
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
