@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from workflow_ray.errors import StoreMissing, StoreUnavailable
+from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
@@ -20,12 +19,12 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite import connections
 from workflow_ray_adapters.sql.sqlite.connections import READ, WRITE, driver, reading, set_patience, transaction, writing
 from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
+from workflow_ray_adapters.sql.sqlite.files import Files
 from workflow_ray_adapters.sql.sqlite.handover import Handover
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.sqlite.log import Log
 
 T = TypeVar("T")
-Identity: TypeAlias = tuple[int, int]
 log = logging.getLogger(__name__)
 
 READERS = 2
@@ -44,10 +43,9 @@ class SqliteDatabase:
         self._handover = Handover()
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._readers: SimpleQueue[Connection] = SimpleQueue()
-        self._log = Log(path, READERS)
+        self._log = Log(READERS)
         self._shortening: asyncio.Task[None] | None = None
-        self._file = _identity(path)
-        self._log_file: Identity | None = None  # there is none before the first transaction
+        self._files = Files(path)
         with explained(path):
             self._writer = writing(path)
             self._is_patient = True
@@ -92,11 +90,13 @@ class SqliteDatabase:
         while not self._readers.empty():
             self._readers.get().close()
         self._writer.close()
+        self._files.close()
 
     async def _shorten_log(self) -> None:
         try:
             async with self._log.unread():
                 await self._by_writer(self._begin_log_anew)
+                self._log.size = self._files.log_size()
         except Exception:
             if not self._closed:
                 log.exception("%s: its write-ahead log can't be shortened. It is tried again when it has grown.", self.where)
@@ -150,18 +150,9 @@ class SqliteDatabase:
         self._be_patient(patient)
         with explained(self.where), transaction(self._writer, WRITE):
             result = work(Session(self._writer, SQLITE))
-        self._check_files()
+        self._files.check()
+        self._log.size = self._files.log_size()
         return result
-
-    def _check_files(self) -> None:
-        """Raises StoreMissing: a path does not name the open file any more."""
-        if _identity(self.where) != self._file:
-            raise StoreMissing(self.where, "the file was deleted or replaced while it was open. Put it back, and open it again.")
-        found = self._log.look()
-        log_file = (found.st_dev, found.st_ino) if found else None
-        if self._log_file is not None and log_file != self._log_file:
-            raise StoreMissing(self.where, "its -wal file was deleted or replaced while it was open. Put it back, and open it again.")
-        self._log_file = log_file
 
     def _look(self, work: Callable[[Session], T]) -> T:
         connection = self._readers.get()  # there is one for each read at once
@@ -180,12 +171,3 @@ class SqliteDatabase:
         with explained(self.where):
             version: int = driver(self._writer).execute("PRAGMA data_version").fetchone()[0]
         return version
-
-
-def _identity(path: str) -> Identity | None:
-    """The device and the number of the file that is there now; None: there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

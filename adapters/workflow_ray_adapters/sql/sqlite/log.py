@@ -3,7 +3,6 @@ and where reads follow each other closely there is none: so readers are held bac
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -18,10 +17,9 @@ GROWTH = 16 * 1024 * 1024
 class Log:
     """Who reads in this process now, and when the log is too large."""
 
-    def __init__(self, path: str, readers: int) -> None:
+    def __init__(self, readers: int) -> None:
         self.size = 0
-        """Bytes that it had when it was last looked at."""
-        self._file = f"{path}-wal"
+        """Bytes that it has, as far as is known: whoever writes tells."""
         self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
         self._tried_at = 0  # bytes that it had when it was last to be reset, or fewer that it has had since
         self._reads = 0
@@ -61,14 +59,4 @@ class Log:
             yield
         finally:
             self._is_open.set()
-            self.look()
             self._tried_at = self.size
-
-    def look(self) -> os.stat_result | None:
-        """The file that is there now; None: there is none."""
-        try:
-            found = os.stat(self._file)
-        except FileNotFoundError:
-            found = None
-        self.size = found.st_size if found else 0
-        return found
