@@ -402,7 +402,23 @@ class RunPaused(WorkflowError):
         self.run_id, self.status, self.error = run_id, status, error
 
     def __str__(self) -> str:
-        return f"run {self.run_id} is paused at {self.status} by an error: {self.error}. To wait on, pass through_errors=True."
+        way_out = "Mend the cause and call retry(), or `workflow-ray runs retry`; to wait on, pass through_errors=True."
+        return f"run {self.run_id} is paused at {self.status} by an error: {self.error}. {way_out}"
+
+
+class ControlRefused(WorkflowError):
+    """A run that can't be paused, resumed, retried or cancelled as it stands. Nothing was written."""
+
+    exit_code = 4
+
+    def __init__(self, run_id: str, action: str, why: str) -> None:
+        super().__init__(run_id, action, why)
+        self.run_id = run_id
+        self.action = action
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"run {self.run_id}: {self.action} is refused: {self.why}."
 
 
 class WaitTimeout(WorkflowError, TimeoutError):

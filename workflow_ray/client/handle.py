@@ -1,4 +1,4 @@
-"""One run, from outside: look at it, wait for it."""
+"""One run, from outside: look at it, wait for it, control it."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -6,10 +6,12 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from workflow_ray.client.controls import apply, check_allowed, control
 from workflow_ray.client.history import Entry, entry_of
-from workflow_ray.client.patience import PATIENCE, answered
+from workflow_ray.client.patience import BY, PATIENCE, answered
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
 from workflow_ray.engine.runs import run_of, status_of
 from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
@@ -114,6 +116,61 @@ class Handle(Generic[D, S]):
             return record.run_state.finished
 
         return await self._until(ended, "its end", timeout, through_errors, at_rest=True)
+
+    async def pause(self, reason: str, *, by: str = BY) -> Run[D, S]:
+        """Keep the run from taking further steps, until it is resumed.
+
+        A step that is under way is not interrupted. Whichever commits first wins: the pause, and
+        then the step's result is dropped and the step runs again after `resume`; or the step, and
+        then the run is paused at its next status. A run that is paused stays as it is.
+
+        Args:
+            reason: Why; the history keeps up to 2,000 characters.
+            by: Who, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: There is no such run.
+            InvalidInput: Nothing was written.
+        """
+        return await self._control(control(Action.PAUSE, by, reason))
+
+    async def resume(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
+        """Let a paused run go on from its status. One that an error has paused gets all attempts of
+        its step again. A run that is not paused stays as it is.
+
+        The arguments, the result and the errors are those of `pause`.
+        """
+        return await self._control(control(Action.RESUME, by, reason))
+
+    async def retry(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
+        """Have the step of a failed run tried again, at once and with all its attempts: of one that
+        an error has paused, or one that waits for its next attempt.
+
+        The arguments and the result are those of `pause`.
+
+        Raises:
+            ControlRefused: No attempt has failed, or the run is finished.
+            RunNotFound: There is no such run.
+            InvalidInput: Nothing was written.
+        """
+        return await self._control(control(Action.RETRY, by, reason))
+
+    async def cancel(self, reason: str, *, by: str = BY) -> Run[D, S]:
+        """End the run as CANCELLED. Its foreign id is free again. A step that is under way is not
+        interrupted; its result is dropped. A cancelled run stays as it is.
+
+        The arguments, the result and the errors are those of `pause`.
+        """
+        return await self._control(control(Action.CANCEL, by, reason))
+
+    async def _control(self, asked: Control) -> Run[D, S]:
+        outcomes = await apply(self._records, self._clock, asked, [await self._record()])
+        check_allowed(self.run_id, asked, outcomes[self.run_id])
+        return await self.get()
 
     async def _until(
         self,

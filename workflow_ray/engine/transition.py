@@ -42,7 +42,7 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
 
     Every write that leaves the run able to go on by itself puts an event in the outbox.
     """
-    nxt = _Next(record, by, write_id)
+    nxt = Next(record, by, write_id)
     if isinstance(outcome, Failed):
         return _failed(nxt, outcome.error, step, graph, attempt=record.attempt + 1, fatal=outcome.fatal)
     data = outcome.data
@@ -68,7 +68,7 @@ def count_attempt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, wr
     again the run is safe. One that has used its attempts fails instead (see `is_counted`): a step
     that kills its process ends, not loops.
     """
-    nxt = _Next(record, by, write_id)
+    nxt = Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
         error = f"the process died while {step.name} ran, and its attempts ({record.attempt}) are used up"
         return _failed(nxt, error, step, graph, attempt=record.attempt, fatal=True)
@@ -93,12 +93,12 @@ def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
     Args:
         counted: The record as that write left it.
     """
-    nxt = _Next(counted, by, write_id)
+    nxt = Next(counted, by, write_id)
     reason = "its role stopped before the attempt ended"
     return nxt.stay(Cause.GIVEN_BACK, attempt=counted.attempt - 1, reason=reason, again_in=0.0)
 
 
-def _failed(nxt: "_Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool) -> Write:
+def _failed(nxt: "Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool) -> Write:
     if not fatal and attempt < step.retry.attempts:
         delay = step.retry.delay(nxt.record.run_id, attempt)
         return nxt.stay(Cause.RETRY, attempt=attempt, reason=error, again_in=delay)
@@ -117,7 +117,7 @@ def _kept(reason: str | None) -> str | None:
 
 
 @dataclass(slots=True)  # a frozen one takes twice as long to make
-class _Next:
+class Next:
     """The next version of a record, in its two forms."""
 
     record: Record

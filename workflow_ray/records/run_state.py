@@ -43,6 +43,10 @@ class Cause(IntEnum):
     """A step failed for good: the run is paused with the error, or went to the step's `exhausted` status."""
     GIVEN_BACK = 10
     """The role stopped before an attempt that was counted beforehand came to its end: it counts no more."""
+    RESUMED = 11
+    """An operator let a paused run go on."""
+    RETRIED = 12
+    """An operator had the step of a failed run tried again, at once and with all its attempts."""
 
 
 class Awaits(IntEnum):

@@ -1,0 +1,86 @@
+"""Pure decisions: what an operator's control makes of a record."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from workflow_ray.engine.prospects import paused_by_error
+from workflow_ray.engine.run_states import may_move
+from workflow_ray.engine.transition import Next
+from workflow_ray.records import Cause, Record, RunState, Write, WriteId
+
+
+class Action(Enum):
+    """What a control does to a run. The value is the verb of errors and of the command line."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An action, who asks for it, and why."""
+
+    action: Action
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The run does not allow the action."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The run is already what the action would make of it."""
+
+
+def decide_control(record: Record, control: Control, *, write_id: WriteId) -> Write | Refused | Unchanged:
+    """What the control makes of the record.
+
+    A step that is under way is not interrupted: whichever write commits first wins, and the step's
+    result is dropped if that is the control's.
+    """
+    nxt = Next(record, control.by, write_id)
+    match control.action:
+        case Action.PAUSE:
+            return _rest(nxt, control, RunState.PAUSED, Cause.PAUSE)
+        case Action.CANCEL:
+            return _rest(nxt, control, RunState.CANCELLED, Cause.CANCEL)
+        case Action.RESUME:
+            return _resume(nxt, control)
+        case Action.RETRY:
+            return _retry(nxt, control)
+
+
+def _rest(nxt: Next, control: Control, to: RunState, cause: Cause) -> Write | Refused | Unchanged:
+    record = nxt.record
+    if record.run_state is to:
+        return Unchanged()
+    if not may_move(record.run_state, to):
+        return Refused(f"it is {record.run_state.name}")
+    return nxt.stay(cause, run_state=to, attempt=record.attempt, reason=control.reason)
+
+
+def _resume(nxt: Next, control: Control) -> Write | Refused | Unchanged:
+    """A run that an error has paused has used its attempts: it gets all of them again."""
+    record = nxt.record
+    if record.run_state is RunState.PAUSED:
+        attempt = 0 if paused_by_error(record) else record.attempt
+        return nxt.stay(Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=0.0)
+    return Refused(f"it is {record.run_state.name}") if record.run_state.at_rest else Unchanged()
+
+
+def _retry(nxt: Next, control: Control) -> Write | Refused:
+    """Has the step tried at once, with all its attempts: a delay that was left is dropped."""
+    record = nxt.record
+    is_between_attempts = record.attempt > 0 and not record.run_state.at_rest
+    if paused_by_error(record) or is_between_attempts:
+        return nxt.stay(Cause.RETRIED, reason=control.reason, again_in=0.0)
+    if record.run_state is RunState.PAUSED:
+        return Refused("it was paused by no error. Resume it instead")
+    return Refused(f"it is {record.run_state.name}, and no attempt has failed")
