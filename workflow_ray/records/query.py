@@ -6,7 +6,7 @@ import msgspec
 
 from workflow_ray.records.event import Event
 from workflow_ray.records.ids import RunId
-from workflow_ray.records.run_state import RunState
+from workflow_ray.records.run_state import Cause, RunState
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -18,6 +18,8 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     foreign_id: str | None = None
     created_from: datetime | None = None  # inclusive
     created_before: datetime | None = None
+    causes: tuple[Cause, ...] = ()  # of the last write: any of them
+    updated_before: datetime | None = None  # the last write, exclusive
     newest_first: bool = False
     after: RunId | None = None  # the last run of the page before, not itself included
     limit: int = 500

@@ -39,6 +39,8 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         text(query.created_before) if query.created_before else "",
         _listed(query.statuses),
         _listed(query.run_states),
+        _listed(query.causes),
+        text(query.updated_before) if query.updated_before else "",
     )
     order, after = "1" if query.newest_first else "", query.after or ""
     while True:

@@ -107,6 +107,10 @@ def _filters(query: RunQuery) -> list[ColumnElement[bool]]:
         filters.append(records.c.created_at >= micros(query.created_from))
     if query.created_before is not None:
         filters.append(records.c.created_at < micros(query.created_before))
+    if query.causes:
+        filters.append(records.c.cause.in_([int(cause) for cause in query.causes]))
+    if query.updated_before is not None:
+        filters.append(records.c.updated_at < micros(query.updated_before))
     if query.after is not None:
         filters.append(records.c.run_id < query.after if query.newest_first else records.c.run_id > query.after)
     return filters

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import Record, RunId, RunQuery, RunState
+from workflow_ray.records import Cause, Record, RunId, RunQuery, RunState
 from workflow_ray.testing.clock import START, FakeClock
 from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import (
@@ -28,11 +28,13 @@ from workflow_ray.testing.conformance.runs import (
 from workflow_ray.testing.conformance.triggers import LOOKALIKES
 
 CHOICES: dict[str, list[Any]] = {
-    "statuses": [(), (PAID,), (CREATED, SHIPPED)],
-    "run_states": [(), (RunState.RUNNING,), (RunState.PAUSED, RunState.COMPLETED, RunState.INITIATED)],
-    "foreign_id": [None, "order-2"],
-    "created_from": [None, START + timedelta(hours=4)],
-    "created_before": [None, START + timedelta(hours=9)],
+    "statuses": [(PAID,), (CREATED, SHIPPED)],
+    "run_states": [(RunState.RUNNING,), (RunState.PAUSED, RunState.COMPLETED, RunState.INITIATED)],
+    "foreign_id": ["order-2"],
+    "created_from": [START + timedelta(hours=4)],
+    "created_before": [START + timedelta(hours=9)],
+    "causes": [(Cause.FAILED,), (Cause.STEP, Cause.PAUSE)],
+    "updated_before": [START + timedelta(hours=7)],
 }
 
 
@@ -101,15 +103,19 @@ async def various_runs(store: RecordStore, clock: FakeClock) -> list[Record]:
     runs = [new_run(f"order-{at % 4}") for at in range(12)]
     for at, run in enumerate(runs):
         state = RunState.COMPLETED if at < 8 else [RunState.RUNNING, RunState.PAUSED, RunState.INITIATED, RunState.RUNNING][at % 4]
-        await store_all(store, run, step(run, status=(CREATED, PAID, SHIPPED)[at % 3], run_state=state), new_run(workflow="invoices"))
+        cause = (Cause.STEP, Cause.FAILED, Cause.PAUSE, Cause.STEP, Cause.FAILED)[at % 5]
+        write = step(run, status=(CREATED, PAID, SHIPPED)[at % 3], run_state=state)
+        await store_all(store, run, replace(write, cause=cause), new_run(workflow="invoices"))
         await clock.advance(timedelta(hours=1))
     return [await stored(store, run.run_id) for run in runs]
 
 
 def every_filter() -> Iterator[dict[str, Any]]:
-    """Each choice for each filter, with each of the others'."""
-    for values in product(*CHOICES.values()):
-        yield {name: value for name, value in zip(CHOICES, values, strict=True) if value}
+    """None, each choice for each filter, and each with each of another filter's."""
+    for many in range(3):
+        for names in combinations(CHOICES, many):
+            for values in product(*(CHOICES[name] for name in names)):
+                yield dict(zip(names, values, strict=True))
 
 
 def meets(record: Record, filters: dict[str, Any]) -> bool:
@@ -119,6 +125,8 @@ def meets(record: Record, filters: dict[str, Any]) -> bool:
         and record.foreign_id == filters.get("foreign_id", record.foreign_id)
         and filters.get("created_from", record.created_at) <= record.created_at
         and record.created_at < filters.get("created_before", record.created_at + timedelta(1))
+        and record.cause in filters.get("causes", [record.cause])
+        and record.updated_at < filters.get("updated_before", record.updated_at + timedelta(1))
     )
 
 
