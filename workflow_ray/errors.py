@@ -343,6 +343,20 @@ class RunNotFound(WorkflowError):
         return f"there is no run {self.key!r}." if self.workflow is None else f"workflow {self.workflow!r} has no run {self.key!r}."
 
 
+class AmbiguousRun(WorkflowError):
+    """A text names several runs."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, runs: Sequence[str]) -> None:
+        super().__init__(text, list(runs))
+        self.text = text
+        self.runs = list(runs)
+
+    def __str__(self) -> str:
+        return f"{self.text!r} names several runs: {'; '.join(self.runs)}. Give one run id, or --workflow."
+
+
 class UnknownStatus(WorkflowError):
     """A run stands, or stood, at a status that the code no longer has."""
 

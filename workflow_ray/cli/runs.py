@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
-from msgspec.structs import replace
 
 from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.run_controls import add_controls
+from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import EntryView, Names, RunView, RunWithData, show, show_one
-from workflow_ray.errors import InvalidInput, RunNotFound, UnknownWorkflow
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.records import HistoryEntry, Record, RunId, RunQuery, RunState, Version
+from workflow_ray.records import HistoryEntry, RunId, Version
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
@@ -19,57 +20,62 @@ PAGE = 1000
 """History entries read at once."""
 T = TypeVar("T")
 
-runs = typer.Typer(name="runs", no_args_is_help=True, help="Look at runs: where they stand, and how they got there.")
+runs = typer.Typer(name="runs", no_args_is_help=True, help="Look at runs, and control them.")
+add_controls(runs)
 
-Id = Annotated[str, typer.Argument(metavar="RUN_ID", help="As `runs list` shows it.")]
-Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
-Statuses = Annotated[list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")]
-States = Annotated[list[str] | None, typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated.")]
-Key = Annotated[str | None, typer.Option("--key", help="Only runs with this foreign id.")]
+Reference = Annotated[str, typer.Argument(metavar="RUN", help="A run id, its first characters, or a foreign id.")]
+Name = Annotated[str | None, typer.Argument(metavar="[WORKFLOW]", help="The workflow's name, e.g. orders. Default: all workflows.")]
+OfWorkflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="How many at most.")]
 
 
 @runs.command("list")
 def list_runs(
-    workflow: Name,
+    workflow: Name = None,
     status: Statuses = None,
     state: States = None,
-    key: Key = None,
+    foreign_id: ForeignId = None,
+    failed: Failed = False,
+    older_than: OlderThan = None,
+    stuck: Stuck = False,
     limit: Limit = 20,
     records: Records = None,
     as_json: AsJson = False,
 ) -> None:
-    """List a workflow's runs, newest first. Exit 2: there is no such workflow, status or run_state."""
+    """List runs, newest first. Exit 2: there is no such workflow, status or run_state."""
+    filters = Filters(
+        workflow=workflow,
+        statuses=status or (),
+        states=state or (),
+        foreign_id=foreign_id,
+        failed=failed,
+        older_than=older_than,
+        stuck=stuck,
+    )
 
     async def found(store: RecordStore, names: Names) -> list[RunView]:
-        query = RunQuery(
-            workflow=workflow,
-            statuses=_numbers(names, workflow, status or []),
-            run_states=tuple(_run_state(name) for name in state or []),
-            foreign_id=key,
-            newest_first=True,
-        )
-        return [names.run(record) for record in await _found(store, query, limit)]
+        return [names.run(record) for record in await Selection(store, names, filters).newest(limit)]
 
-    show(_ask(records, found), ("run_id", "foreign_id", "status", "run_state", "updated_at", "reason"), as_json=as_json)
+    of_several = () if workflow else ("workflow",)
+    show(_ask(records, found), ("run_id", *of_several, "foreign_id", "status", "run_state", "updated_at", "reason"), as_json=as_json)
 
 
 @runs.command("show")
-def show_run(run_id: Id, records: Records = None, as_json: AsJson = False) -> None:
+def show_run(run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False) -> None:
     """Show a run as it stands, with its data. Exit 3: there is no such run."""
 
     async def found(store: RecordStore, names: Names) -> RunWithData:
-        return names.run_with_data(await _record(store, run_id))
+        return names.run_with_data(await _references(store, names, workflow).find(run))
 
     show_one(_ask(records, found), as_json=as_json)
 
 
 @runs.command()
-def history(run_id: Id, records: Records = None, as_json: AsJson = False) -> None:
+def history(run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False) -> None:
     """Show every version of a run: what wrote it, when and why. Exit 3: there is no such run."""
 
     async def found(store: RecordStore, names: Names) -> list[EntryView]:
-        record = await _record(store, run_id)
+        record = await _references(store, names, workflow).find(run)
         return [names.entry(record.workflow, entry) for entry in await _entries(store, record.run_id)]
 
     show(_ask(records, found), ("version", "status", "run_state", "cause", "by", "at", "reason"), as_json=as_json)
@@ -85,19 +91,8 @@ def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]
     return asyncio.run(answer())
 
 
-async def _found(store: RecordStore, query: RunQuery, limit: int) -> list[Record]:
-    found: list[Record] = []
-    while len(found) < limit and (page := await store.runs(replace(query, limit=limit - len(found)))):
-        found += page
-        query = replace(query, after=page[-1].run_id)
-    return found
-
-
-async def _record(store: RecordStore, run_id: str) -> Record:
-    (record,) = await store.lookup([RunId(run_id.lower())])
-    if record is None:
-        raise RunNotFound(None, run_id)
-    return record
+def _references(store: RecordStore, names: Names, workflow: str | None) -> RunReferences:
+    return RunReferences(store, chosen_workflows(list(names.statuses), workflow))
 
 
 async def _entries(store: RecordStore, run_id: RunId) -> list[HistoryEntry]:
@@ -105,20 +100,3 @@ async def _entries(store: RecordStore, run_id: RunId) -> list[HistoryEntry]:
     while page := await store.history(run_id, after=Version(len(entries)), limit=PAGE):  # versions have no gaps
         entries += page
     return entries
-
-
-def _numbers(names: Names, workflow: str, statuses: list[str]) -> tuple[int, ...]:
-    if workflow not in names.statuses:
-        raise UnknownWorkflow(workflow, sorted(names.statuses))
-    known = names.statuses[workflow]
-    for status in statuses:
-        if status not in known:
-            raise InvalidInput("--status", f"{workflow} has no status {status!r}; it has {', '.join(known)}")
-    return tuple(known[status] for status in statuses)
-
-
-def _run_state(name: str) -> RunState:
-    try:
-        return RunState[name.upper()]
-    except KeyError:
-        raise InvalidInput("--state", f"there is no run_state {name!r}; there are {', '.join(RunState.__members__)}") from None

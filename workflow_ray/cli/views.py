@@ -46,6 +46,7 @@ class Names:
 
     def __init__(self, deployment: Deployment) -> None:
         self.statuses: Mapping[str, Mapping[str, int]] = {each.name: each.statuses for each in deployment.workflows}
+        self.partitions: Mapping[str, int] = {each.name: each.partitions for each in deployment.workflows}
 
     def status(self, workflow: str, number: int) -> str:
         """The number itself where the workflow isn't deployed any more."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from workflow_ray.client.inputs import checked_by, checked_reason
 from workflow_ray.client.patience import answered
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import Clock, RecordStore
-from workflow_ray.records import Committed, Conflict, Record, RunId, Version, Write, WriteGroup, flaw_of_key, new_write_id
+from workflow_ray.records import Committed, Conflict, Record, RunId, Version, Write, WriteGroup, new_write_id
 
 BATCH = 500
 """Runs controlled by one call to the store."""
@@ -30,17 +31,11 @@ class Missing:
 Outcome: TypeAlias = Changed | Unchanged | Refused | Missing
 
 
-def control(action: Action, by: str, reason: str | None = None) -> Control:
+def control(action: Action, by: object, reason: object = None) -> Control:
     """Check what a caller handed in. Raises InvalidInput."""
-    if not isinstance(by, str) or not by:  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
-        raise InvalidInput("by", "say who asks for it, as text of 1 to 255 characters")
-    if flaw := flaw_of_key(by):
-        raise InvalidInput("by", flaw)
-    if reason is not None and not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
-        raise InvalidInput("reason", f"it must be text, not {type(reason).__name__}")
-    if action in (Action.PAUSE, Action.CANCEL) and not (reason and reason.strip()):
-        raise InvalidInput("reason", f"say why the run is to {action.value}: its history keeps the reason")
-    return Control(action, by, reason)
+    if reason is None and action in (Action.PAUSE, Action.CANCEL):
+        raise InvalidInput("reason", f"give one: the history keeps why a run was {action.participle}")
+    return Control(action, checked_by(by), None if reason is None else checked_reason(reason))
 
 
 async def apply(records: RecordStore, clock: Clock, asked: Control, found: Sequence[Record]) -> dict[RunId, Outcome]:
@@ -61,7 +56,7 @@ async def apply(records: RecordStore, clock: Clock, asked: Control, found: Seque
         while batch:
             outcomes |= await _apply_once(records, clock, asked, batch)
             lost = [record.run_id for record in batch if record.run_id not in outcomes]
-            batch = await _look_up(records, clock, lost)
+            batch = await answered(partial(looked_up, records, lost, fresh=True), clock)
             outcomes |= {run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}}
     return outcomes
 
@@ -85,15 +80,21 @@ async def _apply_once(records: RecordStore, clock: Clock, asked: Control, batch:
     return outcomes
 
 
-async def _look_up(records: RecordStore, clock: Clock, run_ids: Sequence[RunId]) -> list[Record]:
-    """Those of the runs that exist, as they are now."""
+async def looked_up(records: RecordStore, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record]:
+    """Those of the runs that exist, in the order asked for.
+
+    Args:
+        records: The store.
+        run_ids: Any number of them.
+        fresh: Miss nothing that was committed before the call.
+    """
     found: list[Record | None] = []
     while rest := run_ids[len(found) :]:
-        found += await answered(partial(records.lookup, rest, fresh=True), clock)
+        found += await records.lookup(rest, fresh=fresh)
     return [record for record in found if record is not None]
 
 
 def check_allowed(run_id: RunId, asked: Control, outcome: Outcome) -> None:
     """Raises ControlRefused: the run did not allow the action."""
     if isinstance(outcome, Refused):
-        raise ControlRefused(run_id, asked.action.value, outcome.why)
+        raise ControlRefused(run_id, asked.action.verb, outcome.why)

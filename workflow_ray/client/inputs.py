@@ -14,13 +14,31 @@ S = TypeVar("S", bound=Status)
 
 def checked_key(what: str, key: object) -> str:
     """A foreign id or idempotency key: text of 1 to 255 characters that every database can hold."""
-    if not isinstance(key, str):
-        raise InvalidInput(what, f"it must be text, not {type(key).__name__}")
-    if not key:
-        raise InvalidInput(what, "it is empty; give each run a key of its own")
-    if why := flaw_of_key(key):
+    return _short_text(what, key, "it is empty; give each run a key of its own")
+
+
+def checked_by(by: object) -> str:
+    """Who asks for something: text of 1 to 255 characters that every database can hold."""
+    return _short_text("by", by, "it is empty; say who asks for it")
+
+
+def checked_reason(reason: object) -> str:
+    """Why somebody asks for something: text that says anything."""
+    if not isinstance(reason, str):
+        raise InvalidInput("reason", f"it must be text, not {type(reason).__name__}")
+    if not reason.strip():
+        raise InvalidInput("reason", "it is empty; the history keeps it, so say why")
+    return reason
+
+
+def _short_text(what: str, text: object, when_empty: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidInput(what, f"it must be text, not {type(text).__name__}")
+    if not text:
+        raise InvalidInput(what, when_empty)
+    if why := flaw_of_key(text):
         raise InvalidInput(what, why)
-    return key
+    return text
 
 
 def checked_data(workflow: Workflow[D, S], data: D) -> bytes:

@@ -10,12 +10,16 @@ from workflow_ray.records import Cause, Record, RunState, Write, WriteId
 
 
 class Action(Enum):
-    """What a control does to a run. The value is the verb of errors and of the command line."""
+    """What a control does to a run: the verb, and its participle."""
 
-    PAUSE = "pause"
-    RESUME = "resume"
-    RETRY = "retry"
-    CANCEL = "cancel"
+    PAUSE = "pause", "paused"
+    RESUME = "resume", "resumed"
+    RETRY = "retry", "retried"
+    CANCEL = "cancel", "cancelled"
+
+    def __init__(self, verb: str, participle: str) -> None:
+        self.verb = verb
+        self.participle = participle
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""`workflow-ray runs pause|resume|retry|cancel`: of runs that are named, or that filters let through."""
+
+import asyncio
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+
+from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_references import RunReferences, chosen_workflows
+from workflow_ray.cli.views import Names, print_json
+from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
+from workflow_ray.engine.control import Action, Control, Refused, Unchanged
+from workflow_ray.errors import ControlRefused, InvalidInput
+from workflow_ray.ports import RecordStore, SystemClock
+from workflow_ray.records import RunId
+from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.urls import records_url
+
+References = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, their first characters, or foreign ids.")]
+OfWorkflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why: the run's history keeps it. To pause and to cancel it is needed.")]
+By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the user who calls.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before runs that filters let through are changed.")]
+
+HELP = {
+    Action.PAUSE: "Keep runs from taking further steps, until they are resumed.",
+    Action.RESUME: "Let paused runs go on. Those that an error has paused get all attempts of their step again.",
+    Action.RETRY: "Have the step of failed runs tried again, at once and with all its attempts.",
+    Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
+}
+EXITS = "Exit 2: the request can't be used; 3: there is no such run; 4: some runs didn't allow it, the others are changed."
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the runs. The fields are stable: other programs read them."""
+
+    action: str
+    changed: int
+    unchanged: int  # they were so already
+    refused: dict[str, str]  # run id -> why
+    missing: list[str]  # the runs that were deleted meanwhile
+
+
+def add_controls(runs: typer.Typer) -> None:
+    """Add a command for each action."""
+    for action in Action:
+        _add(runs, action)
+
+
+def _add(runs: typer.Typer, action: Action) -> None:
+    def command(
+        run: References = None,
+        workflow: OfWorkflow = None,
+        status: Statuses = None,
+        state: States = None,
+        foreign_id: ForeignId = None,
+        failed: Failed = False,
+        older_than: OlderThan = None,
+        stuck: Stuck = False,
+        reason: Reason = None,
+        by: By = None,
+        yes: Yes = False,
+        records: Records = None,
+        as_json: AsJson = False,
+    ) -> None:
+        asked = control(action, by or f"cli:{getpass.getuser()}", reason)
+        filters = Filters(
+            workflow=workflow,
+            statuses=status or (),
+            states=state or (),
+            foreign_id=foreign_id,
+            failed=failed,
+            older_than=older_than,
+            stuck=stuck,
+        )
+        url = records_url(records)
+        run_ids = asyncio.run(_found(url, run or (), filters))
+        if not run and not yes:
+            _confirm(action, len(run_ids))
+        _tell(asyncio.run(_applied(url, asked, run_ids)), action, as_json=as_json)
+
+    runs.command(action.verb, help=f"{HELP[action]} {EXITS}")(command)
+
+
+async def _found(url: str, references: Sequence[str], filters: Filters) -> list[RunId]:
+    """The runs that a command is about."""
+    if references and filters.are_more_than_a_workflow():
+        raise InvalidInput("runs", "name runs or give filters, not both")
+    if not references and not filters.are_given():
+        raise InvalidInput("runs", "name some, or say which by filters, e.g. --failed")
+    async with open_beside(url, SystemClock()) as store:
+        names = Names(await store.deployment())
+        if references:
+            lookup = RunReferences(store, chosen_workflows(list(names.statuses), filters.workflow))
+            return [(await lookup.find(reference)).run_id for reference in references]
+        return [record.run_id async for page in Selection(store, names, filters).pages() for record in page]
+
+
+def _confirm(action: Action, count: int) -> None:
+    """Ask whoever sits at the terminal. Raises InvalidInput: nobody does."""
+    if not count:
+        return
+    runs = "1 run" if count == 1 else f"{count} runs"
+    if not sys.stdin.isatty():
+        raise InvalidInput("--yes", f"{runs} would be {action.participle}; pass it to have them {action.participle}")
+    typer.confirm(f"{action.verb.capitalize()} {runs}?", abort=True)
+
+
+async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+    clock = SystemClock()
+    async with open_beside(url, clock) as store:
+        outcomes: dict[RunId, Outcome] = {}
+        for start in range(0, len(run_ids), BATCH):
+            outcomes |= await _applied_to(store, clock, asked, run_ids[start : start + BATCH])
+        return outcomes
+
+
+async def _applied_to(store: RecordStore, clock: SystemClock, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+    records = await looked_up(store, run_ids)
+    missing: dict[RunId, Outcome] = {run_id: Missing() for run_id in run_ids}
+    return missing | await apply(store, clock, asked, records)
+
+
+def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> None:
+    """Print what became of the runs, and exit with the code for it."""
+    kinds = Counter(type(outcome) for outcome in outcomes.values())
+    report = Report(
+        action=action.verb,
+        changed=kinds[Changed],
+        unchanged=kinds[Unchanged],
+        refused={run_id: outcome.why for run_id, outcome in outcomes.items() if isinstance(outcome, Refused)},
+        missing=[run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Missing)],
+    )
+    if as_json:
+        print_json(report)
+    else:
+        already = f" {report.unchanged} were so already." if report.unchanged else ""
+        typer.echo(f"{report.changed} {'run' if report.changed == 1 else 'runs'} {action.participle}.{already}")
+        for run_id, why in report.refused.items():
+            typer.echo(f"workflow-ray: {ControlRefused(run_id, action.verb, why)}", err=True)
+    if report.refused:
+        raise typer.Exit(ControlRefused.exit_code)

@@ -1,0 +1,156 @@
+"""Filters of runs on the command line, and the runs that they let through."""
+
+import re
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+from typing import Annotated, TypeAlias
+
+import typer
+from msgspec.structs import replace
+
+from workflow_ray.cli.run_references import chosen_workflows
+from workflow_ray.cli.views import Names
+from workflow_ray.client.controls import looked_up
+from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
+
+Statuses: TypeAlias = Annotated[list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")]
+States: TypeAlias = Annotated[list[str] | None, typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated.")]
+ForeignId: TypeAlias = Annotated[str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")]
+Failed: TypeAlias = Annotated[bool, typer.Option("--failed", help="Only runs that an error has paused.")]
+OlderThan: TypeAlias = Annotated[
+    str | None, typer.Option("--older-than", metavar="TIME", help="Only runs that nothing was written of for so long: 30s, 5m, 2h, 7d.")
+]
+Stuck: TypeAlias = Annotated[
+    bool, typer.Option("--stuck", help="Only runs that should have been worked on and were not, for 5 minutes or for --older-than.")
+]
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+STUCK_AFTER = timedelta(minutes=5)
+PAGE = 500
+"""Runs read at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a command was asked for, in its words."""
+
+    workflow: str | None = None
+    statuses: Sequence[str] = ()
+    states: Sequence[str] = ()
+    foreign_id: str | None = None
+    failed: bool = False
+    older_than: str | None = None
+    stuck: bool = False
+
+    def are_given(self) -> bool:
+        return bool(self.workflow) or self.are_more_than_a_workflow()
+
+    def are_more_than_a_workflow(self) -> bool:
+        return bool(self.statuses or self.states or self.foreign_id or self.failed or self.older_than or self.stuck)
+
+
+class Selection:
+    """The runs of a store that filters let through. Raises InvalidInput, UnknownWorkflow: a filter
+    can't be used.
+    """
+
+    def __init__(self, store: RecordStore, names: Names, filters: Filters) -> None:
+        self._store = store
+        self._names = names
+        self._filters = filters
+        self._age = None if filters.older_than is None else _duration("--older-than", filters.older_than)
+        known = {name: names.statuses[name] for name in chosen_workflows(list(names.statuses), filters.workflow)}
+        _check_statuses(known, filters.statuses)
+        asked = set(filters.statuses)
+        self._queries = [self._query(name) for name, statuses in known.items() if not asked or asked & statuses.keys()]
+
+    async def newest(self, limit: int) -> list[Record]:
+        """The newest runs, the newest first."""
+        if self._filters.stuck:
+            stuck = [record async for record in self._stuck()]
+            return sorted(stuck, key=lambda record: record.run_id, reverse=True)[:limit]
+        found = [await self._first(replace(query, newest_first=True), limit) for query in self._queries]
+        return list(merge(*found, key=lambda record: record.run_id, reverse=True))[:limit]
+
+    async def pages(self) -> AsyncIterator[list[Record]]:
+        """All runs, the oldest of each workflow first."""
+        if self._filters.stuck:
+            yield [record async for record in self._stuck()]
+            return
+        for query in self._queries:
+            while page := await self._store.runs(query):
+                yield page
+                query = replace(query, after=page[-1].run_id)
+
+    async def _first(self, query: RunQuery, limit: int) -> list[Record]:
+        found: list[Record] = []
+        while len(found) < limit and (page := await self._store.runs(replace(query, limit=limit - len(found)))):
+            found += page
+            query = replace(query, after=page[-1].run_id)
+        return found
+
+    async def _stuck(self) -> AsyncIterator[Record]:
+        quiet = (self._age or STUCK_AFTER).total_seconds()
+        for query in self._queries:
+            for partition in range(self._names.partitions[query.workflow]):
+                look = WaitingQuery(workflow=query.workflow, partition=partition, quiet=quiet)
+                while True:
+                    found = await self._store.waiting(look)
+                    for record in await looked_up(self._store, [event.run_id for event in found.events]):
+                        if _passes(record, query):
+                            yield record
+                    if found.after is None:
+                        break
+                    look = replace(look, after=found.after)
+
+    def _query(self, workflow: str) -> RunQuery:
+        filters = self._filters
+        known = self._names.statuses[workflow]
+        return RunQuery(
+            workflow=workflow,
+            statuses=tuple(known[status] for status in filters.statuses if status in known),
+            run_states=(RunState.PAUSED,) if filters.failed else tuple(_run_state(name) for name in filters.states),
+            causes=(Cause.FAILED,) if filters.failed else (),
+            foreign_id=filters.foreign_id,
+            updated_before=None if self._age is None else datetime.now(UTC) - self._age,
+            limit=PAGE,
+        )
+
+
+def _check_statuses(known: Mapping[str, Collection[str]], asked: Sequence[str]) -> None:
+    """Each status must be one of some workflow."""
+    names = list(dict.fromkeys(name for statuses in known.values() for name in statuses))
+    for status in asked:
+        if status not in names:
+            raise InvalidInput("--status", f"{' and '.join(known)} has no status {status!r}; it has {', '.join(names)}")
+
+
+def _run_state(name: str) -> RunState:
+    try:
+        return RunState[name.upper()]
+    except KeyError:
+        raise InvalidInput("--state", f"there is no run_state {name!r}; there are {', '.join(RunState.__members__)}") from None
+
+
+def _duration(option: str, text: str) -> timedelta:
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not matched:
+        raise InvalidInput(option, f"{text!r} is not a time: write a number and s, m, h or d, e.g. 30s or 2h")
+    try:
+        return timedelta(seconds=float(matched[1]) * UNITS[matched[2]])
+    except OverflowError:
+        raise InvalidInput(option, f"{text!r} is too long") from None
+
+
+def _passes(record: Record, query: RunQuery) -> bool:
+    """Whether a run that was found in another way passes the query's filters."""
+    return (
+        (not query.statuses or record.status in query.statuses)
+        and (not query.run_states or record.run_state in query.run_states)
+        and (not query.causes or record.cause in query.causes)
+        and (query.foreign_id is None or record.foreign_id == query.foreign_id)
+    )

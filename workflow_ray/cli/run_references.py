@@ -1,0 +1,64 @@
+"""Which run a text on the command line names: a run id, the beginning of one, or a foreign id."""
+
+import re
+from collections.abc import Sequence
+
+from workflow_ray.errors import AmbiguousRun, RunNotFound, UnknownWorkflow
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import Record, RunId, RunQuery
+
+LOWEST = "00000000-0000-0000-0000-000000000000"
+SHORTEST = 6
+"""Characters of a run id that name it, at least: the first ones are the time and common to many."""
+SHOWN = 5
+"""Runs that an ambiguous text may mean, of those that the error lists."""
+
+
+class RunReferences:
+    """Looks up runs in some workflows of a store."""
+
+    def __init__(self, store: RecordStore, workflows: Sequence[str]) -> None:
+        self._store = store
+        self._workflows = workflows
+
+    async def find(self, text: str) -> Record:
+        """The run that the text names. A foreign id names its newest run.
+
+        Raises:
+            RunNotFound: There is none.
+            AmbiguousRun: There are several.
+        """
+        if record := await self._by_id(text.lower()):
+            return record
+        found = {record.run_id: record for record in [*await self._by_prefix(text.lower()), *await self._by_foreign_id(text)]}
+        if len(found) > 1:
+            raise AmbiguousRun(text, [f"{record.workflow} {record.foreign_id} {record.run_id}" for record in found.values()][:SHOWN])
+        if not found:
+            raise RunNotFound(None, text)
+        return next(iter(found.values()))
+
+    async def _by_id(self, text: str) -> Record | None:
+        if len(text) != len(LOWEST):
+            return None
+        (record,) = await self._store.lookup([RunId(text)])
+        return record if record is not None and record.workflow in self._workflows else None
+
+    async def _by_prefix(self, text: str) -> list[Record]:
+        if not SHORTEST <= len(text) < len(LOWEST) or not re.fullmatch("[0-9a-f-]+", text):
+            return []
+        after = RunId(text + LOWEST[len(text) :])
+        pages = [await self._store.runs(RunQuery(workflow=workflow, after=after, limit=2)) for workflow in self._workflows]
+        return [record for page in pages for record in page if record.run_id.startswith(text)]
+
+    async def _by_foreign_id(self, text: str) -> list[Record]:
+        found = [(await self._store.latest(workflow, [text]))[0] for workflow in self._workflows]
+        return [record for record in found if record is not None]
+
+
+def chosen_workflows(known: Sequence[str], asked: str | None) -> Sequence[str]:
+    """The workflow that was asked for, or else all. Raises UnknownWorkflow."""
+    if asked is None:
+        return known
+    if asked not in known:
+        raise UnknownWorkflow(asked, sorted(known))
+    return [asked]
