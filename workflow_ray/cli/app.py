@@ -8,6 +8,7 @@ import typer
 from workflow_ray.cli.cluster import deploy, down, scale, status
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
+from workflow_ray.cli.worker import worker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Durable workflows on Ray.")
 
@@ -26,6 +27,7 @@ def options(
 
 
 app.command()(run)
+app.command()(worker)
 app.command()(deploy)
 app.command()(status)
 app.command()(scale)

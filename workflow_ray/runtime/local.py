@@ -1,7 +1,7 @@
 """Roles as tasks of this process: alone on an embedded store, one of several on a server's."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +17,7 @@ from workflow_ray.runtime.following import SoleWorker, follow
 from workflow_ray.runtime.hosting import FOR_ALL
 from workflow_ray.runtime.ipc.address import announce
 from workflow_ray.runtime.ipc.server import IpcServer
-from workflow_ray.runtime.role_runner import RoleRunner
+from workflow_ray.runtime.role_runner import STOPPING, RoleRunner
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
@@ -52,6 +52,8 @@ class LocalRuntime(Runtime):
         super().__init__(workflows, urls, rollback=rollback, replace=replace)
         self._lease = lease
         self._patience = patience
+        self._deadline = STOPPING
+        self._is_finished = True  # whether leaving it has abandoned nothing
 
     async def __aenter__(self) -> Self:
         described = [deployed_here(workflow) for workflow in self._workflows.values()]
@@ -70,7 +72,21 @@ class LocalRuntime(Runtime):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._leave()
+        if self._store is not None:
+            await self._leave()
+
+    async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
+        self._deadline = deadline
+        leaving = asyncio.create_task(self._leave())
+        hurrying = asyncio.create_task(hurried.wait())
+        try:
+            await asyncio.wait({leaving, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+            if not leaving.done():
+                self._engine.loop.call_soon_threadsafe(self._runner.hurry)
+            await leaving
+        finally:
+            hurrying.cancel()
+        return self._is_finished
 
     async def _leave(self) -> None:
         self._store = None
@@ -93,9 +109,9 @@ class LocalRuntime(Runtime):
         return records_adapter(self.urls.records).shared
 
     async def _begin(self, described: Sequence[DeployedWorkflow], user_loop: UserLoop) -> None:
-        runner = RoleRunner(list(self._workflows.values()), self._opened, self._clock, user_loop.run)
+        self._runner = RoleRunner(list(self._workflows.values()), self._opened, self._clock, user_loop.run)
         begin = self._share if self._is_shared else self._run_all
-        worker = await begin(described, runner)
+        worker = await begin(described, self._runner)
 
         async def may_run(user_code: bool) -> None:
             await worker.set_groups(_groups(described) if user_code else set(FOR_ALL))
@@ -108,7 +124,7 @@ class LocalRuntime(Runtime):
         path = self._stack.enter_context(announce(self.urls.places.records))
         server = await self._stack.enter_async_context(IpcServer(self._opened))
         await server.start(path)
-        self._stack.push_async_callback(runner.close)
+        self._stack.push_async_callback(self._stop, runner.close)
         worker = SoleWorker(runner, self._opened, self._clock, _groups(described))
         await worker.apply(deployment, True)
         self._in_background(follow(deployment, self._opened, self._clock, worker.apply))
@@ -118,9 +134,12 @@ class LocalRuntime(Runtime):
         """Run what falls to this process, of those that share the roles."""
         worker = Worker(runner, self._opened, self._clock, lease=self._lease)
         await worker.join()  # first: where a Ray cluster has the store, nothing is deployed
-        self._stack.push_async_callback(worker.leave)
+        self._stack.push_async_callback(self._stop, worker.leave)
         await worker.run(_groups(described), await self._deployed(described))
         return worker
+
+    async def _stop(self, stop: Callable[[float], Awaitable[bool]]) -> None:
+        self._is_finished = await stop(self._deadline)
 
     async def _deployed(self, described: Sequence[DeployedWorkflow]) -> Deployment:
         return await merge_or_join(self._opened, described, rollback=self._rollback, replace=self._replace)

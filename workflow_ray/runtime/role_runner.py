@@ -62,6 +62,7 @@ class RoleRunner:
         self._observation = Observation()
         self._held: dict[RoleName, _Held] = {}
         self._tasks: dict[_Held, asyncio.Task[None]] = {}  # also of roles that were abandoned, until they have ended
+        self._hurried = asyncio.Event()
         self.releasing = asyncio.Lock()
         """Held while a role is released, and by whoever says which are held: none is said to be
         once it is released.
@@ -93,13 +94,32 @@ class RoleRunner:
             if not held.ending:
                 self._tasks[held].cancel()
 
-    async def close(self) -> None:
-        """Finish all for up to STOPPING seconds; then abandon what still runs."""
+    def hurry(self) -> None:
+        """Have `close` abandon at once what still runs."""
+        self._hurried.set()
+
+    async def close(self, deadline: float = STOPPING) -> bool:
+        """Finish all for up to `deadline` seconds, or until `hurry`; then abandon what still runs.
+        Whether everything was finished.
+        """
         self.finish(list(self._held))
         if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=STOPPING)
-        self.abandon(list(self._held))
+            await self._finished(deadline)
+        left = sorted(self._held)
+        if left:
+            log.warning("these roles did not finish in time; steps that they ran are run again: %s", ", ".join(left))
+        self.abandon(left)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        return not left
+
+    async def _finished(self, deadline: float) -> None:
+        finished = asyncio.create_task(asyncio.wait(self._tasks.values()))
+        hurried = asyncio.create_task(self._hurried.wait())
+        try:
+            await asyncio.wait({finished, hurried}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            finished.cancel()
+            hurried.cancel()
 
     def _named(self, roles: Iterable[RoleName]) -> list[_Held]:
         return [self._held[role] for role in roles if role in self._held]

@@ -1,7 +1,10 @@
 """What a program starts workflows with."""
 
+import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -9,9 +12,11 @@ from pydantic import BaseModel
 
 from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow, by_name
+from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
+from workflow_ray.runtime.stop_signals import StopSignals
 from workflow_ray.runtime.urls import Urls
 
 if TYPE_CHECKING:
@@ -21,6 +26,11 @@ if TYPE_CHECKING:
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+SERVING_DEADLINE = timedelta(seconds=25)
+"""Less than the 30 seconds after which Kubernetes kills a container that it has told to stop."""
 
 
 class Runtime(ABC):
@@ -145,6 +155,30 @@ class Runtime(ABC):
         self._check_known(workflow)
         return await scale(self.store, workflow.name, status.value, shards=shards, clock=self._clock)
 
+    async def serve(self, *, deadline: Duration = SERVING_DEADLINE) -> bool:
+        """Work until SIGTERM or SIGINT, finish what is in hand, and leave the runtime.
+
+        Steps that still run at the deadline are abandoned, and other workers run them again; no
+        attempt is counted. A second signal ends the wait for them at once. On Ray the roles are
+        actors: they go on, and this only waits for a signal.
+
+        Args:
+            deadline: For the steps that are running, in seconds or as a timedelta.
+
+        Returns:
+            Whether everything in hand was finished.
+
+        Raises:
+            RuntimeUnavailable: Outside of the `async with`, or not in the main thread.
+            InvalidInput: The deadline can't be used.
+        """
+        seconds = seconds_of("deadline", deadline)
+        self._entered(self._store)
+        with StopSignals() as signals:
+            await signals.first.wait()
+            log.info("%s: finishing what runs, for up to %g s; a second signal ends that", signals.name, seconds)
+            return await self._drain(seconds, signals.second)
+
     @property
     def store(self) -> Store:
         """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
@@ -159,6 +193,12 @@ class Runtime(ABC):
         if part is None:
             raise RuntimeUnavailable("the runtime", "it isn't running; use it inside of `async with runtime:`")
         return part
+
+    @abstractmethod
+    async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
+        """Leave the runtime once its roles have finished what they have in hand; at the deadline,
+        or once it is hurried, without that. Whether they had finished.
+        """
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...

@@ -12,7 +12,7 @@ from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.following import follow, runnable
-from workflow_ray.runtime.role_runner import RoleRunner, is_from_outside
+from workflow_ray.runtime.role_runner import STOPPING, RoleRunner, is_from_outside
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,13 @@ class Worker:
         self._groups = groups
         await self._apply(*self._current)
 
-    async def leave(self) -> None:
-        """Stop the roles and release them, so that other workers take over at once what is not finished."""
+    async def leave(self, deadline: float = STOPPING) -> bool:
+        """Stop the roles and release them, so that other workers take over at once what is not
+        finished. Whether everything was finished within `deadline` seconds.
+        """
         self._groups = ()
         self._roles = {}
-        await self._runner.close()
+        is_finished = await self._runner.close(deadline)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -79,6 +81,7 @@ class Worker:
             await self._store.leave(self.name)
         except StoreError as error:
             log.warning("%s; others take over in %g s", error, self._lease, extra={"worker": self.name})
+        return is_finished
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=self.name))

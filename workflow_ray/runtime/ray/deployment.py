@@ -92,6 +92,11 @@ class RayRuntime(Runtime):
         self._store = None
         self._transport.close()
 
+    async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
+        """The roles are actors, and go on."""
+        await self.__aexit__(None, None, None)
+        return True
+
     async def _deployed(self, control: Control, described: Sequence[DeployedWorkflow], *, is_new: bool) -> Store:
         """Deploy the workflows, and wait until their roles run with this code. Returns the store."""
         await control.settle([STORE])

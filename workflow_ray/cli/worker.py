@@ -1,0 +1,50 @@
+"""`workflow-ray worker`: a process that runs workflows until it is told to stop."""
+
+import asyncio
+import logging
+import os
+from typing import Annotated
+
+import typer
+
+from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
+from workflow_ray.definition import load
+from workflow_ray.runtime import Runtime
+
+ABANDONED = 7
+"""The exit code of a worker that has abandoned steps."""
+
+References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
+Deadline = Annotated[float, typer.Option("--deadline", min=0, metavar="SECONDS", help="Time for running steps once it is told to stop.")]
+
+
+def worker(
+    references: References,
+    records: Records = None,
+    events: Events = None,
+    timeouts: Timeouts = None,
+    deadline: Deadline = 25.0,
+    rollback: Rollback = False,
+    replace: Replace = False,
+) -> None:
+    """Run workflows in this process until SIGTERM or SIGINT. Workers on one server share the work.
+
+    Told to stop, it takes on nothing new and finishes the steps that are running. Those that are
+    not finished at the deadline are abandoned: other workers, or the next one, run them again, and
+    no attempt is counted. A second signal does not wait for the deadline.
+
+    Exit 0: all steps were finished; 7: some were abandoned.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each of its own steps
+    workflows = [load(reference, [os.getcwd()]) for reference in references]
+    runtime = Runtime.local(*workflows, records=records, events=events, timeouts=timeouts, rollback=rollback, replace=replace)
+
+    async def serve() -> bool:
+        async with runtime:
+            names = ", ".join(workflow.name for workflow in workflows)
+            typer.echo(f"Running {names} on {runtime.urls.places}. Ctrl-C stops it.", err=True)
+            return await runtime.serve(deadline=deadline)
+
+    if not asyncio.run(serve()):
+        raise typer.Exit(ABANDONED)

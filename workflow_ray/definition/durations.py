@@ -1,0 +1,33 @@
+"""Spans of time that callers hand in, as seconds or as timedelta."""
+
+import math
+from datetime import timedelta
+from typing import TypeAlias
+
+from workflow_ray.errors import InvalidInput
+
+Duration: TypeAlias = timedelta | float
+"""A timedelta, or seconds as int or float."""
+LONGEST = 100 * 365 * 86_400.0
+"""Seconds. Beyond it an end could be one that no clock or database holds."""
+
+
+def seconds_of(what: str, given: object) -> float:
+    """The seconds of a duration, from 0 to 100 years.
+
+    Args:
+        what: The argument's name, for the error.
+        given: A timedelta, or seconds.
+
+    Raises:
+        InvalidInput: It is neither, or out of range.
+    """
+    if isinstance(given, timedelta):
+        seconds = given.total_seconds()
+    elif isinstance(given, (int, float)) and not isinstance(given, bool):
+        seconds = float(given)
+    else:
+        raise InvalidInput(what, f"give seconds or a timedelta, not {type(given).__name__}")
+    if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
+        raise InvalidInput(what, f"it is from 0 seconds to 100 years, not {given}")
+    return seconds

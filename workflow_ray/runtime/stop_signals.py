@@ -1,0 +1,44 @@
+"""The signals that end a worker: the first one asks it to finish, the second one to hurry."""
+
+import asyncio
+import signal
+from types import TracebackType
+from typing import Self
+
+from workflow_ray.errors import RuntimeUnavailable
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """Receives SIGTERM and SIGINT, in the running event loop, between entering and leaving it.
+
+    Raises:
+        RuntimeUnavailable: When entered outside of the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self.name = ""
+        """Of the signal that came first."""
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        try:
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self._received, number)
+        except (RuntimeError, ValueError):
+            raise RuntimeUnavailable("serve", "signals reach the main thread only; await it there, or set an event of your own") from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number in SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _received(self, number: signal.Signals) -> None:
+        if self.first.is_set():
+            self.second.set()
+        else:
+            self.name = number.name
+            self.first.set()
