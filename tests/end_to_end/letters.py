@@ -1,10 +1,10 @@
-"""A workflow for the command line's tests: some letters pause, some are cancelled."""
+"""A workflow for the command line's tests: some letters pause, some fail, some are cancelled."""
 
 from typing import Literal
 
 from pydantic import BaseModel
 
-from workflow_ray import Cancel, Pause, Run, Status, Workflow
+from workflow_ray import Cancel, Fatal, Pause, Run, Status, Workflow
 
 
 class LetterStatus(Status):
@@ -26,5 +26,7 @@ async def send(run: Run[Letter, LetterStatus]) -> Literal[LetterStatus.SENT] | C
             return Cancel("nobody lives there")
         case "somebody":
             return Pause("who is meant?")
+        case "the moon":
+            raise Fatal("no box there")
         case _:
             return LetterStatus.SENT

@@ -60,7 +60,7 @@ class Project:
         return done.stderr if expect else done.stdout
 
     def label(self, key: str) -> str:
-        (run,) = self.cli.json("runs", "list", "letters", "--key", key)
+        (run,) = self.cli.json("runs", "list", "letters", "--foreign-id", key)
         label: str = self.cli.json("runs", "show", run["run_id"])["data"]["label"]
         return label
 
@@ -100,7 +100,7 @@ def test_a_job_of_another_workflow_of_the_name_is_refused_in_one_line(project: P
     error = one_line(project.run("letters_too", "second", expect=2))
     assert "is deployed here from letters_out:notes (" in error
     assert "letters_out.py:13), and this is letters_too:notes (" in error
-    assert project.cli.json("runs", "list", "letters", "--key", "second") == []
+    assert project.cli.json("runs", "list", "letters", "--foreign-id", "second") == []
     project.run("letters_too", "second", "--replace")
     assert project.label("second") == "v1"
 

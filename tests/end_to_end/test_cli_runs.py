@@ -18,7 +18,7 @@ def cli(cli: CommandLine) -> CommandLine:
 
 
 def run_id(cli: CommandLine, key: str) -> str:
-    (run,) = cli.json("runs", "list", "letters", "--key", key)
+    (run,) = cli.json("runs", "list", "letters", "--foreign-id", key)
     return str(run["run_id"])
 
 

@@ -15,7 +15,7 @@ def cli(cli: CommandLine) -> CommandLine:
 def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
     assert cli("scale", "letters", "WRITTEN", "--shards", "4").stdout.startswith("letters.WRITTEN: 4 shards, on ")
     cli("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given='{"key": "d", "data": {"to": "dan"}}\n')
-    (run,) = cli.json("runs", "list", "letters", "--key", "d")
+    (run,) = cli.json("runs", "list", "letters", "--foreign-id", "d")
     assert "-of-4" in cli("runs", "history", run["run_id"]).stdout
     assert cli("scale", "letters", "WRITTEN", "--reset").stdout.startswith("letters.WRITTEN: 1 shard, on ")
 

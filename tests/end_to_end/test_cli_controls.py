@@ -1,0 +1,109 @@
+"""`workflow-ray runs pause|resume|retry|cancel`, of runs that are named and of runs that filters let through."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import CommandLine
+
+REFERENCE = "tests.end_to_end.letters:letters"
+TO = {"a": "ann", "b": "nobody", "c": "somebody", "d": "somebody", "e": "the moon"}
+
+
+@pytest.fixture
+def cli(cli: CommandLine) -> CommandLine:
+    """Letters: one sent, one cancelled, two paused by their step, and one by an error."""
+    send(cli, TO)
+    return cli
+
+
+def send(cli: CommandLine, to: Mapping[str, str]) -> None:
+    given = "".join(json.dumps({"key": key, "data": {"to": whom}}) + "\n" for key, whom in to.items())
+    cli("run", REFERENCE, "--runtime", "local", "--input", "-", given=given)
+
+
+def states(cli: CommandLine) -> dict[str, str]:
+    return {run["foreign_id"]: run["run_state"] for run in cli.json("runs", "list", "letters")}
+
+
+def history(cli: CommandLine, run: str) -> Any:
+    return cli.json("runs", "history", run)
+
+
+def test_failed_runs_are_found_and_retried_and_go_on_with_the_next_worker(cli: CommandLine) -> None:
+    assert [run["foreign_id"] for run in cli.json("runs", "list", "--failed")] == ["e"]
+    assert cli("runs", "retry", "--failed", "--yes", "--reason", "the moon has a box now", "--by", "ann").stdout == "1 run retried.\n"
+    assert cli.json("runs", "list", "--failed") == []
+    entry = history(cli, "e")[-1]
+    assert (entry["cause"], entry["by"], entry["reason"]) == ("RETRIED", "ann", "the moon has a box now")
+    send(cli, {"f": "fay"})
+    assert history(cli, "e")[-1]["cause"] == "FAILED"
+
+
+def test_runs_that_are_named_by_foreign_id_or_by_run_id_are_controlled_without_a_question(cli: CommandLine) -> None:
+    (run,) = cli.json("runs", "list", "--foreign-id", "d")
+    assert cli("runs", "cancel", "c", run["run_id"], "--reason", "not wanted").stdout == "2 runs cancelled.\n"
+    assert (states(cli)["c"], states(cli)["d"]) == ("CANCELLED", "CANCELLED")
+    assert history(cli, "c")[-1]["by"].startswith("cli:")
+
+
+def test_what_filters_let_through_is_counted_and_asked_about(cli: CommandLine) -> None:
+    said = cli("runs", "resume", "--state", "PAUSED", expect=2).stderr
+    assert said == "workflow-ray: --yes: 3 runs would be resumed; pass it to have them resumed\n"
+    assert list(states(cli).values()).count("PAUSED") == 3
+    assert cli.json("runs", "resume", "--state", "PAUSED", "--yes") == {
+        "action": "resume",
+        "changed": 3,
+        "unchanged": 0,
+        "refused": {},
+        "missing": [],
+    }
+    assert list(states(cli).values()).count("RUNNING") == 3
+
+
+def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: CommandLine) -> None:
+    done = cli("runs", "cancel", "a", "b", "c", "--reason", "x", expect=4)
+    assert done.stdout == "1 run cancelled. 1 were so already.\n"
+    assert "cancel is refused: it is COMPLETED." in done.stderr
+    assert states(cli)["c"] == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("resume",), 2, "runs: name some, or say which by filters, e.g. --failed"),
+        (("resume", "a", "--failed"), 2, "runs: name runs or give filters, not both"),
+        (("cancel", "c"), 2, "reason: give one: the history keeps why a run was cancelled"),
+        (("pause", "zzz", "--reason", "x"), 3, "there is no run 'zzz'."),
+        (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),
+        (("resume", "--older-than", "soon", "--yes"), 2, "--older-than: 'soon' is not a time"),
+        (("resume", "--workflow", "parcels", "--yes"), 2, "workflow 'parcels' is not deployed here"),
+        (("resume", "--status", "LOST", "--yes"), 2, "letters has no status 'LOST'; it has WRITTEN, SENT"),
+    ],
+)
+def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(
+    cli: CommandLine, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    before = states(cli)
+    stderr = cli("runs", *arguments, expect=code).stderr
+    assert said in stderr
+    assert stderr.count("\n") == 1
+    assert states(cli) == before
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id_where_that_is_enough(cli: CommandLine) -> None:
+    run_ids = [run["run_id"] for run in cli.json("runs", "list")]
+    assert cli.json("runs", "show", run_ids[0][:-1])["run_id"] == run_ids[0]
+    said = cli("runs", "show", run_ids[0][:8], expect=2).stderr
+    assert "names several runs: letters" in said
+    assert cli.json("runs", "show", run_ids[0].upper())["run_id"] == run_ids[0]
+
+
+def test_list_finds_old_and_stuck_runs(cli: CommandLine) -> None:
+    assert cli.json("runs", "list", "--older-than", "1h") == []
+    assert len(cli.json("runs", "list", "--older-than", "0s")) == len(TO)
+    assert cli.json("runs", "list", "--stuck", "--older-than", "0s") == []
+    cli("runs", "resume", "c")
+    assert cli.json("runs", "list", "--stuck", "--older-than", "0s") == [], "its event is in the outbox"
