@@ -78,7 +78,7 @@ async def typo(run: OrderRun) -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 
 
-@orders.step(OrderStatus.SHIPPED, exhausted=Other.X)  # mistake
+@orders.step(OrderStatus.SHIPPED, on_failure=Other.X)  # mistake
 async def wrong_exhausted(run: OrderRun) -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 

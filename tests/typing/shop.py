@@ -62,7 +62,7 @@ async def risk_model() -> AsyncIterator[RiskModel]:
     OrderStatus.CREATED,
     shards=4,
     retry=Retry(attempts=5, backoff=timedelta(seconds=1), factor=2.0),
-    exhausted=OrderStatus.FAILED,
+    on_failure=OrderStatus.FAILED,
 )
 async def reserve_stock(run: OrderRun, stock: Warehouse = warehouse.value) -> Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause:
     if run.data.total == 0:

@@ -48,7 +48,7 @@ def packing(partitions: int = 16) -> Parcels:
     return workflow
 
 
-def routed(*, attempts: int = 3, exhausted: Route | None = Route.LOST) -> Workflow[Parcel, Route]:
+def routed(*, attempts: int = 3, on_failure: Route | None = Route.LOST) -> Workflow[Parcel, Route]:
     """NEW -> PACKED -> SENT, and LOST beside it. PACKED may be entered anew; its step may return every halt."""
     workflow = Workflow("routed", Parcel, Route)
 
@@ -56,7 +56,7 @@ def routed(*, attempts: int = 3, exhausted: Route | None = Route.LOST) -> Workfl
     async def pack(run: RoutedRun) -> Literal[Route.PACKED, Route.LOST]:
         return Route.PACKED
 
-    @workflow.step(Route.PACKED, retry=Retry(attempts=attempts), exhausted=exhausted)
+    @workflow.step(Route.PACKED, retry=Retry(attempts=attempts), on_failure=on_failure)
     async def send(run: RoutedRun) -> Literal[Route.SENT, Route.PACKED] | Cancel | Pause | Repeat | Stay:
         return Route.SENT
 

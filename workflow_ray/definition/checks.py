@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from workflow_ray.definition.durations import seconds_of
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
 from workflow_ray.definition.signature import Parameters, Results, is_async, kind_mistake
 from workflow_ray.definition.status import Status
 from workflow_ray.definition.step import Declaration, Step
+from workflow_ray.errors import InvalidInput
 
 if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
@@ -58,15 +60,17 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     way_out = f"name a status of {statuses.__name__}"
     if not isinstance(step.status, statuses):
         yield f"{step.where}: step {step.name} stands at {step.status}, which is no status of this workflow; {way_out}"
-    if options.exhausted is not None and not isinstance(options.exhausted, statuses):
-        yield f"{step.where}: step {step.name} has exhausted={options.exhausted}, which is no status of this workflow; {way_out}"
-    if options.exhausted is not None and options.exhausted == step.status:
-        yield f"{step.where}: step {step.name} goes round for ever with exhausted={options.exhausted}; name another status"
+    if options.on_failure is not None and not isinstance(options.on_failure, statuses):
+        yield f"{step.where}: step {step.name} has on_failure={options.on_failure}, which is no status of this workflow; {way_out}"
+    if options.on_failure is not None and options.on_failure == step.status:
+        yield f"{step.where}: step {step.name} goes round for ever with on_failure={options.on_failure}; name another status"
     if not _is_count(options.shards) or (_is_count(partitions) and options.shards > partitions):
         allowed = f"use 1 to {partitions}, the workflow's partitions"
         yield f"{step.where}: step {step.name} can't have shards={options.shards!r}; {allowed}"
     if not _is_count(options.max_in_flight):
         yield f"{step.where}: step {step.name} can't have max_in_flight={options.max_in_flight!r}; use a whole number from 1 up"
+    if (mistake := _timeout_mistake(options.timeout)) is not None:
+        yield f"{step.where}: step {step.name} can't have timeout={options.timeout!r}: {mistake}"
     if not _is_a(options.retry, Retry):
         yield f"{step.where}: step {step.name} has retry={options.retry!r}; use Retry(...)"
 
@@ -88,8 +92,9 @@ def read_step(declared: Declaration[S], statuses: type[S]) -> tuple[Step[S] | No
         resources=parameters.resources,
         shards=declared.options.shards,
         retry=declared.options.retry,
-        exhausted=declared.options.exhausted,
+        on_failure=declared.options.on_failure,
         max_in_flight=declared.options.max_in_flight,
+        timeout=_timeout(declared.options.timeout),
     )
     return step, [f"{place} {mistake}" for mistake in (*parameters.mistakes, *results.mistakes)]
 
@@ -109,6 +114,19 @@ def unreachable_mistakes(graph: Graph[S], statuses: Iterable[S], start: S, where
             step = graph.step(status)
             way_out = "let a step return it, or take it out"
             yield f"{step.where if step else where}: nothing leads from the start, {start}, to {status}; {way_out}"
+
+
+def _timeout_mistake(timeout: object) -> str | None:
+    try:
+        is_none_at_all = timeout is not None and seconds_of("timeout", timeout) == 0
+    except InvalidInput as error:
+        return error.why
+    return "an attempt needs some time; leave it out for no limit" if is_none_at_all else None
+
+
+def _timeout(timeout: object) -> float | None:
+    """None too where it is a mistake, which `step_mistakes` tells."""
+    return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
 
 
 def _is_count(value: object) -> bool:

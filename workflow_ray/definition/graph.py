@@ -25,7 +25,7 @@ class Graph(Generic[S]):
         return status not in self._steps
 
     def targets(self, status: S) -> frozenset[S]:
-        """The statuses that one transition leads to, `exhausted` included."""
+        """The statuses that one transition leads to, `on_failure` included."""
         return self._targets.get(status, frozenset())
 
     def reaches(self, origin: S, target: S) -> bool:
@@ -34,7 +34,7 @@ class Graph(Generic[S]):
 
 
 def _targets(step: Step[S]) -> frozenset[S]:
-    return step.returns if step.exhausted is None else step.returns | {step.exhausted}
+    return step.returns if step.on_failure is None else step.returns | {step.on_failure}
 
 
 def _closure(origin: S, targets: Mapping[S, frozenset[S]]) -> frozenset[S]:

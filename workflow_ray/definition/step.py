@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
+from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.halt import Halt
 from workflow_ray.definition.resource import Resource
 from workflow_ray.definition.retry import Retry
@@ -38,8 +39,9 @@ class Options(Generic[S]):
 
     shards: int
     retry: Retry
-    exhausted: S | None
+    on_failure: S | None
     max_in_flight: int
+    timeout: Duration | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +73,6 @@ class Step(Generic[S]):
     resources: Mapping[str, Resource[Any]]  # by the parameter's name
     shards: int
     retry: Retry
-    exhausted: S | None  # where a run goes whose attempts are used up; None: it is paused with the error
+    on_failure: S | None  # where a run goes whose attempts are used up, or that raised Fatal; None: it is paused with the error
     max_in_flight: int  # runs that one role works on at a time
+    timeout: float | None = None  # seconds that an attempt may take

@@ -6,6 +6,7 @@ from typing import Concatenate, Generic, cast
 
 from workflow_ray.definition import checks
 from workflow_ray.definition.data import DataCodec
+from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
@@ -43,19 +44,22 @@ class Workflow(Generic[D, S]):
         *,
         shards: int = 1,
         retry: Retry = DEFAULT_RETRY,
-        exhausted: S | None = None,
+        on_failure: S | None = None,
         max_in_flight: int = 100,
+        timeout: Duration | None = None,
     ) -> StepDecorator[D, S]:
         """The step of the runs at `status`: an async function, or a plain one, which runs in a thread.
 
         It takes the run, then resources (`stock: Warehouse = warehouse.value`); its return annotation, made of Literals of
         statuses and of halts, is the list of what it may return.
         shards: the roles that share the work, 1 to the workflow's partitions.
-        exhausted: where a run goes whose attempts are used up; by default it is paused with the error.
+        on_failure: where a run goes whose attempts are used up, or that raised Fatal; by default it is paused with the error.
         max_in_flight: runs that one role works on at a time.
+        timeout: how long an attempt may take, in seconds or as a timedelta; then it has failed. An async function is cancelled;
+            a plain one goes on in its thread, and its result is dropped. None: as long as it takes.
         Raises InvalidDefinition only after `checked`: who has read the graph would never hear of the step.
         """
-        options = Options(shards, retry, exhausted, max_in_flight)
+        options = Options(shards, retry, on_failure, max_in_flight, timeout)
 
         def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:
             frame = calling_frame()

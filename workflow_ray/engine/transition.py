@@ -102,8 +102,8 @@ def _failed(nxt: "Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt:
     if not fatal and attempt < step.retry.attempts:
         delay = step.retry.delay(nxt.record.run_id, attempt)
         return nxt.stay(Cause.RETRY, attempt=attempt, reason=error, again_in=delay)
-    if step.exhausted is not None:
-        return nxt.enter(step.exhausted, graph, Cause.FAILED, reason=error)
+    if step.on_failure is not None:
+        return nxt.enter(step.on_failure, graph, Cause.FAILED, reason=error)
     return nxt.stay(Cause.FAILED, run_state=RunState.PAUSED, attempt=attempt, reason=error)
 
 

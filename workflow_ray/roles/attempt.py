@@ -36,6 +36,7 @@ class Attempt:
         "_has_ended",
         "counted",
         "event",
+        "is_expired",
         "offset",
         "partition",
         "phase",
@@ -57,6 +58,7 @@ class Attempt:
         # The record as it stands since the attempt was counted, if it was counted beforehand
         self.counted: Record | None = None
         self.refused = False  # the store could not hold what came of it
+        self.is_expired = False  # its step's time limit is over
         self._has_ended = False
         self._ended: asyncio.Event | None = None  # made for who waits for it
         # How far its partition had come when its event was last sent again

@@ -127,6 +127,7 @@ class Consumer:
             async with asyncio.TaskGroup() as self._tasks:
                 committing = self._tasks.create_task(self._results.run())
                 watching = self._tasks.create_task(resources.broken())
+                limiting = self._tasks.create_task(self._steps.enforce_time_limit())
                 await self._begin()
                 reception = self._reception()
                 recovery = self._recovery(reception)
@@ -142,6 +143,7 @@ class Consumer:
                 self._results.close()
                 await asyncio.wait({committing})
                 watching.cancel()
+                limiting.cancel()
         except* WorkflowError as errors:
             raise errors.exceptions[0] from None
 
@@ -192,7 +194,7 @@ class Consumer:
 
     def _steps_of(self, resources: Opened) -> Steps:
         step, workflow = self._step, self._work.workflow
-        threads = threads_of(workflow, self._role.name, step.name, step.max_in_flight)
+        threads = threads_of(workflow, self._role.name, step)
         execution = Execution(workflow, step, resources.values, threads)
         return Steps(
             step.max_in_flight,
@@ -204,6 +206,7 @@ class Consumer:
             self._spawn,
             resources.context,
             self._clock,
+            step.timeout,
         )
 
     def _occupant(self, task: asyncio.Task[Any]) -> Occupant | None:

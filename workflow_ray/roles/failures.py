@@ -24,4 +24,4 @@ def _next(step: Step[Any], write: Write) -> str:
         return f"Retrying in {write.events[0].delay:.1f} s."
     if write.run_state is RunState.PAUSED:
         return "No attempt is left; the run is paused."
-    return f"No attempt is left; the run goes to {step.exhausted}."
+    return f"No attempt is left; the run goes to {step.on_failure}."

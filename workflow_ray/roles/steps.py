@@ -10,11 +10,12 @@ from typing import Any
 
 from workflow_ray.engine.events import is_current
 from workflow_ray.engine.pace import Pace
-from workflow_ray.engine.transition import Outcome
+from workflow_ray.engine.transition import Failed, Outcome
 from workflow_ray.ports import Clock
 from workflow_ray.records import Record, RunId
 from workflow_ray.roles.attempt import Attempt, Phase
 from workflow_ray.roles.execution import outcome_of
+from workflow_ray.roles.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class Steps:
         read: Reads records: some of those asked for, from the first on.
         reserve: Commits the rows of the partitions, with what `reserve_ahead` asks for.
         spawn: Starts a task whose errors end the role.
+        time_limit: Seconds that an attempt may take, while `enforce_time_limit` runs. None: as long
+            as it takes.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Steps:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         context: contextvars.Context,
         clock: Clock,
+        time_limit: float | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._free = limit
@@ -63,6 +67,7 @@ class Steps:
         self._spawn = spawn
         self._context = context
         self._clock = clock
+        self._time_limit = None if time_limit is None else TimeLimit(time_limit, clock, self._expire)
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         self._preparing = False  # those who are next are looked after
@@ -96,6 +101,13 @@ class Steps:
         task = self._loop.create_task(self._run(attempt.record), context=self._context.copy())
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
+        if self._time_limit is not None:
+            self._time_limit.begin(attempt)
+
+    async def enforce_time_limit(self) -> None:
+        """Have attempts fail that take too long, until cancelled."""
+        if self._time_limit is not None:
+            await self._time_limit.run()
 
     def record_of(self, task: asyncio.Task[Any]) -> Record | None:
         """What the attempt is about that the task makes; None: it makes none. Called by any thread."""
@@ -135,8 +147,11 @@ class Steps:
         if tasks:
             await asyncio.wait(tasks, timeout=CANCELLING)
         for attempt in self._running.values():
-            where = {"run_id": attempt.record.run_id, "version": attempt.record.version}
-            log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
+            self._log_left_alone(attempt)
+
+    def _log_left_alone(self, attempt: Attempt) -> None:
+        where = {"run_id": attempt.record.run_id, "version": attempt.record.version}
+        log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
 
     def _fill(self) -> None:
         if not self._waiting or not self._free:
@@ -183,10 +198,35 @@ class Steps:
         for attempt in overtaken:
             self._overtaken(attempt)
 
+    def _expire(self, attempt: Attempt) -> None:
+        """Cancel it. What it returns from now on is dropped: it was told to end."""
+        task = next((task for task, running in self._running.items() if running is attempt), None)
+        if task is not None and not task.done() and attempt.phase is Phase.RUNNING:
+            attempt.is_expired = True
+            task.cancel()
+            self._spawn(self._leave_alone(task, attempt))
+
+    async def _leave_alone(self, task: asyncio.Task[Outcome], attempt: Attempt) -> None:
+        """Go on without a step that does not end although it was cancelled."""
+        if not await self._clock.wait(attempt.ended, CANCELLING) and attempt.phase is Phase.RUNNING:
+            self._log_left_alone(attempt)
+            self._end(task, attempt, self._too_long())
+
+    def _too_long(self) -> Outcome:
+        seconds = self._time_limit.seconds if self._time_limit is not None else 0.0
+        return Failed(f"it took longer than its limit of {seconds:g} s")
+
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
-        attempt = self._running.pop(task)
-        self._free += 1
+        attempt = self._running.get(task)
         outcome = outcome_of(task)  # nobody asks for an abandoned attempt's, but to ask keeps asyncio from logging it
+        if attempt is not None:
+            self._end(task, attempt, self._too_long() if attempt.is_expired else outcome)
+
+    def _end(self, task: asyncio.Task[Outcome], attempt: Attempt, outcome: Outcome) -> None:
+        del self._running[task]
+        self._free += 1
+        if self._time_limit is not None:
+            self._time_limit.end(attempt)
         if attempt.phase is Phase.RUNNING:
             self._tell(attempt, outcome)
         attempt.tell_ended()

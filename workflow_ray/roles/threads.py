@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from workflow_ray.definition import Workflow
+from workflow_ray.definition import Step, Workflow
 from workflow_ray.records import RoleName
 
 log = logging.getLogger(__name__)
 
 MAX_THREADS = 64
+MAX_ABANDONED = 64
+"""Calls of a step with a time limit that may hang without taking threads away from the others."""
 IDLE = 60.0
 """Seconds after which a thread without work ends."""
 
@@ -38,13 +40,14 @@ class _Call:
 
 
 class Threads:
-    """At most `limit` of them, those included whose call was abandoned. For one event loop at a
-    time.
+    """At most `limit` of them, and up to `spare` more while so many calls still run that were
+    abandoned. For one event loop at a time.
     """
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limit: int, spare: int = 0) -> None:
         self._name = name
         self._limit = limit
+        self._spare = spare
         self._changed = threading.Condition()  # guards what follows
         self._calls = deque[_Call]()
         self._count = 0
@@ -63,18 +66,26 @@ class Threads:
             self._calls.append(call)
             if self._idle >= len(self._calls):
                 self._changed.notify()
-            elif self._count < self._limit:
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                self._count += 1
+            elif self._count < self._most():
+                self._begin_thread()
         return call.answer
+
+    def _most(self) -> int:
+        return self._limit + min(self._abandoned, self._spare)
 
     def _answered(self, call: _Call) -> None:
         with self._changed:
             if not call.answer.cancelled() or not call.begun:
                 return
             self._abandoned += 1
+            if self._calls and not self._idle and self._count < self._most():
+                self._begin_thread()  # for those that waited for this one's
         text = "%s: a step that was abandoned still runs in its thread; %d of at most %d threads are taken up by such steps"
-        log.warning(text, self._name, self._abandoned, self._limit)
+        log.warning(text, self._name, self._abandoned, self._limit + self._spare)
+
+    def _begin_thread(self) -> None:
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        self._count += 1
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
@@ -89,6 +100,9 @@ class Threads:
         """The next call; None: there was none for a while, and the thread is to end."""
         with self._changed:
             while True:
+                if self._count > self._most():  # the call that this thread was made for has ended at last
+                    self._count -= 1
+                    return None
                 while self._calls:
                     call = self._calls.popleft()
                     if not call.answer.cancelled():
@@ -120,9 +134,10 @@ def _outcome(call: _Call) -> Answer:
 _threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]] = weakref.WeakKeyDictionary()
 
 
-def threads_of(workflow: Workflow[Any, Any], role: RoleName, name: str, max_in_flight: int) -> Threads:
+def threads_of(workflow: Workflow[Any, Any], role: RoleName, step: Step[Any]) -> Threads:
     """The threads of a role's plain step in this process: a role that starts again finds those of
     before, and what hangs in them.
     """
     roles = _threads.setdefault(workflow, {})
-    return roles.setdefault(role, Threads(name, min(max_in_flight, MAX_THREADS)))
+    spare = 0 if step.timeout is None else MAX_ABANDONED
+    return roles.setdefault(role, Threads(step.name, min(step.max_in_flight, MAX_THREADS), spare))

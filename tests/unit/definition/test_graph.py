@@ -28,7 +28,7 @@ async def begin(run: Here) -> Literal[At.LOOP]:
     return At.LOOP
 
 
-@workflow.step(At.LOOP, exhausted=At.FAILED)
+@workflow.step(At.LOOP, on_failure=At.FAILED)
 async def again(run: Here) -> Literal[At.LOOP, At.END]:
     return At.END
 

@@ -143,7 +143,7 @@ def test_every_status_is_reachable_from_the_start() -> None:
 def test_exhausted_leads_to_its_status() -> None:
     workflow = Workflow("lamps", Lamp, Light)
 
-    @workflow.step(Light.RED, exhausted=Light.DARK)
+    @workflow.step(Light.RED, on_failure=Light.DARK)
     async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN]:
         return Light.GREEN
 
@@ -169,8 +169,8 @@ def test_a_status_has_one_step_and_the_mistake_names_both_places() -> None:
         ({"shards": 0}, "can't have shards=0; use 1 to 16"),
         ({"shards": 17}, "can't have shards=17; use 1 to 16"),
         ({"max_in_flight": 0}, "can't have max_in_flight=0"),
-        ({"exhausted": Light.GREEN}, "goes round for ever"),
-        ({"exhausted": Other.X}, "exhausted=Other.X, which is no status of this workflow"),
+        ({"on_failure": Light.GREEN}, "goes round for ever"),
+        ({"on_failure": Other.X}, "on_failure=Other.X, which is no status of this workflow"),
         ({"retry": 3}, "retry=3; use Retry(...)"),
     ],
 )

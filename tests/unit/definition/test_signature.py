@@ -32,7 +32,7 @@ async def tool() -> AsyncIterator[Tool]:
 
 def step_of(function: Any) -> Step[Light]:
     workflow = Workflow("lamps", Lamp, Light)
-    workflow.step(Light.RED, exhausted=Light.GREEN)(function)
+    workflow.step(Light.RED, on_failure=Light.GREEN)(function)
     (step,) = workflow.checked().steps
     return step
 

@@ -21,15 +21,15 @@ OUTCOMES: list[Outcome] = [
 ]
 
 
-def decided(before: Record, outcome: Outcome, *, attempts: int = 3, exhausted: Route | None = None) -> Write:
-    graph = routed(attempts=attempts, exhausted=exhausted).checked()
+def decided(before: Record, outcome: Outcome, *, attempts: int = 3, on_failure: Route | None = None) -> Write:
+    graph = routed(attempts=attempts, on_failure=on_failure).checked()
     step = graph.step(Route(before.status))
     assert step
     return decide(before, outcome, step, graph, by="role", write_id=ID)
 
 
-def doubted(before: Record, *, attempts: int = 3, exhausted: Route | None = None) -> Write:
-    graph = routed(attempts=attempts, exhausted=exhausted).checked()
+def doubted(before: Record, *, attempts: int = 3, on_failure: Route | None = None) -> Write:
+    graph = routed(attempts=attempts, on_failure=on_failure).checked()
     step = graph.step(Route.PACKED)
     assert step
     return count_attempt(before, step, graph, by="role", write_id=ID)
@@ -37,11 +37,11 @@ def doubted(before: Record, *, attempts: int = 3, exhausted: Route | None = None
 
 def all_decisions() -> Iterator[tuple[Record, Write]]:
     """From every state in which a step runs, at every attempt: each outcome, and doubt."""
-    for run_state, attempt, exhausted in product((RunState.INITIATED, RunState.RUNNING), range(4), (None, Route.LOST)):
+    for run_state, attempt, on_failure in product((RunState.INITIATED, RunState.RUNNING), range(4), (None, Route.LOST)):
         before = record(run_state=run_state, attempt=attempt)
         for outcome in OUTCOMES:
-            yield before, decided(before, outcome, exhausted=exhausted)
-        yield before, doubted(before, exhausted=exhausted)
+            yield before, decided(before, outcome, on_failure=on_failure)
+        yield before, doubted(before, on_failure=on_failure)
 
 
 def returned(value: Route | Halt, data: bytes | None = None) -> Returned:
@@ -151,14 +151,14 @@ def test_a_run_out_of_attempts_is_paused_with_the_error() -> None:
 
 
 def test_a_run_out_of_attempts_goes_to_the_exhausted_status_if_there_is_one() -> None:
-    write = decided(record(attempt=2), Failed("broken"), exhausted=Route.LOST)
+    write = decided(record(attempt=2), Failed("broken"), on_failure=Route.LOST)
     assert (write.cause, write.run_state, write.status) == (Cause.FAILED, RunState.COMPLETED, Route.LOST.value)
     assert (write.reason, write.attempt, write.data) == ("broken", 0, None)
 
 
 def test_a_fatal_failure_leaves_no_attempts() -> None:
     assert decided(record(), Failed("bug", fatal=True)).run_state is RunState.PAUSED
-    assert decided(record(), Failed("bug", fatal=True), exhausted=Route.LOST).status == Route.LOST.value
+    assert decided(record(), Failed("bug", fatal=True), on_failure=Route.LOST).status == Route.LOST.value
 
 
 # --- doubt ---------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_a_run_whose_attempts_are_used_up_in_doubt_ends_without_another() -> Non
     assert (write.cause, write.run_state, write.attempt) == (Cause.FAILED, RunState.PAUSED, 3)
     assert write.reason is not None
     assert "the process died while" in write.reason
-    assert doubted(record(attempt=3), attempts=3, exhausted=Route.LOST).status == Route.LOST.value
+    assert doubted(record(attempt=3), attempts=3, on_failure=Route.LOST).status == Route.LOST.value
 
 
 # --- what a store can hold -----------------------------------------------------------------------

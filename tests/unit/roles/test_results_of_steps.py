@@ -114,7 +114,7 @@ async def test_a_fatal_error_is_not_tried_again() -> None:
 async def test_a_run_out_of_attempts_goes_to_the_exhausted_status() -> None:
     workflow = Workflow("routed", Parcel, Route)
 
-    @workflow.step(Route.NEW, retry=Retry(attempts=2), exhausted=Route.LOST)
+    @workflow.step(Route.NEW, retry=Retry(attempts=2), on_failure=Route.LOST)
     async def pack(run: RoutedRun) -> Literal[Route.PACKED]:
         raise ValueError("broken")
 
