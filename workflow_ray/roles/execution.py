@@ -67,7 +67,20 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
 
 
 def failed(error: BaseException) -> Failed:
-    return Failed(_told(error), fatal=isinstance(error, Fatal), raised=error)
+    """A group of errors, as asyncio.TaskGroup raises it, is fatal if one of them is."""
+    errors = _leaves(error)
+    told = "; ".join(dict.fromkeys(map(_told, errors)))
+    if isinstance(error, BaseExceptionGroup):
+        told = f"{type(error).__qualname__}: {told}"
+    return Failed(told, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The errors that are no groups, in order."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group: BaseExceptionGroup[BaseException] = error
+    return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
 
 
 def _shown(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
-from workflow_ray import Cause, Fatal, Handle, Pause, Retry, RunState, Workflow
+from workflow_ray import Cause, Fatal, Handle, Pause, Retry, Run, RunState, Workflow
 from workflow_ray.client.controls import Changed, Missing, apply, control
 from workflow_ray.engine.control import Action, Refused
 from workflow_ray.engine.run_states import may_move
@@ -140,10 +140,11 @@ async def test_what_is_done_already_writes_no_version() -> None:
         flaky.does = "pause"
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
         await tester.settle()
-        for twice in (lambda: handle.pause("again"), handle.resume, lambda: handle.cancel("no")):
-            await twice()
+        acts: list[Callable[[], Awaitable[Run[Parcel, Stage]]]] = [partial(handle.pause, "x"), handle.resume, partial(handle.cancel, "x")]
+        for act in acts:
+            await act()
             version = (await handle.get()).version
-            assert (await twice()).version == version
+            assert (await act()).version == version
 
 
 async def test_a_finished_run_allows_nothing() -> None:

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any, Literal, cast
 
 import pytest
@@ -291,3 +292,37 @@ def test_a_step_that_comes_after_the_check_is_refused_where_it_stands() -> None:
     workflow.checked()
     with pytest.raises(InvalidDefinition, match="step go_dark comes after the workflow was put to use"):
         workflow.step(Light.GREEN)(go_dark)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "why"),
+    [
+        (0, "an attempt needs some time"),
+        (-1, "it is from 0 seconds to 100 years"),
+        (True, "give seconds or a timedelta, not bool"),
+        ("5s", "give seconds or a timedelta, not str"),
+        (float("nan"), "it is from 0 seconds to 100 years"),
+        (timedelta.max, "it is from 0 seconds to 100 years"),
+    ],
+)
+def test_a_time_limit_is_some_time(timeout: object, why: str) -> None:
+    workflow = Workflow("lamps", Lamp, Light)
+
+    @workflow.step(Light.RED, timeout=untyped(timeout))
+    async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN, Light.DARK]:
+        return Light.GREEN
+
+    (mistake,) = mistakes_of(workflow)
+    assert f"can't have timeout={timeout!r}: {why}" in mistake
+
+
+@pytest.mark.parametrize("timeout", [1, 0.5, timedelta(minutes=1)])
+def test_a_time_limit_is_seconds_or_a_timedelta(timeout: float | timedelta) -> None:
+    workflow = Workflow("lamps", Lamp, Light)
+
+    @workflow.step(Light.RED, timeout=timeout)
+    async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN, Light.DARK]:
+        return Light.GREEN
+
+    (step,) = workflow.checked().steps
+    assert step.timeout == (timeout.total_seconds() if isinstance(timeout, timedelta) else timeout)

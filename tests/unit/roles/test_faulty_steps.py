@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
-from workflow_ray import Pause, Retry, RunState
+from workflow_ray import Fatal, Pause, Retry, RunState
 from workflow_ray.records import MAX_DATA
 from workflow_ray.testing import WorkflowTester
 
@@ -257,3 +257,30 @@ async def test_a_reason_that_is_no_text_does_not_stop_the_role() -> None:
         handle = await tester.client(workflow).trigger("1", Parcel())
         await tester.settle()
         assert (await handle.get()).reason == "odd"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_fatal_is_found_in_groups_of_errors_and_the_reason_names_each_error_once(depth: int) -> None:
+    workflow = parcels()
+
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def fail_together(depth: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail(ValueError("no box")))
+            group.create_task(fail(ValueError("no box")))
+            group.create_task(fail(Fatal("a bug")) if depth == 1 else fail_together(depth - 1))
+            await asyncio.sleep(0)
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await fail_together(depth)
+        return Stage.DONE
+
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        await tester.settle()
+        run = await handle.get()
+    assert (run.run_state, run.attempt) == (RunState.PAUSED, 1)
+    assert run.reason == "ExceptionGroup: ValueError: no box; Fatal: a bug"
