@@ -1,51 +1,86 @@
 """A run's data as bytes and back."""
 
 import re
+from collections.abc import Iterable
 from typing import Generic
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from workflow_ray.definition.exact_models import guard_of
+from workflow_ray.definition.fidelity import difference, flaw_at
 from workflow_ray.definition.run import D
 from workflow_ray.errors import InvalidInput
 
+SHOWN = 3
+"""Flaws that an error lists."""
+LARGE = 4000
+"""Bytes. Smaller data has no number that is too long to be read."""
+
 
 class DataCodec(Generic[D]):
-    """JSON of one model, by the fields' names: what aliases say is for other readers, and needn't read back."""
+    """JSON of one model, by the fields' names: what aliases say is for other readers, and needn't
+    read back.
 
-    def __init__(self, model: type[D]) -> None:
+    Args:
+        model: The model.
+        what: Names the data in errors.
+    """
+
+    def __init__(self, model: type[D], what: str) -> None:
         adapter = TypeAdapter(model)
         self._model = model
+        self._what = what
         self._to_json = adapter.serializer.to_json
         self._validate = adapter.validate_json
+        self._reads_back = guard_of(model)
 
     def encode(self, data: D) -> bytes:
+        """The data as JSON that reads back equal. Raises InvalidInput: there is none."""
         if type(data) is not self._model:  # pydantic would write the fields that it knows, and drop the others
-            raise InvalidInput("the run's data", f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.")
+            raise InvalidInput(self._what, f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.")
         try:
             encoded = self._to_json(data, by_alias=False, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
-            raise InvalidInput("the run's data", _why(error)) from None
-        if b"null" in encoded:
-            self._read_back(encoded)
+            raise InvalidInput(self._what, _why(error)) from None
+        except Exception as error:  # of a serializer of the user's, or text that is no Unicode
+            raise InvalidInput(self._what, f"can't be written as JSON ({type(error).__name__}).") from None
+        if self._reads_back is None or len(encoded) > LARGE or not self._reads_back(data):
+            self._compare(data, encoded)
         return encoded
 
     def decode(self, data: bytes) -> D:
+        """What `encode` made, read back. Raises pydantic.ValidationError: it doesn't fit the model."""
         return self._validate(data, by_alias=False, by_name=True)
 
-    def _read_back(self, encoded: bytes) -> None:
-        """JSON has no NaN and no infinity: pydantic writes null for them, which the field may not take back."""
+    def _compare(self, data: D, encoded: bytes) -> None:
         try:
-            self.decode(encoded)
+            read = self.decode(encoded)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, e["loc"])) for e in error.errors(include_input=False))
-            why = f"can't be read back: {fields}. For NaN or infinity set ser_json_inf_nan='strings' in the model's config."
-            raise InvalidInput("the run's data", why) from None
+            raise InvalidInput(self._what, _unreadable(data, error)) from None
+        except Exception as error:  # of a validator of the user's
+            raise InvalidInput(self._what, f"can't be read back ({type(error).__name__}).") from None
+        if found := difference(data, read):
+            raise InvalidInput(f"{self._what}, {found.path}", f"{found.why}.")
+
+
+def _unreadable(data: BaseModel, error: ValidationError) -> str:
+    """Without the values, as `_why`."""
+    for flaw in error.errors(include_input=False, include_url=False):
+        if known := flaw_at(data, flaw["loc"]):
+            return f"{_path(flaw['loc'])}: {known}."
+    flaws = [f"{_path(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors(include_input=False, include_url=False)]
+    told = "; ".join(flaws[:SHOWN]) + ("; and others" if len(flaws) > SHOWN else "")
+    return f"can't be read back: {' '.join(told.split())}. What the model writes, it must accept."
+
+
+def _path(loc: Iterable[int | str]) -> str:
+    return ".".join(map(str, loc)) or "the whole"
 
 
 def _why(error: PydanticSerializationError) -> str:
     """Without the values: errors are kept and logged, and data may be personal."""
     fields = re.findall(r"field_name='(\w+)'", str(error))  # nothing but the message names them
     if not fields:
-        return f"can't be written as JSON: {error}."
+        return "can't be written as JSON: a value is of a type that JSON has nothing for, or is nested too deeply."
     return f"has values that aren't of their field's type: {', '.join(fields)}. Assign what the model says."

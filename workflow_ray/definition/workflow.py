@@ -117,7 +117,9 @@ class Workflow(Generic[D, S]):
 
     @cached_property
     def _codec(self) -> DataCodec[D]:
-        return DataCodec(self.data)  # not before it is needed: models may name others that their module defines later
+        return DataCodec(
+            self.data, f"the data of {self.name}"
+        )  # not before it is needed: models may name others that their module defines later
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"

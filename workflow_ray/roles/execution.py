@@ -10,6 +10,7 @@ from typing import Any
 from workflow_ray.definition import Fatal, Status, Step, Workflow
 from workflow_ray.engine.runs import run_of
 from workflow_ray.engine.transition import Failed, Outcome, Returned
+from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA, Record
 from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.threads import Threads
@@ -38,11 +39,14 @@ class Execution:
                 value, error = await self._threads.call(partial(self._function, run))
                 if error is not None:
                     return failed(error)
-            data = self._workflow.encode(run.data)
         except BaseException as error:
             if is_interrupt(error):
                 raise
             return failed(error)
+        try:
+            data = self._workflow.encode(run.data)
+        except InvalidInput as error:  # the step has run: to run it again would make the same
+            return Failed(str(error), fatal=True)
         return self._checked(value, None if data == record.data else data)
 
     def _checked(self, value: object, data: bytes | None) -> Outcome:

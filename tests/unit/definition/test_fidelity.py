@@ -1,0 +1,137 @@
+"""What is written reads back equal, or is refused."""
+
+import dataclasses
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, field_serializer
+
+from tests.unit.definition.random_models import Base, Derived, Tree, random_model
+from tests.unit.parcels import Stage
+from workflow_ray import Workflow
+from workflow_ray.definition.data import DataCodec
+from workflow_ray.definition.exact_models import guard_of
+from workflow_ray.errors import InvalidInput
+
+MODELS = 5000
+DATA = 3
+"""Instances of each model."""
+
+
+def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(rng: random.Random) -> None:
+    seen = Counter[str]()
+    for _ in range(MODELS):
+        cls, make = random_model(rng)
+        codec = DataCodec(cls, "the data of orders")
+        for _ in range(DATA):
+            data = make(rng)
+            encoded = taken(codec, data)
+            guard = guard_of(cls)
+            seen["refused" if encoded is None else "guarded" if guard and guard(data) else "compared"] += 1
+            assert encoded is None or reads_back(data, codec.decode(encoded)), (cls.model_fields, encoded)
+    assert min(seen["refused"], seen["guarded"], seen["compared"]) > MODELS * DATA / 50, seen
+
+
+def taken(codec: DataCodec[Any], data: BaseModel) -> bytes | None:
+    """What is stored; None: it was refused, in one line that names the data and holds none of it."""
+    try:
+        return codec.encode(data)
+    except InvalidInput as refusal:
+        said = str(refusal)
+    assert said.startswith("the data of orders"), said
+    assert "hush" not in said
+    assert "\n" not in said
+    return None
+
+
+def reads_back(written: Any, read: Any) -> bool:
+    """By other means than the code's."""
+    if isinstance(written, BaseModel):
+        names = type(written).model_fields.keys() | (written.__pydantic_extra__ or {}).keys()
+        return type(written) is type(read) and all(reads_back(getattr(written, name), getattr(read, name)) for name in names)
+    if dataclasses.is_dataclass(written) and not isinstance(written, type):
+        return type(written) is type(read) and reads_back(vars(written), vars(read))
+    if isinstance(written, Mapping):
+        return written.keys() == read.keys() and all(reads_back(value, read[key]) for key, value in written.items())
+    if isinstance(written, (list, tuple)):
+        return len(written) == len(read) and all(map(reads_back, written, read))
+    if isinstance(written, float) and math.isnan(written):
+        return isinstance(read, float) and math.isnan(read)
+    return bool(written == read)
+
+
+# --- what is refused, by name and with a way out --------------------------------------------------
+
+
+class Card(BaseModel):
+    number: SecretStr
+
+
+class Revealed(BaseModel):
+    number: SecretStr
+
+    @field_serializer("number")
+    def reveal(self, number: SecretStr) -> str:
+        return number.get_secret_value()
+
+
+class Excluded(BaseModel):
+    total: int = Field(exclude=True)
+
+
+class Blob(BaseModel, ser_json_bytes="base64"):
+    content: bytes
+
+
+class Weight(BaseModel):
+    kilos: float | None = None
+
+
+class Holder(BaseModel):
+    items: list[Base] = []
+
+
+def deep(levels: int) -> Tree:
+    tree = Tree()
+    for _ in range(levels):
+        tree = Tree(children=[tree])
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (Card(number=SecretStr("hush")), r"the data of w, number: a secret is written as asterisks\. .* serializer that reveals it"),
+        (Excluded(total=3), r"the data of w: can't be read back: total: Field required"),
+        (Blob(content=b"ab"), r"the data of w, content: it reads back as other bytes\. Set ser_json_bytes and val_json_bytes"),
+        (Weight(kilos=math.nan), r"the data of w, kilos: JSON has no NaN and no infinity\. Set ser_json_inf_nan='strings'"),
+        (Holder(items=[Base(), Derived()]), r"the data of w, items\.1: it is a Derived and reads back as a Base\. Type the field"),
+        (deep(400), r"the data of w: can't be (read back|written as JSON)"),
+    ],
+)
+def test_data_that_would_read_back_otherwise_is_refused_with_its_field_and_a_way_out(data: BaseModel, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why) as raised:
+        Workflow("w", type(data), Stage).encode(data)
+    assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize("data", [Revealed(number=SecretStr("x")), Weight(), Weight(kilos=3), Holder(items=[Base()]), deep(20)])
+def test_data_that_reads_back_is_taken(data: BaseModel) -> None:
+    workflow = Workflow("w", type(data), Stage)
+    assert reads_back(data, workflow.decode(workflow.encode(data)))
+
+
+class Cached(BaseModel):
+    _cache: dict[str, int] = {}
+    name: str = ""
+
+
+def test_private_attributes_are_not_data() -> None:
+    data = Cached()
+    data._cache["a"] = 1  # pyright: ignore[reportPrivateUsage]  # its own
+    workflow = Workflow("w", Cached, Stage)
+    assert workflow.decode(workflow.encode(data)).name == ""

@@ -1,0 +1,144 @@
+"""Whether data that was read back is what was written."""
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+SECRETS = (Secret, SecretStr, SecretBytes)
+DEEPEST = 500
+"""Levels of nesting that are compared; JSON is read to fewer."""
+
+
+class Difference(NamedTuple):
+    """Where two values differ, and why, without what they hold: that may be personal."""
+
+    path: str  # from field to field, e.g. items.0.price
+    why: str
+
+
+def difference(written: object, read: object) -> Difference | None:
+    """The first difference between a value and what it reads back as; None: there is none.
+
+    Values that are equal and of different types are the same, such as 1 and 1.0; models and
+    dataclasses must be of the same class. Not a number is the same as itself. What pydantic keeps
+    beside the fields (private attributes, which fields were set) does not count.
+    """
+    found = _compare(written, read, DEEPEST)
+    return None if found is None else Difference(".".join(found.path) or "the whole", found.why)
+
+
+class _Found(NamedTuple):
+    path: deque[str]
+    why: str
+
+
+def _compare(written: Any, read: Any, depth: int) -> _Found | None:
+    if depth == 0:
+        return _Found(deque(), "it is nested too deeply")
+    kind = type(written)
+    if issubclass(kind, BaseModel):
+        return _compare_models(written, read, depth)
+    if issubclass(kind, dict):
+        return _compare_mappings(written, read, depth)
+    if issubclass(kind, (list, tuple)):
+        return _compare_sequences(written, read, depth)
+    if dataclasses.is_dataclass(kind):
+        return _compare_dataclasses(written, read, depth)
+    if isinstance(written, (Mapping, Set)) or not _is_same(written, read):
+        return _compare_others(written, read, depth)
+    return None
+
+
+def _compare_models(written: BaseModel, read: Any, depth: int) -> _Found | None:
+    if type(written) is not type(read):
+        return _Found(deque(), _other_class(written, read))
+    ours, theirs, fields = written.__dict__, read.__dict__, type(written).model_fields
+    found = _compare_named(((name, ours.get(name), theirs.get(name)) for name in fields), depth)
+    if found is None and (written.__pydantic_extra__ or read.__pydantic_extra__):
+        return _compare_mappings(written.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}, depth)
+    return found
+
+
+def _compare_dataclasses(written: Any, read: Any, depth: int) -> _Found | None:
+    if type(written) is not type(read):
+        return _Found(deque(), _other_class(written, read))
+    names = [field.name for field in dataclasses.fields(written)]
+    return _compare_named(((name, getattr(written, name, None), getattr(read, name, None)) for name in names), depth)
+
+
+def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Found | None:
+    if not isinstance(read, Mapping) or written.keys() != read.keys():
+        return _Found(deque(), "it reads back with other keys")
+    return _compare_named(((str(key), value, read[key]) for key, value in written.items()), depth)
+
+
+def _compare_sequences(written: Any, read: Any, depth: int) -> _Found | None:
+    if not isinstance(read, (list, tuple)) or len(written) != len(read):
+        return _Found(deque(), "it reads back with other items")
+    return _compare_named(((str(at), one, other) for at, (one, other) in enumerate(zip(written, read, strict=True))), depth)
+
+
+def _compare_named(parts: Iterable[tuple[str, Any, Any]], depth: int) -> _Found | None:
+    for name, one, other in parts:
+        if (found := _compare(one, other, depth - 1)) is not None:
+            found.path.appendleft(name)
+            return found
+    return None
+
+
+def _compare_others(written: Any, read: Any, depth: int) -> _Found | None:
+    if isinstance(written, Mapping):
+        return _compare_mappings(written, read, depth)
+    if isinstance(written, Set) and isinstance(read, Set) and len(written) == len(read) and all(one in read for one in written):
+        return None
+    return _Found(deque(), _reason(written, read))
+
+
+def _is_same(written: Any, read: Any) -> bool:
+    try:
+        return bool(written == read) or _are_nan(written, read)
+    except Exception:  # of a class of the user's
+        return False
+
+
+def _are_nan(written: object, read: object) -> bool:
+    return isinstance(written, float) and isinstance(read, float) and math.isnan(written) and math.isnan(read)
+
+
+def _other_class(written: object, read: object) -> str:
+    here, there = type(written).__name__, type(read).__name__
+    way_out = "Type the field so that it says which, e.g. as a union with a discriminator"
+    return f"it is a {here} and reads back as a {there}. {way_out}"
+
+
+def flaw_at(data: object, path: Iterable[int | str]) -> str | None:
+    """What is known to be wrong with the value that lies there; None: nothing."""
+    value: Any = data
+    for part in path:
+        try:
+            value = getattr(value, str(part)) if isinstance(value, BaseModel) else value[part]
+        except (AttributeError, LookupError, TypeError):
+            return None
+    return _flaw(value)
+
+
+def _flaw(written: object) -> str | None:
+    if isinstance(written, SECRETS):
+        return "a secret is written as asterisks. Leave it out of the data, or give the field a serializer that reveals it"
+    if isinstance(written, float) and not math.isfinite(written):
+        return "JSON has no NaN and no infinity. Set ser_json_inf_nan='strings' in the model's config"
+    if isinstance(written, (bytes, bytearray)):
+        return "it reads back as other bytes. Set ser_json_bytes and val_json_bytes to the same in the model's config"
+    return None
+
+
+def _reason(written: object, read: object) -> str:
+    if flaw := _flaw(written):
+        return flaw
+    if type(written) is type(read):
+        return f"it reads back as another {type(written).__name__}. Its serializer and its validator must undo each other"
+    return f"it is of type {type(written).__name__} and reads back as {type(read).__name__}. Make the field's type exact"
