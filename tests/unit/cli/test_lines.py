@@ -20,7 +20,7 @@ class Letter(BaseModel):
     @field_validator("to")
     @classmethod
     def known(cls, to: str) -> str:
-        return {"ann": "Ann", "bob": "Bob"}[to]  # a KeyError, as models in the wild raise them
+        return {"ann": "Ann", "bob": "Bob"}[to.lower()]  # a KeyError, as models in the wild raise them
 
 
 class LetterStatus(Status):
