@@ -1,4 +1,4 @@
-"""Orders to try the workflow with, as JSON lines: {"key": "order-000001", "data": {...}}.
+"""Orders to try the workflow with, as JSON lines: {"foreign_id": "order-000001", "data": {...}}.
 
 The same count and seed make the same orders. About one in twenty goes to a country without a warehouse, and is rejected.
 """
@@ -33,7 +33,7 @@ def generated(count: int, seed: int) -> Iterator[tuple[str, Order]]:
 
 
 def line(key: str, order: Order) -> str:
-    return json.dumps({"key": key, "data": order.model_dump(exclude_unset=True)})
+    return json.dumps({"foreign_id": key, "data": order.model_dump(exclude_unset=True)})
 
 
 def main() -> None:

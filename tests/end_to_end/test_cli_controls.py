@@ -9,19 +9,20 @@ import pytest
 from tests.end_to_end.conftest import CommandLine
 
 REFERENCE = "tests.end_to_end.letters:letters"
+SOME_FAILED = 8
 TO = {"a": "ann", "b": "nobody", "c": "somebody", "d": "somebody", "e": "the moon"}
 
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
     """Letters: one sent, one cancelled, two paused by their step, and one by an error."""
-    send(cli, TO)
+    send(cli, TO, expect=SOME_FAILED)
     return cli
 
 
-def send(cli: CommandLine, to: Mapping[str, str]) -> None:
-    given = "".join(json.dumps({"key": key, "data": {"to": whom}}) + "\n" for key, whom in to.items())
-    cli("run", REFERENCE, "--runtime", "local", "--input", "-", given=given)
+def send(cli: CommandLine, to: Mapping[str, str], *, expect: int = 0) -> None:
+    given = "".join(json.dumps({"foreign_id": key, "data": {"to": whom}}) + "\n" for key, whom in to.items())
+    cli("run", REFERENCE, "--runtime", "local", "--input", "-", given=given, expect=expect)
 
 
 def states(cli: CommandLine) -> dict[str, str]:

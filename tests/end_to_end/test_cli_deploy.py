@@ -49,7 +49,7 @@ class Project:
 
     def run(self, module: str, key: str, *options: str, expect: int = 0) -> str:
         """A job of one line in a process of its own; what it says on stderr."""
-        line = f'{{"key": "{key}", "data": {{}}}}\n'
+        line = f'{{"foreign_id": "{key}", "data": {{}}}}\n'
         arguments = ("run", f"{module}:notes", "--runtime", "local", "--input", "-", *options)
         return self.cli(*arguments, given=line, expect=expect).stderr
 

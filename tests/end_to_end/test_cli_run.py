@@ -20,7 +20,7 @@ LETTERS = ("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--i
 
 
 def letter(key: str, to: str) -> str:
-    return json.dumps({"key": key, "data": {"to": to}}) + "\n"
+    return json.dumps({"foreign_id": key, "data": {"to": to}}) + "\n"
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_the_same_orders_again_are_recognised_and_none_is_processed_twice(
 
 
 def test_a_refused_line_is_reported_with_its_number_while_the_others_go_through(cli: CommandLine) -> None:
-    given = letter("a", "ann") + "nonsense\n" + letter("b", "bob") + '{"key": "c"}\n'
+    given = letter("a", "ann") + "nonsense\n" + letter("b", "bob") + '{"foreign_id": "c"}\n'
     done = cli(*LETTERS, given=given, expect=6)
     assert "line 2 refused: not JSON" in done.stderr
     assert "line 4 refused: not {" in done.stderr

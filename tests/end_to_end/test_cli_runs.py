@@ -12,7 +12,7 @@ TO = {"a": "ann", "b": "nobody", "c": "somebody"}
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
     """Three letters: one sent, one cancelled, one paused."""
-    given = "".join(json.dumps({"key": key, "data": {"to": to}}) + "\n" for key, to in TO.items())
+    given = "".join(json.dumps({"foreign_id": key, "data": {"to": to}}) + "\n" for key, to in TO.items())
     cli("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given=given)
     return cli
 

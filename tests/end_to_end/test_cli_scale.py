@@ -8,13 +8,29 @@ from tests.end_to_end.conftest import CommandLine
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
     """Letters are deployed, and one was sent."""
-    cli("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given='{"key": "a", "data": {"to": "ann"}}\n')
+    cli(
+        "run",
+        "tests.end_to_end.letters:letters",
+        "--runtime",
+        "local",
+        "--input",
+        "-",
+        given='{"foreign_id": "a", "data": {"to": "ann"}}\n',
+    )
     return cli
 
 
 def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
     assert cli("scale", "letters", "WRITTEN", "--shards", "4").stdout.startswith("letters.WRITTEN: 4 shards, on ")
-    cli("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given='{"key": "d", "data": {"to": "dan"}}\n')
+    cli(
+        "run",
+        "tests.end_to_end.letters:letters",
+        "--runtime",
+        "local",
+        "--input",
+        "-",
+        given='{"foreign_id": "d", "data": {"to": "dan"}}\n',
+    )
     (run,) = cli.json("runs", "list", "letters", "--foreign-id", "d")
     assert "-of-4" in cli("runs", "history", run["run_id"]).stdout
     assert cli("scale", "letters", "WRITTEN", "--reset").stdout.startswith("letters.WRITTEN: 1 shard, on ")

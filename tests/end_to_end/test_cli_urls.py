@@ -14,7 +14,7 @@ PASSWORD = "pass-phrase"
 WITHIN = 5.0
 STARTING = 4.0  # seconds that Python may take on a busy machine before a command begins
 LETTERS = ("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-")
-LETTER = json.dumps({"key": "a", "data": {"to": "ann"}})
+LETTER = json.dumps({"foreign_id": "a", "data": {"to": "ann"}})
 
 
 def refused(cli: CommandLine, *arguments: str, exit_code: int = 5) -> str:

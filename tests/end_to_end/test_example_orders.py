@@ -50,4 +50,4 @@ def test_the_generator_writes_a_line_for_each_order(to_file: bool, tmp_path: Pat
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     text = (tmp_path / "orders.jsonl").read_text() if to_file else printed
     assert text.count("\n") == 3
-    assert text.startswith('{"key": "order-000001", "data": {"customer": "customer-')
+    assert text.startswith('{"foreign_id": "order-000001", "data": {"customer": "customer-')

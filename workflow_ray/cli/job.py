@@ -66,7 +66,7 @@ class Job:
                 yield answer
 
     async def _trigger(self, lines: Sequence[Line], refuse: Callable[[Refused], None]) -> None:
-        triggers: list[Trigger[Any, Any]] = [Trigger(line.key, line.data, idempotency_key=line.key) for line in lines]
+        triggers: list[Trigger[Any, Any]] = [Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines]
         answers = await _answered(lambda: self._client.trigger_many(triggers))
         for line, (handle, outcome) in zip(lines, answers, strict=True):
             match outcome:
@@ -76,7 +76,8 @@ class Job:
                 case TriggerOutcome.KNOWN:
                     self.known += 1
                 case TriggerOutcome.ACTIVE:
-                    refuse(Refused(line.number, f"key: {line.key!r} has an unfinished run that didn't come from a line: {handle.run_id}"))
+                    taken = f"foreign_id: {line.foreign_id!r} has an unfinished run that didn't come from a line: {handle.run_id}"
+                    refuse(Refused(line.number, taken))
                     continue
             self._open[handle.run_id] = NO_VERSION
 

@@ -1,7 +1,8 @@
-"""A job's input: JSON lines, each with a key and a workflow's data, taken as they come."""
+"""A job's input: JSON lines, each with a foreign id and a workflow's data, taken as they come."""
 
 import asyncio
 import os
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from workflow_ray.records import MAX_DATA
 
 CHUNK = 256 * 1024
 MAX_LINE = MAX_DATA + 64 * 1024
-"""Bytes: the largest data there is, and room for its key."""
+"""Bytes: the largest data there is, and room for its foreign id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Line:
     """A line that can be triggered."""
 
     number: int  # in the input, from 1
-    key: str
+    foreign_id: str
     data: BaseModel
 
 
@@ -37,7 +38,7 @@ class Refused:
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
-    key: str
+    foreign_id: str
     data: msgspec.Raw
 
 
@@ -57,12 +58,12 @@ async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
 
 
 class Parser:
-    """Makes lines of text into lines to trigger. Remembers the keys, since a key must not stand for two things."""
+    """Makes lines of text into lines to trigger. Remembers the foreign ids: one must not stand for two things."""
 
     def __init__(self, workflow: Workflow[Any, Any]) -> None:
         self._workflow = workflow
         self._read = 0
-        self._keys: dict[str, tuple[int, int]] = {}  # key -> the number of its line, a hash of its data
+        self._seen: dict[str, tuple[int, int]] = {}  # foreign id -> the number of its line, a hash of its data
         self.repeats = 0
         """Lines that say again what an earlier one said."""
 
@@ -70,6 +71,8 @@ class Parser:
         """One answer each, in order; none for an empty line or a repeat."""
         for text in lines:
             self._read += 1
+            if self._read == 1:
+                text = text.removeprefix(BOM_UTF8)
             if text.strip():
                 try:
                     yield from self._parsed(self._read, text)
@@ -78,16 +81,16 @@ class Parser:
 
     def _parsed(self, number: int, text: bytes) -> Iterator[Line]:
         written = _written(text)
-        key = checked_key("key", written.key)
+        foreign_id = checked_key("foreign_id", written.foreign_id)
         data = self._validated(bytes(written.data))
         content = hash(checked_data(self._workflow, data))
-        first, known = self._keys.setdefault(key, (number, content))
+        first, known = self._seen.setdefault(foreign_id, (number, content))
         if first == number:
-            yield Line(number, key, data)
+            yield Line(number, foreign_id, data)
         elif known == content:
             self.repeats += 1
         else:
-            raise InvalidInput("key", f"{key!r} stands on line {first} with other data")
+            raise InvalidInput("foreign_id", f"{foreign_id!r} stands on line {first} with other data")
 
     def _validated(self, data: bytes) -> BaseModel:
         model: type[BaseModel] = self._workflow.data
@@ -105,7 +108,7 @@ def _written(text: bytes) -> _Written:
     try:
         return _WRITTEN.decode(text)
     except msgspec.ValidationError as error:
-        raise InvalidInput('not {"key": text, "data": {...}}', str(error)) from None
+        raise InvalidInput('not {"foreign_id": text, "data": {...}}', str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("not JSON", str(error).removeprefix("JSON is malformed: ")) from None
 

@@ -1,7 +1,8 @@
 """The entry point: runs a command, and says in one line what went wrong.
 
 Exit codes: 0 done · 1 failed · 2 input that can't be used · 3 no such run · 4 the run doesn't allow it · 5 store or runtime can't be
-reached · 6 some lines were refused, the others went through · 130 interrupted.
+reached · 6 some lines were refused, the others went through · 7 a worker has abandoned steps · 8 an error has paused some runs ·
+130 interrupted.
 """
 
 import sys

@@ -31,6 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     known: int  # lines whose run stood already, from an earlier job or an earlier line
     refused: list[RefusedLine]
     paused: int
+    failed: int  # those of the paused runs that an error has paused
     runs: dict[str, int]  # all of this input's runs, by final status
     transitions: int
     seconds: float
@@ -51,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             known=job.known,
             refused=refused,
             paused=job.ends.total(RunState.PAUSED),
+            failed=job.ends.failed,
             runs=job.ends.by_status(),
             transitions=job.timing.transitions,
             seconds=job.timing.seconds,
@@ -92,7 +94,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         # a server is opened with what isn't shown here, such as its password
         on = "--records URL" if records_adapter(self.records).shared else f"--records {self.records}"
         listed = f"workflow-ray runs list {self.workflow} {on}"
-        if self.paused:
+        if self.failed:
+            yield f"{listed} --failed", f"why {self.failed:,} failed"
+            yield f"workflow-ray runs retry --workflow {self.workflow} --failed {on}", "try them again, once the cause is mended"
+        if self.paused > self.failed:
             yield f"{listed} --state PAUSED", f"why {self.paused:,} are paused"
         yield listed, "the newest runs"
         yield f"workflow-ray runs history RUN_ID {on}", "how one of them got there"

@@ -22,6 +22,8 @@ from workflow_ray.runtime import Runtime
 INTERRUPTED = 130
 LINES_REFUSED = 6
 """The exit code of a job some of whose lines were refused."""
+RUNS_FAILED = 8
+"""The exit code of a job some of whose runs an error has paused, whether or not lines were refused."""
 STANDARD_INPUT = "-"
 
 
@@ -31,7 +33,7 @@ class Where(StrEnum):
 
 
 Reference = Annotated[str, typer.Argument(metavar="MODULE:ATTRIBUTE", help="The workflow, e.g. examples.orders:orders.")]
-Input = Annotated[str, typer.Option("--input", metavar="FILE", help='Lines of {"key": "...", "data": {...}}; - is standard input.')]
+Input = Annotated[str, typer.Option("--input", metavar="FILE", help='Lines of {"foreign_id": "...", "data": {...}}; - is standard input.')]
 On = Annotated[Where, typer.Option("--runtime", help="Where the steps run: on Ray, where they go on without this command; or in it.")]
 
 
@@ -48,9 +50,9 @@ def run(
 ) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
-    A line's key is its run's foreign id and idempotency key: given again, it leads to the run that there is, and nothing is done
+    A line's foreign id is its run's idempotency key too: given again, it leads to the run that there is, and nothing is done
     twice. A run that pauses counts as ended. Exit 6: some lines were refused, each with its number and reason on stderr; the others
-    went through.
+    went through. Exit 8: an error has paused some runs; `workflow-ray runs list --failed` shows them.
     """
     workflow = load(reference, [os.getcwd()])
     made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
@@ -65,6 +67,8 @@ def run(
     report.show(Console(soft_wrap=True, highlight=False, markup=False))
     if json is not None:
         report.write(json)
+    if report.failed:
+        raise typer.Exit(RUNS_FAILED)
     if report.refused:
         raise typer.Exit(LINES_REFUSED)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from math import ceil
 
+from workflow_ray.engine.prospects import paused_by_error
 from workflow_ray.records import Record, RunState
 
 
@@ -48,9 +49,12 @@ class Ends:
     def __init__(self, statuses: Mapping[int, str]) -> None:
         self._statuses = statuses
         self._counts: Counter[tuple[int, RunState]] = Counter()
+        self.failed = 0
+        """Runs that an error has paused."""
 
     def add(self, record: Record) -> None:
         self._counts[record.status, record.run_state] += 1
+        self.failed += paused_by_error(record)
 
     def total(self, run_state: RunState | None = None) -> int:
         return sum(count for (_, state), count in self._counts.items() if run_state in (None, state))

@@ -11,12 +11,17 @@ log = logging.getLogger(__name__)
 
 
 def log_failure(role: RoleName, step: Step[Any], record: Record, failed: Failed, write: Write) -> None:
-    """Say which attempt of which run failed, and what becomes of the run."""
-    where = {"run_id": record.run_id, "version": record.version, "role": role}
-    attempt = f"attempt {record.attempt + 1} of {step.retry.attempts}"
-    text = "%s: step %s failed for run %s at version %d (%s): %s. %s"
-    told = record.workflow, step.name, record.run_id, record.version, attempt, failed.error, _next(step, write)
-    log.warning(text, *told, exc_info=failed.raised, extra=where)
+    """Say which attempt of which run failed, and what becomes of the run. The traceback comes once
+    for each run, with its last attempt: that one is an error, and those before are warnings.
+    """
+    where = {"run_id": record.run_id, "foreign_id": record.foreign_id, "version": record.version, "role": role}
+    text = "%s: run %s (%s): step %s failed (attempt %d of %d): %s. %s"
+    attempt = record.attempt + 1, step.retry.attempts
+    told = record.workflow, record.foreign_id, record.run_id, step.name, *attempt, failed.error, _next(step, write)
+    if write.cause is Cause.RETRY:
+        log.warning(text, *told, extra=where)
+    else:
+        log.error(text, *told, exc_info=failed.raised, extra=where)
 
 
 def _next(step: Step[Any], write: Write) -> str:

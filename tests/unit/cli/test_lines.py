@@ -28,7 +28,7 @@ class LetterStatus(Status):
 
 
 letters = Workflow("letters", Letter, LetterStatus)
-ANN = b'{"key": "a", "data": {"to": "ann"}}'
+ANN = b'{"foreign_id": "a", "data": {"to": "ann"}}'
 
 
 def parsed(*lines: bytes) -> list[Line | Refused]:
@@ -53,14 +53,14 @@ def test_lines_are_numbered_as_an_editor_numbers_them_and_empty_ones_say_nothing
     ("line", "why"),
     [
         (b"{nonsense}", "not JSON: object keys must be strings (byte 1)"),
-        (b'{"key": "\xff", "data": {}}', "not JSON: 'utf-8' codec can't decode"),
-        (b'{"key": "a"}', 'not {"key": text, "data": {...}}: Object missing required field `data`'),
-        (b'{"key": 7, "data": {}}', "Expected `str`, got `int` - at `$.key`"),
-        (b'{"key": "a", "data": {}, "datum": {}}', "unknown field `datum`"),
-        (b'{"key": "", "data": {"to": "ann"}}', "key: it is empty"),
-        (b'{"key": "a", "data": {"to": "ann", "stamps": "many"}}', "data: stamps: Input should be a valid integer"),
-        (b'{"key": "a", "data": []}', "data: all of it: Input should be an object"),
-        (b'{"key": "a", "data": {"to": "eve"}}', "data: Letter raised KeyError: 'eve'"),
+        (b'{"foreign_id": "\xff", "data": {}}', "not JSON: 'utf-8' codec can't decode"),
+        (b'{"foreign_id": "a"}', 'not {"foreign_id": text, "data": {...}}: Object missing required field `data`'),
+        (b'{"foreign_id": 7, "data": {}}', "Expected `str`, got `int` - at `$.foreign_id`"),
+        (b'{"foreign_id": "a", "data": {}, "datum": {}}', "unknown field `datum`"),
+        (b'{"foreign_id": "", "data": {"to": "ann"}}', "foreign_id: it is empty"),
+        (b'{"foreign_id": "a", "data": {"to": "ann", "stamps": "many"}}', "data: stamps: Input should be a valid integer"),
+        (b'{"foreign_id": "a", "data": []}', "data: all of it: Input should be an object"),
+        (b'{"foreign_id": "a", "data": {"to": "eve"}}', "data: Letter raised KeyError: 'eve'"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_refused_with_its_reason(line: bytes, why: str) -> None:
@@ -68,7 +68,7 @@ def test_a_line_that_cannot_be_used_is_refused_with_its_reason(line: bytes, why:
 
 
 def test_a_reason_names_the_field_and_not_its_value() -> None:
-    assert "secret" not in reason(b'{"key": "a", "data": {"to": "ann", "stamps": "secret"}}')
+    assert "secret" not in reason(b'{"foreign_id": "a", "data": {"to": "ann", "stamps": "secret"}}')
 
 
 def test_the_lines_after_a_refused_one_go_through() -> None:
@@ -79,13 +79,13 @@ def test_the_lines_after_a_refused_one_go_through() -> None:
 
 def test_a_key_that_comes_again_with_the_same_data_is_a_repeat() -> None:
     parser = Parser(letters)
-    answers = list(parser.parse([ANN, b'{"data": {"to": "ann", "stamps": 1}, "key": "a"}']))
+    answers = list(parser.parse([ANN, b'{"data": {"to": "ann", "stamps": 1}, "foreign_id": "a"}']))
     assert (len(answers), parser.repeats) == (1, 1)
 
 
 def test_a_key_that_comes_again_with_other_data_is_refused() -> None:
-    _, second = parsed(ANN, b'{"key": "a", "data": {"to": "bob"}}')
-    assert second == Refused(2, "key: 'a' stands on line 1 with other data")
+    _, second = parsed(ANN, b'{"foreign_id": "a", "data": {"to": "bob"}}')
+    assert second == Refused(2, "foreign_id: 'a' stands on line 1 with other data")
 
 
 async def test_a_file_is_read_in_bounded_pieces_that_lose_nothing(tmp_path: Path) -> None:
@@ -136,3 +136,7 @@ def opened(path: Path) -> Generator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def test_a_byte_order_mark_costs_no_line() -> None:
+    assert parsed(b"\xef\xbb\xbf" + ANN) == parsed(ANN)

@@ -157,7 +157,7 @@ async def test_a_step_that_cancels_its_own_task_ends_its_attempt_and_no_role(
 # --- what the log says ---------------------------------------------------------------------------
 
 
-async def test_a_failed_attempt_is_logged_with_its_run_version_role_attempt_and_next_try(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_attempt_is_one_line_with_its_run_and_next_try_and_the_last_one_an_error_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(seconds=8)))
@@ -172,7 +172,9 @@ async def test_a_failed_attempt_is_logged_with_its_run_version_role_attempt_and_
         assert vars(record)["run_id"] == handle.run_id
         assert vars(record)["version"] == version
         assert vars(record)["role"] == "parcels-1-consumer-1-of-1"
-    assert f"failed for run {handle.run_id} at version 1 (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
+    assert [(record.levelname, record.exc_info is not None) for record in (first, last)] == [("WARNING", False), ("ERROR", True)]
+    assert first.getMessage().startswith(f"parcels: run bad ({handle.run_id}): step ")
+    assert " failed (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
     assert "(attempt 2 of 2): ValueError: no card. No attempt is left; the run is paused." in last.getMessage()
 
 
