@@ -1,16 +1,17 @@
 """One run, from outside: look at it, wait for it, control it."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.controls import apply, check_allowed, control
 from workflow_ray.client.history import Entry, entry_of
+from workflow_ray.client.inputs import checked_status
 from workflow_ray.client.patience import BY, PATIENCE, answered
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
 from workflow_ray.engine.runs import run_of, status_of
@@ -63,12 +64,12 @@ class Handle(Generic[D, S]):
         record = await self._record()
         return [entry_of(self._workflow, entry) for entry in await self._entries(record.version)]
 
-    async def wait_for(self, status: S, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
+    async def wait_for(self, status: S, *, timeout: Duration | None = None, through_errors: bool = False) -> Run[D, S]:
         """Wait until the run is at the status, or has been.
 
         Args:
             status: Of the run's workflow.
-            timeout: None waits for ever.
+            timeout: Seconds, or a timedelta. None waits for ever.
             through_errors: Wait on while an error keeps the run paused.
 
         Returns:
@@ -79,7 +80,9 @@ class Handle(Generic[D, S]):
             RunUnreachable: No transition leads there any more; raised at once.
             RunPaused: An error has paused the run.
             RunNotFound: There is no such run.
+            InvalidInput: It isn't a status of the run's workflow, or the timeout can't be used.
         """
+        status = checked_status("status", self._workflow, status)
         graph, names = self._workflow.checked(), {s.value: s.name for s in self._workflow.statuses}
         visited: set[int] = set()
         read = NO_VERSION
@@ -99,11 +102,11 @@ class Handle(Generic[D, S]):
 
         return await self._until(there, status.name, timeout, through_errors)
 
-    async def wait(self, *, timeout: timedelta | None = None, through_errors: bool = False) -> Run[D, S]:
+    async def wait(self, *, timeout: Duration | None = None, through_errors: bool = False) -> Run[D, S]:
         """Wait for the run's end, whatever it is: completed or cancelled.
 
         Args:
-            timeout: None waits for ever.
+            timeout: Seconds, or a timedelta. None waits for ever.
             through_errors: Wait on while an error keeps the run paused.
 
         Raises:
@@ -176,7 +179,7 @@ class Handle(Generic[D, S]):
         self,
         reached: Callable[[Record], Awaitable[bool]],
         wanted: str,
-        timeout: timedelta | None,
+        timeout: Duration | None,
         through_errors: bool,
         *,
         at_rest: bool = False,
@@ -184,17 +187,18 @@ class Handle(Generic[D, S]):
         """at_rest: What is waited for comes with the run at rest, so that the versions before need
         not be looked at.
         """
+        seconds = None if timeout is None else seconds_of("timeout", timeout)
         start = self._clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
             if record is not None and paused_by_error(record) and not through_errors:
                 status = status_of(self._workflow, self.run_id, record.status)
                 raise RunPaused(self.run_id, status.name, record.reason or "")
-            left = None if timeout is None else start + timeout.total_seconds() - self._clock.monotonic()
+            left = None if seconds is None else start + seconds - self._clock.monotonic()
             seen = self._started if record is None else record.version
             newer = await self._watcher.newer(self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest)
             if newer is None:
-                raise await self._timed_out(wanted, timeout or timedelta())
+                raise await self._timed_out(wanted, seconds or 0.0)
             record = newer
         return run_of(self._workflow, record)
 
@@ -216,8 +220,8 @@ class Handle(Generic[D, S]):
             after = read[-1].version
         return entries
 
-    async def _timed_out(self, wanted: str, timeout: timedelta) -> WaitTimeout:
+    async def _timed_out(self, wanted: str, seconds: float) -> WaitTimeout:
         record = await self._record(patience=GRACE)
         before = Version(max(NO_VERSION, record.version - SHOWN))
         last = await self._entries(record.version, after=before, patience=GRACE)
-        return WaitTimeout(self.run_id, wanted, timeout.total_seconds(), [str(entry_of(self._workflow, entry)) for entry in last])
+        return WaitTimeout(self.run_id, wanted, seconds, [str(entry_of(self._workflow, entry)) for entry in last])

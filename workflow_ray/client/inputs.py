@@ -52,7 +52,12 @@ def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
 
 
 def checked_start(workflow: Workflow[D, S], start_at: S | None) -> S:
-    start = workflow.start if start_at is None else start_at
-    if not isinstance(start, workflow.statuses):
-        raise InvalidInput("start_at", f"{start!r} is no status of workflow {workflow.name!r}")
-    return start
+    return workflow.start if start_at is None else checked_status("start_at", workflow, start_at)
+
+
+def checked_status(what: str, workflow: Workflow[D, S], status: object) -> S:
+    """A status of the workflow."""
+    if not isinstance(status, workflow.statuses):
+        known = f"{workflow.statuses.__name__}.{next(iter(workflow.statuses)).name}"
+        raise InvalidInput(what, f"{status!r} is not a status of workflow {workflow.name!r}; give one, e.g. {known}")
+    return status

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.durations import is_count, seconds_of
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MAX_NAME = 100
 """Characters of a workflow's name: topics and roles are made of it, and Kafka's topics have 249 at most."""
+MAX_PARTITIONS = 4096
+"""Each has a position in each group, and on Kafka a partition in each topic."""
+MAX_NUMBER = 2**31 - 1
+"""Of a status, in every database."""
 # As in Kafka's topics. A dash is safe: roles and topics are put together from names and never taken apart again, and the
 # status's number that follows keeps them distinct.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
@@ -31,14 +35,14 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         yield f"{workflow.where}: the name {workflow.name!r} can't be part of a role or topic; {allowed}"
     if not _is_subclass(workflow.data, BaseModel):
         yield f"{workflow.where}: the data {workflow.data!r} is no pydantic model; hand in a subclass of BaseModel"
-    if not _is_count(workflow.partitions):
-        yield f"{workflow.where}: partitions={workflow.partitions!r} is no whole number from 1 up; the default is 16"
+    if not is_count(workflow.partitions) or workflow.partitions > MAX_PARTITIONS:
+        yield f"{workflow.where}: partitions={workflow.partitions!r} is not a whole number from 1 to {MAX_PARTITIONS}; the default is 16"
     if not is_statuses(workflow.statuses):
         yield f"{workflow.where}: {workflow.statuses!r} is no enum of statuses; hand in a subclass of Status that has members"
     else:
         yield from _number_mistakes(workflow.statuses, workflow.where)
         if not isinstance(workflow.start, workflow.statuses):
-            yield f"{workflow.where}: start={workflow.start} is no status of {workflow.statuses.__name__}; name one, or leave it out"
+            yield f"{workflow.where}: start={workflow.start} is not a status of {workflow.statuses.__name__}; name one, or leave it out"
 
 
 def is_statuses(statuses: object) -> bool:
@@ -50,8 +54,8 @@ def _number_mistakes(statuses: type[Status], where: str) -> Iterator[str]:
     for name, status in statuses.__members__.items():
         if name != status.name:
             yield f"{where}: {statuses.__name__}.{name} has the number of {status}; give it one of its own"
-        elif not _is_count(status.value):
-            yield f"{where}: {status} = {status.value!r} is no whole number from 1 up; give it one"
+        elif not is_count(status.value) or status.value > MAX_NUMBER:
+            yield f"{where}: {status} = {status.value!r} is not a whole number from 1 to {MAX_NUMBER}; give it one"
 
 
 def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> Iterator[str]:
@@ -59,15 +63,15 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     options = step.options
     way_out = f"name a status of {statuses.__name__}"
     if not isinstance(step.status, statuses):
-        yield f"{step.where}: step {step.name} stands at {step.status}, which is no status of this workflow; {way_out}"
+        yield f"{step.where}: step {step.name} stands at {step.status}, which is not a status of this workflow; {way_out}"
     if options.on_failure is not None and not isinstance(options.on_failure, statuses):
-        yield f"{step.where}: step {step.name} has on_failure={options.on_failure}, which is no status of this workflow; {way_out}"
+        yield f"{step.where}: step {step.name} has on_failure={options.on_failure}, which is not a status of this workflow; {way_out}"
     if options.on_failure is not None and options.on_failure == step.status:
         yield f"{step.where}: step {step.name} goes round for ever with on_failure={options.on_failure}; name another status"
-    if not _is_count(options.shards) or (_is_count(partitions) and options.shards > partitions):
+    if not is_count(options.shards) or (is_count(partitions) and options.shards > partitions):
         allowed = f"use 1 to {partitions}, the workflow's partitions"
         yield f"{step.where}: step {step.name} can't have shards={options.shards!r}; {allowed}"
-    if not _is_count(options.max_in_flight):
+    if not is_count(options.max_in_flight):
         yield f"{step.where}: step {step.name} can't have max_in_flight={options.max_in_flight!r}; use a whole number from 1 up"
     if (mistake := _timeout_mistake(options.timeout)) is not None:
         yield f"{step.where}: step {step.name} can't have timeout={options.timeout!r}: {mistake}"
@@ -127,10 +131,6 @@ def _timeout_mistake(timeout: object) -> str | None:
 def _timeout(timeout: object) -> float | None:
     """None too where it is a mistake, which `step_mistakes` tells."""
     return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 1
 
 
 def _is_a(value: object, kind: type) -> bool:

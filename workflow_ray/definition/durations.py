@@ -2,7 +2,7 @@
 
 import math
 from datetime import timedelta
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from workflow_ray.errors import InvalidInput
 
@@ -10,6 +10,15 @@ Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds as int or float."""
 LONGEST = 100 * 365 * 86_400.0
 """Seconds. Beyond it an end could be one that no clock or database holds."""
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number from 1 up."""
+    return type(value) is int and value >= 1
 
 
 def seconds_of(what: str, given: object) -> float:
@@ -24,7 +33,7 @@ def seconds_of(what: str, given: object) -> float:
     """
     if isinstance(given, timedelta):
         seconds = given.total_seconds()
-    elif isinstance(given, (int, float)) and not isinstance(given, bool):
+    elif is_number(given):
         seconds = float(given)
     else:
         raise InvalidInput(what, f"give seconds or a timedelta, not {type(given).__name__}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias, get_args
 
-from workflow_ray.errors import InvalidInput
+from workflow_ray.definition.durations import Duration, seconds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,13 @@ class Repeat:
     """Save the data and run the step again, `after` at the earliest, in the same visit.
 
     Its idempotency key and timeouts stay; return the status itself to enter it anew. A repeat is no failed attempt.
-    Raises InvalidInput: `after` is negative.
+    `after`: seconds, or a timedelta, from 0 to 100 years. Raises InvalidInput: it is neither.
     """
 
-    after: timedelta = timedelta(0)
+    after: Duration = timedelta(0)
 
     def __post_init__(self) -> None:
-        if self.after < timedelta(0):
-            raise InvalidInput(f"Repeat(after={self.after!r})", "a delay can't be negative; pass timedelta(0) to repeat at once.")
+        seconds_of(f"Repeat(after={self.after!r})", self.after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from workflow_ray.definition.durations import Duration, is_count, is_number, seconds_of
 from workflow_ray.errors import InvalidInput
 
 
@@ -13,24 +14,22 @@ class Retry:
     """How often a step is tried, and how long apart: `backoff` after the first failure, times `factor` after each further one.
 
     attempts: runs of the step in one visit, the first included; 1: no retry.
-    max_backoff: no delay is longer, unless `backoff` itself is.
+    max_backoff: no delay is longer, unless `backoff` itself is. Both are seconds or timedeltas, from 0 to 100 years.
     Raises InvalidInput, naming the argument, for values that make no sense.
     """
 
     attempts: int = 3
-    backoff: timedelta = timedelta(seconds=1)
+    backoff: Duration = timedelta(seconds=1)
     factor: float = 2.0
-    max_backoff: timedelta = timedelta(minutes=5)
+    max_backoff: Duration = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
+        if not is_count(self.attempts):
             raise InvalidInput(f"Retry(attempts={self.attempts})", "a step is tried at least once; attempts=1 means no retry.")
-        if self.backoff < timedelta(0):
-            raise InvalidInput(f"Retry(backoff={self.backoff!r})", "a delay can't be negative; timedelta(0) means none.")
-        if not 1 <= self.factor < math.inf:
+        seconds_of(f"Retry(backoff={self.backoff!r})", self.backoff)
+        seconds_of(f"Retry(max_backoff={self.max_backoff!r})", self.max_backoff)
+        if not is_number(self.factor) or not 1 <= self.factor < math.inf:
             raise InvalidInput(f"Retry(factor={self.factor})", "delays can't shrink or be endless; factor=1 keeps them the same.")
-        if self.max_backoff < timedelta(0):
-            raise InvalidInput(f"Retry(max_backoff={self.max_backoff!r})", "a delay can't be negative; timedelta(0) means none.")
 
     def delay(self, run_id: str, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt`, from 1.
@@ -42,11 +41,12 @@ class Retry:
         return self._full(attempt) * (0.5 + jitter / 2)
 
     def _full(self, attempt: int) -> float:
-        longest = max(self.max_backoff, self.backoff).total_seconds()
+        first = seconds_of("backoff", self.backoff)
+        longest = max(seconds_of("max_backoff", self.max_backoff), first)
         try:
-            return min(self.backoff.total_seconds() * self.factor ** (attempt - 1), longest)
+            return min(first * self.factor ** (attempt - 1), longest)
         except OverflowError:  # a float's range ends before the attempts do
-            return longest if self.backoff else 0.0
+            return longest if first else 0.0
 
 
 DEFAULT_RETRY = Retry()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
 from workflow_ray.definition import Cancel, Graph, Pause, Repeat, Status, Stay, Step
+from workflow_ray.definition.durations import seconds_of
 from workflow_ray.records import Awaits, Cause, OutgoingEvent, Record, RunState, Version, Write, WriteId, status_topic
 
 AnyStep: TypeAlias = Step[Any]
@@ -11,8 +12,6 @@ AnyGraph: TypeAlias = Graph[Any]
 
 MAX_REASON = 2000
 """Characters of an error, or of a halt's reason, that the record and its history keep."""
-MAX_DELAY = 100 * 365 * 86_400.0
-"""Seconds. Beyond it the due time could be one that no clock or database holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
         case Status() as status:
             return nxt.enter(status, graph, Cause.STEP, data=data)
         case Repeat(after):
-            return nxt.stay(Cause.REPEAT, data=data, again_in=after.total_seconds())
+            return nxt.stay(Cause.REPEAT, data=data, again_in=seconds_of("after", after))
         case Stay():
             return nxt.stay(Cause.STAY, data=data)
         case Pause(reason):
@@ -158,7 +157,7 @@ class Next:
         """The same visit; with an event in `again_in` seconds, if given."""
         record = self.record
         topic = status_topic(record.workflow, record.status)
-        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=min(again_in, MAX_DELAY)),)
+        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
         return Write(
             run_id=record.run_id,
             write_id=self.write_id,

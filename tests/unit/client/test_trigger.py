@@ -98,7 +98,7 @@ def heavy() -> Parcel:
         ("1", heavy(), {}, "aren't of their field's type: weight"),
         ("1", Parcel(label="x" * MAX_DATA), {}, f"bytes long; {MAX_DATA} are allowed"),
         ("1", Parcel(), {"idempotency_key": ""}, "idempotency_key: it is empty"),
-        ("1", Parcel(), {"start_at": 3}, "start_at: 3 is no status of workflow 'routed'"),
+        ("1", Parcel(), {"start_at": 3}, "start_at: 3 is not a status of workflow 'routed'; give one, e.g. Route.NEW"),
         ("1", Parcel(), {"if_active": "replace"}, "if_active: "),
     ],
     ids=range(12),

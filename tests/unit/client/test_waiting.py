@@ -9,9 +9,9 @@ from unittest.mock import AsyncMock
 import pytest
 
 from tests.unit.bench import Bench, triggered
-from tests.unit.parcels import Parcel, Route, RoutedRun
+from tests.unit.parcels import Parcel, Route, RoutedRun, Stage
 from workflow_ray import Cancel, Fatal, Handle, Pause, Run, RunState, Stay, Workflow
-from workflow_ray.errors import NothingLeft, RunPaused, RunUnreachable, WaitTimeout
+from workflow_ray.errors import InvalidInput, NothingLeft, RunPaused, RunUnreachable, WaitTimeout
 from workflow_ray.records import Cause, OutgoingEvent, Write, WriteGroup, new_write_id, status_topic
 from workflow_ray.testing import WorkflowTester
 
@@ -186,3 +186,32 @@ async def test_many_may_wait_for_one_run() -> None:
         await begin(bench)
         await bench.pass_time()
         assert [(await wait).run_id for wait in waiting] == [handle.run_id] * 3
+
+
+@pytest.mark.parametrize("timeout", [0.001, 1, timedelta(milliseconds=1)])
+async def test_a_timeout_is_seconds_or_a_timedelta(timeout: float | timedelta) -> None:
+    workflow = asked()
+    async with Bench(workflow) as bench:
+        handle = (await triggered(bench, workflow, "1"))["1"]
+        waiting = asyncio.create_task(handle.wait(timeout=timeout))
+        await bench.pass_time(1)
+        with pytest.raises(WaitTimeout):
+            await waiting
+
+
+@pytest.mark.parametrize("timeout", [-1, "5s", True, timedelta.max])
+async def test_a_timeout_that_can_not_be_used_is_refused_by_name(timeout: Any) -> None:
+    workflow = asked()
+    async with Bench(workflow) as bench:
+        handle = (await triggered(bench, workflow, "1"))["1"]
+        with pytest.raises(InvalidInput, match=r"^timeout: "):
+            await handle.wait(timeout=timeout)
+
+
+@pytest.mark.parametrize("status", ["SENT", 3, Stage.NEW, None])
+async def test_only_a_status_of_the_runs_workflow_is_waited_for(status: Any) -> None:
+    workflow = asked()
+    async with Bench(workflow) as bench:
+        handle = (await triggered(bench, workflow, "1"))["1"]
+        with pytest.raises(InvalidInput, match=r"is not a status of workflow 'asked'; give one, e\.g\. Route\.NEW"):
+            await handle.wait_for(status)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union
 from uuid import UUID
 
 from pydantic import (
@@ -25,6 +25,12 @@ from pydantic import (
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 T = TypeVar("T")
+UNION: Any = Union
+LIST: Any = list
+SET: Any = set
+DICT: Any = dict
+TUPLE: Any = tuple
+"""To be made of types that are only known when they are made."""
 Make = Callable[[random.Random], Any]
 """Makes a value for a type; mostly one of that type."""
 
@@ -144,7 +150,7 @@ SIMPLE: list[tuple[Any, Make]] = [
     simple(Pair, Pair(1), Pair(2, "b")),
     simple(Row, {}, {"number": 1}, {"number": 1, "text": "a"}),
     simple(Place, Place(1, 2)),
-    simple(Loose, Loose(), Loose(name="a", other=1), Loose(other=Derived())),
+    simple(Loose, Loose(), Loose.model_validate({"name": "a", "other": 1}), Loose.model_validate({"other": Derived()})),
     simple(Box[int], Box[int](content=1)),
     simple(Box[Base], Box[Base](content=Base()), Box[Base](content=Derived())),
     simple(Annotated[str, StringConstraints(strip_whitespace=True, max_length=10)], *TEXTS),
@@ -188,19 +194,18 @@ def random_type(rng: random.Random, simple: list[tuple[Any, Make]], depth: int =
         return rng.choice(simple)
     kind, make = random_type(rng, simple, depth - 1)
     other, make_other = random_type(rng, simple, depth - 1)
-    return rng.choice(
-        [
-            lambda: (Optional[kind], lambda rng: rng.choice([None, make(rng)])),  # noqa: UP045  # of types that are only known now
-            lambda: (Union[kind, other], lambda rng: rng.choice([make, make_other])(rng)),  # noqa: UP007  # as above
-            lambda: (list[kind], lambda rng: [make(rng) for _ in range(rng.randrange(4))]),
-            lambda: (set[kind], lambda rng: {one for one in (make(rng) for _ in range(3)) if _is_hashable(one)}),
-            lambda: (tuple[kind, other], lambda rng: (make(rng), make_other(rng))),
-            lambda: (tuple[kind, ...], lambda rng: tuple(make(rng) for _ in range(rng.randrange(4)))),
-            lambda: (dict[str, kind], lambda rng: {text: make(rng) for text in rng.sample(TEXTS, 2)}),
-            lambda: (dict[int, kind], lambda rng: {number: make(rng) for number in rng.sample(NUMBERS, 2)}),
-            lambda: model(rng, simple, depth - 1),
-        ]
-    )()
+    choices: list[Callable[[], tuple[Any, Make]]] = [
+        lambda: (UNION[kind, None], lambda rng: rng.choice([None, make(rng)])),
+        lambda: (UNION[kind, other], lambda rng: rng.choice([make, make_other])(rng)),
+        lambda: (LIST[kind], lambda rng: [make(rng) for _ in range(rng.randrange(4))]),
+        lambda: (SET[kind], lambda rng: {one for one in (make(rng) for _ in range(3)) if _is_hashable(one)}),
+        lambda: (TUPLE[kind, other], lambda rng: (make(rng), make_other(rng))),
+        lambda: (TUPLE[kind, ...], lambda rng: tuple(make(rng) for _ in range(rng.randrange(4)))),
+        lambda: (DICT[str, kind], lambda rng: {text: make(rng) for text in rng.sample(TEXTS, 2)}),
+        lambda: (DICT[int, kind], lambda rng: {number: make(rng) for number in rng.sample(NUMBERS, 2)}),
+        lambda: model(rng, simple, depth - 1),
+    ]
+    return rng.choice(choices)()
 
 
 def random_model(rng: random.Random) -> tuple[type[BaseModel], Make]:
@@ -220,7 +225,7 @@ def model(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) ->
     cls: type[BaseModel] = create_model("Random", __config__={} if is_ordinary else rng.choice(CONFIGS), **fields)
 
     def make(rng: random.Random) -> BaseModel:
-        values = {name: rng.choice(STRAYS) if rng.random() < 0.05 else one(rng) for name, one in makes.items()}
+        values: dict[str, Any] = {name: rng.choice(STRAYS) if rng.random() < 0.05 else one(rng) for name, one in makes.items()}
         if rng.random() < 0.05:
             values.pop(rng.choice(list(values)))
         return cls.model_construct(**values)

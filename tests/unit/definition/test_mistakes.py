@@ -103,7 +103,7 @@ def test_there_is_at_least_one_partition() -> None:
 
 
 def test_the_start_is_one_of_the_statuses() -> None:
-    assert "start=Other.X is no status of Light" in the_mistake_of(Workflow("w", Lamp, Light, start=untyped(Other.X)))
+    assert "start=Other.X is not a status of Light" in the_mistake_of(Workflow("w", Lamp, Light, start=untyped(Other.X)))
 
 
 def test_statuses_are_an_enum_with_members() -> None:
@@ -122,10 +122,10 @@ def test_no_two_statuses_share_a_number() -> None:
     assert "Twice.B has the number of Twice.A" in the_mistake_of(Workflow("w", Lamp, Twice))
 
 
-@pytest.mark.parametrize("number", [0, -1, True, "1", 1.5])
+@pytest.mark.parametrize("number", [0, -1, True, "1", 1.5, 2**31])
 def test_a_statuss_number_is_an_int_from_1_up(number: object) -> None:
     made = untyped(Status)("Made", {"A": number})
-    assert "is no whole number from 1 up" in the_mistake_of(Workflow("w", Lamp, made))
+    assert "is not a whole number from 1 to 2147483647" in the_mistake_of(Workflow("w", Lamp, made))
 
 
 # --- the graph -----------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_a_status_has_one_step_and_the_mistake_names_both_places() -> None:
         ({"shards": 17}, "can't have shards=17; use 1 to 16"),
         ({"max_in_flight": 0}, "can't have max_in_flight=0"),
         ({"on_failure": Light.GREEN}, "goes round for ever"),
-        ({"on_failure": Other.X}, "on_failure=Other.X, which is no status of this workflow"),
+        ({"on_failure": Other.X}, "on_failure=Other.X, which is not a status of this workflow"),
         ({"retry": 3}, "retry=3; use Retry(...)"),
     ],
 )
@@ -182,7 +182,7 @@ def test_an_option_out_of_its_range_is_refused(options: dict[str, Any], says: st
 def test_a_step_stands_at_a_status_of_its_workflow() -> None:
     workflow = lamps()
     workflow.step(untyped(Other.X))(go_dark)
-    assert "stands at Other.X, which is no status of this workflow" in the_mistake_of(workflow)
+    assert "stands at Other.X, which is not a status of this workflow" in the_mistake_of(workflow)
 
 
 # --- a step's function ---------------------------------------------------------------------------

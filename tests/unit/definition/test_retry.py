@@ -44,6 +44,11 @@ def test_a_first_delay_beyond_the_longest_is_kept() -> None:
         {"factor": math.inf},
         {"factor": math.nan},
         {"max_backoff": timedelta(-1)},
+        {"attempts": True},
+        {"attempts": 1.5},
+        {"backoff": "1s"},
+        {"backoff": timedelta.max},
+        {"factor": "2"},
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:
@@ -55,3 +60,15 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -
 def test_a_repeat_cant_lie_in_the_past() -> None:
     with pytest.raises(InvalidInput, match=r"Repeat\(after="):
         Repeat(after=timedelta(seconds=-1))
+
+
+@pytest.mark.parametrize("seconds", [8, 8.0, timedelta(seconds=8)])
+def test_delays_are_seconds_or_timedeltas(seconds: float | timedelta) -> None:
+    assert Retry(backoff=seconds).delay("run", 1) == Retry(backoff=timedelta(seconds=8)).delay("run", 1)
+    assert Retry(backoff=100, max_backoff=seconds).delay("run", 2) <= 100
+
+
+@pytest.mark.parametrize("after", [timedelta(-1), timedelta.max, "1s", True, math.nan])
+def test_a_repeat_comes_after_some_time(after: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^Repeat\(after="):
+        Repeat(after)

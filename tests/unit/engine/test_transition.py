@@ -10,7 +10,7 @@ from tests.unit.parcels import Route, record, routed
 from workflow_ray import Cancel, Pause, Repeat, Stay
 from workflow_ray.definition import Halt
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.engine.transition import MAX_DELAY, MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, give_back, is_counted
+from workflow_ray.engine.transition import MAX_REASON, Failed, Outcome, Returned, count_attempt, decide, give_back, is_counted
 from workflow_ray.records import Cause, Record, RunState, Version, Write, WriteId, status_topic
 
 ID = WriteId("w")
@@ -191,11 +191,6 @@ def test_a_reason_is_cut_to_what_every_store_can_hold() -> None:
     assert write.reason.startswith("a\N{REPLACEMENT CHARACTER}b?c")
     assert len(write.reason) == MAX_REASON
     write.reason.encode()
-
-
-def test_a_delay_is_cut_to_what_every_clock_can_hold() -> None:
-    write = decided(record(), returned(Repeat(timedelta.max)))
-    assert [event.delay for event in write.events] == [MAX_DELAY]
 
 
 def test_a_counted_attempt_that_is_given_back_counts_no_more_and_comes_again_at_once() -> None:

@@ -157,7 +157,9 @@ async def test_a_step_that_cancels_its_own_task_ends_its_attempt_and_no_role(
 # --- what the log says ---------------------------------------------------------------------------
 
 
-async def test_a_failed_attempt_is_one_line_with_its_run_and_next_try_and_the_last_one_an_error_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_attempt_is_one_line_with_its_run_and_next_try_and_the_last_one_an_error_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(seconds=8)))
