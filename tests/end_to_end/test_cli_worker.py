@@ -38,7 +38,7 @@ def worker(cli: CommandLine, *options: str) -> Generator[subprocess.Popen[str]]:
 async def triggered(cli: CommandLine, process: subprocess.Popen[str], seconds: float) -> Handle[Errand, ErrandStatus]:
     """A run whose step has begun."""
     async with connect(errands, records=cli.records) as client:
-        handle = await client.trigger("e", Errand(seconds=seconds))
+        handle = await client.trigger("e", Errand(seconds=seconds), if_active="join")
     assert process.stdout is not None
     assert process.stdout.readline() == "began e\n"
     return handle
@@ -79,10 +79,7 @@ async def test_a_step_that_runs_at_the_deadline_is_abandoned_and_run_again_by_th
 async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(cli: CommandLine) -> None:
     for _ in range(2):
         with worker(cli) as process:
-            async with connect(errands, records=cli.records) as client:
-                handle = await client.trigger("e", Errand(seconds=9.0), if_active="join")
-            assert process.stdout is not None
-            assert process.stdout.readline() == "began e\n"
+            await triggered(cli, process, 9.0)
             process.terminate()
             assert process.stderr is not None
             assert "SIGTERM: finishing what runs" in process.stderr.readline()
@@ -92,7 +89,7 @@ async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(cli
             assert process.returncode in (ABANDONED, -signal.SIGTERM)  # the last ones may come when all is released
     with worker(cli) as process:
         async with connect(errands, records=cli.records) as client:
-            run = await client.handle(handle.run_id).wait()
+            run = await client.handle((await client.latest("e")).run_id).wait()
     assert (run.status, run.version) == (ErrandStatus.DONE, 2)
     assert await causes(cli) == [Cause.TRIGGER, Cause.STEP]
 

@@ -91,7 +91,7 @@ def _of_list(schema: Schema) -> Guard | None:
     if not _has_only(schema, {"items_schema"}) or "items_schema" not in schema:
         return None
     guard = _guard(schema["items_schema"])
-    return guard and (lambda value: type(value) is list and all(map(guard, value)))
+    return guard and (lambda value: _is_exactly(value, list) and all(map(guard, value)))
 
 
 def _of_dict(schema: Schema) -> Guard | None:
@@ -100,7 +100,7 @@ def _of_dict(schema: Schema) -> Guard | None:
     values = _guard(schema["values_schema"]) if schema["keys_schema"].keys() <= {"metadata", "type"} else None
     if values is None or schema["keys_schema"]["type"] != "str":
         return None
-    return lambda value: type(value) is dict and all(map(_is_ascii, value)) and all(map(values, value.values()))
+    return lambda value: _is_exactly(value, dict) and all(map(_is_ascii, value)) and all(map(values, value.values()))
 
 
 def _of_enum(schema: Schema) -> Guard | None:
@@ -129,6 +129,10 @@ def _is_number(value: Any) -> bool:
 
 def _of_type(cls: type) -> Guard:
     return lambda value: type(value) is cls
+
+
+def _is_exactly(value: Any, cls: type) -> bool:
+    return type(value) is cls
 
 
 def _plain(guard: Guard) -> Callable[[Schema], Guard | None]:

@@ -39,7 +39,7 @@ class _Found(NamedTuple):
 def _compare(written: Any, read: Any, depth: int) -> _Found | None:
     if depth == 0:
         return _Found(deque(), "it is nested too deeply")
-    kind = type(written)
+    kind: type = type(written)
     if issubclass(kind, BaseModel):
         return _compare_models(written, read, depth)
     if issubclass(kind, dict):
@@ -48,7 +48,7 @@ def _compare(written: Any, read: Any, depth: int) -> _Found | None:
         return _compare_sequences(written, read, depth)
     if dataclasses.is_dataclass(kind):
         return _compare_dataclasses(written, read, depth)
-    if isinstance(written, (Mapping, Set)) or not _is_same(written, read):
+    if _is_a(written, Mapping, Set) or not _is_same(written, read):
         return _compare_others(written, read, depth)
     return None
 
@@ -71,13 +71,13 @@ def _compare_dataclasses(written: Any, read: Any, depth: int) -> _Found | None:
 
 
 def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Found | None:
-    if not isinstance(read, Mapping) or written.keys() != read.keys():
+    if not _is_a(read, Mapping) or written.keys() != read.keys():
         return _Found(deque(), "it reads back with other keys")
     return _compare_named(((str(key), value, read[key]) for key, value in written.items()), depth)
 
 
 def _compare_sequences(written: Any, read: Any, depth: int) -> _Found | None:
-    if not isinstance(read, (list, tuple)) or len(written) != len(read):
+    if not _is_a(read, list, tuple) or len(written) != len(read):
         return _Found(deque(), "it reads back with other items")
     return _compare_named(((str(at), one, other) for at, (one, other) in enumerate(zip(written, read, strict=True))), depth)
 
@@ -91,11 +91,15 @@ def _compare_named(parts: Iterable[tuple[str, Any, Any]], depth: int) -> _Found 
 
 
 def _compare_others(written: Any, read: Any, depth: int) -> _Found | None:
-    if isinstance(written, Mapping):
+    if _is_a(written, Mapping):
         return _compare_mappings(written, read, depth)
-    if isinstance(written, Set) and isinstance(read, Set) and len(written) == len(read) and all(one in read for one in written):
+    if _is_a(written, Set) and _is_a(read, Set) and len(written) == len(read) and all(one in read for one in written):
         return None
     return _Found(deque(), _reason(written, read))
+
+
+def _is_a(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds)
 
 
 def _is_same(written: Any, read: Any) -> bool:

@@ -5,7 +5,7 @@ function raised.
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from workflow_ray.definition import Fatal, Status, Step, Workflow
 from workflow_ray.engine.runs import run_of
@@ -74,17 +74,18 @@ def failed(error: BaseException) -> Failed:
     """A group of errors, as asyncio.TaskGroup raises it, is fatal if one of them is."""
     errors = _leaves(error)
     told = "; ".join(dict.fromkeys(map(_told, errors)))
-    if isinstance(error, BaseExceptionGroup):
+    if _is_group(error):
         told = f"{type(error).__qualname__}: {told}"
     return Failed(told, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
     """The errors that are no groups, in order."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    group: BaseExceptionGroup[BaseException] = error
-    return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
+    return [leaf for inner in error.exceptions for leaf in _leaves(inner)] if _is_group(error) else [error]
+
+
+def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    return isinstance(error, BaseExceptionGroup)
 
 
 def _shown(value: object) -> str:

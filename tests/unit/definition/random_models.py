@@ -234,7 +234,8 @@ def model(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) ->
 
 
 def _field(rng: random.Random) -> Any:
-    options: list[dict[str, Any]] = [{}] * 8 + [{"alias": "Alias"}, {"exclude": True}, {"default": None}, {"serialization_alias": "other"}]
+    plain: list[dict[str, Any]] = [{}] * 8
+    options: list[dict[str, Any]] = [*plain, {"alias": "Alias"}, {"exclude": True}, {"default": None}, {"serialization_alias": "other"}]
     return Field(**rng.choice(options))
 
 

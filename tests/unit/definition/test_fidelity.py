@@ -55,13 +55,17 @@ def reads_back(written: Any, read: Any) -> bool:
         return type(written) is type(read) and all(reads_back(getattr(written, name), getattr(read, name)) for name in names)
     if dataclasses.is_dataclass(written) and not isinstance(written, type):
         return type(written) is type(read) and reads_back(vars(written), vars(read))
-    if isinstance(written, Mapping):
-        return written.keys() == read.keys() and all(reads_back(value, read[key]) for key, value in written.items())
-    if isinstance(written, (list, tuple)):
+    if is_a(written, Mapping):
+        return bool(written.keys() == read.keys()) and all(reads_back(value, read[key]) for key, value in written.items())
+    if is_a(written, list, tuple):
         return len(written) == len(read) and all(map(reads_back, written, read))
     if isinstance(written, float) and math.isnan(written):
         return isinstance(read, float) and math.isnan(read)
     return bool(written == read)
+
+
+def is_a(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds)
 
 
 # --- what is refused, by name and with a way out --------------------------------------------------
