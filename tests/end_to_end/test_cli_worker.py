@@ -28,7 +28,7 @@ def worker(cli: CommandLine, *options: str) -> Generator[subprocess.Popen[str]]:
     process = cli.started("worker", REFERENCE, *options)
     try:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("Running errands on sqlite://")
+        assert "running errands on sqlite://" in process.stderr.readline()
         yield process
     finally:
         process.kill()

@@ -42,8 +42,6 @@ def worker(
 
     async def serve() -> bool:
         async with runtime:
-            names = ", ".join(workflow.name for workflow in workflows)
-            typer.echo(f"Running {names} on {runtime.urls.places}. Ctrl-C stops it.", err=True)
             return await runtime.serve(deadline=deadline)
 
     if not asyncio.run(serve()):

@@ -39,14 +39,13 @@ class _Found(NamedTuple):
 def _compare(written: Any, read: Any, depth: int) -> _Found | None:
     if depth == 0:
         return _Found(deque(), "it is nested too deeply")
-    kind: type = type(written)
-    if issubclass(kind, BaseModel):
+    if _is_a(written, BaseModel):
         return _compare_models(written, read, depth)
-    if issubclass(kind, dict):
+    if _is_a(written, dict):
         return _compare_mappings(written, read, depth)
-    if issubclass(kind, (list, tuple)):
+    if _is_a(written, list, tuple):
         return _compare_sequences(written, read, depth)
-    if dataclasses.is_dataclass(kind):
+    if hasattr(written, "__dataclass_fields__"):
         return _compare_dataclasses(written, read, depth)
     if _is_a(written, Mapping, Set) or not _is_same(written, read):
         return _compare_others(written, read, depth)

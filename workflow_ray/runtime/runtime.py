@@ -175,6 +175,7 @@ class Runtime(ABC):
         seconds = seconds_of("deadline", deadline)
         self._entered(self._store)
         with StopSignals() as signals:
+            log.info("running %s on %s; SIGTERM or Ctrl-C stops it", ", ".join(self._workflows), self.urls.places)
             await signals.first.wait()
             log.info("%s: finishing what runs, for up to %g s; a second signal ends that", signals.name, seconds)
             return await self._drain(seconds, signals.second)

@@ -53,7 +53,7 @@ def reads_back(written: Any, read: Any) -> bool:
     if isinstance(written, BaseModel):
         names = type(written).model_fields.keys() | (written.__pydantic_extra__ or {}).keys()
         return type(written) is type(read) and all(reads_back(getattr(written, name), getattr(read, name)) for name in names)
-    if dataclasses.is_dataclass(written) and not isinstance(written, type):
+    if is_a_dataclass(written):
         return type(written) is type(read) and reads_back(vars(written), vars(read))
     if is_a(written, Mapping):
         return bool(written.keys() == read.keys()) and all(reads_back(value, read[key]) for key, value in written.items())
@@ -62,6 +62,10 @@ def reads_back(written: Any, read: Any) -> bool:
     if isinstance(written, float) and math.isnan(written):
         return isinstance(read, float) and math.isnan(read)
     return bool(written == read)
+
+
+def is_a_dataclass(value: object) -> bool:
+    return dataclasses.is_dataclass(value)
 
 
 def is_a(value: object, *kinds: type) -> bool:
