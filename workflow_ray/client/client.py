@@ -13,7 +13,7 @@ from workflow_ray.client.patience import BY, answered
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.engine.runs import run_of, status_of
+from workflow_ray.engine.runs import view_of
 from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Committed, RunId, RunQuery, RunState, Version, Write, WriteGroup
@@ -93,7 +93,7 @@ class Client(Generic[D, S]):
         (record,) = await answered(lambda: self._records.latest(self._workflow.name, [foreign_id]), self._clock)
         if record is None:
             raise RunNotFound(self._workflow.name, foreign_id)
-        return run_of(self._workflow, record)
+        return view_of(self._workflow, record)
 
     async def runs(
         self,
@@ -137,13 +137,21 @@ class Client(Generic[D, S]):
         )
         while page := await answered(partial(self._records.runs, query), self._clock):
             for record in page:
-                yield run_of(self._workflow, record)
+                yield view_of(self._workflow, record)
             query = msgspec.structs.replace(query, after=page[-1].run_id)
 
-    async def counts(self) -> dict[tuple[S, RunState], int]:
-        """How many runs stand at each status in each run_state, in one snapshot, without zeros."""
+    async def counts(self) -> dict[tuple[S | int, RunState], int]:
+        """How many runs stand at each status in each run_state, in one snapshot, without zeros. A
+        status that the code no longer has is there by its number.
+        """
         counted = await answered(lambda: self._records.counts(self._workflow.name), self._clock)
-        return {(status_of(self._workflow, RunId("?"), c.status), c.run_state): c.runs for c in counted}
+        return {(self._status_or_number(count.status), count.run_state): count.runs for count in counted}
+
+    def _status_or_number(self, number: int) -> S | int:
+        try:
+            return self._workflow.status_of(number)
+        except KeyError:
+            return number
 
     def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
         try:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client.controls import apply, check_allowed, control
-from workflow_ray.client.history import Entry, entry_of
+from workflow_ray.client.history import Entry
 from workflow_ray.client.inputs import checked_status
 from workflow_ray.client.patience import BY, PATIENCE, answered
 from workflow_ray.client.watcher import Watcher
@@ -14,7 +14,7 @@ from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
-from workflow_ray.engine.runs import run_of, status_of
+from workflow_ray.engine.runs import status_name, view_of
 from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Version
@@ -57,12 +57,12 @@ class Handle(Generic[D, S]):
 
     async def get(self) -> Run[D, S]:
         """The run as it stands. Raises RunNotFound."""
-        return run_of(self._workflow, await self._record())
+        return view_of(self._workflow, await self._record())
 
     async def history(self) -> list[Entry[D, S]]:
         """Every version of the run, from the first. Raises RunNotFound."""
         record = await self._record()
-        return [entry_of(self._workflow, entry) for entry in await self._entries(record.version)]
+        return [Entry(self._workflow, entry) for entry in await self._entries(record.version)]
 
     async def wait_for(self, status: S, *, timeout: Duration | None = None, through_errors: bool = False) -> Run[D, S]:
         """Wait until the run is at the status, or has been.
@@ -192,15 +192,14 @@ class Handle(Generic[D, S]):
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
             if record is not None and paused_by_error(record) and not through_errors:
-                status = status_of(self._workflow, self.run_id, record.status)
-                raise RunPaused(self.run_id, status.name, record.reason or "")
+                raise RunPaused(self.run_id, status_name(self._workflow, record.status), record.reason or "")
             left = None if seconds is None else start + seconds - self._clock.monotonic()
             seen = self._started if record is None else record.version
             newer = await self._watcher.newer(self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest)
             if newer is None:
                 raise await self._timed_out(wanted, seconds or 0.0)
             record = newer
-        return run_of(self._workflow, record)
+        return view_of(self._workflow, record)
 
     async def _record(self, *, patience: float = PATIENCE) -> Record:
         (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock, patience=patience)
@@ -224,4 +223,4 @@ class Handle(Generic[D, S]):
         record = await self._record(patience=GRACE)
         before = Version(max(NO_VERSION, record.version - SHOWN))
         last = await self._entries(record.version, after=before, patience=GRACE)
-        return WaitTimeout(self.run_id, wanted, seconds, [str(entry_of(self._workflow, entry)) for entry in last])
+        return WaitTimeout(self.run_id, wanted, seconds, [str(Entry(self._workflow, entry)) for entry in last])

@@ -1,45 +1,79 @@
 """A run's history, typed."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.definition import Status, Workflow
-from workflow_ray.engine.runs import decoded, status_of
+from workflow_ray.engine.runs import decoded, status_name, status_of
+from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import Cause, HistoryEntry, RunState
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
-@dataclass(frozen=True, slots=True)
 class Entry(Generic[D, S]):
-    """One version of a run."""
+    """One version of a run. Its data and status are read when they are looked at."""
 
-    version: int  # from 1, without gaps
-    status: S
-    run_state: RunState
-    cause: Cause
-    by: str  # the role that wrote it, or "client"
-    reason: str | None  # the error, or the reason given to a halt
-    at: datetime  # UTC, by the store's clock
-    data: D | None  # None: as in the version before
+    def __init__(self, workflow: Workflow[D, S], stored: HistoryEntry) -> None:
+        self._workflow = workflow
+        self._stored = stored
+
+    @property
+    def version(self) -> int:
+        """From 1, without gaps."""
+        return self._stored.version
+
+    @cached_property
+    def status(self) -> S:
+        """Raises UnknownStatus: the code has no status of the stored number."""
+        return status_of(self._workflow, self._stored.run_id, self._stored.status)
+
+    @property
+    def run_state(self) -> RunState:
+        return self._stored.run_state
+
+    @property
+    def cause(self) -> Cause:
+        return self._stored.cause
+
+    @property
+    def by(self) -> str:
+        """The role that wrote it, or who asked for it: "client" where nobody said."""
+        return self._stored.by
+
+    @property
+    def reason(self) -> str | None:
+        """The error, or the reason that was given to a halt or a control."""
+        return self._stored.reason
+
+    @property
+    def at(self) -> datetime:
+        """UTC, by the store's clock."""
+        return self._stored.at
+
+    @cached_property
+    def data(self) -> D | None:
+        """None: as in the version before. Raises UnreadableData: it doesn't fit the model."""
+        data = self._stored.data
+        return None if data is None else decoded(self._workflow, self._stored.run_id, data)
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why this code can't read the entry's status or data; None: it can."""
+        try:
+            _ = self.status, self.data
+        except (UnknownStatus, UnreadableData) as error:
+            return str(error)
+        return None
 
     def __str__(self) -> str:
         why = f" ({self.reason})" if self.reason else ""
-        return f"{self.version} {self.status.name} {self.run_state.name} {self.cause.name} by {self.by}{why}"
+        status = status_name(self._workflow, self._stored.status)
+        return f"{self.version} {status} {self.run_state.name} {self.cause.name} by {self.by}{why}"
 
-
-def entry_of(workflow: Workflow[D, S], stored: HistoryEntry) -> Entry[D, S]:
-    return Entry(
-        version=stored.version,
-        status=status_of(workflow, stored.run_id, stored.status),
-        run_state=stored.run_state,
-        cause=stored.cause,
-        by=stored.by,
-        reason=stored.reason,
-        at=stored.at,
-        data=None if stored.data is None else decoded(workflow, stored.run_id, stored.data),
-    )
+    def __repr__(self) -> str:
+        return f"<Entry {self}>"  # without the data: it may be personal

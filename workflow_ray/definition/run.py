@@ -1,11 +1,13 @@
 """A run as steps, clients and tests see it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
 from workflow_ray.definition.status import Status
+from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import RunId, RunState, new_run_id
 
 D = TypeVar("D", bound=BaseModel)
@@ -15,14 +17,17 @@ S = TypeVar("S", bound=Status)
 class Run(Generic[D, S]):
     """One execution of a workflow. `Run(Order(total=1), OrderStatus.CREATED)` is enough to try a step alone.
 
-    data: what a step changes, in place or by assigning it. Saved with the value that the step returns, whatever that is;
-    dropped when the step raises.
+    A client's runs are read when they are looked at: `data` and `status` raise where the code can't
+    read what is stored, and all else is there. `unreadable` tells beforehand.
     """
 
     __slots__ = (
         "_attempt",
         "_created_at",
+        "_data",
         "_foreign_id",
+        "_read_data",
+        "_read_status",
         "_reason",
         "_run_id",
         "_run_state",
@@ -30,7 +35,6 @@ class Run(Generic[D, S]):
         "_updated_at",
         "_version",
         "_visit",
-        "data",
     )
 
     def __init__(
@@ -49,8 +53,10 @@ class Run(Generic[D, S]):
         updated_at: datetime | None = None,
     ) -> None:
         """run_id: a new one by default. created_at: now by default. updated_at: created_at by default."""
-        self.data = data
+        self._data = data
+        self._read_data: Callable[[], D] | None = None
         self._status = status
+        self._read_status: Callable[[], S] | None = None
         self._run_id = run_id or new_run_id()
         self._foreign_id = foreign_id
         self._run_state = run_state
@@ -62,8 +68,36 @@ class Run(Generic[D, S]):
         self._updated_at = updated_at or self._created_at
 
     @property
+    def data(self) -> D:
+        """What a step changes, in place or by assigning it. It is saved with the value that the step
+        returns, whatever that is, and dropped when the step raises.
+
+        Raises:
+            UnreadableData: Of a client's run: what is stored doesn't fit the model.
+        """
+        if self._read_data is not None:
+            self._data, self._read_data = self._read_data(), None
+        return self._data
+
+    @data.setter
+    def data(self, data: D) -> None:
+        self._data, self._read_data = data, None
+
+    @property
     def status(self) -> S:
+        """Raises UnknownStatus: of a client's run: the code has no status of the stored number."""
+        if self._read_status is not None:
+            self._status, self._read_status = self._read_status(), None
         return self._status
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why this code can't read the run's status or data; None: it can."""
+        try:
+            _ = self.status, self.data
+        except (UnknownStatus, UnreadableData) as error:
+            return str(error)
+        return None
 
     @property
     def run_id(self) -> RunId:
@@ -114,5 +148,20 @@ class Run(Generic[D, S]):
         return f"{self._run_id}:{self._visit}"
 
     def __repr__(self) -> str:
-        where = f"{self._status} {self._run_state.name} version={self._version}"
+        status = self._status if self._read_status is None else "unread"
+        where = f"{status} {self._run_state.name} version={self._version}"
         return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"  # without the data: it may be personal
+
+
+def unread_run(read_data: Callable[[], D], read_status: Callable[[], S], **fields: Any) -> Run[D, S]:
+    """A run whose data and status are read when they are first looked at.
+
+    Args:
+        read_data: Raises UnreadableData.
+        read_status: Raises UnknownStatus.
+        fields: The keyword arguments of Run.
+    """
+    run = Run(cast(D, None), cast(S, None), **fields)
+    run._read_data = read_data
+    run._read_status = read_status
+    return run

@@ -1,10 +1,12 @@
 """From records to the runs that users see, and from a trigger to the first write."""
 
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.definition.run import unread_run
 from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import (
     NO_VERSION,
@@ -30,9 +32,16 @@ FIRST = Version(1)
 
 def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """The record as its workflow's typed run. Raises UnreadableData, UnknownStatus."""
-    return Run(
-        decoded(workflow, record.run_id, record.data),
-        status_of(workflow, record.run_id, record.status),
+    run = view_of(workflow, record)
+    _ = run.status, run.data
+    return run
+
+
+def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
+    """As `run_of`; but data and status are read when they are looked at."""
+    return unread_run(
+        partial(decoded, workflow, record.run_id, record.data),
+        partial(status_of, workflow, record.run_id, record.status),
         run_id=record.run_id,
         foreign_id=record.foreign_id,
         run_state=record.run_state,
@@ -52,6 +61,14 @@ def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
     except ValidationError as error:
         fields = (f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}" for e in error.errors(include_input=False))
         raise UnreadableData(workflow.name, run_id, "; ".join(fields)) from None
+
+
+def status_name(workflow: Workflow[D, S], number: int) -> str:
+    """What a status is called; "status 7" where the code has none of that number."""
+    try:
+        return workflow.status_of(number).name
+    except KeyError:
+        return f"status {number}"
 
 
 def status_of(workflow: Workflow[D, S], run_id: RunId, number: int) -> S:

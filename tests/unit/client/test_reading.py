@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Route, RoutedRun, Stage, parcels, routed
-from workflow_ray import Cause, Client, Entry, Pause, Run, RunState, Workflow
+from workflow_ray import Cause, Client, Pause, Run, RunState, Workflow
 from workflow_ray.errors import InvalidInput, RunNotFound, StoreUnavailable
 from workflow_ray.records import BATCH_DATA, Record, RunId, Version
 from workflow_ray.testing import FakeClock, WorkflowTester
@@ -137,9 +137,10 @@ async def test_the_history_has_every_version_typed() -> None:
         handle = await tester.client(workflow).trigger("1", Parcel())
         await tester.settle()
         first, second, third = await handle.history()
-    assert first == Entry(1, Route.NEW, RunState.INITIATED, Cause.TRIGGER, "client", None, START, Parcel())
-    role = "routed-1-consumer-1-of-1"
-    assert second == Entry(2, Route.PACKED, RunState.RUNNING, Cause.STEP, role, None, START, Parcel(weight=1))
+    assert (first.version, first.status, first.run_state, first.cause) == (1, Route.NEW, RunState.INITIATED, Cause.TRIGGER)
+    assert (first.by, first.reason, first.at, first.data, first.unreadable) == ("client", None, START, Parcel(), None)
+    assert (second.version, second.status, second.cause, second.data) == (2, Route.PACKED, Cause.STEP, Parcel(weight=1))
+    assert second.by == "routed-1-consumer-1-of-1"
     assert str(third) == "3 PACKED PAUSED PAUSE by routed-2-consumer-1-of-1 (a person must look)"
 
 
