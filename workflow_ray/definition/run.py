@@ -67,6 +67,20 @@ class Run(Generic[D, S]):
         self._created_at = created_at or datetime.now(UTC)
         self._updated_at = updated_at or self._created_at
 
+    @classmethod
+    def unread(cls, read_data: Callable[[], D], read_status: Callable[[], S], **fields: Any) -> "Run[D, S]":
+        """A run whose data and status are read when they are first looked at, as a client's are.
+
+        Args:
+            read_data: Raises UnreadableData.
+            read_status: Raises UnknownStatus.
+            fields: The keyword arguments of Run.
+        """
+        run = cls(cast(D, None), cast(S, None), **fields)
+        run._read_data = read_data
+        run._read_status = read_status
+        return run
+
     @property
     def data(self) -> D:
         """What a step changes, in place or by assigning it. It is saved with the value that the step
@@ -151,17 +165,3 @@ class Run(Generic[D, S]):
         status = self._status if self._read_status is None else "unread"
         where = f"{status} {self._run_state.name} version={self._version}"
         return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"  # without the data: it may be personal
-
-
-def unread_run(read_data: Callable[[], D], read_status: Callable[[], S], **fields: Any) -> Run[D, S]:
-    """A run whose data and status are read when they are first looked at.
-
-    Args:
-        read_data: Raises UnreadableData.
-        read_status: Raises UnknownStatus.
-        fields: The keyword arguments of Run.
-    """
-    run = Run(cast(D, None), cast(S, None), **fields)
-    run._read_data = read_data
-    run._read_status = read_status
-    return run

@@ -6,7 +6,6 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.definition.run import unread_run
 from workflow_ray.errors import UnknownStatus, UnreadableData
 from workflow_ray.records import (
     NO_VERSION,
@@ -39,7 +38,7 @@ def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
 
 def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """As `run_of`; but data and status are read when they are looked at."""
-    return unread_run(
+    return Run.unread(
         partial(decoded, workflow, record.run_id, record.data),
         partial(status_of, workflow, record.run_id, record.status),
         run_id=record.run_id,
