@@ -98,7 +98,7 @@ async def wrong_resource(run: OrderRun, model: str = risk_model.value) -> Litera
 async def changes(run: OrderRun) -> Literal[OrderStatus.PAID] | Repeat:
     run.status = OrderStatus.PAID  # mistake: the status is what the step returns
     run.data = Invoice(total=1)  # mistake
-    return Repeat(after=5)  # mistake: seconds of what?
+    return Repeat(after="5s")  # mistake
 
 
 async def use(client: Client[Order, OrderStatus]) -> None:

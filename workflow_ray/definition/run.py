@@ -12,6 +12,8 @@ from workflow_ray.records import RunId, RunState, new_run_id
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+OfData = TypeVar("OfData", bound=BaseModel)
+OfStatus = TypeVar("OfStatus", bound=Status)
 
 
 class Run(Generic[D, S]):
@@ -67,8 +69,8 @@ class Run(Generic[D, S]):
         self._created_at = created_at or datetime.now(UTC)
         self._updated_at = updated_at or self._created_at
 
-    @classmethod
-    def unread(cls, read_data: Callable[[], D], read_status: Callable[[], S], **fields: Any) -> "Run[D, S]":
+    @staticmethod
+    def unread(read_data: Callable[[], OfData], read_status: Callable[[], OfStatus], **fields: Any) -> "Run[OfData, OfStatus]":
         """A run whose data and status are read when they are first looked at, as a client's are.
 
         Args:
@@ -76,7 +78,7 @@ class Run(Generic[D, S]):
             read_status: Raises UnknownStatus.
             fields: The keyword arguments of Run.
         """
-        run = cls(cast(D, None), cast(S, None), **fields)
+        run = Run(cast(OfData, None), cast(OfStatus, None), **fields)
         run._read_data = read_data
         run._read_status = read_status
         return run

@@ -212,6 +212,8 @@ def _matches(record: Record, query: RunQuery) -> bool:
         and (not query.run_states or record.run_state in query.run_states)
         and (query.created_from is None or record.created_at >= query.created_from)
         and (query.created_before is None or record.created_at < query.created_before)
+        and (not query.causes or record.cause in query.causes)
+        and (query.updated_before is None or record.updated_at < query.updated_before)
     )
 
 
