@@ -1,7 +1,7 @@
 """From records to the runs that users see, and from a trigger to the first write."""
 
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,9 +31,8 @@ FIRST = Version(1)
 
 def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """The record as its workflow's typed run. Raises UnreadableData, UnknownStatus."""
-    run = view_of(workflow, record)
-    _ = run.status, run.data
-    return run
+    data, status = decoded(workflow, record.run_id, record.data), status_of(workflow, record.run_id, record.status)
+    return Run(data, status, **_fields(record))
 
 
 def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
@@ -41,16 +40,22 @@ def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     return Run.unread(
         partial(decoded, workflow, record.run_id, record.data),
         partial(status_of, workflow, record.run_id, record.status),
-        run_id=record.run_id,
-        foreign_id=record.foreign_id,
-        run_state=record.run_state,
-        version=record.version,
-        visit=record.visit,
-        attempt=record.attempt,
-        reason=record.reason,
-        created_at=record.created_at,
-        updated_at=record.updated_at,
+        **_fields(record),
     )
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {
+        "run_id": record.run_id,
+        "foreign_id": record.foreign_id,
+        "run_state": record.run_state,
+        "version": record.version,
+        "visit": record.visit,
+        "attempt": record.attempt,
+        "reason": record.reason,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+    }
 
 
 def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
