@@ -1,6 +1,7 @@
 """Waiting for runs to change: all waits of a client share their calls to the store."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,14 +43,14 @@ class _Wait:
 
 class Watcher:
     """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits
-    that they are for.
+    that they are for. Waits of different event loops share nothing.
     """
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        # Those for runs at rest apart
-        self._calls: dict[bool, set[_Call]] = {False: set(), True: set()}
+        # Of each loop; those for runs at rest apart
+        self._calls = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, set[_Call]]]()
 
     async def newer(self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False) -> Record | None:
         """The run's record once its version is above the one seen; None: `wait` seconds are over.
@@ -72,7 +73,7 @@ class Watcher:
         """The one to join: that is made soon, or else made for newcomers, or else made again for
         them before long.
         """
-        calls = self._calls[at_rest]
+        calls = self._calls.setdefault(asyncio.get_running_loop(), {False: set(), True: set()})[at_rest]
         room = [call for call in calls if len(call) < TOGETHER]
         soon = next((call for call in room if not call.out), None)
         if soon is not None:

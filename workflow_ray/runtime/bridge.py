@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from workflow_ray.errors import RuntimeUnavailable, WorkflowError
-from workflow_ray.ports import OutboxMover, Store, Trimmer
+from workflow_ray.ports import OutboxMover, Records, Store, Trimmer
 from workflow_ray.ports.methods import methods_of, properties_of
 
 T = TypeVar("T")
@@ -128,11 +128,20 @@ def bridged(store: Store, bridge: Bridge) -> Store:
         ports.append(OutboxMover)
     if isinstance(store, Trimmer):
         ports.append(Trimmer)
+    return cast(Store, _bridged(store, bridge, ports))
+
+
+def bridged_records(records: Records, bridge: Bridge) -> Records:
+    """As `bridged`, of records alone."""
+    return cast(Records, _bridged(records, bridge, [Records]))
+
+
+def _bridged(store: object, bridge: Bridge, ports: Sequence[type]) -> object:
     properties = {name: getattr(store, name) for name in properties_of(*ports)}
     methods = {
         name: partial(bridge.poll if method.waits else bridge.call, getattr(store, name)) for name, method in methods_of(*ports).items()
     }
-    return cast(Store, SimpleNamespace(**properties, **methods))
+    return SimpleNamespace(**properties, **methods)
 
 
 class _Call:

@@ -12,6 +12,7 @@ from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
+from workflow_ray.runtime.bridge import Bridge, bridged_records
 from workflow_ray.runtime.ipc.address import find
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
 from workflow_ray.runtime.ipc.remote import remote_store
@@ -25,14 +26,20 @@ S = TypeVar("S", bound=Status)
 async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncGenerator[Client[D, S]]:
     """A client of a deployed workflow, for a web service or a script. It needs the records only, wherever the events are.
 
+    Other threads' event loops may use it too, while the loop that connected runs.
+
     records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
     Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered; what `open_records` raises.
     """
     workflow.checked()
     clock = SystemClock()
-    async with open_beside(records_url(records), clock) as opened:
-        await _check_deployed(workflow, opened)
-        yield Client(workflow, opened, clock)
+    bridge = Bridge(asyncio.get_running_loop())
+    try:
+        async with open_beside(records_url(records), clock) as opened:
+            await _check_deployed(workflow, opened)
+            yield Client(workflow, bridged_records(opened, bridge), clock)
+    finally:
+        bridge.close()
 
 
 @asynccontextmanager

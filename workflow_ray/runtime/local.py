@@ -56,6 +56,7 @@ class LocalRuntime(Runtime):
         self._is_finished = True  # whether leaving it has abandoned nothing
 
     async def __aenter__(self) -> Self:
+        self._check_left()
         described = [deployed_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop

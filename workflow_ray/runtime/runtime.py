@@ -185,6 +185,10 @@ class Runtime(ABC):
         """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
         return self._entered(self._store)
 
+    def _check_left(self) -> None:
+        if self._store is not None:
+            raise RuntimeUnavailable("the runtime", "it runs already; leave it first, or make another one")
+
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
         if self._workflows.get(workflow.name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))

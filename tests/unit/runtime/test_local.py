@@ -250,3 +250,43 @@ async def test_a_role_that_crashes_is_started_again(url: str, caplog: pytest.Log
             run = await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)
     assert run.data.label == "open"
     assert "role parcels-1-consumer-1-of-1 crashed; starting it again" in caplog.text
+
+
+async def test_a_runtime_that_runs_is_not_entered_again_and_goes_on(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url) as runtime:
+        with pytest.raises(RuntimeUnavailable, match="it runs already; leave it first, or make another one"):
+            await runtime.__aenter__()
+        handle = await runtime.client(workflow).trigger("1", Parcel())
+        assert (await handle.wait(timeout=SOON)).status is Stage.DONE
+    async with runtime:
+        assert (await runtime.client(workflow).handle(handle.run_id).get()).status is Stage.DONE
+
+
+async def test_a_client_is_used_by_other_threads_event_loops_too(url: str) -> None:
+    workflow = Gated()
+    async with Runtime.local(workflow.workflow, records=url) as runtime, connect(workflow.workflow, records=url) as connected:
+        for client in (runtime.client(workflow.workflow), connected):
+            workflow.gate.clear()
+            handle = await client.trigger("1", Parcel(), if_active="join")
+
+            async def wait(handle: Handle[Parcel, Stage] = handle) -> Stage:
+                return (await handle.wait(timeout=SOON)).status
+
+            waiting = [asyncio.create_task(wait()), *(asyncio.create_task(asyncio.to_thread(asyncio.run, wait())) for _ in range(3))]
+            await asyncio.sleep(0.1)  # they wait together
+            workflow.gate.set()
+            assert await asyncio.gather(*waiting) == [Stage.DONE] * 4
+
+
+class Gated:
+    """A workflow whose step waits for a gate."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.workflow = parcels()
+
+        @self.workflow.step(Stage.NEW)
+        async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+            await self.gate.wait()
+            return Stage.DONE

@@ -68,6 +68,7 @@ class RayRuntime(Runtime):
         self._control: Control | None = None  # from the first entering on
 
     async def __aenter__(self) -> Self:
+        self._check_left()
         for workflow in self._workflows.values():
             workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
