@@ -15,6 +15,7 @@ from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, 
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import Names, print_json
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
+from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
@@ -115,16 +116,17 @@ def _confirm(action: Action, count: int) -> None:
 async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
     clock = SystemClock()
     async with open_beside(url, clock) as store:
+        records = patient(store, clock, PATIENCE)
         outcomes: dict[RunId, Outcome] = {}
         for start in range(0, len(run_ids), BATCH):
-            outcomes |= await _applied_to(store, clock, asked, run_ids[start : start + BATCH])
+            outcomes |= await _applied_to(records, asked, run_ids[start : start + BATCH])
         return outcomes
 
 
-async def _applied_to(store: RecordStore, clock: SystemClock, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
-    records = await looked_up(store, run_ids)
+async def _applied_to(store: RecordStore, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+    found = await looked_up(store, run_ids)
     missing: dict[RunId, Outcome] = {run_id: Missing() for run_id in run_ids}
-    return missing | await apply(store, clock, asked, records)
+    return missing | await apply(store, asked, found)
 
 
 def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
-from functools import partial
 from typing import Generic, Literal, TypeVar
 
 import msgspec
 from pydantic import BaseModel
 
 from workflow_ray.client.handle import Handle
-from workflow_ray.client.patience import BY, answered
+from workflow_ray.client.patience import BY, PATIENCE, patient
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
@@ -18,6 +17,9 @@ from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Committed, RunId, RunQuery, RunState, Version, Write, WriteGroup
 
+GRACE = 1.0
+"""Seconds that a wait which times out keeps asking for what to tell of the run."""
+
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
@@ -25,15 +27,16 @@ S = TypeVar("S", bound=Status)
 class Client(Generic[D, S]):
     """One workflow's runs. Safe to share by the tasks of one event loop.
 
-    Calls repeat themselves, with the same ids, while the store doesn't answer; after 30 seconds
-    they raise StoreUnavailable.
+    Calls repeat themselves, with the same ids, while the store doesn't answer; after `patience`
+    seconds they raise StoreUnavailable.
     """
 
-    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock) -> None:
+    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, *, patience: float = PATIENCE) -> None:
         self._workflow = workflow
-        self._records = records
+        self._records = patient(records, clock, patience)
+        self._hasty = patient(records, clock, min(patience, GRACE))
         self._clock = clock
-        self._watcher = Watcher(records, clock)
+        self._watcher = Watcher(self._records, clock)
 
     async def trigger(
         self,
@@ -82,7 +85,7 @@ class Client(Generic[D, S]):
         return self._handle(run_id, None)
 
     def _handle(self, run_id: str, started: Version | None) -> Handle[D, S]:
-        return Handle(self._workflow, self._records, self._clock, self._watcher, RunId(run_id), started)
+        return Handle(self._workflow, self._records, self._hasty, self._clock, self._watcher, RunId(run_id), started)
 
     async def get(self, run_id: str) -> Run[D, S]:
         """The run as it stands. Raises RunNotFound."""
@@ -90,7 +93,7 @@ class Client(Generic[D, S]):
 
     async def latest(self, foreign_id: str) -> Run[D, S]:
         """The newest run of a foreign id, finished or not. Raises RunNotFound."""
-        (record,) = await answered(lambda: self._records.latest(self._workflow.name, [foreign_id]), self._clock)
+        (record,) = await self._records.latest(self._workflow.name, [foreign_id])
         if record is None:
             raise RunNotFound(self._workflow.name, foreign_id)
         return view_of(self._workflow, record)
@@ -135,7 +138,7 @@ class Client(Generic[D, S]):
             newest_first=newest_first,
             limit=page_size,
         )
-        while page := await answered(partial(self._records.runs, query), self._clock):
+        while page := await self._records.runs(query):
             for record in page:
                 yield view_of(self._workflow, record)
             query = msgspec.structs.replace(query, after=page[-1].run_id)
@@ -144,7 +147,7 @@ class Client(Generic[D, S]):
         """How many runs stand at each status in each run_state, in one snapshot, without zeros. A
         status that the code no longer has is there by its number.
         """
-        counted = await answered(lambda: self._records.counts(self._workflow.name), self._clock)
+        counted = await self._records.counts(self._workflow.name)
         return {(self._status_or_number(count.status), count.run_state): count.runs for count in counted}
 
     def _status_or_number(self, number: int) -> S | int:
@@ -161,7 +164,7 @@ class Client(Generic[D, S]):
 
     async def _start(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
         group = WriteGroup(writes=tuple(writes))
-        (answer,) = await answered(lambda: self._records.store([group]), self._clock)
+        (answer,) = await self._records.store([group])
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
         found = zip(writes, map(outcome_of, answer.results), strict=True)

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 from workflow_ray.client.inputs import checked_by, checked_reason
-from workflow_ray.client.patience import answered
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
 from workflow_ray.errors import ControlRefused, InvalidInput
-from workflow_ray.ports import Clock, RecordStore
+from workflow_ray.ports import RecordStore
 from workflow_ray.records import Committed, Conflict, Record, RunId, Version, Write, WriteGroup, new_write_id
 
 BATCH = 500
@@ -38,7 +36,7 @@ def control(action: Action, by: object, reason: object = None) -> Control:
     return Control(action, checked_by(by), None if reason is None else checked_reason(reason))
 
 
-async def apply(records: RecordStore, clock: Clock, asked: Control, found: Sequence[Record]) -> dict[RunId, Outcome]:
+async def apply(records: RecordStore, asked: Control, found: Sequence[Record]) -> dict[RunId, Outcome]:
     """Apply a control to runs, in batches; one outcome for each.
 
     A run that changes meanwhile is looked up again and decided again, until the action is committed
@@ -46,7 +44,6 @@ async def apply(records: RecordStore, clock: Clock, asked: Control, found: Seque
 
     Args:
         records: The store.
-        clock: Of the store.
         asked: The control.
         found: The runs as they were found.
     """
@@ -54,14 +51,14 @@ async def apply(records: RecordStore, clock: Clock, asked: Control, found: Seque
     for start in range(0, len(found), BATCH):
         batch: Sequence[Record] = found[start : start + BATCH]
         while batch:
-            outcomes |= await _apply_once(records, clock, asked, batch)
+            outcomes |= await _apply_once(records, asked, batch)
             lost = [record.run_id for record in batch if record.run_id not in outcomes]
-            batch = await answered(partial(looked_up, records, lost, fresh=True), clock)
+            batch = await looked_up(records, lost, fresh=True)
             outcomes |= {run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}}
     return outcomes
 
 
-async def _apply_once(records: RecordStore, clock: Clock, asked: Control, batch: Sequence[Record]) -> dict[RunId, Outcome]:
+async def _apply_once(records: RecordStore, asked: Control, batch: Sequence[Record]) -> dict[RunId, Outcome]:
     """The outcomes of those runs that did not change meanwhile."""
     outcomes: dict[RunId, Outcome] = {}
     writes: list[Write] = []
@@ -73,7 +70,7 @@ async def _apply_once(records: RecordStore, clock: Clock, asked: Control, batch:
             outcomes[record.run_id] = decided
     if writes:
         group = WriteGroup(writes=tuple(writes))
-        (answer,) = await answered(lambda: records.store([group]), clock)
+        (answer,) = await records.store([group])
         assert isinstance(answer, Committed), "a group without a fence can't be fenced off"
         stored = zip(writes, answer.results, strict=True)
         outcomes |= {write.run_id: Changed(write.version) for write, result in stored if not isinstance(result, Conflict)}

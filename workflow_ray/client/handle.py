@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from workflow_ray.client.controls import apply, check_allowed, control
 from workflow_ray.client.history import Entry
 from workflow_ray.client.inputs import checked_status
-from workflow_ray.client.patience import BY, PATIENCE, answered
+from workflow_ray.client.patience import BY
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
@@ -26,8 +26,6 @@ PAGE = 1000
 """History entries read at once."""
 SHOWN = 5
 """History entries that a wait which times out shows."""
-GRACE = 1.0
-"""Seconds that it keeps asking for them a store that doesn't answer."""
 
 
 class Handle(Generic[D, S]):
@@ -37,16 +35,20 @@ class Handle(Generic[D, S]):
         self,
         workflow: Workflow[D, S],
         records: RecordStore,
+        hasty: RecordStore,
         clock: Clock,
         watcher: Watcher,
         run_id: RunId,
         started: Version | None = None,
     ) -> None:
-        """started: The version that its trigger wrote just now, if the run takes steps from there:
+        """hasty: The records, which a wait that has timed out asks: it gives up soon where they
+        don't answer.
+        started: The version that its trigger wrote just now, if the run takes steps from there:
         it need not be looked up.
         """
         self._workflow = workflow
         self._records = records
+        self._hasty = hasty
         self._clock = clock
         self._watcher = watcher
         self._started = started
@@ -171,7 +173,7 @@ class Handle(Generic[D, S]):
         return await self._control(control(Action.CANCEL, by, reason))
 
     async def _control(self, asked: Control) -> Run[D, S]:
-        outcomes = await apply(self._records, self._clock, asked, [await self._record()])
+        outcomes = await apply(self._records, asked, [await self._record()])
         check_allowed(self.run_id, asked, outcomes[self.run_id])
         return await self.get()
 
@@ -201,26 +203,23 @@ class Handle(Generic[D, S]):
             record = newer
         return view_of(self._workflow, record)
 
-    async def _record(self, *, patience: float = PATIENCE) -> Record:
-        (record,) = await answered(lambda: self._records.lookup([self.run_id]), self._clock, patience=patience)
+    async def _record(self, records: RecordStore | None = None) -> Record:
+        (record,) = await (records or self._records).lookup([self.run_id])
         if record is None or record.workflow != self._workflow.name:
             raise RunNotFound(self._workflow.name, self.run_id)
         return record
 
-    async def _entries(self, upto: Version, *, after: Version = NO_VERSION, patience: float = PATIENCE) -> list[HistoryEntry]:
+    async def _entries(self, upto: Version, *, after: Version = NO_VERSION, records: RecordStore | None = None) -> list[HistoryEntry]:
         """Those of the versions above `after`, to `upto` at least."""
+        asked = records or self._records
         entries: list[HistoryEntry] = []
-
-        async def page() -> list[HistoryEntry]:
-            return await self._records.history(self.run_id, after=after, limit=PAGE)
-
-        while after < upto and (read := await answered(page, self._clock, patience=patience)):
+        while after < upto and (read := await asked.history(self.run_id, after=after, limit=PAGE)):
             entries += read
             after = read[-1].version
         return entries
 
     async def _timed_out(self, wanted: str, seconds: float) -> WaitTimeout:
-        record = await self._record(patience=GRACE)
+        record = await self._record(self._hasty)
         before = Version(max(NO_VERSION, record.version - SHOWN))
-        last = await self._entries(record.version, after=before, patience=GRACE)
+        last = await self._entries(record.version, after=before, records=self._hasty)
         return WaitTimeout(self.run_id, wanted, seconds, [str(Entry(self._workflow, entry)) for entry in last])

@@ -1,11 +1,12 @@
 """How long a client puts up with a store that doesn't answer."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial, wraps
+from types import SimpleNamespace
+from typing import Any, cast
 
-from workflow_ray.ports import Clock, persist
-
-T = TypeVar("T")
+from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.ports.methods import methods_of
 
 BY = "client"
 PATIENCE = 30.0
@@ -14,8 +15,21 @@ StoreUnavailable.
 """
 
 
-async def answered(call: Callable[[], Awaitable[T]], clock: Clock, *, patience: float = PATIENCE) -> T:
-    """The call's answer, asked for again while the store gives none. Raises StoreUnavailable after
-    `patience` seconds.
+def patient(records: RecordStore, clock: Clock, patience: float) -> RecordStore:
+    """The records; each call is repeated, with the same ids, while the store gives no answer.
+
+    Args:
+        records: The store.
+        clock: Measures the patience.
+        patience: Seconds after which a call raises StoreUnavailable.
     """
-    return await persist(call, clock, BY, patience=patience)
+    methods = {name: _repeated(getattr(records, name), clock, patience) for name in methods_of(RecordStore)}
+    return cast(RecordStore, SimpleNamespace(**methods))
+
+
+def _repeated(method: Callable[..., Awaitable[Any]], clock: Clock, patience: float) -> Callable[..., Awaitable[Any]]:
+    @wraps(method)
+    async def repeated(*arguments: Any, **named: Any) -> Any:
+        return await persist(partial(method, *arguments, **named), clock, BY, patience=patience)
+
+    return repeated

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from workflow_ray.client.patience import answered
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Record, RunId, Version
@@ -44,6 +43,9 @@ class _Wait:
 class Watcher:
     """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits
     that they are for. Waits of different event loops share nothing.
+
+    Args:
+        records: Repeats its calls while the store doesn't answer.
     """
 
     def __init__(self, records: RecordStore, clock: Clock) -> None:
@@ -85,7 +87,7 @@ class Watcher:
         return call
 
     async def _watch(self, at_rest: bool, seen: Mapping[RunId, Version]) -> list[Record]:
-        return await answered(partial(self._records.watch, seen, wait=LONG_POLL, at_rest=at_rest), self._clock)
+        return await self._records.watch(seen, wait=LONG_POLL, at_rest=at_rest)
 
 
 class _Call:

@@ -9,7 +9,9 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
+from workflow_ray.client.patience import PATIENCE
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
 from workflow_ray.runtime.bridge import Bridge, bridged_records
@@ -23,21 +25,23 @@ S = TypeVar("S", bound=Status)
 
 
 @asynccontextmanager
-async def connect(workflow: Workflow[D, S], *, records: str | None = None) -> AsyncGenerator[Client[D, S]]:
+async def connect(workflow: Workflow[D, S], *, records: str | None = None, patience: Duration = PATIENCE) -> AsyncGenerator[Client[D, S]]:
     """A client of a deployed workflow, for a web service or a script. It needs the records only, wherever the events are.
 
     Other threads' event loops may use it too, while the loop that connected runs.
 
+    patience: seconds, or a timedelta, for which calls repeat themselves while the store doesn't answer; then they raise StoreUnavailable.
     records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
     Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered; what `open_records` raises.
     """
     workflow.checked()
+    seconds = seconds_of("patience", patience)
     clock = SystemClock()
     bridge = Bridge(asyncio.get_running_loop())
     try:
         async with open_beside(records_url(records), clock) as opened:
             await _check_deployed(workflow, opened)
-            yield Client(workflow, bridged_records(opened, bridge), clock)
+            yield Client(workflow, bridged_records(opened, bridge), clock, patience=seconds)
     finally:
         bridge.close()
 

@@ -269,7 +269,7 @@ async def test_many_runs_are_controlled_by_one_call_to_the_store_for_each_batch(
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(bench.store, "store", counted)
-            outcomes = await apply(bench.store, bench.clock, control(Action.PAUSE, "ann", "all"), [*found, gone(found[0])])
+            outcomes = await apply(bench.store, control(Action.PAUSE, "ann", "all"), [*found, gone(found[0])])
         assert calls == 2
         kinds = [type(outcome) for outcome in outcomes.values()]
         assert (kinds.count(Changed), kinds.count(Refused), kinds.count(Missing)) == (599, 1, 1)

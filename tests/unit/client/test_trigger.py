@@ -9,7 +9,7 @@ import pytest
 from tests.unit.bench import FaultyStore
 from tests.unit.parcels import Parcel, Route, routed
 from workflow_ray import Client, RunState, Trigger, TriggerOutcome
-from workflow_ray.errors import InvalidInput, RunActive, StoreUnavailable
+from workflow_ray.errors import InvalidInput, RunActive, StoreReadOnly, StoreUnavailable
 from workflow_ray.records import MAX_DATA, MAX_FOREIGN_ID, RunQuery
 from workflow_ray.testing import FakeClock
 
@@ -174,3 +174,15 @@ async def test_a_store_that_does_not_answer_for_half_a_minute_is_unavailable(
     await clock.advance(timedelta(seconds=3))
     with pytest.raises(StoreUnavailable):
         await trigger
+
+
+@pytest.mark.parametrize("patience", [2.0, 60.0])
+async def test_a_client_gives_up_on_a_store_that_does_not_answer_after_its_patience(clock: FakeClock, patience: float) -> None:
+    store = FaultyStore(clock)
+    store.read_only = True
+    asking = asyncio.create_task(Client(routed(), store, clock, patience=patience).trigger("1", Parcel()))
+    await clock.advance(timedelta(seconds=patience / 2))
+    assert not asking.done()
+    await clock.advance(timedelta(seconds=patience))
+    with pytest.raises(StoreReadOnly):
+        await asking

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Route, Stage, parcels, routed
 from workflow_ray import Client, Run, Stay
+from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.watcher import AT_ONCE, TOGETHER, Watcher
 from workflow_ray.errors import NothingLeft, StoreBusy, StoreMismatch
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
@@ -52,7 +53,7 @@ def store(clock: FakeClock) -> Asked:
 
 @pytest.fixture
 def watcher(store: Asked, clock: FakeClock) -> Watcher:
-    return Watcher(store, clock)
+    return Watcher(patient(store, clock, PATIENCE), clock)
 
 
 def newer(watcher: Watcher, record: Record, *, wait: float | None = None, at_rest: bool = False) -> Coroutine[Any, Any, Record | None]:

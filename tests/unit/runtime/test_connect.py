@@ -2,13 +2,13 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Stage, packing, parcels
 from workflow_ray import RunState, Runtime, Workflow, connect
-from workflow_ray.errors import InvalidDefinition, StoreMissing, UnknownWorkflow
+from workflow_ray.errors import InvalidDefinition, InvalidInput, StoreMissing, UnknownWorkflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.ipc.remote import RemoteStore
@@ -83,3 +83,10 @@ async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_tha
 async def test_a_definition_with_mistakes_is_refused(url: str) -> None:
     with pytest.raises(InvalidDefinition):
         await connect(parcels(), records=url).__aenter__()
+
+
+@pytest.mark.parametrize("patience", [-1, "5s", True])
+async def test_a_patience_that_can_not_be_used_is_refused_by_name(url: str, patience: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^patience: "):
+        async with connect(packing(), records=url, patience=patience):
+            pass
