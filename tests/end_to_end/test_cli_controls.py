@@ -80,6 +80,8 @@ def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: Comm
         (("pause", "zzz", "--reason", "x"), 3, "there is no run 'zzz'."),
         (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),
         (("resume", "--older-than", "soon", "--yes"), 2, "--older-than: 'soon' is not a time"),
+        (("resume", "--older-than", "99999999d", "--yes"), 2, "--older-than: it is from 0 seconds to 100 years"),
+        (("resume", "--older-than", "9" * 400 + "d", "--yes"), 2, "--older-than: it is from 0 seconds to 100 years"),
         (("resume", "--workflow", "parcels", "--yes"), 2, "workflow 'parcels' is not deployed here"),
         (("resume", "--status", "LOST", "--yes"), 2, "letters has no status 'LOST'; it has WRITTEN, SENT"),
     ],

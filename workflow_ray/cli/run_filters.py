@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from workflow_ray.cli.run_references import chosen_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import looked_up
+from workflow_ray.definition.durations import seconds_of
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
@@ -22,10 +23,10 @@ States: TypeAlias = Annotated[list[str] | None, typer.Option("--state", help="On
 ForeignId: TypeAlias = Annotated[str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")]
 Failed: TypeAlias = Annotated[bool, typer.Option("--failed", help="Only runs that an error has paused.")]
 OlderThan: TypeAlias = Annotated[
-    str | None, typer.Option("--older-than", metavar="TIME", help="Only runs that nothing was written of for so long: 30s, 5m, 2h, 7d.")
+    str | None, typer.Option("--older-than", metavar="TIME", help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.")
 ]
 Stuck: TypeAlias = Annotated[
-    bool, typer.Option("--stuck", help="Only runs that should have been worked on and were not, for 5 minutes or for --older-than.")
+    bool, typer.Option("--stuck", help="Only runs whose next step should have begun and has not, for 5 minutes or for --older-than.")
 ]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -140,10 +141,7 @@ def _duration(option: str, text: str) -> timedelta:
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not matched:
         raise InvalidInput(option, f"{text!r} is not a time: write a number and s, m, h or d, e.g. 30s or 2h")
-    try:
-        return timedelta(seconds=float(matched[1]) * UNITS[matched[2]])
-    except OverflowError:
-        raise InvalidInput(option, f"{text!r} is too long") from None
+    return timedelta(seconds=seconds_of(option, float(matched[1]) * UNITS[matched[2]]))
 
 
 def _passes(record: Record, query: RunQuery) -> bool:
