@@ -39,6 +39,16 @@ def test_list_prints_a_line_for_each_run(cli: CommandLine) -> None:
     assert [line.split()[1:4] for line in lines] == [["c", "WRITTEN", "PAUSED"], ["b", "WRITTEN", "CANCELLED"], ["a", "SENT", "COMPLETED"]]
 
 
+def test_counts_say_how_many_runs_stand_where(cli: CommandLine) -> None:
+    counted = [
+        {"workflow": "letters", "status": "WRITTEN", "run_state": "PAUSED", "runs": 1},
+        {"workflow": "letters", "status": "WRITTEN", "run_state": "CANCELLED", "runs": 1},
+        {"workflow": "letters", "status": "SENT", "run_state": "COMPLETED", "runs": 1},
+    ]
+    assert cli.json("runs", "counts") == cli.json("runs", "counts", "letters") == counted
+    assert "workflow 'parcels' is not deployed here" in cli("runs", "counts", "parcels", expect=2).stderr
+
+
 def test_show_has_the_data_too(cli: CommandLine) -> None:
     shown = cli.json("runs", "show", run_id(cli, "a"))
     assert (shown["foreign_id"], shown["status"], shown["run_state"], shown["data"]) == ("a", "SENT", "COMPLETED", {"to": "ann"})

@@ -10,7 +10,7 @@ from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, Selection, States, Statuses, Stuck
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
-from workflow_ray.cli.views import EntryView, Names, RunView, RunWithData, show, show_one
+from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData, show, show_one
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import HistoryEntry, RunId, Version
 from workflow_ray.runtime.connect import open_beside
@@ -58,6 +58,17 @@ def list_runs(
 
     of_several = () if workflow else ("workflow",)
     show(_ask(records, found), ("run_id", *of_several, "foreign_id", "status", "run_state", "updated_at", "reason"), as_json=as_json)
+
+
+@runs.command()
+def counts(workflow: Name = None, records: Records = None, as_json: AsJson = False) -> None:
+    """Count runs by workflow, status and run_state, without zeros. Exit 2: there is no such workflow."""
+
+    async def found(store: RecordStore, names: Names) -> list[CountView]:
+        chosen = chosen_workflows(list(names.statuses), workflow)
+        return [names.count(name, count) for name in chosen for count in await store.counts(name)]
+
+    show(_ask(records, found), ("workflow", "status", "run_state", "runs"), as_json=as_json)
 
 
 @runs.command("show")

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from workflow_ray.records import Deployment, HistoryEntry, Record
+from workflow_ray.records import Deployment, HistoryEntry, Record, RunCount
 
 WIDE = 160
 """Columns of text that goes to no terminal."""
@@ -29,6 +29,13 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunWithData(RunView, frozen=True, kw_only=True):
     data: msgspec.Raw
+
+
+class CountView(msgspec.Struct, frozen=True, kw_only=True):
+    workflow: str
+    status: str
+    run_state: str
+    runs: int
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,10 @@ class Names:
 
     def run_with_data(self, record: Record) -> RunWithData:
         return RunWithData(**self._shared(record), data=msgspec.Raw(record.data))
+
+    def count(self, workflow: str, count: RunCount) -> CountView:
+        status = self.status(workflow, count.status)
+        return CountView(workflow=workflow, status=status, run_state=count.run_state.name, runs=count.runs)
 
     def entry(self, workflow: str, entry: HistoryEntry) -> EntryView:
         return EntryView(
