@@ -43,6 +43,9 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         yield from _number_mistakes(workflow.statuses, workflow.where)
         if not isinstance(workflow.start, workflow.statuses):
             yield f"{workflow.where}: start={workflow.start} is not a status of {workflow.statuses.__name__}; name one, or leave it out"
+        for entry in workflow.entry:
+            if not isinstance(entry, workflow.statuses):
+                yield f"{workflow.where}: entry has {entry!r}, which is not a status of {workflow.statuses.__name__}; take it out"
 
 
 def is_statuses(statuses: object) -> bool:
@@ -112,11 +115,13 @@ def duplicate_mistakes(steps: Sequence[Declaration[S]]) -> Iterator[str]:
             yield f"{step.where}: step {step.name} is one too many: {taken}; a status has one step, so take one of them out"
 
 
-def unreachable_mistakes(graph: Graph[S], statuses: Iterable[S], start: S, where: str) -> Iterator[str]:
+def unreachable_mistakes(graph: Graph[S], statuses: Iterable[S], begins: Sequence[S], where: str) -> Iterator[str]:
+    """begins: Where runs may begin; the start is the first."""
+    start = begins[0]
     for status in statuses:
-        if isinstance(start, type(status)) and status != start and not graph.reaches(start, status):
+        if isinstance(start, type(status)) and status not in begins and not any(graph.reaches(begin, status) for begin in begins):
             step = graph.step(status)
-            way_out = "let a step return it, or take it out"
+            way_out = "let a step return it, take it out, or name it in entry= if runs begin there by start_at"
             yield f"{step.where if step else where}: nothing leads from the start, {start}, to {status}; {way_out}"
 
 

@@ -1,6 +1,6 @@
 """The workflow: what a user defines, and everything else is handed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Concatenate, Generic, cast
 
@@ -11,6 +11,7 @@ from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
 from workflow_ray.definition.source import calling_frame, local_names, where
+from workflow_ray.definition.status import Status
 from workflow_ray.definition.step import Declaration, Options, P, R, Step, StepDecorator, StepFunction
 from workflow_ray.errors import InvalidDefinition
 
@@ -21,15 +22,26 @@ class Workflow(Generic[D, S]):
     name: part of roles and topics; a deployment knows the workflow by it for good.
     data: the pydantic model of a run's data. statuses: the Status enum.
     start: where runs begin; by default the first member.
+    entry: further statuses where runs may begin, by `start_at` of a trigger, and which nothing need lead to.
     partitions: into how many parts the work on a status can be split; fixed at the first deploy.
     Mistakes are collected, and reported all at once by `checked`.
     """
 
-    def __init__(self, name: str, data: type[D], statuses: type[S], *, start: S | None = None, partitions: int = 16) -> None:
+    def __init__(
+        self,
+        name: str,
+        data: type[D],
+        statuses: type[S],
+        *,
+        start: S | None = None,
+        entry: S | Collection[S] = (),
+        partitions: int = 16,
+    ) -> None:
         frame = calling_frame()
         self.name, self.data, self.statuses, self.partitions = name, data, statuses, partitions
         members = list(statuses) if checks.is_statuses(statuses) else []
         self.start = cast(S, next(iter(members), None) if start is None else start)  # None only where `checked` refuses it all
+        self.entry: tuple[S, ...] = (entry,) if isinstance(entry, Status) else tuple(entry)
         self.module = str(frame.f_globals.get("__name__", "__main__"))
         """The module that made it."""
         self.where = where(frame)
@@ -100,7 +112,7 @@ class Workflow(Generic[D, S]):
                 steps.setdefault(step.status, step)
         graph = Graph(steps.values())
         mistakes += checks.duplicate_mistakes(self._declared)
-        mistakes += checks.unreachable_mistakes(graph, self.statuses, self.start, self.where)
+        mistakes += checks.unreachable_mistakes(graph, self.statuses, (self.start, *self.entry), self.where)
         return graph, mistakes
 
     def status_of(self, number: int) -> S:

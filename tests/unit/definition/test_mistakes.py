@@ -141,7 +141,32 @@ def test_every_status_is_reachable_from_the_start() -> None:
     assert "nothing leads from the start, Light.RED, to Light.DARK" in the_mistake_of(workflow)
 
 
-def test_exhausted_leads_to_its_status() -> None:
+@pytest.mark.parametrize("entry", [Light.DARK, [Light.DARK], {Light.DARK}])
+def test_nothing_need_lead_to_a_status_that_is_an_entry(entry: Light | list[Light] | set[Light]) -> None:
+    workflow = Workflow("lamps", Lamp, Light, entry=entry)
+
+    @workflow.step(Light.RED)
+    async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN]:
+        return Light.GREEN
+
+    assert workflow.checked().terminal(Light.DARK)
+
+
+def test_what_an_entry_leads_to_is_reachable() -> None:
+    workflow = Workflow("lamps", Lamp, Light, entry=Light.DARK)
+
+    @workflow.step(Light.DARK)
+    async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN]:
+        return Light.GREEN
+
+    assert workflow.checked().reaches(Light.DARK, Light.GREEN)
+
+
+def test_an_entry_is_a_status_of_the_workflow() -> None:
+    assert "entry has <Other.X: 1>, which is not a status of Light" in the_mistake_of(lamps(entry=[Other.X]))
+
+
+def test_on_failure_leads_to_its_status() -> None:
     workflow = Workflow("lamps", Lamp, Light)
 
     @workflow.step(Light.RED, on_failure=Light.DARK)
