@@ -18,20 +18,20 @@ from workflow_ray.runtime.bridge import Bridge, bridged_records
 from workflow_ray.runtime.ipc.address import find
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
 from workflow_ray.runtime.ipc.remote import remote_store
-from workflow_ray.runtime.urls import records_url
+from workflow_ray.runtime.urls import Place, records_url
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
 @asynccontextmanager
-async def connect(workflow: Workflow[D, S], *, records: str | None = None, patience: Duration = PATIENCE) -> AsyncGenerator[Client[D, S]]:
+async def connect(workflow: Workflow[D, S], *, records: Place | None = None, patience: Duration = PATIENCE) -> AsyncGenerator[Client[D, S]]:
     """A client of a deployed workflow, for a web service or a script. It needs the records only, wherever the events are.
 
     Other threads' event loops may use it too, while the loop that connected runs.
 
     patience: seconds, or a timedelta, for which calls repeat themselves while the store doesn't answer; then they raise StoreUnavailable.
-    records: URL of the store. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+    records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
     Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered; what `open_records` raises.
     """
     workflow.checked()

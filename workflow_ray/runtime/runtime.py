@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from workflow_ray.client import Client
 from workflow_ray.definition import Status, Workflow, by_name
 from workflow_ray.definition.durations import Duration, seconds_of
-from workflow_ray.errors import RuntimeUnavailable, UnknownWorkflow
+from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stop_signals import StopSignals
-from workflow_ray.runtime.urls import Urls
+from workflow_ray.runtime.urls import Place, Urls
 
 if TYPE_CHECKING:
     from workflow_ray.runtime.local import LocalRuntime
@@ -50,6 +50,11 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> None:
+        for workflow in workflows:
+            if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+                raise InvalidInput(
+                    "workflows", f"hand in one after the other, as in Runtime.local(orders, invoices), not a {type(workflow).__name__}"
+                )
         self._workflows = by_name(workflows)
         self.urls = urls
         self._rollback = rollback
@@ -60,7 +65,7 @@ class Runtime(ABC):
     @staticmethod
     def local(
         *workflows: Workflow[Any, Any],
-        records: str | None = None,
+        records: Place | None = None,
         events: str | None = None,
         timeouts: str | None = None,
         rollback: bool = False,
@@ -78,7 +83,7 @@ class Runtime(ABC):
 
         Args:
             workflows: Each with a name of its own.
-            records: URL of the store, which is made if there is none. Default:
+            records: URL of the store, or the path of a SQLite file, which is made if there is none. Default:
                 WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
             events: URL of the events' store. Default: WORKFLOW_RAY_EVENTS, else as `records`.
             timeouts: URL of the timeouts' store. Default: WORKFLOW_RAY_TIMEOUTS, else as `records`.
@@ -98,7 +103,7 @@ class Runtime(ABC):
     @staticmethod
     def ray(
         *workflows: Workflow[Any, Any],
-        records: str | None = None,
+        records: Place | None = None,
         events: str | None = None,
         timeouts: str | None = None,
         address: str | None = None,

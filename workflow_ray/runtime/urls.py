@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 
@@ -9,6 +10,10 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordsAdapter, adapter_for, scheme_of
 
 RECORDS, EVENTS, TIMEOUTS = "WORKFLOW_RAY_RECORDS", "WORKFLOW_RAY_EVENTS", "WORKFLOW_RAY_TIMEOUTS"
+Place: TypeAlias = str | os.PathLike[str]
+"""A URL, or the path of a SQLite file."""
+SPECIAL = {ord(character): f"%{ord(character):02X}" for character in "%?#"}
+"""What a path has and a URL's path can't have."""
 DEFAULT_RECORDS = "sqlite:///workflow.db"
 
 
@@ -33,7 +38,7 @@ class Urls:
     timeouts: str = field(repr=False)
 
     @classmethod
-    def of(cls, records: str | None = None, events: str | None = None, timeouts: str | None = None) -> "Urls":
+    def of(cls, records: Place | None = None, events: str | None = None, timeouts: str | None = None) -> "Urls":
         """The URLs given, else the environment's WORKFLOW_RAY_RECORDS, _EVENTS and _TIMEOUTS.
 
         Default: workflow.db in the current folder; and for events and timeouts, where the records are.
@@ -58,8 +63,14 @@ class Urls:
         return Urls(_absolute(self.records), _absolute(self.events), _absolute(self.timeouts))
 
 
-def records_url(given: str | None) -> str:
-    """The URL given, else the environment's WORKFLOW_RAY_RECORDS, else workflow.db in the current folder."""
+def records_url(given: Place | None) -> str:
+    """The URL given, or that of the SQLite file given as a path; else the environment's
+    WORKFLOW_RAY_RECORDS, else workflow.db in the current folder. Raises InvalidInput.
+    """
+    if isinstance(given, os.PathLike):
+        return f"sqlite:///{os.fspath(given).translate(SPECIAL)}"
+    if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+        raise InvalidInput("records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}")
     return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
 
 

@@ -23,6 +23,7 @@ from workflow_ray.errors import (
 )
 from workflow_ray.ports import SystemClock, adapter_for
 from workflow_ray.records import Stored, Version
+from workflow_ray.runtime.urls import records_url
 from workflow_ray.testing.conformance.runs import new_run, store_all, stored
 from workflow_ray_adapters.sql import SqliteAdapter
 from workflow_ray_adapters.sql.session import Session
@@ -35,6 +36,17 @@ NOBODY = 65534
 
 def test_a_sqlite_url_finds_the_adapter() -> None:
     assert isinstance(adapter_for("sqlite:///shop.db"), SqliteAdapter)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "100%", "a b", "a@b:c"])
+def test_a_path_may_have_any_characters(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    url = records_url(folder / "shop.db")
+    adapter = SqliteAdapter()
+    assert adapter.canonical(adapter.canonical(url)) == url
+    adapter.create(url)
+    assert [file.name for file in folder.glob("*.db")] == ["shop.db"]
 
 
 def test_every_spelling_of_a_path_names_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

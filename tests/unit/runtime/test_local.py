@@ -6,7 +6,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parce
 from workflow_ray import Cause, Handle, Repeat, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
 from workflow_ray.errors import (
     InvalidDefinition,
+    InvalidInput,
     RuntimeUnavailable,
     StatusRenumbered,
     StoreInUse,
@@ -290,3 +292,24 @@ class Gated:
         async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
             await self.gate.wait()
             return Stage.DONE
+
+
+async def test_records_may_be_the_path_of_a_file(tmp_path: Path) -> None:
+    workflow = packing()
+    path = tmp_path / "shop.db"
+    async with Runtime.local(workflow, records=path) as runtime, connect(workflow, records=path) as client:
+        handle = await client.trigger("1", Parcel())
+        assert (await runtime.client(workflow).handle(handle.run_id).wait(timeout=SOON)).status is Stage.DONE
+    assert path.exists()
+
+
+@pytest.mark.parametrize(("workflows", "why"), [([packing()], "not a list"), ("orders", "not a str"), (None, "not a NoneType")])
+def test_only_workflows_are_run(workflows: Any, why: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^workflows: hand in one after the other, .*{why}"):
+        Runtime.local(workflows)
+
+
+def test_records_that_are_neither_url_nor_path_are_refused() -> None:
+    records: Any = 7
+    with pytest.raises(InvalidInput, match=r"^records: give a URL, or the path of a SQLite file, not int"):
+        Runtime.local(packing(), records=records)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from urllib.parse import unquote
 
 from sqlalchemy import make_url
 
@@ -14,6 +15,8 @@ from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.store import SqlStore
 
+SPECIAL = {ord(character): f"%{ord(character):02X}" for character in "%?#"}
+"""What is written otherwise in a URL's path."""
 PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older store
 
 
@@ -25,7 +28,7 @@ class SqliteAdapter:
     shared = False
 
     def canonical(self, url: str) -> str:
-        return f"sqlite:///{_path(url)}"
+        return f"sqlite:///{_path(url).translate(SPECIAL)}"
 
     def create(self, url: str) -> str:
         path = _path(url)
@@ -56,7 +59,8 @@ class SqliteAdapter:
 
 
 def _path(url: str) -> str:
-    path = make_url(url).database
-    if path in (None, "", ":memory:"):
+    """Characters that end a path in a URL are written as %3F and the like."""
+    path = unquote(make_url(url).database or "")
+    if path in ("", ":memory:"):
         raise InvalidInput(url, "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.")
     return os.path.realpath(path)
