@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -69,6 +69,13 @@ class Entry(Generic[D, S]):
         except (UnknownStatus, UnreadableData) as error:
             return str(error)
         return None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they are the same version of the same run, with the same in it."""
+        return isinstance(other, Entry) and self._stored == cast("Entry[D, S]", other)._stored
+
+    def __hash__(self) -> int:
+        return hash((self._stored.run_id, self._stored.version))
 
     def __str__(self) -> str:
         why = f" ({self.reason})" if self.reason else ""

@@ -137,6 +137,8 @@ async def test_the_history_has_every_version_typed() -> None:
         handle = await tester.client(workflow).trigger("1", Parcel())
         await tester.settle()
         first, second, third = await handle.history()
+        assert await handle.history() == [first, second, third]
+        assert len({first, second, third, *await handle.history()}) == 3
     assert (first.version, first.status, first.run_state, first.cause) == (1, Route.NEW, RunState.INITIATED, Cause.TRIGGER)
     assert (first.by, first.reason, first.at, first.data, first.unreadable) == ("client", None, START, Parcel(), None)
     assert (second.version, second.status, second.cause, second.data) == (2, Route.PACKED, Cause.STEP, Parcel(weight=1))
