@@ -35,6 +35,13 @@ class Connection(asyncmy.Connection):
 
     largest: int | None = None  # bytes
 
+    def close(self) -> None:
+        """At once, where it was not established yet: a farewell by TLS could outlive its event loop."""
+        driver: Any = self
+        if not driver.connected:
+            _abort(driver)
+        super().close()
+
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
         said = sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql
         if self.largest is not None and len(said) >= self.largest:
