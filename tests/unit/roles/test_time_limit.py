@@ -71,7 +71,7 @@ async def test_an_async_step_is_cancelled_at_its_limit_and_the_next_run_has_its_
         await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "bad", "good")
         await bench.pass_time(LIMIT - 1)
-        assert [await state(handle) for handle in runs.values()] == [RunState.INITIATED] * 2
+        assert await state(runs["bad"]) is RunState.INITIATED
         await bench.pass_time(1)
         bad, good = [await handle.get() for handle in runs.values()]
         assert (bad.run_state, bad.reason) == (RunState.PAUSED, "it took longer than its limit of 10 s")
