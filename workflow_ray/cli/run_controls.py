@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from workflow_ray.cli.options import AsJson, Records
-from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OfWorkflow, OlderThan, Selection, States, Statuses, Stuck
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import Names, print_json
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
@@ -24,7 +24,6 @@ from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
 References = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, their first characters, or foreign ids.")]
-OfWorkflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why: the run's history keeps it. To pause and to cancel it is needed.")]
 By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the user who calls.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before runs that filters let through are changed.")]
@@ -35,7 +34,7 @@ HELP = {
     Action.RETRY: "Have the step of failed runs tried again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
 }
-EXITS = "Exit 2: the request can't be used; 3: there is no such run; 4: some runs didn't allow it, the others are changed."
+EXITS = "Exit 2: the request can't be used; 3: a run was not found; 4: some runs didn't allow it, the others are changed."
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
 
+OfWorkflow: TypeAlias = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
 Statuses: TypeAlias = Annotated[list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")]
 States: TypeAlias = Annotated[list[str] | None, typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated.")]
 ForeignId: TypeAlias = Annotated[str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")]

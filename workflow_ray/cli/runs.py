@@ -8,7 +8,7 @@ import typer
 
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.run_controls import add_controls
-from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OfWorkflow, OlderThan, Selection, States, Statuses, Stuck
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData, show, show_one
 from workflow_ray.ports import RecordStore, SystemClock
@@ -25,7 +25,6 @@ add_controls(runs)
 
 Reference = Annotated[str, typer.Argument(metavar="RUN", help="A run id, its first characters, or a foreign id.")]
 Name = Annotated[str | None, typer.Argument(metavar="[WORKFLOW]", help="The workflow's name, e.g. orders. Default: all workflows.")]
-OfWorkflow = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="How many at most.")]
 
 
@@ -42,7 +41,7 @@ def list_runs(
     records: Records = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first. Exit 2: there is no such workflow, status or run_state."""
+    """List runs, newest first. Exit 2: the workflow, status or run_state is unknown."""
     filters = Filters(
         workflow=workflow,
         statuses=status or (),
@@ -62,7 +61,7 @@ def list_runs(
 
 @runs.command()
 def counts(workflow: Name = None, records: Records = None, as_json: AsJson = False) -> None:
-    """Count runs by workflow, status and run_state, without zeros. Exit 2: there is no such workflow."""
+    """Count runs by workflow, status and run_state, without zeros. Exit 2: the workflow is unknown."""
 
     async def found(store: RecordStore, names: Names) -> list[CountView]:
         chosen = chosen_workflows(list(names.statuses), workflow)

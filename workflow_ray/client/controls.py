@@ -23,7 +23,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is no such run."""
+    """The run does not exist."""
 
 
 Outcome: TypeAlias = Changed | Unchanged | Refused | Missing

@@ -70,7 +70,7 @@ def _model_guard(cls: type, guards: list[tuple[str, Guard]]) -> Guard:
         values = value.__dict__
         if len(values) != len(guards):  # it was constructed without validation, or keeps something beside its fields
             return False
-        return all([holds(values[name]) for name, holds in guards])  # noqa: C419  # a generator takes twice as long
+        return all(holds(values[name]) for name, holds in guards)
 
     return guard
 

@@ -293,7 +293,7 @@ async def test_while_its_folder_does_not_change_the_times_of_the_log_are_not_loo
 
 
 def touch(session: Session) -> None:
-    """Write something: where there is no log, it is made."""
+    """Write something, which makes the log where it is missing."""
     session.connection.exec_driver_sql("UPDATE deployment SET version = version")
 
 

@@ -70,7 +70,7 @@ class Files:
 
 
 def _identity(path: str) -> Identity | None:
-    """None: there is no such file."""
+    """None: the path names nothing."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
