@@ -84,6 +84,11 @@ class TimeoutsAdapter(Adapter, Protocol):
         ...
 
 
+def path_in_url(path: str) -> str:
+    """A file's path as a URL has it: the characters that would end it are written as %3F and the like."""
+    return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+
+
 def scheme_of(url: str) -> str:
     """`sqlite` of `sqlite:///shop.db`; a driver, as in `postgresql+asyncpg`, doesn't count."""
     return url.partition(":")[0].partition("+")[0].lower()

@@ -7,13 +7,11 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_ray.errors import InvalidInput
-from workflow_ray.ports import RecordsAdapter, adapter_for, scheme_of
+from workflow_ray.ports import RecordsAdapter, adapter_for, path_in_url, scheme_of
 
 RECORDS, EVENTS, TIMEOUTS = "WORKFLOW_RAY_RECORDS", "WORKFLOW_RAY_EVENTS", "WORKFLOW_RAY_TIMEOUTS"
 Place: TypeAlias = str | os.PathLike[str]
 """A URL, or the path of a SQLite file."""
-SPECIAL = {ord(character): f"%{ord(character):02X}" for character in "%?#"}
-"""What a path has and a URL's path can't have."""
 DEFAULT_RECORDS = "sqlite:///workflow.db"
 
 
@@ -68,7 +66,7 @@ def records_url(given: Place | None) -> str:
     WORKFLOW_RAY_RECORDS, else workflow.db in the current folder. Raises InvalidInput.
     """
     if isinstance(given, os.PathLike):
-        return f"sqlite:///{os.fspath(given).translate(SPECIAL)}"
+        return f"sqlite:///{path_in_url(os.fspath(given))}"
     if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
         raise InvalidInput("records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}")
     return given or os.environ.get(RECORDS) or DEFAULT_RECORDS

@@ -9,14 +9,12 @@ from urllib.parse import unquote
 from sqlalchemy import make_url
 
 from workflow_ray.errors import InvalidInput
-from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
+from workflow_ray.ports import Clock, EventStreamer, TimeoutStore, path_in_url
 from workflow_ray_adapters.sql.sqlite import file
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.store import SqlStore
 
-SPECIAL = {ord(character): f"%{ord(character):02X}" for character in "%?#"}
-"""What is written otherwise in a URL's path."""
 PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older store
 
 
@@ -28,7 +26,7 @@ class SqliteAdapter:
     shared = False
 
     def canonical(self, url: str) -> str:
-        return f"sqlite:///{_path(url).translate(SPECIAL)}"
+        return f"sqlite:///{path_in_url(_path(url))}"
 
     def create(self, url: str) -> str:
         path = _path(url)
@@ -59,7 +57,7 @@ class SqliteAdapter:
 
 
 def _path(url: str) -> str:
-    """Characters that end a path in a URL are written as %3F and the like."""
+    """The inverse of `path_in_url`."""
     path = unquote(make_url(url).database or "")
     if path in ("", ":memory:"):
         raise InvalidInput(url, "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.")
