@@ -43,7 +43,7 @@ class DataCodec(Generic[D]):
             encoded = self._to_json(data, by_alias=False, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
             raise InvalidInput(self._what, _why(error)) from None
-        except Exception as error:  # of a serializer of the user's, or text that is no Unicode
+        except Exception as error:  # of a serializer of the user's, or text that is not Unicode
             raise InvalidInput(self._what, f"can't be written as JSON ({type(error).__name__}).") from None
         if self._reads_back is None or len(encoded) > LARGE or not self._reads_back(data):
             self._compare(data, encoded)

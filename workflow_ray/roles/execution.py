@@ -80,7 +80,7 @@ def failed(error: BaseException) -> Failed:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors that are no groups, in order."""
+    """The errors that are not groups, in order."""
     return [leaf for inner in error.exceptions for leaf in _leaves(inner)] if _is_group(error) else [error]
 
 
