@@ -37,7 +37,8 @@ class RecordBatches:
     """New runs, their first step, and looking them up; then their events."""
 
     def __init__(self, store: MovingStore) -> None:
-        self._store, self._events = store, EventBatches(store)
+        self._store = store
+        self._events = EventBatches(store)
         self._offset = 0
 
     async def begin(self) -> None:

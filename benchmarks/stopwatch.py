@@ -27,7 +27,8 @@ class Stopwatch:
     """Has the bare driver repeat each operation right after it, on a store of its own."""
 
     def __init__(self, calls: list[Call], repeat: Repeat) -> None:
-        self._calls, self._repeat = calls, repeat
+        self._calls = calls
+        self._repeat = repeat
         self._took: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
 
     async def timed(self, what: str, size: int, operation: Callable[[], Awaitable[T]]) -> T:

@@ -25,7 +25,8 @@ class InvalidDefinition(WorkflowError):
 
     def __init__(self, workflow: str, mistakes: Sequence[str]) -> None:
         super().__init__(workflow, list(mistakes))
-        self.workflow, self.mistakes = workflow, list(mistakes)
+        self.workflow = workflow
+        self.mistakes = list(mistakes)
 
     def __str__(self) -> str:
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
@@ -39,7 +40,8 @@ class NotImportable(WorkflowError):
 
     def __init__(self, reference: str, why: str) -> None:
         super().__init__(reference, why)
-        self.reference, self.why = reference, why
+        self.reference = reference
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.reference}: {self.why}"
@@ -52,7 +54,10 @@ class StatusRenumbered(WorkflowError):
 
     def __init__(self, workflow: str, status: str, stored: int, found: int) -> None:
         super().__init__(workflow, status, stored, found)
-        self.workflow, self.status, self.stored, self.found = workflow, status, stored, found
+        self.workflow = workflow
+        self.status = status
+        self.stored = stored
+        self.found = found
 
     def __str__(self) -> str:
         where = f"{self.workflow}.{self.status} is {self.found} in the code and {self.stored} in this deployment's records."
@@ -66,7 +71,9 @@ class PartitionsChanged(WorkflowError):
 
     def __init__(self, workflow: str, stored: int, found: int) -> None:
         super().__init__(workflow, stored, found)
-        self.workflow, self.stored, self.found = workflow, stored, found
+        self.workflow = workflow
+        self.stored = stored
+        self.found = found
 
     def __str__(self) -> str:
         where = f"workflow {self.workflow!r} has partitions={self.found} in the code and {self.stored} in this deployment's records."
@@ -129,7 +136,8 @@ class UnknownWorkflow(WorkflowError):
 
     def __init__(self, workflow: str, known: Sequence[str]) -> None:
         super().__init__(workflow, list(known))
-        self.workflow, self.known = workflow, list(known)
+        self.workflow = workflow
+        self.known = list(known)
 
     def __str__(self) -> str:
         if self.workflow in self.known:
@@ -148,7 +156,8 @@ class StoreError(WorkflowError):
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(where, why)
-        self.where, self.why = where, why
+        self.where = where
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
@@ -222,7 +231,9 @@ class AdapterNotInstalled(WorkflowError):
 
     def __init__(self, scheme: str, extra: str, why: str) -> None:
         super().__init__(scheme, extra, why)
-        self.scheme, self.extra, self.why = scheme, extra, why
+        self.scheme = scheme
+        self.extra = extra
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.scheme}: its adapter isn't installed ({self.why}). Install it: pip install 'workflow-ray[{self.extra}]'"
@@ -235,7 +246,8 @@ class UnfitAdapter(WorkflowError):
 
     def __init__(self, scheme: str, what: str) -> None:
         super().__init__(scheme, what)
-        self.scheme, self.what = scheme, what
+        self.scheme = scheme
+        self.what = what
 
     def __str__(self) -> str:
         return f"{self.scheme}: it holds no {self.what}. Name another URL for the {self.what}."
@@ -248,7 +260,8 @@ class UnknownScheme(WorkflowError):
 
     def __init__(self, scheme: str, known: Sequence[str]) -> None:
         super().__init__(scheme, list(known))
-        self.scheme, self.known = scheme, list(known)
+        self.scheme = scheme
+        self.known = list(known)
 
     def __str__(self) -> str:
         known = f"Known, each with the extra that brings it, as in pip install 'workflow-ray[kafka]': {', '.join(self.known)}."
@@ -271,7 +284,8 @@ class DeploymentConflict(WorkflowError):
 
     def __init__(self, expected: int, found: int) -> None:
         super().__init__(expected, found)
-        self.expected, self.found = expected, found
+        self.expected = expected
+        self.found = found
 
     def __str__(self) -> str:
         return f"the deployment is at version {self.found}, not {self.expected}: someone else changed it meanwhile. Try again."
@@ -285,7 +299,9 @@ class RoleLost(WorkflowError):
 
     def __init__(self, role: str, held: int, current: int) -> None:
         super().__init__(role, held, current)
-        self.role, self.held, self.current = role, held, current
+        self.role = role
+        self.held = held
+        self.current = current
 
     def __str__(self) -> str:
         return f"role {self.role} is held by epoch {self.current}; epoch {self.held} must stop."
@@ -296,7 +312,8 @@ class RoleRetired(WorkflowError):
 
     def __init__(self, role: str, current: int | None) -> None:
         super().__init__(role, current)
-        self.role, self.current = role, current
+        self.role = role
+        self.current = current
 
     def __str__(self) -> str:
         now = "is not deployed" if self.current is None else f"has {self.current} shards by now"
@@ -308,7 +325,8 @@ class ResourceFailed(WorkflowError):
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(step, why)
-        self.step, self.why = step, why
+        self.step = step
+        self.why = why
 
     def __str__(self) -> str:
         return f"a resource of step {self.step} failed: {self.why}. Have it raise an Exception, and neither cancel its task nor exit."
@@ -324,7 +342,8 @@ class InvalidInput(WorkflowError):
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(what, why)
-        self.what, self.why = what, why
+        self.what = what
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}"
@@ -337,7 +356,8 @@ class RunNotFound(WorkflowError):
 
     def __init__(self, workflow: str | None, key: str) -> None:
         super().__init__(workflow, key)
-        self.workflow, self.key = workflow, key
+        self.workflow = workflow
+        self.key = key
 
     def __str__(self) -> str:
         return f"there is no run {self.key!r}." if self.workflow is None else f"workflow {self.workflow!r} has no run {self.key!r}."
@@ -362,7 +382,9 @@ class UnknownStatus(WorkflowError):
 
     def __init__(self, workflow: str, run_id: str, status: int) -> None:
         super().__init__(workflow, run_id, status)
-        self.workflow, self.run_id, self.status = workflow, run_id, status
+        self.workflow = workflow
+        self.run_id = run_id
+        self.status = status
 
     def __str__(self) -> str:
         return f"run {self.run_id} of {self.workflow!r} is at status {self.status}, which its Status doesn't have. Put it back."
@@ -373,7 +395,9 @@ class UnreadableData(WorkflowError):
 
     def __init__(self, workflow: str, run_id: str, why: str) -> None:
         super().__init__(workflow, run_id, why)
-        self.workflow, self.run_id, self.why = workflow, run_id, why
+        self.workflow = workflow
+        self.run_id = run_id
+        self.why = why
 
     def __str__(self) -> str:
         return f"the data of run {self.run_id} doesn't fit the model of {self.workflow!r}: {self.why}"
@@ -386,7 +410,9 @@ class RunActive(WorkflowError):
 
     def __init__(self, workflow: str, foreign_id: str, run_id: str) -> None:
         super().__init__(workflow, foreign_id, run_id)
-        self.workflow, self.foreign_id, self.run_id = workflow, foreign_id, run_id
+        self.workflow = workflow
+        self.foreign_id = foreign_id
+        self.run_id = run_id
 
     def __str__(self) -> str:
         where = f"workflow {self.workflow!r} has an unfinished run for {self.foreign_id!r}: {self.run_id}."
@@ -400,7 +426,9 @@ class RunUnreachable(WorkflowError):
 
     def __init__(self, run_id: str, wanted: str, why: str) -> None:
         super().__init__(run_id, wanted, why)
-        self.run_id, self.wanted, self.why = run_id, wanted, why
+        self.run_id = run_id
+        self.wanted = wanted
+        self.why = why
 
     def __str__(self) -> str:
         return f"run {self.run_id} can't get to {self.wanted} any more: {self.why}."
@@ -413,7 +441,9 @@ class RunPaused(WorkflowError):
 
     def __init__(self, run_id: str, status: str, error: str) -> None:
         super().__init__(run_id, status, error)
-        self.run_id, self.status, self.error = run_id, status, error
+        self.run_id = run_id
+        self.status = status
+        self.error = error
 
     def __str__(self) -> str:
         way_out = "Mend the cause and call retry(), or `workflow-ray runs retry`; to wait on, pass through_errors=True."
@@ -443,7 +473,10 @@ class WaitTimeout(WorkflowError, TimeoutError):
     def __init__(self, run_id: str, wanted: str, seconds: float, history: Sequence[str]) -> None:
         super().__init__()
         self.args = (run_id, wanted, seconds, list(history))  # handed to TimeoutError, an OSError, two of them would get lost
-        self.run_id, self.wanted, self.seconds, self.history = run_id, wanted, seconds, list(history)
+        self.run_id = run_id
+        self.wanted = wanted
+        self.seconds = seconds
+        self.history = list(history)
 
     def __str__(self) -> str:
         tail = "; ".join(self.history) or "none"
@@ -455,7 +488,8 @@ class NothingLeft(WorkflowError):
 
     def __init__(self, waiting_for: str, due: Sequence[str]) -> None:
         super().__init__(waiting_for, list(due))
-        self.waiting_for, self.due = waiting_for, list(due)
+        self.waiting_for = waiting_for
+        self.due = list(due)
 
     def __str__(self) -> str:
         due = "; ".join(self.due) or "nothing is due, ever"
@@ -472,7 +506,8 @@ class RuntimeUnavailable(WorkflowError):
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(what, why)
-        self.what, self.why = what, why
+        self.what = what
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}"

@@ -96,7 +96,10 @@ class _Cursor:
     """The driver's, which can't be subclassed without losing its quickest path."""
 
     def __init__(self, cursor: Any, calls: list[Call], nested: set[int], target: int) -> None:
-        self._cursor, self._calls, self._nested, self._target = cursor, calls, nested, target
+        self._cursor = cursor
+        self._calls = calls
+        self._nested = nested
+        self._target = target
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)

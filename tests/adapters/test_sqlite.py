@@ -75,7 +75,8 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._passing = math.inf
         self._cutting = False
-        self._held, self._healed = asyncio.Event(), threading.Event()
+        self._held = asyncio.Event()
+        self._healed = threading.Event()
 
     def cut_after(self, messages: int) -> None:
         self._passing, self._cutting = messages, True

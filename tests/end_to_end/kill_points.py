@@ -69,7 +69,9 @@ class Trap:
     """
 
     def __init__(self, at: int, note: Path) -> None:
-        self.armed, self._left, self._note = False, at, note
+        self.armed = False
+        self._left = at
+        self._note = note
         event.listen(Pool, "connect", self._watch)
 
     def _watch(self, connection: sqlite3.Connection, _: object) -> None:

@@ -64,7 +64,9 @@ class Kafka(Server):
         archive: Path | None = None,
     ) -> None:
         super().__init__(root, settings, lasting=lasting)
-        self._leader, self._node, self._archive = joins or self, node, archive
+        self._leader = joins or self
+        self._node = node
+        self._archive = archive
 
     @property
     def address(self) -> str:

@@ -50,8 +50,10 @@ class Server(ABC):
 
     def __init__(self, root: Path, settings: Mapping[str, str] | None = None, *, lasting: bool = False) -> None:
         self.folder = root.resolve() / self.name
-        self.data, self.log = self.folder / "data", self.folder / "server.log"
-        self.settings, self._lasting = dict(settings or {}), lasting
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+        self.settings = dict(settings or {})
+        self._lasting = lasting
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         state = self.folder / "state.json"

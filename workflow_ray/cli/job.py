@@ -29,7 +29,9 @@ class Job:
     """One input's runs. Nothing is kept but in the records: who starts the same job again goes on where this one was left."""
 
     def __init__(self, workflow: Workflow[Any, Status], client: Client[Any, Any], records: RecordStore) -> None:
-        self._workflow, self._client, self._records = workflow, client, records
+        self._workflow = workflow
+        self._client = client
+        self._records = records
         self._parser = Parser(workflow)
         self._open: dict[RunId, Version] = {}  # runs that haven't ended -> the version last seen
         self._started: set[RunId] = set()  # those of them that this job started

@@ -38,7 +38,10 @@ class Workflow(Generic[D, S]):
         partitions: int = 16,
     ) -> None:
         frame = calling_frame()
-        self.name, self.data, self.statuses, self.partitions = name, data, statuses, partitions
+        self.name = name
+        self.data = data
+        self.statuses = statuses
+        self.partitions = partitions
         members = list(statuses) if checks.is_statuses(statuses) else []
         self.start = cast(S, next(iter(members), None) if start is None else start)  # None only where `checked` refuses it all
         self.entry: tuple[S, ...] = (entry,) if isinstance(entry, Status) else tuple(entry)

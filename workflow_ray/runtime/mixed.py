@@ -36,15 +36,32 @@ class _Mixed:
     """Each part's methods, as they are."""
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
-        self.store_id, self.stream_id = records.store_id, events.stream_id
-        self.lookup, self.latest, self.runs, self.counts = records.lookup, records.latest, records.runs, records.counts
-        self.history, self.watch, self.waiting = records.history, records.watch, records.waiting
-        self.pending, self.published, self.positions = records.pending, records.published, records.positions
-        self.deployment, self.deploy = records.deployment, records.deploy
-        self.acquire, self.release, self.share, self.leave = records.acquire, records.release, records.share, records.leave
-        self.prepare, self.send, self.receive = events.prepare, events.send, events.receive
-        self.lag, self.ends = events.lag, events.ends
-        self.create, self.due, self.complete = timeouts.create, timeouts.due, timeouts.complete
+        self.store_id = records.store_id
+        self.stream_id = events.stream_id
+        self.lookup = records.lookup
+        self.latest = records.latest
+        self.runs = records.runs
+        self.counts = records.counts
+        self.history = records.history
+        self.watch = records.watch
+        self.waiting = records.waiting
+        self.pending = records.pending
+        self.published = records.published
+        self.positions = records.positions
+        self.deployment = records.deployment
+        self.deploy = records.deploy
+        self.acquire = records.acquire
+        self.release = records.release
+        self.share = records.share
+        self.leave = records.leave
+        self.prepare = events.prepare
+        self.send = events.send
+        self.receive = events.receive
+        self.lag = events.lag
+        self.ends = events.ends
+        self.create = timeouts.create
+        self.due = timeouts.due
+        self.complete = timeouts.complete
         self.trim_timeouts = timeouts.trim_timeouts
         if isinstance(events, Trimmer):
             self.trim = events.trim

@@ -19,12 +19,15 @@ class FaultyProxy:
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
-        self.host, self.port = LOOPBACK, 0  # the port is chosen when it opens
+        # the port is chosen when it opens
+        self.host = LOOPBACK
+        self.port = 0
         self.messages = 0
         """Passed on to the server since the proxy opened."""
         self._passing = math.inf  # that many more messages pass
         self._cutting = False  # what comes after them: a cut, or else they are held back
-        self._held, self._healed = asyncio.Event(), asyncio.Event()
+        self._held = asyncio.Event()
+        self._healed = asyncio.Event()
         self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
 
     async def __aenter__(self) -> Self:

@@ -140,7 +140,8 @@ class _TestedStore(MemoryStore):
 
     def __init__(self, clock: FakeClock, roles: _Roles, workflows: Mapping[str, Workflow[Any, Any]]) -> None:
         super().__init__(clock)
-        self._roles, self._workflows = roles, workflows
+        self._roles = roles
+        self._workflows = workflows
 
     async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
         await self._roles.quiet()

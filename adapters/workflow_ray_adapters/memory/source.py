@@ -57,7 +57,8 @@ class MemoryReader:
     """ports.SourceReader."""
 
     def __init__(self, log: Log, clock: Clock) -> None:
-        self._log, self._clock = log, clock
+        self._log = log
+        self._clock = clock
         self._turns = Turns()
 
     @property

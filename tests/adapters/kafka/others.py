@@ -16,7 +16,9 @@ class Others:
     """Of one cluster. Topics and groups go by their names on the brokers."""
 
     def __init__(self, servers: str, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer) -> None:
-        self._servers, self._admin, self._producer = servers, admin, producer
+        self._servers = servers
+        self._admin = admin
+        self._producer = producer
 
     async def put(
         self, topic: str, partition: int, value: bytes | None, *, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()

@@ -37,7 +37,8 @@ class Wreckage:
     """
 
     def __init__(self, path: Path, into: Path) -> None:
-        self._path, self._into = path, into
+        self._path = path
+        self._into = into
         self.copies: list[Path] = []
 
     def after(self, statement: Callable[..., Any]) -> Callable[..., Any]:

@@ -29,7 +29,8 @@ class ServerLog:
     """
 
     def __init__(self, file: Path, pattern: str) -> None:
-        self._file, self._pattern = file, re.compile(pattern, re.MULTILINE)
+        self._file = file
+        self._pattern = re.compile(pattern, re.MULTILINE)
         self._read = 0
 
     def taken(self) -> list[str]:

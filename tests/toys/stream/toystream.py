@@ -59,7 +59,9 @@ class ToyStream:
     _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder, self._clock, self._turn = folder, clock, 0
+        self._folder = folder
+        self._clock = clock
+        self._turn = 0
         self.stream_id = _log(folder).id
         self._reported: set[tuple[Topic, int, int]] = set()  # where a reader was ahead of a partition
 

@@ -60,7 +60,8 @@ class Process:
     """A process that runs what falls to it."""
 
     def __init__(self, contents: Contents, clock: FakeClock, workflow: AnyWorkflow = shipping) -> None:
-        self.store, self.workflow = Seen(clock, contents), workflow
+        self.store = Seen(clock, contents)
+        self.workflow = workflow
         self.runner = RoleRunner([workflow], self.store, clock)
         self.worker = Worker(self.runner, self.store, clock, lease=LEASE)
 

@@ -14,7 +14,8 @@ class Client:
     """Sends lines, and gets each of them back."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._reader = reader
+        self._writer = writer
 
     async def echo(self, line: str) -> str:
         self._writer.write(f"{line}\n".encode())

@@ -27,7 +27,8 @@ class Reconnecting:
     """
 
     def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
-        self._find, self._ping = find, ping
+        self._find = find
+        self._ping = ping
         self._transport: IpcTransport | None = None
         self._connecting = asyncio.Lock()
         self._attempts = 0  # since a call was last answered: a server that accepts only to break doesn't make this spin

@@ -77,7 +77,10 @@ class Proxied:
 
     def __init__(self, store: Any, proxy: FaultyProxy) -> None:
         self.store = store
-        self.cut_after, self.hold_after, self.held, self.heal = proxy.cut_after, proxy.hold_after, proxy.held, proxy.heal
+        self.cut_after = proxy.cut_after
+        self.hold_after = proxy.hold_after
+        self.held = proxy.held
+        self.heal = proxy.heal
 
 
 class Conformance:

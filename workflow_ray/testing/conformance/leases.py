@@ -24,7 +24,9 @@ class Worker:
     """A process that shares roles: it runs what it is given, and releases at once what it is to leave."""
 
     def __init__(self, store: Records, name: str, roles: Sequence[Role] = ROLES) -> None:
-        self.store, self.name, self.roles = store, name, roles
+        self.store = store
+        self.name = name
+        self.roles = roles
         self.held: dict[RoleName, Fence] = {}
 
     async def heartbeat(self) -> Shared:

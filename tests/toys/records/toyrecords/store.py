@@ -45,7 +45,9 @@ class ToyStore:
     """RecordStore, RoleScheduler and TimeoutStore. Events are elsewhere."""
 
     def __init__(self, file: File, clock: Clock, store_id: str) -> None:
-        self._file, self._clock, self.store_id = file, clock, store_id
+        self._file = file
+        self._clock = clock
+        self.store_id = store_id
         self._delayed_first = False
 
     # --- RecordStore: writes ---------------------------------------------------------------------

@@ -20,7 +20,9 @@ class VisibleStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(SystemClock())
         self.written = asyncio.Event()
-        self.blocked, self.cancelled, self.sent = 0, 0, 0
+        self.blocked = 0
+        self.cancelled = 0
+        self.sent = 0
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return LAG

@@ -17,7 +17,9 @@ class Finder:
     """Gives `path` after `failures`."""
 
     def __init__(self, path: str, *failures: Exception) -> None:
-        self.asked, self._path, self._failures = 0, path, list(failures)
+        self.asked = 0
+        self._path = path
+        self._failures = list(failures)
 
     async def __call__(self) -> str:
         self.asked += 1
