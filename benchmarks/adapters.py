@@ -1,9 +1,12 @@
-"""What adapters cost: each beside its bare driver, which makes the same calls with the same parameters, in the same run.
+"""What adapters cost: each beside its bare driver, which makes the same calls with the same
+parameters, in the same run.
 
 python benchmarks/adapters.py --servers --check
-python benchmarks/adapters.py --store postgresql://postgres@127.0.0.1/one postgresql://postgres@127.0.0.1/another
+python benchmarks/adapters.py --store postgresql://postgres@127.0.0.1/one
+postgresql://postgres@127.0.0.1/another
 
-The adapter works on one store, and what it has its driver do is recorded; the bare driver then does that again on another one.
+The adapter works on one store, and what it has its driver do is recorded; the bare driver then does
+that again on another one.
 """
 
 import argparse
@@ -43,17 +46,36 @@ def main() -> None:
                 beyond += timing.size == max(SIZES) and timing.ratio > LIMIT
     print(f"Medians of {chosen.rounds} rounds. {machine()}.")
     if chosen.check and beyond:
-        sys.exit(f"At {max(SIZES)}, {beyond} take more than {LIMIT} times as long as their bare driver.")
+        sys.exit(
+            f"At {max(SIZES)}, {beyond} take more than {LIMIT} times as long as their bare driver."
+        )
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--servers", action="store_true", help="start PostgreSQL, MariaDB, Redis and Kafka, and measure on them too")
-    parser.add_argument(
-        "--store", nargs=2, action="append", default=[], metavar=("URL", "TWIN"), help="measure on these too: two empty stores of a kind"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=30, help="how often each is timed (default: %(default)s)")
-    parser.add_argument("--check", action="store_true", help=f"exit with 1 where a ratio at {max(SIZES)} is above {LIMIT}")
+    parser.add_argument(
+        "--servers",
+        action="store_true",
+        help="start PostgreSQL, MariaDB, Redis and Kafka, and measure on them too",
+    )
+    parser.add_argument(
+        "--store",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("URL", "TWIN"),
+        help="measure on these too: two empty stores of a kind",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=30, help="how often each is timed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"exit with 1 where a ratio at {max(SIZES)} is above {LIMIT}",
+    )
     return parser.parse_args()
 
 
@@ -64,17 +86,30 @@ def show(store: str, timing: Timing) -> None:
 
 @contextmanager
 def stores(given: Sequence[tuple[str, str]], servers: bool) -> Generator[list[tuple[str, str]]]:
-    """SQLite's, those given, and with `servers` one on each kind of server, started here: each with its twin."""
+    """SQLite's, those given, and with `servers` one on each kind of server, started here: each with
+    its twin.
+    """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-"))
+        )
         folder.chmod(0o755)  # servers run as users of their own
         pairs = [(f"sqlite:///{folder}/one.db", f"sqlite:///{folder}/twin.db"), *given]
         if servers:
-            postgres, mariadb = stack.enter_context(Postgres(folder)), stack.enter_context(MariaDB(folder))
+            postgres, mariadb = (
+                stack.enter_context(Postgres(folder)),
+                stack.enter_context(MariaDB(folder)),
+            )
             redis, kafka = stack.enter_context(Redis(folder)), stack.enter_context(Kafka(folder))
             pairs += [
-                (stack.enter_context(postgres.database("one")), stack.enter_context(postgres.database("twin"))),
-                (stack.enter_context(mariadb.database("one")), stack.enter_context(mariadb.database("twin"))),
+                (
+                    stack.enter_context(postgres.database("one")),
+                    stack.enter_context(postgres.database("twin")),
+                ),
+                (
+                    stack.enter_context(mariadb.database("one")),
+                    stack.enter_context(mariadb.database("twin")),
+                ),
                 (stack.enter_context(redis.database(1)), stack.enter_context(redis.database(2))),
                 (kafka.url, kafka.url),  # what is sent once more does no harm there
             ]
@@ -91,7 +126,8 @@ async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
             await batches.begin()
             async with driver.repeating(url, twin, calls) as repeat:
                 watch = Stopwatch(calls, repeat)
-                gc.disable()  # between the rounds only: actors, where adapters work, collect seldom too
+                # between the rounds only: actors, where adapters work, collect seldom too
+                gc.disable()
                 for _ in range(WARM_UP + rounds):
                     gc.collect()
                     for size in SIZES:

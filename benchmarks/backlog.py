@@ -26,7 +26,15 @@ from benchmarks.workload import TRANSITIONS, Job, JobStatus, check, ended, feed,
 from workflow_ray import RunState, Runtime
 from workflow_ray.engine.runs import first_write
 from workflow_ray.ports import Store
-from workflow_ray.records import Awaits, RunQuery, WaitingQuery, Write, WriteGroup, new_run_id, new_write_id
+from workflow_ray.records import (
+    Awaits,
+    RunQuery,
+    WaitingQuery,
+    Write,
+    WriteGroup,
+    new_run_id,
+    new_write_id,
+)
 
 BATCH = 2000
 LOOKS = 20
@@ -46,7 +54,9 @@ class Throughput:
     async def round(self, runs: int) -> None:
         """Run so many from trigger to end."""
         client = self.runtime.client(jobs)
-        before = sum(count for (_, state), count in (await client.counts()).items() if state.finished)
+        before = sum(
+            count for (_, state), count in (await client.counts()).items() if state.finished
+        )
         start, cpu = time(), process_time()
         run_ids = await feed(client, f"round-{len(self.wall)}", runs)
         await ended(client, before + runs)
@@ -58,19 +68,32 @@ class Throughput:
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--finished", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=2_000, help="of three steps each, in each round")
+    parser.add_argument(
+        "--runs", type=int, default=2_000, help="of three steps each, in each round"
+    )
     parser.add_argument("--rounds", type=int, default=30, help="on each store")
-    parser.add_argument("--records", default=None, help="an empty database, to be filled; default: a new SQLite file")
-    parser.add_argument("--empty", default=None, help="another one, to be compared with; default: a new SQLite file")
+    parser.add_argument(
+        "--records",
+        default=None,
+        help="an empty database, to be filled; default: a new SQLite file",
+    )
+    parser.add_argument(
+        "--empty", default=None, help="another one, to be compared with; default: a new SQLite file"
+    )
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     if (chosen.records is None) != (chosen.empty is None):
         parser.error("--records and --empty go together: two databases on the same server")
     records, beside = chosen.records or new_file(), chosen.empty or new_file()
-    async with Runtime.local(jobs, records=records) as filled, Runtime.local(jobs, records=beside) as unfilled:
+    async with (
+        Runtime.local(jobs, records=records) as filled,
+        Runtime.local(jobs, records=beside) as unfilled,
+    ):
         start = perf_counter()
         await fill(filled.store, finished_runs(chosen.finished))
         await fill(filled.store, waiting_runs(chosen.waiting))
@@ -112,22 +135,40 @@ def finished_runs(count: int) -> Iterator[Write]:
     """Runs that are complete where they begin; some of them cancelled, at another status."""
     for number in range(count):
         write = new_run(number, JobStatus.DONE)
-        yield msgspec.structs.replace(write, run_state=RunState.CANCELLED) if number % 1000 == 0 else write
+        yield (
+            msgspec.structs.replace(write, run_state=RunState.CANCELLED)
+            if number % 1000 == 0
+            else write
+        )
 
 
 def waiting_runs(count: int) -> Iterator[Write]:
     """Runs that wait for a message; some of them paused."""
     for number in range(count):
         write = msgspec.structs.replace(
-            new_run(number, JobStatus.PREPARED), run_state=RunState.RUNNING, awaits=Awaits.MESSAGE, asks=False, events=()
+            new_run(number, JobStatus.PREPARED),
+            run_state=RunState.RUNNING,
+            awaits=Awaits.MESSAGE,
+            asks=False,
+            events=(),
         )
-        paused = {"run_state": RunState.PAUSED, "awaits": Awaits.NOBODY} if number % 1000 == 0 else {}
+        paused = (
+            {"run_state": RunState.PAUSED, "awaits": Awaits.NOBODY} if number % 1000 == 0 else {}
+        )
         yield msgspec.structs.replace(write, **paused)
 
 
 def new_run(number: int, status: JobStatus) -> Write:
     data = jobs.encode(Job(number=number))
-    return first_write(jobs, f"filler-{status.name}-{number}", data, status, run_id=new_run_id(), write_id=new_write_id(), by="benchmark")
+    return first_write(
+        jobs,
+        f"filler-{status.name}-{number}",
+        data,
+        status,
+        run_id=new_run_id(),
+        write_id=new_write_id(),
+        by="benchmark",
+    )
 
 
 async def fill(store: Store, writes: Iterator[Write]) -> None:
@@ -154,8 +195,12 @@ def looks_of(store: Store) -> dict[str, Callable[[], Awaitable[object]]]:
         "page_paused": page(run_states=(RunState.PAUSED,)),
         "page_cancelled": page(run_states=(RunState.CANCELLED,)),
         "page_initiated": page(run_states=(RunState.INITIATED,)),
-        "page_prepared_paused": page(statuses=(JobStatus.PREPARED.value,), run_states=(RunState.PAUSED,)),
-        "page_done_cancelled": page(statuses=(JobStatus.DONE.value,), run_states=(RunState.CANCELLED,)),
+        "page_prepared_paused": page(
+            statuses=(JobStatus.PREPARED.value,), run_states=(RunState.PAUSED,)
+        ),
+        "page_done_cancelled": page(
+            statuses=(JobStatus.DONE.value,), run_states=(RunState.CANCELLED,)
+        ),
         "page_two_statuses": page(statuses=(JobStatus.QUEUED.value, JobStatus.WORKED.value)),
         "page_foreign_id": page(foreign_id="filler-DONE-7"),
     }

@@ -1,4 +1,4 @@
-"""What adapters are measured by: batches of runs, steps and events, as clients and roles send them."""
+"""The load for adapters: batches of runs, steps and events, as clients and roles send them."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,9 @@ class RecordBatches:
     async def round(self, size: int, watch: Stopwatch) -> None:
         writes = _triggers(size)
         await watch.timed("store new runs", size, lambda: self._stored(WriteGroup(writes=writes)))
-        records = await watch.timed("lookup", size, lambda: self._store.lookup([write.run_id for write in writes]))
+        records = await watch.timed(
+            "lookup", size, lambda: self._store.lookup([write.run_id for write in writes])
+        )
         self._offset += size
         positions = tuple(Position(GROUP, partition, self._offset) for partition in PARTITIONS)
         group = WriteGroup(writes=_steps(records), positions=positions, fence=self._consumer)
@@ -74,15 +76,24 @@ class EventBatches:
     async def begin(self) -> None:
         await self._store.prepare({SENT: jobs.partitions})
 
-    async def round(self, size: int, watch: Stopwatch, writes: Sequence[Write] | None = None) -> None:
-        events = [_event(write, at % jobs.partitions) for at, write in enumerate(writes or _triggers(size))]
+    async def round(
+        self, size: int, watch: Stopwatch, writes: Sequence[Write] | None = None
+    ) -> None:
+        events = [
+            _event(write, at % jobs.partitions)
+            for at, write in enumerate(writes or _triggers(size))
+        ]
         offsets = await watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
         await watch.timed("send", size, lambda: self._store.send(events))
         await watch.timed("receive", size, lambda: self._received(offsets, size))
 
     async def _received(self, offsets: dict[int, int], count: int) -> None:
         while count > 0:
-            found = (await self._store.receive(SENT, offsets, reader="benchmark", limit=count, wait=PATIENCE)).events
+            found = (
+                await self._store.receive(
+                    SENT, offsets, reader="benchmark", limit=count, wait=PATIENCE
+                )
+            ).events
             assert found, "events that were sent don't arrive"
             offsets |= {item.event.partition: item.offset + 1 for item in found}
             count -= len(found)
@@ -93,7 +104,15 @@ def _triggers(count: int) -> tuple[Write, ...]:
     data = jobs.encode(Job(number=1))
     run_ids = [new_run_id() for _ in range(count)]
     return tuple(
-        first_write(jobs, f"job-{run_id}", data, JobStatus.QUEUED, run_id=run_id, write_id=new_write_id(), by="benchmark")
+        first_write(
+            jobs,
+            f"job-{run_id}",
+            data,
+            JobStatus.QUEUED,
+            run_id=run_id,
+            write_id=new_write_id(),
+            by="benchmark",
+        )
         for run_id in run_ids
     )
 
@@ -104,9 +123,21 @@ def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
     step = graph.step(JobStatus.QUEUED)
     assert step
     outcome = Returned(JobStatus.PREPARED, jobs.encode(Job(number=1, steps=1)))
-    return tuple(decide(record, outcome, step, graph, by=GROUP, write_id=new_write_id()) for record in records if record)
+    return tuple(
+        decide(record, outcome, step, graph, by=GROUP, write_id=new_write_id())
+        for record in records
+        if record
+    )
 
 
 def _event(write: Write, partition: int) -> Event:
-    """As after the write, but with as many in each partition: else a batch would leave some of the longest for the next."""
-    return Event(run_id=write.run_id, topic=SENT, partition=partition, version=write.version, status=write.status)
+    """As after the write, but with as many in each partition: else a batch would leave some of the
+    longest for the next.
+    """
+    return Event(
+        run_id=write.run_id,
+        topic=SENT,
+        partition=partition,
+        version=write.version,
+        status=write.status,
+    )

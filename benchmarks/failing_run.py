@@ -2,7 +2,8 @@
 
     python benchmarks/failing_run.py --runtime local --runs 1000
 
-Rounds with a failing run and without take turns on one deployment; a ratio near 1 says that it delays nobody.
+Rounds with a failing run and without take turns on one deployment; a ratio near 1 says that it
+delays nobody.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ ROUNDS = 6
 
 async def main() -> None:
     chosen = options(__doc__ or "", runs=1000)
-    logging.getLogger("workflow_ray.roles.execution").setLevel(logging.ERROR)  # that it fails is no news
+    # that it fails is no news
+    logging.getLogger("workflow_ray.roles.execution").setLevel(logging.ERROR)
     took: dict[bool, list[float]] = {False: [], True: []}
     finished = 0
     async with deployed(chosen.runtime) as runtime:
@@ -29,10 +31,18 @@ async def main() -> None:
                 finished += chosen.runs - failing
                 await ended(client, finished)
                 took[failing] += (await times(client, name))[1] if number else []
-    measured: dict[str, object] = {"runtime": chosen.runtime, "runs": chosen.runs, "rounds": ROUNDS - 1}
+    measured: dict[str, object] = {
+        "runtime": chosen.runtime,
+        "runs": chosen.runs,
+        "rounds": ROUNDS - 1,
+    }
     for percent in (50, 99):
         alone, beside = percentile(took[False], percent), percentile(took[True], percent)
-        measured |= {f"p{percent}_ms": alone, f"p{percent}_ms_beside_failing": beside, f"p{percent}_ratio": beside / alone}
+        measured |= {
+            f"p{percent}_ms": alone,
+            f"p{percent}_ms_beside_failing": beside,
+            f"p{percent}_ratio": beside / alone,
+        }
     report(measured, chosen.json)
 
 

@@ -1,4 +1,6 @@
-"""What SQLite itself takes, by the bare driver of the standard library, in the same run: the other figures are multiples of it."""
+"""What SQLite itself takes, by the bare driver of the standard library, in the same run: the other
+figures are multiples of it.
+"""
 
 import sqlite3
 import tempfile
@@ -12,9 +14,12 @@ BATCH = 500
 COMMITS = 200
 DATA = b'{"number":1,"steps":1,"note":"' + b"x" * 100 + b'","fails":false}'
 SCHEMA = """
-CREATE TABLE records (run_id TEXT PRIMARY KEY, status INTEGER, version INTEGER, updated_at INTEGER, data BLOB);
-CREATE TABLE history (run_id TEXT, version INTEGER, status INTEGER, at INTEGER, data BLOB, PRIMARY KEY (run_id, version)) WITHOUT ROWID;
-CREATE TABLE events (topic TEXT, place INTEGER, run_id TEXT, version INTEGER, PRIMARY KEY (topic, place)) WITHOUT ROWID;
+CREATE TABLE records (run_id TEXT PRIMARY KEY, status INTEGER, version INTEGER,
+    updated_at INTEGER, data BLOB);
+CREATE TABLE history (run_id TEXT, version INTEGER, status INTEGER, at INTEGER, data BLOB,
+    PRIMARY KEY (run_id, version)) WITHOUT ROWID;
+CREATE TABLE events (topic TEXT, place INTEGER, run_id TEXT, version INTEGER,
+    PRIMARY KEY (topic, place)) WITHOUT ROWID;
 """
 
 
@@ -37,14 +42,18 @@ def commit_ms() -> float:
         for number in range(COMMITS):
             start = time.perf_counter()
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO records VALUES (?, 1, 1, 0, ?)", (f"run-{number}", DATA))
+            connection.execute(
+                "INSERT INTO records VALUES (?, 1, 1, 0, ?)", (f"run-{number}", DATA)
+            )
             connection.execute("COMMIT")
             took.append((time.perf_counter() - start) * 1000)
     return sorted(took)[COMMITS // 2]
 
 
 def transitions_per_second(runs: int) -> float:
-    """Each run's record inserted, then updated by each step, with history and events: no more than a transition must write."""
+    """Each run's record inserted, then updated by each step, with history and events: no more than
+    a transition must write.
+    """
     names = [f"01a20000-0000-7000-8000-{number:012}" for number in range(runs)]
     with _database() as connection:
         start = time.perf_counter()
@@ -57,11 +66,20 @@ def transitions_per_second(runs: int) -> float:
 def _write(connection: sqlite3.Connection, names: list[str], version: int, first: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     if version == 1:
-        connection.executemany("INSERT INTO records VALUES (?, 1, 1, 0, ?)", [(name, DATA) for name in names])
+        connection.executemany(
+            "INSERT INTO records VALUES (?, 1, 1, 0, ?)", [(name, DATA) for name in names]
+        )
     else:
-        update = "UPDATE records SET status = ?, version = ?, data = ? WHERE run_id = ? AND version = ?"
-        connection.executemany(update, [(version, version, DATA, name, version - 1) for name in names])
-    connection.executemany("INSERT INTO history VALUES (?, ?, ?, 0, ?)", [(name, version, version, DATA) for name in names])
+        update = (
+            "UPDATE records SET status = ?, version = ?, data = ? WHERE run_id = ? AND version = ?"
+        )
+        connection.executemany(
+            update, [(version, version, DATA, name, version - 1) for name in names]
+        )
+    connection.executemany(
+        "INSERT INTO history VALUES (?, ?, ?, 0, ?)",
+        [(name, version, version, DATA) for name in names],
+    )
     if version <= TRANSITIONS:
         rows = [(f"jobs-{version}", first + at, name, version) for at, name in enumerate(names)]
         connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)

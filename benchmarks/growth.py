@@ -1,4 +1,5 @@
-"""Many transitions, one after the other: how many rows the tables of events, outbox and timeouts hold meanwhile.
+"""Many transitions, one after the other: how many rows the tables of events, outbox and timeouts
+hold meanwhile.
 
 python benchmarks/growth.py --transitions 500000
 """
@@ -59,7 +60,11 @@ async def look(file: Path, most: dict[str, int]) -> None:
 
 def rows(file: Path, tables: tuple[str, ...]) -> dict[str, int]:
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as reader:
-        return {table: reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}  # noqa: S608  the names are this module's own
+        counts = [
+            reader.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  the names are ours
+            for table in tables
+        ]
+        return {table: count.fetchone()[0] for table, count in zip(tables, counts, strict=True)}
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ class Transactions:
         driver: Any = connection.connection.dbapi_connection
         if driver.readonly:
             self.reads += 1
-        elif not driver.autocommit:  # else it is the connection that listens: its transactions are notifications
+        elif (
+            not driver.autocommit
+        ):  # else it is the connection that listens: its transactions are notifications
             self.writes += 1
 
 
@@ -74,7 +76,8 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", required=True)
     parser.add_argument("--roles", type=int, default=1000)
-    parser.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)  # what the other process is started with
+    # what the other process is started with
+    parser.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     if chosen.beside:
@@ -102,7 +105,7 @@ async def measured(records: str, roles: int) -> dict[str, object]:
     }
 
 
-# --- the other process ---------------------------------------------------------------------------
+# --- the other process --------------------------------------------------------------------------
 
 
 async def write_and_look_up(records: str) -> None:

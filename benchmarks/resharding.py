@@ -41,17 +41,25 @@ async def main() -> None:
     parser.add_argument("--runtime", choices=["local", "ray"], default="local")
     parser.add_argument("--records", default=None, help="default: a new SQLite file")
     parser.add_argument("--events", default=None)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="times that the counts are gone through")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="times that the counts are gone through"
+    )
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
-    records = chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
+    records = (
+        chosen.records or f"sqlite:///{mkdtemp(prefix='workflow-ray-benchmark-')}/benchmark.db"
+    )
     async with AsyncExitStack() as stack:
         runtime: Runtime
         if chosen.runtime == "ray":
-            runtime = on_ray = await stack.enter_async_context(Runtime.ray(jobs, records=records, events=chosen.events))
+            runtime = on_ray = await stack.enter_async_context(
+                Runtime.ray(jobs, records=records, events=chosen.events)
+            )
             stack.push_async_callback(on_ray.down)
         else:
-            runtime = await stack.enter_async_context(Runtime.local(jobs, records=records, events=chosen.events))
+            runtime = await stack.enter_async_context(
+                Runtime.local(jobs, records=records, events=chosen.events)
+            )
         changes, run_ids = await changed_under_load(runtime, chosen.rounds)
         client = runtime.client(jobs)
         await ended(client, len(run_ids))
@@ -63,8 +71,12 @@ async def main() -> None:
         "changes": len(changes),
         "gap_median_s": median(gaps),
         "gap_worst_s": max(gaps),
-        "gaps_s": " ".join(f"{change.count}:{gap:.2f}" for change, gap in zip(changes, gaps, strict=True)),
-        "calls_s": " ".join(f"{change.count}:{change.end - change.begin:.2f}" for change in changes),
+        "gaps_s": " ".join(
+            f"{change.count}:{gap:.2f}" for change, gap in zip(changes, gaps, strict=True)
+        ),
+        "calls_s": " ".join(
+            f"{change.count}:{change.end - change.begin:.2f}" for change in changes
+        ),
     }
     report(measured, chosen.json, records=records)
 
@@ -93,7 +105,9 @@ async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[Change
     return changes, run_ids
 
 
-async def longest_gaps(client: Client[Job, JobStatus], run_ids: list[str], changes: list[Change]) -> list[float]:
+async def longest_gaps(
+    client: Client[Job, JobStatus], run_ids: list[str], changes: list[Change]
+) -> list[float]:
     """Of each change the longest time, from before the call until after it, in which the scaled
     step wrote nothing. By the store's times.
     """
@@ -107,7 +121,11 @@ async def longest_gaps(client: Client[Job, JobStatus], run_ids: list[str], chang
 
 def _gap_around(written: list[float], change: Change) -> float:
     first = bisect_left(written, change.begin - SETTLE / 2)
-    gaps = [after - before for before, after in pairwise(written[first:]) if before < change.end + SETTLE / 2]
+    gaps = [
+        after - before
+        for before, after in pairwise(written[first:])
+        if before < change.end + SETTLE / 2
+    ]
     return max(gaps, default=inf)
 
 

@@ -17,9 +17,21 @@ from workflow_ray import Runtime
 def options(what: str, runs: int) -> argparse.Namespace:
     """The command line: --runtime local|ray, --runs N, --json PATH."""
     parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--runtime", choices=["local", "ray"], default="local", help="where the roles run (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=runs, help="how many runs, of three steps each (default: %(default)s)")
-    parser.add_argument("--json", type=Path, default=None, metavar="PATH", help="write the report there too")
+    parser.add_argument(
+        "--runtime",
+        choices=["local", "ray"],
+        default="local",
+        help="where the roles run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=runs,
+        help="how many runs, of three steps each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", type=Path, default=None, metavar="PATH", help="write the report there too"
+    )
     chosen = parser.parse_args()
     if chosen.runs < 1:
         parser.error("--runs must be at least 1")

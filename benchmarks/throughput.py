@@ -26,7 +26,10 @@ async def main() -> None:
         await ended(client, WARM_UP + chosen.runs)
         end, took = await times(client, "job")
         await check(client, run_ids)
-    rate, bare = TRANSITIONS * chosen.runs / (end - start), floor.transitions_per_second(chosen.runs)
+    rate, bare = (
+        TRANSITIONS * chosen.runs / (end - start),
+        floor.transitions_per_second(chosen.runs),
+    )
     measured: dict[str, object] = {
         "runtime": chosen.runtime,
         "runs": chosen.runs,

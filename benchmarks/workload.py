@@ -1,4 +1,6 @@
-"""The workflow that the benchmarks run: three steps that do next to nothing, so that the engine is what is measured."""
+"""The workflow that the benchmarks run: three steps that do next to nothing, so that the engine is
+what is measured.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -54,29 +56,45 @@ async def finish(run: JobRun) -> Literal[JobStatus.DONE]:
     return JobStatus.DONE
 
 
-async def feed(client: Client[Job, JobStatus], name: str, runs: int, *, fails: int | None = None) -> list[str]:
-    """Trigger so many runs, their foreign ids beginning with the name; the one numbered `fails` will. Their run ids."""
+async def feed(
+    client: Client[Job, JobStatus], name: str, runs: int, *, fails: int | None = None
+) -> list[str]:
+    """Trigger so many runs, their foreign ids beginning with the name; the one numbered `fails`
+    will. Their run ids.
+    """
     triggers: Iterator[Trigger[Job, JobStatus]] = (
-        Trigger(f"{name}-{number}", Job(number=number, fails=number == fails)) for number in range(runs)
+        Trigger(f"{name}-{number}", Job(number=number, fails=number == fails))
+        for number in range(runs)
     )
     return [handle.run_id for handle, _ in await client.trigger_many(triggers)]
 
 
 async def ended(client: Client[Job, JobStatus], runs: int) -> None:
-    """Wait until so many runs are finished. Looks seldom: counting reads every run, and so slows what it measures."""
+    """Wait until so many runs are finished.
+
+    Looks seldom: counting reads every run, and so slows what it measures.
+    """
     while await _finished(client) < runs:  # noqa: ASYNC110  a wait for each run would cost more than what is measured
         await asyncio.sleep(POLL)
 
 
 async def times(client: Client[Job, JobStatus], name: str) -> tuple[float, list[float]]:
-    """When the last of the finished runs ended, in seconds since the epoch, and how many milliseconds each of them took."""
-    runs = [run async for run in client.runs(status=JobStatus.DONE) if run.foreign_id.startswith(f"{name}-")]
+    """When the last of the finished runs ended, in seconds since the epoch, and how many
+    milliseconds each of them took.
+    """
+    runs = [
+        run
+        async for run in client.runs(status=JobStatus.DONE)
+        if run.foreign_id.startswith(f"{name}-")
+    ]
     took = [(run.updated_at - run.created_at).total_seconds() * 1000 for run in runs]
     return max(run.updated_at.timestamp() for run in runs), took
 
 
 async def check(client: Client[Job, JobStatus], run_ids: list[str]) -> None:
-    """Raise SystemExit unless each run ended as it should, with each version exactly once in its history."""
+    """Raise SystemExit unless each run ended as it should, with each version exactly once in its
+    history.
+    """
     for start in range(0, len(run_ids), CHECKED_AT_ONCE):
         handles = [client.handle(run_id) for run_id in run_ids[start : start + CHECKED_AT_ONCE]]
         faults = await asyncio.gather(*map(_fault, handles))
@@ -85,7 +103,9 @@ async def check(client: Client[Job, JobStatus], run_ids: list[str]) -> None:
 
 
 async def _finished(client: Client[Job, JobStatus]) -> int:
-    return sum(number for (_, run_state), number in (await client.counts()).items() if run_state.finished)
+    return sum(
+        number for (_, run_state), number in (await client.counts()).items() if run_state.finished
+    )
 
 
 async def _fault(handle: Handle[Job, JobStatus]) -> str | None:

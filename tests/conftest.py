@@ -1,4 +1,7 @@
-"""What every test may use. Tests that start servers are marked `server`, and tests that start Ray `ray`."""
+"""What every test may use.
+
+Tests that start servers are marked `server`, and tests that start Ray `ray`.
+"""
 
 import random
 import shutil
@@ -22,12 +25,19 @@ SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seed", type=int, default=None, help="repeat a random test with the seed that it printed")
-    parser.addoption("--thorough", action="store_true", help="run the tests that last minutes for as long as the claims that they prove")
+    parser.addoption(
+        "--seed", type=int, default=None, help="repeat a random test with the seed that it printed"
+    )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="run the tests that last minutes for as long as the claims that they prove",
+    )
 
 
 def pytest_configure() -> None:
-    # A shell has what it starts in the background ignore Ctrl-C, and so the processes that tests start
+    # A shell has what it starts in the background ignore Ctrl-C, and so the processes that tests
+    # start
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -45,7 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of a random test: `--seed N`, else a new one. Printed, so that a failure can be repeated."""
+    """The seed of a random test: `--seed N`, else a new one.
+
+    Printed, so that a failure can be repeated.
+    """
     given: int | None = request.config.getoption("--seed")
     chosen = random.randrange(2**32) if given is None else given
     print(f"seed {chosen}: repeat with --seed {chosen}")  # pytest shows it with the failure
@@ -64,12 +77,14 @@ def thorough(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--thorough"))
 
 
-# --- servers -------------------------------------------------------------------------------------
+# --- servers ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """Where a test starts servers of its own, which it may kill: pytest's folders are closed to the users that they run as."""
+    """Where a test starts servers of its own, which it may kill: pytest's folders are closed to the
+    users that they run as.
+    """
     with open_folder() as folder:
         yield folder
 
@@ -125,7 +140,10 @@ def redis_url(redis: Redis) -> Iterator[str]:
 
 @contextmanager
 def lent(kind: type[S]) -> Generator[S, None, None]:
-    """The one that `make services` keeps up, else one started now and stopped at the end. A server that can't be had fails the test."""
+    """The one that `make services` keeps up, else one started now and stopped at the end.
+
+    A server that can't be had fails the test.
+    """
     if (found := running(kind)) is not None:
         yield found
         return

@@ -1,4 +1,6 @@
-"""What each adapter does of what it must do: `make matrix` runs the conformance suites and writes docs/adapters.md."""
+"""What each adapter does of what it must do: `make matrix` runs the conformance suites and writes
+docs/adapters.md.
+"""
 
 import sys
 from collections import defaultdict
@@ -13,15 +15,23 @@ from workflow_ray.testing.conformance import Conformance
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "adapters.md"
-ADAPTERS = {"memory": "memory", "sqlite": "sqlite", "postgres": "postgresql", "mariadb": "mariadb", "redis": "redis", "kafka": "kafka"}
+ADAPTERS = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "postgres": "postgresql",
+    "mariadb": "mariadb",
+    "redis": "redis",
+    "kafka": "kafka",
+}
 """What the name of an adapter's test class holds -> the adapter's column."""
 PASSED, FAILED, LACKS, ABSENT = "passed", "**failed**", "lacks", "-"
 INTRODUCTION = """\
 # What each adapter does
 
-The cases of `workflow_ray.testing.conformance`, and what they came to with each adapter and its real server: passed, failed, or lacks, with
-the reason below the table. A dash: the adapter isn't for that. A third party's adapter can be held to the same cases; the docstring of that
-package says how. `make matrix` runs the cases and writes this page.
+Each row is a case of `workflow_ray.testing.conformance`, with its result for each adapter on its
+real server: passed, failed, or lacks, with the reason below the table. A dash means that the
+adapter doesn't have that port. You can run the same cases on an adapter of your own: the docstring
+of that package shows how. `make matrix` runs the cases and writes this page.
 """
 
 
@@ -40,7 +50,11 @@ class Results:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        found = {item: cell for item in items if isinstance(item, pytest.Function) and (cell := cell_of(item))}
+        found = {
+            item: cell
+            for item in items
+            if isinstance(item, pytest.Function) and (cell := cell_of(item))
+        }
         items[:] = found
         self._cells = {item.nodeid: cell for item, cell in found.items()}
 
@@ -56,15 +70,33 @@ class Results:
 def cell_of(item: pytest.Function) -> Cell | None:
     """Where in the matrix a test belongs; None: nowhere."""
     kind, case = item.cls, item.originalname
-    adapter = next((column for part, column in ADAPTERS.items() if kind and part in kind.__name__.lower()), None)
-    suite = next((name for name, suite in suites().items() if kind and issubclass(kind, suite) and hasattr(suite, case)), None)
+    adapter = next(
+        (column for part, column in ADAPTERS.items() if kind and part in kind.__name__.lower()),
+        None,
+    )
+    suite = next(
+        (
+            name
+            for name, suite in suites().items()
+            if kind and issubclass(kind, suite) and hasattr(suite, case)
+        ),
+        None,
+    )
     return Cell(suite, case, adapter) if suite and adapter else None
 
 
 def suites() -> dict[str, type[Conformance]]:
     """The public suites, by the name of their port."""
-    public = {name: getattr(conformance, name) for name in conformance.__all__ if name.endswith("Conformance")}
-    return {name.removesuffix("Conformance"): suite for name, suite in public.items() if suite is not Conformance}
+    public = {
+        name: getattr(conformance, name)
+        for name in conformance.__all__
+        if name.endswith("Conformance")
+    }
+    return {
+        name.removesuffix("Conformance"): suite
+        for name, suite in public.items()
+        if suite is not Conformance
+    }
 
 
 def cases(suite: type[Conformance]) -> list[str]:
@@ -75,11 +107,22 @@ def cases(suite: type[Conformance]) -> list[str]:
 
 def reason(report: pytest.TestReport) -> str:
     """Why a case was skipped: `lacks ...`."""
-    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
+    return str(
+        report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    ).removeprefix("Skipped: ")
 
 
 def page(outcomes: dict[Cell, set[str]]) -> str:
-    return "\n".join([INTRODUCTION, *(line for name, suite in suites().items() for line in table(name, cases(suite), outcomes))])
+    return "\n".join(
+        [
+            INTRODUCTION,
+            *(
+                line
+                for name, suite in suites().items()
+                for line in table(name, cases(suite), outcomes)
+            ),
+        ]
+    )
 
 
 def table(suite: str, names: list[str], outcomes: dict[Cell, set[str]]) -> Iterator[str]:

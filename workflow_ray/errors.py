@@ -1,6 +1,8 @@
-"""Every error that a user or a role can meet. Each says what was wrong, where, and what to do, in one line.
+"""Every error that a user or a role can meet. Each says what was wrong, where, and what to do, in
+one line.
 
-The constructor's arguments are the error's fields, all of them positional: errors cross processes, and pickle calls cls(*args).
+The constructor's arguments are the error's fields, all of them positional: errors cross processes,
+and pickle calls cls(*args).
 """
 
 from collections.abc import Sequence
@@ -12,10 +14,13 @@ class WorkflowError(Exception):
 
     exit_code: ClassVar[int] = 1  # of the command line
     transient: ClassVar[bool] = False
-    """Whether it may pass by itself: whoever may repeat the call, with the same ids, does so. See `ports.persist`."""
+    """Whether it may pass by itself: whoever may repeat the call, with the same ids, does so.
+
+    See `ports.persist`.
+    """
 
 
-# --- definitions ---------------------------------------------------------------------------------
+# --- definitions --------------------------------------------------------------------------------
 
 
 class InvalidDefinition(WorkflowError):
@@ -60,8 +65,14 @@ class StatusRenumbered(WorkflowError):
         self.found = found
 
     def __str__(self) -> str:
-        where = f"{self.workflow}.{self.status} is {self.found} in the code and {self.stored} in this deployment's records."
-        return f"{where} Put back {self.status} = {self.stored}; a new status takes a number of its own."
+        where = (
+            f"{self.workflow}.{self.status} is {self.found} in the code and {self.stored} in this"
+            " deployment's records."
+        )
+        return (
+            f"{where} Put back {self.status} = {self.stored}; a new status takes a number of its"
+            " own."
+        )
 
 
 class PartitionsChanged(WorkflowError):
@@ -76,12 +87,20 @@ class PartitionsChanged(WorkflowError):
         self.found = found
 
     def __str__(self) -> str:
-        where = f"workflow {self.workflow!r} has partitions={self.found} in the code and {self.stored} in this deployment's records."
-        return f"{where} The number is fixed at the first deploy: put back partitions={self.stored}."
+        where = (
+            f"workflow {self.workflow!r} has partitions={self.found} in the code and {self.stored}"
+            " in this deployment's records."
+        )
+        return (
+            f"{where} The number is fixed at the first deploy: put back partitions={self.stored}."
+        )
 
 
 class DuplicateWorkflow(WorkflowError):
-    """Two workflows of one program have the same name. Each place is "module:attribute (file:line)"."""
+    """Two workflows of one program have the same name.
+
+    Each place is "module:attribute (file:line)".
+    """
 
     exit_code = 2
 
@@ -92,7 +111,10 @@ class DuplicateWorkflow(WorkflowError):
         self.second = second
 
     def __str__(self) -> str:
-        return f"two workflows have the name {self.workflow!r}: {self.first} and {self.second}. Give one of them another name."
+        return (
+            f"two workflows have the name {self.workflow!r}: {self.first} and {self.second}. Give"
+            " one of them another name."
+        )
 
 
 class WorkflowNameTaken(WorkflowError):
@@ -107,13 +129,22 @@ class WorkflowNameTaken(WorkflowError):
         self.found = found
 
     def __str__(self) -> str:
-        what = f"workflow {self.workflow!r} is deployed here from {self.deployed}, and this is {self.found}."
-        way_out = "Give one of them another name, or its own records; if it is the same workflow, moved or renamed"
+        what = (
+            f"workflow {self.workflow!r} is deployed here from {self.deployed}, and this is"
+            f" {self.found}."
+        )
+        way_out = (
+            "Give one of them another name, or its own records; if it is the same workflow, moved"
+            " or renamed"
+        )
         return f"{what} {way_out}: --replace, in a program replace=True."
 
 
 class DefinitionSuperseded(WorkflowError):
-    """The workflow's code was deployed before, and other code has replaced it since. Nothing was written."""
+    """The workflow's code was deployed before, and other code has replaced it since.
+
+    Nothing was written.
+    """
 
     exit_code = 2
 
@@ -125,8 +156,14 @@ class DefinitionSuperseded(WorkflowError):
 
     def __str__(self) -> str:
         ago = "one deploy ago" if self.deploys_ago == 1 else f"{self.deploys_ago} deploys ago"
-        what = f"workflow {self.workflow!r}: the code of {self.found} was deployed before, and replaced by other code {ago}."
-        return f"{what} Update it; to go back to it on purpose: --rollback, in a program rollback=True."
+        what = (
+            f"workflow {self.workflow!r}: the code of {self.found} was deployed before, and"
+            f" replaced by other code {ago}."
+        )
+        return (
+            f"{what} Update it; to go back to it on purpose: --rollback, in a program"
+            " rollback=True."
+        )
 
 
 class UnknownWorkflow(WorkflowError):
@@ -141,12 +178,18 @@ class UnknownWorkflow(WorkflowError):
 
     def __str__(self) -> str:
         if self.workflow in self.known:
-            return f"this is not the workflow {self.workflow!r} that runs here, but another of that name. Use the one that the runtime has."
+            return (
+                f"this is not the workflow {self.workflow!r} that runs here, but another of that"
+                " name. Use the one that the runtime has."
+            )
         known = ", ".join(self.known) or "none"
-        return f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first: `workflow-ray deploy`."
+        return (
+            f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first:"
+            " `workflow-ray deploy`."
+        )
 
 
-# --- stores --------------------------------------------------------------------------------------
+# --- stores -------------------------------------------------------------------------------------
 
 
 class StoreError(WorkflowError):
@@ -216,7 +259,9 @@ class TopicMismatch(StoreError):
 
 
 class SendFailed(StoreUnavailable):
-    """Of some topics and partitions it is unknown whether they have the events sent to them; all others do."""
+    """Of some topics and partitions it is unknown whether they have the events sent to them; all
+    others do.
+    """
 
     def __init__(self, where: str, why: str, topic_partitions: Sequence[tuple[str, int]]) -> None:
         super().__init__(where, why)
@@ -236,7 +281,10 @@ class AdapterNotInstalled(WorkflowError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"{self.scheme}: its adapter isn't installed ({self.why}). Install it: pip install 'workflow-ray[{self.extra}]'"
+        return (
+            f"{self.scheme}: its adapter isn't installed ({self.why}). Install it: pip install"
+            f" 'workflow-ray[{self.extra}]'"
+        )
 
 
 class UnfitAdapter(WorkflowError):
@@ -264,7 +312,10 @@ class UnknownScheme(WorkflowError):
         self.known = list(known)
 
     def __str__(self) -> str:
-        known = f"Known, each with the extra that brings it, as in pip install 'workflow-ray[kafka]': {', '.join(self.known)}."
+        known = (
+            "Known, each with the extra that brings it, as in pip install 'workflow-ray[kafka]':"
+            f" {', '.join(self.known)}."
+        )
         return f"no adapter for {self.scheme!r}. {known}"
 
 
@@ -288,10 +339,13 @@ class DeploymentConflict(WorkflowError):
         self.found = found
 
     def __str__(self) -> str:
-        return f"the deployment is at version {self.found}, not {self.expected}: someone else changed it meanwhile. Try again."
+        return (
+            f"the deployment is at version {self.found}, not {self.expected}: someone else changed"
+            " it meanwhile. Try again."
+        )
 
 
-# --- roles ---------------------------------------------------------------------------------------
+# --- roles --------------------------------------------------------------------------------------
 
 
 class RoleLost(WorkflowError):
@@ -308,7 +362,10 @@ class RoleLost(WorkflowError):
 
 
 class RoleRetired(WorkflowError):
-    """The role's group has another number of shards by now. `current` None: the group isn't deployed."""
+    """The role's group has another number of shards by now.
+
+    `current` None: the group isn't deployed.
+    """
 
     def __init__(self, role: str, current: int | None) -> None:
         super().__init__(role, current)
@@ -321,7 +378,9 @@ class RoleRetired(WorkflowError):
 
 
 class ResourceFailed(WorkflowError):
-    """A resource of a step did not open, or closed before its time, in a way that is no ordinary error."""
+    """A resource of a step did not open, or closed before its time, in a way that is no ordinary
+    error.
+    """
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(step, why)
@@ -329,10 +388,13 @@ class ResourceFailed(WorkflowError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"a resource of step {self.step} failed: {self.why}. Have it raise an Exception, and neither cancel its task nor exit."
+        return (
+            f"a resource of step {self.step} failed: {self.why}. Have it raise an Exception, and"
+            " neither cancel its task nor exit."
+        )
 
 
-# --- runs ----------------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------------
 
 
 class InvalidInput(WorkflowError):
@@ -360,7 +422,11 @@ class RunNotFound(WorkflowError):
         self.key = key
 
     def __str__(self) -> str:
-        return f"there is no run {self.key!r}." if self.workflow is None else f"workflow {self.workflow!r} has no run {self.key!r}."
+        return (
+            f"there is no run {self.key!r}."
+            if self.workflow is None
+            else f"workflow {self.workflow!r} has no run {self.key!r}."
+        )
 
 
 class AmbiguousRun(WorkflowError):
@@ -374,7 +440,10 @@ class AmbiguousRun(WorkflowError):
         self.runs = list(runs)
 
     def __str__(self) -> str:
-        return f"{self.text!r} names several runs: {'; '.join(self.runs)}. Give one run id, or --workflow."
+        return (
+            f"{self.text!r} names several runs: {'; '.join(self.runs)}. Give one run id, or"
+            " --workflow."
+        )
 
 
 class UnknownStatus(WorkflowError):
@@ -387,7 +456,10 @@ class UnknownStatus(WorkflowError):
         self.status = status
 
     def __str__(self) -> str:
-        return f"run {self.run_id} of {self.workflow!r} is at status {self.status}, which its Status doesn't have. Put it back."
+        return (
+            f"run {self.run_id} of {self.workflow!r} is at status {self.status}, which its Status"
+            " doesn't have. Put it back."
+        )
 
 
 class UnreadableData(WorkflowError):
@@ -400,7 +472,9 @@ class UnreadableData(WorkflowError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"the data of run {self.run_id} doesn't fit the model of {self.workflow!r}: {self.why}"
+        return (
+            f"the data of run {self.run_id} doesn't fit the model of {self.workflow!r}: {self.why}"
+        )
 
 
 class RunActive(WorkflowError):
@@ -415,7 +489,10 @@ class RunActive(WorkflowError):
         self.run_id = run_id
 
     def __str__(self) -> str:
-        where = f"workflow {self.workflow!r} has an unfinished run for {self.foreign_id!r}: {self.run_id}."
+        where = (
+            f"workflow {self.workflow!r} has an unfinished run for {self.foreign_id!r}:"
+            f" {self.run_id}."
+        )
         return f'{where} Wait for its end, or pass if_active="join" to get that run.'
 
 
@@ -446,12 +523,18 @@ class RunPaused(WorkflowError):
         self.error = error
 
     def __str__(self) -> str:
-        way_out = "Mend the cause and call retry(), or `workflow-ray runs retry`; to wait on, pass through_errors=True."
+        way_out = (
+            "Mend the cause and call retry(), or `workflow-ray runs retry`; to wait on, pass"
+            " through_errors=True."
+        )
         return f"run {self.run_id} is paused at {self.status} by an error: {self.error}. {way_out}"
 
 
 class ControlRefused(WorkflowError):
-    """A run that can't be paused, resumed, retried or cancelled as it stands. Nothing was written."""
+    """A run that can't be paused, resumed, retried or cancelled as it stands.
+
+    Nothing was written.
+    """
 
     exit_code = 4
 
@@ -472,7 +555,8 @@ class WaitTimeout(WorkflowError, TimeoutError):
 
     def __init__(self, run_id: str, wanted: str, seconds: float, history: Sequence[str]) -> None:
         super().__init__()
-        self.args = (run_id, wanted, seconds, list(history))  # handed to TimeoutError, an OSError, two of them would get lost
+        # handed to TimeoutError, an OSError, two of them would get lost
+        self.args = (run_id, wanted, seconds, list(history))
         self.run_id = run_id
         self.wanted = wanted
         self.seconds = seconds
@@ -480,11 +564,16 @@ class WaitTimeout(WorkflowError, TimeoutError):
 
     def __str__(self) -> str:
         tail = "; ".join(self.history) or "none"
-        return f"run {self.run_id} didn't get to {self.wanted} within {self.seconds:g} s. Its last history: {tail}."
+        return (
+            f"run {self.run_id} didn't get to {self.wanted} within {self.seconds:g} s. Its last"
+            f" history: {tail}."
+        )
 
 
 class NothingLeft(WorkflowError):
-    """Under the fake clock: nothing can go on without time passing, so that the wait would never end."""
+    """Under the fake clock: nothing can go on without time passing, so that the wait would never
+    end.
+    """
 
     def __init__(self, waiting_for: str, due: Sequence[str]) -> None:
         super().__init__(waiting_for, list(due))
@@ -493,10 +582,13 @@ class NothingLeft(WorkflowError):
 
     def __str__(self) -> str:
         due = "; ".join(self.due) or "nothing is due, ever"
-        return f"waiting for {self.waiting_for}, but nothing goes on without time passing. Due: {due}. Call `advance`."
+        return (
+            f"waiting for {self.waiting_for}, but nothing goes on without time passing. Due: {due}."
+            " Call `advance`."
+        )
 
 
-# --- runtimes ------------------------------------------------------------------------------------
+# --- runtimes -----------------------------------------------------------------------------------
 
 
 class RuntimeUnavailable(WorkflowError):

@@ -15,7 +15,10 @@ DRIVERS = {
 
 
 def bare(scheme: str) -> Bare:
-    """The driver beneath the adapter of that scheme. Only that one is imported: others may not be installed."""
+    """The driver beneath the adapter of that scheme.
+
+    Only that one is imported: others may not be installed.
+    """
     module, kind = DRIVERS[scheme]
     driver: Bare = getattr(import_module(f"benchmarks.bare.{module}"), kind)()
     return driver

@@ -8,7 +8,10 @@ from typing import Any, Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One that an adapter made to its driver. `target` tells connections, or whatever is called, apart."""
+    """One that an adapter made to its driver.
+
+    `target` tells connections, or whatever is called, apart.
+    """
 
     target: int
     method: str
@@ -26,6 +29,10 @@ class Bare(Protocol):
         """The calls made by everything that is connected from now on, as they are made."""
         ...
 
-    def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AbstractAsyncContextManager[Repeat]:
-        """Connections of its own to the store `twin`, made like that of `url`, and now brought to where these calls have brought that."""
+    def repeating(
+        self, url: str, twin: str, so_far: Sequence[Call]
+    ) -> AbstractAsyncContextManager[Repeat]:
+        """Connections of its own to the store `twin`, made like that of `url`, and now brought to
+        where these calls have brought that.
+        """
         ...

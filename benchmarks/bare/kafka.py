@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -19,8 +20,9 @@ from workflow_ray_adapters.kafka.reader import Reader
 
 
 class BareKafka:
-    """Bare. What is recorded is the messages that are sent, and how many are read from which offsets: the adapter makes more calls to
-    aiokafka where calls of its own overlap, or brokers are in trouble.
+    """Bare. What is recorded is the messages that are sent, and how many are read from which
+    offsets: the adapter makes more calls to aiokafka where calls of its own overlap, or brokers are
+    in trouble.
     """
 
     @contextmanager
@@ -32,7 +34,9 @@ class BareKafka:
             calls.append(Call(id(self), "send", (messages,)))
             return await send(self, messages)
 
-        async def received(self: Any, topic: str, offsets: Any, *arguments: Any, **options: Any) -> Any:
+        async def received(
+            self: Any, topic: str, offsets: Any, *arguments: Any, **options: Any
+        ) -> Any:
             found = await receive(self, topic, offsets, *arguments, **options)
             calls.append(Call(id(self), "receive", (topic, dict(offsets), len(found.items))))
             return found
@@ -41,7 +45,9 @@ class BareKafka:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
+    async def repeating(
+        self, url: str, twin: str, so_far: Sequence[Call]
+    ) -> AsyncGenerator[Repeat]:
         """On the same topics: what is sent once more does no harm there."""
         servers = urlsplit(url).netloc
         producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, acks="all")
@@ -50,21 +56,29 @@ class BareKafka:
 
             async def repeat(calls: Sequence[Call]) -> None:
                 for call in calls:
-                    await (_send(producer, *call.arguments) if call.method == "send" else _receive(consumer, *call.arguments))
+                    await (
+                        _send(producer, *call.arguments)
+                        if call.method == "send"
+                        else _receive(consumer, *call.arguments)
+                    )
 
             yield repeat
 
 
 async def _send(producer: AIOKafkaProducer, messages: Any) -> None:
     waiting = [
-        await producer.send(topic, message.value, message.key, partition=partition, headers=message.headers)
+        await producer.send(
+            topic, message.value, message.key, partition=partition, headers=message.headers
+        )
         for (topic, partition), batch in messages.items()
         for message in batch
     ]
     await asyncio.gather(*waiting)
 
 
-async def _receive(consumer: AIOKafkaConsumer, topic: str, offsets: dict[int, int], count: int) -> None:
+async def _receive(
+    consumer: AIOKafkaConsumer, topic: str, offsets: dict[int, int], count: int
+) -> None:
     partitions = [TopicPartition(topic, partition) for partition in offsets]
     if consumer.assignment() != set(partitions):
         consumer.assign(partitions)

@@ -2,7 +2,8 @@
 
 # asyncmy publishes few types:
 # mypy: disable-error-code="no-untyped-call"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -19,7 +20,11 @@ METHODS = ("autocommit", "begin", "commit", "query", "rollback")
 
 
 class BareMariadb:
-    """Bare. What a cursor was asked for is asked of a cursor again, so that the driver binds its parameters again."""
+    """Bare.
+
+    What a cursor was asked for is asked of a cursor again, so that the driver binds its parameters
+    again.
+    """
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
@@ -41,14 +46,22 @@ class BareMariadb:
             return _Cursor(cursor(self, kind), calls, nested, id(self))
 
         with ExitStack() as stack:
-            for name, replacement in {"__init__": initialised, "connect": connected, "cursor": recorded_cursor}.items():
+            for name, replacement in {
+                "__init__": initialised,
+                "connect": connected,
+                "cursor": recorded_cursor,
+            }.items():
                 stack.enter_context(patch.object(Connection, name, replacement))
             for method in METHODS:
-                stack.enter_context(patch.object(Connection, method, _recorded(calls, nested, method)))
+                stack.enter_context(
+                    patch.object(Connection, method, _recorded(calls, nested, method))
+                )
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
+    async def repeating(
+        self, url: str, twin: str, so_far: Sequence[Call]
+    ) -> AsyncGenerator[Repeat]:
         database = urlsplit(twin).path.strip("/")
         connect: Any = asyncmy.connect
         connections: dict[int, Any] = {}
@@ -56,7 +69,9 @@ class BareMariadb:
         async def repeat(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.method == "connect":
-                    connections[call.target] = await connect(**{**call.arguments[0], "database": database})
+                    connections[call.target] = await connect(
+                        **{**call.arguments[0], "database": database}
+                    )
                 elif call.method in METHODS:
                     await getattr(connections[call.target], call.method)(*call.arguments)
                 else:

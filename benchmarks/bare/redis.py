@@ -1,7 +1,8 @@
 """redis-py."""
 
 # redis-py leaves the types of its calls open:
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -33,8 +34,12 @@ class BareRedis:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
-        """The twin becomes a copy: the store's id and its epochs, which scripts are told, differ from one to the other."""
+    async def repeating(
+        self, url: str, twin: str, so_far: Sequence[Call]
+    ) -> AsyncGenerator[Repeat]:
+        """The twin becomes a copy: the store's id and its epochs, which scripts are told, differ
+        from one to the other.
+        """
         database = urlsplit(twin).path.strip("/")
         connect: Any = Redis.from_url
         async with connect(url) as original, connect(twin) as client:

@@ -25,18 +25,23 @@ class BareSqlite:
             yield calls
 
     @asynccontextmanager
-    async def repeating(self, url: str, twin: str, so_far: Sequence[Call]) -> AsyncGenerator[Repeat]:
+    async def repeating(
+        self, url: str, twin: str, so_far: Sequence[Call]
+    ) -> AsyncGenerator[Repeat]:
         connections: dict[int, sqlite3.Connection] = {}
 
         def repeat_all(calls: Sequence[Call]) -> None:
             for call in calls:
                 if call.target not in connections:
                     path = twin.removeprefix("sqlite:///")
-                    connections[call.target] = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                    connections[call.target] = sqlite3.connect(
+                        path, isolation_level=None, check_same_thread=False
+                    )
                 _repeat(connections[call.target], call)
 
         async def repeat(calls: Sequence[Call]) -> None:
-            await asyncio.to_thread(repeat_all, calls)  # it blocks, and nobody with an event loop can have that
+            # it blocks, and nobody with an event loop can have that
+            await asyncio.to_thread(repeat_all, calls)
 
         try:
             await repeat(list(so_far))

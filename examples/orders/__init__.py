@@ -1,4 +1,5 @@
-"""A shop's orders: three steps and a rejection branch. `make demo` puts 2,000 of them through it on Ray.
+"""A shop's orders: three steps and a rejection branch. `make demo` puts 2,000 of them through it on
+Ray.
 
 CREATED --check--> VALIDATED --reserve--> RESERVED --ship--> SHIPPED
               or --> REJECTED
@@ -12,7 +13,10 @@ from workflow_ray import Run, Status, Workflow
 
 
 class OrderStatus(Status):
-    """Where an order stands. Name and number are stored: a new status takes a number of its own. The first is the start."""
+    """Where an order stands.
+
+    Name and number are stored: a new status takes a number of its own. The first is the start.
+    """
 
     CREATED = 1
     VALIDATED = 2
@@ -22,7 +26,10 @@ class OrderStatus(Status):
 
 
 class Order(BaseModel):
-    """What a run carries along. The caller fills in the first three fields, the steps the others."""
+    """What a run carries along.
+
+    The caller fills in the first three fields, the steps the others.
+    """
 
     customer: str
     country: str
@@ -37,21 +44,24 @@ orders = Workflow("orders", Order, OrderStatus)
 WAREHOUSES = {"AT": "vienna", "CH": "basel", "DE": "leipzig", "FR": "lyon", "IT": "milan"}
 
 
-# A step takes a run that stands at its status to the next. The Literal lists where it may go: type checkers hold the
-# function to it, and the workflow's graph is read from it. SHIPPED and REJECTED have no step, so a run ends there.
+# A step takes a run that stands at its status to the next. The Literal lists where it may go: type
+# checkers hold the function to it, and the workflow's graph is read from it. SHIPPED and REJECTED
+# have no step, so a run ends there.
 @orders.step(OrderStatus.CREATED)
 async def check(run: OrderRun) -> Literal[OrderStatus.VALIDATED, OrderStatus.REJECTED]:
     return OrderStatus.VALIDATED if run.data.country in WAREHOUSES else OrderStatus.REJECTED
 
 
-# What a step changes in the data is saved with the status that it returns, in one transaction; if it raises, neither is.
+# What a step changes in the data is saved with the status that it returns, in one transaction; if
+# it raises, neither is.
 @orders.step(OrderStatus.VALIDATED)
 async def reserve(run: OrderRun) -> Literal[OrderStatus.RESERVED]:
     run.data.warehouse = WAREHOUSES[run.data.country]
     return OrderStatus.RESERVED
 
 
-# A step whose process dies is run again, with the same idempotency key: a carrier that gets it knows the parcel it booked.
+# A step whose process dies is run again, with the same idempotency key: a carrier that gets it
+# knows the parcel it booked.
 @orders.step(OrderStatus.RESERVED)
 async def ship(run: OrderRun) -> Literal[OrderStatus.SHIPPED]:
     run.data.parcel = await book_parcel(run.foreign_id, idempotency_key=run.idempotency_key)

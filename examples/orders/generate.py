@@ -1,6 +1,7 @@
 """Orders to try the workflow with, as JSON lines: {"foreign_id": "order-000001", "data": {...}}.
 
-The same count and seed make the same orders. About one in twenty goes to a country without a warehouse, and is rejected.
+The same count and seed make the same orders. About one in twenty goes to a country without a
+warehouse, and is rejected.
 """
 
 import argparse
@@ -39,10 +40,14 @@ def line(key: str, order: Order) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write orders as JSON lines.")
     parser.add_argument("--count", type=int, default=2000, help="how many (default 2000)")
-    parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same orders (default 7)")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="the same seed makes the same orders (default 7)"
+    )
     parser.add_argument("--output", type=Path, help="the file to write (default: standard output)")
     arguments = parser.parse_args()
-    text = "".join(f"{line(key, order)}\n" for key, order in generated(arguments.count, arguments.seed))
+    text = "".join(
+        f"{line(key, order)}\n" for key, order in generated(arguments.count, arguments.seed)
+    )
     if arguments.output is None:
         sys.stdout.write(text)
     else:

@@ -22,7 +22,11 @@ from workflow_ray.testing.faults import FaultyProxy
 
 
 class ServedStore(
-    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+    RecordStoreConformance,
+    EventStreamerConformance,
+    TimeoutStoreConformance,
+    RoleSchedulerConformance,
+    OutboxMoverConformance,
 ):
     """A subclass brings the fixture `url`: of a store that is empty before each test."""
 

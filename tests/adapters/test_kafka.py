@@ -9,7 +9,12 @@ from tests.adapters.kafka.others import others
 from tests.servers import Kafka
 from workflow_ray.ports import EventStreamer, SourceReader
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance import Another, ConnectorSourceConformance, EventStreamerConformance, Put
+from workflow_ray.testing.conformance import (
+    Another,
+    ConnectorSourceConformance,
+    EventStreamerConformance,
+    Put,
+)
 from workflow_ray_adapters.kafka import KafkaAdapter, KafkaSource
 
 
@@ -37,7 +42,9 @@ class TestKafkaSource(ConnectorSourceConformance):
         return topic
 
     @pytest.fixture
-    async def source(self, kafka: Kafka, topic: str, clock: FakeClock) -> AsyncIterator[SourceReader]:
+    async def source(
+        self, kafka: Kafka, topic: str, clock: FakeClock
+    ) -> AsyncIterator[SourceReader]:
         async with KafkaSource(topic).open(clock=clock, events=kafka.url) as source:
             yield source
 
@@ -45,7 +52,13 @@ class TestKafkaSource(ConnectorSourceConformance):
     async def put(self, kafka: Kafka, topic: str) -> AsyncIterator[Put]:
         async with others(kafka.address) as someone:
 
-            async def put(partition: int, data: bytes, *, key: str = "", headers: Mapping[str, str] | None = None) -> None:
+            async def put(
+                partition: int,
+                data: bytes,
+                *,
+                key: str = "",
+                headers: Mapping[str, str] | None = None,
+            ) -> None:
                 sent = [(name, value.encode()) for name, value in (headers or {}).items()]
                 await someone.put(topic, partition, data, key=key.encode() or None, headers=sent)
 

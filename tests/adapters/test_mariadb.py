@@ -24,7 +24,11 @@ def made(mariadb: MariaDB) -> Iterator[str]:
 
 
 class TestMariadbStore(ServedStore):
-    lacks: ClassVar = {Capability.SIZED_TOPICS: "a topic is a name in its events' rows, with any number of partitions"}
+    lacks: ClassVar = {
+        Capability.SIZED_TOPICS: (
+            "a topic is a name in its events' rows, with any number of partitions"
+        )
+    }
 
     @pytest.fixture
     async def url(self, made: str) -> AsyncIterator[str]:

@@ -8,7 +8,13 @@ from typing import ClassVar
 import pytest
 
 from workflow_ray.errors import InvalidInput, StoreInUse, StoreMismatch, StoreMissing
-from workflow_ray.ports import SourceReader, Store, events_adapter, records_adapter, timeouts_adapter
+from workflow_ray.ports import (
+    SourceReader,
+    Store,
+    events_adapter,
+    records_adapter,
+    timeouts_adapter,
+)
 from workflow_ray.records import Event, Shared, Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
@@ -39,10 +45,17 @@ from workflow_ray_adapters.memory import MemoryAdapter, MemorySource, MemoryStor
 
 
 class TestMemoryStore(
-    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+    RecordStoreConformance,
+    EventStreamerConformance,
+    TimeoutStoreConformance,
+    RoleSchedulerConformance,
+    OutboxMoverConformance,
 ):
     lacks: ClassVar = {
-        Capability.FAULTS: "it is in this process: it has no connection that could break, and nothing comes between its steps"
+        Capability.FAULTS: (
+            "it is in this process: it has no connection that could break, and nothing comes"
+            " between its steps"
+        )
     }
 
     @pytest.fixture
@@ -73,7 +86,9 @@ class TestMemorySource(ConnectorSourceConformance):
 
     @pytest.fixture
     def put(self, log: MemorySource) -> Put:
-        async def put(partition: int, data: bytes, *, key: str = "", headers: Mapping[str, str] | None = None) -> None:
+        async def put(
+            partition: int, data: bytes, *, key: str = "", headers: Mapping[str, str] | None = None
+        ) -> None:
             log.put(data, partition=partition, key=key, headers=headers)
 
         return put
@@ -122,7 +137,9 @@ class TestMemoryAdapter:
         async with MemoryAdapter().open_records(url, clock=clock, exclusive=False) as store:
             assert await stored(store, record.run_id) == record
 
-    @pytest.mark.parametrize("spelling", ["memory://shop", "MEMORY://shop", "memory:shop", "memory://shop/"])
+    @pytest.mark.parametrize(
+        "spelling", ["memory://shop", "MEMORY://shop", "memory:shop", "memory://shop/"]
+    )
     def test_a_store_has_one_canonical_name(self, spelling: str) -> None:
         assert MemoryAdapter().canonical(spelling) == "memory://shop"
 
@@ -141,8 +158,20 @@ class TestMemoryAdapter:
             events_adapter(url).open_events(url, clock=clock) as events,
             timeouts_adapter(url).open_timeouts(url, clock=clock) as timeouts,
         ):
-            sent = Event(run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED)
-            timeout = Timeout(key=TimeoutKey(sent.run_id, Version(1), "late"), workflow="orders", status=1, partition=0, due_at=clock.now())
+            sent = Event(
+                run_id=new_run_id(),
+                topic=CREATED_TOPIC,
+                partition=0,
+                version=Version(1),
+                status=CREATED,
+            )
+            timeout = Timeout(
+                key=TimeoutKey(sent.run_id, Version(1), "late"),
+                workflow="orders",
+                status=1,
+                partition=0,
+                due_at=clock.now(),
+            )
             await events.send([sent])
             await timeouts.create([timeout])
         async with MemoryAdapter().open_records(url, clock=clock) as store:
@@ -150,7 +179,9 @@ class TestMemoryAdapter:
             assert await store.due("orders", 1, [0], limit=10, wait=0) == [timeout]
 
     @pytest.mark.parametrize("open_", [MemoryAdapter().open_events, MemoryAdapter().open_timeouts])
-    async def test_opening_a_part_never_creates(self, url: str, open_: Callable[..., AbstractAsyncContextManager[Store]]) -> None:
+    async def test_opening_a_part_never_creates(
+        self, url: str, open_: Callable[..., AbstractAsyncContextManager[Store]]
+    ) -> None:
         with pytest.raises(StoreMissing):
             async with open_(url, clock=FakeClock()):
                 pass
@@ -158,7 +189,10 @@ class TestMemoryAdapter:
     async def test_a_store_that_somebody_serves_shares_no_roles(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
-        async with adapter.open_records(url, clock=clock), adapter.open_records(url, clock=clock, exclusive=False) as other:
+        async with (
+            adapter.open_records(url, clock=clock),
+            adapter.open_records(url, clock=clock, exclusive=False) as other,
+        ):
             with pytest.raises(StoreInUse):
                 await other.share("a", [], [], lease=30)
         async with adapter.open_records(url, clock=clock, exclusive=False) as other:
@@ -185,7 +219,10 @@ class TestMemoryAdapter:
     async def test_a_second_server_gives_up_when_its_patience_ends(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
-        async with adapter.open_records(url, clock=clock), adapter.open_records(url, clock=clock, exclusive=False):
+        async with (
+            adapter.open_records(url, clock=clock),
+            adapter.open_records(url, clock=clock, exclusive=False),
+        ):
             second = await begun(clock, opened(adapter, url, clock))
             with pytest.raises(StoreInUse):
                 await timed_out(clock, second, seconds=5)

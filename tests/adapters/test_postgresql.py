@@ -24,7 +24,11 @@ def made(postgres: Postgres) -> Iterator[str]:
 
 
 class TestPostgresqlStore(ServedStore):
-    lacks: ClassVar = {Capability.SIZED_TOPICS: "a topic is a name in its events' rows, with any number of partitions"}
+    lacks: ClassVar = {
+        Capability.SIZED_TOPICS: (
+            "a topic is a name in its events' rows, with any number of partitions"
+        )
+    }
 
     @pytest.fixture
     async def url(self, made: str) -> AsyncIterator[str]:

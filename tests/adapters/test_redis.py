@@ -11,8 +11,10 @@ from workflow_ray_adapters.redis import RedisAdapter
 
 class TestRedisStore(ServedStore):
     lacks: ClassVar = {
-        Capability.DURABILITY: "with appendfsync everysec a crash of the machine loses a second or so, with always nothing;"
-        " a failover loses what the replica hadn't received"
+        Capability.DURABILITY: (
+            "with appendfsync everysec a crash of the machine loses a second or so, with always"
+            " nothing; a failover loses what the replica hadn't received"
+        )
     }
 
     @pytest.fixture

@@ -34,9 +34,17 @@ T = TypeVar("T")
 
 
 class TestSqliteStore(
-    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+    RecordStoreConformance,
+    EventStreamerConformance,
+    TimeoutStoreConformance,
+    RoleSchedulerConformance,
+    OutboxMoverConformance,
 ):
-    lacks: ClassVar = {Capability.SIZED_TOPICS: "a topic is a name in its events' rows, with any number of partitions"}
+    lacks: ClassVar = {
+        Capability.SIZED_TOPICS: (
+            "a topic is a name in its events' rows, with any number of partitions"
+        )
+    }
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
@@ -54,7 +62,9 @@ class TestSqliteStore(
         return lambda: SqliteAdapter().open_records(url, clock=clock, exclusive=False)
 
     @pytest.fixture
-    async def fragile(self, another: Another, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fragile]:
+    async def fragile(
+        self, another: Another, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Fragile]:
         gate = Gate()
         async with AsyncExitStack() as stack:
             with monkeypatch.context() as patch:
@@ -62,7 +72,9 @@ class TestSqliteStore(
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
             # What is held up is a thread, and not this loop.
-            stack.enter_context(pytest.MonkeyPatch.context()).setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(
+                database.SqliteDatabase, "_is_idle", Mock(return_value=False)
+            )
             yield gate
 
 

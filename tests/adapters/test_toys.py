@@ -1,4 +1,6 @@
-"""Two adapters that were written outside of the tree: installed as anybody's would be, and found by their entry points alone."""
+"""Two adapters that were written outside of the tree: installed as anybody's would be, and found by
+their entry points alone.
+"""
 
 import importlib
 import subprocess
@@ -38,10 +40,23 @@ from workflow_ray.testing.conformance import (
 )
 
 TOYS = Path(__file__).parents[1] / "toys"
-INSTALL = ("-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
+INSTALL = (
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-index",
+    "--no-deps",
+    "--no-build-isolation",
+    "--disable-pip-version-check",
+)
 LACKS = {
-    Capability.FAULTS: "it talks to nobody: a file is changed in one piece, and there is no connection to break",
-    Capability.DURABILITY: "a crash of the machine loses what was not on its disk yet; a process's loses nothing",
+    Capability.FAULTS: (
+        "it talks to nobody: a file is changed in one piece, and there is no connection to break"
+    ),
+    Capability.DURABILITY: (
+        "a crash of the machine loses what was not on its disk yet; a process's loses nothing"
+    ),
 }
 
 
@@ -49,7 +64,10 @@ LACKS = {
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that both are installed into."""
     folder = tmp_path_factory.mktemp("toys")
-    subprocess.run([sys.executable, *INSTALL, f"--target={folder}", TOYS / "records", TOYS / "stream"], check=True)
+    subprocess.run(
+        [sys.executable, *INSTALL, f"--target={folder}", TOYS / "records", TOYS / "stream"],
+        check=True,
+    )
     return folder
 
 
@@ -100,15 +118,21 @@ class TestToyStream(Toy, EventStreamerConformance):
         return events_adapter(url).open_events(url, clock=clock)
 
 
-async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_other(tmp_path: Path) -> None:
+async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_other(
+    tmp_path: Path,
+) -> None:
     records, events = f"toyrecords://{tmp_path}/records", f"toystream://{tmp_path}/events"
     async with Runtime.local(orders, records=records, events=events) as runtime:
         client = runtime.client(orders)
-        answers = await client.trigger_many(Trigger(key, order) for key, order in generated(20, seed=7))
+        answers = await client.trigger_many(
+            Trigger(key, order) for key, order in generated(20, seed=7)
+        )
         for handle, _ in answers:
             run = await handle.wait(timeout=timedelta(seconds=30))
             assert run.run_state is RunState.COMPLETED
-            assert [entry.version for entry in await handle.history()] == list(range(1, run.version + 1))
+            assert [entry.version for entry in await handle.history()] == list(
+                range(1, run.version + 1)
+            )
     assert any((tmp_path / "events").glob("orders-1-*.events"))
 
 

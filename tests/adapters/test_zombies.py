@@ -22,7 +22,10 @@ from workflow_ray.records import Position, Role, RunQuery
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.testing.conformance.runs import PAID, PAID_CONSUMERS, deploy, workflow
 
-SERVERS = [pytest.param(f"{name}_url", marks=pytest.mark.server, id=name) for name in ("postgres", "mariadb", "redis")]
+SERVERS = [
+    pytest.param(f"{name}_url", marks=pytest.mark.server, id=name)
+    for name in ("postgres", "mariadb", "redis")
+]
 CLOCK = SystemClock()
 FIRST = Role(PAID_CONSUMERS, 1, 2)
 
@@ -71,7 +74,9 @@ async def store(url: str) -> AsyncIterator[Records]:
 
 
 @pytest.mark.parametrize("url", [pytest.param("sqlite_url", id="sqlite"), *SERVERS], indirect=True)
-async def test_who_was_stopped_between_two_writes_makes_no_third(store: Records, url: str, takeover: Takeover) -> None:
+async def test_who_was_stopped_between_two_writes_makes_no_third(
+    store: Records, url: str, takeover: Takeover
+) -> None:
     with zombie(url, FIRST, writes=2) as process:
         await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         await goes_on_in_vain(store, process, await takeover(store, FIRST))

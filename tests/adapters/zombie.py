@@ -25,7 +25,9 @@ async def live(url: str, role: Role, writes: int) -> None:
         fence = await store.acquire(role)
         print("holds the role", flush=True)
         for number in count(1):
-            (answer,) = await persist(partial(store.store, [transition(fence, number)]), clock, "zombie")
+            (answer,) = await persist(
+                partial(store.store, [transition(fence, number)]), clock, "zombie"
+            )
             if isinstance(answer, Fenced):
                 break
             if number == writes:

@@ -16,11 +16,15 @@ ENDS = {
 
 async def finished(client: Client[Order, OrderStatus]) -> int:
     """How many orders are finished."""
-    return sum(count for (_, run_state), count in (await client.counts()).items() if run_state.finished)
+    return sum(
+        count for (_, run_state), count in (await client.counts()).items() if run_state.finished
+    )
 
 
 async def check_orders(records: str, count: int) -> None:
-    """That many orders have been made, each once; each has come to its end; its history holds each version once, and each step once."""
+    """That many orders have been made, each once; each has come to its end; its history holds each
+    version once, and each step once.
+    """
     async with connect(orders, records=records) as client:
         runs = [run async for run in client.runs()]
         assert len(runs) == len({run.foreign_id for run in runs}) == count
@@ -32,5 +36,7 @@ async def _check(client: Client[Order, OrderStatus], run: Run[Order, OrderStatus
     history = await client.handle(run.run_id).history()
     assert run.run_state is RunState.COMPLETED
     assert [entry.version for entry in history] == list(range(1, run.version + 1))
-    arrived = [entry.status for before, entry in pairwise(history) if before.status is not entry.status]
+    arrived = [
+        entry.status for before, entry in pairwise(history) if before.status is not entry.status
+    ]
     assert (history[0].status, *arrived) in ENDS

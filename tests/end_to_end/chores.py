@@ -28,7 +28,9 @@ from workflow_ray.runtime.urls import Urls
 
 JUMP = timedelta(minutes=10)
 SWEEPS, AGE = 1.0, 3.0
-"""Seconds between the sweeper's looks, and for which a run must have stood still; by default minutes."""
+"""Seconds between the sweeper's looks, and for which a run must have stood still; by default
+minutes.
+"""
 AGAIN = timedelta(seconds=0.5)
 
 

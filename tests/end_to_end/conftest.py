@@ -23,10 +23,18 @@ class CommandLine:
     records: str
     environment: Mapping[str, str]
 
-    def __call__(self, *arguments: str, given: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, given: str = "", expect: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, which must have the exit code expected."""
         done = subprocess.run(
-            self._command(arguments), input=given, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+            self._command(arguments),
+            input=given,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -37,7 +45,15 @@ class CommandLine:
 
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, its streams piped."""
-        return subprocess.Popen(self._command(arguments), cwd=ROOT, env=self.environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+        return subprocess.Popen(
+            self._command(arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            text=True,
+        )
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "workflow_ray.cli", *arguments]

@@ -53,7 +53,9 @@ class Site:
     cut_log: Callable[[], None] | None = None
     counts: Iterator[int] = field(default_factory=lambda: cycle(COUNTS))
     disturbances: list[Disturbance] = field(default_factory=list[Disturbance])
-    handles: list[Handle[Chore, ChoreStatus]] = field(default_factory=list[Handle[Chore, ChoreStatus]])
+    handles: list[Handle[Chore, ChoreStatus]] = field(
+        default_factory=list[Handle[Chore, ChoreStatus]]
+    )
 
     async def strike(self, fault: "Fault") -> None:
         """Have the fault happen, and note it where steps may be executed again because of it."""
@@ -66,7 +68,9 @@ class Site:
     async def load(self, enough: asyncio.Event) -> None:
         """New runs until there are enough. Some fail once, some repeat, some take seconds."""
         while not enough.is_set():
-            seconds = self.rng.uniform(1, 2) if self.rng.random() < 0.1 else self.rng.uniform(0, 0.2)
+            seconds = (
+                self.rng.uniform(1, 2) if self.rng.random() < 0.1 else self.rng.uniform(0, 0.2)
+            )
             kind = self.rng.randrange(5)
             chore = Chore(seconds=seconds, fails=kind == 0, repeats=kind == 1)
             self.handles.append(await self.client.trigger(f"chore-{len(self.handles)}", chore))
@@ -123,7 +127,9 @@ async def store_restarted(site: Site) -> None:
 
 
 async def step_scaled(site: Site) -> None:
-    change = partial(scale, site.records, chores.name, ChoreStatus.NEW.value, shards=next(site.counts))
+    change = partial(
+        scale, site.records, chores.name, ChoreStatus.NEW.value, shards=next(site.counts)
+    )
     await persist(change, CLOCK, "operator")
 
 
@@ -136,7 +142,9 @@ async def log_cut(site: Site) -> None:
 HARMLESS: tuple[Fault, ...] = (worker_told_to_stop, clock_jumps, store_read_only, loop_blocked)
 """Those that cost no attempt, and because of which no step is executed again."""
 KILLING: tuple[Fault, ...] = (worker_killed, worker_frozen)
-"""Those after which an attempt may be counted: who died, or seems to have, may have been killed by the step."""
+"""Those after which an attempt may be counted: who died, or seems to have, may have been killed by
+the step.
+"""
 DISTURBING: tuple[Fault, ...] = (*KILLING, store_read_only, store_restarted, step_scaled, log_cut)
 
 

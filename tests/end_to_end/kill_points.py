@@ -1,9 +1,11 @@
-"""Kills a local runtime with SIGKILL before each SQL statement and each commit that one run's transitions make, in turn.
+"""Kills a local runtime with SIGKILL before each SQL statement and each commit that one run's
+transitions make, in turn.
 
     python kill_points.py FOLDER
 
-Prints one line of JSON for each point: which statement came next, and what the file holds once a second process has finished the
-run. Every scenario is a forked process of its own, so that only the first has to import anything.
+Prints one line of JSON for each point: which statement came next, and what the file holds once a
+second process has finished the run. Every scenario is a forked process of its own, so that only the
+first has to import anything.
 """
 
 import asyncio
@@ -63,7 +65,8 @@ async def third(run: CountRun) -> Literal[Stage.LAST]:
 
 
 class Trap:
-    """Ends this process before the statement numbered `at` of those in writing transactions, counted from when it is armed.
+    """Ends this process before the statement numbered `at` of those in writing transactions,
+    counted from when it is armed.
 
     It listens to SQLite itself, whatever the adapter sends through; COMMIT counts as a statement.
     """
@@ -97,7 +100,9 @@ class Trap:
 
 
 async def finish_the_run(records: str, trap: Trap | None) -> None:
-    """Its transitions, and nothing else, are trapped: by then each role has been taken and has worked."""
+    """Its transitions, and nothing else, are trapped: by then each role has been taken and has
+    worked.
+    """
     async with Runtime.local(counting, records=records) as runtime:
         client = runtime.client(counting)
         await (await client.trigger("warm-up", Count(), idempotency_key="warm-up")).wait()
@@ -113,7 +118,10 @@ def scenario(records: str, kill_at: int | None = None, note: Path = Path()) -> N
 
 
 def in_a_fork(work: Callable[[], None]) -> bool:
-    """Run it in a process of its own; whether that lived to the end. Raises where it failed in another way."""
+    """Run it in a process of its own; whether that lived to the end.
+
+    Raises where it failed in another way.
+    """
     if (child := os.fork()) == 0:
         try:
             work()
@@ -133,7 +141,9 @@ def found(file: Path) -> dict[str, object]:
     with sqlite3.connect(file) as connection:
         query = "SELECT run_id, status, run_state, version, data FROM records WHERE foreign_id = ?"
         runs = connection.execute(query, (KEY,)).fetchall()
-        history = connection.execute("SELECT version, status FROM history WHERE run_id = ? ORDER BY version", (runs[0][0],)).fetchall()
+        history = connection.execute(
+            "SELECT version, status FROM history WHERE run_id = ? ORDER BY version", (runs[0][0],)
+        ).fetchall()
     return {"runs": [[*run[1:4], json.loads(run[4])] for run in runs], "history": history}
 
 

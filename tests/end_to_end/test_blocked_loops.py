@@ -1,4 +1,6 @@
-"""A step that blocks its worker's event loop for longer than a lease: the worker is slow, and nothing else."""
+"""A step that blocks its worker's event loop for longer than a lease: the worker is slow, and
+nothing else.
+"""
 
 from pathlib import Path
 
@@ -24,11 +26,21 @@ async def test_a_blocked_loop_pauses_no_run_and_executes_no_step_twice(
 ) -> None:
     rounds, seconds, lease = plan
     journal = tmp_path / "journal"
-    async with workers(2, journal, lease, postgres_url), connect(chores, records=postgres_url) as client:
+    async with (
+        workers(2, journal, lease, postgres_url),
+        connect(chores, records=postgres_url) as client,
+    ):
         for number in range(rounds):
-            handles = [await client.trigger(f"blocks-{number}", Chore(seconds=seconds, blocks=True))]
-            handles += [await client.trigger(f"{number}-{other}", Chore(seconds=0.05)) for other in range(OTHERS)]
+            handles = [
+                await client.trigger(f"blocks-{number}", Chore(seconds=seconds, blocks=True))
+            ]
+            handles += [
+                await client.trigger(f"{number}-{other}", Chore(seconds=0.05))
+                for other in range(OTHERS)
+            ]
             await check(handles)
     counted = executions(journal)
     assert len(counted) == 2 * rounds * (OTHERS + 1)
-    assert set(counted.values()) == {1}, {step: count for step, count in counted.items() if count > 1}
+    assert set(counted.values()) == {1}, {
+        step: count for step, count in counted.items() if count > 1
+    }

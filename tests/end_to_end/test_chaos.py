@@ -57,7 +57,15 @@ EVERYTHING: tuple[Fault, ...] = (
     step_scaled,
     step_scaled,
 )
-EVENTS_APART: tuple[Fault, ...] = (worker_killed, log_cut, log_cut, log_cut, step_scaled, worker_told_to_stop, store_read_only)
+EVENTS_APART: tuple[Fault, ...] = (
+    worker_killed,
+    log_cut,
+    log_cut,
+    log_cut,
+    step_scaled,
+    worker_told_to_stop,
+    store_read_only,
+)
 EXECUTED = (Cause.STEP, Cause.REPEAT, Cause.RETRY)
 """What an execution of a step ends with."""
 COUNTED = (Cause.DOUBT, Cause.GIVEN_BACK)
@@ -73,7 +81,9 @@ def rounds(thorough: bool) -> int:
 
 
 @asynccontextmanager
-async def made(url: str, journal: Path, rng: random.Random, *, lease: float, events: str | None = None) -> AsyncGenerator[Site]:
+async def made(
+    url: str, journal: Path, rng: random.Random, *, lease: float, events: str | None = None
+) -> AsyncGenerator[Site]:
     urls = [url] if events is None else [url, events]
     async with (
         workers(2, journal, lease, *urls) as pair,
@@ -117,7 +127,9 @@ def cut_log(url: str, rng: random.Random) -> None:
     """Each stream loses its last events, or all of them; those that come next get their offsets."""
     where = urlsplit(url)
     client: Any  # the driver leaves much of itself untyped
-    with driver.Redis(host=str(where.hostname), port=where.port or 0, db=int(where.path[1:])) as client:
+    with driver.Redis(
+        host=str(where.hostname), port=where.port or 0, db=int(where.path[1:])
+    ) as client:
         for key in client.scan_iter("*stream:*"):
             events = client.xrange(key)
             kept = events[: max(0, len(events) - rng.choice([1, 3, len(events)]))]
@@ -128,19 +140,32 @@ def cut_log(url: str, rng: random.Random) -> None:
                 change.execute()
 
 
-# --- what holds of the runs -----------------------------------------------------------------------
+# --- what holds of the runs ----------------------------------------------------------------------
 
 
-async def check(handles: Sequence[Handle[Chore, ChoreStatus]], journal: Path, disturbances: Sequence[Disturbance]) -> None:
+async def check(
+    handles: Sequence[Handle[Chore, ChoreStatus]],
+    journal: Path,
+    disturbances: Sequence[Disturbance],
+) -> None:
     """Wait for all runs: each comes to its end, and costs no more than the disturbances explain."""
     for first in range(0, len(handles), AT_ONCE):
-        await asyncio.gather(*(handle.wait(timeout=PATIENCE) for handle in handles[first : first + AT_ONCE]))
+        await asyncio.gather(
+            *(handle.wait(timeout=PATIENCE) for handle in handles[first : first + AT_ONCE])
+        )
     executions = executed(journal)
     for first in range(0, len(handles), AT_ONCE):
-        await asyncio.gather(*(check_run(handle, executions, disturbances) for handle in handles[first : first + AT_ONCE]))
+        await asyncio.gather(
+            *(
+                check_run(handle, executions, disturbances)
+                for handle in handles[first : first + AT_ONCE]
+            )
+        )
 
 
-async def check_run(handle: Handle[Chore, ChoreStatus], executions: Executions, disturbances: Sequence[Disturbance]) -> None:
+async def check_run(
+    handle: Handle[Chore, ChoreStatus], executions: Executions, disturbances: Sequence[Disturbance]
+) -> None:
     run = await handle.get()
     history = await handle.history()
     causes = [entry.cause for entry in history]
@@ -149,15 +174,23 @@ async def check_run(handle: Handle[Chore, ChoreStatus], executions: Executions, 
     assert set(causes) <= {Cause.TRIGGER, *EXECUTED, *COUNTED}, shown(history)
     assert causes.count(Cause.STEP) == 2, shown(history)
     assert causes.count(Cause.RETRY) <= int(run.data.fails), shown(history)
-    kills = [item for item in disturbances if item.fault in KILLS and item.begin < history[-1].at.timestamp()]
+    kills = [
+        item
+        for item in disturbances
+        if item.fault in KILLS and item.begin < history[-1].at.timestamp()
+    ]
     assert kills or not set(causes) & set(COUNTED), shown(history)
     for status in (ChoreStatus.NEW, ChoreStatus.BEGUN):
         times = executions[run.foreign_id, status.name]
         excused = [item for item in disturbances if item.begin < times[-1] and times[0] < item.end]
         again = len(times) - ended(history, status)
-        assert 0 <= again <= len(excused), f"{status.name} was executed at {times}: {shown(history)}"
+        assert 0 <= again <= len(excused), (
+            f"{status.name} was executed at {times}: {shown(history)}"
+        )
 
 
 def ended(history: Sequence[Entry[Chore, ChoreStatus]], status: ChoreStatus) -> int:
     """How many ended executions of a status's step the history has."""
-    return sum(before.status is status and entry.cause in EXECUTED for before, entry in pairwise(history))
+    return sum(
+        before.status is status and entry.cause in EXECUTED for before, entry in pairwise(history)
+    )

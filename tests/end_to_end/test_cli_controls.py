@@ -1,4 +1,6 @@
-"""`workflow-ray runs pause|resume|retry|cancel`, of runs that are named and of runs that filters let through."""
+"""`workflow-ray runs pause|resume|retry|cancel`, of runs that are named and of runs that filters
+let through.
+"""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +23,9 @@ def cli(cli: CommandLine) -> CommandLine:
 
 
 def send(cli: CommandLine, to: Mapping[str, str], *, expect: int = 0) -> None:
-    given = "".join(json.dumps({"foreign_id": key, "data": {"to": whom}}) + "\n" for key, whom in to.items())
+    given = "".join(
+        json.dumps({"foreign_id": key, "data": {"to": whom}}) + "\n" for key, whom in to.items()
+    )
     cli("run", REFERENCE, "--runtime", "local", "--input", "-", given=given, expect=expect)
 
 
@@ -35,17 +39,38 @@ def history(cli: CommandLine, run: str) -> Any:
 
 def test_failed_runs_are_found_and_retried_and_go_on_with_the_next_worker(cli: CommandLine) -> None:
     assert [run["foreign_id"] for run in cli.json("runs", "list", "--failed")] == ["e"]
-    assert cli("runs", "retry", "--failed", "--yes", "--reason", "the moon has a box now", "--by", "ann").stdout == "1 run retried.\n"
+    assert (
+        cli(
+            "runs",
+            "retry",
+            "--failed",
+            "--yes",
+            "--reason",
+            "the moon has a box now",
+            "--by",
+            "ann",
+        ).stdout
+        == "1 run retried.\n"
+    )
     assert cli.json("runs", "list", "--failed") == []
     entry = history(cli, "e")[-1]
-    assert (entry["cause"], entry["by"], entry["reason"]) == ("RETRIED", "ann", "the moon has a box now")
+    assert (entry["cause"], entry["by"], entry["reason"]) == (
+        "RETRIED",
+        "ann",
+        "the moon has a box now",
+    )
     send(cli, {"f": "fay"})
     assert history(cli, "e")[-1]["cause"] == "FAILED"
 
 
-def test_runs_that_are_named_by_foreign_id_or_by_run_id_are_controlled_without_a_question(cli: CommandLine) -> None:
+def test_runs_that_are_named_by_foreign_id_or_by_run_id_are_controlled_without_a_question(
+    cli: CommandLine,
+) -> None:
     (run,) = cli.json("runs", "list", "--foreign-id", "d")
-    assert cli("runs", "cancel", "c", run["run_id"], "--reason", "not wanted").stdout == "2 runs cancelled.\n"
+    assert (
+        cli("runs", "cancel", "c", run["run_id"], "--reason", "not wanted").stdout
+        == "2 runs cancelled.\n"
+    )
     assert (states(cli)["c"], states(cli)["d"]) == ("CANCELLED", "CANCELLED")
     assert history(cli, "c")[-1]["by"].startswith("cli:")
 
@@ -80,10 +105,26 @@ def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: Comm
         (("pause", "zzz", "--reason", "x"), 3, "there is no run 'zzz'."),
         (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),
         (("resume", "--older-than", "soon", "--yes"), 2, "--older-than: 'soon' is not a time"),
-        (("resume", "--older-than", "99999999d", "--yes"), 2, "--older-than: it is from 0 seconds to 100 years"),
-        (("resume", "--older-than", "9" * 400 + "d", "--yes"), 2, "--older-than: it is from 0 seconds to 100 years"),
-        (("resume", "--workflow", "parcels", "--yes"), 2, "workflow 'parcels' is not deployed here"),
-        (("resume", "--status", "LOST", "--yes"), 2, "letters has no status 'LOST'; it has WRITTEN, SENT"),
+        (
+            ("resume", "--older-than", "99999999d", "--yes"),
+            2,
+            "--older-than: it is from 0 seconds to 100 years",
+        ),
+        (
+            ("resume", "--older-than", "9" * 400 + "d", "--yes"),
+            2,
+            "--older-than: it is from 0 seconds to 100 years",
+        ),
+        (
+            ("resume", "--workflow", "parcels", "--yes"),
+            2,
+            "workflow 'parcels' is not deployed here",
+        ),
+        (
+            ("resume", "--status", "LOST", "--yes"),
+            2,
+            "letters has no status 'LOST'; it has WRITTEN, SENT",
+        ),
     ],
 )
 def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(
@@ -109,4 +150,6 @@ def test_list_finds_old_and_stuck_runs(cli: CommandLine) -> None:
     assert len(cli.json("runs", "list", "--older-than", "0s")) == len(TO)
     assert cli.json("runs", "list", "--stuck", "--older-than", "0s") == []
     cli("runs", "resume", "c")
-    assert cli.json("runs", "list", "--stuck", "--older-than", "0s") == [], "its event is in the outbox"
+    assert cli.json("runs", "list", "--stuck", "--older-than", "0s") == [], (
+        "its event is in the outbox"
+    )

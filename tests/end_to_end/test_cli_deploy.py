@@ -1,4 +1,6 @@
-"""`workflow-ray deploy` and `run` with code that changes: what is restarted, and what is refused in one line (E15, U7)."""
+"""`workflow-ray deploy` and `run` with code that changes: what is restarted, and what is refused in
+one line (E15, U7).
+"""
 
 import os
 from collections.abc import Mapping
@@ -37,7 +39,9 @@ class Project:
 
     def __init__(self, folder: Path, cli: CommandLine) -> None:
         path = os.pathsep.join([str(folder), cli.environment.get("PYTHONPATH", "")])
-        self.cli = replace(cli, environment={**cli.environment, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
+        self.cli = replace(
+            cli, environment={**cli.environment, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        )
         self._folder = folder
         for module, name in MODULES.items():
             (folder / f"{module}.py").write_text(SOURCE.format(name=name, helper=f"{module}_texts"))
@@ -83,12 +87,16 @@ def one_line(said: str) -> str:
     return line
 
 
-def test_a_local_job_with_older_code_runs_it_and_leaves_the_newer_deployed(project: Project) -> None:
+def test_a_local_job_with_older_code_runs_it_and_leaves_the_newer_deployed(
+    project: Project,
+) -> None:
     for version in ("v1", "v2"):
         project.edit("letters_out", version)
         assert "replaced" not in project.run("letters_out", version)
     project.edit("letters_out", "v1")
-    assert "workflow 'letters': other code has replaced this process's" in project.run("letters_out", "late")
+    assert "workflow 'letters': other code has replaced this process's" in project.run(
+        "letters_out", "late"
+    )
     assert "replaced" in project.run("letters_out", "still late")
     assert "replaced" not in project.run("letters_out", "back", "--rollback")
     assert "replaced" not in project.run("letters_out", "at home")
@@ -113,22 +121,35 @@ def test_two_workflows_of_one_name_in_one_deploy_are_refused_in_one_line(project
 
 
 @pytest.mark.timeout(300)
-def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(project: Project) -> None:
+def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
+    project: Project,
+) -> None:
     memos, letters = (f"{name}-1-consumer-1-of-1" for name in ("memos", "letters"))
     where = f"Running on {project.cli.records}.\n"
     try:
-        assert project.deploy("memos", "letters_out") == f"memos: started, 1 role.\nletters: started, 1 role.\n{where}"
+        assert (
+            project.deploy("memos", "letters_out")
+            == f"memos: started, 1 role.\nletters: started, 1 role.\n{where}"
+        )
         first = project.pids()
-        assert project.deploy("memos", "letters_out") == f"memos: unchanged, 1 role.\nletters: unchanged, 1 role.\n{where}"
+        assert (
+            project.deploy("memos", "letters_out")
+            == f"memos: unchanged, 1 role.\nletters: unchanged, 1 role.\n{where}"
+        )
         assert project.pids() == first
 
         project.edit("letters_out", "v2")
-        told = f"memos: unchanged, 1 role.\nletters: restarted, 1 role, its code has changed.\n{where}"
+        told = (
+            f"memos: unchanged, 1 role.\nletters: restarted, 1 role, its code has changed.\n{where}"
+        )
         assert project.deploy("memos", "letters_out") == told
         second = project.pids()
         assert {name for name in first if first[name] != second[name]} == {letters}
 
-        assert project.deploy("memos", "--restart") == f"memos: restarted, 1 role, as asked for.\n{where}"
+        assert (
+            project.deploy("memos", "--restart")
+            == f"memos: restarted, 1 role, as asked for.\n{where}"
+        )
         third = project.pids()
         assert {name for name in second if second[name] != third[name]} == {memos}
 
@@ -136,7 +157,9 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(proj
         error = one_line(project.deploy("memos", "letters_out", expect=2))
         assert "'letters': the code of letters_out:notes (" in error
         assert "replaced by other code one deploy ago" in error
-        assert "'letters' is deployed here from" in one_line(project.deploy("letters_too", expect=2))
+        assert "'letters' is deployed here from" in one_line(
+            project.deploy("letters_too", expect=2)
+        )
         assert project.pids() == third
         assert "letters: restarted" in project.deploy("letters_out", "--rollback")
     finally:

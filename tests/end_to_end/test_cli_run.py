@@ -1,4 +1,7 @@
-"""`workflow-ray run`: a file through a workflow, whatever happens on the way. Here on the local runtime, which is quick to start."""
+"""`workflow-ray run`: a file through a workflow, whatever happens on the way.
+
+Here on the local runtime, which is quick to start.
+"""
 
 import json
 import random
@@ -32,7 +35,9 @@ def source(tmp_path: Path) -> str:
 
 
 async def assert_each_order_was_processed_once(records: str, count: int) -> None:
-    """Every order has one run, completed, whose history holds each version and visits each status exactly once."""
+    """Every order has one run, completed, whose history holds each version and visits each status
+    exactly once.
+    """
     async with connect(orders, records=records) as client:
         runs = [run async for run in client.runs()]
         histories = [await client.handle(run.run_id).history() for run in runs]
@@ -43,7 +48,9 @@ async def assert_each_order_was_processed_once(records: str, count: int) -> None
         assert len({entry.status for entry in history}) == len(history)
 
 
-async def test_each_order_ends_where_it_should_and_the_report_says_so(cli: CommandLine, source: str, tmp_path: Path) -> None:
+async def test_each_order_ends_where_it_should_and_the_report_says_so(
+    cli: CommandLine, source: str, tmp_path: Path
+) -> None:
     said = cli(*ORDERS, source, "--json", str(tmp_path / "report.json")).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert (report["started"], report["known"], report["refused"]) == (500, 0, [])
@@ -58,7 +65,9 @@ async def test_each_order_ends_where_it_should_and_the_report_says_so(cli: Comma
     await assert_each_order_was_processed_once(cli.records, 500)
 
 
-async def test_the_same_orders_again_are_recognised_and_none_is_processed_twice(cli: CommandLine, source: str, tmp_path: Path) -> None:
+async def test_the_same_orders_again_are_recognised_and_none_is_processed_twice(
+    cli: CommandLine, source: str, tmp_path: Path
+) -> None:
     cli(*ORDERS, source)
     again = cli(*ORDERS, source, "--json", str(tmp_path / "report.json")).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
@@ -67,23 +76,34 @@ async def test_the_same_orders_again_are_recognised_and_none_is_processed_twice(
     await assert_each_order_was_processed_once(cli.records, 500)
 
 
-def test_a_refused_line_is_reported_with_its_number_while_the_others_go_through(cli: CommandLine) -> None:
+def test_a_refused_line_is_reported_with_its_number_while_the_others_go_through(
+    cli: CommandLine,
+) -> None:
     given = letter("a", "ann") + "nonsense\n" + letter("b", "bob") + '{"foreign_id": "c"}\n'
     done = cli(*LETTERS, given=given, expect=6)
     assert "line 2 refused: not JSON" in done.stderr
     assert "line 4 refused: not {" in done.stderr
     assert "Traceback" not in done.stderr
-    assert {run["foreign_id"]: run["status"] for run in cli.json("runs", "list", "letters")} == {"a": "SENT", "b": "SENT"}
+    assert {run["foreign_id"]: run["status"] for run in cli.json("runs", "list", "letters")} == {
+        "a": "SENT",
+        "b": "SENT",
+    }
 
 
 def test_runs_that_pause_or_are_cancelled_have_ended_for_the_job(cli: CommandLine) -> None:
     done = cli(*LETTERS, given=letter("a", "nobody") + letter("b", "somebody") + letter("c", "cem"))
-    for end in ("WRITTEN (CANCELLED) │    1", "WRITTEN (PAUSED)    │    1", "SENT                │    1"):
+    for end in (
+        "WRITTEN (CANCELLED) │    1",
+        "WRITTEN (PAUSED)    │    1",
+        "SENT                │    1",
+    ):
         assert end in done.stdout
     assert "--state PAUSED  # why 1 are paused" in done.stdout
 
 
-async def test_a_line_is_refused_whose_foreign_id_has_an_unfinished_run_from_elsewhere(cli: CommandLine) -> None:
+async def test_a_line_is_refused_whose_foreign_id_has_an_unfinished_run_from_elsewhere(
+    cli: CommandLine,
+) -> None:
     cli(*LETTERS, given=letter("a", "ann"))
     async with connect(letters, records=cli.records) as client:
         other = await client.trigger("b", Letter(to="somebody"))
@@ -92,17 +112,24 @@ async def test_a_line_is_refused_whose_foreign_id_has_an_unfinished_run_from_els
 
 def test_an_input_that_cannot_be_read_starts_nothing(cli: CommandLine, tmp_path: Path) -> None:
     done = cli(*ORDERS, "nowhere.jsonl", expect=2)
-    assert done.stderr == "workflow-ray: --input: nowhere.jsonl can't be read: No such file or directory\n"
+    assert (
+        done.stderr
+        == "workflow-ray: --input: nowhere.jsonl can't be read: No such file or directory\n"
+    )
     assert not (tmp_path / "records.db").exists()
 
 
 def test_a_workflow_that_cannot_be_imported_is_one_clear_line(cli: CommandLine) -> None:
     done = cli("run", "examples.odrers:orders", "--input", "-", expect=2)
-    assert done.stderr.startswith("workflow-ray: examples.odrers:orders: there is no module 'examples.odrers'")
+    assert done.stderr.startswith(
+        "workflow-ray: examples.odrers:orders: there is no module 'examples.odrers'"
+    )
     assert done.stderr.count("\n") == 1
 
 
-async def test_ctrl_c_is_one_line_and_the_same_command_goes_on(cli: CommandLine, source: str) -> None:
+async def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
+    cli: CommandLine, source: str
+) -> None:
     job = cli.started(*ORDERS, "-")
     assert job.stdin is not None
     job.stdin.write("".join(Path(source).read_text().splitlines(keepends=True)[:200]))
@@ -125,12 +152,15 @@ def finished(cli: CommandLine) -> int:
 
 
 @pytest.mark.timeout(300)  # on a busy machine each start takes seconds
-async def test_ctrl_c_at_any_moment_loses_and_doubles_nothing(cli: CommandLine, source: str, rng: random.Random) -> None:
+async def test_ctrl_c_at_any_moment_loses_and_doubles_nothing(
+    cli: CommandLine, source: str, rng: random.Random
+) -> None:
     code = None
     while code != 0:
         job = cli.started(*ORDERS, source)
         with suppress(subprocess.TimeoutExpired):
             job.wait(timeout=rng.uniform(0.3, 2.0))
         code, said = interrupted(job)
-        assert code in (0, 130, -signal.SIGINT), said  # the last: Python had put its own handler away, at its very end or beginning
+        # the last: Python had put its own handler away, at its very end or beginning
+        assert code in (0, 130, -signal.SIGINT), said
     await assert_each_order_was_processed_once(cli.records, 500)

@@ -1,4 +1,6 @@
-"""`workflow-ray runs`: what the records say, as text and as JSON, with an exit code for each way to fail."""
+"""`workflow-ray runs`: what the records say, as text and as JSON, with an exit code for each way to
+fail.
+"""
 
 import json
 
@@ -12,8 +14,12 @@ TO = {"a": "ann", "b": "nobody", "c": "somebody"}
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
     """Three letters: one sent, one cancelled, one paused."""
-    given = "".join(json.dumps({"foreign_id": key, "data": {"to": to}}) + "\n" for key, to in TO.items())
-    cli("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given=given)
+    given = "".join(
+        json.dumps({"foreign_id": key, "data": {"to": to}}) + "\n" for key, to in TO.items()
+    )
+    cli(
+        "run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-", given=given
+    )
     return cli
 
 
@@ -24,11 +30,15 @@ def run_id(cli: CommandLine, key: str) -> str:
 
 def test_list_shows_the_newest_first(cli: CommandLine) -> None:
     assert [run["foreign_id"] for run in cli.json("runs", "list", "letters")] == ["c", "b", "a"]
-    assert [run["foreign_id"] for run in cli.json("runs", "list", "letters", "--limit", "1")] == ["c"]
+    assert [run["foreign_id"] for run in cli.json("runs", "list", "letters", "--limit", "1")] == [
+        "c"
+    ]
 
 
 def test_list_takes_any_of_several_statuses_and_run_states(cli: CommandLine) -> None:
-    assert [run["foreign_id"] for run in cli.json("runs", "list", "letters", "--status", "SENT")] == ["a"]
+    assert [
+        run["foreign_id"] for run in cli.json("runs", "list", "letters", "--status", "SENT")
+    ] == ["a"]
     both = ("--state", "paused", "--state", "CANCELLED")
     assert [run["foreign_id"] for run in cli.json("runs", "list", "letters", *both)] == ["c", "b"]
 
@@ -36,7 +46,11 @@ def test_list_takes_any_of_several_statuses_and_run_states(cli: CommandLine) -> 
 def test_list_prints_a_line_for_each_run(cli: CommandLine) -> None:
     header, *lines = cli("runs", "list", "letters").stdout.splitlines()
     assert header.split() == ["run_id", "foreign_id", "status", "run_state", "updated_at", "reason"]
-    assert [line.split()[1:4] for line in lines] == [["c", "WRITTEN", "PAUSED"], ["b", "WRITTEN", "CANCELLED"], ["a", "SENT", "COMPLETED"]]
+    assert [line.split()[1:4] for line in lines] == [
+        ["c", "WRITTEN", "PAUSED"],
+        ["b", "WRITTEN", "CANCELLED"],
+        ["a", "SENT", "COMPLETED"],
+    ]
 
 
 def test_counts_say_how_many_runs_stand_where(cli: CommandLine) -> None:
@@ -46,12 +60,20 @@ def test_counts_say_how_many_runs_stand_where(cli: CommandLine) -> None:
         {"workflow": "letters", "status": "SENT", "run_state": "COMPLETED", "runs": 1},
     ]
     assert cli.json("runs", "counts") == cli.json("runs", "counts", "letters") == counted
-    assert "workflow 'parcels' is not deployed here" in cli("runs", "counts", "parcels", expect=2).stderr
+    assert (
+        "workflow 'parcels' is not deployed here"
+        in cli("runs", "counts", "parcels", expect=2).stderr
+    )
 
 
 def test_show_has_the_data_too(cli: CommandLine) -> None:
     shown = cli.json("runs", "show", run_id(cli, "a"))
-    assert (shown["foreign_id"], shown["status"], shown["run_state"], shown["data"]) == ("a", "SENT", "COMPLETED", {"to": "ann"})
+    assert (shown["foreign_id"], shown["status"], shown["run_state"], shown["data"]) == (
+        "a",
+        "SENT",
+        "COMPLETED",
+        {"to": "ann"},
+    )
     assert '{"to":"ann"}' in cli("runs", "show", run_id(cli, "a")).stdout
 
 
@@ -59,13 +81,20 @@ def test_history_tells_every_version_and_why(cli: CommandLine) -> None:
     told = cli.json("runs", "history", run_id(cli, "c"))
     assert [entry["version"] for entry in told] == list(range(1, len(told) + 1))
     assert (told[0]["cause"], told[0]["by"]) == ("TRIGGER", "client")
-    assert (told[-1]["cause"], told[-1]["by"], told[-1]["reason"]) == ("PAUSE", "letters-1-consumer-1-of-1", "who is meant?")
+    assert (told[-1]["cause"], told[-1]["by"], told[-1]["reason"]) == (
+        "PAUSE",
+        "letters-1-consumer-1-of-1",
+        "who is meant?",
+    )
     assert "who is meant?" in cli("runs", "history", run_id(cli, "c")).stdout
 
 
 def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
     for command in ("show", "history"):
-        assert cli("runs", command, "nothing", expect=3).stderr == "workflow-ray: there is no run 'nothing'.\n"
+        assert (
+            cli("runs", command, "nothing", expect=3).stderr
+            == "workflow-ray: there is no run 'nothing'.\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -76,15 +105,22 @@ def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
         (("letters", "--state", "ASLEEP"), "there is no run_state 'ASLEEP'"),
     ],
 )
-def test_a_name_that_there_is_not_exits_with_2_and_says_what_there_is(cli: CommandLine, arguments: tuple[str, ...], said: str) -> None:
+def test_a_name_that_there_is_not_exits_with_2_and_says_what_there_is(
+    cli: CommandLine, arguments: tuple[str, ...], said: str
+) -> None:
     assert said in cli("runs", "list", *arguments, expect=2).stderr
 
 
 def test_records_that_there_are_not_exit_with_5(cli: CommandLine) -> None:
-    said = cli("runs", "list", "letters", "--records", "sqlite:////nowhere/records.db", expect=5).stderr
+    said = cli(
+        "runs", "list", "letters", "--records", "sqlite:////nowhere/records.db", expect=5
+    ).stderr
     assert said.startswith("workflow-ray: ")
     assert said.count("\n") == 1
 
 
 def test_a_record_store_of_an_unknown_kind_exits_with_2(cli: CommandLine) -> None:
-    assert "no adapter for 'carrier-pigeon'" in cli("runs", "list", "letters", "--records", "carrier-pigeon://loft", expect=2).stderr
+    assert (
+        "no adapter for 'carrier-pigeon'"
+        in cli("runs", "list", "letters", "--records", "carrier-pigeon://loft", expect=2).stderr
+    )

@@ -21,7 +21,9 @@ def cli(cli: CommandLine) -> CommandLine:
 
 
 def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
-    assert cli("scale", "letters", "WRITTEN", "--shards", "4").stdout.startswith("letters.WRITTEN: 4 shards, on ")
+    assert cli("scale", "letters", "WRITTEN", "--shards", "4").stdout.startswith(
+        "letters.WRITTEN: 4 shards, on "
+    )
     cli(
         "run",
         "tests.end_to_end.letters:letters",
@@ -33,7 +35,9 @@ def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
     )
     (run,) = cli.json("runs", "list", "letters", "--foreign-id", "d")
     assert "-of-4" in cli("runs", "history", run["run_id"]).stdout
-    assert cli("scale", "letters", "WRITTEN", "--reset").stdout.startswith("letters.WRITTEN: 1 shard, on ")
+    assert cli("scale", "letters", "WRITTEN", "--reset").stdout.startswith(
+        "letters.WRITTEN: 1 shard, on "
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,9 @@ def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
         (("parcels", "WRITTEN", "--shards", "2"), "'parcels' is not deployed"),
     ],
 )
-def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(cli: CommandLine, arguments: tuple[str, ...], why: str) -> None:
+def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(
+    cli: CommandLine, arguments: tuple[str, ...], why: str
+) -> None:
     done = cli("scale", *arguments, expect=2)
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -58,7 +64,9 @@ def test_shards_change_on_ray_while_it_runs(cli: CommandLine) -> None:
     try:
         cli("deploy", "tests.end_to_end.letters:letters")
         cli("scale", "letters", "WRITTEN", "--shards", "3")
-        started = {actor["phase"] for actor in cli.json("status") if actor["name"].endswith("-of-3")}
+        started = {
+            actor["phase"] for actor in cli.json("status") if actor["name"].endswith("-of-3")
+        }
         assert started <= {"standby", "running"}, "they were started before the count changed"
         cli("deploy", "tests.end_to_end.letters:letters")
         running = {actor["name"] for actor in cli.json("status") if actor["phase"] == "running"}

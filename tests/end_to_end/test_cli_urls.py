@@ -1,4 +1,7 @@
-"""`workflow-ray` on whatever its URLs name: what works, and one clear line where something doesn't. No password is ever said."""
+"""`workflow-ray` on whatever its URLs name: what works, and one clear line where something doesn't.
+
+No password is ever said.
+"""
 
 import json
 import socket
@@ -18,7 +21,7 @@ LETTER = json.dumps({"foreign_id": "a", "data": {"to": "ann"}})
 
 
 def refused(cli: CommandLine, *arguments: str, exit_code: int = 5) -> str:
-    """The one line that a command says, soon enough, without the password and without a traceback."""
+    """The one line that a command prints, in time, without the password or a traceback."""
     began = time.monotonic()
     done = cli(*arguments, given=LETTER, expect=exit_code)
     assert time.monotonic() - began < WITHIN + STARTING
@@ -38,7 +41,7 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-# --- what can't be reached -----------------------------------------------------------------------
+# --- what can't be reached ----------------------------------------------------------------------
 
 URLS = {
     "records": "postgresql://shop:{password}@{at}/shop",
@@ -49,10 +52,14 @@ URLS = {
 
 @pytest.mark.parametrize("what", URLS)
 def test_where_nobody_listens_one_line_says_so(cli: CommandLine, what: str) -> None:
-    assert "127.0.0.1:1" in refused(cli, *LETTERS, f"--{what}", URLS[what].format(password=PASSWORD, at="127.0.0.1:1"))
+    assert "127.0.0.1:1" in refused(
+        cli, *LETTERS, f"--{what}", URLS[what].format(password=PASSWORD, at="127.0.0.1:1")
+    )
 
 
-def test_where_nobody_answers_one_line_says_so_within_5_seconds(cli: CommandLine, silent: str) -> None:
+def test_where_nobody_answers_one_line_says_so_within_5_seconds(
+    cli: CommandLine, silent: str
+) -> None:
     url = URLS["records"].format(password=PASSWORD, at=silent)
     for command in (LETTERS, ("runs", "list", "letters")):
         assert silent in refused(cli, *command, "--records", url)
@@ -63,11 +70,13 @@ def test_nothing_is_started_on_ray_for_what_cannot_be_reached(cli: CommandLine) 
     assert cli.json("status") == []
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- what is refused ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", URLS)
-def test_an_unknown_scheme_lists_the_known_ones_and_makes_nothing(cli: CommandLine, tmp_path: Path, what: str) -> None:
+def test_an_unknown_scheme_lists_the_known_ones_and_makes_nothing(
+    cli: CommandLine, tmp_path: Path, what: str
+) -> None:
     line = refused(cli, *LETTERS, f"--{what}", f"oracle://shop:{PASSWORD}@db/shop", exit_code=2)
     assert "no adapter for 'oracle'" in line
     assert "pip install 'workflow-ray[kafka]'" in line
@@ -81,7 +90,9 @@ def test_what_holds_no_records_is_refused_for_records(cli: CommandLine) -> None:
 
 @pytest.mark.parametrize("server", ["postgres_url", "mariadb_url"])
 @pytest.mark.server
-def test_a_missing_database_is_one_line(cli: CommandLine, request: pytest.FixtureRequest, server: str) -> None:
+def test_a_missing_database_is_one_line(
+    cli: CommandLine, request: pytest.FixtureRequest, server: str
+) -> None:
     url: str = request.getfixturevalue(server)
     missing = f"{url.rpartition('/')[0]}/nowhere"
     for command in (LETTERS, ("runs", "list", "letters")):
@@ -90,7 +101,9 @@ def test_a_missing_database_is_one_line(cli: CommandLine, request: pytest.Fixtur
 
 @pytest.mark.parametrize("server", ["mariadb_url", "redis_url"])
 @pytest.mark.server
-def test_a_wrong_password_is_one_line(cli: CommandLine, request: pytest.FixtureRequest, server: str) -> None:
+def test_a_wrong_password_is_one_line(
+    cli: CommandLine, request: pytest.FixtureRequest, server: str
+) -> None:
     url: str = request.getfixturevalue(server)
     scheme, _, rest = url.partition("://")
     wrong = f"{scheme}://root:{PASSWORD}@{rest.rpartition('@')[2]}"
@@ -98,30 +111,47 @@ def test_a_wrong_password_is_one_line(cli: CommandLine, request: pytest.FixtureR
         assert "password" in refused(cli, *command, "--records", wrong)
 
 
-# --- what works ----------------------------------------------------------------------------------
+# --- what works ---------------------------------------------------------------------------------
 
 
-def test_events_and_timeouts_may_be_elsewhere_and_the_report_says_where(cli: CommandLine, tmp_path: Path) -> None:
+def test_events_and_timeouts_may_be_elsewhere_and_the_report_says_where(
+    cli: CommandLine, tmp_path: Path
+) -> None:
     places = {what: f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts")}
     options = [part for what, url in places.items() for part in (f"--{what}", url)]
     said = cli(*LETTERS, *options, "--json", str(tmp_path / "report.json"), given=LETTER).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["runs"] == {"SENT": 1}
-    assert {what: report[what] for what in ("records", "events", "timeouts")} == {"records": cli.records, **places}
+    assert {what: report[what] for what in ("records", "events", "timeouts")} == {
+        "records": cli.records,
+        **places,
+    }
     assert f"{cli.records}, events on {places['events']}, timeouts on {places['timeouts']}" in said
     assert [run["status"] for run in cli.json("runs", "list", "letters")] == ["SENT"]
 
 
 @pytest.mark.server
-def test_a_password_that_is_used_is_not_said(cli: CommandLine, postgres_url: str, tmp_path: Path) -> None:
+def test_a_password_that_is_used_is_not_said(
+    cli: CommandLine, postgres_url: str, tmp_path: Path
+) -> None:
     """The server of the tests takes any."""
     with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     assert PASSWORD in with_password
-    done = cli(*LETTERS, "--records", with_password, "--json", str(tmp_path / "report.json"), given=LETTER)
+    done = cli(
+        *LETTERS, "--records", with_password, "--json", str(tmp_path / "report.json"), given=LETTER
+    )
     listed = cli("runs", "list", "letters", "--records", with_password)
     assert "SENT" in listed.stdout
-    assert "workflow-ray runs list letters --records URL" in done.stdout  # to be opened by what was given, not by what is shown
+    # to be opened by what was given, not by what is shown
+    assert "workflow-ray runs list letters --records URL" in done.stdout
     report = (tmp_path / "report.json").read_text()
     assert json.loads(report)["runs"] == {"SENT": 1}
-    for said in (done.stdout, done.stderr, listed.stdout, listed.stderr, report, cli("status", "--records", with_password).stdout):
+    for said in (
+        done.stdout,
+        done.stderr,
+        listed.stdout,
+        listed.stderr,
+        report,
+        cli("status", "--records", with_password).stdout,
+    ):
         assert PASSWORD not in said

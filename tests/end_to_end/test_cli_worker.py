@@ -1,4 +1,6 @@
-"""`workflow-ray worker`: told to stop it finishes what runs, for as long as it may, and costs no run an attempt."""
+"""`workflow-ray worker`: told to stop it finishes what runs, for as long as it may, and costs no
+run an attempt.
+"""
 
 import signal
 import subprocess
@@ -35,7 +37,9 @@ def worker(cli: CommandLine, *options: str) -> Generator[subprocess.Popen[str]]:
         process.communicate()
 
 
-async def triggered(cli: CommandLine, process: subprocess.Popen[str], seconds: float) -> Handle[Errand, ErrandStatus]:
+async def triggered(
+    cli: CommandLine, process: subprocess.Popen[str], seconds: float
+) -> Handle[Errand, ErrandStatus]:
     """A run whose step has begun."""
     async with connect(errands, records=cli.records) as client:
         handle = await client.trigger("e", Errand(seconds=seconds), if_active="join")
@@ -51,7 +55,9 @@ async def causes(cli: CommandLine) -> list[Cause]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_running_step_is_finished_after_the_first_signal(cli: CommandLine, number: signal.Signals) -> None:
+async def test_a_running_step_is_finished_after_the_first_signal(
+    cli: CommandLine, number: signal.Signals
+) -> None:
     with worker(cli) as process:
         await triggered(cli, process, 1.0)
         process.send_signal(number)
@@ -61,7 +67,9 @@ async def test_a_running_step_is_finished_after_the_first_signal(cli: CommandLin
     assert await causes(cli) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_a_step_that_runs_at_the_deadline_is_abandoned_and_run_again_by_the_next_worker(cli: CommandLine) -> None:
+async def test_a_step_that_runs_at_the_deadline_is_abandoned_and_run_again_by_the_next_worker(
+    cli: CommandLine,
+) -> None:
     with worker(cli, "--deadline", "0.5") as process:
         await triggered(cli, process, 2.0)
         process.terminate()
@@ -76,7 +84,9 @@ async def test_a_step_that_runs_at_the_deadline_is_abandoned_and_run_again_by_th
 
 
 @pytest.mark.timeout(120)
-async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(cli: CommandLine) -> None:
+async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(
+    cli: CommandLine,
+) -> None:
     for _ in range(2):
         with worker(cli) as process:
             await triggered(cli, process, 9.0)
@@ -86,7 +96,8 @@ async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(cli
             for _ in range(3):
                 process.terminate()
             process.communicate()
-            assert process.returncode in (ABANDONED, -signal.SIGTERM)  # the last ones may come when all is released
+            # the last ones may come when all is released
+            assert process.returncode in (ABANDONED, -signal.SIGTERM)
     with worker(cli) as process:
         async with connect(errands, records=cli.records) as client:
             run = await client.handle((await client.latest("e")).run_id).wait()

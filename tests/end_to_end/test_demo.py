@@ -1,4 +1,6 @@
-"""The main job, on a Ray of its own: what `make demo`, Ctrl-C, a second `make demo` and `make down` do."""
+"""The main job, on a Ray of its own: what `make demo`, Ctrl-C, a second `make demo` and `make down`
+do.
+"""
 
 import json
 import os
@@ -29,7 +31,9 @@ def source(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(cli: CommandLine, source: str, tmp_path: Path) -> None:
+def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
+    cli: CommandLine, source: str, tmp_path: Path
+) -> None:
     command, report = ("run", "examples.orders:orders", "--input"), tmp_path / "report.json"
 
     job = cli.started(*command, "-")  # given a part of the orders, and then left waiting
@@ -39,7 +43,11 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(cli: CommandL
     while not any(actor["name"].startswith("orders-1-consumer") for actor in cli.json("status")):
         assert job.poll() is None
     code, said = interrupted(job)
-    assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (130, "Interrupted", False)
+    assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (
+        130,
+        "Interrupted",
+        False,
+    )
 
     cli(*command, source, "--json", str(report))
     first = json.loads(report.read_bytes())
@@ -60,7 +68,10 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(cli: CommandL
 
 def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
     deployed = cli("deploy", "examples.orders:orders", "tests.end_to_end.letters:letters").stdout
-    assert deployed == f"orders: started, 3 roles.\nletters: started, 1 role.\nRunning on {cli.records}.\n"
+    assert (
+        deployed
+        == f"orders: started, 3 roles.\nletters: started, 1 role.\nRunning on {cli.records}.\n"
+    )
     names = [actor["name"] for actor in cli.json("status")]
     assert {"orders-1-consumer-1-of-1", "letters-1-consumer-1-of-1"} <= set(names)
 

@@ -1,4 +1,6 @@
-"""What the pages of docs/ show is true: their files and commands are made and run in the order in which they stand."""
+"""What the pages of docs/ show is true: their files and commands are made and run in the order in
+which they stand.
+"""
 
 import os
 import re
@@ -10,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {"workflow-ray": "-m workflow_ray.cli", "python": ""}
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```python\n# " in page.read_text()]
+PAGES = [
+    page for page in sorted((ROOT / "docs").glob("*.md")) if "```python\n# " in page.read_text()
+]
 """Those that show the files that their commands are about."""
 
 
@@ -26,7 +30,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
-        "PYTHONDONTWRITEBYTECODE": "1",  # a file may be changed within the second by which Python tells
+        # a file may be changed within the second by which Python tells
+        "PYTHONDONTWRITEBYTECODE": "1",
         "WORKFLOW_RAY_HOME": str(tmp_path / "home"),
     }
 
@@ -35,14 +40,25 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    for language, block in re.findall(r"^```(python|console)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    for language, block in re.findall(
+        r"^```(python|console)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+    ):
         if language == "python":
             (folder / block.split("\n", 1)[0].removeprefix("# ")).write_text(block)
             continue
         for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = entry.partition("\n")
-            done = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-            assert re.search(pattern(shown), spaced(done.stdout)), f"$ {command}\n{done.stdout}{done.stderr}"
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert re.search(pattern(shown), spaced(done.stdout)), (
+                f"$ {command}\n{done.stdout}{done.stderr}"
+            )
 
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+00:00"
@@ -54,7 +70,12 @@ VARYING = {TIME: TIME, RUN_ID: RUN_ID, re.escape("..."): ANYTHING}
 
 def pattern(shown: str) -> str:
     parts = re.split("(" + "|".join(VARYING) + ")", spaced(shown))
-    return "".join(next((other for this, other in VARYING.items() if re.fullmatch(this, part)), re.escape(part)) for part in parts)
+    return "".join(
+        next(
+            (other for this, other in VARYING.items() if re.fullmatch(this, part)), re.escape(part)
+        )
+        for part in parts
+    )
 
 
 def spaced(text: str) -> str:

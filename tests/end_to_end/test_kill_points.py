@@ -1,4 +1,6 @@
-"""A transition is one transaction: whatever moment the process dies at, nothing is lost and nothing doubled."""
+"""A transition is one transaction: whatever moment the process dies at, nothing is lost and nothing
+doubled.
+"""
 
 import json
 import subprocess
@@ -12,12 +14,21 @@ LAST, COMPLETED = 4, 5
 
 
 @pytest.mark.timeout(300)
-def test_a_process_killed_between_any_two_statements_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    ran = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], check=True, capture_output=True, text=True)
+def test_a_process_killed_between_any_two_statements_loses_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path)], check=True, capture_output=True, text=True
+    )
     points = [json.loads(line) for line in ran.stdout.splitlines()]
     statements = [point["before"] for point in points if point["before"] is not None]
     tables = ("history", "outbox", "events", "positions")
-    assert {*(f"INSERT INTO {table}" for table in tables), "UPDATE records", "DELETE FROM outbox", "COMMIT"} <= set(map(start, statements))
+    assert {
+        *(f"INSERT INTO {table}" for table in tables),
+        "UPDATE records",
+        "DELETE FROM outbox",
+        "COMMIT",
+    } <= set(map(start, statements))
     for point in points:
         ((status, run_state, version, data),) = point["runs"]
         assert (status, run_state) == (LAST, COMPLETED), point

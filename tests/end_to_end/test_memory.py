@@ -41,7 +41,8 @@ async def show(run: Run[Film, FilmStatus]) -> Literal[FilmStatus.SHOWN]:
 async def main() -> None:
     async with Runtime.local(films, records=sys.argv[1]) as runtime:
         client = runtime.client(films)
-        handles = [await client.trigger(f"film-{{n}}", Film(pixels="x" * {SIZE})) for n in range({RUNS})]
+        film = Film(pixels="x" * {SIZE})
+        handles = [await client.trigger(f"film-{{n}}", film) for n in range({RUNS})]
         for handle in handles:
             await handle.wait()
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -54,6 +55,8 @@ asyncio.run(main())
 @pytest.mark.timeout(240)
 async def test_many_large_runs_are_held_a_few_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, f"sqlite:///{tmp_path}/films.db"]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < LIMIT, f"{int(done.stdout) // 1024} MiB"

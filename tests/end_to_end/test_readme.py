@@ -39,18 +39,32 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_commands_work_in_order_and_print_what_is_shown(folder: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), str(ROOT / "adapters")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), str(ROOT / "adapters")]),
+    }
     for (tool, *arguments), shown in commands():
         command = [*TOOLS[tool], *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{tool} {arguments}: {done.stdout}{done.stderr}"
         assert shown in done.stdout
 
 
 def test_the_files_pass_mypy(folder: Path) -> None:
     environment = {**os.environ, "MYPYPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")])}
-    command = [sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases", *sorted(map(str, folder.glob("*.py")))]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--explicit-package-bases",
+        *sorted(map(str, folder.glob("*.py"))),
+    ]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -1,4 +1,6 @@
-"""Workers that are told to stop, one after the other, under load: nothing that they leave behind counts as a crash."""
+"""Workers that are told to stop, one after the other, under load: nothing that they leave behind
+counts as a crash.
+"""
 
 import asyncio
 import random
@@ -24,7 +26,10 @@ async def test_a_rolling_restart_counts_no_attempt_and_pauses_no_run(
     postgres_url: str, tmp_path: Path, rng: random.Random, plan: tuple[int, float, float]
 ) -> None:
     restarts, pause, longest = plan
-    async with workers(2, tmp_path / "journal", LEASE, postgres_url) as pair, connect(chores, records=postgres_url) as client:
+    async with (
+        workers(2, tmp_path / "journal", LEASE, postgres_url) as pair,
+        connect(chores, records=postgres_url) as client,
+    ):
         enough = asyncio.Event()
         load = asyncio.create_task(triggering(client, rng, longest, enough))
         for number in range(restarts):
@@ -42,6 +47,8 @@ async def triggering(
     """Some ten runs a second, until there are enough."""
     handles: list[Handle[Chore, ChoreStatus]] = []
     while not enough.is_set():
-        handles.append(await client.trigger(f"chore-{len(handles)}", Chore(seconds=rng.uniform(0, longest))))
+        handles.append(
+            await client.trigger(f"chore-{len(handles)}", Chore(seconds=rng.uniform(0, longest)))
+        )
         await asyncio.sleep(0.1)
     return handles

@@ -36,7 +36,9 @@ def prefix() -> str:
 
 @pytest.fixture
 async def store(tmp_path: Path, kafka: Kafka, prefix: str) -> AsyncIterator[Store]:
-    """Records in a file, events on Kafka; the orders' workflow is deployed, and nobody runs its roles."""
+    """Records in a file, events on Kafka; the orders' workflow is deployed, and nobody runs its
+    roles.
+    """
     records = f"sqlite:///{tmp_path}/records.db"
     urls = Urls(records, f"{kafka.url}/{prefix}", records)
     await asyncio.to_thread(create, urls)
@@ -56,7 +58,9 @@ async def running(store: Store, *roles: Role) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for role in roles:
-            tasks.create_task(run_role(role, await store.acquire(role), [orders], store, CLOCK, stop))
+            tasks.create_task(
+                run_role(role, await store.acquire(role), [orders], store, CLOCK, stop)
+            )
         yield
         stop.set()
 
@@ -88,6 +92,10 @@ async def test_orders_whose_events_were_dropped_are_made(
         runs = await asyncio.gather(*(handle.wait() for handle in handles))
     assert {run.status for run in runs} == {OrderStatus.SHIPPED, OrderStatus.REJECTED}
     assert sweeper.resent == COUNT
-    assert "are gone" in "".join(record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
+    assert "are gone" in "".join(
+        record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
+    )
     positions = await store.positions(consumer_group(orders.name, OrderStatus.CREATED.value))
-    assert sum(position.offset for position in positions) >= 2 * COUNT, "they stand behind the dropped ones and those sent again"
+    assert sum(position.offset for position in positions) >= 2 * COUNT, (
+        "they stand behind the dropped ones and those sent again"
+    )

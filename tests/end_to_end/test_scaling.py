@@ -22,16 +22,23 @@ LOAD = 60
 """Runs triggered before each change, and after the last."""
 
 
-async def triggered(client: Client[Chore, ChoreStatus], name: str) -> list[Handle[Chore, ChoreStatus]]:
+async def triggered(
+    client: Client[Chore, ChoreStatus], name: str
+) -> list[Handle[Chore, ChoreStatus]]:
     return [await client.trigger(f"{name}-{number}", Chore(seconds=0.02)) for number in range(LOAD)]
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
-    """Each run is completed, and each version stands in its history once. What was fenced off was done again, and is not to be seen."""
+    """Each run is completed, and each version stands in its history once.
+
+    What was fenced off was done again, and is not to be seen.
+    """
     for handle in handles:
         run = await handle.wait(timeout=PATIENCE)
         assert run.run_state is RunState.COMPLETED
-        assert [entry.version for entry in await handle.history()] == list(range(1, run.version + 1))
+        assert [entry.version for entry in await handle.history()] == list(
+            range(1, run.version + 1)
+        )
 
 
 async def written_by(handles: Sequence[Handle[Chore, ChoreStatus]], role: str) -> list[datetime]:
@@ -54,7 +61,9 @@ async def test_shards_change_under_load_in_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_no_write_of_a_stopped_worker_of_the_old_shards_is_committed(postgres_url: str, kafka: Kafka, tmp_path: Path) -> None:
+async def test_no_write_of_a_stopped_worker_of_the_old_shards_is_committed(
+    postgres_url: str, kafka: Kafka, tmp_path: Path
+) -> None:
     """Two workers share the roles. One stands still across the change, and goes on afterwards."""
     events = f"{kafka.url}/{tmp_path.name}"
     async with (

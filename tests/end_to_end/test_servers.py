@@ -1,4 +1,6 @@
-"""The orders demo on every kind of store, whose servers are killed while orders are being made, and started again."""
+"""The orders demo on every kind of store, whose servers are killed while orders are being made, and
+started again.
+"""
 
 import asyncio
 import os
@@ -45,7 +47,10 @@ class Place:
 @contextmanager
 def postgresql_and_kafka(folder: Path) -> Generator[Place]:
     with Postgres(folder) as postgres, Kafka(folder) as kafka:
-        yield Place({"WORKFLOW_RAY_RECORDS": postgres.url, "WORKFLOW_RAY_EVENTS": kafka.url}, (postgres, kafka))
+        yield Place(
+            {"WORKFLOW_RAY_RECORDS": postgres.url, "WORKFLOW_RAY_EVENTS": kafka.url},
+            (postgres, kafka),
+        )
 
 
 @contextmanager
@@ -74,7 +79,11 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 def on(place: Place, cli: CommandLine) -> CommandLine:
-    return replace(cli, records=place.environment["WORKFLOW_RAY_RECORDS"], environment={**cli.environment, **place.environment})
+    return replace(
+        cli,
+        records=place.environment["WORKFLOW_RAY_RECORDS"],
+        environment={**cli.environment, **place.environment},
+    )
 
 
 def given() -> list[str]:
@@ -93,8 +102,12 @@ async def under_way(records: str, job: Popen[str]) -> None:
     pytest.fail(job.communicate()[1])
 
 
-async def run_through_a_crash(cli: CommandLine, runtime: str, crash: Callable[[], None], recover: Callable[[], None]) -> None:
-    """Half of the orders are given before the crash, while they are made; the others while the servers are away."""
+async def run_through_a_crash(
+    cli: CommandLine, runtime: str, crash: Callable[[], None], recover: Callable[[], None]
+) -> None:
+    """Half of the orders are given before the crash, while they are made; the others while the
+    servers are away.
+    """
     before, after = given()[: COUNT // 2], given()[COUNT // 2 :]
     with cli.started("run", "examples.orders:orders", "--input", "-", "--runtime", runtime) as job:
         try:
@@ -116,7 +129,9 @@ async def run_through_a_crash(cli: CommandLine, runtime: str, crash: Callable[[]
     await check_orders(cli.records, COUNT)
 
 
-async def test_on_ray_every_order_is_made_once_though_its_servers_crash(cli: CommandLine, place: Place) -> None:
+async def test_on_ray_every_order_is_made_once_though_its_servers_crash(
+    cli: CommandLine, place: Place
+) -> None:
     cli = on(place, cli)
     try:
         await run_through_a_crash(cli, "ray", place.crash, place.recover)
@@ -124,11 +139,15 @@ async def test_on_ray_every_order_is_made_once_though_its_servers_crash(cli: Com
         cli("down")
 
 
-async def test_in_one_process_every_order_is_made_once_though_its_servers_crash(cli: CommandLine, place: Place) -> None:
+async def test_in_one_process_every_order_is_made_once_though_its_servers_crash(
+    cli: CommandLine, place: Place
+) -> None:
     await run_through_a_crash(on(place, cli), "local", place.crash, place.recover)
 
 
-async def test_on_sqlite_every_order_is_made_once_though_the_adapter_actor_is_killed(cli: CommandLine) -> None:
+async def test_on_sqlite_every_order_is_made_once_though_the_adapter_actor_is_killed(
+    cli: CommandLine,
+) -> None:
     try:
         cli("deploy", "examples.orders:orders")
         (pid,) = (actor["pid"] for actor in cli.json("status") if actor["name"] == "store")

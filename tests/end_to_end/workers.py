@@ -24,12 +24,21 @@ class WorkerProcess:
     """One place for a worker: a process, and after each restart another one."""
 
     def __init__(self, journal: Path, lease: float, *urls: str) -> None:
-        self._command = [sys.executable, "-m", "tests.end_to_end.chores", str(journal), str(lease), *urls]
+        self._command = [
+            sys.executable,
+            "-m",
+            "tests.end_to_end.chores",
+            str(journal),
+            str(lease),
+            *urls,
+        ]
         self.process: Process | None = None
 
     async def start(self) -> None:
         """Returns once it runs roles, or may."""
-        process = self.process = await asyncio.create_subprocess_exec(*self._command, cwd=ROOT, stdout=PIPE)
+        process = self.process = await asyncio.create_subprocess_exec(
+            *self._command, cwd=ROOT, stdout=PIPE
+        )
         assert process.stdout is not None
         line = await process.stdout.readline()
         assert line == b"ready\n", f"the worker ended: {line!r}"
@@ -51,7 +60,9 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def workers(count: int, journal: Path, lease: float, *urls: str) -> AsyncGenerator[list[WorkerProcess]]:
+async def workers(
+    count: int, journal: Path, lease: float, *urls: str
+) -> AsyncGenerator[list[WorkerProcess]]:
     """So many workers that share the roles; killed at the end."""
     some = [WorkerProcess(journal, lease, *urls) for _ in range(count)]
     try:
@@ -64,7 +75,9 @@ async def workers(count: int, journal: Path, lease: float, *urls: str) -> AsyncG
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
-    """Wait for the runs: each is completed, each version stands in its history once, and no attempt was counted."""
+    """Wait for the runs: each is completed, each version stands in its history once, and no attempt
+    was counted.
+    """
     for first in range(0, len(handles), AT_ONCE):
         await asyncio.gather(*map(_check, handles[first : first + AT_ONCE]))
 
@@ -74,7 +87,9 @@ async def _check(handle: Handle[Chore, ChoreStatus]) -> None:
     history = await handle.history()
     assert run.run_state is RunState.COMPLETED
     assert [entry.version for entry in history] == list(range(1, run.version + 1))
-    assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.STEP, Cause.STEP], shown(history)
+    assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.STEP, Cause.STEP], shown(
+        history
+    )
 
 
 def shown(history: Sequence[Entry[Chore, ChoreStatus]]) -> str:

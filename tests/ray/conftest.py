@@ -1,4 +1,4 @@
-"""One Ray head for the session, in a folder of its own; a deployment for each test, ended after it."""
+"""One Ray head for the session, in a folder of its own; one deployment for each test."""
 
 import asyncio
 import os
@@ -45,7 +45,11 @@ class Deployment:
         async def all_run() -> bool:
             found = await self.actors()
             pids.clear()
-            pids.update((name, one.pid) for name, one in found.items() if one.running and one.pid and one.pid != other_than)
+            pids.update(
+                (name, one.pid)
+                for name, one in found.items()
+                if one.running and one.pid and one.pid != other_than
+            )
             return pids.keys() == found.keys()
 
         await eventually(all_run, "some actor doesn't run")
@@ -61,7 +65,14 @@ class Deployment:
     @contextmanager
     def driver(self, runs: int, *, gated: bool = False) -> Generator[Popen[str], None, None]:
         """A driver in a process of its own, killed at the end."""
-        command = [sys.executable, "-m", "tests.ray.driver", self.records, str(runs), *["gated"] * gated]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.ray.driver",
+            self.records,
+            str(runs),
+            *["gated"] * gated,
+        ]
         with Popen(command, cwd=ROOT, stdin=PIPE, bufsize=1, text=True) as process:
             try:
                 yield process
@@ -100,7 +111,9 @@ async def supervision(registry: FakeRegistry) -> AsyncIterator[Supervision]:
     await supervision.shutdown(deadline=0.0)
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], otherwise: str, patience: float = PATIENCE) -> None:
+async def eventually(
+    condition: Callable[[], Awaitable[bool]], otherwise: str, patience: float = PATIENCE
+) -> None:
     """Wait for a condition that nobody announces."""
     async with asyncio.timeout(patience):
         try:
@@ -114,17 +127,24 @@ async def ended(pids: Iterable[int]) -> bool:
     """Whether these processes are gone; one that nobody has waited for counts as gone."""
     states = [Path(f"/proc/{pid}/stat") for pid in pids]
     with suppress(FileNotFoundError, ProcessLookupError):
-        return all(not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z" for state in states)
+        return all(
+            not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+            for state in states
+        )
     return False
 
 
 async def check_history(client: Client[Parcel, ParcelStatus], runs: int) -> None:
-    """That many runs have ended right, each step was committed once, and the history holds each version exactly once."""
+    """That many runs have ended right, each step was committed once, and the history holds each
+    version exactly once.
+    """
     found = [run async for run in client.runs()]
     assert len(found) == len({run.foreign_id for run in found}) == runs
     for run in found:
         assert (run.run_state, run.data.steps) == (RunState.COMPLETED, ["weigh", "pack", "send"])
         entries = await client.handle(run.run_id).history()
         assert [entry.version for entry in entries] == list(range(1, run.version + 1))
-        arrived = [entry.status for before, entry in pairwise(entries) if before.status is not entry.status]
+        arrived = [
+            entry.status for before, entry in pairwise(entries) if before.status is not entry.status
+        ]
         assert arrived == [ParcelStatus.WEIGHED, ParcelStatus.PACKED, ParcelStatus.SENT]

@@ -22,7 +22,9 @@ async def main(records: str, runs: int, *, gated: bool) -> None:
             while first >= limit:
                 limit = int(await asyncio.to_thread(sys.stdin.readline))
             keys = [f"parcel-{number}" for number in range(first, min(first + BATCH, runs))]
-            for handle, _ in await client.trigger_many(Trigger(key, Parcel(), idempotency_key=key) for key in keys):
+            for handle, _ in await client.trigger_many(
+                Trigger(key, Parcel(), idempotency_key=key) for key in keys
+            ):
                 await handle.wait()
 
 

@@ -26,7 +26,9 @@ OF_TWO = ["orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2"]
 class FakeActor:
     """An actor that runs at once, and ends when the test says so."""
 
-    def __init__(self, code: str = "", *, leaves: bool = True, phase: Phase = Phase.RUNNING) -> None:
+    def __init__(
+        self, code: str = "", *, leaves: bool = True, phase: Phase = Phase.RUNNING
+    ) -> None:
         self._report = ActorReport(phase=phase, pid=1, node="n", code=code)
         self._changed = asyncio.Condition()
         self._leaves = leaves
@@ -36,7 +38,9 @@ class FakeActor:
     async def ask(self, method: str, *arguments: object) -> Any:
         if method == "drain":
             if self._leaves:
-                await self.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="it was told to stop"))
+                await self.end(
+                    ActorReport(phase=Phase.ENDED, pid=1, node="n", why="it was told to stop")
+                )
             return None
         seen, wait = arguments
         assert isinstance(wait, float)
@@ -100,7 +104,9 @@ class FakeRegistry:
         self._break(wanted.name)
         self.started.append(wanted.name)
         self.holders[wanted.name] = FakeActor(
-            wanted.code, leaves=wanted.name not in self.stubborn, phase=self._first_phase(wanted, deployment)
+            wanted.code,
+            leaves=wanted.name not in self.stubborn,
+            phase=self._first_phase(wanted, deployment),
         )
         return self.holders[wanted.name]
 
@@ -133,7 +139,13 @@ class FakeRegistry:
 
 def orders(shards: int = 1) -> DeployedWorkflow:
     groups = {"orders-1-consumer": shards, "outbox-publisher": 1}
-    return DeployedWorkflow(name="orders", reference="shop:orders", statuses={"CREATED": 1}, partitions=16, groups=groups)
+    return DeployedWorkflow(
+        name="orders",
+        reference="shop:orders",
+        statuses={"CREATED": 1},
+        partitions=16,
+        groups=groups,
+    )
 
 
 async def running(supervision: Supervision, *names: str) -> None:

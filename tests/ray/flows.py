@@ -88,7 +88,9 @@ async def make(run: Run[Call, CallStatus]) -> Literal[CallStatus.MADE]:
 
 class Job(BaseModel):
     folder: str
-    """Each attempt appends the run's foreign id to `journal` in it, and waits until `gate` is there."""
+    """Each attempt appends the run's foreign id to `journal` in it, and waits until `gate` is
+    there.
+    """
 
 
 class JobStatus(Status):

@@ -1,8 +1,8 @@
 """A deployment that loses a node, in a process of its own: `python -m tests.ray.nodes RECORDS`.
 
-The cluster has three nodes, which are raylets of this machine. The driver is connected to the first.
-The deployment is made as from the second, which is killed then: its actors have to run elsewhere.
-Ray places actors that need no CPU, and that no node is required for, at random.
+The cluster has three nodes, which are raylets of this machine. The driver is connected to the
+first. The deployment is made as from the second, which is killed then: its actors have to run
+elsewhere. Ray places actors that need no CPU, and that no node is required for, at random.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
 
 async def main(records: str) -> None:
     untyped: Any = cluster_utils
-    cluster = untyped.Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster = untyped.Cluster(
+        initialize_head=True, head_node_args={**NODE, "include_dashboard": False}
+    )
     lost, _ = cluster.add_node(**NODE), cluster.add_node(**NODE)
     actors.this_node = lambda: lost.node_id
     try:

@@ -9,9 +9,16 @@ from workflow_ray.records import PUBLISHER, DeployedWorkflow, Deployment
 from workflow_ray.runtime.ray.changes import AS_ASKED, Change, changes
 
 ORDERS = DeployedWorkflow(
-    name="orders", reference="shop:orders", code="v1", statuses={"NEW": 1}, partitions=16, groups={"orders-1-consumer": 2, PUBLISHER: 1}
+    name="orders",
+    reference="shop:orders",
+    code="v1",
+    statuses={"NEW": 1},
+    partitions=16,
+    groups={"orders-1-consumer": 2, PUBLISHER: 1},
 )
-LETTERS = replace(ORDERS, name="letters", reference="post:letters", groups={"letters-1-consumer": 1, PUBLISHER: 1})
+LETTERS = replace(
+    ORDERS, name="letters", reference="post:letters", groups={"letters-1-consumer": 1, PUBLISHER: 1}
+)
 ROLES = ("orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2")
 NOTHING = Deployment(store_id="s")
 
@@ -20,14 +27,18 @@ def deployment(*workflows: DeployedWorkflow) -> Deployment:
     return Deployment(store_id="s", version=1, workflows=workflows)
 
 
-def told(before: Deployment, after: DeployedWorkflow, *, restart: bool = False) -> tuple[Change, str, tuple[str, ...]]:
+def told(
+    before: Deployment, after: DeployedWorkflow, *, restart: bool = False
+) -> tuple[Change, str, tuple[str, ...]]:
     (change,) = changes(before, deployment(LETTERS, after), [after.name], restart=restart)
     assert change.workflow == after.name
     return change.change, change.why, change.roles
 
 
 def test_where_nothing_ran_all_roles_are_started() -> None:
-    assert told(NOTHING, ORDERS) == told(NOTHING, ORDERS, restart=True) == (Change.STARTED, "", ROLES)
+    assert (
+        told(NOTHING, ORDERS) == told(NOTHING, ORDERS, restart=True) == (Change.STARTED, "", ROLES)
+    )
     assert told(deployment(LETTERS), ORDERS) == (Change.STARTED, "", ROLES)
 
 
@@ -44,10 +55,14 @@ def test_what_has_not_changed_goes_on_unless_a_restart_is_asked_for() -> None:
         ("statuses", {"NEW": 1, "DONE": 2}, "its statuses have changed"),
     ],
 )
-def test_the_roles_of_a_changed_workflow_are_restarted_and_nobody_elses(field: str, value: Any, why: str) -> None:
+def test_the_roles_of_a_changed_workflow_are_restarted_and_nobody_elses(
+    field: str, value: Any, why: str
+) -> None:
     changed = replace(ORDERS, **{field: value})
     assert told(deployment(ORDERS, LETTERS), changed) == (Change.RESTARTED, why, ROLES)
-    (others,) = changes(deployment(ORDERS, LETTERS), deployment(changed, LETTERS), ["letters"], restart=False)
+    (others,) = changes(
+        deployment(ORDERS, LETTERS), deployment(changed, LETTERS), ["letters"], restart=False
+    )
     assert others.change is Change.UNCHANGED
 
 

@@ -1,4 +1,6 @@
-"""SIGKILL and SIGSTOP on Ray: it heals by itself, and the history shows that nothing was lost or done twice."""
+"""SIGKILL and SIGSTOP on Ray: it heals by itself, and the history shows that nothing was lost or
+done twice.
+"""
 
 import asyncio
 import os
@@ -26,17 +28,22 @@ ROLE = Role("parcels-2-consumer")
 CONSUMER, PUBLISHER, DRIVER, ALL = ROLE.name, "outbox-publisher-1-of-1", "driver", "all"
 TERMINATED, FROZEN, SCALED = "terminated", "frozen", "scaled"
 FAULTS = (CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL, TERMINATED, FROZEN, SCALED)
-"""What is killed; or an actor gets SIGTERM, or stands still for a while, or a step's shard count changes."""
+"""What is killed; or an actor gets SIGTERM, or stands still for a while, or a step's shard count
+changes.
+"""
 RUNS = 2_000
 STRIKES = 14  # each fault at least once
 AHEAD = 150
-"""How many runs the driver may feed beyond the next fault: it has not fed them all when that comes."""
+"""How many runs the driver may feed beyond the next fault: it has not fed them all when that comes.
+"""
 STANDSTILL = 2.0
 """Seconds."""
 
 
 @pytest.mark.parametrize("victim", [CONSUMER, PUBLISHER, STORE, SUPERVISOR])
-async def test_an_actor_that_is_killed_is_replaced_and_work_goes_on(deployment: Deployment, victim: str) -> None:
+async def test_an_actor_that_is_killed_is_replaced_and_work_goes_on(
+    deployment: Deployment, victim: str
+) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         before = await deployment.pids()
         os.kill(before[victim], signal.SIGKILL)
@@ -47,7 +54,9 @@ async def test_an_actor_that_is_killed_is_replaced_and_work_goes_on(deployment: 
 
 
 @pytest.mark.timeout(300)
-async def test_a_job_survives_whatever_happens_and_whenever(deployment: Deployment, rng: random.Random) -> None:
+async def test_a_job_survives_whatever_happens_and_whenever(
+    deployment: Deployment, rng: random.Random
+) -> None:
     moments = sorted(rng.randrange(1, RUNS) for _ in range(STRIKES))
     faults = [*FAULTS, *rng.choices(FAULTS, k=STRIKES - len(FAULTS))]
     rng.shuffle(faults)
@@ -56,11 +65,15 @@ async def test_a_job_survives_whatever_happens_and_whenever(deployment: Deployme
         await check_history(runtime.client(parcels), RUNS)
 
 
-async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(deployment: Deployment) -> None:
+async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(
+    deployment: Deployment,
+) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client = runtime.client(parcels)
         triggers: list[Trigger[Parcel, ParcelStatus]]
-        triggers = [Trigger(f"parcel-{number}", Parcel(deadly=number == 77)) for number in range(200)]
+        triggers = [
+            Trigger(f"parcel-{number}", Parcel(deadly=number == 77)) for number in range(200)
+        ]
         handles = [handle for handle, _ in await client.trigger_many(triggers)]
         for handle in handles[:77] + handles[78:]:
             await handle.wait(timeout=SOON)
@@ -72,13 +85,17 @@ async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(d
         }
 
 
-async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and_leaves(deployment: Deployment) -> None:
+async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and_leaves(
+    deployment: Deployment,
+) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client, pids = runtime.client(parcels), await deployment.pids()
         with _standing_still(pids[SUPERVISOR]):  # so that the role has to leave by itself
             with _standing_still(pids[CONSUMER]):
                 await runtime.store.acquire(ROLE)
-                triggered = await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20))
+                triggered = await client.trigger_many(
+                    Trigger(f"parcel-{number}", Parcel()) for number in range(20)
+                )
                 for handle, _ in triggered:
                     await handle.wait_for(ParcelStatus.WEIGHED, timeout=SOON)
             await eventually(lambda: ended([pids[CONSUMER]]), "the role stays")
@@ -88,8 +105,13 @@ async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and
         await check_history(client, 20)
 
 
-async def _feed_and_strike(deployment: Deployment, runtime: RayRuntime, strikes: deque[tuple[int, str]]) -> None:
-    """Have a driver feed all runs, and each fault happen when so many have ended. A driver that was killed is started again."""
+async def _feed_and_strike(
+    deployment: Deployment, runtime: RayRuntime, strikes: deque[tuple[int, str]]
+) -> None:
+    """Have a driver feed all runs, and each fault happen when so many have ended.
+
+    A driver that was killed is started again.
+    """
     client, shards = runtime.client(parcels), cycle([3, 1, 2])
     while True:
         with deployment.driver(RUNS, gated=True) as driver:

@@ -12,7 +12,14 @@ from tests.ray.conftest import Deployment, check_history, ended, eventually
 from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters, parcels
 from workflow_ray import Run, Runtime, Trigger, Workflow, connect
 from workflow_ray.definition import load
-from workflow_ray.errors import InvalidDefinition, InvalidInput, NotImportable, RuntimeUnavailable, StatusRenumbered, StoreInUse
+from workflow_ray.errors import (
+    InvalidDefinition,
+    InvalidInput,
+    NotImportable,
+    RuntimeUnavailable,
+    StatusRenumbered,
+    StoreInUse,
+)
 from workflow_ray.ports import OutboxMover
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.deployment import RayRuntime, down
@@ -51,19 +58,28 @@ async def test_both_ways_to_the_store_carry_the_work(deployment: Deployment, rou
 
 async def test_events_and_timeouts_may_be_elsewhere(deployment: Deployment, tmp_path: Path) -> None:
     events, timeouts = (f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts"))
-    async with Runtime.ray(parcels, records=deployment.records, events=events, timeouts=timeouts) as runtime:
+    async with Runtime.ray(
+        parcels, records=deployment.records, events=events, timeouts=timeouts
+    ) as runtime:
         assert not isinstance(runtime.store, OutboxMover)
         client = runtime.client(parcels)
-        for handle, _ in await client.trigger_many(Trigger(f"parcel-{number}", Parcel()) for number in range(20)):
+        for handle, _ in await client.trigger_many(
+            Trigger(f"parcel-{number}", Parcel()) for number in range(20)
+        ):
             await handle.wait(timeout=SOON)
         await check_history(client, 20)
-    with pytest.raises(RuntimeUnavailable, match=r"works on .*, events on .*events\.db, timeouts on .*, not on .*; end it first"):
+    with pytest.raises(
+        RuntimeUnavailable,
+        match=r"works on .*, events on .*events\.db, timeouts on .*, not on .*; end it first",
+    ):
         async with Runtime.ray(parcels, records=deployment.records):
             pass
 
 
 @pytest.mark.server
-async def test_on_a_server_no_password_is_said(ray_head: None, postgres_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_on_a_server_no_password_is_said(
+    ray_head: None, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """The server of the tests takes any."""
     url = postgres_url.replace("postgres@", "postgres:pass-phrase@")
     async with Runtime.ray(parcels, records=url) as runtime:
@@ -110,18 +126,25 @@ async def test_another_workflow_joins_and_leaves_the_first_alone(deployment: Dep
     assert after == before | {"letters-1-consumer-1-of-1": after["letters-1-consumer-1-of-1"]}
 
 
-async def test_another_number_of_shards_replaces_the_roles_of_that_step(deployment: Deployment, tmp_path: Path) -> None:
+async def test_another_number_of_shards_replaces_the_roles_of_that_step(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     async with Runtime.ray(_written(tmp_path, shards=1), records=deployment.records) as runtime:
         before = {one.name: one.pid for one in await runtime.status()}
     async with Runtime.ray(_written(tmp_path, shards=3), records=deployment.records) as runtime:
-        await eventually(lambda: _gone(deployment, "scaled-1-consumer-1-of-1"), "the old shard stays")
+        await eventually(
+            lambda: _gone(deployment, "scaled-1-consumer-1-of-1"), "the old shard stays"
+        )
         after = {one.name: one.pid for one in await runtime.status() if one.running}
     shards = {f"scaled-1-consumer-{shard}-of-3" for shard in (1, 2, 3)}
     assert set(after) == set(before) - {"scaled-1-consumer-1-of-1"} | shards
-    assert after["scaled-2-consumer-1-of-1"] != before["scaled-2-consumer-1-of-1"]  # its module has changed too
+    # its module has changed too
+    assert after["scaled-2-consumer-1-of-1"] != before["scaled-2-consumer-1-of-1"]
 
 
-async def test_steps_run_the_code_that_was_deployed_last(deployment: Deployment, tmp_path: Path) -> None:
+async def test_steps_run_the_code_that_was_deployed_last(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     for say in ("before", "after"):
         written = _written(tmp_path, shards=1, say=say)
         async with Runtime.ray(written, records=deployment.records) as runtime:
@@ -143,7 +166,9 @@ async def test_down_leaves_no_actor_and_no_process(deployment: Deployment) -> No
 async def test_what_was_under_way_goes_on_after_down_and_up_again(deployment: Deployment) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client = runtime.client(parcels)
-        run_ids = [(await client.trigger(f"parcel-{number}", Parcel())).run_id for number in range(100)]
+        run_ids = [
+            (await client.trigger(f"parcel-{number}", Parcel())).run_id for number in range(100)
+        ]
         await runtime.down()
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         client = runtime.client(parcels)
@@ -178,7 +203,9 @@ async def test_two_drivers_that_deploy_at_once_share_one_deployment(deployment: 
         await check_history(client, 100)
 
 
-async def test_a_renumbered_status_is_refused_and_what_runs_stays(deployment: Deployment, tmp_path: Path) -> None:
+async def test_a_renumbered_status_is_refused_and_what_runs_stays(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     async with Runtime.ray(_written(tmp_path, shards=1), records=deployment.records) as runtime:
         before = await runtime.status()
     with pytest.raises(StatusRenumbered):
@@ -187,10 +214,14 @@ async def test_a_renumbered_status_is_refused_and_what_runs_stays(deployment: De
     assert list((await deployment.actors()).values()) == before
 
 
-async def test_a_definition_that_roles_cannot_import_is_the_drivers_error(deployment: Deployment, tmp_path: Path) -> None:
+async def test_a_definition_that_roles_cannot_import_is_the_drivers_error(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     workflow = _written(tmp_path, shards=1)
     (tmp_path / f"{workflow.module}.py").write_text("raise RuntimeError('no licence')")
-    with pytest.raises(RuntimeUnavailable, match=r"scaled-.* does not come up.*RuntimeError: no licence"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"scaled-.* does not come up.*RuntimeError: no licence"
+    ):
         async with Runtime.ray(workflow, records=deployment.records):
             pass
 
@@ -233,8 +264,11 @@ async def second(run: Run[Letter, S]) -> Literal[S.C]:
 def _written(folder: Path, shards: int, last: int = 3, say: str = "") -> Workflow[Any, Any]:
     """A workflow in a module that was just written."""
     name = "".join(letter if letter.isalnum() else "_" for letter in folder.name)
-    padding = "#" * (10 * shards + last + 100 * len(say))  # another length: the cache of the last one is not taken for it
-    (folder / f"{name}.py").write_text(SCALED.format(shards=shards, last=last, say=say, padding=padding))
+    # another length: the cache of the last one is not taken for it
+    padding = "#" * (10 * shards + last + 100 * len(say))
+    (folder / f"{name}.py").write_text(
+        SCALED.format(shards=shards, last=last, say=say, padding=padding)
+    )
     sys.modules.pop(name, None)
     return load(f"{name}:scaled", [str(folder)])
 

@@ -62,7 +62,9 @@ async def test_a_step_that_blocks_its_loop_loses_an_attempt_each_time_and_its_ne
 
 
 @pytest.mark.timeout(180)
-async def test_an_actor_whose_loop_hangs_is_replaced_by_the_supervisor_though_it_can_not_charge_the_step(deployment: Deployment) -> None:
+async def test_an_actor_whose_loop_hangs_is_replaced_though_it_can_not_charge_the_step(
+    deployment: Deployment,
+) -> None:
     """As where the blocking call holds the interpreter's lock, so that no other thread runs."""
     async with runtime(deployment, Limits(blocked=NEVER, silent=1.8)) as on_ray:
         handles = await triggered(on_ray.client(calls))
@@ -74,7 +76,9 @@ async def test_an_actor_whose_loop_hangs_is_replaced_by_the_supervisor_though_it
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("victim", [CONSUMER, STORE, SUPERVISOR])
-async def test_an_actor_whose_process_stands_still_is_replaced(deployment: Deployment, victim: str) -> None:
+async def test_an_actor_whose_process_stands_still_is_replaced(
+    deployment: Deployment, victim: str
+) -> None:
     async with runtime(deployment, Limits(blocked=NEVER, silent=3.0)) as on_ray:
         before = await deployment.pids()
         os.kill(before[victim], signal.SIGSTOP)

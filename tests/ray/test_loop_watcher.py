@@ -45,7 +45,9 @@ async def test_a_loop_that_is_blocked_for_too_long_is_acted_upon_once_each_time(
     watcher.close()
 
 
-async def test_what_blocks_the_loop_is_named_in_the_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_blocks_the_loop_is_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(loopwatch, "BLOCKED", 0.05)
     calls = Calls()
     watcher = LoopWatcher(calls.blocked, limit=0.2)
@@ -56,7 +58,9 @@ async def test_what_blocks_the_loop_is_named_in_the_log(monkeypatch: pytest.Monk
     watcher.close()
 
 
-async def test_an_error_of_what_acts_does_not_end_the_watching(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_of_what_acts_does_not_end_the_watching(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failed, calls = threading.Semaphore(0), Calls()
 
     def fail(occupant: Occupant | None, seconds: float) -> None:
@@ -69,5 +73,7 @@ async def test_an_error_of_what_acts_does_not_end_the_watching(caplog: pytest.Lo
         assert failed.acquire(timeout=10.0)
         await asyncio.sleep(0.1)
     assert len(calls.seconds) == 2
-    assert [record.levelno for record in caplog.records if record.name == loop_watcher.__name__] == [logging.ERROR] * 2
+    assert [
+        record.levelno for record in caplog.records if record.name == loop_watcher.__name__
+    ] == [logging.ERROR] * 2
     watcher.close()

@@ -9,7 +9,10 @@ from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.urls import Urls
 
 
-@pytest.mark.parametrize(("url", "node"), [("sqlite:////tmp/records.db", "first"), ("postgresql://localhost/records", None)])
+@pytest.mark.parametrize(
+    ("url", "node"),
+    [("sqlite:////tmp/records.db", "first"), ("postgresql://localhost/records", None)],
+)
 def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedded(
     url: str, node: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -20,7 +23,7 @@ def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedde
 
     monkeypatch.setattr(actors, "create", create)
     urls = Urls.of(url, None, None)
-    RayRegistry(Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")).start(
-        THE_STORE, Deployment(store_id="s")
-    )
+    RayRegistry(
+        Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")
+    ).start(THE_STORE, Deployment(store_id="s"))
     assert asked["node"] == node

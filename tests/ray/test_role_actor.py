@@ -18,7 +18,9 @@ from workflow_ray_adapters.memory import MemoryStore
 ROLE = Role(SWEEPER)
 NEXT = Role(SWEEPER, 1, 2)
 """A role of the next shard count."""
-WORKFLOW = DeployedWorkflow(name="orders", reference="", statuses={"NEW": 1}, partitions=16, groups={SWEEPER: 1})
+WORKFLOW = DeployedWorkflow(
+    name="orders", reference="", statuses={"NEW": 1}, partitions=16, groups={SWEEPER: 1}
+)
 
 
 class ReleasedStore(MemoryStore):
@@ -67,7 +69,9 @@ def started(role: Role = ROLE, code: str = "") -> RoleActor:
     """An actor that begins to run its role, as soon as it is current."""
     urls = Urls.of("sqlite:////tmp/records.db", None, None)
     deployed = Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="node")
-    return RoleActor(role, code, Deployment(store_id="s", version=1, workflows=(WORKFLOW,)), deployed)
+    return RoleActor(
+        role, code, Deployment(store_id="s", version=1, workflows=(WORKFLOW,)), deployed
+    )
 
 
 async def test_a_release_that_fails_for_a_moment_is_tried_again(store: ReleasedStore) -> None:
@@ -89,17 +93,25 @@ async def test_a_release_ends_though_the_store_does_not_answer(
     assert f"role {ROLE.name} was not released: the store did not answer" in caplog.text
 
 
-async def test_a_role_that_raises_is_released_before_its_process_ends(store: ReleasedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_role_that_raises_is_released_before_its_process_ends(
+    store: ReleasedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run_role(*_: object, **__: object) -> None:
         raise RuntimeError("the resource is broken")
 
     monkeypatch.setattr(role_actor, "run_role", run_role)
     report = await _last_report(started())
-    assert (report.phase, report.crashed, report.why) == (Phase.ENDED, True, "RuntimeError: the resource is broken")
+    assert (report.phase, report.crashed, report.why) == (
+        Phase.ENDED,
+        True,
+        "RuntimeError: the resource is broken",
+    )
     assert [fence.role for fence in store.released] == [ROLE.name]
 
 
-async def test_an_actor_on_standby_acquires_nothing_before_its_count_is_set_and_its_group_does_not_drain(store: ReleasedStore) -> None:
+async def test_an_actor_on_standby_acquires_nothing_before_its_count_is_set(
+    store: ReleasedStore,
+) -> None:
     actor = started(NEXT)
     assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.STANDBY
     for workflow in (
@@ -135,7 +147,9 @@ async def test_an_actor_on_standby_ends_at_once_when_it_is_drained(store: Releas
     assert (await store.acquire(NEXT)).epoch == 1
 
 
-async def test_an_actor_on_standby_whose_code_is_not_the_deployed_one_acquires_nothing(store: ReleasedStore) -> None:
+async def test_an_actor_on_standby_whose_code_is_not_the_deployed_one_acquires_nothing(
+    store: ReleasedStore,
+) -> None:
     actor = started(NEXT, code="replaced")
     assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.STANDBY
     await deploy(store, structs.replace(WORKFLOW, scaled={SWEEPER: 2}))

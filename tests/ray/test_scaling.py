@@ -24,7 +24,9 @@ LOAD = 20
 PAUSE = 0.1
 """Seconds between two such times."""
 PATIENT = 4.0
-"""Seconds to drain: a machine that is busy with other things takes longer than the 1 s that users have."""
+"""Seconds to drain: a machine that is busy with other things takes longer than the 1 s that users
+have.
+"""
 GROUP = "jobs-1-consumer"
 
 Handles = list[Handle[Job, JobStatus]]
@@ -41,7 +43,9 @@ async def check(handles: Sequence[Handle[Job, JobStatus]]) -> None:
     for handle in handles:
         run = await handle.wait(timeout=SOON)
         assert run.run_state is RunState.COMPLETED
-        assert [entry.version for entry in await handle.history()] == list(range(1, run.version + 1))
+        assert [entry.version for entry in await handle.history()] == list(
+            range(1, run.version + 1)
+        )
 
 
 def of(shards: int) -> list[str]:
@@ -98,13 +102,18 @@ async def test_no_write_of_an_actor_that_stood_still_while_its_group_was_scaled_
         os.kill(old, signal.SIGCONT)  # it ends its steps, and tries to commit them
         await eventually(lambda: ended([old]), "the actor of the old shard stays")
         await check(handles)
-        written = {handle.run_id: {entry.by for entry in await handle.history()} for handle in handles}
+        written = {
+            handle.run_id: {entry.by for entry in await handle.history()} for handle in handles
+        }
         assert all("jobs-1-consumer-1-of-2" not in roles for roles in written.values())
-        assert set(attempts(tmp_path).values()) == {1, 2}, "it had steps in hand, which were run again"
+        assert set(attempts(tmp_path).values()) == {
+            1,
+            2,
+        }, "it had steps in hand, which were run again"
 
 
 @pytest.mark.timeout(180)
-async def test_the_actors_of_the_new_shards_are_on_standby_before_the_old_ones_drain_and_become_the_shards(
+async def test_the_actors_of_the_new_shards_are_on_standby_before_the_old_ones_drain(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflow_ray.runtime.scaling.DRAIN", 60.0)  # the gate ends the drain
@@ -114,27 +123,40 @@ async def test_the_actors_of_the_new_shards_are_on_standby_before_the_old_ones_d
         (old,) = (pid for name, pid in (await deployment.pids()).items() if name.startswith(GROUP))
         scaling = asyncio.create_task(runtime.scale(jobs, JobStatus.NEW, shards=3))
         await eventually(lambda: _drains(runtime), "the group does not drain")
-        prepared = {name: one for name, one in (await deployment.actors()).items() if name.endswith("-of-3")}
-        assert {name: (one.phase, one.epoch) for name, one in prepared.items()} == dict.fromkeys(of(3), ("standby", None))
+        prepared = {
+            name: one for name, one in (await deployment.actors()).items() if name.endswith("-of-3")
+        }
+        assert {name: (one.phase, one.epoch) for name, one in prepared.items()} == dict.fromkeys(
+            of(3), ("standby", None)
+        )
         assert not await ended([old]), "its steps wait for the gate"
         (tmp_path / "gate").touch()
         assert await scaling == 3
-        shards = {name: one for name, one in (await deployment.actors()).items() if name.endswith("-of-3")}
-        assert {name: one.pid for name, one in shards.items()} == {name: one.pid for name, one in prepared.items()}
+        shards = {
+            name: one for name, one in (await deployment.actors()).items() if name.endswith("-of-3")
+        }
+        assert {name: one.pid for name, one in shards.items()} == {
+            name: one.pid for name, one in prepared.items()
+        }
         await check(handles)
         assert set(attempts(tmp_path).values()) == {1}
 
 
 @pytest.mark.timeout(180)
-async def test_actors_on_standby_that_are_never_wanted_end_and_have_acquired_nothing(deployment: Deployment, tmp_path: Path) -> None:
+async def test_actors_on_standby_that_are_never_wanted_end_and_have_acquired_nothing(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
         await prepare(GROUP, 3, records=deployment.records)
         found = await deployment.actors()
         assert [found[name].phase for name in of(3)] == ["standby"] * 3
         before = await runtime.store.positions(GROUP)
-        await prepare(GROUP, 1, records=deployment.records)  # the current count: nothing is wanted beside it
-        await eventually(lambda: ended(found[name].pid or 0 for name in of(3)), "an actor on standby stays")
+        # the current count: nothing is wanted beside it
+        await prepare(GROUP, 1, records=deployment.records)
+        await eventually(
+            lambda: ended(found[name].pid or 0 for name in of(3)), "an actor on standby stays"
+        )
         assert await runtime.store.positions(GROUP) == before
         handles = await triggered(runtime.client(jobs), tmp_path, "job")
         await check(handles)
@@ -163,7 +185,9 @@ async def test_an_actor_that_is_killed_on_standby_costs_nothing(
 
 
 @pytest.mark.timeout(180)
-async def test_a_supervisor_that_is_killed_after_it_has_prepared_shards_costs_only_time(deployment: Deployment, tmp_path: Path) -> None:
+async def test_a_supervisor_that_is_killed_after_it_has_prepared_shards_costs_only_time(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
         await prepare(GROUP, 3, records=deployment.records)

@@ -5,18 +5,37 @@ import asyncio
 import msgspec
 import pytest
 
-from tests.ray.fakes import ALL, CONSUMER, OF_TWO, PUBLISHER, SILENT, FakeActor, FakeRegistry, orders, phases, running, until
+from tests.ray.fakes import (
+    ALL,
+    CONSUMER,
+    OF_TWO,
+    PUBLISHER,
+    SILENT,
+    FakeActor,
+    FakeRegistry,
+    orders,
+    phases,
+    running,
+    until,
+)
 from workflow_ray.records import Deployment
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.supervision import Supervision
 
 
-async def test_actors_on_standby_stay_while_their_group_drains_and_become_its_shards(registry: FakeRegistry) -> None:
+async def test_actors_on_standby_stay_while_their_group_drains_and_become_its_shards(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     await supervision.prepare("orders-1-consumer", 2, wait=5.0)
-    assert phases(supervision) == {CONSUMER: "running", **dict.fromkeys(OF_TWO, "standby"), PUBLISHER: "running", STORE: "running"}
+    assert phases(supervision) == {
+        CONSUMER: "running",
+        **dict.fromkeys(OF_TWO, "standby"),
+        PUBLISHER: "running",
+        STORE: "running",
+    }
     prepared = [registry.holders[name] for name in OF_TWO]
 
     workflow = msgspec.structs.replace(orders(), draining=("orders-1-consumer",))
@@ -30,7 +49,9 @@ async def test_actors_on_standby_stay_while_their_group_drains_and_become_its_sh
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_actors_on_standby_that_are_not_wanted_in_time_are_drained(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_actors_on_standby_that_are_not_wanted_in_time_are_drained(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     await supervision.prepare("orders-1-consumer", 2, wait=5.0)
@@ -40,7 +61,9 @@ async def test_actors_on_standby_that_are_not_wanted_in_time_are_drained(registr
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_another_count_that_is_prepared_replaces_the_one_before(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_another_count_that_is_prepared_replaces_the_one_before(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     await supervision.prepare("orders-1-consumer", 2, wait=5.0)
     await supervision.prepare("orders-1-consumer", 3, wait=5.0)
@@ -48,7 +71,9 @@ async def test_another_count_that_is_prepared_replaces_the_one_before(supervisio
     await until(lambda: registry.holders.keys() == {*ALL, *of_three})
 
 
-async def test_an_actor_that_dies_on_standby_is_replaced_by_one_on_standby(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_an_actor_that_dies_on_standby_is_replaced_by_one_on_standby(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     await supervision.prepare("orders-1-consumer", 2, wait=5.0)
     dead = registry.holders[OF_TWO[0]]
@@ -58,7 +83,9 @@ async def test_an_actor_that_dies_on_standby_is_replaced_by_one_on_standby(super
     assert [phases(supervision)[name] for name in OF_TWO] == ["standby", "standby"]
 
 
-async def test_preparing_ends_where_an_actor_is_hopeless_and_where_none_comes_up(registry: FakeRegistry) -> None:
+async def test_preparing_ends_where_an_actor_is_hopeless_and_where_none_comes_up(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     registry.starting = set(OF_TWO)
@@ -67,14 +94,24 @@ async def test_preparing_ends_where_an_actor_is_hopeless_and_where_none_comes_up
     for _ in range(2):
         await until(lambda: OF_TWO[0] in registry.holders)
         failed = registry.holders[OF_TWO[0]]
-        await failed.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="NotImportable: no module shop", crashed=True))
+        await failed.end(
+            ActorReport(
+                phase=Phase.ENDED,
+                pid=1,
+                node="n",
+                why="NotImportable: no module shop",
+                crashed=True,
+            )
+        )
         await registry.left(OF_TWO[0], failed)
     async with asyncio.timeout(5.0):
         await preparing
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_a_new_supervisor_drains_what_an_earlier_one_has_prepared(registry: FakeRegistry) -> None:
+async def test_a_new_supervisor_drains_what_an_earlier_one_has_prepared(
+    registry: FakeRegistry,
+) -> None:
     registry.holders = {name: FakeActor(phase=Phase.STANDBY) for name in OF_TWO}
     supervision = Supervision(registry, silent=SILENT)
     await until(lambda: sorted(registry.holders) == ALL)

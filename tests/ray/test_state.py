@@ -30,11 +30,19 @@ def shard(number: int, of: int, code: str = "v1") -> Wanted:
 
 
 def at_work(wanted: Wanted, since: float = 0.0) -> Slot:
-    return reported(started(None, wanted), ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code), since)
+    return reported(
+        started(None, wanted),
+        ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code),
+        since,
+    )
 
 
 def on_standby(wanted: Wanted) -> Slot:
-    return reported(started(None, wanted), ActorReport(phase=Phase.STANDBY, pid=1, node="n", code=wanted.code), 0.0)
+    return reported(
+        started(None, wanted),
+        ActorReport(phase=Phase.STANDBY, pid=1, node="n", code=wanted.code),
+        0.0,
+    )
 
 
 def slots(*at: Slot) -> dict[str, Slot]:
@@ -42,7 +50,9 @@ def slots(*at: Slot) -> dict[str, Slot]:
 
 
 def crashed(slot: Slot, now: float) -> Slot:
-    """The slot after its actor died at once, and the next was started as soon as it was due, and so on."""
+    """The slot after its actor died at once, and the next was started as soon as it was due, and so
+    on.
+    """
     return vacated(started(slot, slot.wanted), "it was killed", now)
 
 
@@ -63,7 +73,10 @@ def test_what_should_not_run_any_more_is_drained_once() -> None:
 
 def test_new_shards_wait_for_none_of_another_count_which_are_fenced_off() -> None:
     scaled = [shard(1, 2), shard(2, 2)]
-    assert plan(scaled, slots(at_work(shard(1, 1))), now=0.0) == [Drain("orders-1-consumer-1-of-1"), *(Start(one) for one in scaled)]
+    assert plan(scaled, slots(at_work(shard(1, 1))), now=0.0) == [
+        Drain("orders-1-consumer-1-of-1"),
+        *(Start(one) for one in scaled),
+    ]
 
 
 def test_a_role_starts_only_when_those_of_its_shards_that_drain_have_ended() -> None:
@@ -74,7 +87,9 @@ def test_a_role_starts_only_when_those_of_its_shards_that_drain_have_ended() -> 
 
 
 def test_a_changed_definition_starts_its_roles_again() -> None:
-    assert plan([shard(1, 1, "v2")], slots(at_work(shard(1, 1, "v1"))), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert plan([shard(1, 1, "v2")], slots(at_work(shard(1, 1, "v1"))), now=0.0) == [
+        Drain("orders-1-consumer-1-of-1")
+    ]
 
 
 def test_an_attached_actor_with_older_code_is_known_once_it_reports() -> None:
@@ -103,15 +118,21 @@ def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
 
 def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
     failed = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
-    working = reported(started(failed, STORE), ActorReport(phase=Phase.RUNNING, pid=1, node="n"), now=1.0)
+    working = reported(
+        started(failed, STORE), ActorReport(phase=Phase.RUNNING, pid=1, node="n"), now=1.0
+    )
     assert vacated(working, "it was killed", now=1.0 + STEADY).failures == 1
     assert vacated(working, "it was killed", now=1.5).failures == 3
-    ended = reported(working, ActorReport(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY)
+    ended = reported(
+        working, ActorReport(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY
+    )
     assert vacated(ended, "it crashed", now=1.0 + STEADY).failures == 1
 
 
 def test_an_actor_that_ends_when_told_has_not_failed() -> None:
-    slot = vacated(Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0)
+    slot = vacated(
+        Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0
+    )
     assert (slot.failures, slot.due) == (0, 5.0)
 
 
@@ -121,7 +142,9 @@ def test_a_scaled_step_does_not_restart_the_others_and_a_new_status_does() -> No
     widened = _deployment(statuses={"CREATED": 1, "PAID": 2, "SHIPPED": 3}, shards=1)
     names = {one.name for one in wanted_by(before)} & {one.name for one in wanted_by(scaled)}
     assert names == {"orders-2-consumer-1-of-1", "outbox-publisher-1-of-1"}
-    assert [one for one in wanted_by(before) if one.name in names] == [one for one in wanted_by(scaled) if one.name in names]
+    assert [one for one in wanted_by(before) if one.name in names] == [
+        one for one in wanted_by(scaled) if one.name in names
+    ]
     changed = set(wanted_by(before)) - set(wanted_by(widened))
     assert {one.name for one in changed} == {"orders-1-consumer-1-of-1", "orders-2-consumer-1-of-1"}
 
@@ -131,12 +154,17 @@ def test_groups_that_are_being_scaled_leave_and_run_again_only_after_a_bounded_t
     workflow = structs.replace(before.workflows[0], draining=("orders-1-consumer",))
     draining = structs.replace(before, version=2, workflows=(workflow,))
     at = slots(*(at_work(one) for one in wanted_by(before)))
-    assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {"orders-2-consumer", "outbox-publisher"}
+    assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [
+        Drain("orders-1-consumer-1-of-1")
+    ]
+    assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {
+        "orders-2-consumer",
+        "outbox-publisher",
+    }
     assert wanted_by(draining, known_for=DRAINING) == wanted_by(before)
 
 
-def test_the_shards_of_the_next_count_are_wanted_beside_the_current_ones_and_while_those_drain() -> None:
+def test_the_shards_of_the_next_count_are_wanted_while_the_current_ones_drain() -> None:
     before, after = _deployment({"CREATED": 1}, shards=1), _deployment({"CREATED": 1}, shards=2)
     next_shards = [one for one in wanted_by(after) if one.shards_of == ("orders-1-consumer", 2)]
     prepared = wanted_by(before, prepared={"orders-1-consumer": 2})
@@ -149,12 +177,16 @@ def test_the_shards_of_the_next_count_are_wanted_beside_the_current_ones_and_whi
     draining = structs.replace(before, version=2, workflows=(workflow,))
     while_draining = wanted_by(draining, known_for=0.0, prepared={"orders-1-consumer": 2})
     assert plan(while_draining, at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    assert plan(wanted_by(after, prepared={"orders-1-consumer": 2}), at, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert plan(wanted_by(after, prepared={"orders-1-consumer": 2}), at, now=0.0) == [
+        Drain("orders-1-consumer-1-of-1")
+    ]
 
 
-def test_a_count_that_is_prepared_adds_nothing_where_it_is_set_already_or_its_group_is_not_deployed() -> None:
+def test_a_prepared_count_adds_nothing_where_it_is_set_or_its_group_is_not_deployed() -> None:
     deployment = _deployment({"CREATED": 1}, shards=2)
-    assert wanted_by(deployment, prepared={"orders-1-consumer": 2, "orders-9-consumer": 3}) == wanted_by(deployment)
+    assert wanted_by(
+        deployment, prepared={"orders-1-consumer": 2, "orders-9-consumer": 3}
+    ) == wanted_by(deployment)
 
 
 def test_actors_on_standby_that_are_wanted_no_longer_are_drained() -> None:
@@ -165,5 +197,7 @@ def test_actors_on_standby_that_are_wanted_no_longer_are_drained() -> None:
 
 def _deployment(statuses: dict[str, int], shards: int) -> Deployment:
     groups = {"orders-1-consumer": shards, "orders-2-consumer": 1, "outbox-publisher": 1}
-    workflow = DeployedWorkflow(name="orders", reference="shop:orders", statuses=statuses, partitions=16, groups=groups)
+    workflow = DeployedWorkflow(
+        name="orders", reference="shop:orders", statuses=statuses, partitions=16, groups=groups
+    )
     return Deployment(store_id="s", version=1, workflows=(workflow,))

@@ -14,13 +14,17 @@ from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.supervision import Supervision
 
 
-async def test_the_store_is_started_first_and_says_what_else_should_run(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_the_store_is_started_first_and_says_what_else_should_run(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     assert registry.started == [STORE, CONSUMER, PUBLISHER]
     assert [one.name for one in supervision.status() if one.running] == ALL
 
 
-async def test_an_actor_that_dies_is_replaced(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_an_actor_that_dies_is_replaced(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     dead = registry.holders[CONSUMER]
     await dead.end()
@@ -30,10 +34,13 @@ async def test_an_actor_that_dies_is_replaced(supervision: Supervision, registry
     assert (consumer.failures, consumer.why) == (1, "it was killed")
 
 
-async def test_actors_that_run_already_are_attached_and_not_started_again(registry: FakeRegistry) -> None:
+async def test_actors_that_run_already_are_attached_and_not_started_again(
+    registry: FakeRegistry,
+) -> None:
     first = Supervision(registry, silent=SILENT)
     await running(first, *ALL)
-    registry.holders[CONSUMER].silent = True  # the store and what should run are known before its code
+    # the store and what should run are known before its code
+    registry.holders[CONSUMER].silent = True
     second = Supervision(registry, silent=SILENT)  # as after the death of the first
     await running(second, STORE, PUBLISHER)
     read = registry.read
@@ -53,16 +60,22 @@ async def test_a_name_that_is_still_taken_is_tried_again(registry: FakeRegistry)
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_other_shards_replace_those_that_run(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_other_shards_replace_those_that_run(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     registry.target = Deployment(store_id="s", version=2, workflows=(orders(shards=2),))
     supervision.refresh()
-    await running(supervision, "orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2", PUBLISHER, STORE)
+    await running(
+        supervision, "orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2", PUBLISHER, STORE
+    )
     assert CONSUMER not in registry.holders
     assert registry.started.count(PUBLISHER) == 1
 
 
-async def test_roles_that_are_to_restart_are_drained_and_started_again_and_no_others(registry: FakeRegistry) -> None:
+async def test_roles_that_are_to_restart_are_drained_and_started_again_and_no_others(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=SILENT)
     await running(supervision, *ALL)
     before = registry.holders[CONSUMER]
@@ -74,7 +87,9 @@ async def test_roles_that_are_to_restart_are_drained_and_started_again_and_no_ot
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_nothing_is_ended_while_the_store_cannot_say_what_should_run(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_nothing_is_ended_while_the_store_cannot_say_what_should_run(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     registry.target = Deployment(store_id="s", version=2, workflows=())
     registry.broken["deployment"] = StoreUnavailable("the store", "it was killed")
@@ -85,7 +100,9 @@ async def test_nothing_is_ended_while_the_store_cannot_say_what_should_run(super
     await until(lambda: set(registry.holders) == {STORE})
 
 
-async def test_a_pass_that_fails_does_not_end_the_supervision(supervision: Supervision, registry: FakeRegistry) -> None:
+async def test_a_pass_that_fails_does_not_end_the_supervision(
+    supervision: Supervision, registry: FakeRegistry
+) -> None:
     await running(supervision, *ALL)
     registry.broken["names"] = RuntimeError("Ray is busy")
     supervision.refresh()
@@ -95,12 +112,22 @@ async def test_a_pass_that_fails_does_not_end_the_supervision(supervision: Super
     await until(lambda: registry.holders.get(PUBLISHER) not in (None, dead))
 
 
-async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_longer(registry: FakeRegistry) -> None:
+async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_longer(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=SILENT)
     for _ in range(2):
         await running(supervision, CONSUMER)
         failed = registry.holders[CONSUMER]
-        await failed.end(ActorReport(phase=Phase.ENDED, pid=1, node="n", why="NotImportable: no module shop", crashed=True))
+        await failed.end(
+            ActorReport(
+                phase=Phase.ENDED,
+                pid=1,
+                node="n",
+                why="NotImportable: no module shop",
+                crashed=True,
+            )
+        )
         await registry.left(CONSUMER, failed)
     (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
     assert (consumer.hopeless, consumer.why) == (True, "NotImportable: no module shop")
@@ -133,7 +160,9 @@ async def test_an_actor_that_does_not_answer_is_killed_and_replaced(registry: Fa
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was_read(registry: FakeRegistry) -> None:
+async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was_read(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=0.2)
     await running(supervision, *ALL)
     registry.unreadable = True
@@ -178,5 +207,7 @@ async def test_a_newer_deployment_is_followed_without_waiting_for_the_next_pass(
     registry.target = Deployment(store_id="s", version=2, workflows=(workflow,))
     await until(lambda: CONSUMER not in registry.holders)
     registry.target = Deployment(store_id="s", version=3, workflows=(orders(shards=2),))
-    await running(supervision, "orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2", PUBLISHER, STORE)
+    await running(
+        supervision, "orders-1-consumer-1-of-2", "orders-1-consumer-2-of-2", PUBLISHER, STORE
+    )
     await supervision.shutdown(deadline=0.0)

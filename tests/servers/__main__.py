@@ -8,7 +8,10 @@ from tests.servers.services import folder
 
 
 def install() -> None:
-    """Bring to this machine what the servers need. Raises NotInstalled, naming all that is missing."""
+    """Bring to this machine what the servers need.
+
+    Raises NotInstalled, naming all that is missing.
+    """
     missing: list[str] = []
     for kind in KINDS:
         try:
@@ -27,7 +30,10 @@ def up() -> None:
     for server in servers.values():
         server.start()
         print(f"# {server.name}: {server.url}")
-    print("# Tests find these servers by themselves. Runtimes and the command line find what these variables name, for example:")
+    print(
+        "# Tests find these servers by themselves. Runtimes and the command line find what these"
+        " variables name, for example:"
+    )
     print(f"export WORKFLOW_RAY_RECORDS={servers[Postgres].url}")
     print(f"export WORKFLOW_RAY_EVENTS={servers[Kafka].url}")
     print(f"export WORKFLOW_RAY_TIMEOUTS={servers[Redis].url}")

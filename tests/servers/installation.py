@@ -10,7 +10,10 @@ APT = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
 
 
 class NotInstalled(Exception):
-    """Something that a server needs isn't here, and can't be installed by this user. One line: what, and what to do."""
+    """Something that a server needs isn't here, and can't be installed by this user.
+
+    One line: what, and what to do.
+    """
 
 
 def ensure(what: str, package: str, there: Callable[[], bool]) -> None:

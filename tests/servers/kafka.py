@@ -24,7 +24,8 @@ SETTINGS = {
     "auto.create.topics.enable": "false",
     "background.threads": "4",
     "broker.heartbeat.interval.ms": "500",
-    "broker.session.timeout.ms": "2000",  # else a start after SIGKILL waits ten seconds for the end of the session before
+    # else a start after SIGKILL waits ten seconds for the end of the session before
+    "broker.session.timeout.ms": "2000",
     "controller.listener.names": "CONTROLLER",
     "default.replication.factor": "1",
     "group.initial.rebalance.delay.ms": "0",
@@ -46,7 +47,8 @@ SETTINGS = {
 class Kafka(Server):
     """`settings` are properties of the broker; topics aren't made by themselves.
 
-    joins: be a further broker of that one's cluster, in a root of its own; `node` is its number, from 2.
+    joins: be a further broker of that one's cluster, in a root of its own; `node` is its number,
+        from 2.
     archive: where to write an archive of the classes loaded, when it stops.
     """
 
@@ -88,7 +90,11 @@ class Kafka(Server):
 
     def _make(self) -> None:
         self._configure()
-        self._run(*self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties)))
+        self._run(
+            *self._java(
+                "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties)
+            )
+        )
 
     def _command(self) -> list[str]:
         self._configure()
@@ -105,7 +111,9 @@ class Kafka(Server):
 
     def _configure(self) -> None:
         alone = self._leader is self
-        listeners = f"PLAINTEXT://{self.address}" + (f",CONTROLLER://{self.controller}" if alone else "")
+        listeners = f"PLAINTEXT://{self.address}" + (
+            f",CONTROLLER://{self.controller}" if alone else ""
+        )
         properties = {
             **SETTINGS,
             "advertised.listeners": f"PLAINTEXT://{self.address}",
@@ -117,7 +125,9 @@ class Kafka(Server):
             "process.roles": "broker,controller" if alone else "broker",
             **self.settings,
         }
-        self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        self._properties.write_text(
+            "".join(f"{name}={value}\n" for name, value in properties.items())
+        )
         self._logging.write_text(LOGGING)
 
     @property
@@ -126,10 +136,18 @@ class Kafka(Server):
 
     def _java(self, *arguments: str) -> list[str]:
         archive = [] if self._archive is None else [f"-XX:ArchiveClassesAtExit={self._archive}"]
-        return java(*archive, f"-Dlog4j2.configurationFile={self._logging}", "-cp", f"{libraries()}/*", *arguments)
+        return java(
+            *archive,
+            f"-Dlog4j2.configurationFile={self._logging}",
+            "-cp",
+            f"{libraries()}/*",
+            *arguments,
+        )
 
 
 def _archive_classes(root: Path, archive: Path) -> None:
-    """Start and stop a broker that leaves an archive of the classes it has loaded: half the CPU of each later start."""
+    """Start and stop a broker that leaves an archive of the classes it has loaded: half the CPU of
+    each later start.
+    """
     with Kafka(root, archive=archive):
         pass

@@ -16,15 +16,30 @@ from tests.servers.installation import NotInstalled, ensure
 
 POM = Path(__file__).with_name("pom.xml")
 ARCHIVE = "kafka.jsa"
-JVM = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:+ExitOnOutOfMemoryError"]
-"""One compiler and the serial collector: half the CPU of a start. An archive that doesn't fit the Java is passed over."""
+JVM = [
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xshare:auto",
+    "-XX:+ExitOnOutOfMemoryError",
+]
+"""One compiler and the serial collector: half the CPU of a start.
+
+An archive that doesn't fit the Java is passed over.
+"""
 
 Archiver: TypeAlias = Callable[[Path, Path], None]
-"""Writes an archive of classes: given a folder to work in, and the archive's path. What it needs is in `libraries` by then."""
+"""Writes an archive of classes: given a folder to work in, and the archive's path.
+
+What it needs is in `libraries` by then.
+"""
 
 
 def libraries() -> Path:
-    """The folder of the jars: KAFKA_LIBS, else one in the user's cache that goes by what pom.xml asks for."""
+    """The folder of the jars: KAFKA_LIBS, else one in the user's cache that goes by what pom.xml
+    asks for.
+    """
     if given := os.environ.get("KAFKA_LIBS"):
         return Path(given).resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -34,17 +49,27 @@ def libraries() -> Path:
 def java(*arguments: str) -> list[str]:
     """The command that runs Java."""
     archive = libraries() / ARCHIVE
-    return [_java(), *JVM, *([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []), *arguments]
+    return [
+        _java(),
+        *JVM,
+        *([f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []),
+        *arguments,
+    ]
 
 
 def installed(archive_classes: Archiver) -> None:
-    """Bring the jars, and an archive of their classes, to `libraries`. Idempotent. Raises NotInstalled."""
+    """Bring the jars, and an archive of their classes, to `libraries`.
+
+    Idempotent. Raises NotInstalled.
+    """
     ensure("Java", "default-jre-headless", lambda: shutil.which(_java()) is not None)
     folder = libraries()
     if _jars(folder):
         return
     if "KAFKA_LIBS" in os.environ:
-        raise NotInstalled(f"KAFKA_LIBS={folder} holds no jars of Kafka. Unset it: Maven then brings them.")
+        raise NotInstalled(
+            f"KAFKA_LIBS={folder} holds no jars of Kafka. Unset it: Maven then brings them."
+        )
     with _alone(folder.with_suffix(".lock")):
         if not _jars(folder):
             _fetch(folder)
@@ -74,10 +99,15 @@ def _fetch(folder: Path) -> None:
     shutil.rmtree(new, ignore_errors=True)
     maven = ["mvn", "--quiet", "--batch-mode", "-Dstyle.color=never", "--file", str(POM)]
     command = [*maven, "dependency:copy-dependencies", f"-DoutputDirectory={new}"]
-    done = subprocess.run(command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, check=False
+    )
     if done.returncode:
         why = next((line for line in done.stdout.splitlines() if "ERROR" in line), "no output")
-        raise NotInstalled(f"Maven can't bring Kafka: {why}. Set KAFKA_LIBS to a folder with the jars that {POM} names.")
+        raise NotInstalled(
+            f"Maven can't bring Kafka: {why}. Set KAFKA_LIBS to a folder with the jars that {POM}"
+            " names."
+        )
     new.replace(folder)
 
 

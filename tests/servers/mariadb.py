@@ -39,26 +39,49 @@ class MariaDB(Server):
     def _make(self) -> None:
         who = ["--user=mysql"] if os.geteuid() == 0 else []
         # "normal" gives root an empty password in place of the socket's check of who asks
-        access = ["--auth-root-authentication-method=normal", "--skip-name-resolve", "--skip-test-db"]
+        access = [
+            "--auth-root-authentication-method=normal",
+            "--skip-name-resolve",
+            "--skip-test-db",
+        ]
         self._run("mariadb-install-db", *self._places(), *who, *access)
         (self.folder / "first.sql").write_text("CREATE DATABASE IF NOT EXISTS test;\n")
 
     def _command(self) -> list[str]:
-        where = [f"--bind-address={HOST}", f"--port={self.port}", f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}"]
-        settings = {"innodb-buffer-pool-size": "64M", "max-connections": "200", "character-set-server": "utf8mb4", **self.settings}
+        where = [
+            f"--bind-address={HOST}",
+            f"--port={self.port}",
+            f"--socket={self.folder / 'socket'}",
+            f"--pid-file={self.folder / 'pid'}",
+        ]
+        settings = {
+            "innodb-buffer-pool-size": "64M",
+            "max-connections": "200",
+            "character-set-server": "utf8mb4",
+            **self.settings,
+        }
         extra = [f"--{name}={value}" for name, value in settings.items()]
         first = f"--init-file={self.folder / 'first.sql'}"
         return [str(_server()), *self._places(), *where, "--skip-name-resolve", first, *extra]
 
     def _places(self) -> list[str]:
-        """The temporary folder is its own: one that starts deletes there what others, in a shared one, are using."""
+        """The temporary folder is its own: one that starts deletes there what others, in a shared
+        one, are using.
+        """
         return ["--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}"]
 
     def _ready(self) -> bool:
         return exchange(self.port, b"", 5)[4] == PROTOCOL
 
     def _sql(self, statement: str) -> None:
-        self._run("mariadb", "--no-defaults", f"--host={HOST}", f"--port={self.port}", "--user=root", f"--execute={statement}")
+        self._run(
+            "mariadb",
+            "--no-defaults",
+            f"--host={HOST}",
+            f"--port={self.port}",
+            "--user=root",
+            f"--execute={statement}",
+        )
 
 
 def _server() -> str | None:

@@ -7,7 +7,8 @@ HOST = "127.0.0.1"
 
 def free_ports(count: int) -> list[int]:
     """That many different ports that nobody listens at."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]  # all held until all are chosen
+    # all held until all are chosen
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
     try:
         return [one.getsockname()[1] for one in sockets]
     finally:
@@ -16,7 +17,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def exchange(port: int, said: bytes, count: int) -> bytes:
-    """The first `count` bytes that a server answers. Raises OSError: nobody is there, or it answers less."""
+    """The first `count` bytes that a server answers.
+
+    Raises OSError: nobody is there, or it answers less.
+    """
     with socket.create_connection((HOST, port), timeout=5) as connection:
         connection.sendall(said)
         answer = b""

@@ -38,25 +38,65 @@ class Postgres(Server):
 
     def _make(self) -> None:
         self._run(
-            str(_tool("initdb")), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
+            str(_tool("initdb")),
+            "-D",
+            str(self.data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
         )
 
     def _command(self) -> list[str]:
         settings = {"max_connections": "200", "shared_buffers": "64MB", **self.settings}
         extra = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(_tool("postgres")), "-D", str(self.data), "-h", HOST, "-p", str(self.port), "-k", "", *extra]
+        return [
+            str(_tool("postgres")),
+            "-D",
+            str(self.data),
+            "-h",
+            HOST,
+            "-p",
+            str(self.port),
+            "-k",
+            "",
+            *extra,
+        ]
 
     def _ready(self) -> bool:
-        asked = [str(_tool("pg_isready")), "--quiet", "--host", HOST, "--port", str(self.port), "--username", "postgres"]
+        asked = [
+            str(_tool("pg_isready")),
+            "--quiet",
+            "--host",
+            HOST,
+            "--port",
+            str(self.port),
+            "--username",
+            "postgres",
+        ]
         return subprocess.run(asked, check=False).returncode == 0
 
     def _sql(self, statement: str) -> None:
-        self._run(str(_tool("psql")), "--quiet", "--no-psqlrc", "--dbname", self.url, "--command", statement)
+        self._run(
+            str(_tool("psql")),
+            "--quiet",
+            "--no-psqlrc",
+            "--dbname",
+            self.url,
+            "--command",
+            statement,
+        )
 
 
 def _tool(name: str) -> Path | None:
     """Debian keeps the server's tools off the PATH, in a folder for each version: of the newest."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
+    )
     if found:
         return found[-1]
     elsewhere = shutil.which(name)

@@ -11,11 +11,15 @@ from pathlib import Path
 POLL = 0.01
 
 GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"; rmdir -- "${2%/*}"'
-"""A shell that waits for the end of its standard input: of the process that holds the other end of it, however that ends."""
+"""A shell that waits for the end of its standard input: of the process that holds the other end of
+it, however that ends.
+"""
 
 
 def started_at(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did: with its pid it names one process for good. None: it has ended."""
+    """When a process started, in ticks since the machine did: with its pid it names one process for
+    good. None: it has ended.
+    """
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]
@@ -40,7 +44,10 @@ def send(sign: signal.Signals, pids: Collection[int]) -> None:
 
 
 def gone(pids: Collection[int], within: float) -> bool:
-    """Wait up to `within` seconds for the end of all of them; whether it came. One that nobody waits for has ended too."""
+    """Wait up to `within` seconds for the end of all of them; whether it came.
+
+    One that nobody waits for has ended too.
+    """
     deadline = time.monotonic() + within
     while any(started_at(pid) for pid in pids):
         if time.monotonic() > deadline:
@@ -50,6 +57,10 @@ def gone(pids: Collection[int], within: float) -> bool:
 
 
 def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Once this process has ended, be it by SIGKILL, ends the process group `pid` and removes its folder, and the one above if empty."""
+    """Once this process has ended, be it by SIGKILL, ends the process group `pid` and removes its
+    folder, and the one above if empty.
+    """
     command = ["/bin/sh", "-c", GUARD, "guard", str(pid), str(folder)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )

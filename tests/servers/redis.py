@@ -13,7 +13,9 @@ OK = b"+OK\r\n"
 
 
 class Redis(Server):
-    """Keeps an append-only file, which it brings to disk every second unless `appendfsync` says otherwise."""
+    """Keeps an append-only file, which it brings to disk every second unless `appendfsync` says
+    otherwise.
+    """
 
     name = "redis"
 
@@ -38,9 +40,23 @@ class Redis(Server):
         self.data.mkdir()
 
     def _command(self) -> list[str]:
-        durable = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "databases": str(DATABASES)}
-        settings = {"bind": HOST, "port": str(self.port), "dir": str(self.data), **durable, **self.settings}
-        return ["redis-server", *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        durable = {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "databases": str(DATABASES),
+        }
+        settings = {
+            "bind": HOST,
+            "port": str(self.port),
+            "dir": str(self.data),
+            **durable,
+            **self.settings,
+        }
+        return [
+            "redis-server",
+            *(part for name, value in settings.items() for part in (f"--{name}", value)),
+        ]
 
     def _ready(self) -> bool:
         return exchange(self.port, b"PING\r\n", 5) == b"+PONG"  # -LOADING while it reads its file

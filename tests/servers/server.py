@@ -37,10 +37,12 @@ class State(msgspec.Struct):
 
 
 class Server(ABC):
-    """A server in the folder root/NAME. It ends with this process, however that ends, and its folder with it.
+    """A server in the folder root/NAME. It ends with this process, however that ends, and its
+    folder with it.
 
     settings: of the server's own, by their names there; they go before ours.
-    lasting: it stays when this process ends, and its folder stays too: whoever names the same root finds it.
+    lasting: it stays when this process ends, and its folder stays too: whoever names the same root
+        finds it.
     """
 
     name: ClassVar[str]
@@ -48,7 +50,9 @@ class Server(ABC):
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     port_count: ClassVar[int] = 1
 
-    def __init__(self, root: Path, settings: Mapping[str, str] | None = None, *, lasting: bool = False) -> None:
+    def __init__(
+        self, root: Path, settings: Mapping[str, str] | None = None, *, lasting: bool = False
+    ) -> None:
         self.folder = root.resolve() / self.name
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
@@ -57,9 +61,13 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         state = self.folder / "state.json"
-        self._state = msgspec.json.decode(state.read_bytes(), type=State) if state.exists() else State(free_ports(self.port_count))
+        self._state = (
+            msgspec.json.decode(state.read_bytes(), type=State)
+            if state.exists()
+            else State(free_ports(self.port_count))
+        )
 
-    # --- what each server says -------------------------------------------------------------------
+    # --- what each server says ------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -82,7 +90,7 @@ class Server(ABC):
     def _ready(self) -> bool:
         """Whether it answers. May raise OSError instead."""
 
-    # --- its life --------------------------------------------------------------------------------
+    # --- its life -------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
@@ -91,10 +99,13 @@ class Server(ABC):
 
     @property
     def running(self) -> bool:
-        return self._state.pid != 0 and processes.started_at(self._state.pid) == self._state.started_at
+        return (
+            self._state.pid != 0 and processes.started_at(self._state.pid) == self._state.started_at
+        )
 
     def start(self) -> None:
-        """Start it, on the data there if there are any; return once it answers. Does nothing where it runs.
+        """Start it, on the data there if there are any; return once it answers. Does nothing where
+        it runs.
 
         Raises NotInstalled; NotStarted.
         """
@@ -115,7 +126,10 @@ class Server(ABC):
         self._wait_until_ready(process)
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has. Does nothing where it doesn't run. The data stay."""
+        """Ask it to end, and wait until it has.
+
+        Does nothing where it doesn't run. The data stay.
+        """
         if self.running:
             processes.send(self.stop_signal, [self._state.pid])
             if not processes.gone([self._state.pid], STOPPED_WITHIN):
@@ -146,7 +160,7 @@ class Server(ABC):
         self.thaw()  # the frozen can't stop
         self.stop()
 
-    # --- how -------------------------------------------------------------------------------------
+    # --- how ------------------------------------------------------------------------------------
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,14 +169,19 @@ class Server(ABC):
         os.chown(self.folder, account.pw_uid, account.pw_gid)
         for above in self.folder.parents:
             if not above.stat().st_mode & 0o001:
-                raise NotStarted(f"user {self.user} can't enter {above}: give {self.name} another folder (the fixture server_folder).")
+                raise NotStarted(
+                    f"user {self.user} can't enter {above}: give {self.name} another folder (the"
+                    " fixture server_folder)."
+                )
 
     def _account(self) -> pwd.struct_passwd | None:
         return pwd.getpwnam(self.user) if self.user and os.geteuid() == 0 else None
 
     def _popen(self, command: list[str], stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
         account = self._account()
-        uid, gid, groups = (None, None, None) if account is None else (account.pw_uid, account.pw_gid, list[int]())
+        uid, gid, groups = (
+            (None, None, None) if account is None else (account.pw_uid, account.pw_gid, list[int]())
+        )
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -180,15 +199,24 @@ class Server(ABC):
         with self._popen(list(command), stdout=PIPE) as process:
             said, _ = process.communicate()
         if process.returncode:
-            raise NotStarted(f"{command[0]} exited with {process.returncode}:\n{said.decode(errors='replace')[-TAIL:]}")
+            raise NotStarted(
+                f"{command[0]} exited with"
+                f" {process.returncode}:\n{said.decode(errors='replace')[-TAIL:]}"
+            )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_WITHIN
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                why = f"it exited with {process.returncode}, or didn't answer within {READY_WITHIN:g} s"
-                raise NotStarted(f"{self.name} didn't start: {why}. The end of its log:\n{self.log.read_text(errors='replace')[-TAIL:]}")
+                why = (
+                    f"it exited with {process.returncode}, or didn't answer within"
+                    f" {READY_WITHIN:g} s"
+                )
+                raise NotStarted(
+                    f"{self.name} didn't start: {why}. The end of its"
+                    f" log:\n{self.log.read_text(errors='replace')[-TAIL:]}"
+                )
             time.sleep(processes.POLL)  # a server tells nobody that it is ready: it has to be asked
 
     def _answers(self) -> bool:

@@ -1,4 +1,6 @@
-"""The servers that `make services` keeps up for development, in a folder that all checkouts of one user share."""
+"""The servers that `make services` keeps up for development, in a folder that all checkouts of one
+user share.
+"""
 
 import os
 import tempfile
@@ -11,7 +13,10 @@ S = TypeVar("S", bound=Server)
 
 
 def folder() -> Path:
-    """In the machine's temporary folder. Raises PermissionError: what is there is another user's."""
+    """In the machine's temporary folder.
+
+    Raises PermissionError: what is there is another user's.
+    """
     found = Path(tempfile.gettempdir()) / f"workflow-ray-services-{os.geteuid()}"
     if found.exists() and found.stat().st_uid != os.geteuid():
         raise PermissionError(f"{found} belongs to another user: remove it, or set TMPDIR")

@@ -26,7 +26,9 @@ with Redis(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_crashed_server_starts_again_at_its_port_on_its_data(kind: type[Server], server_folder: Path) -> None:
+def test_a_crashed_server_starts_again_at_its_port_on_its_data(
+    kind: type[Server], server_folder: Path
+) -> None:
     with kind(server_folder) as server:
         url, data = server.url, server.data.stat().st_ino
         server.kill()
@@ -37,7 +39,10 @@ def test_a_crashed_server_starts_again_at_its_port_on_its_data(kind: type[Server
 
 
 def test_a_frozen_server_keeps_its_connections_and_answers_once_thawed(server_folder: Path) -> None:
-    with Redis(server_folder) as server, socket.create_connection((HOST, server.port), timeout=0.1) as connection:
+    with (
+        Redis(server_folder) as server,
+        socket.create_connection((HOST, server.port), timeout=0.1) as connection,
+    ):
         server.freeze()
         connection.sendall(b"PING\r\n")
         with pytest.raises(TimeoutError):
@@ -48,7 +53,9 @@ def test_a_frozen_server_keeps_its_connections_and_answers_once_thawed(server_fo
 
 
 def test_the_servers_of_a_process_end_with_it_even_by_sigkill(server_folder: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(server_folder)], cwd=ROOT, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(server_folder)], cwd=ROOT, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         server = Redis(server_folder)
@@ -60,11 +67,15 @@ def test_the_servers_of_a_process_end_with_it_even_by_sigkill(server_folder: Pat
 
 
 def test_a_server_that_does_not_start_shows_its_log(server_folder: Path) -> None:
-    with pytest.raises(NotStarted, match=r"redis didn't start: it exited with 1.*\n(.*\n)*.*'port \"nonsense\"'"):
+    with pytest.raises(
+        NotStarted, match=r"redis didn't start: it exited with 1.*\n(.*\n)*.*'port \"nonsense\"'"
+    ):
         Redis(server_folder, {"port": "nonsense"}).start()
 
 
-def test_tests_take_the_servers_that_make_services_keeps_up(server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tests_take_the_servers_that_make_services_keeps_up(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(server_folder))
     assert services.running(Redis) is None
     lasting = Redis(services.folder(), lasting=True)
@@ -77,5 +88,11 @@ def test_tests_take_the_servers_that_make_services_keeps_up(server_folder: Path,
 
 def test_what_is_not_installed_and_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(NotInstalled, match=r"^Redis isn't installed\. Install it \(Debian and Ubuntu: apt-get install redis-server\)"):
+    with pytest.raises(
+        NotInstalled,
+        match=(
+            r"^Redis isn't installed\. Install it \(Debian and Ubuntu: apt-get install"
+            r" redis-server\)"
+        ),
+    ):
         ensure("Redis", "redis-server", lambda: False)

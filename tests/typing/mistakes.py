@@ -90,7 +90,8 @@ async def missing_branch(run: OrderRun) -> Literal[OrderStatus.PAID]:  # mistake
 
 
 @orders.step(OrderStatus.SHIPPED)
-async def wrong_resource(run: OrderRun, model: str = risk_model.value) -> Literal[OrderStatus.PAID]:  # mistake
+# mistake
+async def wrong_resource(run: OrderRun, model: str = risk_model.value) -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 
 

@@ -6,7 +6,19 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Cancel, Client, Fatal, Pause, Repeat, Retry, Run, Status, Stay, Workflow, resource
+from workflow_ray import (
+    Cancel,
+    Client,
+    Fatal,
+    Pause,
+    Repeat,
+    Retry,
+    Run,
+    Status,
+    Stay,
+    Workflow,
+    resource,
+)
 
 
 class OrderStatus(Status):
@@ -64,7 +76,9 @@ async def risk_model() -> AsyncIterator[RiskModel]:
     retry=Retry(attempts=5, backoff=timedelta(seconds=1), factor=2.0),
     on_failure=OrderStatus.FAILED,
 )
-async def reserve_stock(run: OrderRun, stock: Warehouse = warehouse.value) -> Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause:
+async def reserve_stock(
+    run: OrderRun, stock: Warehouse = warehouse.value
+) -> Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause:
     if run.data.total == 0:
         return Cancel("empty order")
     if run.data.total < 0:
@@ -84,7 +98,9 @@ async def await_payment(run: OrderRun) -> Paid:
 
 
 @orders.step(OrderStatus.PAID, max_in_flight=8)
-def ship(run: OrderRun, *, model: RiskModel = risk_model.value) -> Literal[OrderStatus.SHIPPED, OrderStatus.FAILED]:
+def ship(
+    run: OrderRun, *, model: RiskModel = risk_model.value
+) -> Literal[OrderStatus.SHIPPED, OrderStatus.FAILED]:
     return OrderStatus.FAILED if model.predict(run.data.total) > 0.9 else OrderStatus.SHIPPED
 
 
@@ -105,6 +121,8 @@ async def keep_their_types() -> None:
     """A step stays the function it was: its parameters, and its result as precise as annotated."""
     reserved: Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause
     reserved = await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), stock=Warehouse())
-    shipped: Literal[OrderStatus.SHIPPED, OrderStatus.FAILED] = ship(Run(Order(total=1), OrderStatus.PAID), model=RiskModel())
+    shipped: Literal[OrderStatus.SHIPPED, OrderStatus.FAILED] = ship(
+        Run(Order(total=1), OrderStatus.PAID), model=RiskModel()
+    )
     sent: Literal[InvoiceStatus.SENT] = send(Run(Invoice(total=1), InvoiceStatus.DRAFT))
     print(reserved, shipped, sent)

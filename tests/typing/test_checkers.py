@@ -1,4 +1,6 @@
-"""mypy and pyright, both strict, accept what is right and reject what is wrong: each marked line, and no other."""
+"""mypy and pyright, both strict, accept what is right and reject what is wrong: each marked line,
+and no other.
+"""
 
 import json
 import re
@@ -9,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.typing.shop import Invoice, InvoiceStatus, Order, OrderStatus, Warehouse, invoices, orders, reserve_stock, send
+from tests.typing.shop import (
+    Invoice,
+    InvoiceStatus,
+    Order,
+    OrderStatus,
+    Warehouse,
+    invoices,
+    orders,
+    reserve_stock,
+    send,
+)
 from workflow_ray import Cancel, Run
 
 ROOT = Path(__file__).parents[2]
@@ -18,19 +30,33 @@ MISTAKES = Path("tests/typing/mistakes.py")
 
 
 def output_of(*command: str) -> str:
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
 
 
 def rejected_by_mypy(file: Path) -> set[int]:
     output = output_of("mypy", "--no-error-summary", "--hide-error-context", str(file))
-    return {int(line) for line in re.findall(rf"^{re.escape(str(file))}:(\d+): error:", output, re.MULTILINE)}
+    return {
+        int(line)
+        for line in re.findall(rf"^{re.escape(str(file))}:(\d+): error:", output, re.MULTILINE)
+    }
 
 
 def rejected_by_pyright(file: Path) -> set[int]:
-    # A configuration of its own: the repository's leaves the mistakes out, and holds against files that are named.
-    found = json.loads(output_of("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", "tests/typing"))
+    # A configuration of its own: the repository's leaves the mistakes out, and holds against files
+    # that are named.
+    found = json.loads(
+        output_of(
+            "pyright", "--outputjson", "--pythonpath", sys.executable, "--project", "tests/typing"
+        )
+    )
     errors = [error for error in found["generalDiagnostics"] if error["severity"] == "error"]
-    return {error["range"]["start"]["line"] + 1 for error in errors if Path(error["file"]) == ROOT / file}
+    return {
+        error["range"]["start"]["line"] + 1
+        for error in errors
+        if Path(error["file"]) == ROOT / file
+    }
 
 
 checkers = pytest.mark.parametrize("rejected_by", [rejected_by_mypy, rejected_by_pyright])
@@ -44,9 +70,13 @@ def test_a_checker_accepts_the_shop(rejected_by: Callable[[Path], set[int]]) -> 
 
 @checkers
 @pytest.mark.timeout(240)
-def test_a_checker_rejects_each_marked_line_and_no_other(rejected_by: Callable[[Path], set[int]]) -> None:
+def test_a_checker_rejects_each_marked_line_and_no_other(
+    rejected_by: Callable[[Path], set[int]],
+) -> None:
     lines = (ROOT / MISTAKES).read_text().splitlines()
-    assert rejected_by(MISTAKES) == {number for number, line in enumerate(lines, start=1) if "# mistake" in line}
+    assert rejected_by(MISTAKES) == {
+        number for number, line in enumerate(lines, start=1) if "# mistake" in line
+    }
 
 
 def test_the_shop_has_no_mistakes() -> None:
@@ -55,5 +85,7 @@ def test_the_shop_has_no_mistakes() -> None:
 
 
 async def test_a_step_is_tried_alone_by_calling_it() -> None:
-    assert await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), Warehouse()) == Cancel("empty order")
+    assert await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), Warehouse()) == Cancel(
+        "empty order"
+    )
     assert send(Run(Invoice(total=1), InvoiceStatus.DRAFT)) is InvoiceStatus.SENT

@@ -1,4 +1,6 @@
-"""A workflow whose roles a test starts, stops and kills one by one, on stores that fail when told to."""
+"""A workflow whose roles a test starts, stops and kills one by one, on stores that fail when told
+to.
+"""
 
 import asyncio
 from collections import Counter
@@ -77,7 +79,9 @@ class FaultyStore(MemoryStore):
 
 
 class FaultyStream(MemoryStore):
-    """The events alone, some of whose partitions can't be sent to, and which loses what it has acknowledged."""
+    """The events alone, some of whose partitions can't be sent to, and which loses what it has
+    acknowledged.
+    """
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -89,7 +93,8 @@ class FaultyStream(MemoryStore):
         self.attempts = Counter[int]()  # of each partition, to send there
         self.arrived: list[Event] = []  # all that ever did
         self._starts: dict[tuple[Topic, int], int] = {}
-        self._foreign: dict[tuple[Topic, int], int] = {}  # messages of others at the end of a partition
+        # messages of others at the end of a partition
+        self._foreign: dict[tuple[Topic, int], int] = {}
         self._cut_off: dict[tuple[Topic, int], int] = {}  # events of its beginning that are gone
 
     async def send(self, events: Sequence[Event]) -> None:
@@ -101,7 +106,9 @@ class FaultyStream(MemoryStore):
             self._pass_foreign(event.topic, event.partition)
         await super().send(arriving[lost:])
         self.arrived += arriving[lost:]
-        if failed := {(event.topic, event.partition) for event in events} - {(event.topic, event.partition) for event in arriving}:
+        if failed := {(event.topic, event.partition) for event in events} - {
+            (event.topic, event.partition) for event in arriving
+        }:
             await self._clock.wait(asyncio.Event(), self.silence)
             raise SendFailed("the stream", "a partition has no leader", sorted(failed))
         if self.lose_answers:
@@ -110,7 +117,10 @@ class FaultyStream(MemoryStore):
 
     async def drop(self, topic: Topic) -> None:
         """What retention does: the events that are there by now can't be had any more."""
-        self._starts |= {(topic, partition): end for partition, end in (await self.ends(topic, range(16))).items()}
+        self._starts |= {
+            (topic, partition): end
+            for partition, end in (await self.ends(topic, range(16))).items()
+        }
 
     async def lose_tail(self, topic: Topic, partition: int) -> None:
         """The log of that partition is made again, empty."""
@@ -125,47 +135,81 @@ class FaultyStream(MemoryStore):
 
     def _pass_foreign(self, topic: Topic, partition: int) -> None:
         """An event is to follow them: count offsets, also of events before them, further on."""
-        self._cut_off[topic, partition] = self._gone(topic, partition) - self._foreign.pop((topic, partition), 0)
+        self._cut_off[topic, partition] = self._gone(topic, partition) - self._foreign.pop(
+            (topic, partition), 0
+        )
 
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         if self.away:
             raise StoreUnavailable("the stream", "nobody answers")
         return await self._ends(topic, partitions)
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
         ends = await self._ends(topic, list(offsets))
         lost = {number: ends[number] for number, offset in offsets.items() if offset > ends[number]}
-        inner = {number: offset for number, offset in self._inner(topic, offsets).items() if number not in lost}
-        found = await super().receive(topic, inner, reader=reader, limit=limit, wait=0.0 if lost else wait)
-        events = tuple(msgspec.structs.replace(item, offset=item.offset - self._gone(topic, item.event.partition)) for item in found.events)
-        read = {number: self._read_up_to(topic, number, offset) for number, offset in found.read.items()}
+        inner = {
+            number: offset
+            for number, offset in self._inner(topic, offsets).items()
+            if number not in lost
+        }
+        found = await super().receive(
+            topic, inner, reader=reader, limit=limit, wait=0.0 if lost else wait
+        )
+        events = tuple(
+            msgspec.structs.replace(
+                item, offset=item.offset - self._gone(topic, item.event.partition)
+            )
+            for item in found.events
+        )
+        read = {
+            number: self._read_up_to(topic, number, offset) for number, offset in found.read.items()
+        }
         return Arrivals(events=events, read=read, lost=lost)
 
-    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+    async def trim(
+        self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+    ) -> int:
         return 0  # tests look at all that was ever sent
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         ends = await self.ends(topic, list(offsets))
-        starts = {number: max(offset, self._starts.get((topic, number), 0)) for number, offset in offsets.items()}
+        starts = {
+            number: max(offset, self._starts.get((topic, number), 0))
+            for number, offset in offsets.items()
+        }
         return sum(max(0, ends[number] - start) for number, start in starts.items())
 
     async def _ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         inner = await super().ends(topic, partitions)
-        return {number: end - self._gone(topic, number) + self._foreign.get((topic, number), 0) for number, end in inner.items()}
+        return {
+            number: end - self._gone(topic, number) + self._foreign.get((topic, number), 0)
+            for number, end in inner.items()
+        }
 
     def _gone(self, topic: Topic, partition: int) -> int:
         return self._cut_off.get((topic, partition), 0)
 
     def _inner(self, topic: Topic, offsets: Mapping[int, int]) -> dict[int, int]:
-        """The offsets in the log beneath, which never loses anything, and knows no messages of others."""
+        """The offsets in the log beneath, which never loses anything, and knows no messages of
+        others.
+        """
         starts = {number: self._starts.get((topic, number), 0) for number in offsets}
         ends = {number: self._contents.stream.end(topic, number) for number in offsets}
-        inner = {number: max(offset + self._gone(topic, number), starts[number]) for number, offset in offsets.items()}
+        inner = {
+            number: max(offset + self._gone(topic, number), starts[number])
+            for number, offset in offsets.items()
+        }
         return {number: min(offset, ends[number]) for number, offset in inner.items()}
 
     def _read_up_to(self, topic: Topic, number: int, inner: int) -> int:
         """Whoever has come to the end of the log beneath has passed the messages of others too."""
-        foreign = self._foreign.get((topic, number), 0) if inner >= self._contents.stream.end(topic, number) else 0
+        foreign = (
+            self._foreign.get((topic, number), 0)
+            if inner >= self._contents.stream.end(topic, number)
+            else 0
+        )
         return inner - self._gone(topic, number) + foreign
 
 
@@ -185,14 +229,16 @@ class AtWork:
         await self.task
 
     async def abandon(self) -> None:
-        """Stop it, give it no time, and release its role: an orderly stop that came to its deadline."""
+        """Stop it, give it no time, and release its role: an orderly stop that came to its
+        deadline.
+        """
         self.stop.set()
         await asyncio.sleep(0)
         self.task.cancel()
         await asyncio.wait({self.task})
 
     async def lose(self) -> None:
-        """End it because another holds its role, as a worker does that is told so; it is released."""
+        """End it because another holds its role, as a worker does; it is released."""
         self.lost = True
         await self.kill()
 
@@ -203,9 +249,14 @@ class AtWork:
 
 
 class Bench:
-    """One workflow under a fake clock. With `apart` the stream is kept in another store than the records."""
+    """One workflow under a fake clock.
 
-    def __init__(self, workflow: Workflow[Any, Any], *, apart: bool = False, clock: FakeClock | None = None) -> None:
+    With `apart` the stream is kept in another store than the records.
+    """
+
+    def __init__(
+        self, workflow: Workflow[Any, Any], *, apart: bool = False, clock: FakeClock | None = None
+    ) -> None:
         self.workflow = workflow
         self.clock = clock or FakeClock()
         self.store = FaultyStore(self.clock)
@@ -218,7 +269,12 @@ class Bench:
         await merge(self.whole, [deployed_here(self.workflow)])
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for at_work in self._at_work:
             await at_work.kill()
 
@@ -251,7 +307,9 @@ class Bench:
 
     async def ends(self, status: Status) -> list[int]:
         """The end of each partition's log."""
-        ends = await self.whole.ends(status_topic(self.workflow.name, status.value), range(self.workflow.partitions))
+        ends = await self.whole.ends(
+            status_topic(self.workflow.name, status.value), range(self.workflow.partitions)
+        )
         return [end for _, end in sorted(ends.items())]
 
     async def partition(self, run_id: RunId) -> int:
@@ -261,18 +319,31 @@ class Bench:
 
     async def scale(self, status: Status, *, shards: int) -> None:
         """Have so many roles share a status; the former ones are fenced off."""
-        current, group = await self.whole.deployment(), consumer_group(self.workflow.name, status.value)
-        scaled = [msgspec.structs.replace(workflow, scaled={**workflow.scaled, group: shards}) for workflow in current.workflows]
+        current, group = (
+            await self.whole.deployment(),
+            consumer_group(self.workflow.name, status.value),
+        )
+        scaled = [
+            msgspec.structs.replace(workflow, scaled={**workflow.scaled, group: shards})
+            for workflow in current.workflows
+        ]
         await self.whole.deploy(current.version, scaled)
 
     async def received(self, status: Status) -> list[Event]:
         """All events of the status that the stream holds."""
-        topic, partitions = status_topic(self.workflow.name, status.value), range(self.workflow.partitions)
-        arrivals = await self.whole.receive(topic, dict.fromkeys(partitions, 0), reader="test", limit=100_000, wait=0)
+        topic, partitions = (
+            status_topic(self.workflow.name, status.value),
+            range(self.workflow.partitions),
+        )
+        arrivals = await self.whole.receive(
+            topic, dict.fromkeys(partitions, 0), reader="test", limit=100_000, wait=0
+        )
         return [item.event for item in arrivals.events]
 
     async def cancel_from_outside(self, run_id: RunId) -> None:
-        """What a client's cancel does: a write of somebody else, between a step's start and its end."""
+        """What a client's cancel does: a write of somebody else, between a step's start and its
+        end.
+        """
         (record,) = await self.store.lookup([run_id])
         assert record
         write = Write(
@@ -301,7 +372,15 @@ class Bench:
         """As a worker runs a role: it is released whatever it ends of, unless its process dies."""
         fence = acquired or await self.whole.acquire(at_work.role)
         try:
-            await run_role(at_work.role, fence, [self.workflow], self.whole, self.clock, at_work.stop, observation=self.observation)
+            await run_role(
+                at_work.role,
+                fence,
+                [self.workflow],
+                self.whole,
+                self.clock,
+                at_work.stop,
+                observation=self.observation,
+            )
         finally:
             if at_work.stop.is_set() or at_work.lost or not _killed():
                 await self.whole.release(fence)
@@ -312,6 +391,11 @@ def _killed() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def triggered(bench: Bench, workflow: Workflow[Parcel, S], *foreign_ids: str) -> dict[str, Handle[Parcel, S]]:
+async def triggered(
+    bench: Bench, workflow: Workflow[Parcel, S], *foreign_ids: str
+) -> dict[str, Handle[Parcel, S]]:
     """New runs, by foreign id."""
-    return {foreign_id: await bench.client(workflow).trigger(foreign_id, Parcel()) for foreign_id in foreign_ids}
+    return {
+        foreign_id: await bench.client(workflow).trigger(foreign_id, Parcel())
+        for foreign_id in foreign_ids
+    }

@@ -1,4 +1,6 @@
-"""The workflow that tests of the core are about: small, and different in each test, which writes the steps."""
+"""The workflow that tests of the core are about: small, and different in each test, which writes
+the steps.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -49,7 +51,10 @@ def packing(partitions: int = 16) -> Parcels:
 
 
 def routed(*, attempts: int = 3, on_failure: Route | None = Route.LOST) -> Workflow[Parcel, Route]:
-    """NEW -> PACKED -> SENT, and LOST beside it. PACKED may be entered anew; its step may return every halt."""
+    """NEW -> PACKED -> SENT, and LOST beside it.
+
+    PACKED may be entered anew; its step may return every halt.
+    """
     workflow = Workflow("routed", Parcel, Route)
 
     @workflow.step(Route.NEW, retry=Retry(attempts=attempts))
@@ -57,7 +62,9 @@ def routed(*, attempts: int = 3, on_failure: Route | None = Route.LOST) -> Workf
         return Route.PACKED
 
     @workflow.step(Route.PACKED, retry=Retry(attempts=attempts), on_failure=on_failure)
-    async def send(run: RoutedRun) -> Literal[Route.SENT, Route.PACKED] | Cancel | Pause | Repeat | Stay:
+    async def send(
+        run: RoutedRun,
+    ) -> Literal[Route.SENT, Route.PACKED] | Cancel | Pause | Repeat | Stay:
         return Route.SENT
 
     return workflow

@@ -5,7 +5,14 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from workflow_ray.errors import AdapterNotInstalled, UnfitAdapter, UnknownScheme
-from workflow_ray.ports import adapter_for, adapters, events_adapter, records_adapter, scheme_of, timeouts_adapter
+from workflow_ray.ports import (
+    adapter_for,
+    adapters,
+    events_adapter,
+    records_adapter,
+    scheme_of,
+    timeouts_adapter,
+)
 from workflow_ray.ports.adapters import GROUP, OURS
 
 
@@ -24,7 +31,9 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed distribution that answers to nothing://"""
 
     def entry_points(*, group: str) -> list[EntryPoint]:
-        return [EntryPoint("nothing", f"{__name__}:NothingAdapter", GROUP)] if group == GROUP else []
+        return (
+            [EntryPoint("nothing", f"{__name__}:NothingAdapter", GROUP)] if group == GROUP else []
+        )
 
     monkeypatch.setattr(adapters, "entry_points", entry_points)
 
@@ -40,7 +49,9 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", ""),
     ],
 )
-def test_the_scheme_says_which_adapter_and_a_driver_in_it_does_not_count(url: str, scheme: str) -> None:
+def test_the_scheme_says_which_adapter_and_a_driver_in_it_does_not_count(
+    url: str, scheme: str
+) -> None:
     assert scheme_of(url) == scheme
 
 
@@ -49,15 +60,25 @@ def test_an_unknown_scheme_lists_the_known_ones_each_with_its_extra(theirs: None
         adapter_for("cassandra://db/shop")
     line = str(unknown.value)
     assert line.startswith("no adapter for 'cassandra'.")
-    assert "memory, mysql [mariadb], nothing, postgresql [postgresql], redis [redis], rediss [redis], sqlite" in line
+    assert (
+        "memory, mysql [mariadb], nothing, postgresql [postgresql], redis [redis], rediss [redis],"
+        " sqlite" in line
+    )
     assert "pip install 'workflow-ray[kafka]'" in line
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(("scheme", "extra"), [(scheme, extra) for scheme, (_, extra) in OURS.items() if extra])
-def test_an_adapter_without_its_library_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch, scheme: str, extra: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "extra"), [(scheme, extra) for scheme, (_, extra) in OURS.items() if extra]
+)
+def test_an_adapter_without_its_library_says_which_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, extra: str
+) -> None:
     monkeypatch.setitem(OURS, scheme, (f"workflow_ray_adapters.nowhere_{extra}:Adapter", extra))
-    with pytest.raises(AdapterNotInstalled, match=rf"^{scheme}: .* Install it: pip install 'workflow-ray\[{extra}\]'$"):
+    with pytest.raises(
+        AdapterNotInstalled,
+        match=rf"^{scheme}: .* Install it: pip install 'workflow-ray\[{extra}\]'$",
+    ):
         adapter_for(f"{scheme}://somewhere")
 
 
@@ -66,6 +87,12 @@ def test_a_third_partys_adapter_is_found_by_its_entry_point(theirs: None) -> Non
 
 
 def test_an_adapter_is_refused_for_what_it_does_not_hold(theirs: None) -> None:
-    for asked, what in ((records_adapter, "records"), (events_adapter, "events"), (timeouts_adapter, "timeouts")):
-        with pytest.raises(UnfitAdapter, match=f"^nothing: it holds no {what}. Name another URL for the {what}.$"):
+    for asked, what in (
+        (records_adapter, "records"),
+        (events_adapter, "events"),
+        (timeouts_adapter, "timeouts"),
+    ):
+        with pytest.raises(
+            UnfitAdapter, match=f"^nothing: it holds no {what}. Name another URL for the {what}.$"
+        ):
             asked("nothing://somewhere")

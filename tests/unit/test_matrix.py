@@ -8,13 +8,19 @@ ONE, TWO = cases(suites()[SUITE])[:2]
 
 def rows(text: str) -> list[list[str]]:
     """The tables' lines, by cell, without their heads."""
-    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| case ")]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith("| case ")
+    ]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_page_lists_the_cases_that_there_are_now_and_none_failed() -> None:
     written = PAGE.read_text()
-    assert [row[0] for row in rows(written)] == [title(case) for suite in suites().values() for case in cases(suite)], "run `make matrix`"
+    assert [row[0] for row in rows(written)] == [
+        title(case) for suite in suites().values() for case in cases(suite)
+    ], "run `make matrix`"
     assert FAILED not in written
 
 
@@ -30,5 +36,8 @@ def test_a_case_has_the_worst_of_what_its_variants_came_to_with_an_adapter() -> 
     shown = {row[0]: dict(zip(ADAPTERS.values(), row[1:], strict=True)) for row in rows(text)}
     first = {"memory": PASSED, "sqlite": "lacks (1)", "redis": FAILED}
     assert shown[title(ONE)] == dict.fromkeys(ADAPTERS.values(), ABSENT) | first
-    assert shown[title(TWO)] == dict.fromkeys(ADAPTERS.values(), ABSENT) | {"memory": "lacks (2)", "sqlite": "lacks (1)"}
+    assert shown[title(TWO)] == dict.fromkeys(ADAPTERS.values(), ABSENT) | {
+        "memory": "lacks (2)",
+        "sqlite": "lacks (1)",
+    }
     assert "\n1. lacks faults: no connection\n2. lacks openings: one process\n" in text

@@ -1,4 +1,6 @@
-"""The files around the code: what a newcomer's machine, a cluster and continuous integration rely on."""
+"""The files around the code: what a newcomer's machine, a cluster and continuous integration rely
+on.
+"""
 
 import re
 import tomllib
@@ -20,7 +22,11 @@ def cluster() -> dict[str, Any]:
 
 
 def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     return dict(line.lower().replace("_", "-").split("==") for line in lines)
 
 
@@ -35,7 +41,10 @@ def project() -> dict[str, Any]:
 
 
 def requirements() -> list[str]:
-    asked = [*project()["dependencies"], *(requirement for extra in extras().values() for requirement in extra)]
+    asked = [
+        *project()["dependencies"],
+        *(requirement for extra in extras().values() for requirement in extra),
+    ]
     names = [re.split(r"[\[<>=]", requirement)[0] for requirement in asked]
     return [name for name in names if name != project()["name"]]  # an extra may name others
 
@@ -64,7 +73,9 @@ def test_everything_that_is_asked_for_is_pinned() -> None:
 def test_each_adapter_that_needs_more_has_an_extra_and_all_of_them_are_in_all() -> None:
     asked_for = {extra for _, extra in OURS.values() if extra}
     assert asked_for == extras().keys() - {"all", "dev"}
-    assert extras()["all"] == [f"workflow-ray[{','.join(extra for extra in extras() if extra in asked_for)}]"]
+    assert extras()["all"] == [
+        f"workflow-ray[{','.join(extra for extra in extras() if extra in asked_for)}]"
+    ]
 
 
 def test_the_pins_are_exact_and_name_no_index_and_no_path() -> None:

@@ -10,7 +10,12 @@ from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
 from workflow_ray.cli.worker import worker
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Durable workflows on Ray.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Durable workflows on Ray.",
+)
 
 
 def _print_version(asked: bool) -> None:
@@ -21,7 +26,12 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
 ) -> None:
     """Durable, event-driven workflows, run by actors on Ray."""
 

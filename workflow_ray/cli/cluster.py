@@ -1,4 +1,7 @@
-"""What runs on Ray: bring it there, look at it, take it away. Ray is imported by the commands that need it only: it takes a second."""
+"""What runs on Ray: bring it there, look at it, take it away.
+
+Ray is imported by the commands that need it only: it takes a second.
+"""
 
 import asyncio
 import os
@@ -20,12 +23,24 @@ from workflow_ray.runtime.urls import place_of, records_url
 if TYPE_CHECKING:
     from workflow_ray.runtime.ray.changes import WorkflowChange
 
-References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Restart these workflows although their code hasn't changed.")]
+References = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders."
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Restart these workflows although their code hasn't changed."),
+]
 
 Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
-StatusName = Annotated[str, typer.Argument(metavar="STATUS", help="A status that has a step, by name, e.g. CREATED.")]
-Shards = Annotated[int | None, typer.Option("--shards", min=1, help="How many: up to the workflow's partitions.")]
+StatusName = Annotated[
+    str, typer.Argument(metavar="STATUS", help="A status that has a step, by name, e.g. CREATED.")
+]
+Shards = Annotated[
+    int | None, typer.Option("--shards", min=1, help="How many: up to the workflow's partitions.")
+]
 Reset = Annotated[bool, typer.Option("--reset", help="Go back to the count that the code says.")]
 
 
@@ -49,7 +64,13 @@ def deploy(
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 
     runtime = Runtime.ray(
-        *workflows, records=records, events=events, timeouts=timeouts, restart=restart, rollback=rollback, replace=replace
+        *workflows,
+        records=records,
+        events=events,
+        timeouts=timeouts,
+        restart=restart,
+        rollback=rollback,
+        replace=replace,
     )
 
     async def deployed() -> None:
@@ -79,16 +100,26 @@ def status(records: Records = None, as_json: AsJson = False) -> None:
         typer.echo(f"Nothing runs on {place_of(records_url(records))}.")
 
 
-def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Reset = False, records: Records = None) -> None:
-    """Set how many shards run a status's step, while it runs: on Ray, or in the process that has the records open.
+def scale(
+    workflow: Name,
+    status: StatusName,
+    shards: Shards = None,
+    reset: Reset = False,
+    records: Records = None,
+) -> None:
+    """Set how many shards run a status's step, while it runs: on Ray, or in the process that has
+    the records open.
 
     On Ray the processes of the new shards start before the current shards stop.
-    The count holds, whatever the code says, until it is set again or --reset. Exit 2: no such workflow or status, or too many shards.
+    The count holds, whatever the code says, until it is set again or --reset. Exit 2: no such
+    workflow or status, or too many shards.
     """
     from workflow_ray.runtime.ray.deployment import prepare, refresh
 
     if (shards is None) != reset:
-        raise InvalidInput("scale", "give either --shards N, or --reset for the count that the code says")
+        raise InvalidInput(
+            "scale", "give either --shards N, or --reset for the count that the code says"
+        )
     url = records_url(records)
 
     async def scaled() -> int:
@@ -104,11 +135,14 @@ def scale(workflow: Name, status: StatusName, shards: Shards = None, reset: Rese
         return count
 
     count = asyncio.run(scaled())
-    typer.echo(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}.")
+    typer.echo(
+        f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}."
+    )
 
 
 def down(records: Records = None) -> None:
-    """End what works on the records, once it has finished what it holds. The records stay; `run` or `deploy` goes on with them.
+    """End what works on the records, once it has finished what it holds. The records stay; `run` or
+    `deploy` goes on with them.
 
     The Ray that was started for it on this machine ends too, unless something else runs on it.
     """
@@ -116,6 +150,9 @@ def down(records: Records = None) -> None:
     from workflow_ray.runtime.ray.deployment import down
 
     found = asyncio.run(down(records))
-    typer.echo(f"{'Ended what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The records stay.")
+    typer.echo(
+        f"{'Ended what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
+        " records stay."
+    )
     if stop_unused_cluster():
         typer.echo("Stopped Ray on this machine.")

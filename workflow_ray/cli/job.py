@@ -19,16 +19,25 @@ T = TypeVar("T")
 WINDOW = 500
 """Runs looked at by one call to the store."""
 PAUSE = 0.1
-"""Seconds between two looks; more where a look takes long, so that following costs little beside the work."""
+"""Seconds between two looks; more where a look takes long, so that following costs little beside
+the work.
+"""
 
 PATIENCE = 120.0
-"""Seconds that a store may go without an answer before the job gives up; started again, it goes on."""
+"""Seconds that a store may go without an answer before the job gives up; started again, it goes on.
+"""
 
 
 class Job:
-    """One input's runs. Nothing is kept but in the records: who starts the same job again goes on where this one was left."""
+    """One input's runs.
 
-    def __init__(self, workflow: Workflow[Any, Status], client: Client[Any, Any], records: RecordStore) -> None:
+    Nothing is kept but in the records: who starts the same job again goes on where this one was
+    left.
+    """
+
+    def __init__(
+        self, workflow: Workflow[Any, Status], client: Client[Any, Any], records: RecordStore
+    ) -> None:
         self._workflow = workflow
         self._client = client
         self._records = records
@@ -44,7 +53,8 @@ class Job:
     async def run(self, descriptor: int, show: Show, refuse: Callable[[Refused], None]) -> None:
         """Trigger the input's runs and wait until each has ended: completed, cancelled or paused.
 
-        show: told how far it is. refuse: told of each line that can't be triggered; the others go through.
+        show: told how far it is. refuse: told of each line that can't be triggered; the others go
+            through.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -60,7 +70,9 @@ class Job:
         self.known += self._parser.repeats
         self._fed = True
 
-    def _accepted(self, texts: Iterable[bytes], refuse: Callable[[Refused], None]) -> Iterator[Line]:
+    def _accepted(
+        self, texts: Iterable[bytes], refuse: Callable[[Refused], None]
+    ) -> Iterator[Line]:
         for answer in self._parser.parse(texts):
             if isinstance(answer, Refused):
                 refuse(answer)
@@ -68,7 +80,9 @@ class Job:
                 yield answer
 
     async def _trigger(self, lines: Sequence[Line], refuse: Callable[[Refused], None]) -> None:
-        triggers: list[Trigger[Any, Any]] = [Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines]
+        triggers: list[Trigger[Any, Any]] = [
+            Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines
+        ]
         answers = await _answered(lambda: self._client.trigger_many(triggers))
         for line, (handle, outcome) in zip(lines, answers, strict=True):
             match outcome:
@@ -78,7 +92,10 @@ class Job:
                 case TriggerOutcome.KNOWN:
                     self.known += 1
                 case TriggerOutcome.ACTIVE:
-                    taken = f"foreign_id: {line.foreign_id!r} has an unfinished run that didn't come from a line: {handle.run_id}"
+                    taken = (
+                        f"foreign_id: {line.foreign_id!r} has an unfinished run that didn't come"
+                        f" from a line: {handle.run_id}"
+                    )
                     refuse(Refused(line.number, taken))
                     continue
             self._open[handle.run_id] = NO_VERSION

@@ -46,7 +46,10 @@ _WRITTEN = msgspec.json.Decoder(_Written)
 
 
 async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
-    """The input's lines, as many as are there at once. Never holds more than a chunk and a line; a line over MAX_LINE comes cut."""
+    """The input's lines, as many as are there at once.
+
+    Never holds more than a chunk and a line; a line over MAX_LINE comes cut.
+    """
     rest = b""
     while chunk := await _read(descriptor):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -58,12 +61,16 @@ async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
 
 
 class Parser:
-    """Makes lines of text into lines to trigger. Remembers the foreign ids: one must not stand for two things."""
+    """Makes lines of text into lines to trigger.
+
+    Remembers the foreign ids: one must not stand for two things.
+    """
 
     def __init__(self, workflow: Workflow[Any, Any]) -> None:
         self._workflow = workflow
         self._read = 0
-        self._seen: dict[str, tuple[int, int]] = {}  # foreign id -> the number of its line, a hash of its data
+        # foreign id -> the number of its line, a hash of its data
+        self._seen: dict[str, tuple[int, int]] = {}
         self.repeats = 0
         """Lines that say again what an earlier one said."""
 
@@ -90,7 +97,9 @@ class Parser:
         elif known == content:
             self.repeats += 1
         else:
-            raise InvalidInput("foreign_id", f"{foreign_id!r} stands on line {first} with other data")
+            raise InvalidInput(
+                "foreign_id", f"{foreign_id!r} stands on line {first} with other data"
+            )
 
     def _validated(self, data: bytes) -> BaseModel:
         model: type[BaseModel] = self._workflow.data
@@ -98,8 +107,10 @@ class Parser:
             return model.model_validate_json(data)
         except ValidationError as error:
             raise InvalidInput("data", _reasons(error)) from None
-        except Exception as error:  # a validator of the model's own: whatever it raises, it refuses this line and no other
-            raise InvalidInput("data", f"{model.__name__} raised {type(error).__name__}: {error}") from None
+        except Exception as error:  # whatever a model's validator raises refuses this line only
+            raise InvalidInput(
+                "data", f"{model.__name__} raised {type(error).__name__}: {error}"
+            ) from None
 
 
 def _written(text: bytes) -> _Written:
@@ -116,11 +127,17 @@ def _written(text: bytes) -> _Written:
 def _reasons(error: ValidationError) -> str:
     """pydantic's findings in one line, without the values: they may be personal."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(part) for part in each['loc']) or 'all of it'}: {each['msg']}" for each in found)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in each['loc']) or 'all of it'}: {each['msg']}"
+        for each in found
+    )
 
 
 async def _read(descriptor: int) -> bytes:
-    """Some bytes, as soon as there are any; none at the end. No thread stays behind in a read when the caller is cancelled."""
+    """Some bytes, as soon as there are any; none at the end.
+
+    No thread stays behind in a read when the caller is cancelled.
+    """
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(descriptor, ready.set)

@@ -24,7 +24,12 @@ def shown(console: Console, what: str) -> Generator[Show]:
 
 @contextmanager
 def _bar(console: Console, what: str) -> Generator[Show]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=None)
         yield lambda ended, total: progress.update(task, completed=ended, total=total)

@@ -19,7 +19,10 @@ class RefusedLine(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The same, whether shown or written. Times are those of the runs that this job started; None: it started none."""
+    """The same, whether shown or written.
+
+    Times are those of the runs that this job started; None: it started none.
+    """
 
     workflow: str
     runtime: str
@@ -40,7 +43,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
 
     @classmethod
-    def of(cls, job: Job, *, workflow: str, runtime: str, places: Places, source: str, refused: list[RefusedLine]) -> "Report":
+    def of(
+        cls,
+        job: Job,
+        *,
+        workflow: str,
+        runtime: str,
+        places: Places,
+        source: str,
+        refused: list[RefusedLine],
+    ) -> "Report":
         return cls(
             workflow=workflow,
             runtime=runtime,
@@ -73,7 +85,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             console.print(f"  {command}  # {what}")
 
     def _ends(self) -> Table:
-        table = Table("final status", title=f"{self.workflow}: {sum(self.runs.values()):,} runs", title_justify="left")
+        table = Table(
+            "final status",
+            title=f"{self.workflow}: {sum(self.runs.values()):,} runs",
+            title_justify="left",
+        )
         table.add_column("runs", justify="right")
         for status, count in self.runs.items():
             table.add_row(status, f"{count:,}")
@@ -82,7 +98,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def _numbers(self) -> Table:
         table = Table.grid(padding=(0, 2))
         table.add_row("started now", f"{self.started:,}")
-        table.add_row("known already", f"{self.known:,}" + (", none processed twice" if self.known else ""))
+        table.add_row(
+            "known already", f"{self.known:,}" + (", none processed twice" if self.known else "")
+        )
         table.add_row("lines refused", f"{len(self.refused):,}")
         if self.transitions_per_second is not None:
             table.add_row("transitions per second", f"{self.transitions_per_second:,.0f}")
@@ -92,11 +110,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def _next(self) -> Iterator[tuple[str, str]]:
         # a server is opened with what isn't shown here, such as its password
-        on = "--records URL" if records_adapter(self.records).shared else f"--records {self.records}"
+        on = (
+            "--records URL" if records_adapter(self.records).shared else f"--records {self.records}"
+        )
         listed = f"workflow-ray runs list {self.workflow} {on}"
         if self.failed:
             yield f"{listed} --failed", f"why {self.failed:,} failed"
-            yield f"workflow-ray runs retry --workflow {self.workflow} --failed {on}", "try them again, once the cause is mended"
+            yield (
+                f"workflow-ray runs retry --workflow {self.workflow} --failed {on}",
+                "try them again, once the cause is mended",
+            )
         if self.paused > self.failed:
             yield f"{listed} --state PAUSED", f"why {self.paused:,} are paused"
         yield listed, "the newest runs"

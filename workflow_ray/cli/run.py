@@ -23,7 +23,8 @@ INTERRUPTED = 130
 LINES_REFUSED = 6
 """The exit code of a job some of whose lines were refused."""
 RUNS_FAILED = 8
-"""The exit code of a job some of whose runs an error has paused, whether or not lines were refused."""
+"""The exit code of a job some of whose runs an error has paused, whether or not lines were refused.
+"""
 STANDARD_INPUT = "-"
 
 
@@ -32,9 +33,25 @@ class Where(StrEnum):
     LOCAL = "local"
 
 
-Reference = Annotated[str, typer.Argument(metavar="MODULE:ATTRIBUTE", help="The workflow, e.g. examples.orders:orders.")]
-Input = Annotated[str, typer.Option("--input", metavar="FILE", help='Lines of {"foreign_id": "...", "data": {...}}; - is standard input.')]
-On = Annotated[Where, typer.Option("--runtime", help="Where the steps run: on Ray, where they go on without this command; or in it.")]
+Reference = Annotated[
+    str,
+    typer.Argument(metavar="MODULE:ATTRIBUTE", help="The workflow, e.g. examples.orders:orders."),
+]
+Input = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help='Lines of {"foreign_id": "...", "data": {...}}; - is standard input.',
+    ),
+]
+On = Annotated[
+    Where,
+    typer.Option(
+        "--runtime",
+        help="Where the steps run: on Ray, where they go on without this command; or in it.",
+    ),
+]
 
 
 def run(
@@ -50,19 +67,33 @@ def run(
 ) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
-    A line's foreign id is its run's idempotency key too: given again, it leads to the run that there is, and nothing is done
-    twice. A run that pauses counts as ended. Exit 6: some lines were refused, each with its number and reason on stderr; the others
-    went through. Exit 8: an error has paused some runs; `workflow-ray runs list --failed` shows them.
+    A line's foreign id is its run's idempotency key too: given again, it leads to the run that
+    there is, and nothing is done twice. A run that pauses counts as ended. Exit 6: some lines were
+    refused, each with its number and reason on stderr; the others went through. Exit 8: an error
+    has paused some runs; `workflow-ray runs list --failed` shows them.
     """
     workflow = load(reference, [os.getcwd()])
     made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
-    runtime = made(workflow, records=records, events=events, timeouts=timeouts, rollback=rollback, replace=replace)
+    runtime = made(
+        workflow,
+        records=records,
+        events=events,
+        timeouts=timeouts,
+        rollback=rollback,
+        replace=replace,
+    )
     try:
         with _opened(source) as descriptor:
             report = asyncio.run(_report(workflow, runtime, on, source, descriptor))
     except KeyboardInterrupt:
-        goes_on = "What was triggered goes on without this command" if on is Where.RAY else "What was triggered stands in the records"
-        typer.echo(f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True)
+        goes_on = (
+            "What was triggered goes on without this command"
+            if on is Where.RAY
+            else "What was triggered stands in the records"
+        )
+        typer.echo(
+            f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True
+        )
         raise typer.Exit(INTERRUPTED) from None
     report.show(Console(soft_wrap=True, highlight=False, markup=False))
     if json is not None:
@@ -73,7 +104,9 @@ def run(
         raise typer.Exit(LINES_REFUSED)
 
 
-async def _report(workflow: Workflow[Any, Any], runtime: Runtime, on: Where, source: str, descriptor: int) -> Report:
+async def _report(
+    workflow: Workflow[Any, Any], runtime: Runtime, on: Where, source: str, descriptor: int
+) -> Report:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     refused: list[RefusedLine] = []
 
@@ -81,12 +114,22 @@ async def _report(workflow: Workflow[Any, Any], runtime: Runtime, on: Where, sou
         refused.append(RefusedLine(line.number, line.why))
         console.print(f"line {line.number} refused: {line.why}")
 
-    console.print(f"Starting {workflow.name}" + ("; Ray takes some seconds the first time." if on is Where.RAY else "."))
+    console.print(
+        f"Starting {workflow.name}"
+        + ("; Ray takes some seconds the first time." if on is Where.RAY else ".")
+    )
     async with runtime:
         job = Job(workflow, runtime.client(workflow), runtime.store)
         with shown(console, workflow.name) as show:
             await job.run(descriptor, show, refuse)
-    return Report.of(job, workflow=workflow.name, runtime=on.value, places=runtime.urls.places, source=source, refused=refused)
+    return Report.of(
+        job,
+        workflow=workflow.name,
+        runtime=on.value,
+        places=runtime.urls.places,
+        source=source,
+        refused=refused,
+    )
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""`workflow-ray runs pause|resume|retry|cancel`: of runs that are named, or that filters let through."""
+"""`workflow-ray runs pause|resume|retry|cancel`: of runs that are named, or that filters let
+through.
+"""
 
 import asyncio
 import getpass
@@ -11,7 +13,17 @@ import msgspec
 import typer
 
 from workflow_ray.cli.options import AsJson, Records
-from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OfWorkflow, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_filters import (
+    Failed,
+    Filters,
+    ForeignId,
+    OfWorkflow,
+    OlderThan,
+    Selection,
+    States,
+    Statuses,
+    Stuck,
+)
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import Names, print_json
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
@@ -23,18 +35,37 @@ from workflow_ray.records import RunId
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
-References = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, their first characters, or foreign ids.")]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why: the run's history keeps it. To pause and to cancel it is needed.")]
-By = Annotated[str | None, typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the user who calls.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before runs that filters let through are changed.")]
+References = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN]...", help="Run ids, their first characters, or foreign ids."),
+]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", help="Why: the run's history keeps it. To pause and to cancel it is needed."
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the user who calls."),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Don't ask before runs that filters let through are changed.")
+]
 
 HELP = {
     Action.PAUSE: "Keep runs from taking further steps, until they are resumed.",
-    Action.RESUME: "Let paused runs go on. Those that an error has paused get all attempts of their step again.",
+    Action.RESUME: (
+        "Let paused runs go on. Those that an error has paused get all attempts of their step"
+        " again."
+    ),
     Action.RETRY: "Have the step of failed runs tried again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
 }
-EXITS = "Exit 2: the request can't be used; 3: a run was not found; 4: some runs didn't allow it, the others are changed."
+EXITS = (
+    "Exit 2: the request can't be used; 3: a run was not found; 4: some runs didn't allow it, the"
+    " others are changed."
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +130,11 @@ async def _found(url: str, references: Sequence[str], filters: Filters) -> list[
         if references:
             lookup = RunReferences(store, chosen_workflows(list(names.statuses), filters.workflow))
             return [(await lookup.find(reference)).run_id for reference in references]
-        return [record.run_id async for page in Selection(store, names, filters).pages() for record in page]
+        return [
+            record.run_id
+            async for page in Selection(store, names, filters).pages()
+            for record in page
+        ]
 
 
 def _confirm(action: Action, count: int) -> None:
@@ -108,7 +143,10 @@ def _confirm(action: Action, count: int) -> None:
         return
     runs = "1 run" if count == 1 else f"{count} runs"
     if not sys.stdin.isatty():
-        raise InvalidInput("--yes", f"{runs} would be {action.participle}; pass it to have them {action.participle}")
+        raise InvalidInput(
+            "--yes",
+            f"{runs} would be {action.participle}; pass it to have them {action.participle}",
+        )
     typer.confirm(f"{action.verb.capitalize()} {runs}?", abort=True)
 
 
@@ -122,7 +160,9 @@ async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[R
         return outcomes
 
 
-async def _applied_to(store: RecordStore, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+async def _applied_to(
+    store: RecordStore, asked: Control, run_ids: Sequence[RunId]
+) -> dict[RunId, Outcome]:
     found = await looked_up(store, run_ids)
     missing: dict[RunId, Outcome] = {run_id: Missing() for run_id in run_ids}
     return missing | await apply(store, asked, found)
@@ -135,14 +175,21 @@ def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> N
         action=action.verb,
         changed=kinds[Changed],
         unchanged=kinds[Unchanged],
-        refused={run_id: outcome.why for run_id, outcome in outcomes.items() if isinstance(outcome, Refused)},
+        refused={
+            run_id: outcome.why
+            for run_id, outcome in outcomes.items()
+            if isinstance(outcome, Refused)
+        },
         missing=[run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Missing)],
     )
     if as_json:
         print_json(report)
     else:
         already = f" {report.unchanged} were so already." if report.unchanged else ""
-        typer.echo(f"{report.changed} {'run' if report.changed == 1 else 'runs'} {action.participle}.{already}")
+        typer.echo(
+            f"{report.changed} {'run' if report.changed == 1 else 'runs'}"
+            f" {action.participle}.{already}"
+        )
         for run_id, why in report.refused.items():
             typer.echo(f"workflow-ray: {ControlRefused(run_id, action.verb, why)}", err=True)
     if report.refused:

@@ -18,16 +18,39 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
 
-OfWorkflow: TypeAlias = Annotated[str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")]
-Statuses: TypeAlias = Annotated[list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")]
-States: TypeAlias = Annotated[list[str] | None, typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated.")]
-ForeignId: TypeAlias = Annotated[str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")]
-Failed: TypeAlias = Annotated[bool, typer.Option("--failed", help="Only runs that an error has paused.")]
+OfWorkflow: TypeAlias = Annotated[
+    str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
+]
+Statuses: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")
+]
+States: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated."),
+]
+ForeignId: TypeAlias = Annotated[
+    str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")
+]
+Failed: TypeAlias = Annotated[
+    bool, typer.Option("--failed", help="Only runs that an error has paused.")
+]
 OlderThan: TypeAlias = Annotated[
-    str | None, typer.Option("--older-than", metavar="TIME", help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.")
+    str | None,
+    typer.Option(
+        "--older-than",
+        metavar="TIME",
+        help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.",
+    ),
 ]
 Stuck: TypeAlias = Annotated[
-    bool, typer.Option("--stuck", help="Only runs whose next step should have begun and has not, for 5 minutes or for --older-than.")
+    bool,
+    typer.Option(
+        "--stuck",
+        help=(
+            "Only runs whose next step should have begun and has not, for 5 minutes or for"
+            " --older-than."
+        ),
+    ),
 ]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -52,7 +75,14 @@ class Filters:
         return bool(self.workflow) or self.are_more_than_a_workflow()
 
     def are_more_than_a_workflow(self) -> bool:
-        return bool(self.statuses or self.states or self.foreign_id or self.failed or self.older_than or self.stuck)
+        return bool(
+            self.statuses
+            or self.states
+            or self.foreign_id
+            or self.failed
+            or self.older_than
+            or self.stuck
+        )
 
 
 class Selection:
@@ -64,18 +94,29 @@ class Selection:
         self._store = store
         self._names = names
         self._filters = filters
-        self._age = None if filters.older_than is None else _duration("--older-than", filters.older_than)
-        known = {name: names.statuses[name] for name in chosen_workflows(list(names.statuses), filters.workflow)}
+        self._age = (
+            None if filters.older_than is None else _duration("--older-than", filters.older_than)
+        )
+        known = {
+            name: names.statuses[name]
+            for name in chosen_workflows(list(names.statuses), filters.workflow)
+        }
         _check_statuses(known, filters.statuses)
         asked = set(filters.statuses)
-        self._queries = [self._query(name) for name, statuses in known.items() if not asked or asked & statuses.keys()]
+        self._queries = [
+            self._query(name)
+            for name, statuses in known.items()
+            if not asked or asked & statuses.keys()
+        ]
 
     async def newest(self, limit: int) -> list[Record]:
         """The newest runs, the newest first."""
         if self._filters.stuck:
             stuck = [record async for record in self._stuck()]
             return sorted(stuck, key=lambda record: record.run_id, reverse=True)[:limit]
-        found = [await self._first(replace(query, newest_first=True), limit) for query in self._queries]
+        found = [
+            await self._first(replace(query, newest_first=True), limit) for query in self._queries
+        ]
         return list(merge(*found, key=lambda record: record.run_id, reverse=True))[:limit]
 
     async def pages(self) -> AsyncIterator[list[Record]]:
@@ -90,7 +131,9 @@ class Selection:
 
     async def _first(self, query: RunQuery, limit: int) -> list[Record]:
         found: list[Record] = []
-        while len(found) < limit and (page := await self._store.runs(replace(query, limit=limit - len(found)))):
+        while len(found) < limit and (
+            page := await self._store.runs(replace(query, limit=limit - len(found)))
+        ):
             found += page
             query = replace(query, after=page[-1].run_id)
         return found
@@ -102,7 +145,9 @@ class Selection:
                 look = WaitingQuery(workflow=query.workflow, partition=partition, quiet=quiet)
                 while True:
                     found = await self._store.waiting(look)
-                    for record in await looked_up(self._store, [event.run_id for event in found.events]):
+                    for record in await looked_up(
+                        self._store, [event.run_id for event in found.events]
+                    ):
                         if _passes(record, query):
                             yield record
                     if found.after is None:
@@ -115,7 +160,11 @@ class Selection:
         return RunQuery(
             workflow=workflow,
             statuses=tuple(known[status] for status in filters.statuses if status in known),
-            run_states=(RunState.PAUSED,) if filters.failed else tuple(_run_state(name) for name in filters.states),
+            run_states=(
+                (RunState.PAUSED,)
+                if filters.failed
+                else tuple(_run_state(name) for name in filters.states)
+            ),
             causes=(Cause.FAILED,) if filters.failed else (),
             foreign_id=filters.foreign_id,
             updated_before=None if self._age is None else datetime.now(UTC) - self._age,
@@ -128,20 +177,28 @@ def _check_statuses(known: Mapping[str, Collection[str]], asked: Sequence[str]) 
     names = list(dict.fromkeys(name for statuses in known.values() for name in statuses))
     for status in asked:
         if status not in names:
-            raise InvalidInput("--status", f"{' and '.join(known)} has no status {status!r}; it has {', '.join(names)}")
+            raise InvalidInput(
+                "--status",
+                f"{' and '.join(known)} has no status {status!r}; it has {', '.join(names)}",
+            )
 
 
 def _run_state(name: str) -> RunState:
     try:
         return RunState[name.upper()]
     except KeyError:
-        raise InvalidInput("--state", f"there is no run_state {name!r}; there are {', '.join(RunState.__members__)}") from None
+        raise InvalidInput(
+            "--state",
+            f"there is no run_state {name!r}; there are {', '.join(RunState.__members__)}",
+        ) from None
 
 
 def _duration(option: str, text: str) -> timedelta:
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not matched:
-        raise InvalidInput(option, f"{text!r} is not a time: write a number and s, m, h or d, e.g. 30s or 2h")
+        raise InvalidInput(
+            option, f"{text!r} is not a time: write a number and s, m, h or d, e.g. 30s or 2h"
+        )
     return timedelta(seconds=seconds_of(option, float(matched[1]) * UNITS[matched[2]]))
 
 

@@ -30,9 +30,18 @@ class RunReferences:
         """
         if record := await self._by_id(text.lower()):
             return record
-        found = {record.run_id: record for record in [*await self._by_prefix(text.lower()), *await self._by_foreign_id(text)]}
+        found = {
+            record.run_id: record
+            for record in [*await self._by_prefix(text.lower()), *await self._by_foreign_id(text)]
+        }
         if len(found) > 1:
-            raise AmbiguousRun(text, [f"{record.workflow} {record.foreign_id} {record.run_id}" for record in found.values()][:SHOWN])
+            raise AmbiguousRun(
+                text,
+                [
+                    f"{record.workflow} {record.foreign_id} {record.run_id}"
+                    for record in found.values()
+                ][:SHOWN],
+            )
         if not found:
             raise RunNotFound(None, text)
         return next(iter(found.values()))
@@ -47,7 +56,10 @@ class RunReferences:
         if not SHORTEST <= len(text) < len(LOWEST) or not re.fullmatch("[0-9a-f-]+", text):
             return []
         after = RunId(text + LOWEST[len(text) :])
-        pages = [await self._store.runs(RunQuery(workflow=workflow, after=after, limit=2)) for workflow in self._workflows]
+        pages = [
+            await self._store.runs(RunQuery(workflow=workflow, after=after, limit=2))
+            for workflow in self._workflows
+        ]
         return [record for page in pages for record in page if record.run_id.startswith(text)]
 
     async def _by_foreign_id(self, text: str) -> list[Record]:

@@ -8,7 +8,17 @@ import typer
 
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.run_controls import add_controls
-from workflow_ray.cli.run_filters import Failed, Filters, ForeignId, OfWorkflow, OlderThan, Selection, States, Statuses, Stuck
+from workflow_ray.cli.run_filters import (
+    Failed,
+    Filters,
+    ForeignId,
+    OfWorkflow,
+    OlderThan,
+    Selection,
+    States,
+    Statuses,
+    Stuck,
+)
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData, show, show_one
 from workflow_ray.ports import RecordStore, SystemClock
@@ -23,8 +33,15 @@ T = TypeVar("T")
 runs = typer.Typer(name="runs", no_args_is_help=True, help="Look at runs, and control them.")
 add_controls(runs)
 
-Reference = Annotated[str, typer.Argument(metavar="RUN", help="A run id, its first characters, or a foreign id.")]
-Name = Annotated[str | None, typer.Argument(metavar="[WORKFLOW]", help="The workflow's name, e.g. orders. Default: all workflows.")]
+Reference = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run id, its first characters, or a foreign id.")
+]
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[WORKFLOW]", help="The workflow's name, e.g. orders. Default: all workflows."
+    ),
+]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="How many at most.")]
 
 
@@ -53,15 +70,24 @@ def list_runs(
     )
 
     async def found(store: RecordStore, names: Names) -> list[RunView]:
-        return [names.run(record) for record in await Selection(store, names, filters).newest(limit)]
+        return [
+            names.run(record) for record in await Selection(store, names, filters).newest(limit)
+        ]
 
     of_several = () if workflow else ("workflow",)
-    show(_ask(records, found), ("run_id", *of_several, "foreign_id", "status", "run_state", "updated_at", "reason"), as_json=as_json)
+    show(
+        _ask(records, found),
+        ("run_id", *of_several, "foreign_id", "status", "run_state", "updated_at", "reason"),
+        as_json=as_json,
+    )
 
 
 @runs.command()
 def counts(workflow: Name = None, records: Records = None, as_json: AsJson = False) -> None:
-    """Count runs by workflow, status and run_state, without zeros. Exit 2: the workflow is unknown."""
+    """Count runs by workflow, status and run_state, without zeros.
+
+    Exit 2: the workflow is unknown.
+    """
 
     async def found(store: RecordStore, names: Names) -> list[CountView]:
         chosen = chosen_workflows(list(names.statuses), workflow)
@@ -71,7 +97,9 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
 
 
 @runs.command("show")
-def show_run(run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False) -> None:
+def show_run(
+    run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
+) -> None:
     """Show a run as it stands, with its data. Exit 3: there is no such run."""
 
     async def found(store: RecordStore, names: Names) -> RunWithData:
@@ -81,14 +109,22 @@ def show_run(run: Reference, workflow: OfWorkflow = None, records: Records = Non
 
 
 @runs.command()
-def history(run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False) -> None:
+def history(
+    run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
+) -> None:
     """Show every version of a run: what wrote it, when and why. Exit 3: there is no such run."""
 
     async def found(store: RecordStore, names: Names) -> list[EntryView]:
         record = await _references(store, names, workflow).find(run)
-        return [names.entry(record.workflow, entry) for entry in await _entries(store, record.run_id)]
+        return [
+            names.entry(record.workflow, entry) for entry in await _entries(store, record.run_id)
+        ]
 
-    show(_ask(records, found), ("version", "status", "run_state", "cause", "by", "at", "reason"), as_json=as_json)
+    show(
+        _ask(records, found),
+        ("version", "status", "run_state", "cause", "by", "at", "reason"),
+        as_json=as_json,
+    )
 
 
 def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]) -> T:
@@ -107,6 +143,7 @@ def _references(store: RecordStore, names: Names, workflow: str | None) -> RunRe
 
 async def _entries(store: RecordStore, run_id: RunId) -> list[HistoryEntry]:
     entries: list[HistoryEntry] = []
-    while page := await store.history(run_id, after=Version(len(entries)), limit=PAGE):  # versions have no gaps
+    # versions have no gaps
+    while page := await store.history(run_id, after=Version(len(entries)), limit=PAGE):
         entries += page
     return entries

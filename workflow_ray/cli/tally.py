@@ -36,7 +36,10 @@ class Timing:
         return round(self.transitions / self.seconds, 1) if self.seconds else None
 
     def percentile_ms(self, percent: int) -> float | None:
-        """The least time, in milliseconds, within which so many per cent of the runs ended. None where nothing was measured."""
+        """The least time, in milliseconds, within which so many per cent of the runs ended.
+
+        None where nothing was measured.
+        """
         if not self._seconds:
             return None
         ranked = sorted(self._seconds)
@@ -57,11 +60,19 @@ class Ends:
         self.failed += paused_by_error(record)
 
     def total(self, run_state: RunState | None = None) -> int:
-        return sum(count for (_, state), count in self._counts.items() if run_state in (None, state))
+        return sum(
+            count for (_, state), count in self._counts.items() if run_state in (None, state)
+        )
 
     def by_status(self) -> dict[str, int]:
-        """`SHIPPED`; or, for runs that didn't complete, `RESERVED (PAUSED)`. In the order of the statuses' numbers."""
-        return {self._label(status, state): count for (status, state), count in sorted(self._counts.items())}
+        """`SHIPPED`; or, for runs that didn't complete, `RESERVED (PAUSED)`.
+
+        In the order of the statuses' numbers.
+        """
+        return {
+            self._label(status, state): count
+            for (status, state), count in sorted(self._counts.items())
+        }
 
     def _label(self, status: int, state: RunState) -> str:
         name = self._statuses.get(status, str(status))

@@ -1,4 +1,6 @@
-"""Runs and their histories as the command line shows them: with names where the records have numbers."""
+"""Runs and their histories as the command line shows them: with names where the records have
+numbers.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -52,12 +54,19 @@ class Names:
     """The statuses' names, as deployed."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self.statuses: Mapping[str, Mapping[str, int]] = {each.name: each.statuses for each in deployment.workflows}
-        self.partitions: Mapping[str, int] = {each.name: each.partitions for each in deployment.workflows}
+        self.statuses: Mapping[str, Mapping[str, int]] = {
+            each.name: each.statuses for each in deployment.workflows
+        }
+        self.partitions: Mapping[str, int] = {
+            each.name: each.partitions for each in deployment.workflows
+        }
 
     def status(self, workflow: str, number: int) -> str:
         """The number itself where the workflow isn't deployed any more."""
-        return next((name for name, value in self.statuses.get(workflow, {}).items() if value == number), str(number))
+        return next(
+            (name for name, value in self.statuses.get(workflow, {}).items() if value == number),
+            str(number),
+        )
 
     def run(self, record: Record) -> RunView:
         return RunView(**self._shared(record))
@@ -67,7 +76,9 @@ class Names:
 
     def count(self, workflow: str, count: RunCount) -> CountView:
         status = self.status(workflow, count.status)
-        return CountView(workflow=workflow, status=status, run_state=count.run_state.name, runs=count.runs)
+        return CountView(
+            workflow=workflow, status=status, run_state=count.run_state.name, runs=count.runs
+        )
 
     def entry(self, workflow: str, entry: HistoryEntry) -> EntryView:
         return EntryView(
@@ -81,7 +92,16 @@ class Names:
         )
 
     def _shared(self, record: Record) -> dict[str, Any]:
-        same = ("run_id", "workflow", "foreign_id", "version", "attempt", "updated_at", "created_at", "reason")
+        same = (
+            "run_id",
+            "workflow",
+            "foreign_id",
+            "version",
+            "attempt",
+            "updated_at",
+            "created_at",
+            "reason",
+        )
         return {
             **{field: getattr(record, field) for field in same},
             "status": self.status(record.workflow, record.status),
@@ -113,7 +133,9 @@ def show_one(view: msgspec.Struct, *, as_json: bool) -> None:
 
 def print_json(value: object) -> None:
     """On standard output, for other programs."""
-    _console().out(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), highlight=False)
+    _console().out(
+        msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), highlight=False
+    )
 
 
 def _text(value: object) -> str:

@@ -14,8 +14,21 @@ from workflow_ray.runtime import Runtime
 ABANDONED = 7
 """The exit code of a worker that has abandoned steps."""
 
-References = Annotated[list[str], typer.Argument(metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders.")]
-Deadline = Annotated[float, typer.Option("--deadline", min=0, metavar="SECONDS", help="Time for running steps once it is told to stop.")]
+References = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders."
+    ),
+]
+Deadline = Annotated[
+    float,
+    typer.Option(
+        "--deadline",
+        min=0,
+        metavar="SECONDS",
+        help="Time for running steps once it is told to stop.",
+    ),
+]
 
 
 def worker(
@@ -38,7 +51,14 @@ def worker(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each of its own steps
     workflows = [load(reference, [os.getcwd()]) for reference in references]
-    runtime = Runtime.local(*workflows, records=records, events=events, timeouts=timeouts, rollback=rollback, replace=replace)
+    runtime = Runtime.local(
+        *workflows,
+        records=records,
+        events=events,
+        timeouts=timeouts,
+        rollback=rollback,
+        replace=replace,
+    )
 
     async def serve() -> bool:
         async with runtime:

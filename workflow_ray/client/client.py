@@ -31,7 +31,14 @@ class Client(Generic[D, S]):
     seconds they raise StoreUnavailable.
     """
 
-    def __init__(self, workflow: Workflow[D, S], records: RecordStore, clock: Clock, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        workflow: Workflow[D, S],
+        records: RecordStore,
+        clock: Clock,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self._workflow = workflow
         self._records = patient(records, clock, patience)
         self._hasty = patient(records, clock, min(patience, GRACE))
@@ -70,7 +77,9 @@ class Client(Generic[D, S]):
             raise RunActive(self._workflow.name, foreign_id, handle.run_id)
         return handle
 
-    async def trigger_many(self, triggers: Iterable[Trigger[D, S]]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
+    async def trigger_many(
+        self, triggers: Iterable[Trigger[D, S]]
+    ) -> list[tuple[Handle[D, S], TriggerOutcome]]:
         """Start many runs, in batches of 500: one answer each, in order.
 
         A foreign id or key in use leaves that one out. Each batch commits whole. All triggers are
@@ -85,7 +94,15 @@ class Client(Generic[D, S]):
         return self._handle(run_id, None)
 
     def _handle(self, run_id: str, started: Version | None) -> Handle[D, S]:
-        return Handle(self._workflow, self._records, self._hasty, self._clock, self._watcher, RunId(run_id), started)
+        return Handle(
+            self._workflow,
+            self._records,
+            self._hasty,
+            self._clock,
+            self._watcher,
+            RunId(run_id),
+            started,
+        )
 
     async def get(self, run_id: str) -> Run[D, S]:
         """The run as it stands. Raises RunNotFound."""
@@ -148,7 +165,9 @@ class Client(Generic[D, S]):
         status that the code no longer has is there by its number.
         """
         counted = await self._records.counts(self._workflow.name)
-        return {(self._status_or_number(count.status), count.run_state): count.runs for count in counted}
+        return {
+            (self._status_or_number(count.status), count.run_state): count.runs for count in counted
+        }
 
     def _status_or_number(self, number: int) -> S | int:
         try:
@@ -168,12 +187,17 @@ class Client(Generic[D, S]):
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
         found = zip(writes, map(outcome_of, answer.results), strict=True)
-        return [(self._handle(run_id, _under_way(write, outcome)), outcome) for write, (run_id, outcome) in found]
+        return [
+            (self._handle(run_id, _under_way(write, outcome)), outcome)
+            for write, (run_id, outcome) in found
+        ]
 
 
 def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
-    """The version of a run that has just begun; None where it isn't new, or ended where it began."""
-    return write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
+    """The version of a run that has just begun; None if it isn't new, or ended at once."""
+    return (
+        write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
+    )
 
 
 V = TypeVar("V")

@@ -8,7 +8,16 @@ from workflow_ray.client.inputs import checked_by, checked_reason
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import Committed, Conflict, Record, RunId, Version, Write, WriteGroup, new_write_id
+from workflow_ray.records import (
+    Committed,
+    Conflict,
+    Record,
+    RunId,
+    Version,
+    Write,
+    WriteGroup,
+    new_write_id,
+)
 
 BATCH = 500
 """Runs controlled by one call to the store."""
@@ -32,11 +41,15 @@ Outcome: TypeAlias = Changed | Unchanged | Refused | Missing
 def control(action: Action, by: object, reason: object = None) -> Control:
     """Check what a caller handed in. Raises InvalidInput."""
     if reason is None and action in (Action.PAUSE, Action.CANCEL):
-        raise InvalidInput("reason", f"give one: the history keeps why a run was {action.participle}")
+        raise InvalidInput(
+            "reason", f"give one: the history keeps why a run was {action.participle}"
+        )
     return Control(action, checked_by(by), None if reason is None else checked_reason(reason))
 
 
-async def apply(records: RecordStore, asked: Control, found: Sequence[Record]) -> dict[RunId, Outcome]:
+async def apply(
+    records: RecordStore, asked: Control, found: Sequence[Record]
+) -> dict[RunId, Outcome]:
     """Apply a control to runs, in batches; one outcome for each.
 
     A run that changes meanwhile is looked up again and decided again, until the action is committed
@@ -54,11 +67,15 @@ async def apply(records: RecordStore, asked: Control, found: Sequence[Record]) -
             outcomes |= await _apply_once(records, asked, batch)
             lost = [record.run_id for record in batch if record.run_id not in outcomes]
             batch = await looked_up(records, lost, fresh=True)
-            outcomes |= {run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}}
+            outcomes |= {
+                run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}
+            }
     return outcomes
 
 
-async def _apply_once(records: RecordStore, asked: Control, batch: Sequence[Record]) -> dict[RunId, Outcome]:
+async def _apply_once(
+    records: RecordStore, asked: Control, batch: Sequence[Record]
+) -> dict[RunId, Outcome]:
     """The outcomes of those runs that did not change meanwhile."""
     outcomes: dict[RunId, Outcome] = {}
     writes: list[Write] = []
@@ -73,11 +90,17 @@ async def _apply_once(records: RecordStore, asked: Control, batch: Sequence[Reco
         (answer,) = await records.store([group])
         assert isinstance(answer, Committed), "a group without a fence can't be fenced off"
         stored = zip(writes, answer.results, strict=True)
-        outcomes |= {write.run_id: Changed(write.version) for write, result in stored if not isinstance(result, Conflict)}
+        outcomes |= {
+            write.run_id: Changed(write.version)
+            for write, result in stored
+            if not isinstance(result, Conflict)
+        }
     return outcomes
 
 
-async def looked_up(records: RecordStore, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record]:
+async def looked_up(
+    records: RecordStore, run_ids: Sequence[RunId], *, fresh: bool = False
+) -> list[Record]:
     """Those of the runs that exist, in the order asked for.
 
     Args:

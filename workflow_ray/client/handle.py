@@ -66,7 +66,9 @@ class Handle(Generic[D, S]):
         record = await self._record()
         return [Entry(self._workflow, entry) for entry in await self._entries(record.version)]
 
-    async def wait_for(self, status: S, *, timeout: Duration | None = None, through_errors: bool = False) -> Run[D, S]:
+    async def wait_for(
+        self, status: S, *, timeout: Duration | None = None, through_errors: bool = False
+    ) -> Run[D, S]:
         """Wait until the run is at the status, or has been.
 
         Args:
@@ -104,7 +106,9 @@ class Handle(Generic[D, S]):
 
         return await self._until(there, status.name, timeout, through_errors)
 
-    async def wait(self, *, timeout: Duration | None = None, through_errors: bool = False) -> Run[D, S]:
+    async def wait(
+        self, *, timeout: Duration | None = None, through_errors: bool = False
+    ) -> Run[D, S]:
         """Wait for the run's end, whatever it is: completed or cancelled.
 
         Args:
@@ -194,10 +198,14 @@ class Handle(Generic[D, S]):
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
             if record is not None and paused_by_error(record) and not through_errors:
-                raise RunPaused(self.run_id, status_name(self._workflow, record.status), record.reason or "")
+                raise RunPaused(
+                    self.run_id, status_name(self._workflow, record.status), record.reason or ""
+                )
             left = None if seconds is None else start + seconds - self._clock.monotonic()
             seen = self._started if record is None else record.version
-            newer = await self._watcher.newer(self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest)
+            newer = await self._watcher.newer(
+                self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest
+            )
             if newer is None:
                 raise await self._timed_out(wanted, seconds or 0.0)
             record = newer
@@ -209,7 +217,9 @@ class Handle(Generic[D, S]):
             raise RunNotFound(self._workflow.name, self.run_id)
         return record
 
-    async def _entries(self, upto: Version, *, after: Version = NO_VERSION, records: RecordStore | None = None) -> list[HistoryEntry]:
+    async def _entries(
+        self, upto: Version, *, after: Version = NO_VERSION, records: RecordStore | None = None
+    ) -> list[HistoryEntry]:
         """Those of the versions above `after`, to `upto` at least."""
         asked = records or self._records
         entries: list[HistoryEntry] = []
@@ -222,4 +232,6 @@ class Handle(Generic[D, S]):
         record = await self._record(self._hasty)
         before = Version(max(NO_VERSION, record.version - SHOWN))
         last = await self._entries(record.version, after=before, records=self._hasty)
-        return WaitTimeout(self.run_id, wanted, seconds, [str(Entry(self._workflow, entry)) for entry in last])
+        return WaitTimeout(
+            self.run_id, wanted, seconds, [str(Entry(self._workflow, entry)) for entry in last]
+        )

@@ -47,7 +47,9 @@ def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
     """
     encoded = workflow.encode(data)
     if len(encoded) > MAX_DATA:
-        raise InvalidInput("the run's data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed")
+        raise InvalidInput(
+            "the run's data", f"it is {len(encoded)} bytes long; {MAX_DATA} are allowed"
+        )
     return encoded
 
 
@@ -59,5 +61,8 @@ def checked_status(what: str, workflow: Workflow[D, S], status: object) -> S:
     """A status of the workflow."""
     if not isinstance(status, workflow.statuses):
         known = f"{workflow.statuses.__name__}.{next(iter(workflow.statuses)).name}"
-        raise InvalidInput(what, f"{status!r} is not a status of workflow {workflow.name!r}; give one, e.g. {known}")
+        raise InvalidInput(
+            what,
+            f"{status!r} is not a status of workflow {workflow.name!r}; give one, e.g. {known}",
+        )
     return status

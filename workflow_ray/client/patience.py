@@ -23,11 +23,15 @@ def patient(records: RecordStore, clock: Clock, patience: float) -> RecordStore:
         clock: Measures the patience.
         patience: Seconds after which a call raises StoreUnavailable.
     """
-    methods = {name: _repeated(getattr(records, name), clock, patience) for name in methods_of(RecordStore)}
+    methods = {
+        name: _repeated(getattr(records, name), clock, patience) for name in methods_of(RecordStore)
+    }
     return cast(RecordStore, SimpleNamespace(**methods))
 
 
-def _repeated(method: Callable[..., Awaitable[Any]], clock: Clock, patience: float) -> Callable[..., Awaitable[Any]]:
+def _repeated(
+    method: Callable[..., Awaitable[Any]], clock: Clock, patience: float
+) -> Callable[..., Awaitable[Any]]:
     @wraps(method)
     async def repeated(*arguments: Any, **named: Any) -> Any:
         return await persist(partial(method, *arguments, **named), clock, BY, patience=patience)

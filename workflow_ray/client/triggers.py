@@ -10,7 +10,17 @@ from pydantic import BaseModel
 from workflow_ray.client.inputs import checked_data, checked_key, checked_start
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.engine.runs import first_write
-from workflow_ray.records import BATCH_DATA, ActiveRun, Conflict, KeyUsed, Stored, Write, WriteResult, new_run_id, new_write_id
+from workflow_ray.records import (
+    BATCH_DATA,
+    ActiveRun,
+    Conflict,
+    KeyUsed,
+    Stored,
+    Write,
+    WriteResult,
+    new_run_id,
+    new_write_id,
+)
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -27,8 +37,8 @@ class Trigger(Generic[D, S]):
         foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
         data: The run's data.
         start_at: The first status; None: the workflow's start.
-        idempotency_key: Unique per workflow, for good: whoever triggers with it again gets the first
-            run, finished or not.
+        idempotency_key: Unique per workflow, for good: whoever triggers with it again gets the
+            first run, finished or not.
     """
 
     foreign_id: str

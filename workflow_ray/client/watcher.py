@@ -54,7 +54,9 @@ class Watcher:
         # Of each loop; those for runs at rest apart
         self._calls = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, set[_Call]]]()
 
-    async def newer(self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False) -> Record | None:
+    async def newer(
+        self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False
+    ) -> Record | None:
         """The run's record once its version is above the one seen; None: `wait` seconds are over.
         `wait` None: as long as it takes.
 
@@ -64,7 +66,11 @@ class Watcher:
         call = self._next_call(at_rest)
         call.add(waiting)
         try:
-            await (waiting.answered.wait() if wait is None else self._clock.wait(waiting.answered, wait))
+            await (
+                waiting.answered.wait()
+                if wait is None
+                else self._clock.wait(waiting.answered, wait)
+            )
         finally:
             call.remove(waiting)
         if isinstance(waiting.answer, Exception):
@@ -75,7 +81,9 @@ class Watcher:
         """The one to join: that is made soon, or else made for newcomers, or else made again for
         them before long.
         """
-        calls = self._calls.setdefault(asyncio.get_running_loop(), {False: set(), True: set()})[at_rest]
+        calls = self._calls.setdefault(asyncio.get_running_loop(), {False: set(), True: set()})[
+            at_rest
+        ]
         room = [call for call in calls if len(call) < TOGETHER]
         soon = next((call for call in room if not call.out), None)
         if soon is not None:
@@ -91,9 +99,13 @@ class Watcher:
 
 
 class _Call:
-    """A call to the store that is made again and again, as long as somebody waits for its answer."""
+    """A call to the store that is repeated as long as somebody waits for its answer."""
 
-    def __init__(self, watch: Callable[[Mapping[RunId, Version]], Awaitable[list[Record]]], ended: Callable[["_Call"], None]) -> None:
+    def __init__(
+        self,
+        watch: Callable[[Mapping[RunId, Version]], Awaitable[list[Record]]],
+        ended: Callable[["_Call"], None],
+    ) -> None:
         self._watch = watch
         self._ended = ended
         self._waits: set[_Wait] = set()

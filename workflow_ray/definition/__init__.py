@@ -2,7 +2,14 @@
 
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
-from workflow_ray.definition.reference import by_name, code_of, known_as, load, python_path_of, reference_of
+from workflow_ray.definition.reference import (
+    by_name,
+    code_of,
+    known_as,
+    load,
+    python_path_of,
+    reference_of,
+)
 from workflow_ray.definition.resource import Resource, resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run

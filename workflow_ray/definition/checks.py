@@ -1,4 +1,7 @@
-"""The mistakes a definition can have, each with its place and a way out. Each function yields those of one kind."""
+"""The mistakes a definition can have, each with its place and a way out.
+
+Each function yields those of one kind.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,33 +22,57 @@ if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
 
 MAX_NAME = 100
-"""Characters of a workflow's name: topics and roles are made of it, and Kafka's topics have 249 at most."""
+"""Characters of a workflow's name: topics and roles are made of it, and Kafka's topics have 249 at
+most.
+"""
 MAX_PARTITIONS = 4096
 """Each has a position in each group, and on Kafka a partition in each topic."""
 MAX_NUMBER = 2**31 - 1
 """Of a status, in every database."""
-# As in Kafka's topics. A dash is safe: roles and topics are put together from names and never taken apart again, and the
-# status's number that follows keeps them distinct.
+# As in Kafka's topics. A dash is safe: roles and topics are put together from names and never taken
+# apart again, and the status's number that follows keeps them distinct.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
-    if not _is_a(workflow.name, str) or not _NAME.fullmatch(workflow.name) or len(workflow.name) > MAX_NAME:
+    if (
+        not _is_a(workflow.name, str)
+        or not _NAME.fullmatch(workflow.name)
+        or len(workflow.name) > MAX_NAME
+    ):
         allowed = f"use up to {MAX_NAME} of A-Z a-z 0-9 . _ -, a letter or digit first"
-        yield f"{workflow.where}: the name {workflow.name!r} can't be part of a role or topic; {allowed}"
+        yield (
+            f"{workflow.where}: the name {workflow.name!r} can't be part of a role or topic;"
+            f" {allowed}"
+        )
     if not _is_subclass(workflow.data, BaseModel):
-        yield f"{workflow.where}: the data {workflow.data!r} is no pydantic model; hand in a subclass of BaseModel"
+        yield (
+            f"{workflow.where}: the data {workflow.data!r} is no pydantic model; hand in a subclass"
+            " of BaseModel"
+        )
     if not is_count(workflow.partitions) or workflow.partitions > MAX_PARTITIONS:
-        yield f"{workflow.where}: partitions={workflow.partitions!r} is not a whole number from 1 to {MAX_PARTITIONS}; the default is 16"
+        yield (
+            f"{workflow.where}: partitions={workflow.partitions!r} is not a whole number from 1 to"
+            f" {MAX_PARTITIONS}; the default is 16"
+        )
     if not is_statuses(workflow.statuses):
-        yield f"{workflow.where}: {workflow.statuses!r} is no enum of statuses; hand in a subclass of Status that has members"
+        yield (
+            f"{workflow.where}: {workflow.statuses!r} is no enum of statuses; hand in a subclass of"
+            " Status that has members"
+        )
     else:
         yield from _number_mistakes(workflow.statuses, workflow.where)
         if not isinstance(workflow.start, workflow.statuses):
-            yield f"{workflow.where}: start={workflow.start} is not a status of {workflow.statuses.__name__}; name one, or leave it out"
+            yield (
+                f"{workflow.where}: start={workflow.start} is not a status of"
+                f" {workflow.statuses.__name__}; name one, or leave it out"
+            )
         for entry in workflow.entry:
             if not isinstance(entry, workflow.statuses):
-                yield f"{workflow.where}: entry has {entry!r}, which is not a status of {workflow.statuses.__name__}; take it out"
+                yield (
+                    f"{workflow.where}: entry has {entry!r}, which is not a status of"
+                    f" {workflow.statuses.__name__}; take it out"
+                )
 
 
 def is_statuses(statuses: object) -> bool:
@@ -56,9 +83,15 @@ def is_statuses(statuses: object) -> bool:
 def _number_mistakes(statuses: type[Status], where: str) -> Iterator[str]:
     for name, status in statuses.__members__.items():
         if name != status.name:
-            yield f"{where}: {statuses.__name__}.{name} has the number of {status}; give it one of its own"
+            yield (
+                f"{where}: {statuses.__name__}.{name} has the number of {status}; give it one of"
+                " its own"
+            )
         elif not is_count(status.value) or status.value > MAX_NUMBER:
-            yield f"{where}: {status} = {status.value!r} is not a whole number from 1 to {MAX_NUMBER}; give it one"
+            yield (
+                f"{where}: {status} = {status.value!r} is not a whole number from 1 to"
+                f" {MAX_NUMBER}; give it one"
+            )
 
 
 def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> Iterator[str]:
@@ -66,16 +99,28 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     options = step.options
     way_out = f"name a status of {statuses.__name__}"
     if not isinstance(step.status, statuses):
-        yield f"{step.where}: step {step.name} stands at {step.status}, which is not a status of this workflow; {way_out}"
+        yield (
+            f"{step.where}: step {step.name} stands at {step.status}, which is not a status of this"
+            f" workflow; {way_out}"
+        )
     if options.on_failure is not None and not isinstance(options.on_failure, statuses):
-        yield f"{step.where}: step {step.name} has on_failure={options.on_failure}, which is not a status of this workflow; {way_out}"
+        yield (
+            f"{step.where}: step {step.name} has on_failure={options.on_failure}, which is not a"
+            f" status of this workflow; {way_out}"
+        )
     if options.on_failure is not None and options.on_failure == step.status:
-        yield f"{step.where}: step {step.name} goes round for ever with on_failure={options.on_failure}; name another status"
+        yield (
+            f"{step.where}: step {step.name} goes round for ever with"
+            f" on_failure={options.on_failure}; name another status"
+        )
     if not is_count(options.shards) or (is_count(partitions) and options.shards > partitions):
         allowed = f"use 1 to {partitions}, the workflow's partitions"
         yield f"{step.where}: step {step.name} can't have shards={options.shards!r}; {allowed}"
     if not is_count(options.max_in_flight):
-        yield f"{step.where}: step {step.name} can't have max_in_flight={options.max_in_flight!r}; use a whole number from 1 up"
+        yield (
+            f"{step.where}: step {step.name} can't have max_in_flight={options.max_in_flight!r};"
+            " use a whole number from 1 up"
+        )
     if (mistake := _timeout_mistake(options.timeout)) is not None:
         yield f"{step.where}: step {step.name} can't have timeout={options.timeout!r}: {mistake}"
     if not _is_a(options.retry, Retry):
@@ -87,7 +132,10 @@ def read_step(declared: Declaration[S], statuses: type[S]) -> tuple[Step[S] | No
     place = f"{declared.where}: step {declared.name}"
     if mistake := kind_mistake(declared.function):
         return None, [f"{place} {mistake}"]
-    results, parameters = Results(declared.function, declared.scope, statuses), Parameters(declared.function)
+    results, parameters = (
+        Results(declared.function, declared.scope, statuses),
+        Parameters(declared.function),
+    )
     step = Step(
         status=declared.status,
         function=declared.function,
@@ -112,17 +160,32 @@ def duplicate_mistakes(steps: Sequence[Declaration[S]]) -> Iterator[str]:
         other = first.setdefault(step.status, step)
         if other is not step:
             taken = f"{step.status} has the step {other.name} at {other.where} already"
-            yield f"{step.where}: step {step.name} is one too many: {taken}; a status has one step, so take one of them out"
+            yield (
+                f"{step.where}: step {step.name} is one too many: {taken}; a status has one step,"
+                " so take one of them out"
+            )
 
 
-def unreachable_mistakes(graph: Graph[S], statuses: Iterable[S], begins: Sequence[S], where: str) -> Iterator[str]:
+def unreachable_mistakes(
+    graph: Graph[S], statuses: Iterable[S], begins: Sequence[S], where: str
+) -> Iterator[str]:
     """begins: Where runs may begin; the start is the first."""
     start = begins[0]
     for status in statuses:
-        if isinstance(start, type(status)) and status not in begins and not any(graph.reaches(begin, status) for begin in begins):
+        if (
+            isinstance(start, type(status))
+            and status not in begins
+            and not any(graph.reaches(begin, status) for begin in begins)
+        ):
             step = graph.step(status)
-            way_out = "let a step return it, take it out, or name it in entry= if runs begin there by start_at"
-            yield f"{step.where if step else where}: nothing leads from the start, {start}, to {status}; {way_out}"
+            way_out = (
+                "let a step return it, take it out, or name it in entry= if runs begin there by"
+                " start_at"
+            )
+            yield (
+                f"{step.where if step else where}: nothing leads from the start, {start}, to"
+                f" {status}; {way_out}"
+            )
 
 
 def _timeout_mistake(timeout: object) -> str | None:

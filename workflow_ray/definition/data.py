@@ -37,20 +37,29 @@ class DataCodec(Generic[D]):
 
     def encode(self, data: D) -> bytes:
         """The data as JSON that reads back equal. Raises InvalidInput: there is none."""
-        if type(data) is not self._model:  # pydantic would write the fields that it knows, and drop the others
-            raise InvalidInput(self._what, f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.")
+        # pydantic would write the fields that it knows, and drop the others
+        if type(data) is not self._model:
+            raise InvalidInput(
+                self._what,
+                f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.",
+            )
         try:
             encoded = self._to_json(data, by_alias=False, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
             raise InvalidInput(self._what, _why(error)) from None
         except Exception as error:  # of a serializer of the user's, or text that is not Unicode
-            raise InvalidInput(self._what, f"can't be written as JSON ({type(error).__name__}).") from None
+            raise InvalidInput(
+                self._what, f"can't be written as JSON ({type(error).__name__})."
+            ) from None
         if self._reads_back is None or len(encoded) > LARGE or not self._reads_back(data):
             self._compare(data, encoded)
         return encoded
 
     def decode(self, data: bytes) -> D:
-        """What `encode` made, read back. Raises pydantic.ValidationError: it doesn't fit the model."""
+        """What `encode` made, read back.
+
+        Raises pydantic.ValidationError: it doesn't fit the model.
+        """
         return self._validate(data, by_alias=False, by_name=True)
 
     def _compare(self, data: D, encoded: bytes) -> None:
@@ -59,7 +68,9 @@ class DataCodec(Generic[D]):
         except ValidationError as error:
             raise InvalidInput(self._what, _unreadable(data, error)) from None
         except Exception as error:  # of a validator of the user's
-            raise InvalidInput(self._what, f"can't be read back ({type(error).__name__}).") from None
+            raise InvalidInput(
+                self._what, f"can't be read back ({type(error).__name__})."
+            ) from None
         if found := difference(data, read):
             raise InvalidInput(f"{self._what}, {found.path}", f"{found.why}.")
 
@@ -69,7 +80,10 @@ def _unreadable(data: BaseModel, error: ValidationError) -> str:
     for flaw in error.errors(include_input=False, include_url=False):
         if known := flaw_at(data, flaw["loc"]):
             return f"{_path(flaw['loc'])}: {known}."
-    flaws = [f"{_path(flaw['loc'])}: {flaw['msg']}" for flaw in error.errors(include_input=False, include_url=False)]
+    flaws = [
+        f"{_path(flaw['loc'])}: {flaw['msg']}"
+        for flaw in error.errors(include_input=False, include_url=False)
+    ]
     told = "; ".join(flaws[:SHOWN]) + ("; and others" if len(flaws) > SHOWN else "")
     return f"can't be read back: {' '.join(told.split())}. What the model writes, it must accept."
 
@@ -82,5 +96,11 @@ def _why(error: PydanticSerializationError) -> str:
     """Without the values: errors are kept and logged, and data may be personal."""
     fields = re.findall(r"field_name='(\w+)'", str(error))  # nothing but the message names them
     if not fields:
-        return "can't be written as JSON: a value is of a type that JSON has nothing for, or is nested too deeply."
-    return f"has values that aren't of their field's type: {', '.join(fields)}. Assign what the model says."
+        return (
+            "can't be written as JSON: a value is of a type that JSON has nothing for, or is nested"
+            " too deeply."
+        )
+    return (
+        f"has values that aren't of their field's type: {', '.join(fields)}. Assign what the model"
+        " says."
+    )

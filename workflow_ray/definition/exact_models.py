@@ -21,7 +21,15 @@ Guard: TypeAlias = Callable[[Any], bool]
 """Whether a value reads back equal; False: it may not."""
 
 HARMLESS = frozenset(
-    {"extra_fields_behavior", "frozen", "from_attributes", "loc_by_alias", "title", "validate_by_alias", "validate_by_name"}
+    {
+        "extra_fields_behavior",
+        "frozen",
+        "from_attributes",
+        "loc_by_alias",
+        "title",
+        "validate_by_alias",
+        "validate_by_name",
+    }
 )
 """Settings of a model that change neither how values are written nor how they are read."""
 MINUTE = timedelta(minutes=1)
@@ -42,12 +50,17 @@ def _guard(schema: Schema) -> Guard | None:
     return None if make is None else make(schema)
 
 
-# --- models --------------------------------------------------------------------------------------
+# --- models -------------------------------------------------------------------------------------
 
 
 def _of_model(schema: Schema) -> Guard | None:
     known = {"cls", "config", "custom_init", "generic_origin", "root_model", "schema"}
-    if schema["type"] != "model" or not _has_only(schema, known) or schema.get("custom_init") or schema.get("root_model"):
+    if (
+        schema["type"] != "model"
+        or not _has_only(schema, known)
+        or schema.get("custom_init")
+        or schema.get("root_model")
+    ):
         return None
     config, inner = schema.get("config", {}), schema["schema"]
     if config.keys() - HARMLESS or config.get("extra_fields_behavior") == "allow":
@@ -68,14 +81,15 @@ def _model_guard(cls: type, guards: list[tuple[str, Guard]]) -> Guard:
         if type(value) is not cls:  # a subclass loses its own fields
             return False
         values = value.__dict__
-        if len(values) != len(guards):  # it was constructed without validation, or keeps something beside its fields
+        # it was constructed without validation, or keeps something beside its fields
+        if len(values) != len(guards):
             return False
         return all(holds(values[name]) for name, holds in guards)
 
     return guard
 
 
-# --- what models are made of ---------------------------------------------------------------------
+# --- what models are made of --------------------------------------------------------------------
 
 
 def _of_default(schema: Schema) -> Guard | None:
@@ -95,17 +109,28 @@ def _of_list(schema: Schema) -> Guard | None:
 
 
 def _of_dict(schema: Schema) -> Guard | None:
-    if not _has_only(schema, {"keys_schema", "values_schema"}) or not {"keys_schema", "values_schema"} <= schema.keys():
+    if (
+        not _has_only(schema, {"keys_schema", "values_schema"})
+        or not {"keys_schema", "values_schema"} <= schema.keys()
+    ):
         return None
-    values = _guard(schema["values_schema"]) if schema["keys_schema"].keys() <= {"metadata", "type"} else None
+    values = (
+        _guard(schema["values_schema"])
+        if schema["keys_schema"].keys() <= {"metadata", "type"}
+        else None
+    )
     if values is None or schema["keys_schema"]["type"] != "str":
         return None
-    return lambda value: _is_exactly(value, dict) and all(map(_is_ascii, value)) and all(map(values, value.values()))
+    return lambda value: (
+        _is_exactly(value, dict) and all(map(_is_ascii, value)) and all(map(values, value.values()))
+    )
 
 
 def _of_enum(schema: Schema) -> Guard | None:
     members: list[Enum] = schema["members"]
-    is_simple = {type(member.value) for member in members} in ({str}, {int}) and _has_only(schema, {"cls", "members", "sub_type"})
+    is_simple = {type(member.value) for member in members} in ({str}, {int}) and _has_only(
+        schema, {"cls", "members", "sub_type"}
+    )
     return _of_type(schema["cls"]) if is_simple else None
 
 

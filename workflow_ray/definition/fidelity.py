@@ -58,7 +58,9 @@ def _compare_models(written: BaseModel, read: Any, depth: int) -> _Found | None:
     ours, theirs, fields = written.__dict__, read.__dict__, type(written).model_fields
     found = _compare_named(((name, ours.get(name), theirs.get(name)) for name in fields), depth)
     if found is None and (written.__pydantic_extra__ or read.__pydantic_extra__):
-        return _compare_mappings(written.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}, depth)
+        return _compare_mappings(
+            written.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}, depth
+        )
     return found
 
 
@@ -66,7 +68,9 @@ def _compare_dataclasses(written: Any, read: Any, depth: int) -> _Found | None:
     if type(written) is not type(read):
         return _Found(deque(), _other_class(written, read))
     names = [field.name for field in dataclasses.fields(written)]
-    return _compare_named(((name, getattr(written, name, None), getattr(read, name, None)) for name in names), depth)
+    return _compare_named(
+        ((name, getattr(written, name, None), getattr(read, name, None)) for name in names), depth
+    )
 
 
 def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Found | None:
@@ -78,7 +82,10 @@ def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Fou
 def _compare_sequences(written: Any, read: Any, depth: int) -> _Found | None:
     if not _is_a(read, list, tuple) or len(written) != len(read):
         return _Found(deque(), "it reads back with other items")
-    return _compare_named(((str(at), one, other) for at, (one, other) in enumerate(zip(written, read, strict=True))), depth)
+    return _compare_named(
+        ((str(at), one, other) for at, (one, other) in enumerate(zip(written, read, strict=True))),
+        depth,
+    )
 
 
 def _compare_named(parts: Iterable[tuple[str, Any, Any]], depth: int) -> _Found | None:
@@ -92,7 +99,12 @@ def _compare_named(parts: Iterable[tuple[str, Any, Any]], depth: int) -> _Found 
 def _compare_others(written: Any, read: Any, depth: int) -> _Found | None:
     if _is_a(written, Mapping):
         return _compare_mappings(written, read, depth)
-    if _is_a(written, Set) and _is_a(read, Set) and len(written) == len(read) and all(one in read for one in written):
+    if (
+        _is_a(written, Set)
+        and _is_a(read, Set)
+        and len(written) == len(read)
+        and all(one in read for one in written)
+    ):
         return None
     return _Found(deque(), _reason(written, read))
 
@@ -109,7 +121,12 @@ def _is_same(written: Any, read: Any) -> bool:
 
 
 def _are_nan(written: object, read: object) -> bool:
-    return isinstance(written, float) and isinstance(read, float) and math.isnan(written) and math.isnan(read)
+    return (
+        isinstance(written, float)
+        and isinstance(read, float)
+        and math.isnan(written)
+        and math.isnan(read)
+    )
 
 
 def _other_class(written: object, read: object) -> str:
@@ -131,11 +148,19 @@ def flaw_at(data: object, path: Iterable[int | str]) -> str | None:
 
 def _flaw(written: object) -> str | None:
     if isinstance(written, SECRETS):
-        return "a secret is written as asterisks. Leave it out of the data, or give the field a serializer that reveals it"
+        return (
+            "a secret is written as asterisks. Leave it out of the data, or give the field a"
+            " serializer that reveals it"
+        )
     if isinstance(written, float) and not math.isfinite(written):
-        return "JSON has no NaN and no infinity. Set ser_json_inf_nan='strings' in the model's config"
+        return (
+            "JSON has no NaN and no infinity. Set ser_json_inf_nan='strings' in the model's config"
+        )
     if isinstance(written, (bytes, bytearray)):
-        return "it reads back as other bytes. Set ser_json_bytes and val_json_bytes to the same in the model's config"
+        return (
+            "it reads back as other bytes. Set ser_json_bytes and val_json_bytes to the same in the"
+            " model's config"
+        )
     return None
 
 
@@ -143,5 +168,11 @@ def _reason(written: object, read: object) -> str:
     if flaw := _flaw(written):
         return flaw
     if type(written) is type(read):
-        return f"it reads back as another {type(written).__name__}. Its serializer and its validator must undo each other"
-    return f"it is of type {type(written).__name__} and reads back as {type(read).__name__}. Make the field's type exact"
+        return (
+            f"it reads back as another {type(written).__name__}. Its serializer and its validator"
+            " must undo each other"
+        )
+    return (
+        f"it is of type {type(written).__name__} and reads back as {type(read).__name__}. Make the"
+        " field's type exact"
+    )

@@ -29,7 +29,10 @@ class Graph(Generic[S]):
         return self._targets.get(status, frozenset())
 
     def reaches(self, origin: S, target: S) -> bool:
-        """True where one transition or more lead from `origin` to `target`. A status reaches itself only by going round."""
+        """True where one transition or more lead from `origin` to `target`.
+
+        A status reaches itself only by going round.
+        """
         return target in self._reached.get(origin, frozenset())
 
 

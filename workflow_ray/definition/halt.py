@@ -9,14 +9,19 @@ from workflow_ray.definition.durations import Duration, seconds_of
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """End the run where it stands, its data saved. It takes no further step, and its foreign id is free again."""
+    """End the run where it stands, its data saved.
+
+    It takes no further step, and its foreign id is free again.
+    """
 
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Save the data and hold the run at its status until somebody resumes it; then the step runs again."""
+    """Save the data and hold the run at its status until somebody resumes it; then the step runs
+    again.
+    """
 
     reason: str = ""
 
@@ -25,7 +30,8 @@ class Pause:
 class Repeat:
     """Save the data and run the step again, `after` at the earliest, in the same visit.
 
-    Its idempotency key and timeouts stay; return the status itself to enter it anew. A repeat is no failed attempt.
+    Its idempotency key and timeouts stay; return the status itself to enter it anew. A repeat is no
+    failed attempt.
     `after`: seconds, or a timedelta, from 0 to 100 years. Raises InvalidInput: it is neither.
     """
 
@@ -45,4 +51,7 @@ HALTS: tuple[type[Halt], ...] = get_args(Halt)
 
 
 class Fatal(Exception):
-    """Raised by a step whose failure is not to be retried. Changes to the data are dropped, as with every exception."""
+    """Raised by a step whose failure is not to be retried.
+
+    Changes to the data are dropped, as with every exception.
+    """

@@ -43,8 +43,14 @@ def _in_tree(tree: ast.AST) -> Iterator[Import]:
             case ast.Import():
                 yield from (Import(alias.name) for alias in node.names)
             case ast.ImportFrom():
-                yield Import("." * node.level + (node.module or ""), tuple(alias.name for alias in node.names))
-            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=[ast.Constant(value=str(name)), *_]):
+                yield Import(
+                    "." * node.level + (node.module or ""),
+                    tuple(alias.name for alias in node.names),
+                )
+            case ast.Call(
+                func=ast.Name(id=called) | ast.Attribute(attr=called),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
                 if called == BY_NAME:
                     yield Import(name)
             case _:
@@ -57,7 +63,9 @@ def in_bytecode(code: CodeType) -> Iterator[Import]:
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":
             level, names = before
-            yield Import("." * _number(level) + instruction.argval, names if isinstance(names, tuple) else ())
+            yield Import(
+                "." * _number(level) + instruction.argval, names if isinstance(names, tuple) else ()
+            )
         before.append(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

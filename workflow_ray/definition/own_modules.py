@@ -59,14 +59,21 @@ class _Search:
             name = pending.pop()
             if name not in followed and self._is_own(name):
                 followed.add(name)
-                pending += [other for spec in _on_the_way(name, self._folder) for other in self._imports(spec)]
+                pending += [
+                    other
+                    for spec in _on_the_way(name, self._folder)
+                    for other in self._imports(spec)
+                ]
 
     def _is_own(self, name: str) -> bool:
         outermost = name.partition(".")[0]
         return outermost != OURS and self._only in (None, outermost)
 
     def _imports(self, spec: ModuleSpec) -> Iterator[str]:
-        """The names that a module imports, of modules or of things in them. None the second time."""
+        """The names that a module imports, of modules or of things in them.
+
+        None the second time.
+        """
         if spec.name in self.found or not isinstance(spec.loader, _Reader) or spec.origin is None:
             return
         try:
@@ -77,7 +84,11 @@ class _Search:
         self.found[spec.name] = sha256(content[HEADER:] if is_bytecode else content).hexdigest()
         if spec.origin.endswith(tuple(EXTENSION_SUFFIXES)):
             return
-        package = spec.name if spec.submodule_search_locations is not None else spec.name.rpartition(".")[0]
+        package = (
+            spec.name
+            if spec.submodule_search_locations is not None
+            else spec.name.rpartition(".")[0]
+        )
         for imported in _in_bytecode(spec.name, spec.loader) if is_bytecode else in_source(content):
             yield from self._names(imported, package)
 

@@ -22,14 +22,25 @@ def reference_of(workflow: Workflow[Any, Any]) -> str:
     Raises NotImportable: it was made in `__main__`, or its module has no name for it.
     """
     if workflow.module in MAIN:
-        why = f"{workflow.name!r} was made in the script itself ({workflow.where}), which no other process can import"
-        raise NotImportable("__main__", f"{why}; move it to a module of its own, and import it from there")
+        why = (
+            f"{workflow.name!r} was made in the script itself ({workflow.where}), which no other"
+            " process can import"
+        )
+        raise NotImportable(
+            "__main__", f"{why}; move it to a module of its own, and import it from there"
+        )
     if workflow.module not in sys.modules:
-        why = f"{workflow.name!r} was made in a module that isn't imported under its name; import it as other processes will"
+        why = (
+            f"{workflow.name!r} was made in a module that isn't imported under its name; import it"
+            " as other processes will"
+        )
         raise NotImportable(workflow.module, why)
     reference = known_as(workflow)
     if reference.endswith(":"):
-        why = f"{workflow.name!r} was made here ({workflow.where}), but no name of the module is bound to it"
+        why = (
+            f"{workflow.name!r} was made here ({workflow.where}), but no name of the module is"
+            " bound to it"
+        )
         raise NotImportable(workflow.module, f"{why}; write NAME = Workflow(...) in it")
     return reference
 
@@ -51,7 +62,13 @@ def by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, 
     for workflow in workflows:
         first = named.setdefault(workflow.name, workflow)
         if first is not workflow:
-            raise DuplicateWorkflow(workflow.name, *(f"{known_as(each).removesuffix(':')} ({each.where})" for each in (first, workflow)))
+            raise DuplicateWorkflow(
+                workflow.name,
+                *(
+                    f"{known_as(each).removesuffix(':')} ({each.where})"
+                    for each in (first, workflow)
+                ),
+            )
     return named
 
 
@@ -71,7 +88,9 @@ def code_of(workflow: Workflow[Any, Any]) -> str:
     modules = {} if file is None else own_modules(name, file, _folder(name, file))
     if name not in modules:
         return ""
-    return sha256("\n".join(f"{module} {digest}" for module, digest in sorted(modules.items())).encode()).hexdigest()
+    return sha256(
+        "\n".join(f"{module} {digest}" for module, digest in sorted(modules.items())).encode()
+    ).hexdigest()
 
 
 def _name_of(workflow: Workflow[Any, Any]) -> str:
@@ -99,19 +118,29 @@ def _folder(name: str, file: Path) -> Path:
 def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
     """Import the workflow that `reference` ("module:attribute") names.
 
-    python_path: folders to look in first; those that sys.path doesn't have yet are put in front of it, for good.
-    Raises NotImportable, saying why.
+    python_path: folders to look in first; those that sys.path doesn't have yet are put in front of
+        it, for good. Raises NotImportable, saying why.
     """
     name, _, attribute = reference.partition(":")
     if not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
-        raise NotImportable(reference, 'is no reference; write "module:attribute", as in "shop.orders:orders"')
+        raise NotImportable(
+            reference, 'is no reference; write "module:attribute", as in "shop.orders:orders"'
+        )
     _look_in(python_path)
     module = _import(reference, name)
     if not hasattr(module, attribute):
-        raise NotImportable(reference, f"module {name} ({module.__file__}) has no {attribute!r}; name the variable that holds the workflow")
+        raise NotImportable(
+            reference,
+            f"module {name} ({module.__file__}) has no {attribute!r}; name the variable that holds"
+            " the workflow",
+        )
     workflow: object = getattr(module, attribute)
     if not _is_workflow(workflow):
-        raise NotImportable(reference, f"is a {type(workflow).__name__}, not a Workflow; name the variable that holds the workflow")
+        raise NotImportable(
+            reference,
+            f"is a {type(workflow).__name__}, not a Workflow; name the variable that holds the"
+            " workflow",
+        )
     return workflow
 
 
@@ -128,8 +157,15 @@ def _import(reference: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # a module is code, and may raise whatever code raises
-        if isinstance(error, ModuleNotFoundError) and error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            why = f"there is no module {error.name!r} on the Python path; start in the folder that holds it, or install it"
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name is not None
+            and f"{name}.".startswith(f"{error.name}.")
+        ):
+            why = (
+                f"there is no module {error.name!r} on the Python path; start in the folder that"
+                " holds it, or install it"
+            )
         else:
             why = f"importing {name} raised {type(error).__name__}: {error}"
         raise NotImportable(reference, why) from error

@@ -11,23 +11,30 @@ T = TypeVar("T")
 
 
 class Resource(Generic[T]):
-    """Opened once in each role whose step names it, before its first run, and closed after the last. Made by `@resource`."""
+    """Opened once in each role whose step names it, before its first run, and closed after the
+    last. Made by `@resource`.
+    """
 
     def __init__(self, function: Callable[[], AsyncIterator[T]]) -> None:
         self.name = function.__qualname__
-        self._open = asynccontextmanager(cast(Callable[[], AsyncGenerator[T, None]], function))  # `resource` made sure of it
+        # `resource` made sure of it
+        self._open = asynccontextmanager(cast(Callable[[], AsyncGenerator[T, None]], function))
         self._placeholder = Placeholder(self)
 
     @property
     def value(self) -> T:
-        """The default of a step's parameter: `stock: Warehouse = warehouse.value`. A role hands in the open resource instead.
+        """The default of a step's parameter: `stock: Warehouse = warehouse.value`. A role hands in
+        the open resource instead.
 
         Used for anything else it raises InvalidInput.
         """
         return cast(T, self._placeholder)
 
     def open(self) -> AbstractAsyncContextManager[T]:
-        """Open it: `async with` gives the value, and closes it at the end. Each call opens it anew."""
+        """Open it: `async with` gives the value, and closes it at the end.
+
+        Each call opens it anew.
+        """
         return self._open()
 
     def __repr__(self) -> str:
@@ -35,17 +42,25 @@ class Resource(Generic[T]):
 
 
 class Placeholder:
-    """Stands in a step's signature for a resource that a role will open. Any other use of it is refused."""
+    """Stands in a step's signature for a resource that a role will open.
+
+    Any other use of it is refused.
+    """
 
     def __init__(self, resource: Resource[Any]) -> None:
         self.resource = resource
 
     def _refuse(self, *_: object) -> NoReturn:
         name = self.resource.name
-        raise InvalidInput(f"resource {name}", "is open inside a role only; call the step with a value for it, or use `async with open()`.")
+        raise InvalidInput(
+            f"resource {name}",
+            "is open inside a role only; call the step with a value for it, or use `async with"
+            " open()`.",
+        )
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):  # introspection asks for names like these, and takes only this for "no such thing"
+        # introspection asks for names like these, and takes only this for "no such thing"
+        if name.startswith("__"):
             raise AttributeError(name)
         self._refuse()
 
@@ -58,10 +73,14 @@ class Placeholder:
 
 
 def resource(function: Callable[[], AsyncIterator[T]]) -> Resource[T]:
-    """Make a resource of an async generator function without parameters: it yields the value once, and cleans up after it.
+    """Make a resource of an async generator function without parameters: it yields the value once,
+    and cleans up after it.
 
     Raises InvalidInput: the function is no such thing.
     """
     if not inspect.isasyncgenfunction(function) or inspect.signature(function).parameters:
-        raise InvalidInput(f"@resource {function!r}", "must be `async def` without parameters, with one `yield` of the open resource.")
+        raise InvalidInput(
+            f"@resource {function!r}",
+            "must be `async def` without parameters, with one `yield` of the open resource.",
+        )
     return Resource(function)

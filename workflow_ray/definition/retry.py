@@ -11,11 +11,13 @@ from workflow_ray.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step is tried, and how long apart: `backoff` after the first failure, times `factor` after each further one.
+    """How often a step is tried, and how long apart: `backoff` after the first failure, times
+    `factor` after each further one.
 
     attempts: runs of the step in one visit, the first included; 1: no retry.
-    max_backoff: no delay is longer, unless `backoff` itself is. Both are seconds or timedeltas, from 0 to 100 years.
-    Raises InvalidInput, naming the argument, for values that make no sense.
+    max_backoff: no delay is longer, unless `backoff` itself is. Both are seconds or timedeltas,
+        from 0 to 100 years. Raises InvalidInput, naming the argument, for values that make no
+        sense.
     """
 
     attempts: int = 3
@@ -25,17 +27,23 @@ class Retry:
 
     def __post_init__(self) -> None:
         if not is_count(self.attempts):
-            raise InvalidInput(f"Retry(attempts={self.attempts})", "a step is tried at least once; attempts=1 means no retry.")
+            raise InvalidInput(
+                f"Retry(attempts={self.attempts})",
+                "a step is tried at least once; attempts=1 means no retry.",
+            )
         seconds_of(f"Retry(backoff={self.backoff!r})", self.backoff)
         seconds_of(f"Retry(max_backoff={self.max_backoff!r})", self.max_backoff)
         if not is_number(self.factor) or not 1 <= self.factor < math.inf:
-            raise InvalidInput(f"Retry(factor={self.factor})", "delays can't shrink or be endless; factor=1 keeps them the same.")
+            raise InvalidInput(
+                f"Retry(factor={self.factor})",
+                "delays can't shrink or be endless; factor=1 keeps them the same.",
+            )
 
     def delay(self, run_id: str, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt`, from 1.
 
-        Half to all of the exponential delay. The jitter comes from its arguments, so that whoever repeats a write that got
-        lost asks for the same delay again.
+        Half to all of the exponential delay. The jitter comes from its arguments, so that whoever
+        repeats a write that got lost asks for the same delay again.
         """
         jitter = zlib.crc32(f"{run_id}:{attempt}".encode()) / 2**32
         return self._full(attempt) * (0.5 + jitter / 2)

@@ -17,7 +17,8 @@ OfStatus = TypeVar("OfStatus", bound=Status)
 
 
 class Run(Generic[D, S]):
-    """One execution of a workflow. `Run(Order(total=1), OrderStatus.CREATED)` is enough to try a step alone.
+    """One execution of a workflow. `Run(Order(total=1), OrderStatus.CREATED)` is enough to try a
+    step alone.
 
     A client's runs are read when they are looked at: `data` and `status` raise where the code can't
     read what is stored, and all else is there. `unreadable` tells beforehand.
@@ -54,7 +55,10 @@ class Run(Generic[D, S]):
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> None:
-        """run_id: a new one by default. created_at: now by default. updated_at: created_at by default."""
+        """run_id: a new one by default.
+
+        created_at: now by default. updated_at: created_at by default.
+        """
         self._data = data
         self._read_data: Callable[[], D] | None = None
         self._status = status
@@ -70,7 +74,9 @@ class Run(Generic[D, S]):
         self._updated_at = updated_at or self._created_at
 
     @staticmethod
-    def unread(read_data: Callable[[], OfData], read_status: Callable[[], OfStatus], **fields: Any) -> "Run[OfData, OfStatus]":
+    def unread(
+        read_data: Callable[[], OfData], read_status: Callable[[], OfStatus], **fields: Any
+    ) -> "Run[OfData, OfStatus]":
         """A run whose data and status are read when they are first looked at, as a client's are.
 
         Args:
@@ -85,8 +91,8 @@ class Run(Generic[D, S]):
 
     @property
     def data(self) -> D:
-        """What a step changes, in place or by assigning it. It is saved with the value that the step
-        returns, whatever that is, and dropped when the step raises.
+        """What a step changes, in place or by assigning it. It is saved with the value that the
+        step returns, whatever that is, and dropped when the step raises.
 
         Raises:
             UnreadableData: Of a client's run: what is stored doesn't fit the model.
@@ -140,7 +146,9 @@ class Run(Generic[D, S]):
 
     @property
     def attempt(self) -> int:
-        """How many attempts at the step have failed since the run entered its status, or since the step last returned, as with Repeat."""
+        """How many attempts at the step have failed since the run entered its status, or since the
+        step last returned, as with Repeat.
+        """
         return self._attempt
 
     @property
@@ -160,10 +168,13 @@ class Run(Generic[D, S]):
 
     @property
     def idempotency_key(self) -> str:
-        """For calls to other systems: the same on every attempt of a visit, another in the next one."""
+        """For calls to other systems: the same on every attempt of a visit, another in the next
+        one.
+        """
         return f"{self._run_id}:{self._visit}"
 
     def __repr__(self) -> str:
         status = self._status if self._read_status is None else "unread"
         where = f"{status} {self._run_state.name} version={self._version}"
-        return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"  # without the data: it may be personal
+        # without the data: it may be personal
+        return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"

@@ -1,4 +1,6 @@
-"""Reading a step's function: the results that its return annotation allows, the resources that its parameters name."""
+"""Reading a step's function: the results that its return annotation allows, the resources that its
+parameters name.
+"""
 
 import inspect
 import sys
@@ -33,18 +35,26 @@ def kind_mistake(function: object) -> str | None:
 
 
 class Results(Generic[S]):
-    """The statuses and halts that a function may return, by its annotation. Only that annotation is evaluated."""
+    """The statuses and halts that a function may return, by its annotation.
+
+    Only that annotation is evaluated.
+    """
 
     def __init__(self, function: AnyStep, scope: Mapping[str, object], statuses: type[S]) -> None:
         self.statuses: set[S] = set()
         self.halts: set[type[Halt]] = set()
         self.mistakes: list[str] = []
         example = next((f"{statuses.__name__}.{status.name}" for status in statuses), "...")
-        self._way_out = f"annotate `-> Literal[{example}]` with the statuses, and `| Cancel` or another halt, that it may return"
+        self._way_out = (
+            f"annotate `-> Literal[{example}]` with the statuses, and `| Cancel` or another halt,"
+            " that it may return"
+        )
         try:
             choices = list(_choices(_return_hint(function, scope)))
         except Exception as error:  # an annotation is code, and may raise whatever code raises
-            self._mistake(f"has a return annotation that fails with {type(error).__name__}: {error}")
+            self._mistake(
+                f"has a return annotation that fails with {type(error).__name__}: {error}"
+            )
         else:
             for choice in choices:
                 self._sort(choice, statuses)
@@ -59,14 +69,19 @@ class Results(Generic[S]):
         elif choice is NoneType:
             self._mistake("may return None, which is no result")
         else:
-            self._mistake(f"may return {_shown(choice)}, which is neither a status of {statuses.__name__} nor a halt")
+            self._mistake(
+                f"may return {_shown(choice)}, which is neither a status of {statuses.__name__} nor"
+                " a halt"
+            )
 
     def _mistake(self, what: str) -> None:
         self.mistakes.append(f"{what}; {self._way_out}")
 
 
 def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
-    """The return annotation, evaluated: with the names of its module and of the place where it was decorated."""
+    """The return annotation, evaluated: with the names of its module and of the place where it was
+    decorated.
+    """
     inner = inspect.unwrap(function)
     if sys.version_info >= (3, 14):
         annotations = annotationlib.get_annotations(inner, format=annotationlib.Format.FORWARDREF)
@@ -77,7 +92,8 @@ def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
 
     def alone() -> None: ...
 
-    alone.__annotations__ = {"return": annotations["return"]}  # get_type_hints would evaluate the parameters' too
+    # get_type_hints would evaluate the parameters' too
+    alone.__annotations__ = {"return": annotations["return"]}
     return get_type_hints(alone, inner.__globals__, dict(scope))["return"]
 
 
@@ -109,7 +125,11 @@ class Parameters:
         self.resources: dict[str, Resource[Any]] = {}
         self.mistakes: list[str] = []
         parameters = _parameters(function)
-        if not parameters or parameters[0].kind not in _BY_POSITION or isinstance(parameters[0].default, Placeholder):
+        if (
+            not parameters
+            or parameters[0].kind not in _BY_POSITION
+            or isinstance(parameters[0].default, Placeholder)
+        ):
             self.mistakes.append("doesn't take the run; make it the first parameter")
         for parameter in parameters[1:]:
             self._read(parameter, parameter.default)
@@ -119,7 +139,9 @@ class Parameters:
             self.resources[parameter.name] = default.resource
         else:
             way_out = "give it a default `RESOURCE.value`, or take it out"
-            self.mistakes.append(f"has a parameter {str(parameter)!r} beyond the run that is no resource; {way_out}")
+            self.mistakes.append(
+                f"has a parameter {str(parameter)!r} beyond the run that is no resource; {way_out}"
+            )
 
 
 def _parameters(function: AnyStep) -> list[Parameter]:

@@ -60,7 +60,9 @@ def _line(file: Path, attribute: str) -> int | None:
         return None
     for statement in reversed(body):
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name == attribute:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name))
+            ) if name == attribute:
                 return statement.lineno
             case _:
                 pass

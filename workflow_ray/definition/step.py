@@ -19,18 +19,25 @@ AnyStep: TypeAlias = Callable[..., Any]
 
 
 class StepFunction(Protocol[D, S, P, R_co]):
-    """A function that can be a step. It must be both: this is how the result is held to S and yet keeps its precise type."""
+    """A function that can be a step.
+
+    It must be both: this is how the result is held to S and yet keeps its precise type.
+    """
 
     @overload
     def __call__(self, run: Run[D, S], /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
     @overload
-    def __call__(self, run: Run[D, S], /, *args: Any, **kwargs: Any) -> S | Halt | Awaitable[S | Halt]: ...
+    def __call__(
+        self, run: Run[D, S], /, *args: Any, **kwargs: Any
+    ) -> S | Halt | Awaitable[S | Halt]: ...
 
 
 class StepDecorator(Protocol[D, S]):
     """Registers a step and returns the very function it got."""
 
-    def __call__(self, function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]: ...
+    def __call__(
+        self, function: StepFunction[D, S, P, R]
+    ) -> Callable[Concatenate[Run[D, S], P], R]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ class Step(Generic[S]):
     resources: Mapping[str, Resource[Any]]  # by the parameter's name
     shards: int
     retry: Retry
-    on_failure: S | None  # where a run goes whose attempts are used up, or that raised Fatal; None: it is paused with the error
+    # where a run goes whose attempts are used up, or that raised Fatal; None: it is paused with the
+    # error
+    on_failure: S | None
     max_in_flight: int  # runs that one role works on at a time
     timeout: float | None = None  # seconds that an attempt may take

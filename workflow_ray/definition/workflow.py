@@ -12,7 +12,15 @@ from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
 from workflow_ray.definition.source import calling_frame, local_names, where
 from workflow_ray.definition.status import Status
-from workflow_ray.definition.step import Declaration, Options, P, R, Step, StepDecorator, StepFunction
+from workflow_ray.definition.step import (
+    Declaration,
+    Options,
+    P,
+    R,
+    Step,
+    StepDecorator,
+    StepFunction,
+)
 from workflow_ray.errors import InvalidDefinition
 
 
@@ -22,7 +30,8 @@ class Workflow(Generic[D, S]):
     name: part of roles and topics; a deployment knows the workflow by it for good.
     data: the pydantic model of a run's data. statuses: the Status enum.
     start: where runs begin; by default the first member.
-    entry: further statuses where runs may begin, by `start_at` of a trigger, and which nothing need lead to.
+    entry: further statuses where runs may begin, by `start_at` of a trigger, and which nothing need
+        lead to.
     partitions: into how many parts the work on a status can be split; fixed at the first deploy.
     Mistakes are collected, and reported all at once by `checked`.
     """
@@ -43,7 +52,8 @@ class Workflow(Generic[D, S]):
         self.statuses = statuses
         self.partitions = partitions
         members = list(statuses) if checks.is_statuses(statuses) else []
-        self.start = cast(S, next(iter(members), None) if start is None else start)  # None only where `checked` refuses it all
+        # None only where `checked` refuses it all
+        self.start = cast(S, next(iter(members), None) if start is None else start)
         self.entry: tuple[S, ...] = (entry,) if isinstance(entry, Status) else tuple(entry)
         self.module = str(frame.f_globals.get("__name__", "__main__"))
         """The module that made it."""
@@ -63,16 +73,19 @@ class Workflow(Generic[D, S]):
         max_in_flight: int = 100,
         timeout: Duration | None = None,
     ) -> StepDecorator[D, S]:
-        """The step of the runs at `status`: an async function, or a plain one, which runs in a thread.
+        """The step of the runs at `status`: an async function, or a plain one, which runs in a
+        thread.
 
-        It takes the run, then resources (`stock: Warehouse = warehouse.value`); its return annotation, made of Literals of
-        statuses and of halts, is the list of what it may return.
+        It takes the run, then resources (`stock: Warehouse = warehouse.value`); its return
+        annotation, made of Literals of statuses and of halts, is the list of what it may return.
         shards: the roles that share the work, 1 to the workflow's partitions.
-        on_failure: where a run goes whose attempts are used up, or that raised Fatal; by default it is paused with the error.
+        on_failure: where a run goes whose attempts are used up, or that raised Fatal; by default it
+            is paused with the error.
         max_in_flight: runs that one role works on at a time.
-        timeout: how long an attempt may take, in seconds or as a timedelta; then it has failed. An async function is cancelled;
-            a plain one goes on in its thread, and its result is dropped. None: as long as it takes.
-        Raises InvalidDefinition only after `checked`: who has read the graph would never hear of the step.
+        timeout: how long an attempt may take, in seconds or as a timedelta; then it has failed. An
+            async function is cancelled; a plain one goes on in its thread, and its result is
+            dropped. None: as long as it takes. Raises InvalidDefinition only after `checked`: who
+            has read the graph would never hear of the step.
         """
         options = Options(shards, retry, on_failure, max_in_flight, timeout)
 
@@ -85,7 +98,10 @@ class Workflow(Generic[D, S]):
 
     def _declare(self, step: Declaration[S]) -> None:
         if self._graph is not None:
-            late = f"{step.where}: step {step.name} comes after the workflow was put to use; declare all steps before that"
+            late = (
+                f"{step.where}: step {step.name} comes after the workflow was put to use; declare"
+                " all steps before that"
+            )
             raise InvalidDefinition(self.name, [late])
         self._declared.append(step)
 
@@ -115,7 +131,9 @@ class Workflow(Generic[D, S]):
                 steps.setdefault(step.status, step)
         graph = Graph(steps.values())
         mistakes += checks.duplicate_mistakes(self._declared)
-        mistakes += checks.unreachable_mistakes(graph, self.statuses, (self.start, *self.entry), self.where)
+        mistakes += checks.unreachable_mistakes(
+            graph, self.statuses, (self.start, *self.entry), self.where
+        )
         return graph, mistakes
 
     def status_of(self, number: int) -> S:
@@ -123,11 +141,18 @@ class Workflow(Generic[D, S]):
         return self._numbers[number]
 
     def encode(self, data: D) -> bytes:
-        """The data as JSON. Raises InvalidInput, without its values: a field's isn't of the field's type, or it is another model's."""
+        """The data as JSON.
+
+        Raises InvalidInput, without its values: a field's isn't of the field's type, or it is
+        another model's.
+        """
         return self._codec.encode(data)
 
     def decode(self, data: bytes) -> D:
-        """What `encode` made, read back. Raises pydantic.ValidationError: it doesn't fit the model."""
+        """What `encode` made, read back.
+
+        Raises pydantic.ValidationError: it doesn't fit the model.
+        """
         return self._codec.decode(data)
 
     @cached_property

@@ -43,7 +43,9 @@ class Unchanged:
     """The run is already what the action would make of it."""
 
 
-def decide_control(record: Record, control: Control, *, write_id: WriteId) -> Write | Refused | Unchanged:
+def decide_control(
+    record: Record, control: Control, *, write_id: WriteId
+) -> Write | Refused | Unchanged:
     """What the control makes of the record.
 
     A step that is under way is not interrupted: whichever write commits first wins, and the step's

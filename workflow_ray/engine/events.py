@@ -7,7 +7,11 @@ def is_current(event: Event, record: Record | None) -> bool:
     """Whether the event asks for the step that the run waits for. One of an earlier request is
     stale.
     """
-    return record is not None and record.awaits is Awaits.EVENT and record.awaited <= event.version <= record.version
+    return (
+        record is not None
+        and record.awaits is Awaits.EVENT
+        and record.awaited <= event.version <= record.version
+    )
 
 
 def is_ahead(event: Event, record: Record | None) -> bool:

@@ -16,7 +16,10 @@ class Progress:
         self._in_hand: dict[int, None] = {}
 
     def begin(self, offset: int) -> None:
-        """Take an offset in hand; it is `next` or a later one. What lies between is not an event."""
+        """Take an offset in hand; it is `next` or a later one.
+
+        What lies between is not an event.
+        """
         assert offset >= self.next, "offsets come ascending"
         self._in_hand[offset] = None
         self.next = offset + 1

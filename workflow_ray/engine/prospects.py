@@ -23,16 +23,26 @@ class Outlook:
     why: str = ""
 
 
-def outlook(record: Record, visited: Collection[int], target: Status, graph: Graph[Any], names: dict[int, str]) -> Outlook:
+def outlook(
+    record: Record,
+    visited: Collection[int],
+    target: Status,
+    graph: Graph[Any],
+    names: dict[int, str],
+) -> Outlook:
     """Whether the run of `record`, which has visited these statuses, got or can get to `target`."""
     if target.value in visited:
         return Outlook(Prospect.THERE)
     here = names.get(record.status, str(record.status))
     if record.run_state.finished:
-        return Outlook(Prospect.UNREACHABLE, f"it is {record.run_state.name} at {here}{_because(record)}")
+        return Outlook(
+            Prospect.UNREACHABLE, f"it is {record.run_state.name} at {here}{_because(record)}"
+        )
     status = next((s for s in type(target) if s.value == record.status), None)
     if status is None or not graph.reaches(status, target):
-        return Outlook(Prospect.UNREACHABLE, f"it is at {here}, from where no transition leads there")
+        return Outlook(
+            Prospect.UNREACHABLE, f"it is at {here}, from where no transition leads there"
+        )
     if paused_by_error(record):
         return Outlook(Prospect.PAUSED_BY_ERROR, record.reason or "")
     return Outlook(Prospect.OPEN)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from workflow_ray.records import Fence, Position
 
 UNKNOWN = ""
-"""The log of positions that were written before positions named theirs: it is the one that is read."""
+"""The log of positions that were written before positions named theirs: it is the one that is read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +40,7 @@ def start(stored: Position | None, fence: Fence, log: str) -> Start:
     held_by_another = stored.in_use is not None and stored.in_use != fence
     if stored.in_use is None or not held_by_another or stored.begun <= stored.offset:
         return Start(stored.offset, stored.incarnation)
-    suspects = frozenset(offset for offset in stored.trying if stored.offset <= offset < stored.begun)
+    suspects = frozenset(
+        offset for offset in stored.trying if stored.offset <= offset < stored.begun
+    )
     return Start(stored.offset, stored.incarnation, Doubt(stored.in_use, stored.begun, suspects))

@@ -3,8 +3,12 @@
 from workflow_ray.records import RunState
 
 MOVES: dict[RunState, frozenset[RunState]] = {
-    RunState.INITIATED: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
-    RunState.RUNNING: frozenset({RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}),
+    RunState.INITIATED: frozenset(
+        {RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}
+    ),
+    RunState.RUNNING: frozenset(
+        {RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}
+    ),
     RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
     RunState.CANCELLED: frozenset({RunState.REQUESTED_DATA_DELETED}),
     RunState.COMPLETED: frozenset({RunState.REQUESTED_DATA_DELETED}),

@@ -31,7 +31,10 @@ FIRST = Version(1)
 
 def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """The record as its workflow's typed run. Raises UnreadableData, UnknownStatus."""
-    data, status = decoded(workflow, record.run_id, record.data), status_of(workflow, record.run_id, record.status)
+    data, status = (
+        decoded(workflow, record.run_id, record.data),
+        status_of(workflow, record.run_id, record.status),
+    )
     return Run(data, status, **_fields(record))
 
 
@@ -63,7 +66,10 @@ def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
     try:
         return workflow.decode(data)
     except ValidationError as error:
-        fields = (f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}" for e in error.errors(include_input=False))
+        fields = (
+            f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        )
         raise UnreadableData(workflow.name, run_id, "; ".join(fields)) from None
 
 
@@ -107,7 +113,12 @@ def first_write(
         cause=Cause.TRIGGER,
         by=by,
         data=data,
-        new=NewRun(workflow=workflow.name, foreign_id=foreign_id, partition=partition, idempotency_key=idempotency_key),
+        new=NewRun(
+            workflow=workflow.name,
+            foreign_id=foreign_id,
+            partition=partition,
+            idempotency_key=idempotency_key,
+        ),
         events=() if ends else (event,),
         awaits=Awaits.NOBODY if ends else Awaits.EVENT,
         asks=not ends,

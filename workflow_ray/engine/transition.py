@@ -5,7 +5,17 @@ from typing import Any, TypeAlias, assert_never
 
 from workflow_ray.definition import Cancel, Graph, Pause, Repeat, Status, Stay, Step
 from workflow_ray.definition.durations import seconds_of
-from workflow_ray.records import Awaits, Cause, OutgoingEvent, Record, RunState, Version, Write, WriteId, status_topic
+from workflow_ray.records import (
+    Awaits,
+    Cause,
+    OutgoingEvent,
+    Record,
+    RunState,
+    Version,
+    Write,
+    WriteId,
+    status_topic,
+)
 
 AnyStep: TypeAlias = Step[Any]
 AnyGraph: TypeAlias = Graph[Any]
@@ -36,14 +46,18 @@ class Failed:
 Outcome: TypeAlias = Returned | Failed
 
 
-def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
+def decide(
+    record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId
+) -> Write:
     """What `outcome` makes of `record`. Pure: no clock, no new ids, no I/O.
 
     Every write that leaves the run able to go on by itself puts an event in the outbox.
     """
     nxt = Next(record, by, write_id)
     if isinstance(outcome, Failed):
-        return _failed(nxt, outcome.error, step, graph, attempt=record.attempt + 1, fatal=outcome.fatal)
+        return _failed(
+            nxt, outcome.error, step, graph, attempt=record.attempt + 1, fatal=outcome.fatal
+        )
     data = outcome.data
     match outcome.value:
         case Status() as status:
@@ -59,7 +73,9 @@ def decide(record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, 
     assert_never(outcome.value)
 
 
-def count_attempt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId) -> Write:
+def count_attempt(
+    record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId
+) -> Write:
     """Count the attempt that is about to be made, because a process died when this run was tried
     last.
 
@@ -69,7 +85,10 @@ def count_attempt(record: Record, step: AnyStep, graph: AnyGraph, *, by: str, wr
     """
     nxt = Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
-        error = f"the process died while {step.name} ran, and its attempts ({record.attempt}) are used up"
+        error = (
+            f"the process died while {step.name} ran, and its attempts ({record.attempt}) are"
+            " used up"
+        )
         return _failed(nxt, error, step, graph, attempt=record.attempt, fatal=True)
     attempt = record.attempt + 1
     return nxt.stay(
@@ -97,7 +116,9 @@ def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
     return nxt.stay(Cause.GIVEN_BACK, attempt=counted.attempt - 1, reason=reason, again_in=0.0)
 
 
-def _failed(nxt: "Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool) -> Write:
+def _failed(
+    nxt: "Next", error: str, step: AnyStep, graph: AnyGraph, *, attempt: int, fatal: bool
+) -> Write:
     if not fatal and attempt < step.retry.attempts:
         delay = step.retry.delay(nxt.record.run_id, attempt)
         return nxt.stay(Cause.RETRY, attempt=attempt, reason=error, again_in=delay)
@@ -112,7 +133,12 @@ def _kept(reason: str | None) -> str | None:
     """
     if reason is None:
         return None
-    return str(reason)[:MAX_REASON].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return (
+        str(reason)[:MAX_REASON]
+        .replace("\0", "\N{REPLACEMENT CHARACTER}")
+        .encode("utf-8", "replace")
+        .decode()
+    )
 
 
 @dataclass(slots=True)  # a frozen one takes twice as long to make
@@ -123,7 +149,15 @@ class Next:
     by: str
     write_id: WriteId
 
-    def enter(self, status: Status, graph: AnyGraph, cause: Cause, *, reason: str | None = None, data: bytes | None = None) -> Write:
+    def enter(
+        self,
+        status: Status,
+        graph: AnyGraph,
+        cause: Cause,
+        *,
+        reason: str | None = None,
+        data: bytes | None = None,
+    ) -> Write:
         """A new visit: the attempts begin at 0 again, and a status without a step ends the run."""
         record, number = self.record, status.value
         ends = graph.terminal(status)
@@ -157,7 +191,11 @@ class Next:
         """The same visit; with an event in `again_in` seconds, if given."""
         record = self.record
         topic = status_topic(record.workflow, record.status)
-        again = () if again_in is None else (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
+        again = (
+            ()
+            if again_in is None
+            else (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
+        )
         return Write(
             run_id=record.run_id,
             write_id=self.write_id,

@@ -1,4 +1,7 @@
-"""What an adapter implements: typed protocols, async and batch-first. The docstrings are the contract."""
+"""What an adapter implements: typed protocols, async and batch-first.
+
+The docstrings are the contract.
+"""
 
 from workflow_ray.ports.adapters import (
     Adapter,

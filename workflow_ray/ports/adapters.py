@@ -1,4 +1,6 @@
-"""Adapters by URL: ours by a lazy table, third parties' by entry points of the group `workflow_ray.adapters`."""
+"""Adapters by URL: ours by a lazy table, third parties' by entry points of the group
+`workflow_ray.adapters`.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -28,17 +30,24 @@ OURS = {  # a scheme -> its adapter, and the extra that brings what it needs
 
 
 class Adapter(Protocol):
-    """What a scheme stands for. Nothing is imported or opened before it is asked for. What it can hold its `open_` methods say."""
+    """What a scheme stands for.
+
+    Nothing is imported or opened before it is asked for. What it can hold its `open_` methods say.
+    """
 
     def canonical(self, url: str) -> str:
-        """The one spelling of `url` by which everybody names what is there: absolute, without what doesn't matter, and without secrets."""
+        """The one spelling of `url` by which everybody names what is there: absolute, without what
+        doesn't matter, and without secrets.
+        """
         ...
 
     def create(self, url: str) -> str:
-        """Make what isn't there yet, bring its schema up to date, and return its id. Safe to repeat, and by several at once.
+        """Make what isn't there yet, bring its schema up to date, and return its id. Safe to
+        repeat, and by several at once.
 
-        Answers or raises within 5 seconds where nobody is there: StoreUnavailable; AccessDenied; StoreMissing: the server has no such
-        database; NotAStore, StoreTooNew, StoreReadOnly, StoreFull, StoreInUse. Not for an event loop's thread: it may block.
+        Answers or raises within 5 seconds where nobody is there: StoreUnavailable; AccessDenied;
+        StoreMissing: the server has no such database; NotAStore, StoreTooNew, StoreReadOnly,
+        StoreFull, StoreInUse. Not for an event loop's thread: it may block.
         """
         ...
 
@@ -49,19 +58,28 @@ class RecordsAdapter(Adapter, Protocol):
 
     @property
     def shared(self) -> bool:
-        """True for a server's, that several processes work on side by side; False for an embedded one's."""
+        """True for a server's, that several processes work on side by side; False for an embedded
+        one's.
+        """
         ...
 
     def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AbstractAsyncContextManager[Records]:
         """The store, not yet open: `async with` opens it, and never creates it.
 
         store_id: refuse (StoreMismatch) a store with another id.
-        exclusive: be the one process that serves roles, for as long as it is open, after waiting up to `patience` seconds for
-        another such process to go (then StoreInUse); it ends with the process, however that ends. False: a client beside it, or one
-        of several that share roles; safe, since every write is a transaction that trusts nothing read before it.
-        Raises, when entered, StoreMissing and what `create` raises.
+        exclusive: be the one process that serves roles, for as long as it is open, after waiting up
+            to `patience` seconds for another such process to go (then StoreInUse); it ends with the
+            process, however that ends. False: a client beside it, or one of several that share
+            roles; safe, since every write is a transaction that trusts nothing read before it.
+            Raises, when entered, StoreMissing and what `create` raises.
         """
         ...
 
@@ -71,7 +89,10 @@ class EventsAdapter(Adapter, Protocol):
     """Holds events."""
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
-        """The streamer, for events whose records are elsewhere. Raises, when entered, what `create` raises."""
+        """The streamer, for events whose records are elsewhere.
+
+        Raises, when entered, what `create` raises.
+        """
         ...
 
 
@@ -80,12 +101,17 @@ class TimeoutsAdapter(Adapter, Protocol):
     """Holds timeouts."""
 
     def open_timeouts(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
-        """The store of timeouts, for records that are elsewhere. Raises, when entered, what `create` raises."""
+        """The store of timeouts, for records that are elsewhere.
+
+        Raises, when entered, what `create` raises.
+        """
         ...
 
 
 def path_in_url(path: str) -> str:
-    """A file's path as a URL has it: the characters that would end it are written as %3F and the like."""
+    """A file's path as a URL has it: the characters that would end it are written as %3F and the
+    like.
+    """
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
@@ -105,7 +131,15 @@ def adapter_for(url: str) -> Adapter:
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme in others:
         return cast(Callable[[], Adapter], others[scheme].load())()
-    raise UnknownScheme(scheme, sorted([*(f"{name} [{extra}]" if extra else name for name, (_, extra) in OURS.items()), *others]))
+    raise UnknownScheme(
+        scheme,
+        sorted(
+            [
+                *(f"{name} [{extra}]" if extra else name for name, (_, extra) in OURS.items()),
+                *others,
+            ]
+        ),
+    )
 
 
 def records_adapter(url: str) -> RecordsAdapter:

@@ -8,7 +8,10 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The time of day in UTC. It may jump either way: only for times that are shown or stored, never to measure how long."""
+        """The time of day in UTC.
+
+        It may jump either way: only for times that are shown or stored, never to measure how long.
+        """
         ...
 
     def monotonic(self) -> float:
@@ -21,7 +24,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. A store that is given one reads its own clock instead, inside its statements."""
+    """The machine's clock.
+
+    A store that is given one reads its own clock instead, inside its statements.
+    """
 
     def now(self) -> datetime:
         return datetime.now(UTC)

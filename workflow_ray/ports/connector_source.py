@@ -9,7 +9,10 @@ from workflow_ray.records import ConnectorEvent
 
 
 class SourceReader(Protocol):
-    """A source that is open. It keeps no cursor: whoever receives names its offsets. Every method may raise StoreUnavailable."""
+    """A source that is open.
+
+    It keeps no cursor: whoever receives names its offsets. Every method may raise StoreUnavailable.
+    """
 
     @property
     def source_id(self) -> str:
@@ -24,11 +27,15 @@ class SourceReader(Protocol):
         """Of each of these partitions the offset that its next message gets."""
         ...
 
-    async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
-        """Messages of the partitions named, each from the offset given on, ascending within a partition.
+    async def receive(
+        self, offsets: Mapping[int, int], *, limit: int, wait: float
+    ) -> list[ConnectorEvent]:
+        """Messages of the partitions named, each from the offset given on, ascending within a
+        partition.
 
-        At most `limit` in all, and not much more than 8 MiB of data, shared fairly. Waits up to `wait` seconds for the first.
-        Where messages are gone it goes on from the first that is there, and logs an error.
+        At most `limit` in all, and not much more than 8 MiB of data, shared fairly. Waits up to
+        `wait` seconds for the first. Where messages are gone it goes on from the first that is
+        there, and logs an error.
         """
         ...
 
@@ -41,5 +48,9 @@ class ConnectorSource(Protocol):
     """Names an outside log, as a definition does. Nothing is opened before it is asked for."""
 
     def open(self, *, clock: Clock, events: str) -> AbstractAsyncContextManager[SourceReader]:
-        """The log, open. events: the deployment's URL for events, where a source that names no server of its own is found."""
+        """The log, open.
+
+        events: the deployment's URL for events, where a source that names no server of its own is
+        found.
+        """
         ...

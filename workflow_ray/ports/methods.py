@@ -26,14 +26,16 @@ class PortMethod:
 
     @property
     def waits(self) -> bool:
-        """Whether it is a long poll: it has a `wait` in seconds, and may be cancelled without loss."""
+        """Whether it is a long poll: it has a `wait` in seconds, and can be cancelled."""
         return any(parameter.name == "wait" for parameter in self.parameters)
 
 
 def methods_of(*ports: type) -> dict[str, PortMethod]:
     """The asynchronous methods of the ports by name, inherited ones included."""
     found = _members(ports)
-    return {name: _method(name, member) for name, member in found if inspect.iscoroutinefunction(member)}
+    return {
+        name: _method(name, member) for name, member in found if inspect.iscoroutinefunction(member)
+    }
 
 
 def properties_of(*ports: type) -> tuple[str, ...]:
@@ -53,5 +55,7 @@ def _members(ports: tuple[type, ...]) -> Iterator[tuple[str, object]]:
 def _method(name: str, function: typing.Callable[..., object]) -> PortMethod:
     hints = typing.get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
-    resolved = tuple(parameter.replace(annotation=hints[parameter.name]) for parameter in parameters)
+    resolved = tuple(
+        parameter.replace(annotation=hints[parameter.name]) for parameter in parameters
+    )
     return PortMethod(name, resolved, hints["return"])

@@ -15,12 +15,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 """Seconds between tries, doubling from the first to the longest."""
 
 
-async def persist(call: Callable[[], Awaitable[T]], clock: Clock, caller: str, *, patience: float | None = None) -> T:
-    """Repeat the call until it raises no transient error. Only for calls that may be repeated: same ids, same answer.
+async def persist(
+    call: Callable[[], Awaitable[T]], clock: Clock, caller: str, *, patience: float | None = None
+) -> T:
+    """Repeat the call until it raises no transient error. Only for calls that may be repeated: same
+    ids, same answer.
 
     Args:
         caller: A role's name, or the client's, for the log.
-        patience: Seconds after which the transient error is raised instead; None: never, cancel it to give up.
+        patience: Seconds after which the transient error is raised instead; None: never, cancel it
+            to give up.
 
     Raises:
         WorkflowError: The call's own error, where that is not transient.
@@ -30,7 +34,9 @@ async def persist(call: Callable[[], Awaitable[T]], clock: Clock, caller: str, *
         try:
             return await call()
         except WorkflowError as error:
-            if not error.transient or (patience is not None and clock.monotonic() + pause > start + patience):
+            if not error.transient or (
+                patience is not None and clock.monotonic() + pause > start + patience
+            ):
                 raise
             log.warning("%s; trying again in %.2f s", error, pause, extra={"role": caller})
             await clock.wait(asyncio.Event(), pause)

@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 from workflow_ray.records import RoleName
 
 
-def assigned(able: Mapping[RoleName, Collection[str]], holders: Mapping[RoleName, str]) -> dict[RoleName, str]:
+def assigned(
+    able: Mapping[RoleName, Collection[str]], holders: Mapping[RoleName, str]
+) -> dict[RoleName, str]:
     """For each role that some worker can run: the worker that should, as evenly as can be.
 
     Where it is so already, nothing moves. The same for whoever asks, so that workers agree without
@@ -36,9 +38,13 @@ class _Sharing:
     def __init__(self, able: Mapping[RoleName, Collection[str]]) -> None:
         self._workers = sorted({worker for workers in able.values() for worker in workers})
         self._numbers = {worker: number for number, worker in enumerate(self._workers)}
-        self._classes = {role: tuple(sorted({self._numbers[worker] for worker in workers})) for role, workers in able.items()}
+        self._classes = {
+            role: tuple(sorted({self._numbers[worker] for worker in workers}))
+            for role, workers in able.items()
+        }
         self._loads = [0] * len(self._workers)
-        self._held: list[dict[tuple[int, ...], list[RoleName]]] = [{} for _ in self._workers]  # by class; what came last goes first
+        # by class; what came last goes first
+        self._held: list[dict[tuple[int, ...], list[RoleName]]] = [{} for _ in self._workers]
 
     def give(self, role: RoleName, worker: str) -> None:
         self._give(role, self._numbers[worker])
@@ -59,17 +65,23 @@ class _Sharing:
                 open_.remove(heavy)
 
     def target(self) -> dict[RoleName, str]:
-        return {role: worker for worker, held in zip(self._workers, self._held, strict=True) for roles in held.values() for role in roles}
+        return {
+            role: worker
+            for worker, held in zip(self._workers, self._held, strict=True)
+            for roles in held.values()
+            for role in roles
+        }
 
     def _give(self, role: RoleName, worker: int) -> None:
         self._held[worker].setdefault(self._classes[role], []).append(role)
         self._loads[worker] += 1
 
     def _relieved(self, heavy: int) -> bool:
-        """Whether somebody with two roles fewer, or even less, was found, to whom `heavy` passes one
-        on, if need be through others. Of the nearest of them, the one with the fewest roles.
+        """Whether somebody with two roles fewer, or even less, was found, to whom `heavy` passes
+        one on, if need be through others. Of the nearest of them, the one with the fewest roles.
         """
-        sources: dict[int, tuple[int, tuple[int, ...]]] = {heavy: (heavy, ())}  # from whom each would get a role, and of which class
+        # from whom each would get a role, and of which class
+        sources: dict[int, tuple[int, tuple[int, ...]]] = {heavy: (heavy, ())}
         reached = [heavy]
         while reached:
             further: list[int] = []
@@ -86,7 +98,9 @@ class _Sharing:
             reached = further
         return False
 
-    def _pass_on(self, to: int, heavy: int, sources: Mapping[int, tuple[int, tuple[int, ...]]]) -> None:
+    def _pass_on(
+        self, to: int, heavy: int, sources: Mapping[int, tuple[int, tuple[int, ...]]]
+    ) -> None:
         while to != heavy:
             source, kind = sources[to]
             role = self._held[source][kind].pop()

@@ -22,4 +22,6 @@ class Store(Records, EventStreamer, TimeoutStore, Protocol):
 
 @runtime_checkable
 class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Trimmer, Protocol):
-    """What a record store is where it holds events and timeouts too, so that a transaction can span them."""
+    """What a record store is where it holds events and timeouts too, so that a transaction can span
+    them.
+    """

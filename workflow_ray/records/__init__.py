@@ -20,7 +20,15 @@ from workflow_ray.records.limits import BATCH_DATA, MAX_DATA, MAX_FOREIGN_ID
 from workflow_ray.records.position import Position
 from workflow_ray.records.query import RunCount, RunQuery, Waiting, WaitingQuery
 from workflow_ray.records.record import HistoryEntry, Record
-from workflow_ray.records.role import CONSUMER, PUBLISHER, SWEEPER, Fence, Role, Shared, consumer_group
+from workflow_ray.records.role import (
+    CONSUMER,
+    PUBLISHER,
+    SWEEPER,
+    Fence,
+    Role,
+    Shared,
+    consumer_group,
+)
 from workflow_ray.records.run_state import Awaits, Cause, RunState
 from workflow_ray.records.timeout import NewTimeout, Timeout, TimeoutKey
 from workflow_ray.records.write import (

@@ -16,7 +16,9 @@ def check_write(write: Write) -> None:
     if write.expected == NO_VERSION and (new is None or data is None):
         raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
     if data is not None and len(data) > MAX_DATA:
-        raise WriteRejected(f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} is the most")
+        raise WriteRejected(
+            f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} is the most"
+        )
     if new is not None:
         for name, key in (("foreign id", new.foreign_id), ("idempotency key", new.idempotency_key)):
             if key is not None and (why := flaw_of_key(key)):

@@ -6,7 +6,10 @@ import msgspec
 
 
 class ConnectorEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A message of an outside log, as a connector's handler gets it. Fields are only added, with a default."""
+    """A message of an outside log, as a connector's handler gets it.
+
+    Fields are only added, with a default.
+    """
 
     id: str  # the same whenever it is received again, and no other message's: an idempotency key
     key: str  # "" where the message has none; undecodable bytes are replaced

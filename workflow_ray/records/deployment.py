@@ -1,4 +1,6 @@
-"""What should run: kept in the record store, so that it outlives every process and Ray's own memory."""
+"""What should run: kept in the record store, so that it outlives every process and Ray's own
+memory.
+"""
 
 import msgspec
 
@@ -25,15 +27,19 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     attribute is empty where no name of the module is bound to the workflow.
     """
     python_path: tuple[str, ...] = ()  # folders, in front of sys.path, that the module is found in
-    code: str = ""  # a digest of the modules that the definition loads from its own path; "": it has no file
-    superseded: tuple[str, ...] = ()  # digests that were deployed before this one, the newest last, at most SUPERSEDED of them
+    # a digest of the modules that the definition loads from its own path; "": it has no file
+    code: str = ""
+    # digests that were deployed before this one, the newest last, at most SUPERSEDED of them
+    superseded: tuple[str, ...] = ()
     statuses: dict[str, int]
     partitions: int
     groups: dict[str, int]  # a group of roles -> its shards, as the code has it
-    scaled: dict[str, int] = {}  # a group -> the shards that an operator set: they hold until they are reset, whatever the code says
+    # a group -> the shards that an operator set: they hold until they are reset, whatever the code
+    # says
+    scaled: dict[str, int] = {}
     draining: tuple[str, ...] = ()
-    """Groups that are about to be scaled: until the next version of the deployment, or for 5 seconds, workers finish and release
-    their roles and start none.
+    """Groups that are about to be scaled: until the next version of the deployment, or for 5
+    seconds, workers finish and release their roles and start none.
     """
 
     def shards(self, group: str) -> int:

@@ -10,7 +10,10 @@ from workflow_ray.records.timeout import Timeout
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Run R reached version V at status S; never the data. Fields are only added, with a default: old code reads new events."""
+    """Run R reached version V at status S; never the data.
+
+    Fields are only added, with a default: old code reads new events.
+    """
 
     run_id: RunId
     topic: Topic
@@ -30,7 +33,9 @@ class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An event committed with its record and not yet published; or a timeout that is still to be created in another store."""
+    """An event committed with its record and not yet published; or a timeout that is still to be
+    created in another store.
+    """
 
     id: int  # names the entry; no order is to be read from it
     event: Event | None = None
@@ -39,7 +44,10 @@ class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An event read from a stream. `record` is None where the stream's store doesn't hold the records, or has no such run."""
+    """An event read from a stream.
+
+    `record` is None where the stream's store doesn't hold the records, or has no such run.
+    """
 
     event: Event
     offset: int  # in its topic and partition, from 0
@@ -51,8 +59,11 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[Received, ...] = ()
     read: dict[int, int] = {}
-    """Of each partition asked for that was read: the offset to go on from. Everything below it was answered here or before, is no
-    event (a message of somebody else, an aborted transaction), or is gone.
+    """Of each partition asked for that was read: the offset to go on from. Everything below it was
+    answered here or before, is no event (a message of somebody else, an aborted transaction), or is
+    gone.
     """
     lost: dict[int, int] = {}
-    """Partitions whose log ends below the offset asked for, each with that end: it lost its tail, or was made again."""
+    """Partitions whose log ends below the offset asked for, each with that end: it lost its tail,
+    or was made again.
+    """

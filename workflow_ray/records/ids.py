@@ -1,4 +1,7 @@
-"""The identifiers that travel. All are text, so that they read the same in code, SQL, logs and on the command line."""
+"""The identifiers that travel.
+
+All are text, so that they read the same in code, SQL, logs and on the command line.
+"""
 
 import zlib
 from typing import NewType

@@ -10,7 +10,10 @@ from workflow_ray.records.run_state import Cause, RunState
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A page of a workflow's runs, by run id and so by time of creation. Filters left out don't filter; all given must hold."""
+    """A page of a workflow's runs, by run id and so by time of creation.
+
+    Filters left out don't filter; all given must hold.
+    """
 
     workflow: str
     statuses: tuple[int, ...] = ()  # any of them
@@ -46,5 +49,7 @@ class WaitingQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """What a look has found, by run id."""
 
-    events: tuple[Event, ...] = ()  # those that should have woken the runs: the topic is the status's, the version the record's `awaited`
+    # those that should have woken the runs: the topic is the status's, the version the record's
+    # `awaited`
+    events: tuple[Event, ...] = ()
     after: RunId | None = None  # where the next look goes on; None: this one came to the end

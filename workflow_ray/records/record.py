@@ -18,20 +18,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run_state: RunState
     version: Version
     visit: Version  # the version at which the run entered its status
-    attempt: int = 0  # failed ones since the run entered its status or its step last returned, as with Repeat
+    # failed ones since the run entered its status or its step last returned, as with Repeat
+    attempt: int = 0
     cause: Cause  # of the last write
     reason: str | None = None  # given to a halt, or the error of the last failed attempt
     partition: int
     data: bytes  # JSON, UTF-8
     idempotency_key: str | None = None
     awaits: Awaits = Awaits.EVENT
-    awaited: Version = Version(0)  # the version whose write asked for the step: a step event of an earlier one is stale
+    # the version whose write asked for the step: a step event of an earlier one is stale
+    awaited: Version = Version(0)
     created_at: datetime  # UTC by the store's clock, like every time here
     updated_at: datetime
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One version of a run. Append-only; a run has one entry for each version from 1 to its record's."""
+    """One version of a run.
+
+    Append-only; a run has one entry for each version from 1 to its record's.
+    """
 
     run_id: RunId
     version: Version

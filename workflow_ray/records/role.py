@@ -43,5 +43,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a worker's heartbeat."""
 
     acquired: tuple[Fence, ...] = ()  # new roles: run them
-    lost: tuple[RoleName, ...] = ()  # held by another worker by now, or retired: stop them, none of their writes is committed
-    surplus: tuple[RoleName, ...] = ()  # another worker should have these: finish them, then release them
+    # held by another worker by now, or retired: stop them, none of their writes is committed
+    lost: tuple[RoleName, ...] = ()
+    # another worker should have these: finish them, then release them
+    surplus: tuple[RoleName, ...] = ()

@@ -40,9 +40,13 @@ class Cause(IntEnum):
     DOUBT = 8
     """A process died while this run was tried: the next attempt is counted before it is made."""
     FAILED = 9
-    """A step failed for good: the run is paused with the error, or went to the step's `on_failure` status."""
+    """A step failed for good: the run is paused with the error, or went to the step's `on_failure`
+    status.
+    """
     GIVEN_BACK = 10
-    """The role stopped before an attempt that was counted beforehand came to its end: it counts no more."""
+    """The role stopped before an attempt that was counted beforehand came to its end: it counts no
+    more.
+    """
     RESUMED = 11
     """An operator let a paused run go on."""
     RETRIED = 12

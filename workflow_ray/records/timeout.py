@@ -26,7 +26,10 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NewTimeout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A timeout as a write asks for it: run, visit and status are the write's. Exactly one of `after` and `at` is given."""
+    """A timeout as a write asks for it: run, visit and status are the write's.
+
+    Exactly one of `after` and `at` is given.
+    """
 
     name: str
     workflow: str

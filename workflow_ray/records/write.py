@@ -23,7 +23,9 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The next version of one run: its record, its history entry, its events and its timeouts, all or nothing."""
+    """The next version of one run: its record, its history entry, its events and its timeouts, all
+    or nothing.
+    """
 
     run_id: RunId
     write_id: WriteId
@@ -38,9 +40,11 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     data: bytes | None = None  # None: unchanged; never None in a new run
     new: NewRun | None = None
     events: tuple[OutgoingEvent, ...] = ()
-    timeouts: tuple[NewTimeout, ...] = ()  # of the visit `visit`; their due times are fixed at the commit
+    # of the visit `visit`; their due times are fixed at the commit
+    timeouts: tuple[NewTimeout, ...] = ()
     awaits: Awaits = Awaits.EVENT
-    asks: bool = False  # this write asks for a step: the record's `awaited` becomes the version that it makes
+    # this write asks for a step: the record's `awaited` becomes the version that it makes
+    asks: bool = False
 
     @property
     def version(self) -> Version:
@@ -69,13 +73,19 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Writes that commit with the positions that they account for. Conflicts leave single writes out; a lost fence all of it."""
+    """Writes that commit with the positions that they account for.
+
+    Conflicts leave single writes out; a lost fence all of it.
+    """
 
     writes: tuple[Write, ...] = ()
     positions: tuple[Position, ...] = ()
     fence: Fence | None = None  # None: a client's
-    events: tuple[Event, ...] = ()  # put into the outbox as they are, at once: what a stream lost is sent again
-    timeouts_apart: bool = False  # another store holds the timeouts: those of the writes go into the outbox, as entries of their own kind
+    # put into the outbox as they are, at once: what a stream lost is sent again
+    events: tuple[Event, ...] = ()
+    # another store holds the timeouts: those of the writes go into the outbox, as entries of their
+    # own kind
+    timeouts_apart: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -86,7 +96,10 @@ class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class Conflict(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Left out: the record is at version `found`, not at the one expected. NO_VERSION: there is no such run."""
+    """Left out: the record is at version `found`, not at the one expected.
+
+    NO_VERSION: there is no such run.
+    """
 
     run_id: RunId
     found: Version

@@ -107,7 +107,11 @@ class Attempt:
         was last sent again.
         """
         current = self.progress is self.partition.progress
-        return current and self.phase is not Phase.COMMITTING and self.progress.next - self.sent_again_at > span
+        return (
+            current
+            and self.phase is not Phase.COMMITTING
+            and self.progress.next - self.sent_again_at > span
+        )
 
     def event_again(self) -> Event:
         """The event to send again, as the run asks for it now."""

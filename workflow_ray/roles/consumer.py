@@ -12,7 +12,17 @@ from workflow_ray.engine.recovery import start
 from workflow_ray.engine.transition import Failed, Outcome, decide
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import Cause, Fence, Position, Record, Role, Write, WriteGroup, new_write_id, status_topic
+from workflow_ray.records import (
+    Cause,
+    Fence,
+    Position,
+    Record,
+    Role,
+    Write,
+    WriteGroup,
+    new_write_id,
+    status_topic,
+)
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.execution import Execution
 from workflow_ray.roles.failures import log_failure
@@ -79,8 +89,12 @@ class Consumer:
         self._topic = status_topic(work.workflow.name, work.status.value)
         self._owned = work.role.owned(work.workflow.partitions)
         self._partitions: dict[int, Partition] = {}
-        self._results = Results(fence, work.role.group, events.stream_id, records, clock, self._refuse)
-        self._intake = Intake(work.role.name, self._topic, self._partitions, records, events, clock, self._results)
+        self._results = Results(
+            fence, work.role.group, events.stream_id, records, clock, self._refuse
+        )
+        self._intake = Intake(
+            work.role.name, self._topic, self._partitions, records, events, clock, self._results
+        )
 
     @property
     def idle(self) -> bool:
@@ -104,7 +118,15 @@ class Consumer:
         """
         async with opened(self._step, self._work.replaced) as resources:
             self._steps = self._steps_of(resources)
-            self._observed = Observed(self._fence.role, self._step, self._graph, self._observation, self._steps, self._results, self._clock)
+            self._observed = Observed(
+                self._fence.role,
+                self._step,
+                self._graph,
+                self._observation,
+                self._steps,
+                self._results,
+                self._clock,
+            )
             with running_step(asyncio.get_running_loop()).found_by(self._occupant):
                 await self._work_apart(stop, resources)
 
@@ -120,7 +142,7 @@ class Consumer:
         finally:
             await self._end(work)
 
-    # --- work ------------------------------------------------------------------------------------
+    # --- work -----------------------------------------------------------------------------------
 
     async def _attend(self, stop: asyncio.Event, resources: Opened) -> None:
         try:
@@ -161,7 +183,9 @@ class Consumer:
         return await persist(lambda: self._records.positions(group), self._clock, self._fence.role)
 
     def _reception(self) -> Reception:
-        return Reception(self._role.name, self._partitions, self._intake, self._results, self._start)
+        return Reception(
+            self._role.name, self._partitions, self._intake, self._results, self._start
+        )
 
     def _recovery(self, reception: Reception) -> Recovery:
         return Recovery(
@@ -185,12 +209,14 @@ class Consumer:
         counted = [attempt for attempt in attempts if attempt.record.cause is Cause.DOUBT]
         for attempt in counted:
             self._start_alone(attempt)
-        self._steps.start([attempt for attempt in attempts if attempt not in counted] if counted else attempts)
+        self._steps.start(
+            [attempt for attempt in attempts if attempt not in counted] if counted else attempts
+        )
 
     def _start_alone(self, attempt: Attempt) -> asyncio.Task[None]:
         return self._observed.start(attempt, self._tasks.create_task)
 
-    # --- steps -----------------------------------------------------------------------------------
+    # --- steps ----------------------------------------------------------------------------------
 
     def _steps_of(self, resources: Opened) -> Steps:
         step, workflow = self._step, self._work.workflow
@@ -213,7 +239,13 @@ class Consumer:
         """The step that a task runs, if it is one of this role's."""
         if (record := self._steps.record_of(task)) is None:
             return None
-        return Occupant(self._step.name, record.run_id, record.version, self._fence.role, partial(self._blame, record))
+        return Occupant(
+            self._step.name,
+            record.run_id,
+            record.version,
+            self._fence.role,
+            partial(self._blame, record),
+        )
 
     def _blame(self, record: Record, reason: str) -> WriteGroup:
         """What counts an attempt as failed though it has not ended."""
@@ -234,7 +266,9 @@ class Consumer:
         return self._decide(record, Failed(why, fatal=True))
 
     def _decide(self, record: Record, outcome: Outcome) -> Write:
-        return decide(record, outcome, self._step, self._graph, by=self._fence.role, write_id=new_write_id())
+        return decide(
+            record, outcome, self._step, self._graph, by=self._fence.role, write_id=new_write_id()
+        )
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
@@ -242,10 +276,10 @@ class Consumer:
         except RuntimeError:  # the role is ending: nothing new begins
             coroutine.close()
 
-    # --- the end ---------------------------------------------------------------------------------
+    # --- the end --------------------------------------------------------------------------------
 
     async def _abandon(self, work: asyncio.Task[None]) -> None:
-        """The time for an orderly stop is over: cost nobody an attempt, and commit what there is."""
+        """End the orderly stop: count no attempt, and commit what there is."""
         for attempt in self._steps.abandon():
             if attempt.counted:
                 self._results.add(self._observed.give_back(attempt))

@@ -19,7 +19,13 @@ from workflow_ray.roles.threads import Threads
 class Execution:
     """One step, its resources open."""
 
-    def __init__(self, workflow: Workflow[Any, Any], step: Step[Any], resources: Mapping[str, object], threads: Threads) -> None:
+    def __init__(
+        self,
+        workflow: Workflow[Any, Any],
+        step: Step[Any],
+        resources: Mapping[str, object],
+        threads: Threads,
+    ) -> None:
         self._workflow = workflow
         self._step = step
         self._function = partial(step.function, **resources)
@@ -50,13 +56,20 @@ class Execution:
         return self._checked(value, None if data == record.data else data)
 
     def _checked(self, value: object, data: bytes | None) -> Outcome:
-        """Type checkers hold functions to their annotations; this holds those that no checker saw."""
+        """Check at run time what a type checker would have checked."""
         step = self._step
         allowed = value in step.returns if isinstance(value, Status) else type(value) in step.halts
         if not allowed:
-            return Failed(f"{step.name} returned {_shown(value)}, which its annotation doesn't list ({step.where})", fatal=True)
+            return Failed(
+                f"{step.name} returned {_shown(value)}, which its annotation doesn't list"
+                f" ({step.where})",
+                fatal=True,
+            )
         if data is not None and len(data) > MAX_DATA:
-            return Failed(f"{step.name} made the data {len(data)} bytes long; {MAX_DATA} are allowed", fatal=True)
+            return Failed(
+                f"{step.name} made the data {len(data)} bytes long; {MAX_DATA} are allowed",
+                fatal=True,
+            )
         return Returned(value, data)  # type: ignore[arg-type]  # what is allowed is a status or a halt
 
 
@@ -64,7 +77,9 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
     """What came of a task that ran `Execution.outcome`."""
     try:
         return task.result()
-    except asyncio.CancelledError:  # by the step itself: whoever cancels it from outside asks for no outcome
+    except (
+        asyncio.CancelledError
+    ):  # by the step itself: whoever cancels it from outside asks for no outcome
         return Failed("CancelledError: the step cancelled its own task")
     except BaseException as error:
         return failed(error)
@@ -81,7 +96,11 @@ def failed(error: BaseException) -> Failed:
 
 def _leaves(error: BaseException) -> list[BaseException]:
     """The errors that are not groups, in order."""
-    return [leaf for inner in error.exceptions for leaf in _leaves(inner)] if _is_group(error) else [error]
+    return (
+        [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+        if _is_group(error)
+        else [error]
+    )
 
 
 def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:

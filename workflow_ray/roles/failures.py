@@ -10,14 +10,29 @@ from workflow_ray.records import Cause, Record, RoleName, RunState, Write
 log = logging.getLogger(__name__)
 
 
-def log_failure(role: RoleName, step: Step[Any], record: Record, failed: Failed, write: Write) -> None:
+def log_failure(
+    role: RoleName, step: Step[Any], record: Record, failed: Failed, write: Write
+) -> None:
     """Say which attempt of which run failed, and what becomes of the run. The traceback comes once
     for each run, with its last attempt: that one is an error, and those before are warnings.
     """
-    where = {"run_id": record.run_id, "foreign_id": record.foreign_id, "version": record.version, "role": role}
+    where = {
+        "run_id": record.run_id,
+        "foreign_id": record.foreign_id,
+        "version": record.version,
+        "role": role,
+    }
     text = "%s: run %s (%s): step %s failed (attempt %d of %d): %s. %s"
     attempt = record.attempt + 1, step.retry.attempts
-    told = record.workflow, record.foreign_id, record.run_id, step.name, *attempt, failed.error, _next(step, write)
+    told = (
+        record.workflow,
+        record.foreign_id,
+        record.run_id,
+        step.name,
+        *attempt,
+        failed.error,
+        _next(step, write),
+    )
     if write.cause is Cause.RETRY:
         log.warning(text, *told, extra=where)
     else:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Reads partitions of one topic for a role, and makes attempts of the events that ask for one."""
+    """Reads a role's partitions of one topic, and makes attempts of their events."""
 
     def __init__(
         self,
@@ -35,15 +35,35 @@ class Intake:
         self._clock = clock
         self._results = results
 
-    async def receive(self, partitions: Collection[Partition], *, reader: str, limit: int, wait: float) -> Arrivals:
-        """The next events of the partitions. One whose log has lost its tail begins again, alone."""
+    async def receive(
+        self, partitions: Collection[Partition], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
+        """The next events of the partitions.
+
+        One whose log has lost its tail begins again, alone.
+        """
         offsets = {partition.number: partition.progress.next for partition in partitions}
         arrivals = await persist(
-            lambda: self._events.receive(self._topic, offsets, reader=reader, limit=limit, wait=wait), self._clock, self._role
+            lambda: self._events.receive(
+                self._topic, offsets, reader=reader, limit=limit, wait=wait
+            ),
+            self._clock,
+            self._role,
         )
         for number, end in arrivals.lost.items():
-            text = "%s: partition %d of %s ends at %d, below position %d: it lost events, or was made again. Reading it from its beginning."
-            log.warning(text, self._role, number, self._topic, end, offsets[number], extra={"role": self._role})
+            text = (
+                "%s: partition %d of %s ends at %d, below position %d: it lost events, or was made"
+                " again. Reading it from its beginning."
+            )
+            log.warning(
+                text,
+                self._role,
+                number,
+                self._topic,
+                end,
+                offsets[number],
+                extra={"role": self._role},
+            )
             self._partitions[number].restart()
         if arrivals.lost:
             await self._results.flush()
@@ -59,17 +79,26 @@ class Intake:
         """
         answered = await self._with_records(received)
         now = self._clock.monotonic()
-        attempts = [attempt for item, record in answered if (attempt := self._judged(item, record, now))]
+        attempts = [
+            attempt for item, record in answered if (attempt := self._judged(item, record, now))
+        ]
         if len(attempts) < len(answered):
             self._results.touch()
         return attempts, list(received[len(answered) :])
 
-    async def _with_records(self, received: Sequence[Received]) -> list[tuple[Received, Record | None]]:
+    async def _with_records(
+        self, received: Sequence[Received]
+    ) -> list[tuple[Received, Record | None]]:
         """A prefix of the events, each with the newest record that it needs."""
         if not any(is_ahead(item.event, item.record) for item in received):
-            return [(item, item.record) for item in received]  # as a rule, where the store holds the stream too
-        found = await self.look_up([item.event.run_id for item in received if item.record is None], fresh=False)
-        known = [(item, item.record or found[item.event.run_id]) for item in _answered(received, found)]
+            # as a rule, where the store holds the stream too
+            return [(item, item.record) for item in received]
+        found = await self.look_up(
+            [item.event.run_id for item in received if item.record is None], fresh=False
+        )
+        known = [
+            (item, item.record or found[item.event.run_id]) for item in _answered(received, found)
+        ]
         ahead = [item.event.run_id for item, record in known if is_ahead(item.event, record)]
         # The reader's snapshot was older than the event
         newest = await self.look_up(ahead, fresh=True)
@@ -83,18 +112,23 @@ class Intake:
             answered.append((item, record))
         return answered
 
-    async def look_up(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> dict[RunId, Record | None]:
+    async def look_up(
+        self, run_ids: Sequence[RunId], *, fresh: bool = False
+    ) -> dict[RunId, Record | None]:
         """The records of some of these runs, from the first on."""
         ids = list(dict.fromkeys(run_ids))
         if not ids:
             return {}
-        records = await persist(lambda: self._records.lookup(ids, fresh=fresh), self._clock, self._role)
+        records = await persist(
+            lambda: self._records.lookup(ids, fresh=fresh), self._clock, self._role
+        )
         return dict(zip(ids, records, strict=False))
 
     def _judged(self, item: Received, record: Record | None, now: float) -> Attempt | None:
         partition = self._partitions[item.event.partition]
         if item.offset < partition.progress.next:
-            return None  # below what was asked for: its log was made again, as the next call will tell
+            # below what was asked for: its log was made again, as the next call will tell
+            return None
         if record is None or not is_current(item.event, record):
             self._report_if_ahead(item, record)
             partition.pass_over(item.offset)
@@ -113,10 +147,13 @@ class Intake:
         return attempt
 
     def _report_if_ahead(self, item: Received, record: Record | None) -> None:
-        """The writer has every version that an event was sent for, unless the store was set back."""
+        """Check that the writer has each version that an event was sent for."""
         if is_ahead(item.event, record):
             where = {"run_id": item.event.run_id, "version": item.event.version, "role": self._role}
-            log.error("the store has no such version of the run any more: was it restored from a backup?", extra=where)
+            log.error(
+                "the store has no such version of the run any more: was it restored from a backup?",
+                extra=where,
+            )
 
 
 def _answered(received: Sequence[Received], found: Collection[RunId]) -> Iterator[Received]:

@@ -47,7 +47,10 @@ class Occupant:
 
 def reason(seconds: float) -> str:
     """Why the attempt of a step that blocks its loop is counted as failed."""
-    return f"the step blocked its event loop for {seconds:.0f} s; put blocking calls into a plain function"
+    return (
+        f"the step blocked its event loop for {seconds:.0f} s; put blocking calls into a plain"
+        " function"
+    )
 
 
 Find: TypeAlias = Callable[[asyncio.Task[Any]], Occupant | None]
@@ -81,7 +84,9 @@ class RunningStep:
         return next((occupant for find in self._roles if (occupant := find(task))), None)
 
 
-_cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = weakref.WeakKeyDictionary()
+_cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
@@ -96,14 +101,17 @@ class LoopWatch:
     Made in the loop's own thread; after that all calls come from one other thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._loop = loop
         self._monotonic = monotonic
         self._cell = running_step(loop)
         self._is_asked = False  # and has not answered yet
         self._looked_at = 0.0
         self._silence = 0.0  # since the last answer
-        self._seen: tuple[Occupant | None, float] = None, 0.0  # who blocked it at the last look, and the silence by then
+        # who blocked it at the last look, and the silence by then
+        self._seen: tuple[Occupant | None, float] = None, 0.0
         self._report_at = BLOCKED
 
     def check(self) -> float:
@@ -147,10 +155,17 @@ class LoopWatch:
         occupant, since = self._seen
         blocked = self._silence - since
         if occupant is None or blocked < self._silence / 2:
-            log.warning("the event loop has not answered for %.1f s; no step has blocked it for all that time", self._silence)
+            log.warning(
+                "the event loop has not answered for %.1f s; no step has blocked it for all that"
+                " time",
+                self._silence,
+            )
             return
         where = {"run_id": occupant.run_id, "version": occupant.version, "role": occupant.role}
-        text = "the event loop has not answered for %.1f s: %s has blocked it for %.1f s. Blocking calls belong in a plain function"
+        text = (
+            "the event loop has not answered for %.1f s: %s has blocked it for %.1f s. Blocking"
+            " calls belong in a plain function"
+        )
         log.warning(text, self._silence, occupant, blocked, extra=where)
 
     def _report_end(self) -> None:

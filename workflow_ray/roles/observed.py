@@ -1,4 +1,4 @@
-"""An attempt of a run that may have killed its process: counted before it is made, and made alone."""
+"""An attempt of a run that may have killed its process: counted first, then made alone."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,14 @@ class Observed:
     """Makes such attempts for one role."""
 
     def __init__(
-        self, role: RoleName, step: Step[Any], graph: Graph[Any], observation: Observation, steps: Steps, results: Results, clock: Clock
+        self,
+        role: RoleName,
+        step: Step[Any],
+        graph: Graph[Any],
+        observation: Observation,
+        steps: Steps,
+        results: Results,
+        clock: Clock,
     ) -> None:
         self._role = role
         self._step = step
@@ -31,7 +38,9 @@ class Observed:
         self._clock = clock
         self._waiting = dict[Attempt, asyncio.Task[None]]()
 
-    def start(self, attempt: Attempt, spawn: Callable[[Any], asyncio.Task[None]]) -> asyncio.Task[None]:
+    def start(
+        self, attempt: Attempt, spawn: Callable[[Any], asyncio.Task[None]]
+    ) -> asyncio.Task[None]:
         """Make the attempt. The task ends with it, or once it has gone on for OBSERVED seconds."""
         task = self._waiting[attempt] = spawn(self._make(attempt))
         return task
@@ -59,7 +68,9 @@ class Observed:
         launched = False
         try:
             async with self._observation.alone():
-                write = count_attempt(attempt.record, self._step, self._graph, by=self._role, write_id=new_write_id())
+                write = count_attempt(
+                    attempt.record, self._step, self._graph, by=self._role, write_id=new_write_id()
+                )
                 attempt.partition.suspects.discard(attempt.offset)
                 if not is_counted(write):
                     self._results.add(Result(write, attempt))
@@ -82,6 +93,8 @@ class Observed:
         if self._steps.closed:
             self._results.add(self.give_back(attempt))
             return False
-        self._results.attempts.replace(attempt, msgspec.structs.replace(attempt.counted, attempt=attempt.record.attempt))
+        self._results.attempts.replace(
+            attempt, msgspec.structs.replace(attempt.counted, attempt=attempt.record.attempt)
+        )
         self._steps.launch(attempt)
         return True

@@ -91,7 +91,7 @@ class Partition:
             self.trying.discard(offset)
 
     def move(self, progress: Progress, old: int, new: int) -> None:
-        """What was in hand at the offset `old` of an incarnation is in hand at `new` from now on."""
+        """Keep in hand at the offset `new` what was in hand at `old` of an incarnation."""
         for offsets in (self.trying, self.suspects) if progress is self.progress else ():
             if old in offsets:
                 offsets.remove(old)
@@ -110,7 +110,13 @@ class Partition:
         trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position
         is_short = self.doubt is None and self.begun < self._reach(spare // 2)
-        if stored and stored.offset == offset and not is_short and stored.trying == trying and stored.in_use is holder:
+        if (
+            stored
+            and stored.offset == offset
+            and not is_short
+            and stored.trying == trying
+            and stored.in_use is holder
+        ):
             return None
         begun = max(self.begun, self._reach(spare)) if self.doubt is None else self.begun
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)

@@ -32,7 +32,9 @@ class MovingPublisher:
     for it.
     """
 
-    def __init__(self, fence: Fence, store: MovingStore, clock: Clock, *, timeouts_apart: bool = False) -> None:
+    def __init__(
+        self, fence: Fence, store: MovingStore, clock: Clock, *, timeouts_apart: bool = False
+    ) -> None:
         """timeouts_apart: Another store holds the timeouts, so that they are carried there."""
         self._fence = fence
         self._store = store
@@ -62,7 +64,9 @@ class SendingPublisher:
     waits for it.
     """
 
-    def __init__(self, fence: Fence, store: Store, clock: Clock, *, timeouts_apart: bool = False) -> None:
+    def __init__(
+        self, fence: Fence, store: Store, clock: Clock, *, timeouts_apart: bool = False
+    ) -> None:
         """timeouts_apart: Another store holds the timeouts, so that they are carried there."""
         self._fence = fence
         self._store = store
@@ -80,7 +84,9 @@ class SendingPublisher:
     async def _send_all(self, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
-                pending = await until_stopped.wait(lambda: persist(self._pending, self._clock, self._fence.role))
+                pending = await until_stopped.wait(
+                    lambda: persist(self._pending, self._clock, self._fence.role)
+                )
                 events = [entry for entry in pending or () if entry.event is not None]
                 if events and (failed := await self._send(events)):
                     tasks.create_task(self._retry(failed, stop))
@@ -91,7 +97,9 @@ class SendingPublisher:
         # One that recovers meanwhile has its next events looked for soon
         wait = LONGEST_PAUSE if self._failing else LONG_POLL
         limit = min(BATCH + self._timeouts_seen, MOST)
-        pending = await self._store.pending(self._fence, limit=limit, wait=wait, without=tuple(self._failing))
+        pending = await self._store.pending(
+            self._fence, limit=limit, wait=wait, without=tuple(self._failing)
+        )
         self._timeouts_seen = sum(entry.timeout is not None for entry in pending)
         return pending
 
@@ -105,16 +113,25 @@ class SendingPublisher:
             entries = await self._send(entries)
 
     async def _send(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
-        """Send them and remove those that arrived. Answers the others, which may have arrived too."""
+        """Send them and remove those that arrived.
+
+        Answers the others, which may have arrived too.
+        """
         destinations = {_destination(entry) for entry in entries}
-        failed = await self._failed([entry.event for entry in entries if entry.event is not None], destinations)
+        failed = await self._failed(
+            [entry.event for entry in entries if entry.event is not None], destinations
+        )
         self._failing |= failed
         if arrived := [entry.id for entry in entries if _destination(entry) not in failed]:
-            await persist(lambda: self._store.published(self._fence, arrived), self._clock, self._fence.role)
+            await persist(
+                lambda: self._store.published(self._fence, arrived), self._clock, self._fence.role
+            )
         self._failing -= destinations - failed
         return [entry for entry in entries if _destination(entry) in failed]
 
-    async def _failed(self, events: list[Event], destinations: Set[TopicPartition]) -> Set[TopicPartition]:
+    async def _failed(
+        self, events: list[Event], destinations: Set[TopicPartition]
+    ) -> Set[TopicPartition]:
         """Send the events, and tell which topic-partitions may lack some."""
         try:
             await self._store.send(events)
@@ -122,7 +139,11 @@ class SendingPublisher:
             if not error.transient:
                 raise
             log.warning("%s; trying again", error, extra={"role": self._fence.role})
-            return destinations & set(error.topic_partitions) if isinstance(error, SendFailed) else destinations
+            return (
+                destinations & set(error.topic_partitions)
+                if isinstance(error, SendFailed)
+                else destinations
+            )
         return frozenset()
 
 
@@ -140,12 +161,18 @@ class TimeoutCarrier:
         """Carry them until `stop`. Raises RoleLost."""
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
-                await until_stopped.wait(lambda: persist(self._carry, self._clock, self._fence.role))
+                await until_stopped.wait(
+                    lambda: persist(self._carry, self._clock, self._fence.role)
+                )
 
     async def _carry(self) -> None:
-        entries = await self._store.pending(self._fence, limit=BATCH, wait=LONG_POLL, timeouts_only=True)
+        entries = await self._store.pending(
+            self._fence, limit=BATCH, wait=LONG_POLL, timeouts_only=True
+        )
         if entries:
-            await self._store.create([entry.timeout for entry in entries if entry.timeout is not None])
+            await self._store.create(
+                [entry.timeout for entry in entries if entry.timeout is not None]
+            )
             await self._store.published(self._fence, [entry.id for entry in entries])
 
 

@@ -70,7 +70,9 @@ class Reception:
         arrivals = Arrivals()
         if asked:
             limit = min(BATCH, WINDOW - len(self._results.attempts))
-            arrivals = await self._intake.receive(asked, reader=self._role, limit=limit, wait=LONG_POLL if waits else 0.0)
+            arrivals = await self._intake.receive(
+                asked, reader=self._role, limit=limit, wait=LONG_POLL if waits else 0.0
+            )
         if not arrivals.events:
             await self._results.make_sure()
             if not waits:
@@ -83,7 +85,9 @@ class Reception:
         while len(attempts) > WINDOW - ROOM or attempts.data >= WINDOW_DATA:
             await self._results.next_settled()
 
-    async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:
+    async def _take(
+        self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
+    ) -> None:
         rest, cut_off = self._within_share(arrivals.events)
         while rest and not stop.is_set():
             attempts, rest = await self._intake.judge(rest)
@@ -91,14 +95,22 @@ class Reception:
             if rest:
                 await until_stopped.wait(self._room)
         if not rest:
-            self._pass({number: offset for number, offset in arrivals.read.items() if number not in cut_off})
+            self._pass(
+                {
+                    number: offset
+                    for number, offset in arrivals.read.items()
+                    if number not in cut_off
+                }
+            )
 
     def _within_share(self, received: Sequence[Received]) -> tuple[list[Received], set[int]]:
         """What is taken; and the partitions of which some is left for the next time, beyond their
         share.
         """
         numbers = {item.event.partition for item in received}
-        room = {number: self._most - self._partitions[number].progress.in_hand for number in numbers}
+        room = {
+            number: self._most - self._partitions[number].progress.in_hand for number in numbers
+        }
         within: list[Received] = []
         cut_off = set[int]()
         for item in received:
@@ -112,7 +124,11 @@ class Reception:
 
     def _pass(self, read: Mapping[int, int]) -> None:
         """Go on from there: what lies before is no event, as with messages of others."""
-        moved = [number for number, offset in read.items() if offset > self._partitions[number].progress.next]
+        moved = [
+            number
+            for number, offset in read.items()
+            if offset > self._partitions[number].progress.next
+        ]
         for number in moved:
             self._partitions[number].progress.skip(read[number])
         if moved:

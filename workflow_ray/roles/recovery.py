@@ -90,7 +90,7 @@ class Recovery:
             self._results.forget(attempt)
 
     async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Claim those partitions that an earlier holder releases, of those in which it tried some."""
+        """Claim the partitions that an earlier holder releases, of those in which it tried some."""
         held = [partition for partition in self._partitions if partition.is_held]
         deadline = self._clock.monotonic() + RELEASE
         while held and (left := deadline - self._clock.monotonic()) > 0:
@@ -105,14 +105,18 @@ class Recovery:
         for partition in held:
             partition.is_held = False
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------
 
     async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Have that many attempts pending, or what there is. Suspects are run alone at once."""
-        while len(self._pending) < count and not stop.is_set() and (reading := await self._to_read()):
+        while (
+            len(self._pending) < count and not stop.is_set() and (reading := await self._to_read())
+        ):
             before = sum(partition.progress.next for partition in reading)
             receive = partial(self._intake.receive, reading, reader=self._reader, limit=CHUNK)
-            arrivals = await until_stopped.wait(partial(receive, wait=0.0 if self._pending else PAUSE))
+            arrivals = await until_stopped.wait(
+                partial(receive, wait=0.0 if self._pending else PAUSE)
+            )
             await self._take(arrivals or Arrivals(), stop, until_stopped)
             if self._pending and sum(partition.progress.next for partition in reading) == before:
                 return  # what can't be read now holds up nothing else
@@ -135,15 +139,27 @@ class Recovery:
         """
         if unknown := [partition for partition in partitions if partition not in self._ends]:
             try:
-                ends = await self._events.ends(self._topic, [partition.number for partition in unknown])
+                ends = await self._events.ends(
+                    self._topic, [partition.number for partition in unknown]
+                )
             # It is asked again; until then the holder's own word, `begun`, is the end
             except StoreError:
                 return
-            self._ends |= {partition: ends[partition.number] for partition in unknown if partition.number in ends}
+            self._ends |= {
+                partition: ends[partition.number]
+                for partition in unknown
+                if partition.number in ends
+            }
 
-    async def _take(self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        partitions = {partition.number: partition for partition in self._partitions if partition.doubt}
-        rest: Sequence[Received] = [item for item in arrivals.events if self._is_in_doubt(item, partitions)]
+    async def _take(
+        self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
+    ) -> None:
+        partitions = {
+            partition.number: partition for partition in self._partitions if partition.doubt
+        }
+        rest: Sequence[Received] = [
+            item for item in arrivals.events if self._is_in_doubt(item, partitions)
+        ]
         while rest and not stop.is_set():
             attempts, rest = await self._intake.judge(rest)
             for attempt in attempts:
@@ -166,7 +182,7 @@ class Recovery:
         """
         return attempt.offset in attempt.partition.suspects or attempt.record.cause is Cause.DOUBT
 
-    # --- trying ----------------------------------------------------------------------------------
+    # --- trying ---------------------------------------------------------------------------------
 
     async def _try(self, size: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED
@@ -197,7 +213,9 @@ class Recovery:
         unread = set(self._unread())
         tried = [partition for partition in self._partitions if partition not in waiting | unread]
         if tried:
-            self._partitions = [partition for partition in self._partitions if partition not in tried]
+            self._partitions = [
+                partition for partition in self._partitions if partition not in tried
+            ]
             for partition in tried:
                 partition.claim()
             await self._results.flush()

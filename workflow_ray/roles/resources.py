@@ -24,7 +24,9 @@ CANCELLING = 1.0
 class Opened:
     """A step's resources, open."""
 
-    def __init__(self, values: Mapping[str, object], context: contextvars.Context, keeper: asyncio.Task[None]) -> None:
+    def __init__(
+        self, values: Mapping[str, object], context: contextvars.Context, keeper: asyncio.Task[None]
+    ) -> None:
         self.values = values  # by the name of the step's parameter
         self.context = context  # what was set while they were opened: steps run in copies of it
         self._keeper = keeper
@@ -36,7 +38,9 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> AsyncGenerator[Opened]:
+async def opened(
+    step: Step[Any], replaced: Mapping[Resource[Any], object]
+) -> AsyncGenerator[Opened]:
     """Open the resources, and close them at the end, last first; those `replaced` are taken as
     given.
 
@@ -46,7 +50,9 @@ async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> A
     ready, close = asyncio.Event(), asyncio.Event()
     values: dict[str, object] = {}
     context = contextvars.copy_context()
-    keeper = asyncio.create_task(_keep(step, replaced, values, ready, close), name=step.name, context=context)
+    keeper = asyncio.create_task(
+        _keep(step, replaced, values, ready, close), name=step.name, context=context
+    )
     try:
         await _ready(ready, keeper)
         yield Opened(values, context, keeper)
@@ -54,7 +60,9 @@ async def opened(step: Step[Any], replaced: Mapping[Resource[Any], object]) -> A
         broken = keeper.done()
         await _closed(keeper, close, step.name)
         if _has_failed(keeper) and not broken:
-            log.error("%s: its resources were not closed properly", step.name, exc_info=_reason(keeper))
+            log.error(
+                "%s: its resources were not closed properly", step.name, exc_info=_reason(keeper)
+            )
         raise
     await _closed(keeper, close, step.name)
     if _has_failed(keeper):
@@ -72,12 +80,20 @@ async def _ready(ready: asyncio.Event, keeper: asyncio.Task[None]) -> None:
 
 
 async def _keep(
-    step: Step[Any], replaced: Mapping[Resource[Any], object], values: dict[str, object], ready: asyncio.Event, close: asyncio.Event
+    step: Step[Any],
+    replaced: Mapping[Resource[Any], object],
+    values: dict[str, object],
+    ready: asyncio.Event,
+    close: asyncio.Event,
 ) -> None:
     try:
         async with AsyncExitStack() as stack:
             for name, resource in step.resources.items():
-                values[name] = replaced[resource] if resource in replaced else await stack.enter_async_context(resource.open())
+                values[name] = (
+                    replaced[resource]
+                    if resource in replaced
+                    else await stack.enter_async_context(resource.open())
+                )
             ready.set()
             await close.wait()
     except Exception:

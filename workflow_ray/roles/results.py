@@ -10,7 +10,18 @@ from typing import Any, TypeAlias
 from workflow_ray.engine.pace import Pace
 from workflow_ray.errors import RoleLost, WriteRejected
 from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import BATCH_DATA, Conflict, Event, Fence, Fenced, Position, Record, Write, WriteGroup, WriteResult
+from workflow_ray.records import (
+    BATCH_DATA,
+    Conflict,
+    Event,
+    Fence,
+    Fenced,
+    Position,
+    Record,
+    Write,
+    WriteGroup,
+    WriteResult,
+)
 from workflow_ray.roles.attempt import Attempt, Attempts, Phase
 from workflow_ray.roles.partition import Partition, share
 
@@ -54,7 +65,15 @@ class Results:
     RoleLost out of `run`.
     """
 
-    def __init__(self, fence: Fence, group: str, log_id: str, store: RecordStore, clock: Clock, refuse: Refuse) -> None:
+    def __init__(
+        self,
+        fence: Fence,
+        group: str,
+        log_id: str,
+        store: RecordStore,
+        clock: Clock,
+        refuse: Refuse,
+    ) -> None:
         self._fence = fence
         self._group = group
         self._log_id = log_id
@@ -175,7 +194,11 @@ class Results:
     def _rows(self) -> dict[Partition, Position]:
         spare = min(self._reserve_ahead(self._pace), WINDOW)
         of_each = share(spare, len(self._partitions) or 1)
-        return {at: row for at in self._partitions if (row := at.row(self._group, self._log_id, of_each))}
+        return {
+            at: row
+            for at in self._partitions
+            if (row := at.row(self._group, self._log_id, of_each))
+        }
 
     def _pinning(self) -> tuple[Event, ...]:
         """The events of attempts that have held a position back for long: sent again, they hold
@@ -183,20 +206,26 @@ class Results:
         """
         if max([at.progress.span for at in self._partitions], default=0) <= PINNED:
             return ()
-        return tuple(attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED))
+        return tuple(
+            attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED)
+        )
 
     def _tell_settled(self) -> None:
         told, self._settled = self._settled, asyncio.Event()
         told.set()
 
-    async def _store_group(self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]) -> None:
+    async def _store_group(
+        self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]
+    ) -> None:
         """A group that the store rejects is stored in halves, down to the write that is to blame;
         the rows go last.
         """
         writes = tuple(result.write for result in batch if result.write is not None)
         group = WriteGroup(writes=writes, positions=rows, fence=self._fence, events=events)
         try:
-            (answer,) = await persist(lambda: self._store.store([group]), self._clock, self._fence.role)
+            (answer,) = await persist(
+                lambda: self._store.store([group]), self._clock, self._fence.role
+            )
         except WriteRejected as error:
             if len(batch) > 1:
                 half = len(batch) // 2
@@ -213,7 +242,11 @@ class Results:
                 self._tell(result, landed)
 
     async def _store_refused(
-        self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...], error: WriteRejected
+        self,
+        batch: Sequence[Result],
+        rows: tuple[Position, ...],
+        events: tuple[Event, ...],
+        error: WriteRejected,
     ) -> None:
         """A write that can't be held fails its run. Where that can't be held either it is left out,
         and the run stands where it stood.
@@ -229,13 +262,23 @@ class Results:
             await self._store_group(batch, rows, events)
             return
         where = {"run_id": write.run_id, "version": write.expected, "role": self._fence.role}
-        log.error("%s: run %s stays at version %d: %s", self._fence.role, write.run_id, write.expected, error, extra=where)
+        log.error(
+            "%s: run %s stays at version %d: %s",
+            self._fence.role,
+            write.run_id,
+            write.expected,
+            error,
+            extra=where,
+        )
         self._tell(result, Conflict(write.run_id, write.expected))
         await self._store_group([], rows, events)
 
     def _tell(self, result: Result, landed: WriteResult) -> None:
         # Whoever moved the run has put its own event in the outbox
         if isinstance(landed, Conflict):
-            log.debug("the run went on without this role", extra={"run_id": landed.run_id, "role": self._fence.role})
+            log.debug(
+                "the run went on without this role",
+                extra={"run_id": landed.run_id, "role": self._fence.role},
+            )
         if result.answer is not None and not result.answer.done():
             result.answer.set_result(landed)

@@ -67,7 +67,9 @@ class Steps:
         self._spawn = spawn
         self._context = context
         self._clock = clock
-        self._time_limit = None if time_limit is None else TimeLimit(time_limit, clock, self._expire)
+        self._time_limit = (
+            None if time_limit is None else TimeLimit(time_limit, clock, self._expire)
+        )
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         self._preparing = False  # those who are next are looked after
@@ -110,7 +112,10 @@ class Steps:
             await self._time_limit.run()
 
     def record_of(self, task: asyncio.Task[Any]) -> Record | None:
-        """What the attempt is about that the task makes; None: it makes none. Called by any thread."""
+        """What the attempt is about that the task makes; None: it makes none.
+
+        Called by any thread.
+        """
         attempt = self._running.get(task)
         return attempt.record if attempt else None
 
@@ -135,7 +140,9 @@ class Steps:
     def abandon(self) -> list[Attempt]:
         """Cancel all that run, begin no other, and never ask what came of them."""
         self.closed = True
-        abandoned = [attempt for attempt in self._running.values() if attempt.phase is Phase.RUNNING]
+        abandoned = [
+            attempt for attempt in self._running.values() if attempt.phase is Phase.RUNNING
+        ]
         for task, attempt in self._running.items():
             attempt.phase = Phase.ABANDONED
             task.cancel()
@@ -151,7 +158,11 @@ class Steps:
 
     def _log_left_alone(self, attempt: Attempt) -> None:
         where = {"run_id": attempt.record.run_id, "version": attempt.record.version}
-        log.error("the step of run %s goes on though it was cancelled; it is left alone", attempt.record.run_id, extra=where)
+        log.error(
+            "the step of run %s goes on though it was cancelled; it is left alone",
+            attempt.record.run_id,
+            extra=where,
+        )
 
     def _fill(self) -> None:
         if not self._waiting or not self._free:
@@ -218,7 +229,8 @@ class Steps:
 
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
         attempt = self._running.get(task)
-        outcome = outcome_of(task)  # nobody asks for an abandoned attempt's, but to ask keeps asyncio from logging it
+        # nobody asks for an abandoned attempt's, but to ask keeps asyncio from logging it
+        outcome = outcome_of(task)
         if attempt is not None:
             self._end(task, attempt, self._too_long() if attempt.is_expired else outcome)
 
@@ -247,4 +259,8 @@ async def _raised(error: Exception) -> None:
 
 def _still_asks(attempt: Attempt, record: Record | None) -> bool:
     """Whether the run is where the attempt found it. A record older than that tells nothing."""
-    return record is None or record.version <= attempt.record.version or is_current(attempt.event, record)
+    return (
+        record is None
+        or record.version <= attempt.record.version
+        or is_current(attempt.event, record)
+    )

@@ -59,7 +59,14 @@ class Sweeper:
     """
 
     def __init__(
-        self, fence: Fence, records: RecordStore, events: EventStreamer, clock: Clock, *, every: float = EVERY, age: float = AGE
+        self,
+        fence: Fence,
+        records: RecordStore,
+        events: EventStreamer,
+        clock: Clock,
+        *,
+        every: float = EVERY,
+        age: float = AGE,
     ) -> None:
         self._fence = fence
         self._records = records
@@ -76,7 +83,10 @@ class Sweeper:
         self.resent = 0  # events, by this holder of the role
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop`. A look that is cut off is made again by the next holder. Raises RoleLost."""
+        """Look until `stop`.
+
+        A look that is cut off is made again by the next holder. Raises RoleLost.
+        """
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
                 await until_stopped.wait(self._look)
@@ -92,12 +102,20 @@ class Sweeper:
             # What can't be looked at now, such as a partition without a leader, holds up no other
             # workflow
             except StoreError as error:
-                log.warning("%s; looking again in %g s", error, self._every, extra={"role": self._fence.role})
+                log.warning(
+                    "%s; looking again in %g s",
+                    error,
+                    self._every,
+                    extra={"role": self._fence.role},
+                )
 
     async def _sweep(self, workflow: DeployedWorkflow) -> None:
         found = await self._waiting(workflow)
         for status in workflow.statuses.values():
-            group, topic = consumer_group(workflow.name, status), status_topic(workflow.name, status)
+            group, topic = (
+                consumer_group(workflow.name, status),
+                status_topic(workflow.name, status),
+            )
             events = [event for event in found if event.status == status]
             if group in workflow.groups and (events or self._suspects[topic]):
                 rows = await self._rows(group)
@@ -111,7 +129,13 @@ class Sweeper:
             return found
         for partition in range(workflow.partitions):
             after = self._after.get((workflow.name, partition))
-            query = WaitingQuery(workflow=workflow.name, partition=partition, quiet=self._age, after=after, limit=BATCH)
+            query = WaitingQuery(
+                workflow=workflow.name,
+                partition=partition,
+                quiet=self._age,
+                after=after,
+                limit=BATCH,
+            )
             look = await self._records.waiting(query)
             found += look.events
             self._after[workflow.name, partition] = look.after
@@ -125,7 +149,9 @@ class Sweeper:
         now = self._clock.monotonic()
         if now < self._idle_until.get(workflow, now):
             return False
-        is_active = any(not count.run_state.at_rest for count in await self._records.counts(workflow))
+        is_active = any(
+            not count.run_state.at_rest for count in await self._records.counts(workflow)
+        )
         if not is_active:
             self._idle_until[workflow] = now + self._age
         return is_active
@@ -134,9 +160,15 @@ class Sweeper:
         """The group's positions in this very log, by partition: those of another one mean nothing
         here.
         """
-        return {row.partition: row for row in await self._records.positions(group) if row.log == self._events.stream_id}
+        return {
+            row.partition: row
+            for row in await self._records.positions(group)
+            if row.log == self._events.stream_id
+        }
 
-    async def _suspect(self, topic: Topic, rows: Mapping[int, Position], found: Sequence[Event]) -> None:
+    async def _suspect(
+        self, topic: Topic, rows: Mapping[int, Position], found: Sequence[Event]
+    ) -> None:
         """Note the ends of the partitions that have no suspects yet; the others' come again once
         these are judged.
         """
@@ -146,7 +178,9 @@ class Sweeper:
                 new[event.partition].append(event)
         ends = await self._events.ends(topic, list(new)) if new else {}
         for partition, events in new.items():
-            self._suspects[topic][partition] = Suspects(ends[partition], _incarnation(rows, partition), tuple(events))
+            self._suspects[topic][partition] = Suspects(
+                ends[partition], _incarnation(rows, partition), tuple(events)
+            )
 
     async def _judge(self, topic: Topic, rows: Mapping[int, Position]) -> None:
         """Send again what was passed over. Where a new log has begun meanwhile the suspects are
@@ -159,7 +193,9 @@ class Sweeper:
                 await self._resend(suspects.events)
                 del self._suspects[topic][partition]
 
-    async def _is_past(self, topic: Topic, partition: int, rows: Mapping[int, Position], end: int) -> bool:
+    async def _is_past(
+        self, topic: Topic, partition: int, rows: Mapping[int, Position], end: int
+    ) -> bool:
         """A position doesn't move past what retention has dropped until something follows; so an
         empty rest counts as well.
         """
@@ -170,14 +206,21 @@ class Sweeper:
         while suspects:
             records = await self._records.lookup([event.run_id for event in suspects], fresh=True)
             looked_up = list(zip(suspects, records, strict=False))  # the store may answer some only
-            await self._send_again([event for event, record in looked_up if is_current(event, record)])
+            await self._send_again(
+                [event for event, record in looked_up if is_current(event, record)]
+            )
             suspects = suspects[len(looked_up) :]
 
     async def _send_again(self, lost: Sequence[Event]) -> None:
         if lost:
             await self._put(lost)
             self.resent += len(lost)
-            log.warning("%s lost events: %d are sent again", lost[0].topic, len(lost), extra={"role": self._fence.role})
+            log.warning(
+                "%s lost events: %d are sent again",
+                lost[0].topic,
+                len(lost),
+                extra={"role": self._fence.role},
+            )
 
     async def _put(self, events: Sequence[Event]) -> None:
         """Into the outbox. Raises RoleLost."""

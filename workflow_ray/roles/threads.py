@@ -80,7 +80,10 @@ class Threads:
             self._abandoned += 1
             if self._calls and not self._idle and self._count < self._most():
                 self._begin_thread()  # for those that waited for this one's
-        text = "%s: a step that was abandoned still runs in its thread; %d of at most %d threads are taken up by such steps"
+        text = (
+            "%s: a step that was abandoned still runs in its thread; %d of at most %d threads are"
+            " taken up by such steps"
+        )
         log.warning(text, self._name, self._abandoned, self._limit + self._spare)
 
     def _begin_thread(self) -> None:
@@ -100,7 +103,8 @@ class Threads:
         """The next call; None: there was none for a while, and the thread is to end."""
         with self._changed:
             while True:
-                if self._count > self._most():  # the call that this thread was made for has ended at last
+                # the call that this thread was made for has ended at last
+                if self._count > self._most():
                     self._count -= 1
                     return None
                 while self._calls:
@@ -131,7 +135,9 @@ def _outcome(call: _Call) -> Answer:
         return None, error
 
 
-_threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]] = weakref.WeakKeyDictionary()
+_threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def threads_of(workflow: Workflow[Any, Any], role: RoleName, step: Step[Any]) -> Threads:

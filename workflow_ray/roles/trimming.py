@@ -1,4 +1,4 @@
-"""What nobody needs any more is removed by the publisher, in bounded amounts between its commits."""
+"""The publisher removes what nobody needs any more, in bounded amounts between commits."""
 
 import asyncio
 import logging
@@ -83,14 +83,20 @@ class Trimming:
                 if topic.due <= self._clock.monotonic():
                     await self._look_at(topic)
         except StoreError as error:  # it is done at a later look
-            log.warning("%s; published events are removed later", error, extra={"role": self._fence.role})
+            log.warning(
+                "%s; published events are removed later", error, extra={"role": self._fence.role}
+            )
 
     async def _look_around(self) -> None:
         """Read which topics there are."""
         if self._trimmer is None:
             return
         deployment = await self._store.deployment()
-        consumed = {topic: group for workflow in deployment.workflows for topic, group in _consumed(workflow).items()}
+        consumed = {
+            topic: group
+            for workflow in deployment.workflows
+            for topic, group in _consumed(workflow).items()
+        }
         now = self._clock.monotonic()
         for number, (topic, group) in enumerate(consumed.items()):
             self._topics.setdefault(topic, _Topic(topic, group, now + number * APART))
@@ -101,11 +107,22 @@ class Trimming:
         topic.pause = min(max(2 * topic.pause, APART * len(self._topics)), SELDOM)
         topic.due = self._clock.monotonic() + topic.pause
         rows = await self._store.positions(topic.group)
-        offsets = {row.partition: row.offset for row in rows if row.log == self._store.stream_id and row.offset}
-        moved = {number: offset for number, offset in offsets.items() if offset != topic.trimmed.get(number)}
+        offsets = {
+            row.partition: row.offset
+            for row in rows
+            if row.log == self._store.stream_id and row.offset
+        }
+        moved = {
+            number: offset
+            for number, offset in offsets.items()
+            if offset != topic.trimmed.get(number)
+        }
         if moved:
             ends = await self._store.ends(topic.name, list(moved))
-            await self._trim_topic(topic, {number: offset for number, offset in moved.items() if offset <= ends[number]})
+            await self._trim_topic(
+                topic,
+                {number: offset for number, offset in moved.items() if offset <= ends[number]},
+            )
             topic.pause = OFTEN
             topic.due = self._clock.monotonic() + OFTEN
 
@@ -123,5 +140,8 @@ class Trimming:
 
 def _consumed(workflow: DeployedWorkflow) -> dict[Topic, str]:
     """The topics that have a consumer, each with its group."""
-    groups = {status_topic(workflow.name, status): consumer_group(workflow.name, status) for status in workflow.statuses.values()}
+    groups = {
+        status_topic(workflow.name, status): consumer_group(workflow.name, status)
+        for status in workflow.statuses.values()
+    }
     return {topic: group for topic, group in groups.items() if group in workflow.groups}

@@ -24,7 +24,12 @@ class Interruptible:
         self._interrupting = asyncio.create_task(self._interrupt())
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._interrupting.cancel()
         await asyncio.wait([self._interrupting])
 

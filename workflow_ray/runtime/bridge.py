@@ -65,7 +65,9 @@ class Bridge:
         self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
         self._calls = set["_Call"]()  # those under way
 
-    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any) -> T:
+    async def call(
+        self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any
+    ) -> T:
         """Await the function in the home loop, and return its result.
 
         Cancelled, it has the function cancelled too, and does not wait for that.
@@ -76,11 +78,17 @@ class Bridge:
         """
         return await self._called(partial(function, *arguments, **named), self._put)
 
-    async def poll(self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any) -> T:
+    async def poll(
+        self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any
+    ) -> T:
         """As `call`, of a long poll: it begins with the next call, or after PATIENCE."""
         return await self._called(partial(function, *arguments, **named), self._put_lazily)
 
-    async def _called(self, function: Callable[[], Coroutine[Any, Any, T]], put: Callable[[Callable[[], None]], None]) -> T:
+    async def _called(
+        self,
+        function: Callable[[], Coroutine[Any, Any, T]],
+        put: Callable[[Callable[[], None]], None],
+    ) -> T:
         caller = asyncio.get_running_loop()
         if caller is self._home:
             return await function()
@@ -91,7 +99,8 @@ class Bridge:
         try:
             return await answer
         except asyncio.CancelledError:
-            with contextlib.suppress(RuntimeUnavailable):  # where the loop has ended, so has the call
+            # where the loop has ended, so has the call
+            with contextlib.suppress(RuntimeUnavailable):
                 self._put(call.cancel)
             raise
 
@@ -139,7 +148,8 @@ def bridged_records(records: Records, bridge: Bridge) -> Records:
 def _bridged(store: object, bridge: Bridge, ports: Sequence[type]) -> object:
     properties = {name: getattr(store, name) for name in properties_of(*ports)}
     methods = {
-        name: partial(bridge.poll if method.waits else bridge.call, getattr(store, name)) for name, method in methods_of(*ports).items()
+        name: partial(bridge.poll if method.waits else bridge.call, getattr(store, name))
+        for name, method in methods_of(*ports).items()
     }
     return SimpleNamespace(**properties, **methods)
 

@@ -25,14 +25,19 @@ S = TypeVar("S", bound=Status)
 
 
 @asynccontextmanager
-async def connect(workflow: Workflow[D, S], *, records: Place | None = None, patience: Duration = PATIENCE) -> AsyncGenerator[Client[D, S]]:
-    """A client of a deployed workflow, for a web service or a script. It needs the records only, wherever the events are.
+async def connect(
+    workflow: Workflow[D, S], *, records: Place | None = None, patience: Duration = PATIENCE
+) -> AsyncGenerator[Client[D, S]]:
+    """A client of a deployed workflow, for a web service or a script. It needs the records only,
+    wherever the events are.
 
     Other threads' event loops may use it too, while the loop that connected runs.
 
-    patience: seconds, or a timedelta, for which calls repeat themselves while the store doesn't answer; then they raise StoreUnavailable.
-    records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
-    Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't deployed there; StatusRenumbered; what `open_records` raises.
+    patience: seconds, or a timedelta, for which calls repeat themselves while the store doesn't
+        answer; then they raise StoreUnavailable.
+    records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else
+        sqlite:///workflow.db. Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't
+        deployed there; StatusRenumbered; what `open_records` raises.
     """
     workflow.checked()
     seconds = seconds_of("patience", patience)
@@ -48,7 +53,10 @@ async def connect(workflow: Workflow[D, S], *, records: Place | None = None, pat
 
 @asynccontextmanager
 async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
-    """The records, beside whatever runs on them. Embedded ones through the socket of the process that runs their roles, if there is one."""
+    """The records, beside whatever runs on them.
+
+    Embedded ones through the socket of the process that runs their roles, if there is one.
+    """
     adapter = records_adapter(url)
     where = adapter.canonical(url)
     if adapter.shared or find(where) is None:
@@ -65,7 +73,9 @@ async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
 async def _socket(where: str) -> str:
     path = await asyncio.to_thread(find, where)
     if path is None:
-        raise StoreUnavailable(where, "the process that served it is gone, and no other serves it yet")
+        raise StoreUnavailable(
+            where, "the process that served it is gone, and no other serves it yet"
+        )
     return path
 
 

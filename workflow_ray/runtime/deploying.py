@@ -8,7 +8,15 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from workflow_ray.definition import Status, code_of, defined_at, known_as, module_path, python_path_of, reference_of
+from workflow_ray.definition import (
+    Status,
+    code_of,
+    defined_at,
+    known_as,
+    module_path,
+    python_path_of,
+    reference_of,
+)
 from workflow_ray.errors import (
     DefinitionSuperseded,
     DeploymentConflict,
@@ -24,8 +32,9 @@ from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
 log = logging.getLogger(__name__)
 
 OLDER = (
-    "other code has replaced this process's since it was deployed, and stays deployed; this process runs the steps that it has. "
-    "To deploy this code again: --rollback, in a program rollback=True."
+    "other code has replaced this process's since it was deployed, and stays deployed; this process"
+    " runs the steps that it has. To deploy this code again: --rollback, in a program"
+    " rollback=True."
 )
 
 _Merged: TypeAlias = Callable[[DeployedWorkflow | None, DeployedWorkflow], DeployedWorkflow]
@@ -60,7 +69,13 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     )
 
 
-async def merge(store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False) -> Deployment:
+async def merge(
+    store: Store,
+    workflows: Sequence[DeployedWorkflow],
+    *,
+    rollback: bool = False,
+    replace: bool = False,
+) -> Deployment:
     """Add workflows to what should run, in place of those of the same name, and make their topics.
 
     The other workflows stay, and so does what operators have set. After an error nothing was
@@ -84,7 +99,11 @@ async def merge(store: Store, workflows: Sequence[DeployedWorkflow], *, rollback
 
 
 async def merge_or_join(
-    store: Store, workflows: Sequence[DeployedWorkflow], *, rollback: bool = False, replace: bool = False
+    store: Store,
+    workflows: Sequence[DeployedWorkflow],
+    *,
+    rollback: bool = False,
+    replace: bool = False,
 ) -> Deployment:
     """The same for a process that runs roles itself. With older code it deploys nothing, and warns.
 
@@ -92,7 +111,9 @@ async def merge_or_join(
     has run since before the upgrade: it runs the steps that it has, with the shard counts of the
     newer deployment. So a process manager that brings back earlier processes brings back the work.
     """
-    deployment = await _merge(store, workflows, partial(_joined, rollback=rollback, replace=replace))
+    deployment = await _merge(
+        store, workflows, partial(_joined, rollback=rollback, replace=replace)
+    )
     current = {workflow.name: workflow.code for workflow in deployment.workflows}
     for workflow in workflows:
         if workflow.code != current[workflow.name]:
@@ -100,11 +121,15 @@ async def merge_or_join(
     return deployment
 
 
-async def _merge(store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged) -> Deployment:
+async def _merge(
+    store: Store, workflows: Sequence[DeployedWorkflow], merged: _Merged
+) -> Deployment:
     while True:
         current = await store.deployment()
         before = {workflow.name: workflow for workflow in current.workflows}
-        after = {workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows}
+        after = {
+            workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows
+        }
         target = tuple({**before, **after}.values())  # in the order first deployed
         await store.prepare(_topics(target))  # all of them: the stream may be another one
         if target == current.workflows:
@@ -115,7 +140,9 @@ async def _merge(store: Store, workflows: Sequence[DeployedWorkflow], merged: _M
             continue
 
 
-def _joined(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool) -> DeployedWorkflow:
+def _joined(
+    before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool
+) -> DeployedWorkflow:
     """As `_merged`; what has replaced the workflow's code stays."""
     try:
         return _merged(before, workflow, rollback=rollback, replace=replace)
@@ -123,7 +150,9 @@ def _joined(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, roll
         return before or workflow
 
 
-def _merged(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool) -> DeployedWorkflow:
+def _merged(
+    before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool
+) -> DeployedWorkflow:
     """The workflow that should run, in place of the one before."""
     if before is None:
         return workflow
@@ -131,7 +160,11 @@ def _merged(before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, roll
         raise WorkflowNameTaken(workflow.name, _place(before), _place(workflow))
     _check_stored(before, workflow)
     if workflow.code in before.superseded and not rollback:
-        raise DefinitionSuperseded(workflow.name, _place(workflow), len(before.superseded) - before.superseded.index(workflow.code))
+        raise DefinitionSuperseded(
+            workflow.name,
+            _place(workflow),
+            len(before.superseded) - before.superseded.index(workflow.code),
+        )
     return _with_settings(before, workflow)
 
 
@@ -160,8 +193,12 @@ def _place(workflow: DeployedWorkflow) -> str:
 def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> DeployedWorkflow:
     """The workflow with what operators have set. Whoever is about to scale it begins again."""
     scaled = {group: shards for group, shards in before.scaled.items() if group in workflow.groups}
-    superseded = [code for code in (*before.superseded, before.code) if code and code != workflow.code]
-    return msgspec.structs.replace(workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:]))
+    superseded = [
+        code for code in (*before.superseded, before.code) if code and code != workflow.code
+    ]
+    return msgspec.structs.replace(
+        workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:])
+    )
 
 
 def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:

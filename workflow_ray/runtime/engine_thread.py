@@ -12,7 +12,10 @@ ENDING = 10.0
 
 
 class EngineThread:
-    """A thread with an event loop, from `start` to `stop`. Both are called by another event loop."""
+    """A thread with an event loop, from `start` to `stop`.
+
+    Both are called by another event loop.
+    """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
@@ -29,7 +32,9 @@ class EngineThread:
         """Await the coroutine in the thread's loop. Cancelled, it cancels the coroutine, and leaves
         it to `stop` to wait for its end.
         """
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._called(work), self.loop))
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(self._called(work), self.loop)
+        )
 
     async def stop(self) -> None:
         """Wait for the calls under way, cancel what else runs in the loop, and end the thread."""

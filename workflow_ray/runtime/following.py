@@ -47,15 +47,23 @@ async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Appl
             if isinstance(error, WorkflowError):
                 log.warning("%s; the deployment is looked at again in %g s", error, AGAIN)
             else:
-                log.exception("following the deployment failed; it is looked at again in %g s", AGAIN)
+                log.exception(
+                    "following the deployment failed; it is looked at again in %g s", AGAIN
+                )
             await clock.wait(asyncio.Event(), AGAIN)
 
 
-def runnable(deployment: Deployment, groups: Collection[str], *, rests: bool) -> tuple[dict[str, Role], dict[str, Role]]:
+def runnable(
+    deployment: Deployment, groups: Collection[str], *, rests: bool
+) -> tuple[dict[str, Role], dict[str, Role]]:
     """The roles of these groups as the deployment has them, by name: those to run, and those that
     rest because they are draining.
     """
-    draining = {group for workflow in deployment.workflows for group in workflow.draining} if rests else set[str]()
+    draining = (
+        {group for workflow in deployment.workflows for group in workflow.draining}
+        if rests
+        else set[str]()
+    )
     roles = [role for role in roles_of(deployment.workflows) if role.group in groups]
     return (
         {role.name: role for role in roles if role.group not in draining},
@@ -66,7 +74,9 @@ def runnable(deployment: Deployment, groups: Collection[str], *, rests: bool) ->
 class SoleWorker:
     """The only process that runs roles on its store: it acquires all of them."""
 
-    def __init__(self, runner: RoleRunner, store: Store, clock: Clock, groups: Collection[str]) -> None:
+    def __init__(
+        self, runner: RoleRunner, store: Store, clock: Clock, groups: Collection[str]
+    ) -> None:
         self._runner = runner
         self._store = store
         self._clock = clock
@@ -96,4 +106,6 @@ class SoleWorker:
         return not self._runner.stopping()
 
     async def _start(self, role: Role) -> None:
-        self._runner.start(role, await persist(lambda: self._store.acquire(role), self._clock, role.name))
+        self._runner.start(
+            role, await persist(lambda: self._store.acquire(role), self._clock, role.name)
+        )

@@ -7,7 +7,15 @@ from typing import Any, Protocol, TypeAlias
 from workflow_ray.definition import Resource, Status, Workflow, load
 from workflow_ray.errors import NotImportable
 from workflow_ray.ports import Clock, OutboxMover, Store
-from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, Fence, Role, consumer_group
+from workflow_ray.records import (
+    PUBLISHER,
+    SWEEPER,
+    DeployedWorkflow,
+    Deployment,
+    Fence,
+    Role,
+    consumer_group,
+)
 from workflow_ray.roles.consumer import Consumer, StepWork
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
@@ -42,7 +50,11 @@ def group_roles(group: str, shards: int) -> list[Role]:
 
 def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
     """Those that the role needs. Raises NotImportable, InvalidDefinition."""
-    needed = [workflow for workflow in deployment.workflows if role.group in workflow.groups and role.group not in FOR_ALL]
+    needed = [
+        workflow
+        for workflow in deployment.workflows
+        if role.group in workflow.groups and role.group not in FOR_ALL
+    ]
     return [load(workflow.reference, workflow.python_path) for workflow in needed]
 
 
@@ -57,7 +69,8 @@ async def run_role(
     replaced: Replaced | None = None,
     observation: Observation | None = None,
 ) -> None:
-    """Run a role that was acquired until `stop`, then finish what is in hand: the role may be released then.
+    """Run a role that was acquired until `stop`, then finish what is in hand: the role may be
+    released then.
 
     observation: Shared by the roles of this process and event loop.
 
@@ -83,7 +96,9 @@ def role_process(
     if role.group == PUBLISHER:
         return SendingPublisher(fence, store, clock, timeouts_apart=keeps_timeouts_apart(store))
     workflow, status = _work_of(role, workflows)
-    return Consumer(StepWork(role, workflow, status, replaced), fence, store, store, clock, observation)
+    return Consumer(
+        StepWork(role, workflow, status, replaced), fence, store, store, clock, observation
+    )
 
 
 def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow, Status]:
@@ -91,4 +106,6 @@ def _work_of(role: Role, workflows: Sequence[AnyWorkflow]) -> tuple[AnyWorkflow,
         for step in workflow.checked().steps:
             if consumer_group(workflow.name, step.status.value) == role.group:
                 return workflow, step.status
-    raise NotImportable(role.group, "the definition has no step for this group; deploy what it has now")
+    raise NotImportable(
+        role.group, "the definition has no step for this group; deploy what it has now"
+    )

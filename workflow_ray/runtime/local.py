@@ -26,7 +26,8 @@ from workflow_ray.runtime.worker import LEASE, Worker
 
 
 class LocalRuntime(Runtime):
-    """See `Runtime.local`. Other processes of this user reach the same store beside it, by `connect` and the command line.
+    """See `Runtime.local`. Other processes of this user reach the same store beside it, by
+    `connect` and the command line.
 
     Steps run in the event loop that enters the runtime. The store with its connections, heartbeats,
     publisher and sweeper have a thread with an event loop of its own, so that a step which blocks
@@ -72,7 +73,12 @@ class LocalRuntime(Runtime):
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._store is not None:
             await self._leave()
 
@@ -97,11 +103,13 @@ class LocalRuntime(Runtime):
             await self._engine.stop()
             self._bridge.close()
 
-    # --- in the engine's loop --------------------------------------------------------------------
+    # --- in the engine's loop -------------------------------------------------------------------
 
     async def _open(self, store_id: str) -> Store:
         """Open the store; returns it for callers in any loop."""
-        opening = open_store(self.urls, clock=self._clock, store_id=store_id, exclusive=not self._is_shared)
+        opening = open_store(
+            self.urls, clock=self._clock, store_id=store_id, exclusive=not self._is_shared
+        )
         self._opened = await self._stack.enter_async_context(opening)
         return bridged(self._opened, self._bridge)
 
@@ -110,7 +118,9 @@ class LocalRuntime(Runtime):
         return records_adapter(self.urls.records).shared
 
     async def _begin(self, described: Sequence[DeployedWorkflow], user_loop: UserLoop) -> None:
-        self._runner = RoleRunner(list(self._workflows.values()), self._opened, self._clock, user_loop.run)
+        self._runner = RoleRunner(
+            list(self._workflows.values()), self._opened, self._clock, user_loop.run
+        )
         begin = self._share if self._is_shared else self._run_all
         worker = await begin(described, self._runner)
 
@@ -119,8 +129,12 @@ class LocalRuntime(Runtime):
 
         self._in_background(user_loop.watch(self._opened, self._clock, may_run))
 
-    async def _run_all(self, described: Sequence[DeployedWorkflow], runner: RoleRunner) -> SoleWorker:
-        """Run every role, and serve the store to others of this machine, who can't reach it better by themselves."""
+    async def _run_all(
+        self, described: Sequence[DeployedWorkflow], runner: RoleRunner
+    ) -> SoleWorker:
+        """Run every role, and serve the store to others of this machine, who can't reach it better
+        by themselves.
+        """
         deployment = await self._deployed(described)
         path = self._stack.enter_context(announce(self.urls.places.records))
         server = await self._stack.enter_async_context(IpcServer(self._opened))
@@ -143,7 +157,9 @@ class LocalRuntime(Runtime):
         self._is_finished = await stop(self._deadline)
 
     async def _deployed(self, described: Sequence[DeployedWorkflow]) -> Deployment:
-        return await merge_or_join(self._opened, described, rollback=self._rollback, replace=self._replace)
+        return await merge_or_join(
+            self._opened, described, rollback=self._rollback, replace=self._replace
+        )
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it until the runtime is left; then it ends first."""

@@ -5,7 +5,16 @@ from typing import Protocol
 
 import msgspec
 
-from workflow_ray.ports import EventStreamer, OutboxMover, PositionMirror, Records, Store, TimeoutStore, Trimmer, WholeStore
+from workflow_ray.ports import (
+    EventStreamer,
+    OutboxMover,
+    PositionMirror,
+    Records,
+    Store,
+    TimeoutStore,
+    Trimmer,
+    WholeStore,
+)
 from workflow_ray.records import CONSUMER, Committed, GroupResult, Position, Topic, WriteGroup
 
 
@@ -28,7 +37,9 @@ def mixed(records: Records, events: EventStreamer | None, timeouts: TimeoutStore
 
 
 def keeps_timeouts_apart(store: Store) -> bool:
-    """Whether its timeouts are in another store than its records, so that a publisher has to carry them."""
+    """Whether its timeouts are in another store than its records, so that a publisher has to carry
+    them.
+    """
     return bool(getattr(store, "timeouts_apart", False))
 
 
@@ -85,8 +96,8 @@ class TimeoutsApart(_Mixed):
 class EventsApart(_Mixed):
     """Records in one store, events in another: a publisher has to carry them.
 
-    A position names the log that it counts in: in another one consumers begin at its start. The sweeper sends again what had not come to an
-    end in the one before.
+    A position names the log that it counts in: in another one consumers begin at its start. The
+    sweeper sends again what had not come to an end in the one before.
     """
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
@@ -110,7 +121,11 @@ class EventsApart(_Mixed):
 
 def _with_timeouts_apart(group: WriteGroup) -> WriteGroup:
     """The group, whose timeouts go into the outbox."""
-    return msgspec.structs.replace(group, timeouts_apart=True) if any(write.timeouts for write in group.writes) else group
+    return (
+        msgspec.structs.replace(group, timeouts_apart=True)
+        if any(write.timeouts for write in group.writes)
+        else group
+    )
 
 
 def _show(positions: Sequence[Position], mirror: PositionMirror) -> None:

@@ -20,7 +20,10 @@ STOPPING = 10.0
 that are still running then.
 """
 RELEASING = 5.0
-"""Seconds for which a release is tried again. What isn't released is in doubt for the next holder."""
+"""Seconds for which a release is tried again.
+
+What isn't released is in doubt for the next holder.
+"""
 FIRST_RESTART = 0.1
 """Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
 
@@ -54,14 +57,21 @@ class RoleRunner:
         run_apart: Runs those that run user code; None: they run in this event loop.
     """
 
-    def __init__(self, workflows: Sequence[AnyWorkflow], store: Store, clock: Clock, run_apart: RunApart | None = None) -> None:
+    def __init__(
+        self,
+        workflows: Sequence[AnyWorkflow],
+        store: Store,
+        clock: Clock,
+        run_apart: RunApart | None = None,
+    ) -> None:
         self._workflows = workflows
         self._store = store
         self._clock = clock
         self._run_apart = run_apart
         self._observation = Observation()
         self._held: dict[RoleName, _Held] = {}
-        self._tasks: dict[_Held, asyncio.Task[None]] = {}  # also of roles that were abandoned, until they have ended
+        # also of roles that were abandoned, until they have ended
+        self._tasks: dict[_Held, asyncio.Task[None]] = {}
         self._hurried = asyncio.Event()
         self.releasing = asyncio.Lock()
         """Held while a role is released, and by whoever says which are held: none is said to be
@@ -107,7 +117,10 @@ class RoleRunner:
             await self._finished(deadline)
         left = sorted(self._held)
         if left:
-            log.warning("these roles did not finish in time; steps that they ran are run again: %s", ", ".join(left))
+            log.warning(
+                "these roles did not finish in time; steps that they ran are run again: %s",
+                ", ".join(left),
+            )
         self.abandon(left)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         return not left
@@ -116,7 +129,9 @@ class RoleRunner:
         finished = asyncio.create_task(asyncio.wait(self._tasks.values()))
         hurried = asyncio.create_task(self._hurried.wait())
         try:
-            await asyncio.wait({finished, hurried}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {finished, hurried}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             finished.cancel()
             hurried.cancel()
@@ -133,7 +148,10 @@ class RoleRunner:
             del self._held[held.role.name]
 
     async def _keep(self, held: _Held) -> None:
-        """Run the role to its end, and release it. This process continues, so nothing is in doubt."""
+        """Run the role to its end, and release it.
+
+        This process continues, so nothing is in doubt.
+        """
         try:
             await self._run(held)
         except asyncio.CancelledError:
@@ -151,18 +169,35 @@ class RoleRunner:
                 log.warning("%s", error, extra=where)
                 return
             except LoopLost:
-                log.warning("role %s is released: its event loop does not answer", held.role.name, extra=where)
+                log.warning(
+                    "role %s is released: its event loop does not answer",
+                    held.role.name,
+                    extra=where,
+                )
                 return
             except BaseException as error:
                 if is_from_outside(error):
                     raise
-                log.exception("role %s crashed; starting it again in %.1f s", held.role.name, pause, extra=where)
+                log.exception(
+                    "role %s crashed; starting it again in %.1f s",
+                    held.role.name,
+                    pause,
+                    extra=where,
+                )
             await self._clock.wait(held.stop, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run_once(self, held: _Held) -> None:
         def work(store: Store, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
-            return run_role(held.role, held.fence, self._workflows, store, self._clock, stop, observation=self._observation)
+            return run_role(
+                held.role,
+                held.fence,
+                self._workflows,
+                store,
+                self._clock,
+                stop,
+                observation=self._observation,
+            )
 
         if self._run_apart is None or held.role.group in FOR_ALL:
             await work(self._store, held.stop)
@@ -172,9 +207,16 @@ class RoleRunner:
     async def _release(self, held: _Held) -> None:
         held.ending = True
         try:
-            await persist(lambda: self._release_once(held), self._clock, held.role.name, patience=RELEASING)
+            await persist(
+                lambda: self._release_once(held), self._clock, held.role.name, patience=RELEASING
+            )
         except WorkflowError as error:
-            log.warning("role %s was not released: %s", held.role.name, error, extra={"role": held.role.name})
+            log.warning(
+                "role %s was not released: %s",
+                held.role.name,
+                error,
+                extra={"role": held.role.name},
+            )
 
     async def _release_once(self, held: _Held) -> None:
         async with self.releasing:
@@ -185,5 +227,7 @@ class RoleRunner:
 def is_from_outside(error: BaseException) -> bool:
     """Whether the current task is to end, and the error isn't one of the code that it runs."""
     task = asyncio.current_task()
-    is_cancelled = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    is_cancelled = (
+        isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )
     return is_cancelled or is_interrupt(error) or isinstance(error, GeneratorExit)

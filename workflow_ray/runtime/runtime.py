@@ -53,7 +53,9 @@ class Runtime(ABC):
         for workflow in workflows:
             if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
                 raise InvalidInput(
-                    "workflows", f"hand in one after the other, as in Runtime.local(orders, invoices), not a {type(workflow).__name__}"
+                    "workflows",
+                    "hand in one after the other, as in Runtime.local(orders, invoices), not a"
+                    f" {type(workflow).__name__}",
                 )
         self._workflows = by_name(workflows)
         self.urls = urls
@@ -71,10 +73,12 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> "LocalRuntime":
-        """Every role a task in this process, for as long as the `async with` lasts; what is unfinished goes on next time.
+        """Every role a task in this process, for as long as the `async with` lasts; what is
+        unfinished goes on next time.
 
-        Several processes that run the same workflows on one server share the roles. If one of them dies, or stands still, the
-        others have taken over what it ran within some 10 seconds. Embedded records (SQLite, memory) have one process at a time.
+        Several processes that run the same workflows on one server share the roles. If one of them
+        dies, or stands still, the others have taken over what it ran within some 10 seconds.
+        Embedded records (SQLite, memory) have one process at a time.
 
         In a rolling upgrade the processes have different code for a while. Each of them runs the
         roles that it has steps for, and takes their shard counts from what was deployed last. A
@@ -83,8 +87,8 @@ class Runtime(ABC):
 
         Args:
             workflows: Each with a name of its own.
-            records: URL of the store, or the path of a SQLite file, which is made if there is none. Default:
-                WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+            records: URL of the store, or the path of a SQLite file, which is made if there is none.
+                Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
             events: URL of the events' store. Default: WORKFLOW_RAY_EVENTS, else as `records`.
             timeouts: URL of the timeouts' store. Default: WORKFLOW_RAY_TIMEOUTS, else as `records`.
             rollback: Deploy code again that was replaced since it was deployed.
@@ -98,7 +102,9 @@ class Runtime(ABC):
         """
         from workflow_ray.runtime.local import LocalRuntime
 
-        return LocalRuntime(workflows, Urls.of(records, events, timeouts), rollback=rollback, replace=replace)
+        return LocalRuntime(
+            workflows, Urls.of(records, events, timeouts), rollback=rollback, replace=replace
+        )
 
     @staticmethod
     def ray(
@@ -112,7 +118,8 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> "RayRuntime":
-        """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing; entering again finds what runs.
+        """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing;
+        entering again finds what runs.
 
         Entering deploys the workflows: the roles of those whose code has changed are restarted, and
         the others go on. `changes` tells which. A workflow's code is its module and what this
@@ -137,15 +144,27 @@ class Runtime(ABC):
         from workflow_ray.runtime.ray.deployment import RayRuntime
 
         urls = Urls.of(records, events, timeouts)
-        return RayRuntime(workflows, urls, address=address, namespace=namespace, restart=restart, rollback=rollback, replace=replace)
+        return RayRuntime(
+            workflows,
+            urls,
+            address=address,
+            namespace=namespace,
+            restart=restart,
+            rollback=rollback,
+            replace=replace,
+        )
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
-        """A client of one of the workflows that this runtime was made with. Raises UnknownWorkflow, and RuntimeUnavailable: see `store`."""
+        """A client of one of the workflows that this runtime was made with.
+
+        Raises UnknownWorkflow, and RuntimeUnavailable: see `store`.
+        """
         self._check_known(workflow)
         return Client(workflow, self.store, self._clock)
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
-        """Set the shard count of a status's step while it runs; the count that holds now. It holds until it is set again.
+        """Set the shard count of a status's step while it runs; the count that holds now. It holds
+        until it is set again.
 
         Args:
             workflow: One of those that this runtime was made with.
@@ -158,7 +177,9 @@ class Runtime(ABC):
             RuntimeUnavailable: See `store`.
         """
         self._check_known(workflow)
-        return await scale(self.store, workflow.name, status.value, shards=shards, clock=self._clock)
+        return await scale(
+            self.store, workflow.name, status.value, shards=shards, clock=self._clock
+        )
 
     async def serve(self, *, deadline: Duration = SERVING_DEADLINE) -> bool:
         """Work until SIGTERM or SIGINT, finish what is in hand, and leave the runtime.
@@ -180,9 +201,17 @@ class Runtime(ABC):
         seconds = seconds_of("deadline", deadline)
         self._entered(self._store)
         with StopSignals() as signals:
-            log.info("running %s on %s; SIGTERM or Ctrl-C stops it", ", ".join(self._workflows), self.urls.places)
+            log.info(
+                "running %s on %s; SIGTERM or Ctrl-C stops it",
+                ", ".join(self._workflows),
+                self.urls.places,
+            )
             await signals.first.wait()
-            log.info("%s: finishing what runs, for up to %g s; a second signal ends that", signals.name, seconds)
+            log.info(
+                "%s: finishing what runs, for up to %g s; a second signal ends that",
+                signals.name,
+                seconds,
+            )
             return await self._drain(seconds, signals.second)
 
     @property
@@ -192,7 +221,9 @@ class Runtime(ABC):
 
     def _check_left(self) -> None:
         if self._store is not None:
-            raise RuntimeUnavailable("the runtime", "it runs already; leave it first, or make another one")
+            raise RuntimeUnavailable(
+                "the runtime", "it runs already; leave it first, or make another one"
+            )
 
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
         if self._workflows.get(workflow.name) is not workflow:
@@ -201,7 +232,9 @@ class Runtime(ABC):
     def _entered(self, part: T | None) -> T:
         """A part that is there once the runtime is entered."""
         if part is None:
-            raise RuntimeUnavailable("the runtime", "it isn't running; use it inside of `async with runtime:`")
+            raise RuntimeUnavailable(
+                "the runtime", "it isn't running; use it inside of `async with runtime:`"
+            )
         return part
 
     @abstractmethod
@@ -214,4 +247,9 @@ class Runtime(ABC):
     async def __aenter__(self) -> Self: ...
 
     @abstractmethod
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

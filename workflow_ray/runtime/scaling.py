@@ -31,7 +31,8 @@ async def scale(
     clock: Clock | None = None,
     prepare: Prepare | None = None,
 ) -> int:
-    """Set the shard count of the step of a status, whatever the code says; the count that holds now.
+    """Set the shard count of the step of a status, whatever the code says; the count that holds
+    now.
 
     The new shards are prepared first, where that is possible. Then the current shards finish what
     they have in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive.
@@ -67,7 +68,9 @@ async def _scaled(
     current = _deployed(deployment, name)
     group = _checked(current, status, shards)
     others = {other: count for other, count in current.scaled.items() if other != group}
-    target = msgspec.structs.replace(current, scaled=others if shards is None else {**others, group: shards}, draining=())
+    target = msgspec.structs.replace(
+        current, scaled=others if shards is None else {**others, group: shards}, draining=()
+    )
     if target == current:
         return current.shards(group)
     if target.shards(group) != current.shards(group):
@@ -92,14 +95,22 @@ def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str
     group = consumer_group(workflow.name, status)
     if group not in workflow.groups:
         names = [name for name, number in workflow.statuses.items() if number == status]
-        raise InvalidInput(f"{workflow.name}.{names[0] if names else status}", "it has no step; name a status that has one")
+        raise InvalidInput(
+            f"{workflow.name}.{names[0] if names else status}",
+            "it has no step; name a status that has one",
+        )
     if shards is not None and not 1 <= shards <= workflow.partitions:
-        raise InvalidInput(f"shards={shards}", f"must be from 1 to {workflow.partitions}, the partitions of {workflow.name!r}")
+        raise InvalidInput(
+            f"shards={shards}",
+            f"must be from 1 to {workflow.partitions}, the partitions of {workflow.name!r}",
+        )
     return group
 
 
 def _with(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
-    return [changed if workflow.name == changed.name else workflow for workflow in deployment.workflows]
+    return [
+        changed if workflow.name == changed.name else workflow for workflow in deployment.workflows
+    ]
 
 
 async def _prepared(prepare: Prepare, group: str, shards: int) -> None:
@@ -112,5 +123,8 @@ async def _prepared(prepare: Prepare, group: str, shards: int) -> None:
 async def _drained(records: RecordStore, group: str, clock: Clock) -> None:
     """Wait until no shard has anything in hand, DRAIN seconds at most."""
     deadline = clock.monotonic() + DRAIN
-    while any(position.in_use is not None for position in await records.positions(group)) and clock.monotonic() < deadline:
+    while (
+        any(position.in_use is not None for position in await records.positions(group))
+        and clock.monotonic() < deadline
+    ):
         await clock.wait(asyncio.Event(), LOOK)

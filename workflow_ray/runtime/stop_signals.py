@@ -29,10 +29,18 @@ class StopSignals:
             for number in SIGNALS:
                 loop.add_signal_handler(number, self._received, number)
         except (RuntimeError, ValueError):
-            raise RuntimeUnavailable("serve", "signals reach the main thread only; await it there, or set an event of your own") from None
+            raise RuntimeUnavailable(
+                "serve",
+                "signals reach the main thread only; await it there, or set an event of your own",
+            ) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number in SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
 

@@ -16,7 +16,9 @@ DEFAULT_RECORDS = "sqlite:///workflow.db"
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where everything is, as `Adapter.canonical` spells it: to show and to compare, without secrets."""
+    """Where everything is, as `Adapter.canonical` spells it: to show and to compare, without
+    secrets.
+    """
 
     records: str
     events: str
@@ -24,25 +26,40 @@ class Places(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         others = {"events": self.events, "timeouts": self.timeouts}
-        return ", ".join([self.records, *(f"{what} on {place}" for what, place in others.items() if place != self.records)])
+        return ", ".join(
+            [
+                self.records,
+                *(f"{what} on {place}" for what, place in others.items() if place != self.records),
+            ]
+        )
 
 
 @dataclass(frozen=True)
 class Urls:
-    """What everything is opened with. There may be passwords in it, so that nothing of it is shown."""
+    """What everything is opened with.
+
+    There may be passwords in it, so that nothing of it is shown.
+    """
 
     records: str = field(repr=False)
     events: str = field(repr=False)
     timeouts: str = field(repr=False)
 
     @classmethod
-    def of(cls, records: Place | None = None, events: str | None = None, timeouts: str | None = None) -> "Urls":
+    def of(
+        cls, records: Place | None = None, events: str | None = None, timeouts: str | None = None
+    ) -> "Urls":
         """The URLs given, else the environment's WORKFLOW_RAY_RECORDS, _EVENTS and _TIMEOUTS.
 
-        Default: workflow.db in the current folder; and for events and timeouts, where the records are.
+        Default: workflow.db in the current folder; and for events and timeouts, where the records
+            are.
         """
         records = records_url(records)
-        return cls(records, events or os.environ.get(EVENTS) or records, timeouts or os.environ.get(TIMEOUTS) or records)
+        return cls(
+            records,
+            events or os.environ.get(EVENTS) or records,
+            timeouts or os.environ.get(TIMEOUTS) or records,
+        )
 
     @property
     def places(self) -> Places:
@@ -50,10 +67,17 @@ class Urls:
         return Places(place_of(self.records), place_of(self.events), place_of(self.timeouts))
 
     def checked_for_several(self) -> "Urls":
-        """The same. Raises InvalidInput where something is in memory, which other processes don't see."""
+        """The same.
+
+        Raises InvalidInput where something is in memory, which other processes don't see.
+        """
         for url in (self.records, self.events, self.timeouts):
             if scheme_of(url) == "memory":
-                raise InvalidInput(url, "is kept by one process, and here are several; use a server, or sqlite:///FILE and Runtime.local")
+                raise InvalidInput(
+                    url,
+                    "is kept by one process, and here are several; use a server, or sqlite:///FILE"
+                    " and Runtime.local",
+                )
         return self
 
     def absolute(self) -> "Urls":
@@ -68,7 +92,9 @@ def records_url(given: Place | None) -> str:
     if isinstance(given, os.PathLike):
         return f"sqlite:///{path_in_url(os.fspath(given))}"
     if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
-        raise InvalidInput("records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}")
+        raise InvalidInput(
+            "records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}"
+        )
     return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
 
 
@@ -80,4 +106,5 @@ def place_of(url: str) -> str:
 def _absolute(url: str) -> str:
     adapter = adapter_for(url)
     embedded = isinstance(adapter, RecordsAdapter) and not adapter.shared
-    return adapter.canonical(url) if embedded else url  # a server's has no folder, but may need its password
+    # a server's has no folder, but may need its password
+    return adapter.canonical(url) if embedded else url

@@ -21,12 +21,16 @@ ENDING = 15.0
 """Seconds that roles which were given up get to end, once the loop answers again."""
 
 MayRun: TypeAlias = Callable[[bool], Awaitable[None]]
-"""Says whether roles that run user code may be acquired; where not, those held are to be released."""
+"""Says whether roles that run user code may be acquired; where not, those held are to be released.
+"""
 
 
 @dataclass(eq=False)
 class _Role:
-    """A role at work there. `stop` and `task` belong to the user's loop, `outcome` to the engine's."""
+    """A role at work there.
+
+    `stop` and `task` belong to the user's loop, `outcome` to the engine's.
+    """
 
     outcome: "asyncio.Future[BaseException | None]"
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,7 +85,9 @@ class UserLoop:
             try:
                 await self._look(records, clock, may_run)
             except Exception:
-                log.exception("looking after the event loop of the steps failed; it is looked at again")
+                log.exception(
+                    "looking after the event loop of the steps failed; it is looked at again"
+                )
         self._given_up.set()
 
     async def _look(self, records: Store, clock: Clock, may_run: MayRun) -> None:
@@ -95,7 +101,11 @@ class UserLoop:
             await self._resume(may_run)
 
     async def _give_up(self, silence: float, records: Store, clock: Clock, may_run: MayRun) -> None:
-        log.error("the event loop has not answered for %.0f s: roles that run steps are released until it does", silence)
+        log.error(
+            "the event loop has not answered for %.0f s: roles that run steps are released until it"
+            " does",
+            silence,
+        )
         try:
             # Before the roles are released: the write names their fence
             if occupant := self._watch.occupant():
@@ -133,7 +143,7 @@ class UserLoop:
         except RuntimeError:
             raise LoopLost from None
 
-    # --- in the user's loop ----------------------------------------------------------------------
+    # --- in the user's loop ---------------------------------------------------------------------
 
     def _begin(self, role: _Role, work: RoleWork, engine: asyncio.AbstractEventLoop) -> None:
         role.task = asyncio.create_task(self._outcome(role, work))
@@ -155,7 +165,9 @@ def _cancel(role: _Role) -> None:
         role.task.cancel()
 
 
-def _report(task: "asyncio.Task[BaseException | None]", role: _Role, engine: asyncio.AbstractEventLoop) -> None:
+def _report(
+    task: "asyncio.Task[BaseException | None]", role: _Role, engine: asyncio.AbstractEventLoop
+) -> None:
     """Called in the user's loop."""
     is_interrupted = task.cancelled() or task.exception() is not None
     outcome = LoopLost() if is_interrupted else task.result()

@@ -29,7 +29,9 @@ class Worker:
     writes until its next heartbeat says so.
     """
 
-    def __init__(self, runner: RoleRunner, store: Store, clock: Clock, *, lease: float = LEASE) -> None:
+    def __init__(
+        self, runner: RoleRunner, store: Store, clock: Clock, *, lease: float = LEASE
+    ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._runner = runner
         self._store = store
@@ -80,14 +82,19 @@ class Worker:
         try:
             await self._store.leave(self.name)
         except StoreError as error:
-            log.warning("%s; others take over in %g s", error, self._lease, extra={"worker": self.name})
+            log.warning(
+                "%s; others take over in %g s", error, self._lease, extra={"worker": self.name}
+            )
         return is_finished
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=self.name))
 
     async def _apply(self, deployment: Deployment, rests: bool) -> bool:
-        """See following.Apply. What it can't run any more is lost or surplus at the next heartbeat."""
+        """See following.Apply.
+
+        What it can't run any more is lost or surplus at the next heartbeat.
+        """
         self._current = deployment, rests
         wanted, _ = runnable(deployment, self._groups, rests=rests)
         if wanted != self._roles:
@@ -102,18 +109,28 @@ class Worker:
             try:
                 await persist(self._heartbeat, self._clock, self.name)
             except StoreError as error:
-                log.warning("%s; the next heartbeat is in %.1f s", error, pause, extra={"worker": self.name})
+                log.warning(
+                    "%s; the next heartbeat is in %.1f s", error, pause, extra={"worker": self.name}
+                )
             except BaseException as error:
                 if is_from_outside(error):
                     raise
-                log.exception("a heartbeat failed; the next is in %.1f s", pause, extra={"worker": self.name})
+                log.exception(
+                    "a heartbeat failed; the next is in %.1f s", pause, extra={"worker": self.name}
+                )
 
     async def _heartbeat(self) -> None:
         async with self._runner.releasing:
             roles = self._roles
-            shared = await self._store.share(self.name, list(roles.values()), self._runner.held(), lease=self._lease)
+            shared = await self._store.share(
+                self.name, list(roles.values()), self._runner.held(), lease=self._lease
+            )
         for name in shared.lost:
-            log.warning("role %s has gone to another process", name, extra={"role": name, "worker": self.name})
+            log.warning(
+                "role %s has gone to another process",
+                name,
+                extra={"role": name, "worker": self.name},
+            )
         self._runner.abandon(shared.lost)
         self._runner.finish(shared.surplus)
         for fence in shared.acquired:

@@ -11,10 +11,12 @@ CHUNK = 1024 * 1024
 
 
 class FaultyProxy:
-    """Passes TCP connections on to a server until it is told to cut them, or to hold back what the clients send.
+    """Passes TCP connections on to a server until it is told to cut them, or to hold back what the
+    clients send.
 
-    A message is what one read from a client brings. For clients that wait for an answer before they go on, as those of databases
-    do within a transaction, that is one request, as long as it is smaller than some 64 KiB. All connections are counted together.
+    A message is what one read from a client brings. For clients that wait for an answer before they
+    go on, as those of databases do within a transaction, that is one request, as long as it is
+    smaller than some 64 KiB. All connections are counted together.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -35,7 +37,12 @@ class FaultyProxy:
         self.port = self._listener.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._listener.close()
         tasks = list(self._connections)
         for task in tasks:
@@ -43,12 +50,17 @@ class FaultyProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut_after(self, messages: int) -> None:
-        """After that many more messages end all connections, and refuse new ones. The server still gets the last of them."""
+        """After that many more messages end all connections, and refuse new ones.
+
+        The server still gets the last of them.
+        """
         self._passing, self._cutting = messages, True
         self._cut_if_due()
 
     def hold_after(self, messages: int) -> None:
-        """After that many more messages pass none of the clients' on; what the server sends still passes."""
+        """After that many more messages pass none of the clients' on; what the server sends still
+        passes.
+        """
         self._passing, self._cutting = messages, False
         self._held.clear()
         self._healed.clear()
@@ -69,12 +81,17 @@ class FaultyProxy:
         try:
             if not self._cut:
                 await self._connect(task, reader, writer)
-        except (OSError, asyncio.CancelledError):  # either side has gone, or the proxy closes: to its peer it looks the same
+        except (
+            OSError,
+            asyncio.CancelledError,
+        ):  # either side has gone, or the proxy closes: to its peer it looks the same
             pass
         finally:
             self._end(self._connections.pop(task))
 
-    async def _connect(self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(
+        self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
         self._connections[task] = (writer, server_writer)
         back = asyncio.create_task(_pass_on(server_reader, writer))
@@ -86,7 +103,9 @@ class FaultyProxy:
             forth.cancel()
             await asyncio.gather(back, forth, return_exceptions=True)
 
-    async def _pass_on_messages(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _pass_on_messages(
+        self, client: asyncio.StreamReader, server: asyncio.StreamWriter
+    ) -> None:
         while message := await client.read(CHUNK):
             if self._passing:
                 self._passing -= 1

@@ -1,4 +1,6 @@
-"""Workflows under a clock that stands still: whole runs in microseconds, and nothing happens by chance."""
+"""Workflows under a clock that stands still: whole runs in microseconds, and nothing happens by
+chance.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -23,17 +25,22 @@ S = TypeVar("S", bound=Status)
 
 
 class WorkflowTester:
-    """Runs the real roles of the workflows on the memory adapter, in this event loop, while time stands still.
+    """Runs the real roles of the workflows on the memory adapter, in this event loop, while time
+    stands still.
 
-    A wait lets everything run that can run without time passing; when it hasn't come by then it raises NothingLeft, which
-    says what is due when. `advance` lets time pass. A step that takes real time, in a thread or not, is waited for. What a
-    role dies of, such as a resource that doesn't open, is raised by whatever waits next.
+    A wait lets everything run that can run without time passing; when it hasn't come by then it
+    raises NothingLeft, which says what is due when. `advance` lets time pass. A step that takes
+    real time, in a thread or not, is waited for. What a role dies of, such as a resource that
+    doesn't open, is raised by whatever waits next.
 
     resources: what to use in place of resources, by resource; the others are opened as usual.
     """
 
     def __init__(
-        self, *workflows: Workflow[Any, Any], resources: Mapping[Resource[Any], object] | None = None, start: datetime = START
+        self,
+        *workflows: Workflow[Any, Any],
+        resources: Mapping[Resource[Any], object] | None = None,
+        start: datetime = START,
     ) -> None:
         self._workflows = by_name(workflows)
         self._resources = dict(resources or {})
@@ -53,7 +60,12 @@ class WorkflowTester:
             raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if error is None:
             await self._roles.leave()
         else:  # a step may be waiting for what the test will never do now
@@ -80,7 +92,10 @@ class WorkflowTester:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let everything run that can without time passing, until no step is being made. Raises what a role died of."""
+        """Let everything run that can without time passing, until no step is being made.
+
+        Raises what a role died of.
+        """
         await self._roles.quiet()
         while await self._roles.progress():
             await self._roles.quiet()
@@ -91,7 +106,17 @@ class WorkflowTester:
 
     async def _start(self, role: Role) -> None:
         fence = await self._store.acquire(role)
-        self._roles.start(role, role_process(role, fence, list(self._workflows.values()), self._store, self._clock, self._resources))
+        self._roles.start(
+            role,
+            role_process(
+                role,
+                fence,
+                list(self._workflows.values()),
+                self._store,
+                self._clock,
+                self._resources,
+            ),
+        )
 
 
 class _Roles:
@@ -109,7 +134,10 @@ class _Roles:
         self._tasks.append(asyncio.create_task(process.run(self._stop), name=role.name))
 
     async def quiet(self) -> None:
-        """Let everything run until all wait for time, or for a step that is being made. Raises what a role died of."""
+        """Let everything run until all wait for time, or for a step that is being made.
+
+        Raises what a role died of.
+        """
         await self._clock.settle()
         for task in self._tasks:
             if task.done():
@@ -138,12 +166,16 @@ class _Roles:
 class _TestedStore(MemoryStore):
     """A store in which a wait that time alone could end raises instead."""
 
-    def __init__(self, clock: FakeClock, roles: _Roles, workflows: Mapping[str, Workflow[Any, Any]]) -> None:
+    def __init__(
+        self, clock: FakeClock, roles: _Roles, workflows: Mapping[str, Workflow[Any, Any]]
+    ) -> None:
         super().__init__(clock)
         self._roles = roles
         self._workflows = workflows
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         await self._roles.quiet()
         while not (changed := await super().watch(seen, wait=0, at_rest=at_rest)):
             if not await self._roles.progress():
@@ -159,14 +191,20 @@ class _TestedStore(MemoryStore):
         record = self._record(entry.event.run_id)
         due_at = entry.due_at or self._clock.now()
         wait = (due_at - self._clock.now()).total_seconds()
-        return f"{self._named(record, entry.event.status)}, again at {due_at:%Y-%m-%d %H:%M:%S} (in {wait:g} s)"
+        return (
+            f"{self._named(record, entry.event.status)}, again at {due_at:%Y-%m-%d %H:%M:%S} (in"
+            f" {wait:g} s)"
+        )
 
     def _whereabouts(self, run_id: RunId) -> str:
         record = self._record(run_id)
         return f"{self._named(record, record.status)}, {record.run_state.name}"
 
     def _named(self, record: Record, status: int) -> str:
-        return f"{record.workflow} {record.foreign_id!r} at {self._workflows[record.workflow].status_of(status).name}"
+        return (
+            f"{record.workflow} {record.foreign_id!r} at"
+            f" {self._workflows[record.workflow].status_of(status).name}"
+        )
 
     def _record(self, run_id: RunId) -> Record:
         record = self._contents.runs.get(run_id)
@@ -174,7 +212,9 @@ class _TestedStore(MemoryStore):
         return record
 
 
-async def _first(calls: Sequence[Coroutine[Any, Any, bool]], others: Iterable[asyncio.Task[None]]) -> None:
+async def _first(
+    calls: Sequence[Coroutine[Any, Any, bool]], others: Iterable[asyncio.Task[None]]
+) -> None:
     """Wait until one of the calls or of the other tasks is done; the calls are ended then."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:

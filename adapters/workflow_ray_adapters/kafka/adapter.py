@@ -10,7 +10,10 @@ from workflow_ray_adapters.kafka.extra import needed
 
 
 class KafkaAdapter:
-    """ports.EventsAdapter for Kafka. Topics are made by `prepare` alone, never by a broker because somebody names them."""
+    """ports.EventsAdapter for Kafka.
+
+    Topics are made by `prepare` alone, never by a broker because somebody names them.
+    """
 
     def canonical(self, url: str) -> str:
         return parse(url).canonical

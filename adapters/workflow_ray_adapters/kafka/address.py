@@ -14,7 +14,16 @@ T = TypeVar("T")
 DEFAULT_PORT = 9092
 TIMEOUT = 5.0
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-OPTIONS = ("ssl", "cafile", "certfile", "keyfile", "check_hostname", "mechanism", "replication", "timeout")
+OPTIONS = (
+    "ssl",
+    "cafile",
+    "certfile",
+    "keyfile",
+    "check_hostname",
+    "mechanism",
+    "replication",
+    "timeout",
+)
 OF_TLS = ("cafile", "certfile", "keyfile", "check_hostname")
 LEGAL = re.compile(r"[A-Za-z0-9._-]*")  # in names of topics
 
@@ -61,9 +70,13 @@ class Address:
             context = ssl.create_default_context(cafile=self.tls.get("cafile"))
             context.check_hostname = _boolean(self.tls.get("check_hostname", "true"))
             if certfile := self.tls.get("certfile"):
-                context.load_cert_chain(certfile, self.tls.get("keyfile"), password="")  # or OpenSSL asks on the terminal
+                # or OpenSSL asks on the terminal
+                context.load_cert_chain(certfile, self.tls.get("keyfile"), password="")
         except (OSError, ValueError) as error:
-            raise InvalidInput(self.canonical, f"cafile, certfile or keyfile can't be used ({error}). Name files in PEM format.") from error
+            raise InvalidInput(
+                self.canonical,
+                f"cafile, certfile or keyfile can't be used ({error}). Name files in PEM format.",
+            ) from error
         return context
 
 
@@ -74,16 +87,25 @@ def parse(url: str) -> Address:
     what = f"kafka://{hosts}{parts.path}"
     prefix = parts.path.strip("/")
     if not LEGAL.fullmatch(prefix):
-        raise InvalidInput(what, "the prefix is part of names of topics: letters, digits, dots, dashes and underscores are allowed.")
+        raise InvalidInput(
+            what,
+            "the prefix is part of names of topics: letters, digits, dots, dashes and underscores"
+            " are allowed.",
+        )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := options.keys() - set(OPTIONS):
-        raise InvalidInput(what, f"there is no option {', '.join(sorted(unknown))}. The options: {', '.join(OPTIONS)}.")
+        raise InvalidInput(
+            what,
+            f"there is no option {', '.join(sorted(unknown))}. The options: {', '.join(OPTIONS)}.",
+        )
 
     def option(name: str, default: T, convert: Callable[[str], T], expected: str) -> T:
         try:
             return convert(options[name]) if name in options else default
         except ValueError as error:
-            raise InvalidInput(what, f"{name}={options[name]} can't be used; {expected}.") from error
+            raise InvalidInput(
+                what, f"{name}={options[name]} can't be used; {expected}."
+            ) from error
 
     tls = option("ssl", False, _boolean, "true or false")
     option("check_hostname", True, _boolean, "true or false")
@@ -105,9 +127,15 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise InvalidInput("kafka://", "name the brokers, as in kafka://one:9092,two:9092/shop.") from None  # it may show a password
+        # it may show a password
+        raise InvalidInput(
+            "kafka://", "name the brokers, as in kafka://one:9092,two:9092/shop."
+        ) from None
     if "@" in parts.path + parts.query + parts.fragment:
-        raise InvalidInput("kafka://", "a / ? or # in the user or the password is to be percent-encoded, as %2F %3F %23.")
+        raise InvalidInput(
+            "kafka://",
+            "a / ? or # in the user or the password is to be percent-encoded, as %2F %3F %23.",
+        )
     return parts
 
 
@@ -124,10 +152,16 @@ def _servers(what: str, hosts: str) -> tuple[Server, ...]:
 def _login(what: str, userinfo: str, mechanism: str | None) -> Login | None:
     if not userinfo:
         if mechanism is not None:
-            raise InvalidInput(what, "mechanism does nothing without a user. Name one, as in kafka://user:password@host:9092.")
+            raise InvalidInput(
+                what,
+                "mechanism does nothing without a user. Name one, as in"
+                " kafka://user:password@host:9092.",
+            )
         return None
     if mechanism not in (None, *MECHANISMS):
-        raise InvalidInput(what, f"there is no mechanism {mechanism}. The mechanisms: {', '.join(MECHANISMS)}.")
+        raise InvalidInput(
+            what, f"there is no mechanism {mechanism}. The mechanisms: {', '.join(MECHANISMS)}."
+        )
     user, _, password = userinfo.partition(":")
     return Login(unquote(user), unquote(password), mechanism or MECHANISMS[0])
 

@@ -4,7 +4,8 @@ that hangs.
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import asyncio
 import logging
@@ -125,7 +126,11 @@ class Clients:
         try:
             with explained(self.where, server, hint=" Does it ask for TLS, or for a user?"):
                 async with asyncio.timeout(DIAGNOSIS):
-                    options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
+                    options = {
+                        name: value
+                        for name, value in self._options.items()
+                        if name != "bootstrap_servers"
+                    }
                     connection: Any = await create_conn(server.host, server.port, **options)
         except StoreError as error:
             return error
@@ -154,9 +159,14 @@ def _options(address: Address) -> dict[str, Any]:
         "bootstrap_servers": [str(server) for server in address.servers],
         "client_id": "workflow_ray",
         "request_timeout_ms": int(address.timeout * 1000),
-        "security_protocol": ("SASL_" if address.login else "") + ("SSL" if context else "PLAINTEXT"),
+        "security_protocol": ("SASL_" if address.login else "")
+        + ("SSL" if context else "PLAINTEXT"),
         "ssl_context": context,
     }
     if login := address.login:
-        options |= {"sasl_mechanism": login.mechanism, "sasl_plain_username": login.user, "sasl_plain_password": login.password}
+        options |= {
+            "sasl_mechanism": login.mechanism,
+            "sasl_plain_username": login.user,
+            "sasl_plain_password": login.password,
+        }
     return options

@@ -1,4 +1,6 @@
-"""Events as Kafka's messages: the run is the key, the rest is JSON, and headers are headers, where other tools look for trace context."""
+"""Events as Kafka's messages: the run is the key, the rest is JSON, and headers are headers, where
+other tools look for trace context.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -60,4 +62,11 @@ def decode(topic: Topic, record: Record) -> Event:
     """Raises ValueError: it is not an event."""
     body = _decode(record.value or b"")
     headers = {name: value.decode() for name, value in record.headers if value is not None}
-    return Event(run_id=body.run_id, topic=topic, partition=record.partition, version=body.version, status=body.status, headers=headers)
+    return Event(
+        run_id=body.run_id,
+        topic=topic,
+        partition=record.partition,
+        version=body.version,
+        status=body.status,
+        headers=headers,
+    )

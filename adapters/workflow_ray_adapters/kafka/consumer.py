@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 import time
@@ -19,8 +20,8 @@ from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka.codec import Record
 
 LONG_POLL = 0.5
-"""Seconds that a broker waits for messages. A seek waits for that too: a broker answers one fetch of
-a consumer at a time.
+"""Seconds that a broker waits for messages. A seek waits for that too: a broker answers one fetch
+of a consumer at a time.
 """
 SILENCE = 2 * LONG_POLL + 0.5
 """Real seconds after which a partition of which nothing was heard is in trouble."""
@@ -72,7 +73,9 @@ class Consumer:
         would ask for leaders without a pause.
         """
         await self._consumer.start()
-        asking = asyncio.ensure_future(self._consumer.beginning_offsets([self._at(partition) for partition in self._begin]))
+        asking = asyncio.ensure_future(
+            self._consumer.beginning_offsets([self._at(partition) for partition in self._begin])
+        )
         try:
             while self._consumer.partitions_for_topic(self._topic) is None:
                 await asyncio.wait([asking], timeout=LOOK)
@@ -85,7 +88,7 @@ class Consumer:
     async def stop(self) -> None:
         await self._consumer.stop()
 
-    # --- where to read ---------------------------------------------------------------------------
+    # --- where to read --------------------------------------------------------------------------
 
     def read_from(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from there on; others as before."""
@@ -100,7 +103,11 @@ class Consumer:
         """Do not read them any more. While one has no leader, aiokafka asks for leaders without a
         pause.
         """
-        left = {partition: offset for partition, offset in self._next.items() if partition not in partitions}
+        left = {
+            partition: offset
+            for partition, offset in self._next.items()
+            if partition not in partitions
+        }
         if len(left) < len(self._next):
             self._assign(left)
 
@@ -124,7 +131,7 @@ class Consumer:
     def _at(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------
 
     def is_heard(self, partition: int) -> bool:
         """Whether a fetch of the partition was answered a moment ago, since the last seek."""
@@ -144,11 +151,18 @@ class Consumer:
         stamp: int | None = self._consumer.last_poll_timestamp(self._at(partition))
         return stamp
 
-    async def first(self, partitions: Collection[int], clock: Clock, seconds: float) -> list[Record]:
-        """Wait for a message: the first one, and no other. It may end before `seconds` without one."""
+    async def first(
+        self, partitions: Collection[int], clock: Clock, seconds: float
+    ) -> list[Record]:
+        """Wait for a message: the first one, and no other.
+
+        It may end before `seconds` without one.
+        """
         wanted = [self._at(partition) for partition in partitions]
         timeout = max(int(min(seconds, LONG_POLL) * 1000), 1)
-        call: asyncio.Future[Any] = asyncio.ensure_future(self._consumer.getmany(*wanted, timeout_ms=timeout, max_records=1))
+        call: asyncio.Future[Any] = asyncio.ensure_future(
+            self._consumer.getmany(*wanted, timeout_ms=timeout, max_records=1)
+        )
         ended = asyncio.Event()
         call.add_done_callback(partial(_set, ended))
         try:
@@ -163,7 +177,9 @@ class Consumer:
 
     async def take(self, partition: int, limit: int) -> list[Record]:
         """Messages of a partition that were fetched, `limit` at most; does not wait."""
-        return await self._taken(self._consumer.getmany(self._at(partition), max_records=limit), [partition])
+        return await self._taken(
+            self._consumer.getmany(self._at(partition), max_records=limit), [partition]
+        )
 
     async def _taken(self, call: Awaitable[Any], partitions: Collection[int]) -> list[Record]:
         try:

@@ -48,14 +48,25 @@ def explained(where: str, server: Server | None = None, *, hint: str = "") -> Ge
     except (TimeoutError, KafkaTimeoutError) as error:
         raise StoreUnavailable(where, f"{who} doesn't answer.") from error
     except ssl.SSLCertVerificationError as error:
-        why = f"{who} shows a certificate that isn't trusted ({error.verify_message}). Name its authority: cafile=..."
+        why = (
+            f"{who} shows a certificate that isn't trusted ({error.verify_message}). Name its"
+            " authority: cafile=..."
+        )
         raise StoreUnavailable(where, why) from error
     except OSError as error:
-        raise StoreUnavailable(where, f"{who} can't be reached ({error.strerror or error}).") from error
+        raise StoreUnavailable(
+            where, f"{who} can't be reached ({error.strerror or error})."
+        ) from error
     except UnsupportedCodecError as error:
-        why = f"messages are compressed in a way that can't be read here ({_said(error)}). Install cramjam."
+        why = (
+            f"messages are compressed in a way that can't be read here ({_said(error)}). Install"
+            " cramjam."
+        )
         raise StoreError(where, why) from error
-    except (KafkaError, NotImplementedError) as error:  # the latter: a broker too old for any version of a request
+    except (
+        KafkaError,
+        NotImplementedError,
+    ) as error:  # the latter: a broker too old for any version of a request
         raise _told(where, who, error, hint) from error
 
 
@@ -73,4 +84,8 @@ def _told(where: str, who: str, error: Exception, hint: str) -> StoreError:
 def _said(error: BaseException) -> str:
     """The error in words: its own, beside the name of its kind."""
     text = error.args[0] if error.args else ""
-    return f"{type(error).__name__}: {text}" if isinstance(text, str) and text else type(error).__name__
+    return (
+        f"{type(error).__name__}: {text}"
+        if isinstance(text, str) and text
+        else type(error).__name__
+    )

@@ -12,7 +12,11 @@ MOST = 8
 
 
 async def first_of(
-    attempt: Callable[[], Awaitable[T]], *, every: float, within: float, abandon: "Callable[[asyncio.Task[T]], object]"
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    every: float,
+    within: float,
+    abandon: "Callable[[asyncio.Task[T]], object]",
 ) -> T:
     """The first answer of attempts at the same thing.
 
@@ -33,7 +37,9 @@ async def first_of(
                 if number <= MOST:
                     tasks.add(asyncio.create_task(_run(attempt)))
                 timeout = every if number < MOST else None
-                done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                )
                 failed = {task for task in done if task.exception() is not None}
                 if answered := done - failed:
                     tasks.discard(first := answered.pop())

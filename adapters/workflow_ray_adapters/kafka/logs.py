@@ -19,7 +19,9 @@ class KeepsSecrets(logging.Filter):
     """aiokafka logs every request that it sends, on DEBUG; those of a login hold the password."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not any(type(value).__name__.startswith("SaslAuthenticate") for value in record.args or ())
+        return not any(
+            type(value).__name__.startswith("SaslAuthenticate") for value in record.args or ()
+        )
 
 
 class SaidElsewhere(logging.Filter):

@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 import logging
@@ -31,7 +32,8 @@ class Mirror:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self._positions = defaultdict[str, dict[TopicPartition, int]](dict)  # of each group, not yet committed
+        # of each group, not yet committed
+        self._positions = defaultdict[str, dict[TopicPartition, int]](dict)
         self._consumers: dict[str, Any] = {}
         self._failures = Counter[str]()  # of each group, since its last commit
         self._pending = asyncio.Event()
@@ -66,7 +68,9 @@ class Mirror:
         positions = dict(self._positions)
         self._positions.clear()
         self._pending.clear()
-        await asyncio.gather(*(self._commit(group, offsets) for group, offsets in positions.items()))
+        await asyncio.gather(
+            *(self._commit(group, offsets) for group, offsets in positions.items())
+        )
 
     async def _commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         try:
@@ -79,7 +83,9 @@ class Mirror:
         except StoreError as error:
             self._failed(group, offsets, error.why)
         except Exception as error:  # it must not end the mirror
-            log.exception("%s: the positions of group %s can't be committed", self._clients.where, group)
+            log.exception(
+                "%s: the positions of group %s can't be committed", self._clients.where, group
+            )
             self._failed(group, offsets, str(error))
         else:
             del self._failures[group]
@@ -87,7 +93,12 @@ class Mirror:
     def _failed(self, group: str, offsets: Mapping[TopicPartition, int], why: str) -> None:
         self._failures[group] += 1
         if self._failures[group] == NOTABLE:
-            log.warning("%s: the positions of group %s aren't shown (%s); trying on", self._clients.where, group, why)
+            log.warning(
+                "%s: the positions of group %s aren't shown (%s); trying on",
+                self._clients.where,
+                group,
+                why,
+            )
         if (consumer := self._consumers.pop(group, None)) is not None:
             self._clients.stop(consumer)
         self._positions[group] = {**offsets, **self._positions[group]}
@@ -95,7 +106,9 @@ class Mirror:
 
     async def _consumer(self, group: str) -> Any:
         if group not in self._consumers:
-            self._consumers[group] = await self._clients.start(AIOKafkaConsumer, group_id=group, enable_auto_commit=False)
+            self._consumers[group] = await self._clients.start(
+                AIOKafkaConsumer, group_id=group, enable_auto_commit=False
+            )
         return self._consumers[group]
 
 

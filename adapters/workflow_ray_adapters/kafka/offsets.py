@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -32,17 +33,29 @@ class Offsets:
             self._clients.stop(self._consumer)
 
     async def firsts(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """The first offset that is there, of each. Raises StoreUnavailable where one can't be told."""
+        """The first offset that is there, of each.
+
+        Raises StoreUnavailable where one can't be told.
+        """
         return await self._told(topic, partitions, "beginning_offsets")
 
     async def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """The offset that the next message gets, of each. Raises StoreUnavailable where one can't be told."""
+        """The offset that the next message gets, of each.
+
+        Raises StoreUnavailable where one can't be told.
+        """
         return await self._told(topic, partitions, "end_offsets")
 
     async def lag(self, topic: str, offsets: Mapping[int, int]) -> int:
-        """How many messages are at or after the offsets. Raises StoreUnavailable where one can't be told."""
+        """How many messages are at or after the offsets.
+
+        Raises StoreUnavailable where one can't be told.
+        """
         begin, end = await asyncio.gather(self.firsts(topic, offsets), self.ends(topic, offsets))
-        return sum(max(end[partition] - max(offset, begin[partition]), 0) for partition, offset in offsets.items())
+        return sum(
+            max(end[partition] - max(offset, begin[partition]), 0)
+            for partition, offset in offsets.items()
+        )
 
     async def _told(self, topic: str, partitions: Collection[int], question: str) -> dict[int, int]:
         if not partitions:
@@ -52,7 +65,9 @@ class Offsets:
         try:
             with explained(self._clients.where):
                 async with asyncio.timeout(self._clients.timeout):
-                    found = await getattr(consumer, question)([TopicPartition(topic, partition) for partition in partitions])
+                    found = await getattr(consumer, question)(
+                        [TopicPartition(topic, partition) for partition in partitions]
+                    )
         except StoreUnavailable:
             self._topics.refresh()  # who leads them may have changed
             raise
@@ -61,5 +76,7 @@ class Offsets:
     async def _started(self) -> Any:
         async with self._starting:
             if self._consumer is None:
-                self._consumer = await self._clients.start(AIOKafkaConsumer, enable_auto_commit=False, isolation_level="read_committed")
+                self._consumer = await self._clients.start(
+                    AIOKafkaConsumer, enable_auto_commit=False, isolation_level="read_committed"
+                )
         return self._consumer

@@ -4,7 +4,8 @@ topic-partition for itself.
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 from collections import defaultdict
@@ -66,7 +67,9 @@ class Producer:
         Returns:
             The topic-partitions of which it is unknown whether they have theirs, and why.
         """
-        tasks = {asyncio.create_task(self._deliver(at, batch)): at for at, batch in messages.items()}
+        tasks = {
+            asyncio.create_task(self._deliver(at, batch)): at for at, batch in messages.items()
+        }
         try:
             late = await _late(tasks)
         finally:
@@ -75,7 +78,11 @@ class Producer:
         if late:
             await asyncio.wait(late)  # until their locks are free
         given_up = f"no answer for {STRAGGLING:g} s after others had theirs."
-        return {at: why for task, at in tasks.items() if (why := given_up if task in late else task.result())}
+        return {
+            at: why
+            for task, at in tasks.items()
+            if (why := given_up if task in late else task.result())
+        }
 
     async def _deliver(self, at: At, messages: Sequence[Message]) -> str | None:
         """None: they are in. Else why that is unknown."""
@@ -88,7 +95,10 @@ class Producer:
                     messages = messages[await self._append(at, line, messages) :]
         except TimeoutError:
             self._topics.refresh()
-            return f"no answer from partition {at[1]} of topic {at[0]} within {self._clients.timeout:g} s."
+            return (
+                f"no answer from partition {at[1]} of topic {at[0]} within"
+                f" {self._clients.timeout:g} s."
+            )
         except StoreError as error:
             return error.why
         return None
@@ -107,7 +117,9 @@ class Producer:
         batch = producer.create_batch()
         count = 0
         for message in messages:
-            appended = batch.append(timestamp=None, key=message.key, value=message.value, headers=list(message.headers))
+            appended = batch.append(
+                timestamp=None, key=message.key, value=message.value, headers=list(message.headers)
+            )
             if appended is None:
                 break
             count += 1
@@ -140,7 +152,9 @@ class Producer:
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                self._producer = await self._clients.start(AIOKafkaProducer, enable_idempotence=True, acks="all", max_batch_size=MAX_BATCH)
+                self._producer = await self._clients.start(
+                    AIOKafkaProducer, enable_idempotence=True, acks="all", max_batch_size=MAX_BATCH
+                )
         return self._producer
 
 

@@ -78,16 +78,29 @@ class Reader:
             return Found([])
         usable = await self._usable(topic, offsets)
         self._turn += 1
-        first = self._turn % len(usable)  # else the last would starve where there isn't room for all
-        async with self._lent((reader, topic), {partition: offsets[partition] for partition in usable}) as consumer:
-            look = Look(self._cluster, consumer, topic, usable[first:] + usable[:first], Hand(consumer, decode, limit))
+        # else the last would starve where there isn't room for all
+        first = self._turn % len(usable)
+        async with self._lent(
+            (reader, topic), {partition: offsets[partition] for partition in usable}
+        ) as consumer:
+            look = Look(
+                self._cluster,
+                consumer,
+                topic,
+                usable[first:] + usable[:first],
+                Hand(consumer, decode, limit),
+            )
             await (look.wait(self._clock, wait) if wait > 0 else look.once())
-            read = {partition: consumer.position(partition) for partition in usable if partition not in look.lost}
+            read = {
+                partition: consumer.position(partition)
+                for partition in usable
+                if partition not in look.lost
+            }
             self._note_lost((reader, topic), offsets, look.lost)
             self._note_silence(topic, usable, consumer)
             return Found(look.hand.items, read, look.lost)
 
-    # --- consumers -------------------------------------------------------------------------------
+    # --- consumers ------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _lent(self, key: Key, offsets: Mapping[int, int]) -> AsyncGenerator[Consumer]:
@@ -96,7 +109,9 @@ class Reader:
             consumer, _ = self._idle[key].pop()
             consumer.read_from(offsets)
         else:
-            consumer = await self._cluster.clients.start(partial(Consumer, key[1], offsets), every=HEDGE)
+            consumer = await self._cluster.clients.start(
+                partial(Consumer, key[1], offsets), every=HEDGE
+            )
             self._open.add(consumer)
         try:
             yield consumer
@@ -112,7 +127,9 @@ class Reader:
             await self._clock.wait(asyncio.Event(), IDLE)
             horizon = self._clock.monotonic() - IDLE
             for key, consumers in list(self._idle.items()):
-                self._idle[key] = [(consumer, used) for consumer, used in consumers if used > horizon]
+                self._idle[key] = [
+                    (consumer, used) for consumer, used in consumers if used > horizon
+                ]
                 for consumer, used in consumers:
                     if used <= horizon:
                         self._stop(consumer)
@@ -123,19 +140,23 @@ class Reader:
         self._open.discard(consumer)
         self._cluster.clients.stop(consumer)
 
-    # --- partitions in trouble -------------------------------------------------------------------
+    # --- partitions in trouble ------------------------------------------------------------------
 
     async def _usable(self, topic: str, partitions: Collection[int]) -> list[int]:
         """Those that have leaders, as far as is known. Raises StoreUnavailable: none has."""
         topics = self._cluster.topics
-        faults = {partition: why for partition in partitions if (why := topics.fault(topic, partition))}
+        faults = {
+            partition: why for partition in partitions if (why := topics.fault(topic, partition))
+        }
         if not faults:
             return list(partitions)
         if len(faults) == len(partitions):
             await topics.learn()
         else:
             topics.refresh()
-        faults = {partition: why for partition in partitions if (why := topics.fault(topic, partition))}
+        faults = {
+            partition: why for partition in partitions if (why := topics.fault(topic, partition))
+        }
         if len(faults) == len(partitions):
             raise StoreUnavailable(self._cluster.where, next(iter(faults.values())))
         for partition, why in faults.items():
@@ -149,7 +170,12 @@ class Reader:
             silence = consumer.silence(partition)
             if consumer.is_heard(partition) and (topic, partition) in self._troubled:
                 self._troubled.discard((topic, partition))
-                log.warning("%s: partition %d of topic %s is read again", self._cluster.where, partition, topic)
+                log.warning(
+                    "%s: partition %d of topic %s is read again",
+                    self._cluster.where,
+                    partition,
+                    topic,
+                )
             if silence < SILENCE:
                 continue
             topics.refresh()
@@ -157,7 +183,11 @@ class Reader:
                 consumer.leave([partition])
                 self._note_trouble(topic, partition, why)
             elif silence > self._cluster.clients.timeout:
-                self._note_trouble(topic, partition, f"the broker that leads partition {partition} of topic {topic} doesn't answer.")
+                self._note_trouble(
+                    topic,
+                    partition,
+                    f"the broker that leads partition {partition} of topic {topic} doesn't answer.",
+                )
 
     def _note_trouble(self, topic: str, partition: int, why: str) -> None:
         if (topic, partition) not in self._troubled:
@@ -170,5 +200,8 @@ class Reader:
                 self._lost.discard((key, partition))
             elif (key, partition) not in self._lost:
                 self._lost.add((key, partition))
-                text = "%s: partition %d of topic %s ends at offset %d, and was read up to %d: it lost messages, or was made again"
+                text = (
+                    "%s: partition %d of topic %s ends at offset %d, and was read up to %d: it lost"
+                    " messages, or was made again"
+                )
                 log.error(text, self._cluster.where, partition, key[1], lost[partition], offset)

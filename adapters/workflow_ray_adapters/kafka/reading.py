@@ -40,7 +40,9 @@ class Hand(Generic[T]):
         decode: What is handed out of a message; None for one to pass over.
     """
 
-    def __init__(self, consumer: Consumer, decode: Callable[[Record], T | None], limit: int) -> None:
+    def __init__(
+        self, consumer: Consumer, decode: Callable[[Record], T | None], limit: int
+    ) -> None:
         self.items: list[T] = []
         self.error: Exception | None = None
         """Why some partition could not be unpacked. It will fail again: others are served first."""
@@ -90,7 +92,14 @@ class Look(Generic[T]):
         hand: Takes what is found.
     """
 
-    def __init__(self, cluster: Cluster, consumer: Consumer, topic: str, partitions: Sequence[int], hand: Hand[T]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        consumer: Consumer,
+        topic: str,
+        partitions: Sequence[int],
+        hand: Hand[T],
+    ) -> None:
         self.hand = hand
         self.lost: dict[int, int] = {}
         """Partitions that end below the offset asked for, each with its end."""
@@ -109,7 +118,10 @@ class Look(Generic[T]):
         return False
 
     async def wait(self, clock: Clock, seconds: float) -> None:
-        """Look until something is found, `seconds` at most. Raises StoreUnavailable: of no partition anything was heard."""
+        """Look until something is found, `seconds` at most.
+
+        Raises StoreUnavailable: of no partition anything was heard.
+        """
         until, begin = clock.monotonic() + seconds, time.monotonic()
         while True:
             await self.hand.share(self._partitions)
@@ -122,14 +134,18 @@ class Look(Generic[T]):
             left = until - clock.monotonic()
             if left <= 0 and heard:
                 return
-            await self.hand.take(self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL))
+            await self.hand.take(
+                self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL)
+            )
 
     async def once(self) -> None:
         """Look at what brokers have by now. Raises StoreUnavailable: none tells."""
         ends = await self._ends()
         position = self._consumer.position
         self.lost = {at: end for at, end in ends.items() if end < position(at)}
-        missing = [at for at in self._partitions if at in ends and ends[at] > position(at)][: self.hand.room]
+        missing = [at for at in self._partitions if at in ends and ends[at] > position(at)][
+            : self.hand.room
+        ]
         arrived = False
         until = time.monotonic() + self._cluster.clients.timeout
         while missing and self.hand.error is None and (left := until - time.monotonic()) > 0:
@@ -147,11 +163,15 @@ class Look(Generic[T]):
     async def _ends(self) -> dict[int, int]:
         """Where partitions end, of those whose brokers tell. Raises StoreUnavailable: none does."""
         groups = self._cluster.topics.by_leader(self._topic, self._partitions)
-        tasks = {asyncio.create_task(self._cluster.offsets.ends(self._topic, group)) for group in groups}
+        tasks = {
+            asyncio.create_task(self._cluster.offsets.ends(self._topic, group)) for group in groups
+        }
         told, errors = dict[int, int](), list[StoreUnavailable]()
         try:
             while tasks:
-                done, tasks = await asyncio.wait(tasks, timeout=GRACE if told else None, return_when=asyncio.FIRST_COMPLETED)
+                done, tasks = await asyncio.wait(
+                    tasks, timeout=GRACE if told else None, return_when=asyncio.FIRST_COMPLETED
+                )
                 for task in done:
                     try:
                         told |= task.result()
@@ -170,7 +190,11 @@ class Look(Generic[T]):
         """Go on where partitions begin that have no message at the offset asked for, or note that
         they end before.
         """
-        gone = [partition for partition in self._partitions if partition in self._consumer.gone and partition not in self.lost]
+        gone = [
+            partition
+            for partition in self._partitions
+            if partition in self._consumer.gone and partition not in self.lost
+        ]
         if not gone:
             return
         try:
@@ -179,17 +203,40 @@ class Look(Generic[T]):
         except StoreUnavailable:
             return  # the next turn asks again
         for partition in gone:
-            position, begin, end = self._consumer.position(partition), begins[partition], ends[partition]
+            position, begin, end = (
+                self._consumer.position(partition),
+                begins[partition],
+                ends[partition],
+            )
             if position > end:
                 self.lost[partition] = end
                 continue
             if position < begin:
-                text = "%s: topic %s, partition %d: %d messages from offset %d on are gone, not retained for long enough; going on from %d"
-                log.error(text, self._cluster.where, self._topic, partition, begin - position, position, begin)
+                text = (
+                    "%s: topic %s, partition %d: %d messages from offset %d on are gone, not"
+                    " retained for long enough; going on from %d"
+                )
+                log.error(
+                    text,
+                    self._cluster.where,
+                    self._topic,
+                    partition,
+                    begin - position,
+                    position,
+                    begin,
+                )
             self._consumer.seek(partition, max(position, begin))
 
     async def _trouble(self) -> str:
         """Why no partition can be read. Raises StoreUnavailable: brokers don't tell that either."""
         await self._cluster.topics.learn()
-        faults = [why for partition in self._partitions if (why := self._cluster.topics.fault(self._topic, partition))]
-        return faults[0] if faults else f"no broker answers that leads partitions of topic {self._topic}."
+        faults = [
+            why
+            for partition in self._partitions
+            if (why := self._cluster.topics.fault(self._topic, partition))
+        ]
+        return (
+            faults[0]
+            if faults
+            else f"no broker answers that leads partitions of topic {self._topic}."
+        )

@@ -16,7 +16,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def opened(address: Address, topic: str, *, clock: Clock, latest: bool) -> AsyncGenerator[SourceReader]:
+async def opened(
+    address: Address, topic: str, *, clock: Clock, latest: bool
+) -> AsyncGenerator[SourceReader]:
     """Raises StoreUnavailable, AccessDenied."""
     async with Cluster(address).open() as cluster:
         reader = Reader(cluster, clock)
@@ -27,14 +29,17 @@ async def opened(address: Address, topic: str, *, clock: Clock, latest: bool) ->
 class KafkaSourceReader:
     """ports.SourceReader. Reads what transactions have committed only."""
 
-    def __init__(self, cluster: Cluster, reader: Reader, topic: str, *, clock: Clock, latest: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, reader: Reader, topic: str, *, clock: Clock, latest: bool
+    ) -> None:
         self._cluster = cluster
         self._reader = reader
         self._topic = topic
         self._clock = clock
         self._latest = latest
         self._restarted: dict[int, tuple[int, int]] = {}
-        """Partitions that ended below the offset asked for: that offset, and where to go on for it."""
+        """Partitions that ended below the offset asked for: that offset, and where to go on for it.
+        """
 
     @property
     def source_id(self) -> str:
@@ -52,16 +57,24 @@ class KafkaSourceReader:
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
         return await self._cluster.offsets.ends(self._topic, partitions)
 
-    async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
-        """A partition that lost messages, or was made again, goes on from its first message; the log says so."""
+    async def receive(
+        self, offsets: Mapping[int, int], *, limit: int, wait: float
+    ) -> list[ConnectorEvent]:
+        """A partition that lost messages, or was made again, goes on from its first message; the
+        log says so.
+        """
         until = self._clock.monotonic() + wait
         while True:
             left = max(until - self._clock.monotonic(), 0.0)
             asked = self._going_on(offsets)
-            found = await self._reader.receive(self._topic, asked, self._event, reader="source", limit=limit, wait=left)
+            found = await self._reader.receive(
+                self._topic, asked, self._event, reader="source", limit=limit, wait=left
+            )
             if found.lost:
                 begins = await self._cluster.offsets.firsts(self._topic, found.lost)
-                self._restarted |= {partition: (offsets[partition], begin) for partition, begin in begins.items()}
+                self._restarted |= {
+                    partition: (offsets[partition], begin) for partition, begin in begins.items()
+                }
             if found.items or not found.lost:
                 return found.items
 
@@ -72,8 +85,15 @@ class KafkaSourceReader:
         """Where to read for one who asks for the offsets: of a partition that was lost elsewhere,
         until he asks for another one.
         """
-        self._restarted = {at: (lost, begin) for at, (lost, begin) in self._restarted.items() if offsets.get(at, lost) == lost}
-        return {at: self._restarted[at][1] if at in self._restarted else offset for at, offset in offsets.items()}
+        self._restarted = {
+            at: (lost, begin)
+            for at, (lost, begin) in self._restarted.items()
+            if offsets.get(at, lost) == lost
+        }
+        return {
+            at: self._restarted[at][1] if at in self._restarted else offset
+            for at, offset in offsets.items()
+        }
 
     def _event(self, record: Record) -> ConnectorEvent:
         return ConnectorEvent(

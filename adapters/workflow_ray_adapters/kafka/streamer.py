@@ -31,7 +31,9 @@ async def opened(address: Address, clock: Clock) -> AsyncGenerator["KafkaStreame
 class KafkaStreamer:
     """ports.EventStreamer and ports.PositionMirror."""
 
-    def __init__(self, address: Address, cluster: Cluster, producer: Producer, reader: Reader, mirror: Mirror) -> None:
+    def __init__(
+        self, address: Address, cluster: Cluster, producer: Producer, reader: Reader, mirror: Mirror
+    ) -> None:
         self.reader = reader
         self._address = address
         self._name = address.name
@@ -46,7 +48,9 @@ class KafkaStreamer:
         return f"kafka:{self._cluster.topics.cluster_id}/{self._address.prefix}"
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
-        await self._cluster.provide({self._name(topic): partitions for topic, partitions in topics.items()})
+        await self._cluster.provide(
+            {self._name(topic): partitions for topic, partitions in topics.items()}
+        )
 
     async def send(self, events: Sequence[Event]) -> None:
         named = dict[tuple[str, int], tuple[Topic, int]]()
@@ -59,7 +63,9 @@ class KafkaStreamer:
             why = " ".join(dict.fromkeys(failed.values()))
             raise SendFailed(self._cluster.where, why, [named[at] for at in failed])
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
         def decode(record: Record) -> Received | None:
             try:
                 return Received(event=codec.decode(topic, record), offset=record.offset)
@@ -67,7 +73,9 @@ class KafkaStreamer:
                 self._pass_over(topic, record, error)
                 return None
 
-        found = await self.reader.receive(self._name(topic), offsets, decode, reader=reader, limit=limit, wait=wait)
+        found = await self.reader.receive(
+            self._name(topic), offsets, decode, reader=reader, limit=limit, wait=wait
+        )
         return Arrivals(events=tuple(found.items), read=found.read, lost=found.lost)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
@@ -77,13 +85,19 @@ class KafkaStreamer:
         return await self._cluster.offsets.ends(self._name(topic), partitions)
 
     def mirror(self, topic: Topic, positions: Sequence[Position]) -> None:
-        shown = ((self._name(position.group), position.partition, position.offset) for position in positions)
+        shown = (
+            (self._name(position.group), position.partition, position.offset)
+            for position in positions
+        )
         self._mirror.note(self._name(topic), shown)
 
     def _pass_over(self, topic: Topic, record: Record, error: ValueError) -> None:
         if topic not in self._strange:
             text = (
-                "%s: topic %s, partition %d, offset %d: passing over what is not an event (%s), and others like it: who else writes there?"
+                "%s: topic %s, partition %d, offset %d: passing over what is not an event (%s), and"
+                " others like it: who else writes there?"
             )
-            log.warning(text, self._cluster.where, self._name(topic), record.partition, record.offset, error)
+            log.warning(
+                text, self._cluster.where, self._name(topic), record.partition, record.offset, error
+            )
         self._strange.add(topic)

@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 import time
@@ -15,7 +16,13 @@ from aiokafka.errors import KafkaError
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray_adapters.kafka.clients import STAGGER, Clients
-from workflow_ray_adapters.kafka.explained import AGAIN, DENIED, NOT_CONTROLLER, TOPIC_EXISTS, explained
+from workflow_ray_adapters.kafka.explained import (
+    AGAIN,
+    DENIED,
+    NOT_CONTROLLER,
+    TOPIC_EXISTS,
+    explained,
+)
 from workflow_ray_adapters.kafka.hedging import first_of
 
 OPENING = 3.0
@@ -56,7 +63,7 @@ class Topics:
         if self._admin is not None:
             self._clients.stop(self._admin)
 
-    # --- who leads what --------------------------------------------------------------------------
+    # --- who leads what -------------------------------------------------------------------------
 
     def partitions(self, topic: str) -> Mapping[int, int | None]:
         """The broker that leads each partition, as learned last. None: it has no leader."""
@@ -73,10 +80,17 @@ class Topics:
         """Why the partition can't be used; "" where it has a leader."""
         leaders = self.partitions(topic)
         if not leaders:
-            return f"topic {topic} isn't there, or this user can't see it. Make it; a workflow's own are made by a deploy."
+            return (
+                f"topic {topic} isn't there, or this user can't see it. Make it; a workflow's own"
+                " are made by a deploy."
+            )
         if partition not in leaders:
             return f"partition {partition} of topic {topic} isn't there: the topic has fewer."
-        return f"partition {partition} of topic {topic} has no leader now." if leaders[partition] is None else ""
+        return (
+            f"partition {partition} of topic {topic} has no leader now."
+            if leaders[partition] is None
+            else ""
+        )
 
     async def need(self, topic: str, partitions: Collection[int]) -> None:
         """Make sure that the topic is there, and that its partitions have leaders.
@@ -104,7 +118,8 @@ class Topics:
         self._asked = time.monotonic()
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._learn())
-            self._learning.add_done_callback(lambda task: task.cancelled() or task.exception())  # those who wait are told
+            # those who wait are told
+            self._learning.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._learning
 
     async def _learn(self) -> None:
@@ -113,14 +128,19 @@ class Topics:
                 while True:
                     try:
                         found = await first_of(
-                            self._admin.describe_topics, every=STAGGER, within=self._clients.timeout, abandon=asyncio.Task[Any].cancel
+                            self._admin.describe_topics,
+                            every=STAGGER,
+                            within=self._clients.timeout,
+                            abandon=asyncio.Task[Any].cancel,
                         )
                         break
                     except KafkaError:  # the broker asked, one by chance, is not there
                         await asyncio.sleep(PAUSE)
-        self._leaders = {topic["topic"]: _leaders(topic) for topic in found if topic["error_code"] == 0}
+        self._leaders = {
+            topic["topic"]: _leaders(topic) for topic in found if topic["error_code"] == 0
+        }
 
-    # --- making ----------------------------------------------------------------------------------
+    # --- making ---------------------------------------------------------------------------------
 
     async def provide(self, wanted: Mapping[str, int]) -> set[str]:
         """Make those topics that aren't there, and wait until brokers show them with leaders.
@@ -146,7 +166,11 @@ class Topics:
                     if await self._create(missing, try_only=True):
                         await self._create(missing)
                     await asyncio.sleep(PAUSE)
-                while any(self.fault(topic, partition) for topic in made for partition in range(wanted[topic])):
+                while any(
+                    self.fault(topic, partition)
+                    for topic in made
+                    for partition in range(wanted[topic])
+                ):
                     await asyncio.sleep(PAUSE)
                     await self.learn()
         except TimeoutError as error:
@@ -158,16 +182,28 @@ class Topics:
         await self.learn()
         found = {topic: len(self.partitions(topic)) for topic in wanted}
         if unfit := [topic for topic in wanted if found[topic] not in (0, wanted[topic])]:
-            counts = "; ".join(f"topic {topic} has {found[topic]} partitions, and {wanted[topic]} are needed" for topic in unfit)
-            advice = "Delete it, if nothing needs its events, or name another prefix in the URL, as in kafka://host:9092/prefix."
+            counts = "; ".join(
+                f"topic {topic} has {found[topic]} partitions, and {wanted[topic]} are needed"
+                for topic in unfit
+            )
+            advice = (
+                "Delete it, if nothing needs its events, or name another prefix in the URL, as in"
+                " kafka://host:9092/prefix."
+            )
             raise TopicMismatch(self._clients.where, f"{counts}. {advice}")
         return {topic: wanted[topic] for topic in wanted if not found[topic]}
 
     async def _create(self, missing: Mapping[str, int], *, try_only: bool = False) -> bool:
-        """False: some are there by now, or it is to be tried again. Raises AccessDenied; StoreError: that is in vain."""
+        """False: some are there by now, or it is to be tried again.
+
+        Raises AccessDenied; StoreError: that is in vain.
+        """
         # An empty assignment is how aiokafka takes the brokers' default replication, -1.
         assigned: dict[int, list[int]] | None = {} if self._replication == -1 else None
-        topics = [NewTopic(topic, partitions, self._replication, assigned) for topic, partitions in missing.items()]
+        topics = [
+            NewTopic(topic, partitions, self._replication, assigned)
+            for topic, partitions in missing.items()
+        ]
         try:
             answer = await self._admin.create_topics(topics, validate_only=try_only)
         except KafkaError:
@@ -176,15 +212,22 @@ class Topics:
         for topic, code, *text in answer.topic_errors:
             if code:
                 done = False
-                await self._judge(topic, code, (text[0] if text else "") or f"error {code} of Kafka")
+                await self._judge(
+                    topic, code, (text[0] if text else "") or f"error {code} of Kafka"
+                )
         return done
 
     async def _judge(self, topic: str, code: int, why: str) -> None:
         """Raises StoreError where it is in vain to try again to make the topic."""
         where = self._clients.where
         if code in DENIED:
-            raise AccessDenied(where, f"topic {topic} can't be made ({why}). Let this user create topics, or make it for him.")
-        if code == NOT_CONTROLLER:  # the client asks the controller that it found when it was started
+            raise AccessDenied(
+                where,
+                f"topic {topic} can't be made ({why}). Let this user create topics, or make it for"
+                " him.",
+            )
+        # the client asks the controller that it found when it was started
+        if code == NOT_CONTROLLER:
             self._clients.stop(self._admin)
             self._admin = await self._clients.start(AIOKafkaAdminClient)
         elif code != TOPIC_EXISTS and code not in AGAIN:

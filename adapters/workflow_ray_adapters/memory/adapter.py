@@ -14,7 +14,8 @@ from workflow_ray_adapters.memory.store import MemoryStore
 class MemoryAdapter:
     """Holds records, events and timeouts, in stores that live and end with this process.
 
-    A name is asked for, so that two callers can share a store: each opening is as good as another process.
+    A name is asked for, so that two callers can share a store: each opening is as good as another
+    process.
     """
 
     shared = False
@@ -32,9 +33,19 @@ class MemoryAdapter:
         return self._stores.setdefault(url, Contents(url)).store_id
 
     def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AbstractAsyncContextManager[MemoryStore]:
-        return self._serve(url, clock, store_id, patience) if exclusive else self._join(url, clock, store_id)
+        return (
+            self._serve(url, clock, store_id, patience)
+            if exclusive
+            else self._join(url, clock, store_id)
+        )
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[MemoryStore]:
         return self._join(url, clock)
@@ -43,10 +54,17 @@ class MemoryAdapter:
         return self._join(url, clock)
 
     @asynccontextmanager
-    async def _serve(self, url: str, clock: Clock, store_id: str | None, patience: float) -> AsyncGenerator[MemoryStore]:
+    async def _serve(
+        self, url: str, clock: Clock, store_id: str | None, patience: float
+    ) -> AsyncGenerator[MemoryStore]:
         contents = self._contents(url, store_id)
-        if not await self._left.poll([contents.where], lambda: not contents.served, clock=clock, wait=patience):
-            raise StoreInUse(contents.where, f"somebody else in this process serves it, and didn't leave within {patience:g} s.")
+        if not await self._left.poll(
+            [contents.where], lambda: not contents.served, clock=clock, wait=patience
+        ):
+            raise StoreInUse(
+                contents.where,
+                f"somebody else in this process serves it, and didn't leave within {patience:g} s.",
+            )
         contents.served = True
         try:
             yield MemoryStore(clock, contents)
@@ -55,14 +73,20 @@ class MemoryAdapter:
             self._left.notify([contents.where])
 
     @asynccontextmanager
-    async def _join(self, url: str, clock: Clock, store_id: str | None = None) -> AsyncGenerator[MemoryStore]:
+    async def _join(
+        self, url: str, clock: Clock, store_id: str | None = None
+    ) -> AsyncGenerator[MemoryStore]:
         yield MemoryStore(clock, self._contents(url, store_id))
 
     def _contents(self, url: str, store_id: str | None) -> Contents:
         url = self.canonical(url)
         contents = self._stores.get(url)
         if contents is None:
-            raise StoreMissing(url, "nothing was deployed there in this process. A store in memory is seen by its own process only.")
+            raise StoreMissing(
+                url,
+                "nothing was deployed there in this process. A store in memory is seen by its own"
+                " process only.",
+            )
         if store_id not in (None, contents.store_id):
             raise StoreMismatch(url, f"its store id is {contents.store_id}, not {store_id}.")
         return contents

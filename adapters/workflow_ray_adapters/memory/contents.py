@@ -36,7 +36,10 @@ from workflow_ray_adapters.memory.stream import Stream
 from workflow_ray_adapters.memory.timeouts import Timeouts
 
 OUTBOX = RoleName("")
-"""The key of what every publisher waits for. Each also waits for its own role's name: that its fence is old."""
+"""The key of what every publisher waits for.
+
+Each also waits for its own role's name: that its fence is old.
+"""
 
 
 class Contents:
@@ -66,10 +69,14 @@ class Contents:
         if group.fence and (current := self.roles.epoch(group.fence.role)) != group.fence.epoch:
             return Fenced(group.fence.role, current)
         self.positions.merge(group.positions)
-        results = tuple(self._make(write, now, apart=group.timeouts_apart) for write in group.writes)
+        results = tuple(
+            self._make(write, now, apart=group.timeouts_apart) for write in group.writes
+        )
         for event in group.events:
             self.outbox.add(event)
-        if group.events or any(write.events or (write.timeouts and group.timeouts_apart) for write in group.writes):
+        if group.events or any(
+            write.events or (write.timeouts and group.timeouts_apart) for write in group.writes
+        ):
             self.publishing.notify([OUTBOX])
         return Committed(results)
 
@@ -93,7 +100,11 @@ class Contents:
     def waiting(self, query: WaitingQuery, now: datetime) -> Waiting:
         records = self.runs.awaiting(query)
         since = now - timedelta(seconds=query.quiet)
-        found = [record for record in records if record.updated_at <= since and not self.outbox.wakes(record.run_id)]
+        found = [
+            record
+            for record in records
+            if record.updated_at <= since and not self.outbox.wakes(record.run_id)
+        ]
         return Waiting(
             events=tuple(_awaited_event(record) for record in found),
             after=records[-1].run_id if len(records) == query.limit else None,

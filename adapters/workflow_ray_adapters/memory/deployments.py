@@ -25,8 +25,13 @@ class Deployments:
         for workflow in workflows:
             self._partitions[workflow.name] = workflow.partitions
             self._statuses.setdefault(workflow.name, {}).update(workflow.statuses)
-        before, self.shards = self.shards, {group: workflow.shards(group) for workflow in workflows for group in workflow.groups}
-        self.current = Deployment(store_id=self.current.store_id, version=expected + 1, workflows=tuple(workflows))
+        before, self.shards = (
+            self.shards,
+            {group: workflow.shards(group) for workflow in workflows for group in workflow.groups},
+        )
+        self.current = Deployment(
+            store_id=self.current.store_id, version=expected + 1, workflows=tuple(workflows)
+        )
         return {group for group, shards in before.items() if self.shards.get(group) != shards}
 
     def _check(self, workflow: DeployedWorkflow) -> None:

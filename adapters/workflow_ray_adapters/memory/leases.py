@@ -28,7 +28,9 @@ class Leases:
         self._leases: dict[RoleName, Lease] = {}
 
     def expire(self, now: datetime) -> None:
-        self._workers = {name: worker for name, worker in self._workers.items() if worker.until > now}
+        self._workers = {
+            name: worker for name, worker in self._workers.items() if worker.until > now
+        }
         self._leases = {role: lease for role, lease in self._leases.items() if lease.until > now}
 
     def join(self, name: str, able: Sequence[Role], until: datetime) -> None:

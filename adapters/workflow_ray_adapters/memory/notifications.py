@@ -38,7 +38,8 @@ class Notifications(Generic[K]):
             keys: Look again when one of them is notified.
             wait: Seconds, by the monotonic clock.
             enough: Whether what was found ends the wait.
-            due_in: Seconds until something gets due, after which to look again without a notification.
+            due_in: Seconds until something gets due, after which to look again without a
+                notification.
         """
         deadline = clock.monotonic() + wait
         while not enough(found := look()) and (left := deadline - clock.monotonic()) > 0:

@@ -24,7 +24,10 @@ class Outbox:
     def add_all(self, write: Write, now: datetime) -> None:
         """The events that a write asks for."""
         for outgoing in write.events:
-            self.add(_event(write, outgoing), now + timedelta(seconds=outgoing.delay) if outgoing.delay > 0 else None)
+            self.add(
+                _event(write, outgoing),
+                now + timedelta(seconds=outgoing.delay) if outgoing.delay > 0 else None,
+            )
 
     def add(self, event: Event, due_at: datetime | None = None) -> None:
         self._last += 1
@@ -41,9 +44,15 @@ class Outbox:
             entry = self._entries[self._last] = OutboxEntry(id=self._last, timeout=timeout)
             self._immediate.add(entry)
 
-    def peek(self, now: datetime, limit: int, without: Collection[TopicPartition], *, timeouts_only: bool) -> list[OutboxEntry]:
-        """Up to `limit` entries that are due, in commit order; no events of the topics and partitions in `without`."""
-        entries = self._pop(now, limit, lambda queue: queue == TIMEOUTS if timeouts_only else queue not in without)
+    def peek(
+        self, now: datetime, limit: int, without: Collection[TopicPartition], *, timeouts_only: bool
+    ) -> list[OutboxEntry]:
+        """Up to `limit` entries that are due, in commit order; no events of the topics and
+        partitions in `without`.
+        """
+        entries = self._pop(
+            now, limit, lambda queue: queue == TIMEOUTS if timeouts_only else queue not in without
+        )
         for entry in entries:
             (self._due if entry.due_at else self._immediate).add(entry)
         return entries
@@ -72,16 +81,25 @@ class Outbox:
 
     def delayed(self, now: datetime) -> list[OutboxEntry]:
         """Those not yet due, the next one first."""
-        waiting = [self._entries.get(entry_id) for due_at, entry_id in sorted(self._delayed) if due_at > now]
+        waiting = [
+            self._entries.get(entry_id)
+            for due_at, entry_id in sorted(self._delayed)
+            if due_at > now
+        ]
         return [entry for entry in waiting if entry]
 
-    def _pop(self, now: datetime, limit: int, wanted: Callable[[TopicPartition], bool]) -> list[OutboxEntry]:
-        """Take entries out of their queues: half of the limit for those that were delayed, and half for the others, while both have some.
+    def _pop(
+        self, now: datetime, limit: int, wanted: Callable[[TopicPartition], bool]
+    ) -> list[OutboxEntry]:
+        """Take entries out of their queues: half of the limit for those that were delayed, and half
+        for the others, while both have some.
 
         The odd one goes to each of them in turn, so that a limit of one starves neither.
         """
         self._ripen(now)
-        first, second = (self._due, self._immediate) if self._due_first else (self._immediate, self._due)
+        first, second = (
+            (self._due, self._immediate) if self._due_first else (self._immediate, self._due)
+        )
         self._due_first = not self._due_first
         ids = first.pop(limit - limit // 2, wanted)
         ids += second.pop(limit - len(ids), wanted)

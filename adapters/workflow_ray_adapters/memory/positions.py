@@ -34,4 +34,6 @@ def _merged(before: Position, written: Position) -> Position:
         return written
     if written.incarnation < before.incarnation:
         return before
-    return replace(written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun))
+    return replace(
+        written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun)
+    )

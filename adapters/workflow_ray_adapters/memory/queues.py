@@ -12,7 +12,10 @@ TIMEOUTS: TopicPartition = (Topic(""), -1)
 
 
 class Queues:
-    """One queue of ids per topic-partition, each in commit order. An id whose entry was removed meanwhile is dropped when it comes."""
+    """One queue of ids per topic-partition, each in commit order.
+
+    An id whose entry was removed meanwhile is dropped when it comes.
+    """
 
     def __init__(self, entries: Collection[int]) -> None:
         self._entries = entries
@@ -24,7 +27,11 @@ class Queues:
     def pop(self, limit: int, wanted: Callable[[TopicPartition], bool]) -> list[int]:
         """The first ids, in commit order, of the topic-partitions that are wanted."""
         ids: list[int] = []
-        heads = [(queue[0], topic_partition) for topic_partition, queue in self._queues.items() if wanted(topic_partition)]
+        heads = [
+            (queue[0], topic_partition)
+            for topic_partition, queue in self._queues.items()
+            if wanted(topic_partition)
+        ]
         heapify(heads)
         while heads and len(ids) < limit:
             topic_partition = heads[0][1]

@@ -33,7 +33,9 @@ class Roles:
         return self._raise(role.name)
 
     def fence_off(self, groups: Collection[str]) -> set[RoleName]:
-        """Raise the epochs of all roles that were ever acquired in the groups, and say which these are."""
+        """Raise the epochs of all roles that were ever acquired in the groups, and say which these
+        are.
+        """
         roles = {role for group in groups for role in self._acquired.get(group, ())}
         for role in roles:
             self._raise(role)
@@ -44,7 +46,14 @@ class Roles:
             self._leases.end(fence.role)
 
     def share(
-        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], shards: Mapping[str, int], *, now: datetime, until: datetime
+        self,
+        worker: str,
+        roles: Sequence[Role],
+        held: Sequence[Fence],
+        shards: Mapping[str, int],
+        *,
+        now: datetime,
+        until: datetime,
     ) -> Shared:
         """A heartbeat of the worker, at `now`; its leases last `until` then."""
         lost = [fence.role for fence in held if self.epoch(fence.role) != fence.epoch]
@@ -55,7 +64,12 @@ class Roles:
             self._leases.hold(name, worker, until)
         targets = self._leases.targets(lambda role: _is_current(role, shards))
         mine = {name for name, target in targets.items() if target == worker}
-        free = [role for role in roles if role.name in mine.difference(kept) and self._leases.holder(role.name) in (None, worker)]
+        free = [
+            role
+            for role in roles
+            if role.name in mine.difference(kept)
+            and self._leases.holder(role.name) in (None, worker)
+        ]
         return Shared(
             acquired=tuple(self._lease(role, worker, shards, until) for role in free),
             lost=tuple(lost),
@@ -66,7 +80,11 @@ class Roles:
         self._leases.leave(worker)
 
     def _lease(self, role: Role, worker: str, shards: Mapping[str, int], until: datetime) -> Fence:
-        """Acquire the role. Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same fence again."""
+        """Acquire the role.
+
+        Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same
+        fence again.
+        """
         again = self._leases.holder(role.name) == worker
         fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role, shards)
         self._leases.hold(role.name, worker, until)

@@ -34,7 +34,10 @@ P = TypeVar("P", Record, HistoryEntry)
 
 
 class Runs:
-    """Records and histories. A workflow's runs, and those of a foreign id, are kept sorted by run id."""
+    """Records and histories.
+
+    A workflow's runs, and those of a foreign id, are kept sorted by run id.
+    """
 
     def __init__(self) -> None:
         self._records: dict[RunId, Record] = {}
@@ -44,16 +47,24 @@ class Runs:
         self._unfinished: dict[tuple[str, str], RunId] = {}
         self._keys: dict[tuple[str, str], RunId] = {}
         self._counts: dict[str, Counter[tuple[int, RunState]]] = {}
-        self._awaiting: dict[tuple[str, int], list[RunId]] = {}  # by workflow and partition: those that await an event
+        # by workflow and partition: those that await an event
+        self._awaiting: dict[tuple[str, int], list[RunId]] = {}
 
-    # --- writing ---------------------------------------------------------------------------------
+    # --- writing --------------------------------------------------------------------------------
 
     def answer(self, write: Write) -> WriteResult | None:
-        """The answer to a write that isn't to be made: it was made before, or it lost. None: it may be made."""
+        """The answer to a write that isn't to be made: it was made before, or it lost.
+
+        None: it may be made.
+        """
         record = self._records.get(write.run_id)
         found = record.version if record else NO_VERSION
         if found != write.expected:
-            return Stored(write.run_id, write.version) if self._made(write) else Conflict(write.run_id, found)
+            return (
+                Stored(write.run_id, write.version)
+                if self._made(write)
+                else Conflict(write.run_id, found)
+            )
         return None if write.new is None else self._taken(write.run_id, write.new)
 
     def _made(self, write: Write) -> bool:
@@ -61,7 +72,9 @@ class Runs:
         return write.expected < len(entries) and entries[write.expected].write_id == write.write_id
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
-        if new.idempotency_key is not None and (first := self._keys.get((new.workflow, new.idempotency_key))):
+        if new.idempotency_key is not None and (
+            first := self._keys.get((new.workflow, new.idempotency_key))
+        ):
             return KeyUsed(run_id, first)
         if active := self._unfinished.get((new.workflow, new.foreign_id)):
             return ActiveRun(run_id, active)
@@ -81,7 +94,9 @@ class Runs:
             counts[before.status, before.run_state] -= 1
         if record.run_state.finished:
             self._finish(record)
-        if (record.awaits is Awaits.EVENT) != (before is not None and before.awaits is Awaits.EVENT):
+        if (record.awaits is Awaits.EVENT) != (
+            before is not None and before.awaits is Awaits.EVENT
+        ):
             self._toggle_awaiting(record)
 
     def _index(self, record: Record) -> None:
@@ -104,7 +119,7 @@ class Runs:
         else:
             del run_ids[bisect_left(run_ids, record.run_id)]
 
-    # --- reading ---------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------
 
     def get(self, run_id: RunId) -> Record | None:
         return self._records.get(run_id)
@@ -142,7 +157,11 @@ class Runs:
 
     def counts(self, workflow: str) -> list[RunCount]:
         counts = self._counts.get(workflow, Counter())
-        return [RunCount(status, run_state, runs) for (status, run_state), runs in sorted(counts.items()) if runs]
+        return [
+            RunCount(status, run_state, runs)
+            for (status, run_state), runs in sorted(counts.items())
+            if runs
+        ]
 
     def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
         return _page(islice(self._history.get(run_id, ()), after, None), limit)
@@ -154,9 +173,18 @@ class Runs:
         return [self._records[run_id] for run_id in run_ids[start : start + query.limit]]
 
     def newer(self, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
-        """The records above the versions seen, by run id; or only those at rest. As many as fit into a page."""
-        records = (record for run_id in sorted(seen) if (record := self._records.get(run_id)) and record.version > seen[run_id])
-        return _page((record for record in records if record.run_state.at_rest or not at_rest), len(seen))
+        """The records above the versions seen, by run id; or only those at rest.
+
+        As many as fit into a page.
+        """
+        records = (
+            record
+            for run_id in sorted(seen)
+            if (record := self._records.get(run_id)) and record.version > seen[run_id]
+        )
+        return _page(
+            (record for record in records if record.run_state.at_rest or not at_rest), len(seen)
+        )
 
 
 def _page(items: Iterable[P], limit: int) -> list[P]:

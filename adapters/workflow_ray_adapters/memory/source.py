@@ -22,7 +22,10 @@ class Log:
 
 
 class MemorySource:
-    """ports.ConnectorSource: one log per name, kept while this process lives. It has `partitions` from the start."""
+    """ports.ConnectorSource: one log per name, kept while this process lives.
+
+    It has `partitions` from the start.
+    """
 
     _logs: ClassVar[dict[str, Log]] = {}
 
@@ -32,7 +35,13 @@ class MemorySource:
             self._log.partitions.setdefault(partition, [])
 
     def put(
-        self, data: bytes, *, key: str = "", partition: int = 0, headers: Mapping[str, str] | None = None, at: datetime | None = None
+        self,
+        data: bytes,
+        *,
+        key: str = "",
+        partition: int = 0,
+        headers: Mapping[str, str] | None = None,
+        at: datetime | None = None,
     ) -> None:
         """Append a message, written `at` that time; else now, by the machine's clock."""
         messages = self._log.partitions[partition]
@@ -71,17 +80,31 @@ class MemoryReader:
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
         return {partition: len(self._log.partitions[partition]) for partition in partitions}
 
-    async def receive(self, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[ConnectorEvent]:
-        return await self._log.arrivals.poll([self.source_id], lambda: self._read(offsets, limit), clock=self._clock, wait=wait)
+    async def receive(
+        self, offsets: Mapping[int, int], *, limit: int, wait: float
+    ) -> list[ConnectorEvent]:
+        return await self._log.arrivals.poll(
+            [self.source_id], lambda: self._read(offsets, limit), clock=self._clock, wait=wait
+        )
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
-        return sum(max(0, len(self._log.partitions[partition]) - offset) for partition, offset in offsets.items())
+        return sum(
+            max(0, len(self._log.partitions[partition]) - offset)
+            for partition, offset in offsets.items()
+        )
 
     def _read(self, offsets: Mapping[int, int], limit: int) -> list[ConnectorEvent]:
         batch: list[ConnectorEvent] = []
         size = 0
-        waiting = [partition for partition, offset in offsets.items() if offset < len(self._log.partitions[partition])]
-        for message in islice(self._turns.of([self._from(partition, offsets[partition]) for partition in waiting]), limit):
+        waiting = [
+            partition
+            for partition, offset in offsets.items()
+            if offset < len(self._log.partitions[partition])
+        ]
+        for message in islice(
+            self._turns.of([self._from(partition, offsets[partition]) for partition in waiting]),
+            limit,
+        ):
             batch.append(message)
             size += len(message.data)
             if size >= BATCH_DATA:

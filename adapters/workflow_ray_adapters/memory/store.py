@@ -38,7 +38,8 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """ports.Store without a file or a server, for one event loop. The ports' docstrings hold; this is their reference.
+    """ports.Store without a file or a server, for one event loop. The ports' docstrings hold; this
+    is their reference.
 
     Used for the records alone or the events alone it works too: `receive` then finds no record.
     """
@@ -56,13 +57,16 @@ class MemoryStore:
         return self._contents.outbox.delayed(self._now())
 
     def _now(self) -> datetime:
-        """By the store's clock. The host's is this store's own, unless it was given another one than SystemClock."""
+        """By the store's clock.
+
+        The host's is this store's own, unless it was given another one than SystemClock.
+        """
         return datetime.now(UTC) if isinstance(self._clock, SystemClock) else self._clock.now()
 
     def _seconds_until(self, due_at: datetime | None) -> float:
         return math.inf if due_at is None else (due_at - self._now()).total_seconds()
 
-    # --- RecordStore -----------------------------------------------------------------------------
+    # --- RecordStore ----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for group in groups:
@@ -83,22 +87,36 @@ class MemoryStore:
     async def counts(self, workflow: str) -> list[RunCount]:
         return self._contents.runs.counts(workflow)
 
-    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
+    async def history(
+        self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
+    ) -> list[HistoryEntry]:
         return self._contents.runs.history(run_id, after, limit)
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
-        return await self._contents.writes.poll(seen, lambda: self._contents.runs.newer(seen, at_rest), clock=self._clock, wait=wait)
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
+        return await self._contents.writes.poll(
+            seen, lambda: self._contents.runs.newer(seen, at_rest), clock=self._clock, wait=wait
+        )
 
     async def positions(self, group: str) -> list[Position]:
         return self._contents.positions.of(group)
 
     async def pending(
-        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+        self,
+        fence: Fence,
+        *,
+        limit: int,
+        wait: float,
+        without: Sequence[tuple[Topic, int]] = (),
+        timeouts_only: bool = False,
     ) -> list[OutboxEntry]:
         left_out = frozenset(without)
 
         def look() -> list[OutboxEntry]:
-            return self._contents.outbox.peek(self._now(), limit, left_out, timeouts_only=timeouts_only)
+            return self._contents.outbox.peek(
+                self._now(), limit, left_out, timeouts_only=timeouts_only
+            )
 
         return await self._once_due(fence, wait, look)
 
@@ -115,12 +133,18 @@ class MemoryStore:
 
         contents = self._contents
         keys = [contents.store_id]
-        return await contents.deploying.poll(keys, lambda: contents.deployments.current, clock=self._clock, wait=wait, enough=is_newer)
+        return await contents.deploying.poll(
+            keys,
+            lambda: contents.deployments.current,
+            clock=self._clock,
+            wait=wait,
+            enough=is_newer,
+        )
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return self._contents.deploy(expected, workflows)
 
-    # --- EventStreamer, OutboxMover and Trimmer --------------------------------------------------
+    # --- EventStreamer, OutboxMover and Trimmer -------------------------------------------------
 
     @property
     def stream_id(self) -> str:
@@ -132,14 +156,18 @@ class MemoryStore:
     async def send(self, events: Sequence[Event]) -> None:
         self._contents.append(events)
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
         def look() -> Arrivals:
             return self._contents.stream.read(topic, offsets, limit, self._contents.runs)
 
         def has_news(arrivals: Arrivals) -> bool:
             return bool(arrivals.events or arrivals.lost)
 
-        return await self._contents.arrivals.poll([topic], look, clock=self._clock, wait=wait, enough=has_news)
+        return await self._contents.arrivals.poll(
+            [topic], look, clock=self._clock, wait=wait, enough=has_news
+        )
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return self._contents.stream.lag(topic, offsets)
@@ -147,8 +175,11 @@ class MemoryStore:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return {partition: self._contents.stream.end(topic, partition) for partition in partitions}
 
-    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
-        if self._contents.roles.epoch(fence.role):  # 0: unknown here, because the store holds the events of other records
+    async def trim(
+        self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+    ) -> int:
+        # 0: unknown here, because the store holds the events of other records
+        if self._contents.roles.epoch(fence.role):
             self._contents.roles.check(fence)
         return self._contents.stream.trim(topic, offsets, limit)
 
@@ -165,7 +196,7 @@ class MemoryStore:
                 return moved
 
     async def _once_due(self, fence: Fence, wait: float, look: Callable[[], T]) -> T:
-        """What `look` finds in the outbox, by a publisher that still holds its role when it looks."""
+        """What `look` finds in the outbox, by a publisher that still holds its role then."""
 
         def look_as_holder() -> T:
             self._contents.roles.check(fence)
@@ -175,23 +206,38 @@ class MemoryStore:
             return self._seconds_until(self._contents.outbox.next_due())
 
         keys = (OUTBOX, fence.role)
-        return await self._contents.publishing.poll(keys, look_as_holder, clock=self._clock, wait=wait, due_in=due_in)
+        return await self._contents.publishing.poll(
+            keys, look_as_holder, clock=self._clock, wait=wait, due_in=due_in
+        )
 
-    # --- TimeoutStore ----------------------------------------------------------------------------
+    # --- TimeoutStore ---------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         self._contents.create(timeouts)
 
     async def due(
-        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+        self,
+        workflow: str,
+        status: int,
+        partitions: Collection[int],
+        *,
+        limit: int,
+        wait: float,
+        after: Timeout | None = None,
     ) -> list[Timeout]:
         def look() -> list[Timeout]:
-            return self._contents.timeouts.due(workflow, status, partitions, self._now(), limit, after)
+            return self._contents.timeouts.due(
+                workflow, status, partitions, self._now(), limit, after
+            )
 
         def due_in() -> float:
-            return self._seconds_until(self._contents.timeouts.next_due(workflow, status, partitions, after))
+            return self._seconds_until(
+                self._contents.timeouts.next_due(workflow, status, partitions, after)
+            )
 
-        return await self._contents.timing.poll([(workflow, status)], look, clock=self._clock, wait=wait, due_in=due_in)
+        return await self._contents.timing.poll(
+            [(workflow, status)], look, clock=self._clock, wait=wait, due_in=due_in
+        )
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         self._contents.timeouts.complete(keys, self._now())
@@ -199,22 +245,30 @@ class MemoryStore:
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
         return self._contents.timeouts.trim(self._now() - timedelta(seconds=completed), limit)
 
-    # --- RoleScheduler ---------------------------------------------------------------------------
+    # --- RoleScheduler --------------------------------------------------------------------------
 
     async def acquire(self, role: Role) -> Fence:
         fence = self._contents.roles.acquire(role, self._contents.deployments.shards)
-        self._contents.publishing.notify([role.name])  # the earlier holder gets RoleLost now, not when its wait is over
+        # the earlier holder gets RoleLost now, not when its wait is over
+        self._contents.publishing.notify([role.name])
         return fence
 
     async def release(self, fence: Fence) -> None:
         self._contents.release(fence)
 
-    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
+    ) -> Shared:
         if self._contents.served:
-            raise StoreInUse(self._contents.where, "a process has it to itself: it gives out the roles, and none are shared.")
+            raise StoreInUse(
+                self._contents.where,
+                "a process has it to itself: it gives out the roles, and none are shared.",
+            )
         now = self._now()
         until = now + timedelta(seconds=lease)
-        shared = self._contents.roles.share(worker, roles, held, self._contents.deployments.shards, now=now, until=until)
+        shared = self._contents.roles.share(
+            worker, roles, held, self._contents.deployments.shards, now=now, until=until
+        )
         self._contents.publishing.notify(fence.role for fence in shared.acquired)
         return shared
 

@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Log:
-    """The events of a topic-partition. The offsets of those that were trimmed are never given again."""
+    """The events of a topic-partition.
+
+    The offsets of those that were trimmed are never given again.
+    """
 
     def __init__(self) -> None:
         self.start = 0
@@ -29,7 +32,9 @@ class Log:
 
     def since(self, offset: int) -> Iterator[tuple[int, Event]]:
         """What stands at or after the offset, each with its own."""
-        return ((at, self._events[at - self.start]) for at in range(max(offset, self.start), self.end))
+        return (
+            (at, self._events[at - self.start]) for at in range(max(offset, self.start), self.end)
+        )
 
     def trim(self, offset: int, limit: int) -> int:
         """Remove up to `limit` events below the offset; how many."""
@@ -52,7 +57,9 @@ class Stream:
     def prepare(self, topics: Mapping[Topic, int]) -> None:
         for topic, partitions in topics.items():
             if (found := self._partitions.get(topic, partitions)) != partitions:
-                raise TopicMismatch(self._where, f"topic {topic!r} has {found} partitions, not {partitions}.")
+                raise TopicMismatch(
+                    self._where, f"topic {topic!r} has {found} partitions, not {partitions}."
+                )
         self._partitions.update(topics)
 
     def append(self, events: Iterable[Event]) -> None:
@@ -60,17 +67,31 @@ class Stream:
             self._log(event.topic, event.partition).append(event)
 
     def read(self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs) -> Arrivals:
-        """Up to `limit` events with their records, one of each partition in turn, until their data fills a batch."""
-        lost = {partition: end for partition, offset in offsets.items() if (end := self.end(topic, partition)) < offset}
+        """Up to `limit` events with their records, one of each partition in turn, until their data
+        fills a batch.
+        """
+        lost = {
+            partition: end
+            for partition, offset in offsets.items()
+            if (end := self.end(topic, partition)) < offset
+        }
         self._report(topic, offsets, lost)
-        readable = {partition: offset for partition, offset in offsets.items() if partition not in lost}
+        readable = {
+            partition: offset for partition, offset in offsets.items() if partition not in lost
+        }
         events = tuple(self._batch(topic, readable, limit, runs))
-        read = {partition: max(offset, self._log(topic, partition).start) for partition, offset in readable.items()}
+        read = {
+            partition: max(offset, self._log(topic, partition).start)
+            for partition, offset in readable.items()
+        }
         read |= {received.event.partition: received.offset + 1 for received in events}
         return Arrivals(events=events, read=read, lost=lost)
 
     def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        return sum(max(0, events.end - max(offset, events.start)) for events, offset in self._each(topic, offsets))
+        return sum(
+            max(0, events.end - max(offset, events.start))
+            for events, offset in self._each(topic, offsets)
+        )
 
     def end(self, topic: Topic, partition: int) -> int:
         """The offset that the next event gets."""
@@ -82,8 +103,14 @@ class Stream:
             removed += events.trim(offset, limit - removed)
         return removed
 
-    def _batch(self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs) -> Iterator[Received]:
-        logs = [events.since(offset) for events, offset in self._each(topic, offsets) if offset < events.end]
+    def _batch(
+        self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs
+    ) -> Iterator[Received]:
+        logs = [
+            events.since(offset)
+            for events, offset in self._each(topic, offsets)
+            if offset < events.end
+        ]
         size = 0
         for offset, event in islice(self._turns.of(logs), limit):
             record = runs.get(event.run_id)
@@ -97,7 +124,12 @@ class Stream:
             if (topic, partition, offsets[partition]) not in self._reported:
                 self._reported.add((topic, partition, offsets[partition]))
                 log.error(
-                    "%s: partition %d of %s ends at %d, and was read up to %d", self._where, partition, topic, end, offsets[partition]
+                    "%s: partition %d of %s ends at %d, and was read up to %d",
+                    self._where,
+                    partition,
+                    topic,
+                    end,
+                    offsets[partition],
                 )
 
     def _each(self, topic: Topic, offsets: Mapping[int, int]) -> list[tuple[Log, int]]:

@@ -19,7 +19,8 @@ class Timeouts:
     def __init__(self) -> None:
         self._known: dict[TimeoutKey, Timeout] = {}
         self._open: dict[Wait, list[Place]] = {}
-        self._completed: dict[TimeoutKey, datetime] = {}  # in the order in which they were completed
+        # in the order in which they were completed
+        self._completed: dict[TimeoutKey, datetime] = {}
 
     def add(self, timeouts: Iterable[Timeout]) -> None:
         for timeout in timeouts:
@@ -41,15 +42,31 @@ class Timeouts:
         return len(keys)
 
     def due(
-        self, workflow: str, status: int, partitions: Collection[int], now: datetime, limit: int, after: Timeout | None
+        self,
+        workflow: str,
+        status: int,
+        partitions: Collection[int],
+        now: datetime,
+        limit: int,
+        after: Timeout | None,
     ) -> list[Timeout]:
-        places = merge(*(self._from(after, (workflow, status, partition)) for partition in partitions))
-        due = (TimeoutKey(run_id, visit, name) for due_at, run_id, visit, name in places if due_at <= now)
+        places = merge(
+            *(self._from(after, (workflow, status, partition)) for partition in partitions)
+        )
+        due = (
+            TimeoutKey(run_id, visit, name)
+            for due_at, run_id, visit, name in places
+            if due_at <= now
+        )
         return [self._known[key] for key in islice(due, limit)]
 
-    def next_due(self, workflow: str, status: int, partitions: Collection[int], after: Timeout | None) -> datetime | None:
+    def next_due(
+        self, workflow: str, status: int, partitions: Collection[int], after: Timeout | None
+    ) -> datetime | None:
         """When the next of them gets due, or has."""
-        firsts = [next(self._from(after, (workflow, status, partition)), None) for partition in partitions]
+        firsts = [
+            next(self._from(after, (workflow, status, partition)), None) for partition in partitions
+        ]
         return min((first[0] for first in firsts if first), default=None)
 
     def _from(self, after: Timeout | None, wait: Wait) -> Iterator[Place]:

@@ -29,7 +29,13 @@ class RedisAdapter:
         return site.make(parse(url))
 
     def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AbstractAsyncContextManager[RedisStore]:
         return self._open(url, clock, store_id, patience if exclusive else None)
 
@@ -40,7 +46,9 @@ class RedisAdapter:
         return self._open(url, clock)
 
     @asynccontextmanager
-    async def _open(self, url: str, clock: Clock, store_id: str | None = None, patience: float | None = None) -> AsyncGenerator[RedisStore]:
+    async def _open(
+        self, url: str, clock: Clock, store_id: str | None = None, patience: float | None = None
+    ) -> AsyncGenerator[RedisStore]:
         """Open a store.
 
         Args:

@@ -49,8 +49,20 @@ class Address:
             if not os.access(file, os.R_OK):
                 raise _invalid(f"its {name} can't be read: {file}")
         tls = {"ssl": True, **self.files} if self.tls else {}
-        names = {"host": self.host, "port": self.port, "db": self.db, "username": self.user, "password": self.password}
-        return {**names, **tls, "protocol": 2, "driver_info": None, "socket_connect_timeout": CONNECTING}
+        names = {
+            "host": self.host,
+            "port": self.port,
+            "db": self.db,
+            "username": self.user,
+            "password": self.password,
+        }
+        return {
+            **names,
+            **tls,
+            "protocol": 2,
+            "driver_info": None,
+            "socket_connect_timeout": CONNECTING,
+        }
 
 
 def parse(url: str) -> Address:
@@ -59,7 +71,10 @@ def parse(url: str) -> Address:
         parts = urlsplit(url)
         host, port = parts.hostname or "localhost", 6379 if parts.port is None else parts.port
     except ValueError:
-        raise _invalid("its host or port can't be read. Write a password's special characters as %40 and the like") from None
+        raise _invalid(
+            "its host or port can't be read. Write a password's special characters as %40 and the"
+            " like"
+        ) from None
     options = _options(parts)
     path = parts.path.strip("/") or "0"
     if not re.fullmatch("[0-9]{1,9}", path):
@@ -80,7 +95,9 @@ def parse(url: str) -> Address:
 def _options(parts: SplitResult) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := sorted(options.keys() - set(OPTIONS)):
-        raise _invalid(f"it has unknown options: {', '.join(unknown)}. Known are {', '.join(OPTIONS)}")
+        raise _invalid(
+            f"it has unknown options: {', '.join(unknown)}. Known are {', '.join(OPTIONS)}"
+        )
     if parts.scheme.lower() != "rediss" and (needless := sorted(options.keys() & set(TLS_OPTIONS))):
         raise _invalid(f"{', '.join(needless)} are for TLS: begin it with rediss://")
     if parts.fragment:

@@ -32,7 +32,9 @@ async def newer(server: Server, than: int) -> Deployment | None:
     return deployment if deployment.version > than else None
 
 
-async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
+async def deploy(
+    server: Server, expected: int, workflows: Sequence[DeployedWorkflow]
+) -> Deployment:
     """Decide here, and let the script write: as long as the version is the expected one, nothing
     else has changed.
     """
@@ -43,9 +45,18 @@ async def deploy(server: Server, expected: int, workflows: Sequence[DeployedWork
         _check(workflow, known.get(workflow.name))
     for workflow in workflows:
         before = known.get(workflow.name)
-        known[workflow.name] = Known(workflow.partitions, {**(before.statuses if before else {}), **workflow.statuses})
-    shards = [part for workflow in workflows for group in workflow.groups for part in (group, workflow.shards(group))]
-    found = await server.call(DEPLOY, expected, expected + 1, encode(tuple(workflows)), encode(known), *shards)
+        known[workflow.name] = Known(
+            workflow.partitions, {**(before.statuses if before else {}), **workflow.statuses}
+        )
+    shards = [
+        part
+        for workflow in workflows
+        for group in workflow.groups
+        for part in (group, workflow.shards(group))
+    ]
+    found = await server.call(
+        DEPLOY, expected, expected + 1, encode(tuple(workflows)), encode(known), *shards
+    )
     if found:
         raise DeploymentConflict(expected, int(found))
     return Deployment(store_id=server.store_id, version=expected + 1, workflows=tuple(workflows))
@@ -59,7 +70,9 @@ async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Kno
     if not stored:
         return Deployment(store_id=server.store_id), {}
     workflows = _workflows.decode(stored["workflows"])
-    return Deployment(store_id=server.store_id, version=int(stored["version"]), workflows=workflows), _known.decode(stored["known"])
+    return Deployment(
+        store_id=server.store_id, version=int(stored["version"]), workflows=workflows
+    ), _known.decode(stored["known"])
 
 
 def _check(workflow: DeployedWorkflow, known: Known | None) -> None:

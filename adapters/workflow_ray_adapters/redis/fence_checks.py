@@ -1,5 +1,5 @@
-"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now and
-then, each by itself.
+"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now
+and then, each by itself.
 """
 
 import asyncio
@@ -29,14 +29,20 @@ class FenceChecks:
     async def check(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         fences = [group.fence for group in groups if group.fence is not None]
         epochs = await self._epochs({fence.role for fence in fences})
-        return [Committed(()) if epochs[fence.role] == fence.epoch else Fenced(fence.role, epochs[fence.role]) for fence in fences]
+        return [
+            Committed(())
+            if epochs[fence.role] == fence.epoch
+            else Fenced(fence.role, epochs[fence.role])
+            for fence in fences
+        ]
 
     async def _epochs(self, roles: set[RoleName]) -> Mapping[RoleName, int]:
         self._asked |= roles
         if self._next_look is None:
             self._next_look = asyncio.create_task(self._look())
             self._next_look.add_done_callback(_retrieve)
-        return await asyncio.shield(self._next_look)  # whoever gives up leaves the others their answer
+        # whoever gives up leaves the others their answer
+        return await asyncio.shield(self._next_look)
 
     async def _look(self) -> Mapping[RoleName, int]:
         loop = asyncio.get_running_loop()

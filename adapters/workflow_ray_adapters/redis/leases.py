@@ -36,11 +36,25 @@ class Snapshot:
 def snapshot(answer: Answer, held: Sequence[Fence]) -> Snapshot:
     now, workers, leases, topology, epochs = answer
     return Snapshot(
-        workers={name.decode(): _roles.decode(worker[DIGITS:]) for name, worker in pairs(workers) if worker[:DIGITS] > now},
-        holders={RoleName(role.decode()): lease[DIGITS:].decode() for role, lease in pairs(leases) if lease[:DIGITS] > now},
-        kept=[fence.role for fence, epoch in zip(held, epochs, strict=True) if int(epoch) == fence.epoch],
+        workers={
+            name.decode(): _roles.decode(worker[DIGITS:])
+            for name, worker in pairs(workers)
+            if worker[:DIGITS] > now
+        },
+        holders={
+            RoleName(role.decode()): lease[DIGITS:].decode()
+            for role, lease in pairs(leases)
+            if lease[:DIGITS] > now
+        },
+        kept=[
+            fence.role
+            for fence, epoch in zip(held, epochs, strict=True)
+            if int(epoch) == fence.epoch
+        ],
         deployed=frozenset(
-            Role(group.decode(), shard, int(shards)).name for group, shards in pairs(topology) for shard in range(1, int(shards) + 1)
+            Role(group.decode(), shard, int(shards)).name
+            for group, shards in pairs(topology)
+            for shard in range(1, int(shards) + 1)
         ),
     )
 

@@ -45,7 +45,12 @@ class Listener:
                     pause = FIRST_PAUSE
                     await self._listen(subscription)
             except (RedisError, OSError, WorkflowError) as error:
-                log.warning("%s: no notifications at the moment (%s); connecting again in %.2f s", self._server.where, error, pause)
+                log.warning(
+                    "%s: no notifications at the moment (%s); connecting again in %.2f s",
+                    self._server.where,
+                    error,
+                    pause,
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -56,7 +61,9 @@ class Listener:
             async with asyncio.timeout(CONNECTING):
                 # A server that still loads its data accepts subscriptions, but answers no calls.
                 await self._server.client.ping()
-                await subscription.subscribe(f"{self._server.address.base}:notifications:{self._server.store_id}")
+                await subscription.subscribe(
+                    f"{self._server.address.base}:notifications:{self._server.store_id}"
+                )
             yield subscription
         finally:
             await subscription.aclose()

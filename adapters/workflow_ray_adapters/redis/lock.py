@@ -34,10 +34,15 @@ async def held(server: Server, patience: float) -> AsyncGenerator[None]:
     token, deadline = str(uuid4()), monotonic() + patience
     while not await _hold(server, token):
         if monotonic() >= deadline:
-            raise StoreInUse(server.where, "another process has it exclusively. Stop that one first, or attach to it.")
+            raise StoreInUse(
+                server.where,
+                "another process has it exclusively. Stop that one first, or attach to it.",
+            )
         await asyncio.sleep(PAUSE)
     try:
-        async with background("keeper of the store's lock", server.where, partial(_renew, server, token)):
+        async with background(
+            "keeper of the store's lock", server.where, partial(_renew, server, token)
+        ):
             yield
     finally:
         with suppress(StoreError):  # it ends by itself then
@@ -53,7 +58,11 @@ async def _renew(server: Server, token: str) -> None:
         except StoreError:  # whoever uses the store is told; this one tries again
             continue
         if before and not mine:
-            log.error("%s: this process stood still for so long that another has the store exclusively by now.", server.where)
+            log.error(
+                "%s: this process stood still for so long that another has the store exclusively by"
+                " now.",
+                server.where,
+            )
 
 
 async def _hold(server: Server, token: str) -> bool:

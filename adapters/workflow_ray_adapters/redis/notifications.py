@@ -38,7 +38,12 @@ class Notifications:
             if not self._waiting[name]:
                 del self._waiting[name]
 
-    async def poll(self, names: Collection[str], look: Callable[[], Awaitable[tuple[T, float | None]]], wait: float) -> T:
+    async def poll(
+        self,
+        names: Collection[str],
+        look: Callable[[], Awaitable[tuple[T, float | None]]],
+        wait: float,
+    ) -> T:
         """Look until something is there, or until the wait is over, and return what was found last.
 
         Args:

@@ -23,11 +23,15 @@ class Pending:
     timeouts_only: bool = False
 
 
-async def pending(server: Server, fence: Fence, now: str, asked: Pending) -> tuple[list[OutboxEntry], float | None]:
+async def pending(
+    server: Server, fence: Fence, now: str, asked: Pending
+) -> tuple[list[OutboxEntry], float | None]:
     """Entries that are due, and in how many seconds the next one gets due."""
     without = [f"{partition}:{topic}" for topic, partition in asked.without]
     only = "1" if asked.timeouts_only else ""
-    answer = await server.call(PENDING, fence.role, fence.epoch, now, asked.limit, next(_turns), only, *without)
+    answer = await server.call(
+        PENDING, fence.role, fence.epoch, now, asked.limit, next(_turns), only, *without
+    )
     if refusal := lost(fence, answer):
         raise refusal
     return to_entries(answer), seconds(answer[2])

@@ -39,7 +39,10 @@ def packed(position: Position) -> list[object]:
 async def read(server: Server, group: str) -> list[Position]:
     found = await server.call(POSITIONS_OF, group)
     return sorted(
-        (_position(group, int(partition), _stored.decode(stored)) for partition, stored in pairs(found)),
+        (
+            _position(group, int(partition), _stored.decode(stored))
+            for partition, stored in pairs(found)
+        ),
         key=lambda position: position.partition,
     )
 

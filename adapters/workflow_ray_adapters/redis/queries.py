@@ -14,8 +14,23 @@ from workflow_ray.records import (
     Waiting,
     WaitingQuery,
 )
-from workflow_ray_adapters.redis.rows import found, microseconds, text, to_history, to_records, to_waiting
-from workflow_ray_adapters.redis.scripts import COUNTS, HISTORY, LATEST, LOOKUP, NEWER, RUNS, WAITING
+from workflow_ray_adapters.redis.rows import (
+    found,
+    microseconds,
+    text,
+    to_history,
+    to_records,
+    to_waiting,
+)
+from workflow_ray_adapters.redis.scripts import (
+    COUNTS,
+    HISTORY,
+    LATEST,
+    LOOKUP,
+    NEWER,
+    RUNS,
+    WAITING,
+)
 from workflow_ray_adapters.redis.server import Server
 
 LOOKED_AT = 2_000
@@ -44,7 +59,9 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
     )
     order, after = "1" if query.newest_first else "", query.after or ""
     while True:
-        *answer, last = await server.call(RUNS, query.workflow, LOOKED_AT, query.limit, BATCH_DATA, order, after, *filters)
+        *answer, last = await server.call(
+            RUNS, query.workflow, LOOKED_AT, query.limit, BATCH_DATA, order, after, *filters
+        )
         if (page := found(answer)) or not last:
             return page
         after = last
@@ -56,8 +73,13 @@ def _listed(numbers: Collection[int]) -> str:
 
 
 async def counts(server: Server, workflow: str) -> list[RunCount]:
-    stands = sorted((int(status), int(run_state), many) for status, run_state, many in await server.call(COUNTS, workflow))
-    return [RunCount(status, RunState(run_state), many) for status, run_state, many in stands if many]
+    stands = sorted(
+        (int(status), int(run_state), many)
+        for status, run_state, many in await server.call(COUNTS, workflow)
+    )
+    return [
+        RunCount(status, RunState(run_state), many) for status, run_state, many in stands if many
+    ]
 
 
 async def history(server: Server, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
@@ -73,5 +95,7 @@ async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) ->
 async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
     limit = min(query.limit, LOOKED_AT)
     quiet, after = microseconds(query.quiet), query.after or ""
-    *answer, last = await server.call(WAITING, now, query.workflow, query.partition, quiet, after, limit)
+    *answer, last = await server.call(
+        WAITING, now, query.workflow, query.partition, quiet, after, limit
+    )
     return Waiting(events=to_waiting(query, answer), after=RunId(last.decode()) if last else None)

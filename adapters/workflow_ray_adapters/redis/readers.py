@@ -26,8 +26,8 @@ class Reader:
 
 
 class Readers:
-    """Remembers readers by name, so that one that has read everything waits without looking: 1,000 idle
-    roles ask the server for nothing.
+    """Remembers readers by name, so that one that has read everything waits without looking: 1,000
+    idle roles ask the server for nothing.
     """
 
     def __init__(self, clock: Clock, notifications: Notifications) -> None:
@@ -36,11 +36,20 @@ class Readers:
         self._readers: dict[str, Reader] = {}
 
     async def receive(
-        self, name: str, topic: Topic, offsets: Mapping[int, int], look: Callable[[], Awaitable[Arrivals]], wait: float
+        self,
+        name: str,
+        topic: Topic,
+        offsets: Mapping[int, int],
+        look: Callable[[], Awaitable[Arrivals]],
+        wait: float,
     ) -> Arrivals:
         """Look until events are there, or a partition is lost, or the wait is over."""
         reader, deadline = self._reader(name, topic, offsets), self._clock.monotonic() + wait
-        if wait > 0 and reader.is_at_end(offsets) and not await self._clock.wait(reader.wakeup, wait):
+        if (
+            wait > 0
+            and reader.is_at_end(offsets)
+            and not await self._clock.wait(reader.wakeup, wait)
+        ):
             return Arrivals(read=dict(offsets))
         while True:
             reader.wakeup.clear()  # before the look: what changes during it is seen by the next one

@@ -31,13 +31,24 @@ async def share(server: Server, now: str, heartbeat: leases.Heartbeat) -> Shared
     thousands of roles. Then the script acquires what of it nobody holds by then.
     """
     held, names = heartbeat.held, [role.name for role in heartbeat.roles]
-    snapshot = leases.snapshot(await server.call(SHARING, now, *(fence.role for fence in held)), held)
+    snapshot = leases.snapshot(
+        await server.call(SHARING, now, *(fence.role for fence in held)), held
+    )
     mine = leases.fair_share(snapshot, heartbeat)
-    wanted = [(role.name, role.group, str(role.shard), str(role.shards)) for role in heartbeat.roles if role.name in mine]
+    wanted = [
+        (role.name, role.group, str(role.shard), str(role.shards))
+        for role in heartbeat.roles
+        if role.name in mine
+    ]
     asked = msgspec.msgpack.encode(([(fence.role, str(fence.epoch)) for fence in held], wanted))
-    answer = await server.call(SHARE, now, microseconds(heartbeat.lease), heartbeat.worker, encode(names), asked)
+    answer = await server.call(
+        SHARE, now, microseconds(heartbeat.lease), heartbeat.worker, encode(names), asked
+    )
     if answer is None:
-        raise StoreInUse(server.where, "a process has it exclusively, so roles can't be shared. End that one first.")
+        raise StoreInUse(
+            server.where,
+            "a process has it exclusively, so roles can't be shared. End that one first.",
+        )
     kept, acquired = answer
     still = dict(zip((fence.role for fence in held), kept, strict=True))
     return Shared(

@@ -192,7 +192,11 @@ def to_waiting(query: WaitingQuery, answer: Answer) -> tuple[Event, ...]:
 def to_received(answer: Answer) -> list[Received]:
     data = iter(answer[1])
     return [
-        Received(event=row.event, offset=int(row.id) - 1, record=None if row.row is None else _record(row.row, next(data)))
+        Received(
+            event=row.event,
+            offset=int(row.id) - 1,
+            record=None if row.row is None else _record(row.row, next(data)),
+        )
         for row in _received.decode(answer[0])
     ]
 
@@ -211,7 +215,13 @@ def _entry(row: PendingRow) -> OutboxEntry:
 
 
 def _timeout(row: NewTimeoutRow, due: str) -> Timeout:
-    return Timeout(key=row.key, workflow=row.workflow, status=row.status, partition=row.partition, due_at=moment(due))
+    return Timeout(
+        key=row.key,
+        workflow=row.workflow,
+        status=row.status,
+        partition=row.partition,
+        due_at=moment(due),
+    )
 
 
 def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:

@@ -26,7 +26,10 @@ class Script:
     @cached_property
     def text(self) -> str:
         folder = Path(__file__).with_name("lua")
-        parts = [(folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", *self.parts, self.name)]
+        parts = [
+            (folder / f"{part}.lua").read_text(encoding="utf-8")
+            for part in ("prelude", *self.parts, self.name)
+        ]
         return "\n".join([f"#!lua flags={self.flags}", *parts])
 
     @cached_property

@@ -51,7 +51,9 @@ class Server:
                     raise
 
     async def _run(self, command: str, script: str, *arguments: Argument) -> Any:
-        return await self.client.execute_command(command, script, 1, self.address.base, self.store_id, *arguments)
+        return await self.client.execute_command(
+            command, script, 1, self.address.base, self.store_id, *arguments
+        )
 
 
 @asynccontextmanager

@@ -35,7 +35,9 @@ def make(address: Address) -> str:
         _check_server(address, client.info())
         if not (found := _marks(address, client)):
             if _others(address, client) and not _marks(address, client):
-                raise NotAStore(str(address), "another program has keys under its prefix. Name another prefix.")
+                raise NotAStore(
+                    str(address), "another program has keys under its prefix. Name another prefix."
+                )
             # If several do this at once, the first sets the id
             with client.pipeline(transaction=True) as transaction:
                 transaction.hsetnx(_store(address), "id", str(uuid4()))
@@ -57,16 +59,27 @@ def checked(address: Address, store_id: str | None = None) -> str:
         _check_server(address, client.info())
         found = _checked(address, _marks(address, client))
         if store_id not in (None, found):
-            raise StoreMismatch(where, f"its store id is {found}; this deployment was made on {store_id}. Name the URL of that one.")
+            raise StoreMismatch(
+                where,
+                f"its store id is {found}; this deployment was made on {store_id}. Name the URL of"
+                " that one.",
+            )
         if weakness := _weakness(client):
-            log.warning("%s: %s. What that can lose, and how to mend it: docs/redis.md", where, weakness)
+            log.warning(
+                "%s: %s. What that can lose, and how to mend it: docs/redis.md", where, weakness
+            )
     return found
 
 
 @contextmanager
 def _connected(address: Address) -> Generator[Client]:
     with explained(str(address)):
-        client = Redis(**address.connection, socket_timeout=CONNECTING, retry=Retry(NoBackoff(), 0), decode_responses=True)
+        client = Redis(
+            **address.connection,
+            socket_timeout=CONNECTING,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
         try:
             yield client
         finally:
@@ -80,7 +93,10 @@ def _check_server(address: Address, server: Mapping[str, Any]) -> None:
     if server.get("role") == "slave":
         raise StoreReadOnly(where, "it is a replica, which can't be written. Name its primary.")
     if (policy := server.get("maxmemory_policy", "noeviction")) != "noeviction":
-        why = f"its maxmemory-policy is {policy}: it would drop runs when its memory is full. Set maxmemory-policy to noeviction."
+        why = (
+            f"its maxmemory-policy is {policy}: it would drop runs when its memory is full. Set"
+            " maxmemory-policy to noeviction."
+        )
         raise NotAStore(where, why)
 
 
@@ -95,7 +111,10 @@ def _marks(address: Address, client: Client) -> dict[str, str]:
     except NoPermissionError:
         raise
     except ResponseError as error:
-        raise NotAStore(str(address), f"another program has the key {_store(address)} ({error}). Name another prefix.") from error
+        raise NotAStore(
+            str(address),
+            f"another program has the key {_store(address)} ({error}). Name another prefix.",
+        ) from error
 
 
 def _others(address: Address, client: Client) -> bool:
@@ -106,14 +125,28 @@ def _others(address: Address, client: Client) -> bool:
 def _checked(address: Address, marks: Mapping[str, str]) -> str:
     where = str(address)
     if not marks:
-        raise StoreMissing(where, "nothing was deployed there yet. `workflow-ray deploy` makes it a store.")
+        raise StoreMissing(
+            where, "nothing was deployed there yet. `workflow-ray deploy` makes it a store."
+        )
     if not marks.get("id") or not marks.get("format", "").isdecimal():
-        raise NotAStore(where, f"another program has the key {_store(address)}. Name another prefix.")
+        raise NotAStore(
+            where, f"another program has the key {_store(address)}. Name another prefix."
+        )
     if int(marks["format"]) < USABLE_FROM:
-        way_out = "Let its runs finish with the version of workflow_ray that made it, and name another prefix for new ones."
-        raise NotAStore(where, f"its format {marks['format']} is an old one, which this code can't read. {way_out}")
+        way_out = (
+            "Let its runs finish with the version of workflow_ray that made it, and name another"
+            " prefix for new ones."
+        )
+        raise NotAStore(
+            where,
+            f"its format {marks['format']} is an old one, which this code can't read. {way_out}",
+        )
     if int(marks["format"]) > FORMAT and not int(marks.get("usable_from", FORMAT + 1)) <= FORMAT:
-        raise StoreTooNew(where, f"its format {marks['format']} is newer than this code's {FORMAT}. Update workflow_ray.")
+        raise StoreTooNew(
+            where,
+            f"its format {marks['format']} is newer than this code's {FORMAT}. Update"
+            " workflow_ray.",
+        )
     return marks["id"]
 
 
@@ -126,7 +159,13 @@ def _weakness(client: Client) -> str | None:
     if settings.get("appendonly") != "yes":
         return "a crash of the server loses all writes since its last snapshot: appendonly is off"
     if settings.get("appendfsync") != "always":
-        return f"a crash of the machine can lose the last writes: appendfsync is {settings.get('appendfsync')}, not always"
+        return (
+            "a crash of the machine can lose the last writes: appendfsync is"
+            f" {settings.get('appendfsync')}, not always"
+        )
     if settings.get("no-appendfsync-on-rewrite") == "yes":
-        return "a crash of the machine can lose writes made while it rewrites its file: no-appendfsync-on-rewrite is yes"
+        return (
+            "a crash of the machine can lose writes made while it rewrites its file:"
+            " no-appendfsync-on-rewrite is yes"
+        )
     return None

@@ -75,19 +75,23 @@ class RedisStore:
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator["RedisStore"]:
         """Work until left."""
-        async with background("listener", self._server.where, Listener(self._server, self._notifications).run):
+        async with background(
+            "listener", self._server.where, Listener(self._server, self._notifications).run
+        ):
             yield self
 
     def _now(self) -> str:
-        """The time as scripts take it: "", the server's, unless this store was given another clock."""
+        """The time that scripts take: "" for the server's, or that of an injected clock."""
         return "" if isinstance(self._clock, SystemClock) else text(self._clock.now())
 
-    # --- RecordStore -----------------------------------------------------------------------------
+    # --- RecordStore ----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         if groups and all(is_fence_check(group) for group in groups):
             return await self._fences.check(groups)
-        return writes.results(groups, await self._server.call(STORE, self._now(), *writes.arguments(groups)))
+        return writes.results(
+            groups, await self._server.call(STORE, self._now(), *writes.arguments(groups))
+        )
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         return await queries.lookup(self._server, run_ids)
@@ -101,21 +105,37 @@ class RedisStore:
     async def counts(self, workflow: str) -> list[RunCount]:
         return await queries.counts(self._server, workflow)
 
-    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
+    async def history(
+        self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
+    ) -> list[HistoryEntry]:
         return await queries.history(self._server, run_id, after, limit)
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         names = [f"{'rest' if at_rest else 'run'}:{run_id}" for run_id in seen]
-        return await self._notifications.poll(names, _undated(lambda: queries.newer(self._server, seen, at_rest)), wait)
+        return await self._notifications.poll(
+            names, _undated(lambda: queries.newer(self._server, seen, at_rest)), wait
+        )
 
     async def positions(self, group: str) -> list[Position]:
         return await positions.read(self._server, group)
 
     async def pending(
-        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+        self,
+        fence: Fence,
+        *,
+        limit: int,
+        wait: float,
+        without: Sequence[tuple[Topic, int]] = (),
+        timeouts_only: bool = False,
     ) -> list[OutboxEntry]:
         asked = outbox.Pending(limit, without, timeouts_only)
-        return await self._notifications.poll([OUTBOX, _role(fence)], lambda: outbox.pending(self._server, fence, self._now(), asked), wait)
+        return await self._notifications.poll(
+            [OUTBOX, _role(fence)],
+            lambda: outbox.pending(self._server, fence, self._now(), asked),
+            wait,
+        )
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
         await outbox.published(self._server, fence, ids)
@@ -133,7 +153,7 @@ class RedisStore:
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         return await deployments.deploy(self._server, expected, workflows)
 
-    # --- EventStreamer, OutboxMover and Trimmer --------------------------------------------------
+    # --- EventStreamer, OutboxMover and Trimmer -------------------------------------------------
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         await self._stream.prepare(topics)
@@ -141,8 +161,12 @@ class RedisStore:
     async def send(self, events: Sequence[Event]) -> None:
         await self._stream.append(events)
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
-        return await self._readers.receive(reader, topic, offsets, lambda: self._stream.read(topic, offsets, limit), wait)
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
+        return await self._readers.receive(
+            reader, topic, offsets, lambda: self._stream.read(topic, offsets, limit), wait
+        )
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._stream.lag(topic, offsets)
@@ -150,7 +174,9 @@ class RedisStore:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return await self._stream.ends(topic, partitions)
 
-    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+    async def trim(
+        self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+    ) -> int:
         return await self._stream.trim(fence, topic, offsets, limit)
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
@@ -159,21 +185,32 @@ class RedisStore:
 
         deadline, moved = self._clock.monotonic() + wait, 0
         while True:
-            moved += await self._notifications.poll([OUTBOX, _role(fence)], publish, deadline - self._clock.monotonic())
+            moved += await self._notifications.poll(
+                [OUTBOX, _role(fence)], publish, deadline - self._clock.monotonic()
+            )
             if self._clock.monotonic() >= deadline:
                 return moved
 
-    # --- TimeoutStore ----------------------------------------------------------------------------
+    # --- TimeoutStore ---------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         await timers.create(self._server, timeouts)
 
     async def due(
-        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+        self,
+        workflow: str,
+        status: int,
+        partitions: Collection[int],
+        *,
+        limit: int,
+        wait: float,
+        after: Timeout | None = None,
     ) -> list[Timeout]:
         asked = timers.Due(workflow, status, list(partitions), limit, after)
         names = [f"due:{queue}" for queue in timers.queues_of(workflow, status, partitions)]
-        return await self._notifications.poll(names, lambda: timers.due(self._server, self._now(), asked), wait)
+        return await self._notifications.poll(
+            names, lambda: timers.due(self._server, self._now(), asked), wait
+        )
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         await timers.complete(self._server, self._now(), keys)
@@ -181,7 +218,7 @@ class RedisStore:
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
         return await timers.trim(self._server, self._now(), completed, limit)
 
-    # --- RoleScheduler ---------------------------------------------------------------------------
+    # --- RoleScheduler --------------------------------------------------------------------------
 
     async def acquire(self, role: Role) -> Fence:
         return await roles.acquire(self._server, role)
@@ -189,7 +226,9 @@ class RedisStore:
     async def release(self, fence: Fence) -> None:
         await roles.release(self._server, fence)
 
-    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
+    ) -> Shared:
         return await share(self._server, self._now(), Heartbeat(worker, roles, held, lease))
 
     async def leave(self, worker: str) -> None:

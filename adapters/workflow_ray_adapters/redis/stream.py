@@ -24,13 +24,26 @@ class Stream:
         self._lost: dict[tuple[Topic, int], int] = {}  # the ends of partitions reported as lost
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
-        other = await self._server.call(PREPARE, *(part for topic, partitions in topics.items() for part in (topic, str(partitions))))
+        other = await self._server.call(
+            PREPARE,
+            *(part for topic, partitions in topics.items() for part in (topic, str(partitions))),
+        )
         if other:
             topic, stored = other[0].decode(), int(other[1])
-            raise TopicMismatch(self._server.where, f"topic {topic!r} has {stored} partitions, not {topics[Topic(topic)]}.")
+            raise TopicMismatch(
+                self._server.where,
+                f"topic {topic!r} has {stored} partitions, not {topics[Topic(topic)]}.",
+            )
 
     async def append(self, events: Sequence[Event]) -> None:
-        await self._server.call(SEND, *(part for event in events for part in (f"{event.partition}:{event.topic}", encode(event))))
+        await self._server.call(
+            SEND,
+            *(
+                part
+                for event in events
+                for part in (f"{event.partition}:{event.topic}", encode(event))
+            ),
+        )
 
     async def read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
         """Up to `limit` events with their records, one of each partition in turn, until their data
@@ -39,61 +52,105 @@ class Stream:
         if not offsets or limit <= 0:
             return Arrivals(read=dict(offsets))
         share = -(-limit // len(offsets))
-        *answer, ends, trimmed = await self._server.call(RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._turned(offsets)))
+        *answer, ends, trimmed = await self._server.call(
+            RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._turned(offsets))
+        )
         received = to_received(answer)
         below = _numbers(trimmed)
-        self._report_gaps(topic, {partition: max(offset, below.get(partition, 0)) for partition, offset in offsets.items()}, received)
+        self._report_gaps(
+            topic,
+            {
+                partition: max(offset, below.get(partition, 0))
+                for partition, offset in offsets.items()
+            },
+            received,
+        )
         stops = _numbers(ends)
         short = {partition: end for partition, end in stops.items() if end < offsets[partition]}
         self._report_lost(topic, offsets, short)
-        read = {partition: stops.get(partition, offset) for partition, offset in offsets.items() if partition not in short}
-        return Arrivals(events=tuple(received), read=read | {item.event.partition: item.offset + 1 for item in received}, lost=short)
+        read = {
+            partition: stops.get(partition, offset)
+            for partition, offset in offsets.items()
+            if partition not in short
+        }
+        return Arrivals(
+            events=tuple(received),
+            read=read | {item.event.partition: item.offset + 1 for item in received},
+            lost=short,
+        )
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Begin with another partition each time: a small limit would starve the last ones."""
         self._turn += 1
         partitions = list(offsets)
         first = self._turn % len(partitions)
-        return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
+        return {
+            partition: offsets[partition] for partition in partitions[first:] + partitions[:first]
+        }
 
-    def _report_gaps(self, topic: Topic, expected: Mapping[int, int], received: Sequence[Received]) -> None:
+    def _report_gaps(
+        self, topic: Topic, expected: Mapping[int, int], received: Sequence[Received]
+    ) -> None:
         """Offsets have no gaps but where events were trimmed, or were lost."""
         following = dict(expected)
         for item in received:
             partition = item.event.partition
             if item.offset > following[partition]:
                 gone = f"events from offset {following[partition]} to {item.offset - 1} are gone"
-                log.error("%s: partition %d of %s: %s. A sweeper sends them again.", self._server.where, partition, topic, gone)
+                log.error(
+                    "%s: partition %d of %s: %s. A sweeper sends them again.",
+                    self._server.where,
+                    partition,
+                    topic,
+                    gone,
+                )
             following[partition] = item.offset + 1
 
-    def _report_lost(self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def _report_lost(
+        self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]
+    ) -> None:
         """Log once that a crash or a failover took the end of a partition, whose positions are kept
         elsewhere.
         """
         for partition, end in ends.items():
             if self._lost.get((topic, partition)) != end:
                 self._lost[topic, partition] = end
-                what = f"partition {partition} of {topic} ends at {end}, and was read up to {offsets[partition]}"
-                log.error("%s: %s. It lost events; a sweeper sends them again.", self._server.where, what)
+                what = (
+                    f"partition {partition} of {topic} ends at {end}, and was read up to"
+                    f" {offsets[partition]}"
+                )
+                log.error(
+                    "%s: %s. It lost events; a sweeper sends them again.", self._server.where, what
+                )
 
     async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
         retain = self._server.address.retain or 0
-        answer = await self._server.call(TRIM, fence.role, fence.epoch, topic, limit, retain, *_pairs(offsets))
+        answer = await self._server.call(
+            TRIM, fence.role, fence.epoch, topic, limit, retain, *_pairs(offsets)
+        )
         if refusal := lost(fence, answer):
             raise refusal
         return int(answer[0])
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         heads = await self._heads(topic, offsets)
-        return sum(max(0, min(heads[partition][1], heads[partition][0] - offset)) for partition, offset in offsets.items())
+        return sum(
+            max(0, min(heads[partition][1], heads[partition][0] - offset))
+            for partition, offset in offsets.items()
+        )
 
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
-        return {partition: end for partition, (end, _) in (await self._heads(topic, partitions)).items()}
+        return {
+            partition: end for partition, (end, _) in (await self._heads(topic, partitions)).items()
+        }
 
     async def _heads(self, topic: Topic, partitions: Collection[int]) -> dict[int, tuple[int, int]]:
         """Of each partition the offset that its next event gets, and how many events it has."""
         heads = await self._server.call(HEADS, topic, *partitions)
-        return {partition: (int(head[0]), head[1]) for partition, head in zip(partitions, heads, strict=True)}
+        return {
+            partition: (int(head[0]), head[1])
+            for partition, head in zip(partitions, heads, strict=True)
+        }
 
 
 def _pairs(offsets: Mapping[int, int]) -> list[int]:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
 from workflow_ray_adapters.redis.rows import DIGITS, microseconds, moment, seconds, text
-from workflow_ray_adapters.redis.scripts import COMPLETE_TIMEOUTS, CREATE_TIMEOUTS, DUE_TIMEOUTS, TRIM_TIMEOUTS
+from workflow_ray_adapters.redis.scripts import (
+    COMPLETE_TIMEOUTS,
+    CREATE_TIMEOUTS,
+    DUE_TIMEOUTS,
+    TRIM_TIMEOUTS,
+)
 from workflow_ray_adapters.redis.server import Server
 
 
@@ -32,7 +37,11 @@ def name_of(key: TimeoutKey) -> str:
 async def create(server: Server, timeouts: Sequence[Timeout]) -> None:
     parts: list[str] = []
     for timeout in timeouts:
-        parts += [*queues_of(timeout.workflow, timeout.status, [timeout.partition]), text(timeout.due_at), name_of(timeout.key)]
+        parts += [
+            *queues_of(timeout.workflow, timeout.status, [timeout.partition]),
+            text(timeout.due_at),
+            name_of(timeout.key),
+        ]
     await server.call(CREATE_TIMEOUTS, *parts)
 
 
@@ -50,13 +59,28 @@ async def due(server: Server, now: str, asked: Due) -> tuple[list[Timeout], floa
     queues = queues_of(asked.workflow, asked.status, asked.partitions)
     next_due, members = await server.call(DUE_TIMEOUTS, now, asked.limit, after, *queues)
     timeouts = [
-        _timeout(asked, partition, member) for partition, of_queue in zip(asked.partitions, members, strict=True) for member in of_queue
+        _timeout(asked, partition, member)
+        for partition, of_queue in zip(asked.partitions, members, strict=True)
+        for member in of_queue
     ]
-    timeouts.sort(key=lambda timeout: (timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name))
+    timeouts.sort(
+        key=lambda timeout: (
+            timeout.due_at,
+            timeout.key.run_id,
+            timeout.key.visit,
+            timeout.key.name,
+        )
+    )
     return timeouts[: asked.limit], seconds(next_due)
 
 
 def _timeout(asked: Due, partition: int, member: bytes) -> Timeout:
     run_id, visit, name = member[DIGITS:].decode().split("\0", 2)
     key = TimeoutKey(RunId(run_id), Version(int(visit)), name)
-    return Timeout(key=key, workflow=asked.workflow, status=asked.status, partition=partition, due_at=moment(member[:DIGITS]))
+    return Timeout(
+        key=key,
+        workflow=asked.workflow,
+        status=asked.status,
+        partition=partition,
+        due_at=moment(member[:DIGITS]),
+    )

@@ -27,7 +27,14 @@ from workflow_ray.records import (
     check_write,
 )
 from workflow_ray_adapters.redis.positions import packed
-from workflow_ray_adapters.redis.rows import NewTimeoutRow, Origin, encode, entry_of, microseconds, text
+from workflow_ray_adapters.redis.rows import (
+    NewTimeoutRow,
+    Origin,
+    encode,
+    entry_of,
+    microseconds,
+    text,
+)
 from workflow_ray_adapters.redis.timeouts import name_of, queues_of
 
 Plain: TypeAlias = list[Any]
@@ -106,12 +113,19 @@ def _outgoing(write: Write, outgoing: OutgoingEvent) -> Plain:
 
 
 def _event(event: Event, delay: float = 0.0) -> Plain:
-    return [event.run_id, f"{event.partition}:{event.topic}", microseconds(max(0.0, delay)), encode(event)]
+    return [
+        event.run_id,
+        f"{event.partition}:{event.topic}",
+        microseconds(max(0.0, delay)),
+        encode(event),
+    ]
 
 
 def _timeout(write: Write, timeout: NewTimeout) -> Plain:
     key = TimeoutKey(write.run_id, write.visit, timeout.name)
-    row = NewTimeoutRow(key=key, workflow=timeout.workflow, status=write.status, partition=timeout.partition)
+    row = NewTimeoutRow(
+        key=key, workflow=timeout.workflow, status=write.status, partition=timeout.partition
+    )
     (queue,) = queues_of(timeout.workflow, write.status, [timeout.partition])
     delay = False if timeout.at is not None else microseconds(max(0.0, timeout.after or 0.0))
     return [name_of(key), queue, delay, text(timeout.at) if timeout.at else False, encode(row)]
@@ -124,7 +138,11 @@ def results(groups: Sequence[WriteGroup], answers: Sequence[list[bytes]]) -> lis
 def _result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
     if group.fence and answer[:1] == [b"f"]:
         return Fenced(group.fence.role, int(answer[1]))
-    return Committed(tuple([_told(write, told.decode()) for write, told in zip(group.writes, answer, strict=True)]))
+    return Committed(
+        tuple(
+            [_told(write, told.decode()) for write, told in zip(group.writes, answer, strict=True)]
+        )
+    )
 
 
 def _told(write: Write, told: str) -> WriteResult:

@@ -13,7 +13,9 @@ LONGEST_PAUSE = 5.0
 
 
 @asynccontextmanager
-async def background(name: str, where: str, run: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+async def background(
+    name: str, where: str, run: Callable[[], Awaitable[None]]
+) -> AsyncGenerator[None]:
     """Run it until left, as a task that no error ends: each is logged, and after a pause it is run
     again.
     """
@@ -34,6 +36,10 @@ async def _kept_running(name: str, where: str, run: Callable[[], Awaitable[None]
             await run()
             return
         except Exception:
-            pause = FIRST_PAUSE if loop.time() > began + LONGEST_PAUSE else min(2 * pause, LONGEST_PAUSE)
+            pause = (
+                FIRST_PAUSE
+                if loop.time() > began + LONGEST_PAUSE
+                else min(2 * pause, LONGEST_PAUSE)
+            )
             log.exception("%s: the %s failed. It is started again in %.2f s.", where, name, pause)
         await asyncio.sleep(pause)

@@ -22,7 +22,9 @@ def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
     on how much that is.
     """
     found = Notification()
-    for run_id, version, run_state in session.rows(_versions, run_ids=list(wanted.runs)) if wanted.runs else ():
+    for run_id, version, run_state in (
+        session.rows(_versions, run_ids=list(wanted.runs)) if wanted.runs else ()
+    ):
         found.runs[RunId(run_id)] = Version(version)
         if RunState(run_state).at_rest:
             found.at_rest.add(RunId(run_id))
@@ -37,7 +39,9 @@ def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
-    return select(records.c.run_id, records.c.version, records.c.run_state).where(dialect.among(records.c.run_id, "run_ids"))
+    return select(records.c.run_id, records.c.version, records.c.run_state).where(
+        dialect.among(records.c.run_id, "run_ids")
+    )
 
 
 def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:
@@ -48,11 +52,17 @@ def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[s
         return set()
     first = [
         select(literal(workflow), literal(status), func.min(timeouts.c.due_at)).where(
-            timeouts.c.workflow == workflow, timeouts.c.status == status, timeouts.c.completed == false()
+            timeouts.c.workflow == workflow,
+            timeouts.c.status == status,
+            timeouts.c.completed == false(),
         )
         for workflow, status in wanted
     ]
-    return {(workflow, status, due) for workflow, status, due in session.connection.execute(union_all(*first)) if due is not None}
+    return {
+        (workflow, status, due)
+        for workflow, status, due in session.connection.execute(union_all(*first))
+        if due is not None
+    }
 
 
 def _lost(session: Session, fences: Collection[Fence]) -> set[RoleName]:

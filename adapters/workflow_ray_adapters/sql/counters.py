@@ -42,7 +42,14 @@ class Counters:
         read = list[Values]()
         for workflow, status, run_state, writer, runs in session.rows(_others, writer=self._writer):
             sums[workflow, status, run_state] += int(runs)
-            read.append({"of_workflow": workflow, "of_status": status, "of_run_state": run_state, "of_writer": writer})
+            read.append(
+                {
+                    "of_workflow": workflow,
+                    "of_status": status,
+                    "of_run_state": run_state,
+                    "of_writer": writer,
+                }
+            )
         session.run(_forget, read)
         _add(session, FOLDED, sorted(sums.items()))
 
@@ -51,7 +58,13 @@ def _add(session: Session, writer: str, changed: list[tuple[CountKey, int]]) -> 
     session.run(
         _count,
         [
-            {"workflow": workflow, "status": status, "run_state": run_state, "writer": writer, "runs": runs}
+            {
+                "workflow": workflow,
+                "status": status,
+                "run_state": run_state,
+                "writer": writer,
+                "runs": runs,
+            }
             for (workflow, status, run_state), runs in changed
         ],
     )
@@ -73,6 +86,15 @@ def _others(dialect: Dialect) -> ClauseElement:
 
 def _forget(dialect: Dialect) -> ClauseElement:
     column = counters.c
-    given = dialect.row(of_workflow=column.workflow, of_status=column.status, of_run_state=column.run_state, of_writer=column.writer)
-    of_stand = (column.workflow == given["of_workflow"], column.status == given["of_status"], column.run_state == given["of_run_state"])
+    given = dialect.row(
+        of_workflow=column.workflow,
+        of_status=column.status,
+        of_run_state=column.run_state,
+        of_writer=column.writer,
+    )
+    of_stand = (
+        column.workflow == given["of_workflow"],
+        column.status == given["of_status"],
+        column.run_state == given["of_run_state"],
+    )
     return delete(counters).where(*of_stand, column.writer == given["of_writer"])

@@ -8,7 +8,8 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column, column, inspect
 
-SERVERS: dict[str, Any] = {"mysql_engine": "InnoDB"}  # whatever the server's default is: others know no transactions
+# whatever the server's default is: others know no transactions
+SERVERS: dict[str, Any] = {"mysql_engine": "InnoDB"}
 
 
 def create_table(name: str, *columns: Column[Any], **options: Any) -> None:
@@ -29,7 +30,14 @@ def drop_column(table: str, column: str) -> None:
         op.drop_column(table, column)
 
 
-def create_index(name: str, table: str, columns: Sequence[str], *, unique: bool = False, of_known: str | None = None) -> None:
+def create_index(
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    unique: bool = False,
+    of_known: str | None = None,
+) -> None:
     """of_known: a column; where the database can, the index leaves out rows that have no value
     there.
     """

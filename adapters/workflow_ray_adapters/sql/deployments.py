@@ -17,21 +17,37 @@ from workflow_ray_adapters.sql.tables import deployment, statuses, topology, wor
 
 def read(session: Session) -> Deployment:
     connection = session.connection
-    store_id, version = connection.execute(select(deployment.c.store_id, deployment.c.version)).one()
+    store_id, version = connection.execute(
+        select(deployment.c.store_id, deployment.c.version)
+    ).one()
     numbers: dict[str, dict[str, int]] = {}
     for workflow, name, number in connection.execute(
-        select(statuses.c.workflow, statuses.c.name, statuses.c.number).where(statuses.c.active).order_by(statuses.c.number)
+        select(statuses.c.workflow, statuses.c.name, statuses.c.number)
+        .where(statuses.c.active)
+        .order_by(statuses.c.number)
     ):
         numbers.setdefault(workflow, {})[name] = number
     groups = _groups(connection)
     rows = session.rows(_deployed_workflows)
-    deployed = tuple([_workflow(*row, statuses=numbers.get(row[0], {}), groups=groups.get(row[0], [])) for row in rows])
+    deployed = tuple(
+        [
+            _workflow(*row, statuses=numbers.get(row[0], {}), groups=groups.get(row[0], []))
+            for row in rows
+        ]
+    )
     return Deployment(store_id=store_id, version=version, workflows=deployed)
 
 
 def _deployed_workflows(_: Dialect) -> ClauseElement:
     column = workflows.c
-    columns = (column.name, column.reference, column.python_path, column.code, column.partitions, column.superseded)
+    columns = (
+        column.name,
+        column.reference,
+        column.python_path,
+        column.code,
+        column.partitions,
+        column.superseded,
+    )
     return select(*columns).where(column.place.is_not(None)).order_by(column.place)
 
 
@@ -69,7 +85,13 @@ class _Group(NamedTuple):
 
 def _groups(connection: Connection) -> dict[str, list[_Group]]:
     """By workflow."""
-    columns = (topology.c.workflow, topology.c.role_group, topology.c.shards, topology.c.scaled, topology.c.draining)
+    columns = (
+        topology.c.workflow,
+        topology.c.role_group,
+        topology.c.shards,
+        topology.c.scaled,
+        topology.c.draining,
+    )
     groups: dict[str, list[_Group]] = {}
     for workflow, *group in connection.execute(select(*columns).order_by(topology.c.role_group)):
         groups.setdefault(workflow, []).append(_Group(*group))
@@ -84,7 +106,9 @@ def newer(session: Session, than: int) -> Deployment | None:
 
 def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
     """Refuses before it writes."""
-    found = session.connection.execute(session.dialect.locked(select(deployment.c.version))).scalar_one()
+    found = session.connection.execute(
+        session.dialect.locked(select(deployment.c.version))
+    ).scalar_one()
     if found != expected:
         raise DeploymentConflict(expected, found)
     _check(session.connection, wanted)
@@ -100,7 +124,9 @@ def _check(connection: Connection, wanted: Sequence[DeployedWorkflow]) -> None:
     partitions = dict(connection.execute(select(workflows.c.name, workflows.c.partitions)).all())
     numbers = {
         (workflow, name): number
-        for workflow, name, number in connection.execute(select(statuses.c.workflow, statuses.c.name, statuses.c.number))
+        for workflow, name, number in connection.execute(
+            select(statuses.c.workflow, statuses.c.name, statuses.c.number)
+        )
     }
     for workflow in wanted:
         stored = partitions.get(workflow.name, workflow.partitions)
@@ -122,7 +148,9 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
             "python_path": msgspec.json.encode(workflow.python_path).decode(),
             "code": workflow.code,
             "partitions": workflow.partitions,
-            "superseded": msgspec.json.encode(workflow.superseded).decode() if workflow.superseded else None,
+            "superseded": msgspec.json.encode(workflow.superseded).decode()
+            if workflow.superseded
+            else None,
         }
         for place, workflow in enumerate(wanted)
     ]
@@ -155,7 +183,10 @@ def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
     """
     before: dict[str, int] = dict(session.rows(_shards))
     after = {group: workflow.shards(group) for workflow in wanted for group in workflow.groups}
-    kept = and_(topology.c.role_group.in_(list(after)), topology.c.workflow.in_([workflow.name for workflow in wanted]))
+    kept = and_(
+        topology.c.role_group.in_(list(after)),
+        topology.c.workflow.in_([workflow.name for workflow in wanted]),
+    )
     session.connection.execute(delete(topology).where(not_(kept)))
     rows = [
         {
@@ -169,12 +200,18 @@ def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
         for group, shards in workflow.groups.items()
     ]
     session.run(_put_group, sorted(rows, key=itemgetter("role_group", "workflow")))
-    roles.fence_off(session, {group for group, shards in before.items() if after.get(group) != shards})
+    roles.fence_off(
+        session, {group for group, shards in before.items() if after.get(group) != shards}
+    )
 
 
 def _shards(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(select(topology.c.role_group, roles.SHARDS).order_by(topology.c.role_group))
+    return dialect.locked(
+        select(topology.c.role_group, roles.SHARDS).order_by(topology.c.role_group)
+    )
 
 
 def _put_group(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(topology, lambda _, new: {name: new[name] for name in ("shards", "scaled", "draining")})
+    return dialect.upsert(
+        topology, lambda _, new: {name: new[name] for name in ("shards", "scaled", "draining")}
+    )

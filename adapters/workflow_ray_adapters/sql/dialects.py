@@ -114,7 +114,9 @@ class Sqlite(Dialect):
         return ()
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-        return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
+        return column.in_(
+            select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value)
+        )
 
     def listed(self, values: Collection[Any]) -> object:
         return msgspec.json.encode(values).decode()
@@ -123,11 +125,17 @@ class Sqlite(Dialect):
         return {name: bindparam(name, type_=column.type) for name, column in columns.items()}
 
     def insert(self, table: Table, *names: str) -> Insert:
-        return insert(table).values({name: bindparam(name) for name in names or table.c.keys()}).inline()
+        return (
+            insert(table)
+            .values({name: bindparam(name) for name in names or table.c.keys()})
+            .inline()
+        )
 
     def upsert(self, table: Table, change: Change) -> Insert:
         insert = sqlite.insert(table)
-        return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change(table.c, insert.excluded))
+        return insert.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_=change(table.c, insert.excluded)
+        )
 
     def add_missing(self, table: Table) -> Insert:
         return sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
@@ -151,7 +159,11 @@ class Postgresql(Dialect):
     def row(self, **columns: ColumnElement[Any]) -> Columns:
         arrays = [bindparam(name, type_=_array(of.type)) for name, of in columns.items()]
         names = [column(name, of.type) for name, of in columns.items()]
-        given = func.unnest(*arrays).table_valued(*names, with_ordinality="nth", name="given").render_derived()
+        given = (
+            func.unnest(*arrays)
+            .table_valued(*names, with_ordinality="nth", name="given")
+            .render_derived()
+        )
         return dict(given.c.items())
 
     def insert(self, table: Table, *names: str) -> Insert:
@@ -160,7 +172,9 @@ class Postgresql(Dialect):
     def upsert(self, table: Table, change: Change) -> Insert:
         insert = postgresql.insert(table)
         filled = self._filled(insert, table, tuple(table.c.keys()))
-        return filled.on_conflict_do_update(index_elements=list(table.primary_key), set_=change(table.c, insert.excluded))
+        return filled.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_=change(table.c, insert.excluded)
+        )
 
     def add_missing(self, table: Table) -> Insert:
         filled = self._filled(postgresql.insert(table), table, tuple(table.c.keys()))
@@ -172,7 +186,9 @@ class Postgresql(Dialect):
     def _filled(self, insert: Ins, table: Table, names: Sequence[str]) -> Ins:
         given = self.row(**{name: table.c[name] for name in names})
         rows = select(*(given[name] for name in names))
-        return insert.from_select(names, rows.order_by(given["nth"]) if table.autoincrement_column is not None else rows)
+        return insert.from_select(
+            names, rows.order_by(given["nth"]) if table.autoincrement_column is not None else rows
+        )
 
 
 def _array(of: TypeEngine[Any]) -> postgresql.ARRAY[Any]:
@@ -185,7 +201,14 @@ class Mariadb(Dialect):
     """Rows and lists travel in the statement's text, where the driver puts all values anyway."""
 
     def clock(self) -> Sequence[ColumnElement[int]]:
-        return (func.timestampdiff(text("MICROSECOND"), text("'1970-01-01'"), func.utc_timestamp(text("6")), type_=BigInteger),)
+        return (
+            func.timestampdiff(
+                text("MICROSECOND"),
+                text("'1970-01-01'"),
+                func.utc_timestamp(text("6")),
+                type_=BigInteger,
+            ),
+        )
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         return column.bool_op("IN")(bindparam(name))
@@ -208,16 +231,21 @@ class Mariadb(Dialect):
         return insert.on_duplicate_key_update(**change(table.c, insert.inserted))
 
     def add_missing(self, table: Table) -> Insert:
-        return self.upsert(table, lambda row, _: {column.name: row[column.name] for column in table.primary_key})
+        return self.upsert(
+            table, lambda row, _: {column.name: row[column.name] for column in table.primary_key}
+        )
 
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         if not statement.joins_rows:
-            cursor.executemany(statement.sql, list(map(statement.bind, rows)))  # the driver makes one INSERT of many rows
+            # the driver makes one INSERT of many rows
+            cursor.executemany(statement.sql, list(map(statement.bind, rows)))
             return
         one = _one_row(tuple(rows[0]), self.driver)
         values = [value for row in rows for value in one.bind(row)]
         query = " UNION ALL ".join([one.sql] * len(rows))
-        cursor.execute(statement.sql.replace(ROWS, f"({query})", 1), [*values, *statement.bind(rows[0])])
+        cursor.execute(
+            statement.sql.replace(ROWS, f"({query})", 1), [*values, *statement.bind(rows[0])]
+        )
 
 
 @cache

@@ -18,7 +18,7 @@ def is_fence_check(group: WriteGroup) -> bool:
 
 
 class FenceChecks:
-    """Answers them together: the first at once, and those that come soon after it by the next look."""
+    """Answers them together: the first at once, those that follow soon by the next query."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,7 +31,10 @@ class FenceChecks:
         fences = [group.fence for group in groups if group.fence is not None]
         epochs = await self._epochs({fence.role for fence in fences})
         current = [epochs.get(fence.role, 0) for fence in fences]
-        return [Committed(()) if epoch == fence.epoch else Fenced(fence.role, epoch) for fence, epoch in zip(fences, current, strict=True)]
+        return [
+            Committed(()) if epoch == fence.epoch else Fenced(fence.role, epoch)
+            for fence, epoch in zip(fences, current, strict=True)
+        ]
 
     async def _epochs(self, names: set[RoleName]) -> dict[RoleName, int]:
         self._asked |= names
@@ -39,7 +42,8 @@ class FenceChecks:
             self._next_look = asyncio.create_task(self._look())
             self._looks.add(self._next_look)
             self._next_look.add_done_callback(self._ended)
-        return await asyncio.shield(self._next_look)  # one who gives up leaves the others their answer
+        # one who gives up leaves the others their answer
+        return await asyncio.shield(self._next_look)
 
     def _ended(self, look: asyncio.Task[dict[RoleName, int]]) -> None:
         self._looks.discard(look)

@@ -53,7 +53,9 @@ def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
     """
     held = {fence.role: fence.epoch for fence in beat.held}
     known = {row.role: row for row in map(_Row._make, session.rows(_known))}
-    holders = _holders(known.values(), session.now()) | dict.fromkeys(_kept(held, known), beat.worker)
+    holders = _holders(known.values(), session.now()) | dict.fromkeys(
+        _kept(held, known), beat.worker
+    )
     target = assigned(_able(session, beat), holders)
     return {role for role, worker in target.items() if worker == beat.worker}
 
@@ -70,13 +72,23 @@ def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shar
     held = {fence.role: fence.epoch for fence in beat.held}
     wanted = [role for role in beat.roles if role.name in mine and role.name in deployed]
     named = sorted({*held, *(role.name for role in wanted)})
-    known = {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))} if named else {}
+    known = (
+        {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))}
+        if named
+        else {}
+    )
     kept = _kept(held, known)
     holders = _holders(known.values(), now)
-    free = [role for role in wanted if role.name not in kept and holders.get(role.name, beat.worker) == beat.worker]
+    free = [
+        role
+        for role in wanted
+        if role.name not in kept and holders.get(role.name, beat.worker) == beat.worker
+    ]
     acquired = [_acquired(role, known.get(role.name), beat.worker, now) for role in free]
     rows = sorted([*(known[role] for role in kept), *acquired], key=lambda row: row.role)
-    session.run(_hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows])
+    session.run(
+        _hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows]
+    )
     session.notification.roles |= {row.role for row in acquired}
     return Shared(
         acquired=tuple(Fence(row.role, row.epoch) for row in acquired),
@@ -96,7 +108,11 @@ def _kept(held: Mapping[RoleName, int], known: Mapping[RoleName, _Row]) -> list[
 
 
 def _holders(known: Iterable[_Row], now: int) -> dict[RoleName, str]:
-    return {row.role: row.holder for row in known if row.holder is not None and row.lease_until is not None and row.lease_until > now}
+    return {
+        row.role: row.holder
+        for row in known
+        if row.holder is not None and row.lease_until is not None and row.lease_until > now
+    }
 
 
 def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
@@ -105,10 +121,14 @@ def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
     """
     if row is None:
         return _Row(role.name, 1, role.group, worker, None)
-    return row if _holders([row], now) == {role.name: worker} else row._replace(epoch=row.epoch + 1, role_group=role.group)
+    return (
+        row
+        if _holders([row], now) == {role.name: worker}
+        else row._replace(epoch=row.epoch + 1, role_group=role.group)
+    )
 
 
-# --- who there is, and what for ------------------------------------------------------------------
+# --- who there is, and what for -----------------------------------------------------------------
 
 
 def _serialised(dialect: Dialect) -> ClauseElement:
@@ -116,7 +136,11 @@ def _serialised(dialect: Dialect) -> ClauseElement:
 
 
 def _deployed(session: Session) -> set[RoleName]:
-    return {Role(group, shard, shards).name for group, shards in session.rows(_groups) for shard in range(1, shards + 1)}
+    return {
+        Role(group, shard, shards).name
+        for group, shards in session.rows(_groups)
+        for shard in range(1, shards + 1)
+    }
 
 
 def _groups(_: Dialect) -> ClauseElement:
@@ -134,7 +158,9 @@ def _forget_dead(_: Dialect) -> ClauseElement:
 
 
 def _live(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(members, lambda _, new: {"roles": new.roles, "lives_until": new.lives_until})
+    return dialect.upsert(
+        members, lambda _, new: {"roles": new.roles, "lives_until": new.lives_until}
+    )
 
 
 def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
@@ -142,7 +168,10 @@ def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]
     is one, with the roles it names.
     """
     deployed = _deployed(session)
-    workers = {worker: msgspec.json.decode(names, type=list[RoleName]) for worker, names in session.rows(_workers, now=session.now())}
+    workers = {
+        worker: msgspec.json.decode(names, type=list[RoleName])
+        for worker, names in session.rows(_workers, now=session.now())
+    }
     workers[beat.worker] = [role.name for role in beat.roles]
     able: dict[RoleName, list[str]] = {}
     for worker, names in workers.items():
@@ -155,7 +184,7 @@ def _workers(_: Dialect) -> ClauseElement:
     return select(members.c.member, members.c.roles).where(members.c.lives_until > bindparam("now"))
 
 
-# --- fences --------------------------------------------------------------------------------------
+# --- fences -------------------------------------------------------------------------------------
 
 
 def _known(_: Dialect) -> ClauseElement:
@@ -163,11 +192,15 @@ def _known(_: Dialect) -> ClauseElement:
 
 
 def _locked(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(select(*COLUMNS).where(dialect.among(fences.c.role, "roles")).order_by(fences.c.role))
+    return dialect.locked(
+        select(*COLUMNS).where(dialect.among(fences.c.role, "roles")).order_by(fences.c.role)
+    )
 
 
 def _hold(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(fences, lambda _, new: {name: new[name] for name in _Row._fields if name != "role"})
+    return dialect.upsert(
+        fences, lambda _, new: {name: new[name] for name in _Row._fields if name != "role"}
+    )
 
 
 def _forget(_: Dialect) -> ClauseElement:

@@ -57,7 +57,8 @@ class Moves:
         self.woken = asyncio.Event()  # some are due, or may be
         self._clock = clock
         self._ongoing: list[OngoingMove] = []
-        self._is_drained = False  # nothing of the outbox is due, as far as is known: a move that waits has but to wait
+        # nothing of the outbox is due, as far as is known: a move that waits has but to wait
+        self._is_drained = False
 
     async def run(self, what: Move, wait: float) -> int:
         """How many entries were moved when the wait is over."""
@@ -96,7 +97,9 @@ class Moves:
 
     def wake_those_of(self, roles: Collection[RoleName]) -> bool:
         """These roles have a new epoch. Whether there is a move of one of them."""
-        return bool(roles) and self._wake([move for move in self._open() if move.what.fence.role in roles])
+        return bool(roles) and self._wake(
+            [move for move in self._open() if move.what.fence.role in roles]
+        )
 
     def forget(self) -> None:
         """Something may have become due: who begins to move finds out. Those who wait are not

@@ -33,14 +33,24 @@ class Notification(msgspec.Struct, omit_defaults=True):
     runs: dict[RunId, Version] = {}  # their new versions
     at_rest: set[RunId] = set()  # those of the runs that now take no step by themselves
     events: dict[Topic, set[int]] = {}  # the partitions that have new events
-    due: set[int] = set()  # microseconds: when new entries of the outbox get due, AT_ONCE among them
-    timeouts: set[tuple[str, int, int]] = set()  # new timeouts: workflow, status, and in microseconds when they get due
+    # microseconds: when new entries of the outbox get due, AT_ONCE among them
+    due: set[int] = set()
+    # new timeouts: workflow, status, and in microseconds when they get due
+    timeouts: set[tuple[str, int, int]] = set()
     roles: set[RoleName] = set()  # have a new epoch
     deployment: bool = False  # there is a new one
     unnamed: Kind = Kind(0)  # of these kinds something may have changed that isn't named
 
     def __bool__(self) -> bool:
-        return bool(self.unnamed or self.deployment or self.runs or self.events or self.due or self.timeouts or self.roles)
+        return bool(
+            self.unnamed
+            or self.deployment
+            or self.runs
+            or self.events
+            or self.due
+            or self.timeouts
+            or self.roles
+        )
 
     def add_events(self, appended: Iterable[tuple[Topic, int]]) -> None:
         """Note that each of these topics and partitions has new events."""
@@ -64,7 +74,9 @@ class Notification(msgspec.Struct, omit_defaults=True):
         """As JSON of at most `largest` bytes. Where that is too much the longest part becomes
         "unnamed", and then the next.
         """
-        told = msgspec.structs.replace(self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts))
+        told = msgspec.structs.replace(
+            self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts)
+        )
         encoded = msgspec.json.encode(told)
         while len(encoded) > largest:
             longest = max(PARTS, key=lambda part: len(msgspec.json.encode(getattr(told, part))))
@@ -84,7 +96,9 @@ PARTS = {
 
 
 def _without(told: Notification, part: str) -> Notification:
-    emptied = {name: type(getattr(told, name))() for name, kind in PARTS.items() if kind is PARTS[part]}
+    emptied = {
+        name: type(getattr(told, name))() for name, kind in PARTS.items() if kind is PARTS[part]
+    }
     return msgspec.structs.replace(told, unnamed=told.unnamed | PARTS[part], **emptied)
 
 

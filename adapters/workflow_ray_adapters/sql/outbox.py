@@ -47,7 +47,9 @@ def add(session: Session, entries: Sequence[Values]) -> None:
 
 
 def _insert(dialect: Dialect) -> ClauseElement:
-    return dialect.insert(outbox, *(column.name for column in outbox.c if column is not outbox.c.id))
+    return dialect.insert(
+        outbox, *(column.name for column in outbox.c if column is not outbox.c.id)
+    )
 
 
 def move(session: Session, limit: int) -> Mapping[Topic, int]:
@@ -73,7 +75,9 @@ def _fair(due: Sequence[Any], limit: int) -> list[Any]:
     ordered = sorted(due, key=lambda row: (_kind(row), row[1], row[0]))
     kinds = [list(rows) for _, rows in groupby(ordered, key=_kind)]
     turn = next(_turns) % (len(kinds) or 1)
-    mixed = [row for rows in zip_longest(*kinds[turn:], *kinds[:turn]) for row in rows if row is not None]
+    mixed = [
+        row for rows in zip_longest(*kinds[turn:], *kinds[:turn]) for row in rows if row is not None
+    ]
     return sorted(mixed[:limit], key=itemgetter(0))
 
 
@@ -95,7 +99,8 @@ def _delayed(now: BindParameter[int] | int) -> ColumnElement[bool]:
 def _each(query: Select[*tuple[Any, ...]], *kinds: ColumnElement[bool]) -> CompoundSelect[Any]:
     """The query's first rows of each kind of entries, up to its limit."""
     firsts = (query.where(kind).order_by(outbox.c.due_at, outbox.c.id) for kind in kinds)
-    return union_all(*(select(first.subquery()) for first in firsts))  # a limit inside of a union needs a query of its own
+    # a limit inside of a union needs a query of its own
+    return union_all(*(select(first.subquery()) for first in firsts))
 
 
 def _publish(dialect: Dialect) -> ClauseElement:
@@ -104,8 +109,22 @@ def _publish(dialect: Dialect) -> ClauseElement:
     """
     behind = func.row_number().over(partition_by=TOPIC_PARTITION, order_by=outbox.c.id.desc())
     placed = (
-        select(*TOPIC_PARTITION, heads.c.next_offset - behind, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)
-        .select_from(outbox.join(heads, and_(heads.c.topic == outbox.c.topic, heads.c.partition_no == outbox.c.partition_no)))
+        select(
+            *TOPIC_PARTITION,
+            heads.c.next_offset - behind,
+            outbox.c.run_id,
+            outbox.c.version,
+            outbox.c.status,
+            outbox.c.headers,
+        )
+        .select_from(
+            outbox.join(
+                heads,
+                and_(
+                    heads.c.topic == outbox.c.topic, heads.c.partition_no == outbox.c.partition_no
+                ),
+            )
+        )
         .where(dialect.among(outbox.c.id, "ids"))
     )
     return insert(events).from_select([column.name for column in events.c], placed)
@@ -120,11 +139,19 @@ def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
     their order, until the commit: so offsets follow commit order.
     """
     counted = sorted(appended.items())
-    session.run(_advance, [{"topic": topic, "partition_no": number, "next_offset": count} for (topic, number), count in counted])
+    session.run(
+        _advance,
+        [
+            {"topic": topic, "partition_no": number, "next_offset": count}
+            for (topic, number), count in counted
+        ],
+    )
 
 
 def _advance(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(heads, lambda row, new: {"next_offset": row.next_offset + new.next_offset})
+    return dialect.upsert(
+        heads, lambda row, new: {"next_offset": row.next_offset + new.next_offset}
+    )
 
 
 @dataclass(frozen=True)
@@ -147,17 +174,37 @@ def _pending(pending: Pending, now: int) -> CompoundSelect[Any]:
     query = select(outbox.c.id, outbox.c.due_at, *TIMEOUT, *ENTRY).limit(pending.limit)
     if pending.timeouts_only:
         return _each(query, TIMEOUTS)
-    left_out = [and_(outbox.c.topic == topic, outbox.c.partition_no == number) for topic, number in pending.without]
+    left_out = [
+        and_(outbox.c.topic == topic, outbox.c.partition_no == number)
+        for topic, number in pending.without
+    ]
     sendable = not_(or_(false(), *left_out))
     return _each(query, TIMEOUTS, and_(IMMEDIATE, sendable), and_(_delayed(now), sendable))
 
 
-def _entry(entry_id: int, due_at: int, name: str | None, workflow: str | None, timeout_due_at: int | None, *event: Any) -> OutboxEntry:
+def _entry(
+    entry_id: int,
+    due_at: int,
+    name: str | None,
+    workflow: str | None,
+    timeout_due_at: int | None,
+    *event: Any,
+) -> OutboxEntry:
     if name is None or workflow is None or timeout_due_at is None:
-        return OutboxEntry(id=entry_id, event=to_event(*event), due_at=None if due_at == AT_ONCE else moment(due_at))
+        return OutboxEntry(
+            id=entry_id,
+            event=to_event(*event),
+            due_at=None if due_at == AT_ONCE else moment(due_at),
+        )
     _, partition, run_id, visit, status, _ = event
     key = TimeoutKey(run_id, visit, name)
-    timeout = Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=moment(timeout_due_at))
+    timeout = Timeout(
+        key=key,
+        workflow=workflow,
+        status=status,
+        partition=partition,
+        due_at=moment(timeout_due_at),
+    )
     return OutboxEntry(id=entry_id, timeout=timeout)
 
 

@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, ColumnElement, Select, Subquery, UnaryExpression, asc, desc, func, literal, select, union_all
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Subquery,
+    UnaryExpression,
+    asc,
+    desc,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from workflow_ray.records import BATCH_DATA, Record, RunCount, RunQuery, RunState
 from workflow_ray_adapters.sql.rows import RECORD, micros, resting, to_record
@@ -37,7 +49,9 @@ class Part:
         knows of equal values takes an index without the column, and goes through all other runs.
         """
         value = literal(self.value, self.column.type)
-        ranged = select(records.c.run_id).where(*self.filters, self.column >= value, self.column <= value)
+        ranged = select(records.c.run_id).where(
+            *self.filters, self.column >= value, self.column <= value
+        )
         return ranged.order_by(by(self.column), by(records.c.run_id)).limit(limit)
 
 
@@ -46,13 +60,26 @@ def counts(session: Session, workflow: str) -> list[RunCount]:
     their sum is right.
     """
     stand, runs = (counters.c.status, counters.c.run_state), func.sum(counters.c.runs)
-    counted = select(*stand, runs).where(counters.c.workflow == workflow).group_by(*stand).having(runs != 0).order_by(*stand)
-    return [RunCount(status, RunState(run_state), int(number)) for status, run_state, number in session.connection.execute(counted)]
+    counted = (
+        select(*stand, runs)
+        .where(counters.c.workflow == workflow)
+        .group_by(*stand)
+        .having(runs != 0)
+        .order_by(*stand)
+    )
+    return [
+        RunCount(status, RunState(run_state), int(number))
+        for status, run_state, number in session.connection.execute(counted)
+    ]
 
 
 def runs(session: Session, query: RunQuery) -> list[Record]:
     statement = page(session, query)
-    return [] if statement is None else [to_record(row) for row in session.connection.execute(statement)]
+    return (
+        []
+        if statement is None
+        else [to_record(row) for row in session.connection.execute(statement)]
+    )
 
 
 def page(session: Session, query: RunQuery) -> Select[Any] | None:
@@ -62,34 +89,53 @@ def page(session: Session, query: RunQuery) -> Select[Any] | None:
     if keys is None:
         return None
     fitting = _fitting(keys, by)
-    return select(*RECORD).join(fitting, fitting.c.run_id == records.c.run_id).order_by(by(records.c.run_id))
+    return (
+        select(*RECORD)
+        .join(fitting, fitting.c.run_id == records.c.run_id)
+        .order_by(by(records.c.run_id))
+    )
 
 
 def _parts(session: Session, query: RunQuery) -> list[Part]:
     """Parts that together hold every run of the page, each of them one range of an index."""
     filters = [*_filters(query), *_of_status_and_state(query)]
     if query.foreign_id is not None:
-        return [Part([*filters, records.c.workflow == query.workflow], records.c.foreign_id, query.foreign_id)]
+        return [
+            Part(
+                [*filters, records.c.workflow == query.workflow],
+                records.c.foreign_id,
+                query.foreign_id,
+            )
+        ]
     whole = [Part(filters, records.c.workflow, query.workflow)]
     if not (query.statuses or query.run_states):
         return whole
     held = [
         (count.status, count.run_state)
         for count in counts(session, query.workflow)
-        if (not query.statuses or count.status in query.statuses) and (not query.run_states or count.run_state in query.run_states)
+        if (not query.statuses or count.status in query.statuses)
+        and (not query.run_states or count.run_state in query.run_states)
     ]
     of_workflow = [*_filters(query), records.c.workflow == query.workflow]
-    parts = [Part(of_workflow, records.c.resting, resting(status, run_state)) for status, run_state in held]
+    parts = [
+        Part(of_workflow, records.c.resting, resting(status, run_state))
+        for status, run_state in held
+    ]
     if any(not run_state.at_rest for _, run_state in held):
         parts += _awaiting(session, query)
     return parts if len(parts) <= MOST else whole
 
 
 def _awaiting(session: Session, query: RunQuery) -> list[Part]:
-    awaiting = (records.c.workflow == query.workflow, records.c.awaiting.is_not(None))  # as the index has it
+    # as the index has it
+    awaiting = (records.c.workflow == query.workflow, records.c.awaiting.is_not(None))
     last = session.connection.scalar(select(func.max(records.c.awaiting)).where(*awaiting))
     filters = [*_filters(query), *_of_status_and_state(query), records.c.workflow == query.workflow]
-    return [] if last is None else [Part(filters, records.c.awaiting, partition) for partition in range(last + 1)]
+    return (
+        []
+        if last is None
+        else [Part(filters, records.c.awaiting, partition) for partition in range(last + 1)]
+    )
 
 
 def _of_status_and_state(query: RunQuery) -> list[ColumnElement[bool]]:
@@ -112,18 +158,26 @@ def _filters(query: RunQuery) -> list[ColumnElement[bool]]:
     if query.updated_before is not None:
         filters.append(records.c.updated_at < micros(query.updated_before))
     if query.after is not None:
-        filters.append(records.c.run_id < query.after if query.newest_first else records.c.run_id > query.after)
+        filters.append(
+            records.c.run_id < query.after if query.newest_first else records.c.run_id > query.after
+        )
     return filters
 
 
 def _merged(parts: Sequence[Part], query: RunQuery, by: Order) -> Subquery | None:
-    """The run ids of the page, or of more than that where its data is large; None: there are none."""
+    """The run ids of the page, or of more where its data is large; None where there are none."""
 
     if len(parts) < 2:
         return parts[0].keys(by, query.limit).subquery("keys") if parts else None
-    limited = (select(part.keys(by, query.limit).subquery()) for part in parts)  # a limit inside of a union needs a query of its own
+    # a limit inside of a union needs a query of its own
+    limited = (select(part.keys(by, query.limit).subquery()) for part in parts)
     together = union_all(*limited).subquery("together")
-    return select(together.c.run_id).order_by(by(together.c.run_id)).limit(query.limit).subquery("keys")
+    return (
+        select(together.c.run_id)
+        .order_by(by(together.c.run_id))
+        .limit(query.limit)
+        .subquery("keys")
+    )
 
 
 def _fitting(keys: Subquery, by: Order) -> Subquery:
@@ -131,7 +185,11 @@ def _fitting(keys: Subquery, by: Order) -> Subquery:
     read.
     """
     size = func.length(records.c.data)
-    sized = select(keys.c.run_id, size.label("size")).join(records, records.c.run_id == keys.c.run_id).subquery("sized")
+    sized = (
+        select(keys.c.run_id, size.label("size"))
+        .join(records, records.c.run_id == keys.c.run_id)
+        .subquery("sized")
+    )
     before = func.sum(sized.c.size).over(order_by=by(sized.c.run_id)) - sized.c.size
     summed = select(sized.c.run_id, before.label("before")).subquery("summed")
     return select(summed.c.run_id).where(summed.c.before <= BATCH_DATA).subquery("page")

@@ -22,14 +22,24 @@ def merged(before: Position | None, written: Position) -> Position:
         return written
     if written.incarnation < before.incarnation:
         return before
-    return replace(written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun))
+    return replace(
+        written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun)
+    )
 
 
 def write(session: Session, written: Iterable[Position]) -> None:
     """One for each group and partition. In their order, so that nobody waits for one who waits for
     him.
     """
-    session.run(_merge, [_row(position) for position in sorted(written, key=lambda position: (position.group, position.partition))])
+    session.run(
+        _merge,
+        [
+            _row(position)
+            for position in sorted(
+                written, key=lambda position: (position.group, position.partition)
+            )
+        ],
+    )
 
 
 def _row(position: Position) -> Values:
@@ -47,7 +57,9 @@ def _row(position: Position) -> Values:
 
 
 def _merge(dialect: Dialect) -> ClauseElement:
-    return dialect.upsert(positions, lambda row, new: {name: _change(row, new, name) for name in CHANGING})
+    return dialect.upsert(
+        positions, lambda row, new: {name: _change(row, new, name) for name in CHANGING}
+    )
 
 
 CHANGING = [column.name for column in positions.c if not column.primary_key]
@@ -68,7 +80,11 @@ def read(session: Session, group: str) -> list[Position]:
 
 def _of_group(_: Dialect) -> ClauseElement:
     columns = [column for column in positions.c if column is not positions.c.role_group]
-    return select(*columns).where(positions.c.role_group == bindparam("group")).order_by(positions.c.partition_no)
+    return (
+        select(*columns)
+        .where(positions.c.role_group == bindparam("group"))
+        .order_by(positions.c.partition_no)
+    )
 
 
 def _position(

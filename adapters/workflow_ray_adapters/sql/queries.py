@@ -4,7 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, ClauseElement, Column, ColumnElement, Subquery, UnaryExpression, asc, bindparam, func, select
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Subquery,
+    UnaryExpression,
+    asc,
+    bindparam,
+    func,
+    select,
+)
 
 from workflow_ray.records import BATCH_DATA, HistoryEntry, Record, RunId, RunState, Version
 from workflow_ray_adapters.sql.dialects import Dialect
@@ -23,7 +34,9 @@ def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
 
 
 def _records(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
-    found = {record.run_id: record for record in map(to_record, session.rows(_lookup, run_ids=run_ids))}
+    found = {
+        record.run_id: record for record in map(to_record, session.rows(_lookup, run_ids=run_ids))
+    }
     return [found.get(run_id) for run_id in run_ids]
 
 
@@ -35,7 +48,9 @@ def _first_batch(session: Session, run_ids: Sequence[RunId]) -> list[RunId]:
 
 
 def _sizes(dialect: Dialect) -> ClauseElement:
-    return select(records.c.run_id, func.length(records.c.data)).where(dialect.among(records.c.run_id, "run_ids"))
+    return select(records.c.run_id, func.length(records.c.data)).where(
+        dialect.among(records.c.run_id, "run_ids")
+    )
 
 
 def _lookup(dialect: Dialect) -> ClauseElement:
@@ -51,7 +66,10 @@ def latest(session: Session, workflow: str, foreign_ids: Sequence[str]) -> list[
 def _latest(dialect: Dialect) -> ClauseElement:
     newest = (
         select(func.max(records.c.run_id))
-        .where(records.c.workflow == bindparam("workflow"), dialect.among(records.c.foreign_id, "foreign_ids"))
+        .where(
+            records.c.workflow == bindparam("workflow"),
+            dialect.among(records.c.foreign_id, "foreign_ids"),
+        )
         .group_by(records.c.foreign_id)
     )
     return select(*RECORD).where(records.c.run_id.in_(newest))
@@ -68,12 +86,24 @@ def _history(_: Dialect) -> ClauseElement:
     return select(*ENTRY).join(page, page.c.key == version).where(filters[0]).order_by(version)
 
 
-def _page(key: Column[Any], data: Column[Any], filters: Sequence[ColumnElement[bool]], by: Order, limit: Limit) -> Subquery:
+def _page(
+    key: Column[Any],
+    data: Column[Any],
+    filters: Sequence[ColumnElement[bool]],
+    by: Order,
+    limit: Limit,
+) -> Subquery:
     """The keys of up to `limit` rows whose data makes a page. The sizes are added up first, so that
     no data beyond it is read.
     """
     size = func.coalesce(func.length(data), 0)
-    sized = select(key.label("key"), size.label("size")).where(*filters).order_by(by(key)).limit(limit).subquery("sized")
+    sized = (
+        select(key.label("key"), size.label("size"))
+        .where(*filters)
+        .order_by(by(key))
+        .limit(limit)
+        .subquery("sized")
+    )
     before = func.sum(sized.c.size).over(order_by=by(sized.c.key)) - sized.c.size
     summed = select(sized.c.key, before.label("before")).subquery("summed")
     return select(summed.c.key).where(summed.c.before <= BATCH_DATA).subquery("page")
@@ -86,12 +116,27 @@ def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> lis
     changed: list[RunId] = []
     size = 0
     for run_id, version, run_state, length in session.rows(_versions, run_ids=list(seen)):
-        if size <= BATCH_DATA and version > seen[run_id] and (RunState(run_state).at_rest or not at_rest):
+        if (
+            size <= BATCH_DATA
+            and version > seen[run_id]
+            and (RunState(run_state).at_rest or not at_rest)
+        ):
             changed.append(run_id)
             size += length
-    return [record for record in _records(session, changed) if record is not None] if changed else []
+    return (
+        [record for record in _records(session, changed) if record is not None] if changed else []
+    )
 
 
 def _versions(dialect: Dialect) -> ClauseElement:
-    columns = (records.c.run_id, records.c.version, records.c.run_state, func.length(records.c.data))
-    return select(*columns).where(dialect.among(records.c.run_id, "run_ids")).order_by(records.c.run_id)
+    columns = (
+        records.c.run_id,
+        records.c.version,
+        records.c.run_state,
+        func.length(records.c.data),
+    )
+    return (
+        select(*columns)
+        .where(dialect.among(records.c.run_id, "run_ids"))
+        .order_by(records.c.run_id)
+    )

@@ -24,11 +24,14 @@ class Reader:
 
     topic: Topic
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
-    _ends: dict[int, int] = field(default_factory=dict[int, int])  # the offsets up to where it has read all there was
-    _changed: set[int] = field(default_factory=set[int])  # partitions that got events since it looked last
+    # the offsets up to where it has read all there was
+    _ends: dict[int, int] = field(default_factory=dict[int, int])
+    # partitions that got events since it looked last
+    _changed: set[int] = field(default_factory=set[int])
     _must_look: bool = True  # any partition may have got some
     _known: dict[int, int] = field(default_factory=dict[int, int])  # up to where it has read
-    _reported: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])  # of lost partitions: where, and their ends
+    # of lost partitions: where, and their ends
+    _reported: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     _awaited: Receive | None = None
     _answer: Arrivals | None = None
 
@@ -36,14 +39,21 @@ class Reader:
         """Whether nothing follows these offsets, as far as is known."""
         if self._must_look:
             return False
-        return all(self._ends.get(partition) == offset and partition not in self._changed for partition, offset in offsets.items())
+        return all(
+            self._ends.get(partition) == offset and partition not in self._changed
+            for partition, offset in offsets.items()
+        )
 
     def has_read_to(self, partition: int, end: int) -> bool:
         return self._ends.get(partition) == end
 
     def unsure(self, offsets: Mapping[int, int]) -> list[int]:
         """The partitions that were not read up to these offsets: their logs may end elsewhere."""
-        return [partition for partition, offset in offsets.items() if self._known.get(partition) != offset]
+        return [
+            partition
+            for partition, offset in offsets.items()
+            if self._known.get(partition) != offset
+        ]
 
     async def wait(self, receive: Receive, clock: Clock, wait: float) -> Arrivals | None:
         """The answer of a transaction that published what it waits for; None: there may be
@@ -73,7 +83,13 @@ class Reader:
         for partition, end in arrivals.lost.items():
             if self._reported.get(partition) != (lost := (receive.offsets[partition], end)):
                 self._reported[partition] = lost
-                log.error("Partition %d of %s ends at %d, and was read up to %d: it lost its tail.", partition, self.topic, end, lost[0])
+                log.error(
+                    "Partition %d of %s ends at %d, and was read up to %d: it lost its tail.",
+                    partition,
+                    self.topic,
+                    end,
+                    lost[0],
+                )
         if stream.is_complete(receive, arrivals):
             self._ends |= arrivals.read
 
@@ -86,7 +102,9 @@ class Reader:
         so now.
         """
         self._changed.update(partitions)
-        concerned = self._awaited is not None and not self._awaited.offsets.keys().isdisjoint(partitions)
+        concerned = self._awaited is not None and not self._awaited.offsets.keys().isdisjoint(
+            partitions
+        )
         if concerned:
             self.wakeup.set()
         return concerned
@@ -146,7 +164,11 @@ class Readers:
 
     def wake(self, events: Mapping[Topic, Collection[int]]) -> bool:
         """Wake those whom events in these partitions concern. Whether any of them waits."""
-        woken = [reader.wake(partitions) for topic, partitions in events.items() for reader in self._by_topic.get(topic, ())]
+        woken = [
+            reader.wake(partitions)
+            for topic, partitions in events.items()
+            for reader in self._by_topic.get(topic, ())
+        ]
         return any(woken)
 
     def forget(self) -> None:
@@ -156,11 +178,18 @@ class Readers:
         for reader in self._readers.values():
             reader.forget()
 
-    def published(self, events: Mapping[Topic, Collection[int]], answers: Sequence[tuple[Receive, Arrivals]]) -> None:
+    def published(
+        self, events: Mapping[Topic, Collection[int]], answers: Sequence[tuple[Receive, Arrivals]]
+    ) -> None:
         """A transaction has published these events, and found these answers. Who was woken before
         looks for itself.
         """
-        awaited = {receive: reader for topic in events for reader in self._by_topic.get(topic, ()) if (receive := reader.awaits())}
+        awaited = {
+            receive: reader
+            for topic in events
+            for reader in self._by_topic.get(topic, ())
+            if (receive := reader.awaits())
+        }
         self.wake(events)
         for receive, arrivals in answers:
             if reader := awaited.get(receive):

@@ -23,7 +23,10 @@ def copied(error: T) -> T:
 
 @dataclass(eq=False)
 class Request:
-    """Something to be done, and its answer. It may be done although nobody waits for it any more."""
+    """Something to be done, and its answer.
+
+    It may be done although nobody waits for it any more.
+    """
 
     what: Call | Store
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +110,9 @@ class Arrivals:
         batch: list[Request] = []
         rows, size = TRANSACTION_ROWS, BATCH_DATA
         is_clients_turn = self._passed_over >= PASSED_OVER
-        first, second = (self._clients, self._roles) if is_clients_turn else (self._roles, self._clients)
+        first, second = (
+            (self._clients, self._roles) if is_clients_turn else (self._roles, self._clients)
+        )
         while queue := first or second:
             request = queue.first()
             rows, size = rows - request.rows, size - request.size

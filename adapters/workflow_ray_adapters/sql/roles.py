@@ -23,7 +23,9 @@ def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, i
 
 
 def _epochs(dialect: Dialect) -> ClauseElement:
-    query = select(fences.c.role, fences.c.epoch, *dialect.clock()).where(dialect.among(fences.c.role, "roles"))
+    query = select(fences.c.role, fences.c.epoch, *dialect.clock()).where(
+        dialect.among(fences.c.role, "roles")
+    )
     return dialect.locked(query.order_by(fences.c.role), shared=True)
 
 
@@ -36,32 +38,50 @@ def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
 def acquire(session: Session, role: Role) -> Fence:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
-    shards: int | None = connection.scalar(dialect.locked(select(SHARDS).where(topology.c.role_group == role.group), shared=True))
+    shards: int | None = connection.scalar(
+        dialect.locked(select(SHARDS).where(topology.c.role_group == role.group), shared=True)
+    )
     if role.shards != shards or not 1 <= role.shard <= role.shards:
         raise RoleRetired(role.name, shards)
     session.notification.roles.add(role.name)
-    held: int | None = connection.scalar(dialect.locked(select(fences.c.epoch).where(fences.c.role == role.name)))
+    held: int | None = connection.scalar(
+        dialect.locked(select(fences.c.epoch).where(fences.c.role == role.name))
+    )
     if held is None:
         connection.execute(insert(fences).values(role=role.name, epoch=1, role_group=role.group))
         return Fence(role.name, 1)
-    connection.execute(update(fences).where(fences.c.role == role.name).values(epoch=held + 1, role_group=role.group, **NO_LEASE))
+    connection.execute(
+        update(fences)
+        .where(fences.c.role == role.name)
+        .values(epoch=held + 1, role_group=role.group, **NO_LEASE)
+    )
     return Fence(role.name, held + 1)
 
 
 def fence_off(session: Session, groups: Collection[str]) -> None:
     """Raise the epoch of every role that was ever acquired in the groups."""
-    found: list[RoleName] = [role for (role,) in session.rows(_of_groups, groups=sorted(groups))] if groups else []
+    found: list[RoleName] = (
+        [role for (role,) in session.rows(_of_groups, groups=sorted(groups))] if groups else []
+    )
     if found:
         session.execute(_fence_off, roles=found)
         session.notification.roles |= set(found)
 
 
 def _of_groups(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(select(fences.c.role).where(dialect.among(fences.c.role_group, "groups")).order_by(fences.c.role))
+    return dialect.locked(
+        select(fences.c.role)
+        .where(dialect.among(fences.c.role_group, "groups"))
+        .order_by(fences.c.role)
+    )
 
 
 def _fence_off(dialect: Dialect) -> ClauseElement:
-    return update(fences).where(dialect.among(fences.c.role, "roles")).values(epoch=fences.c.epoch + 1, **NO_LEASE)
+    return (
+        update(fences)
+        .where(dialect.among(fences.c.role, "roles"))
+        .values(epoch=fences.c.epoch + 1, **NO_LEASE)
+    )
 
 
 def release(session: Session, fence: Fence) -> None:
@@ -74,7 +94,11 @@ def release(session: Session, fence: Fence) -> None:
 
 
 def _end_lease(_: Dialect) -> ClauseElement:
-    return update(fences).where(fences.c.role == bindparam("of_role"), fences.c.epoch == bindparam("of_epoch")).values(NO_LEASE)
+    return (
+        update(fences)
+        .where(fences.c.role == bindparam("of_role"), fences.c.epoch == bindparam("of_epoch"))
+        .values(NO_LEASE)
+    )
 
 
 def _group_of(_: Dialect) -> ClauseElement:
@@ -82,5 +106,12 @@ def _group_of(_: Dialect) -> ClauseElement:
 
 
 def _release_positions(_: Dialect) -> ClauseElement:
-    held = (positions.c.in_use_role == bindparam("of_role"), positions.c.in_use_epoch == bindparam("of_epoch"))
-    return update(positions).where(positions.c.role_group == bindparam("group"), *held).values(in_use_role=null(), in_use_epoch=null())
+    held = (
+        positions.c.in_use_role == bindparam("of_role"),
+        positions.c.in_use_epoch == bindparam("of_epoch"),
+    )
+    return (
+        update(positions)
+        .where(positions.c.role_group == bindparam("group"), *held)
+        .values(in_use_role=null(), in_use_epoch=null())
+    )

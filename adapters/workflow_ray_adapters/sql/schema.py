@@ -58,6 +58,7 @@ def migrate(connection: Connection, to: str = REVISION) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     if connection.dialect.name in ("mariadb", "mysql"):
-        _stamp.create(connection, checkfirst=True)  # Alembic would name its primary key, and the server warn that this means nothing
+        # Alembic would name its primary key, and the server warn that this means nothing
+        _stamp.create(connection, checkfirst=True)
     with _alembic:
         command.upgrade(config, to)

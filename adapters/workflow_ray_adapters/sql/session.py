@@ -46,7 +46,11 @@ class Session:
         """
         if self.time is None:
             clock = self.dialect.clock()
-            self.time = int(self.connection.execute(select(*clock)).scalar_one()) if clock else time_ns() // 1000
+            self.time = (
+                int(self.connection.execute(select(*clock)).scalar_one())
+                if clock
+                else time_ns() // 1000
+            )
         return self.time
 
     def rows_and_time(self, statement: Statement, **values: object) -> list[Any]:
@@ -72,14 +76,20 @@ class Session:
             cursor.execute(*self._ready(statement, values))
 
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
-        """For each of the rows, in order. The statement names their values by the dialect's `row`."""
+        """For each of the rows, in order.
+
+        The statement names their values by the dialect's `row`.
+        """
         if rows:
             with closing(self.connection.connection.cursor()) as cursor:
                 self.dialect.run(cursor, _compiled(statement, self.dialect), rows)
 
     def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
         compiled, listed = _compiled(statement, self.dialect), self.dialect.listed
-        bound = {name: listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value for name, value in values.items()}
+        bound = {
+            name: listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value
+            for name, value in values.items()
+        }
         return compiled.sql, compiled.bind(bound)
 
 

@@ -26,7 +26,9 @@ class Compiled:
         self.joins_rows = ROWS in self.sql
         self.names = tuple(compiled.positiontup or ())
         constants = {name: value for name, value in compiled.params.items() if value is not None}
-        pick: Callable[[Values], tuple[object, ...]] = itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
+        pick: Callable[[Values], tuple[object, ...]] = (
+            itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
+        )
         self.bind = partial(_with, constants, pick) if constants else pick
         """The values in the order of the statement's parameters, among them the constants that it
         was said with.
@@ -34,8 +36,11 @@ class Compiled:
 
 
 def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
-    return tuple([values[name] for name in names])  # a tuple for one name too, which itemgetter doesn't give
+    # a tuple for one name too, which itemgetter doesn't give
+    return tuple([values[name] for name in names])
 
 
-def _with(constants: Values, pick: Callable[[Values], tuple[object, ...]], values: Values) -> tuple[object, ...]:
+def _with(
+    constants: Values, pick: Callable[[Values], tuple[object, ...]], values: Values
+) -> tuple[object, ...]:
     return pick({**constants, **values})

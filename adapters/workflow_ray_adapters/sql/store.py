@@ -35,7 +35,17 @@ from workflow_ray.records import (
     WaitingQuery,
     WriteGroup,
 )
-from workflow_ray_adapters.sql import deployments, leases, outbox, pages, positions, queries, roles, stream, waiting
+from workflow_ray_adapters.sql import (
+    deployments,
+    leases,
+    outbox,
+    pages,
+    positions,
+    queries,
+    roles,
+    stream,
+    waiting,
+)
 from workflow_ray_adapters.sql import timeouts as timers
 from workflow_ray_adapters.sql.background import background
 from workflow_ray_adapters.sql.database import BRIEF, Database
@@ -62,7 +72,9 @@ class SqlStore:
         self._store_id = store_id
         moves = Moves(clock)
         self._wakeups = Wakeups(clock, moves)
-        self._writer = Writer(database, clock, moves, self._committed, self._wakeups.readers.awaited)
+        self._writer = Writer(
+            database, clock, moves, self._committed, self._wakeups.readers.awaited
+        )
         self._poller = Poller(database, self._wakeups)
         self._fences = FenceChecks(database)
         self._turn = 0
@@ -85,7 +97,7 @@ class SqlStore:
             self._writer.close()
             await asyncio.gather(writer, return_exceptions=True)
 
-    # --- RecordStore -----------------------------------------------------------------------------
+    # --- RecordStore ----------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         if all(is_fence_check(group) for group in groups):
@@ -95,10 +107,14 @@ class SqlStore:
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         if fresh:
             return await self._writer.call(lambda session: queries.lookup(session, run_ids))
-        return await self._database.read(lambda session: queries.lookup(session, run_ids), brief=len(run_ids) <= BRIEF)
+        return await self._database.read(
+            lambda session: queries.lookup(session, run_ids), brief=len(run_ids) <= BRIEF
+        )
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
-        return await self._database.read(lambda session: queries.latest(session, workflow, foreign_ids))
+        return await self._database.read(
+            lambda session: queries.latest(session, workflow, foreign_ids)
+        )
 
     async def runs(self, query: RunQuery) -> list[Record]:
         return await self._database.read(lambda session: pages.runs(session, query))
@@ -106,27 +122,47 @@ class SqlStore:
     async def counts(self, workflow: str) -> list[RunCount]:
         return await self._database.read(lambda session: pages.counts(session, workflow))
 
-    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
-        return await self._database.read(lambda session: queries.history(session, run_id, after, limit))
+    async def history(
+        self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
+    ) -> list[HistoryEntry]:
+        return await self._database.read(
+            lambda session: queries.history(session, run_id, after, limit)
+        )
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         with self._wakeups.watchers.watching(seen, at_rest=at_rest) as wakeup:
             began = self._clock.monotonic()
             if wait > 0 and self._wakeups.versions.were_seen(seen):
                 await self._clock.wait(wakeup, wait)
-            look = partial(self._database.read, lambda session: queries.newer(session, seen, at_rest), brief=len(seen) <= BRIEF)
-            return await wait_until(self._clock, wakeup, look, wait - (self._clock.monotonic() - began))
+            look = partial(
+                self._database.read,
+                lambda session: queries.newer(session, seen, at_rest),
+                brief=len(seen) <= BRIEF,
+            )
+            return await wait_until(
+                self._clock, wakeup, look, wait - (self._clock.monotonic() - began)
+            )
 
     async def positions(self, group: str) -> list[Position]:
         return await self._database.read(lambda session: positions.read(session, group))
 
     async def pending(
-        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+        self,
+        fence: Fence,
+        *,
+        limit: int,
+        wait: float,
+        without: Sequence[tuple[Topic, int]] = (),
+        timeouts_only: bool = False,
     ) -> list[OutboxEntry]:
         asked = outbox.Pending(limit, without, timeouts_only)
 
         async def look() -> list[OutboxEntry]:
-            entries, next_due = await self._look_by_time(lambda session: outbox.look(session, fence, asked))
+            entries, next_due = await self._look_by_time(
+                lambda session: outbox.look(session, fence, asked)
+            )
             if next_due is not None:
                 self._wakeups.timer.set(OUTBOX, next_due)
             return entries
@@ -150,9 +186,11 @@ class SqlStore:
         return await self._database.read(deployments.read) if newer is None else newer
 
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-        return await self._writer.call(lambda session: deployments.deploy(session, expected, workflows))
+        return await self._writer.call(
+            lambda session: deployments.deploy(session, expected, workflows)
+        )
 
-    # --- EventStreamer, OutboxMover and Trimmer -----------------------------------------------------------
+    # --- EventStreamer, OutboxMover and Trimmer ---------------------------------------------------
 
     @property
     def stream_id(self) -> str:
@@ -164,7 +202,9 @@ class SqlStore:
     async def send(self, events: Sequence[Event]) -> None:
         await self._writer.call(lambda session: stream.append(session, events))
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
         reading = self._wakeups.readers.reader(reader, topic)
         deadline = self._clock.monotonic() + wait
         while True:
@@ -181,9 +221,14 @@ class SqlStore:
 
     async def _look(self, reading: Reader, receive: Receive) -> Arrivals:
         """What there is for it now."""
-        turned, unsure = replace(receive, offsets=self._turned(receive.offsets)), reading.unsure(receive.offsets)
+        turned, unsure = (
+            replace(receive, offsets=self._turned(receive.offsets)),
+            reading.unsure(receive.offsets),
+        )
         reading.begin_look(receive.offsets)
-        arrivals = await self._database.read(lambda session: stream.receive(session, turned, unsure), brief=receive.limit <= BRIEF)
+        arrivals = await self._database.read(
+            lambda session: stream.receive(session, turned, unsure), brief=receive.limit <= BRIEF
+        )
         reading.end_look(receive, arrivals)
         return arrivals
 
@@ -193,9 +238,12 @@ class SqlStore:
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return await self._database.read(lambda session: stream.ends(session, topic, partitions))
 
-    async def trim(self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+    async def trim(
+        self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+    ) -> int:
         def trimmed(session: Session) -> int:
-            if current := roles.epochs(session, [fence.role]):  # unknown here: the store holds the events of other records
+            # unknown here: the store holds the events of other records
+            if current := roles.epochs(session, [fence.role]):
                 roles.check(fence, current)
             return stream.trim(session, topic, offsets, limit)
 
@@ -204,7 +252,7 @@ class SqlStore:
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._writer.move(fence, limit, wait)
 
-    # --- RoleScheduler ---------------------------------------------------------------------------
+    # --- RoleScheduler --------------------------------------------------------------------------
 
     async def acquire(self, role: Role) -> Fence:
         return await self._writer.call(lambda session: roles.acquire(session, role))
@@ -212,9 +260,14 @@ class SqlStore:
     async def release(self, fence: Fence) -> None:
         await self._writer.call(lambda session: roles.release(session, fence))
 
-    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
+    ) -> Shared:
         if await self._database.served_elsewhere():
-            raise StoreInUse(self._database.where, "a process has it to itself: it gives out the roles, and none are shared.")
+            raise StoreInUse(
+                self._database.where,
+                "a process has it to itself: it gives out the roles, and none are shared.",
+            )
         heartbeat = leases.Heartbeat(worker, roles, held, lease)
         mine = await self._look_by_time(lambda session: leases.fair_share(session, heartbeat))
         return await self._writer.call(lambda session: leases.share(session, heartbeat, mine))
@@ -222,13 +275,20 @@ class SqlStore:
     async def leave(self, worker: str) -> None:
         await self._writer.call(lambda session: leases.leave(session, worker))
 
-    # --- TimeoutStore ----------------------------------------------------------------------------
+    # --- TimeoutStore ---------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         await self._writer.call(lambda session: timers.create(session, timeouts))
 
     async def due(
-        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+        self,
+        workflow: str,
+        status: int,
+        partitions: Collection[int],
+        *,
+        limit: int,
+        wait: float,
+        after: Timeout | None = None,
     ) -> list[Timeout]:
         asked = timers.Due(workflow, status, partitions, limit, after)
 
@@ -247,7 +307,7 @@ class SqlStore:
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
         return await self._writer.call(lambda session: timers.trim(session, completed, limit))
 
-    # --- time ------------------------------------------------------------------------------------
+    # --- time -----------------------------------------------------------------------------------
 
     async def _look_by_time(self, look: Callable[[Session], T]) -> T:
         """A read that goes by the store's time, which is noted for the timer."""
@@ -261,13 +321,15 @@ class SqlStore:
         return found
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Beginning with another partition each time, or a small limit would starve the last ones."""
+        """Begins with another partition each time, or a small limit would starve the last."""
         self._turn += 1
         partitions = list(offsets)
         first = self._turn % (len(partitions) or 1)
-        return {partition: offsets[partition] for partition in partitions[first:] + partitions[:first]}
+        return {
+            partition: offsets[partition] for partition in partitions[first:] + partitions[:first]
+        }
 
-    # --- notifications ---------------------------------------------------------------------------
+    # --- notifications --------------------------------------------------------------------------
 
     def _committed(self, done: Done) -> None:
         self._wakeups.committed(done.notification, done.received)

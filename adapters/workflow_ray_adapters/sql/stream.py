@@ -63,7 +63,11 @@ def place(session: Session, rows: Sequence[Values]) -> None:
     counts = Counter[tuple[str, int]](places)
     topics = {topic for topic, _ in counts}
     outbox.advance(session, counts)
-    offsets = {place: count(following - counts[place]) for place, following in _following(session, topics).items() if place in counts}
+    offsets = {
+        place: count(following - counts[place])
+        for place, following in _following(session, topics).items()
+        if place in counts
+    }
     for row, place in zip(rows, places, strict=True):
         row["stream_offset"] = next(offsets[place])
     session.run(_insert_event, rows)
@@ -76,11 +80,16 @@ def _insert_event(dialect: Dialect) -> ClauseElement:
 
 def _following(session: Session, topics: Collection[str]) -> dict[tuple[str, int], int]:
     """Of each topic and partition that was ever sent to the offset that the next event gets."""
-    return {(topic, partition): offset for topic, partition, offset in session.rows(_heads, topics=topics)}
+    return {
+        (topic, partition): offset
+        for topic, partition, offset in session.rows(_heads, topics=topics)
+    }
 
 
 def _heads(dialect: Dialect) -> ClauseElement:
-    return select(heads.c.topic, heads.c.partition_no, heads.c.next_offset).where(dialect.among(heads.c.topic, "topics"))
+    return select(heads.c.topic, heads.c.partition_no, heads.c.next_offset).where(
+        dialect.among(heads.c.topic, "topics")
+    )
 
 
 def ends(session: Session, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
@@ -90,7 +99,14 @@ def ends(session: Session, topic: Topic, partitions: Collection[int]) -> dict[in
 
 def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, int], int]:
     """Of each partition of the topics that was ever sent to its end."""
-    return {(Topic(topic), partition): end for (topic, partition), end in _following(session, topics).items()} if topics else {}
+    return (
+        {
+            (Topic(topic), partition): end
+            for (topic, partition), end in _following(session, topics).items()
+        }
+        if topics
+        else {}
+    )
 
 
 def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arrivals:
@@ -101,12 +117,16 @@ def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arri
     """
     found = ends(session, receive.topic, unsure) if unsure else {}
     lost = {partition: end for partition, end in found.items() if end < receive.offsets[partition]}
-    there = {partition: offset for partition, offset in receive.offsets.items() if partition not in lost}
+    there = {
+        partition: offset for partition, offset in receive.offsets.items() if partition not in lost
+    }
     arrivals = read(session, receive.topic, there, receive.limit)
     passed: dict[int, int] = {}
     if is_complete(receive, arrivals):
         with_events = {item.event.partition for item in arrivals.events}
-        passed = {partition: found[partition] for partition in found.keys() & there.keys() - with_events}
+        passed = {
+            partition: found[partition] for partition in found.keys() & there.keys() - with_events
+        }
     return Arrivals(events=arrivals.events, read={**arrivals.read, **passed}, lost=lost)
 
 
@@ -127,10 +147,19 @@ def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
     if not offsets:
         return 0
     following, partitions = ends(session, topic, offsets), list(offsets)
-    (starts,) = session.rows(_starts(len(offsets)), topic=topic, **{f"partition_{at}": number for at, number in enumerate(partitions)})
-    begins = {partition: start for partition, start in zip(partitions, starts, strict=True) if start is not None}
+    (starts,) = session.rows(
+        _starts(len(offsets)),
+        topic=topic,
+        **{f"partition_{at}": number for at, number in enumerate(partitions)},
+    )
+    begins = {
+        partition: start
+        for partition, start in zip(partitions, starts, strict=True)
+        if start is not None
+    }
     return sum(
-        max(0, following[partition] - max(offset, begins.get(partition, following[partition]))) for partition, offset in offsets.items()
+        max(0, following[partition] - max(offset, begins.get(partition, following[partition])))
+        for partition, offset in offsets.items()
     )
 
 
@@ -143,8 +172,16 @@ def _starts(partitions: int) -> Statement:
 
 
 def _start(at: int) -> ColumnElement[int]:
-    of_partition = (events.c.topic == bindparam("topic"), events.c.partition_no == bindparam(f"partition_{at}"))
-    return select(func.min(events.c.stream_offset)).where(*of_partition).scalar_subquery().label(f"start_{at}")
+    of_partition = (
+        events.c.topic == bindparam("topic"),
+        events.c.partition_no == bindparam(f"partition_{at}"),
+    )
+    return (
+        select(func.min(events.c.stream_offset))
+        .where(*of_partition)
+        .scalar_subquery()
+        .label(f"start_{at}")
+    )
 
 
 def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
@@ -161,7 +198,10 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
         rows = session.rows(_until_full(len(offsets)), **asked)
     rows.sort(key=IN_TURN)  # here: a database would carry the data through the sort
     received = tuple([_received(topic, row) for row in rows[:limit]])
-    return Arrivals(events=received, read={**offsets, **{item.event.partition: item.offset + 1 for item in received}})
+    return Arrivals(
+        events=received,
+        read={**offsets, **{item.event.partition: item.offset + 1 for item in received}},
+    )
 
 
 @cache
@@ -190,7 +230,11 @@ def _until_full(partitions: int) -> Statement:
     def statement(_: Dialect) -> ClauseElement:
         waiting = _waiting(partitions)
         # Not by a join: the data would be carried through the sort
-        size = select(func.length(records.c.data)).where(records.c.run_id == waiting.c.run_id).scalar_subquery()
+        size = (
+            select(func.length(records.c.data))
+            .where(records.c.run_id == waiting.c.run_id)
+            .scalar_subquery()
+        )
         turns = (waiting.c.turn, waiting.c.place)
         # Of those before it, so that the size of each is looked up once
         before = func.sum(func.coalesce(size, 0)).over(order_by=turns, rows=(None, -1))
@@ -232,7 +276,10 @@ def _share(at: int) -> Select[Any]:
             events.c.status,
             events.c.headers,
         )
-        .where(events.c.topic == bindparam("topic"), events.c.partition_no == bindparam(f"partition_{at}"))
+        .where(
+            events.c.topic == bindparam("topic"),
+            events.c.partition_no == bindparam(f"partition_{at}"),
+        )
         .where(events.c.stream_offset >= start)
         .order_by(events.c.stream_offset)
         .limit(bindparam("share"))
@@ -243,7 +290,9 @@ def _share(at: int) -> Select[Any]:
 def _received(topic: Topic, row: Sequence[Any]) -> Received:
     _, _, partition, run_id, version, status, headers, offset, _, *record = row
     event = to_event(topic, partition, run_id, version, status, headers)
-    return Received(event=event, offset=offset, record=None if record[0] is None else to_record(record))
+    return Received(
+        event=event, offset=offset, record=None if record[0] is None else to_record(record)
+    )
 
 
 def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
@@ -251,7 +300,11 @@ def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
     removed = 0
     for partition, offset in sorted(offsets.items()):
         asked = {"topic": topic, "partition": partition, "end": offset}
-        below = [at for (at,) in session.rows(_below, **asked, most=limit - removed)] if removed < limit else []
+        below = (
+            [at for (at,) in session.rows(_below, **asked, most=limit - removed)]
+            if removed < limit
+            else []
+        )
         if below:
             session.execute(_trim, **asked | {"end": below[-1] + 1})
             removed += len(below)
@@ -268,4 +321,8 @@ def _trim(_: Dialect) -> ClauseElement:
 
 
 def _in_front_of(offset: Column[Any]) -> tuple[ColumnElement[bool], ...]:
-    return events.c.topic == bindparam("topic"), events.c.partition_no == bindparam("partition"), offset < bindparam("end")
+    return (
+        events.c.topic == bindparam("topic"),
+        events.c.partition_no == bindparam("partition"),
+        offset < bindparam("end"),
+    )

@@ -22,13 +22,14 @@ def _index_of_known(name: str, *columns: str, of: str, unique: bool = False) -> 
     return Index(name, *columns, unique=unique, sqlite_where=known, postgresql_where=known)
 
 
-# --- what should run -----------------------------------------------------------------------------
+# --- what should run ----------------------------------------------------------------------------
 
 deployment = _table(  # one row
     "deployment",
     Column("store_id", key(36), primary_key=True),
     Column("version", BigInteger, nullable=False),
-    Column("usable_from", key(32)),  # the oldest revision of the schema whose code can read and write this one; NULL: no older one's
+    # the oldest revision of the schema whose code can read and write this one; NULL: no older one's
+    Column("usable_from", key(32)),
 )
 workflows = _table(  # kept for good, and with them the number of partitions
     "workflows",
@@ -71,7 +72,7 @@ members = _table(  # the workers: processes that share roles
     Column("lives_until", BigInteger, nullable=False),
 )
 
-# --- runs ----------------------------------------------------------------------------------------
+# --- runs ---------------------------------------------------------------------------------------
 
 records = Table(  # with a rowid: the data may be large, and would crowd the tree
     "records",
@@ -134,20 +135,23 @@ history = _table(
     Column("data", BYTES),  # NULL: as in the version before
 )
 
-# --- events --------------------------------------------------------------------------------------
+# --- events -------------------------------------------------------------------------------------
 
 outbox = Table(
     "outbox",
     metadata,
     # AUTOINCREMENT: an id removed is never given again, or a repeated `published` would remove
     # another's entry.
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
     Column("topic", key(), nullable=False),
     Column("partition_no", Integer, nullable=False),
     Column("run_id", key(36), nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("status", Integer, nullable=False),
-    Column("due_at", BigInteger, nullable=False),  # 0: at once; -1: it carries a timeout. So each kind is one range of the index
+    # 0: at once; -1: it carries a timeout. So each kind is one range of the index
+    Column("due_at", BigInteger, nullable=False),
     Column("headers", TEXT),  # JSON; NULL: none
     # Of a timeout that is to be created in another store; its status is the timeout's, and it has
     # no topic.
@@ -188,7 +192,7 @@ positions = _table(
     Column("log", key(1000), nullable=False),
 )
 
-# --- timeouts ------------------------------------------------------------------------------------
+# --- timeouts -----------------------------------------------------------------------------------
 
 timeouts = _table(  # of two with one key the first stands
     "timeouts",

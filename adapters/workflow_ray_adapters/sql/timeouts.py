@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement, Select, and_, bindparam, delete, false, func, or_, select, true, update
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
 from workflow_ray_adapters.sql.dialects import Dialect
@@ -29,7 +42,9 @@ def add(session: Session, rows: Sequence[Values]) -> None:
     one who waits for him.
     """
     session.run(_create, sorted(rows, key=itemgetter("run_id", "visit", "name")))
-    session.notification.timeouts |= {(row["workflow"], row["status"], row["due_at"]) for row in rows}
+    session.notification.timeouts |= {
+        (row["workflow"], row["status"], row["due_at"]) for row in rows
+    }
 
 
 def _order(key: TimeoutKey) -> tuple[str, int, str]:
@@ -70,22 +85,44 @@ def due(session: Session, asked: Due) -> tuple[list[Timeout], int | None]:
     now, partitions = session.now(), list(asked.partitions)
     if not partitions:
         return [], None
-    values = {"workflow": asked.workflow, "status": asked.status, "partitions": partitions, "now": now}
+    values = {
+        "workflow": asked.workflow,
+        "status": asked.status,
+        "partitions": partitions,
+        "now": now,
+    }
     after, last = asked.after, {}
     if after is not None:
-        last = {"at": micros(after.due_at), "of_run": after.key.run_id, "of_visit": after.key.visit, "named": after.key.name}
-    rows = session.rows(_due if after is None else _due_after, **values, **last, limited=asked.limit)
+        last = {
+            "at": micros(after.due_at),
+            "of_run": after.key.run_id,
+            "of_visit": after.key.visit,
+            "named": after.key.name,
+        }
+    rows = session.rows(
+        _due if after is None else _due_after, **values, **last, limited=asked.limit
+    )
     ((next_due,),) = session.rows(_next_due, **values)
     return [_timeout(*row) for row in rows], next_due
 
 
-def _timeout(run_id: str, visit: int, name: str, workflow: str, status: int, partition: int, due_at: int) -> Timeout:
+def _timeout(
+    run_id: str, visit: int, name: str, workflow: str, status: int, partition: int, due_at: int
+) -> Timeout:
     key = TimeoutKey(RunId(run_id), Version(visit), name)
-    return Timeout(key=key, workflow=workflow, status=status, partition=partition, due_at=moment(due_at))
+    return Timeout(
+        key=key, workflow=workflow, status=status, partition=partition, due_at=moment(due_at)
+    )
 
 
 def _due(dialect: Dialect) -> Select[*tuple[Any, ...]]:
-    columns = (*KEY, timeouts.c.workflow, timeouts.c.status, timeouts.c.partition_no, timeouts.c.due_at)
+    columns = (
+        *KEY,
+        timeouts.c.workflow,
+        timeouts.c.status,
+        timeouts.c.partition_no,
+        timeouts.c.due_at,
+    )
     query = select(*columns).where(*_open(dialect), timeouts.c.due_at <= bindparam("now"))
     return query.order_by(timeouts.c.due_at, *KEY).limit(bindparam("limited"))
 
@@ -96,13 +133,21 @@ def _due_after(dialect: Dialect) -> ClauseElement:
     """
     column = timeouts.c
     later_name = and_(column.visit == bindparam("of_visit"), column.name > bindparam("named"))
-    later_visit = and_(column.run_id == bindparam("of_run"), or_(column.visit > bindparam("of_visit"), later_name))
-    same_time = and_(column.due_at == bindparam("at"), or_(column.run_id > bindparam("of_run"), later_visit))
-    return _due(dialect).where(column.due_at >= bindparam("at"), or_(column.due_at > bindparam("at"), same_time))
+    later_visit = and_(
+        column.run_id == bindparam("of_run"), or_(column.visit > bindparam("of_visit"), later_name)
+    )
+    same_time = and_(
+        column.due_at == bindparam("at"), or_(column.run_id > bindparam("of_run"), later_visit)
+    )
+    return _due(dialect).where(
+        column.due_at >= bindparam("at"), or_(column.due_at > bindparam("at"), same_time)
+    )
 
 
 def _next_due(dialect: Dialect) -> ClauseElement:
-    return select(func.min(timeouts.c.due_at)).where(*_open(dialect), timeouts.c.due_at > bindparam("now"))
+    return select(func.min(timeouts.c.due_at)).where(
+        *_open(dialect), timeouts.c.due_at > bindparam("now")
+    )
 
 
 def _open(dialect: Dialect) -> tuple[ColumnElement[bool], ...]:
@@ -116,16 +161,25 @@ def _open(dialect: Dialect) -> tuple[ColumnElement[bool], ...]:
 
 def complete(session: Session, keys: Sequence[TimeoutKey]) -> None:
     at = session.now()
-    rows = [{"of_run": key.run_id, "of_visit": key.visit, "named": key.name, "at": at} for key in sorted(set(keys), key=_order)]
+    rows = [
+        {"of_run": key.run_id, "of_visit": key.visit, "named": key.name, "at": at}
+        for key in sorted(set(keys), key=_order)
+    ]
     session.run(_complete, rows)
 
 
 def _complete(dialect: Dialect) -> ClauseElement:
     column = timeouts.c
-    given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name, at=column.completed_at)
+    given = dialect.row(
+        of_run=column.run_id, of_visit=column.visit, named=column.name, at=column.completed_at
+    )
     return (
         update(timeouts)
-        .where(column.run_id == given["of_run"], column.visit == given["of_visit"], column.name == given["named"])
+        .where(
+            column.run_id == given["of_run"],
+            column.visit == given["of_visit"],
+            column.name == given["named"],
+        )
         .where(column.completed == false())
         .values(completed=true(), completed_at=given["at"])
     )
@@ -135,16 +189,31 @@ def trim(session: Session, completed: float, limit: int) -> int:
     """Forget up to `limit` that were completed `completed` seconds ago or longer; how many."""
     before = session.now() - round(completed * MICROSECONDS)
     keys = session.rows(_completed, before=before, limited=limit)
-    session.run(_forget, [{"of_run": run_id, "of_visit": visit, "named": name} for run_id, visit, name in sorted(keys)])
+    session.run(
+        _forget,
+        [
+            {"of_run": run_id, "of_visit": visit, "named": name}
+            for run_id, visit, name in sorted(keys)
+        ],
+    )
     return len(keys)
 
 
 def _completed(_: Dialect) -> ClauseElement:
     column = timeouts.c
-    return select(*KEY).where(column.completed_at <= bindparam("before")).order_by(column.completed_at).limit(bindparam("limited"))
+    return (
+        select(*KEY)
+        .where(column.completed_at <= bindparam("before"))
+        .order_by(column.completed_at)
+        .limit(bindparam("limited"))
+    )
 
 
 def _forget(dialect: Dialect) -> ClauseElement:
     column = timeouts.c
     given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name)
-    return delete(timeouts).where(column.run_id == given["of_run"], column.visit == given["of_visit"], column.name == given["named"])
+    return delete(timeouts).where(
+        column.run_id == given["of_run"],
+        column.visit == given["of_visit"],
+        column.name == given["named"],
+    )

@@ -25,7 +25,8 @@ class Timer(Generic[K]):
         self._fire = fire
         self._due: dict[K, int] = {}  # microseconds
         self._changed = asyncio.Event()
-        self._ahead = micros(clock.now()) - self._elapsed()  # microseconds: the store's time less the monotonic clock
+        # microseconds: the store's time less the monotonic clock
+        self._ahead = micros(clock.now()) - self._elapsed()
 
     def set(self, key: K, due: int) -> None:
         """Fire at that time, too."""
@@ -48,7 +49,9 @@ class Timer(Generic[K]):
                 del self._due[key]
                 self._fire(key)
             if self._due:
-                await self._clock.wait(self._changed, min((min(self._due.values()) - now) / SECOND, LONGEST))
+                await self._clock.wait(
+                    self._changed, min((min(self._due.values()) - now) / SECOND, LONGEST)
+                )
             else:
                 await self._changed.wait()
 

@@ -44,7 +44,8 @@ class Work:
     """What one transaction does, in this order."""
 
     counters: Counters
-    now: int | None = None  # microseconds, by the clock of a test; None: the store's own clock tells it
+    # microseconds, by the clock of a test; None: the store's own clock tells it
+    now: int | None = None
     calls: Sequence[Call] = ()
     stores: Sequence[Store] = ()
     moves: Sequence[Move] = ()
@@ -63,9 +64,11 @@ class Done:
     calls: list[Any] = field(default_factory=list[Any])
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
     moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
-    waiting: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])  # empty: they weren't made
+    # empty: they weren't made
+    waiting: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
     received: list[tuple[Receive, Arrivals]] = field(default_factory=list[tuple[Receive, Arrivals]])
-    next_due: int | None = None  # microseconds: when the next entry of the outbox gets due, where that was looked up
+    # microseconds: when the next entry of the outbox gets due, where that was looked up
+    next_due: int | None = None
     drained: bool = False  # nothing of the outbox is due any more
     time: int | None = None  # microseconds: by the store's clock, where a statement has told it
     undone: bool = False  # a move came to its limit
@@ -80,7 +83,12 @@ def perform(session: Session, work: Work) -> Done:
     epochs = roles.epochs(session, _roles(work))
     publishing = Publishing(session, done)
     if work.stores:
-        applied = writes.store(session, [group for store in work.stores for group in store.groups], epochs, work.counters)
+        applied = writes.store(
+            session,
+            [group for store in work.stores for group in store.groups],
+            epochs,
+            work.counters,
+        )
         answers = iter(applied.answers)
         done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
         publishing.add(applied.outgoing)
@@ -98,14 +106,20 @@ def _roles(work: Work) -> set[RoleName]:
     return held | {move.fence.role for move in (*work.moves, *work.waiting)}
 
 
-def _received(session: Session, work: Work, published: Mapping[Topic, int]) -> Iterator[tuple[Receive, Arrivals]]:
+def _received(
+    session: Session, work: Work, published: Mapping[Topic, int]
+) -> Iterator[tuple[Receive, Arrivals]]:
     """Much is left to the readers, who read it while the next transaction runs. Those who wait have
     read all that there was: only partitions of this transaction have more.
     """
     for topic in [topic for topic, events in published.items() if 0 < events <= LITTLE]:
         changed = session.notification.events[topic]
         for receive in work.awaited(topic):
-            if asked := {partition: offset for partition, offset in receive.offsets.items() if partition in changed}:
+            if asked := {
+                partition: offset
+                for partition, offset in receive.offsets.items()
+                if partition in changed
+            }:
                 yield receive, stream.read(session, topic, asked, receive.limit)
 
 

@@ -13,7 +13,9 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-async def wait_until(clock: Clock, wakeup: asyncio.Event, look: Callable[[], Awaitable[T]], wait: float) -> T:
+async def wait_until(
+    clock: Clock, wakeup: asyncio.Event, look: Callable[[], Awaitable[T]], wait: float
+) -> T:
     """What `look` finds: at once, or after the wakeup, or else when `wait` seconds are over."""
     deadline = clock.monotonic() + wait
     while True:
@@ -77,7 +79,9 @@ class Watchers:
         few, many = sorted((self._watching, runs), key=len)
         for run_id in [run_id for run_id in few if run_id in many]:
             for watcher in self._watching[run_id]:
-                if runs[run_id] > watcher.seen[run_id] and (run_id in at_rest or not watcher.at_rest):
+                if runs[run_id] > watcher.seen[run_id] and (
+                    run_id in at_rest or not watcher.at_rest
+                ):
                     watcher.wakeup.set()
                     woken = True
         return woken

@@ -13,10 +13,19 @@ MICROSECONDS = 1_000_000
 def waiting(session: Session, query: WaitingQuery) -> Waiting:
     """It reads as many rows of two indexes as the query's limit, whatever else there is."""
     before = session.now() - round(query.quiet * MICROSECONDS)
-    asked = {"workflow": query.workflow, "partition": query.partition, "after": query.after or "", "most": query.limit}
+    asked = {
+        "workflow": query.workflow,
+        "partition": query.partition,
+        "after": query.after or "",
+        "most": query.limit,
+    }
     rows = session.rows(_awaiting, **asked)
     quiet = [row for row in rows if row[-1] <= before]
-    pending: set[str] = {row[0] for row in session.rows(_pending, run_ids=[row[0] for row in quiet])} if quiet else set()
+    pending: set[str] = (
+        {row[0] for row in session.rows(_pending, run_ids=[row[0] for row in quiet])}
+        if quiet
+        else set()
+    )
     return Waiting(
         events=tuple(_event(query, *row[:-1]) for row in quiet if row[0] not in pending),
         after=rows[-1][0] if len(rows) == query.limit else None,
@@ -26,14 +35,24 @@ def waiting(session: Session, query: WaitingQuery) -> Waiting:
 def _event(query: WaitingQuery, run_id: str, status: int, awaited: int) -> Event:
     """The one that should have woken the run."""
     topic = status_topic(query.workflow, status)
-    return Event(run_id=RunId(run_id), topic=topic, partition=query.partition, version=Version(awaited), status=status)
+    return Event(
+        run_id=RunId(run_id),
+        topic=topic,
+        partition=query.partition,
+        version=Version(awaited),
+        status=status,
+    )
 
 
 def _awaiting(_: Dialect) -> ClauseElement:
     columns = records.c
     return (
         select(columns.run_id, columns.status, columns.awaited, columns.updated_at)
-        .where(columns.workflow == bindparam("workflow"), columns.awaiting == bindparam("partition"), columns.run_id > bindparam("after"))
+        .where(
+            columns.workflow == bindparam("workflow"),
+            columns.awaiting == bindparam("partition"),
+            columns.run_id > bindparam("after"),
+        )
         .order_by(columns.run_id)
         .limit(bindparam("most"))
     )
@@ -41,4 +60,6 @@ def _awaiting(_: Dialect) -> ClauseElement:
 
 def _pending(dialect: Dialect) -> ClauseElement:
     """Those of the runs that have an event in the outbox. A timeout there does not wake its run."""
-    return select(outbox.c.run_id).where(dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None))
+    return select(outbox.c.run_id).where(
+        dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None)
+    )

@@ -34,7 +34,14 @@ class Wanted:
     deployment: int | None = None  # the newest version that somebody who waits has seen
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.topics or self.outbox or self.timeouts or self.fences or self.deployment is not None)
+        return bool(
+            self.runs
+            or self.topics
+            or self.outbox
+            or self.timeouts
+            or self.fences
+            or self.deployment is not None
+        )
 
 
 class Wakeups:
@@ -53,7 +60,9 @@ class Wakeups:
         self.timer = Timer[OfStatus](clock, self._get_due)
         self._moves = moves
 
-    def committed(self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]) -> None:
+    def committed(
+        self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]
+    ) -> None:
         """This process has committed what the notification tells. answers: what the transaction
         found for those who receive.
         """
@@ -74,7 +83,13 @@ class Wakeups:
         return any(woken)
 
     def is_anybody_waiting(self) -> bool:
-        keys = (self.watchers.runs(), self.publishers.keys(), self.timeouts.keys(), self.deployments.keys(), self._moves.fences())
+        keys = (
+            self.watchers.runs(),
+            self.publishers.keys(),
+            self.timeouts.keys(),
+            self.deployments.keys(),
+            self._moves.fences(),
+        )
         return any(keys) or self.readers.is_anybody_waiting()
 
     def wanted(self, kinds: Kind) -> Wanted:
@@ -85,7 +100,9 @@ class Wakeups:
             outbox=bool(kinds & Kind.OUTBOX and (self.publishers.keys() or self._moves.fences())),
             timeouts=list(self.timeouts.keys()) if kinds & Kind.TIMEOUTS else (),
             fences={*self.publishers.keys(), *self._moves.fences()} if kinds & Kind.ROLES else (),
-            deployment=max(self.deployments.keys(), default=None) if kinds & Kind.DEPLOYMENT else None,
+            deployment=max(self.deployments.keys(), default=None)
+            if kinds & Kind.DEPLOYMENT
+            else None,
         )
 
     def forget(self) -> None:

@@ -26,7 +26,15 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.counters import CountKey
-from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, Values, event_row, from_headers, micros, resting
+from workflow_ray_adapters.sql.rows import (
+    AT_ONCE,
+    CARRIED,
+    Values,
+    event_row,
+    from_headers,
+    micros,
+    resting,
+)
 
 Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
 MICROSECONDS = 1_000_000
@@ -68,9 +76,12 @@ class WriteBatch:
     keys: list[Values] = field(default_factory=list[Values])
     history: list[Values] = field(default_factory=list[Values])
     outbox: list[Values] = field(default_factory=list[Values])
-    timeouts: dict[tuple[RunId, Version, str], Values] = field(default_factory=dict[tuple[RunId, Version, str], Values])
+    timeouts: dict[tuple[RunId, Version, str], Values] = field(
+        default_factory=dict[tuple[RunId, Version, str], Values]
+    )
     positions: list[Positions] = field(default_factory=lambda: [{}])  # written one after another
-    at_rest: set[RunId] = field(default_factory=set[RunId])  # runs that now take no step by themselves
+    # runs that now take no step by themselves
+    at_rest: set[RunId] = field(default_factory=set[RunId])
 
     def __post_init__(self) -> None:
         self._holders = {run_id: key for key, run_id in self.existing.unfinished.items()}
@@ -86,7 +97,7 @@ class WriteBatch:
                 counts[key] = counts.get(key, 0) + runs
         return counts
 
-    # --- staging ---------------------------------------------------------------------------------
+    # --- staging --------------------------------------------------------------------------------
 
     def stage(self, write: Write, *, timeouts_apart: bool = False) -> WriteResult:
         """The answer to a write; where it is Stored, its rows are staged. A repeat gets a Conflict
@@ -122,10 +133,12 @@ class WriteBatch:
         """Have an event sent that does not belong to a write."""
         self.outbox.append({**event_row(event), "due_at": AT_ONCE})
 
-    # --- how -------------------------------------------------------------------------------------
+    # --- how ------------------------------------------------------------------------------------
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
-        if new.idempotency_key is not None and (first := self.existing.keys.get((new.workflow, new.idempotency_key))):
+        if new.idempotency_key is not None and (
+            first := self.existing.keys.get((new.workflow, new.idempotency_key))
+        ):
             return KeyUsed(run_id, first)
         if active := self.existing.unfinished.get((new.workflow, new.foreign_id)):
             return ActiveRun(run_id, active)
@@ -148,7 +161,15 @@ class WriteBatch:
             self.at_rest.add(run_id)
             if run_state >= CANCELLED and (key := self._holders.pop(run_id, None)):
                 del self.existing.unfinished[key]
-        self.existing.runs[run_id] = Found(run_id, version, origin.workflow, write.status, run_state, origin.partition, row["awaiting"])
+        self.existing.runs[run_id] = Found(
+            run_id,
+            version,
+            origin.workflow,
+            write.status,
+            run_state,
+            origin.partition,
+            row["awaiting"],
+        )
         self._entered.append((origin.workflow, write.status, run_state))
         if found:
             self._left.append((origin.workflow, found.status, found.run_state))
@@ -159,7 +180,13 @@ class WriteBatch:
         self._holders[write.run_id] = key
         if new.idempotency_key is not None:
             self.existing.keys[new.workflow, new.idempotency_key] = write.run_id
-            self.keys.append({"workflow": new.workflow, "idempotency_key": new.idempotency_key, "run_id": write.run_id})
+            self.keys.append(
+                {
+                    "workflow": new.workflow,
+                    "idempotency_key": new.idempotency_key,
+                    "run_id": write.run_id,
+                }
+            )
         self.inserts[write.run_id] = row
         row |= {
             "run_id": write.run_id,
@@ -203,13 +230,19 @@ class WriteBatch:
                 "run_id": write.run_id,
                 "version": version,
                 "status": write.status,
-                "due_at": self.now + round(outgoing.delay * MICROSECONDS) if outgoing.delay > 0 else AT_ONCE,
+                "due_at": self.now + round(outgoing.delay * MICROSECONDS)
+                if outgoing.delay > 0
+                else AT_ONCE,
                 "headers": from_headers(outgoing.headers),
             }
         )
 
     def _stage_timeout(self, write: Write, timeout: NewTimeout, *, apart: bool) -> None:
-        due_at = micros(timeout.at) if timeout.at is not None else self.now + round((timeout.after or 0.0) * MICROSECONDS)
+        due_at = (
+            micros(timeout.at)
+            if timeout.at is not None
+            else self.now + round((timeout.after or 0.0) * MICROSECONDS)
+        )
         if apart:
             self.outbox.append(
                 {
@@ -248,7 +281,8 @@ def _first(write: Write) -> NewRun:
 def _row(write: Write, version: Version, partition: int, now: int) -> Values:
     """What the record's columns become by a write, and what an update of them names besides."""
     awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
-    awaits_event = awaits == EVENT and run_state < PAUSED  # a run at rest awaits none, whatever is written
+    # a run at rest awaits none, whatever is written
+    awaits_event = awaits == EVENT and run_state < PAUSED
     return {
         "run": write.run_id,
         "before": write.expected,

@@ -42,7 +42,10 @@ class Batch:
         """Two that together are this one, and that are smaller where it has more than one thing."""
         for part in (slice(None, len(self) // 2), slice(len(self) // 2, None)):
             both = [*self.requests, *self.moves][part]
-            yield Batch([one for one in both if isinstance(one, Request)], [one for one in both if isinstance(one, OngoingMove)])
+            yield Batch(
+                [one for one in both if isinstance(one, Request)],
+                [one for one in both if isinstance(one, OngoingMove)],
+            )
 
     def fail(self, error: Exception) -> None:
         """Of those that have no answer yet."""
@@ -77,7 +80,7 @@ class Writer:
         self._arrived = moves.woken
         self._is_closed = False
 
-    # --- asking ----------------------------------------------------------------------------------
+    # --- asking ---------------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         answers: list[GroupResult] = await self._submit(Request(Store(groups))).answer()
@@ -94,7 +97,9 @@ class Writer:
     def _submit(self, request: Request) -> Request:
         self._check_open()
         if not self._arrivals.put(request):
-            raise StoreBusy(self._database.where, "its queue of writes is full. Try again in a moment.")
+            raise StoreBusy(
+                self._database.where, "its queue of writes is full. Try again in a moment."
+            )
         self._arrived.set()
         return request
 
@@ -102,7 +107,7 @@ class Writer:
         if self._is_closed:
             raise StoreUnavailable(self._database.where, "it is closed.")
 
-    # --- doing -----------------------------------------------------------------------------------
+    # --- doing ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let `run` end once it has done what was asked until now."""
@@ -119,7 +124,8 @@ class Writer:
                 self._arrived.clear()
                 while batch := self._gather():
                     await self._commit_safely(batch)
-                    await asyncio.sleep(0)  # a database may have done it between two turns of the loop
+                    # a database may have done it between two turns of the loop
+                    await asyncio.sleep(0)
                 if self._is_closed:
                     return
         finally:
@@ -136,8 +142,12 @@ class Writer:
         try:
             await self._commit(batch)
         except Exception as error:
-            log.exception("%s: the writer failed. It goes on with the next transaction.", self._database.where)
-            batch.fail(StoreUnavailable(self._database.where, f"its writer failed ({error!r}). Try again."))
+            log.exception(
+                "%s: the writer failed. It goes on with the next transaction.", self._database.where
+            )
+            batch.fail(
+                StoreUnavailable(self._database.where, f"its writer failed ({error!r}). Try again.")
+            )
             self._moves.pause()
 
     async def _commit(self, batch: Batch, *, again: bool = True) -> None:
@@ -152,7 +162,8 @@ class Writer:
         except Exception as error:
             for move in waiting:
                 move.pause()
-            if isinstance(error, StoreError) or (len(batch) == 1 and not again):  # the store's fault, or this one's
+            # the store's fault, or this one's
+            if isinstance(error, StoreError) or (len(batch) == 1 and not again):
                 batch.fail(self._blamed(error))
             else:
                 for part in [batch] if again else batch.halves():
@@ -170,7 +181,10 @@ class Writer:
 
     def _blamed(self, error: Exception) -> Exception:
         if isinstance(error, Aborted):
-            return StoreUnavailable(self._database.where, f"other transactions were in the way each time ({error}). Try again.")
+            return StoreUnavailable(
+                self._database.where,
+                f"other transactions were in the way each time ({error}). Try again.",
+            )
         return error
 
     def _work(self, batch: Batch, waiting: Sequence[OngoingMove]) -> Work:
@@ -190,7 +204,9 @@ class Writer:
         stores, calls = iter(done.stores), iter(done.calls)
         for request in batch.requests:
             request.settle(next(stores) if isinstance(request.what, Store) else next(calls))
-        for move, answer in zip((*batch.moves, *waiting), (*done.moves, *done.waiting), strict=False):
+        for move, answer in zip(
+            (*batch.moves, *waiting), (*done.moves, *done.waiting), strict=False
+        ):
             if isinstance(answer, WorkflowError):
                 move.fail(answer)
             else:
@@ -205,7 +221,9 @@ class Writer:
         self._moves.wake_those_of(done.notification.roles)
 
     def _abandon(self, batch: Batch) -> None:
-        error = StoreUnavailable(self._database.where, "its writer has stopped. Open the store again.")
+        error = StoreUnavailable(
+            self._database.where, "its writer has stopped. Open the store again."
+        )
         self._moves.fail(error)
         batch.fail(error)
         while batch := self._gather():

@@ -40,10 +40,16 @@ class Applied:
     """One answer a group, in order, and what is to be sent."""
 
     answers: list[GroupResult]
-    outgoing: Sequence[Values]  # entries for the outbox, in commit order, which are still to be made
+    # entries for the outbox, in commit order, which are still to be made
+    outgoing: Sequence[Values]
 
 
-def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleName, int], counters: Counters) -> Applied:
+def store(
+    session: Session,
+    groups: Sequence[WriteGroup],
+    epochs: Mapping[RoleName, int],
+    counters: Counters,
+) -> Applied:
     """Decide the groups in order and apply what wins. Of two writes for one version the first wins,
     whichever groups they are in.
     """
@@ -53,17 +59,36 @@ def store(session: Session, groups: Sequence[WriteGroup], epochs: Mapping[RoleNa
     batch = WriteBatch(existing, session.now())
     decided: list[Decided] = []
     for group in valid:
-        decided.append([(write, batch.stage(write, timeouts_apart=group.timeouts_apart)) for write in group.writes])
+        decided.append(
+            [
+                (write, batch.stage(write, timeouts_apart=group.timeouts_apart))
+                for write in group.writes
+            ]
+        )
         for position in group.positions:
             batch.stage_position(position)
         for event in group.events:
             batch.stage_event(event)
     apply(session, batch, counters)
-    repeats = _repeats(session, [write for group in decided for write, result in group if isinstance(result, Conflict)])
-    committed = iter([Committed(tuple([_answer(write, result, repeats) for write, result in group])) for group in decided])
-    session.notification.runs |= {run_id: row["version"] for rows in (batch.inserts, batch.updates) for run_id, row in rows.items()}
+    repeats = _repeats(
+        session,
+        [write for group in decided for write, result in group if isinstance(result, Conflict)],
+    )
+    committed = iter(
+        [
+            Committed(tuple([_answer(write, result, repeats) for write, result in group]))
+            for group in decided
+        ]
+    )
+    session.notification.runs |= {
+        run_id: row["version"]
+        for rows in (batch.inserts, batch.updates)
+        for run_id, row in rows.items()
+    }
     session.notification.at_rest |= batch.at_rest
-    return Applied(answers=[refusal or next(committed) for refusal in fenced], outgoing=batch.outbox)
+    return Applied(
+        answers=[refusal or next(committed) for refusal in fenced], outgoing=batch.outbox
+    )
 
 
 def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
@@ -72,13 +97,19 @@ def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
     return Fenced(group.fence.role, current)
 
 
-def _answer(write: Write, result: WriteResult, repeats: set[tuple[RunId, Version, WriteId]]) -> WriteResult:
-    if repeats and isinstance(result, Conflict) and (write.run_id, write.version, write.write_id) in repeats:
+def _answer(
+    write: Write, result: WriteResult, repeats: set[tuple[RunId, Version, WriteId]]
+) -> WriteResult:
+    if (
+        repeats
+        and isinstance(result, Conflict)
+        and (write.run_id, write.version, write.write_id) in repeats
+    ):
         return Stored(write.run_id, write.version)
     return result
 
 
-# --- what the writes meet ------------------------------------------------------------------------
+# --- what the writes meet -----------------------------------------------------------------------
 
 
 def _existing(session: Session, writes: Sequence[Write]) -> Existing:
@@ -90,10 +121,22 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     # active run, so whoever finds the run must find its key. Versions last: while that waits for a
     # lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
     # try finds it all; looked up afterwards it would seem to be another run that has the key.
-    unfinished = _by_key(session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})) if new else {}
+    unfinished = (
+        _by_key(
+            session.rows(
+                _unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new}
+            )
+        )
+        if new
+        else {}
+    )
     known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
     rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
-    return Existing(runs={found.run_id: found for found in map(Found._make, rows)}, keys=known, unfinished=unfinished)
+    return Existing(
+        runs={found.run_id: found for found in map(Found._make, rows)},
+        keys=known,
+        unfinished=unfinished,
+    )
 
 
 def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
@@ -102,7 +145,15 @@ def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
 
 def _runs(dialect: Dialect) -> ClauseElement:
     table = records.c
-    columns = (table.run_id, table.version, table.workflow, table.status, table.run_state, table.partition_no, table.awaiting)
+    columns = (
+        table.run_id,
+        table.version,
+        table.workflow,
+        table.status,
+        table.run_state,
+        table.partition_no,
+        table.awaiting,
+    )
     query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
     return dialect.locked(query.order_by(records.c.run_id))
 
@@ -111,13 +162,18 @@ def _keys(dialect: Dialect) -> ClauseElement:
     """Finds more than is asked for where there are several workflows: each key in each of them."""
     table = idempotency_keys.c
     query = select(table.workflow, table.idempotency_key, table.run_id)
-    return query.where(dialect.among(table.workflow, "workflows"), dialect.among(table.idempotency_key, "keys"))
+    return query.where(
+        dialect.among(table.workflow, "workflows"), dialect.among(table.idempotency_key, "keys")
+    )
 
 
 def _unfinished(dialect: Dialect) -> ClauseElement:
     """As _keys."""
     query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
-    return query.where(dialect.among(records.c.workflow, "workflows"), dialect.among(records.c.unfinished, "foreign_ids"))
+    return query.where(
+        dialect.among(records.c.workflow, "workflows"),
+        dialect.among(records.c.unfinished, "foreign_ids"),
+    )
 
 
 def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
@@ -126,15 +182,23 @@ def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Versio
     """
     if not lost:
         return set()
-    return set(session.rows(_made, run_ids={write.run_id for write in lost}, versions={write.version for write in lost}))
+    return set(
+        session.rows(
+            _made,
+            run_ids={write.run_id for write in lost},
+            versions={write.version for write in lost},
+        )
+    )
 
 
 def _made(dialect: Dialect) -> ClauseElement:
     query = select(history.c.run_id, history.c.version, history.c.write_id)
-    return query.where(dialect.among(history.c.run_id, "run_ids"), dialect.among(history.c.version, "versions"))
+    return query.where(
+        dialect.among(history.c.run_id, "run_ids"), dialect.among(history.c.version, "versions")
+    )
 
 
-# --- what they change ---------------------------------------------------------------------------
+# --- what they change --------------------------------------------------------------------------
 
 
 def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
@@ -146,7 +210,9 @@ def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
     session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
     session.run(_settle, [row for row in updates if row["is_indexed"] and not row["is_finished"]])
     session.run(_finish, [row for row in updates if row["is_finished"]])
-    session.run(_insert_record, sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id")))
+    session.run(
+        _insert_record, sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id"))
+    )
     session.run(_insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key")))
     session.run(_insert_entry, batch.history)
     timeouts.add(session, list(batch.timeouts.values()))
@@ -172,15 +238,34 @@ def _finish(dialect: Dialect) -> ClauseElement:
 
 
 def _update(dialect: Dialect, *indexed: str) -> Update:
-    changing = ("status", "run_state", "version", "visit", "attempt", "cause", "reason", "awaits", "updated_at", *indexed)
+    changing = (
+        "status",
+        "run_state",
+        "version",
+        "visit",
+        "attempt",
+        "cause",
+        "reason",
+        "awaits",
+        "updated_at",
+        *indexed,
+    )
     columns = records.c
     kept = {"new_data": columns.data, "new_awaited": columns.awaited}
-    row = dialect.row(run=columns.run_id, before=columns.version, **kept, **{name: columns[name] for name in changing})
+    row = dialect.row(
+        run=columns.run_id,
+        before=columns.version,
+        **kept,
+        **{name: columns[name] for name in changing},
+    )
     return (
         update(records)
         .where(columns.run_id == row["run"], columns.version == row["before"])
         .values({name: row[name] for name in changing})
-        .values(data=func.coalesce(row["new_data"], columns.data), awaited=func.coalesce(row["new_awaited"], columns.awaited))
+        .values(
+            data=func.coalesce(row["new_data"], columns.data),
+            awaited=func.coalesce(row["new_awaited"], columns.awaited),
+        )
     )
 
 

@@ -10,7 +10,9 @@ ORDERS = Topic("orders-1")
 
 
 def event(partition: int = 0, *, topic: Topic = ORDERS) -> Event:
-    return Event(run_id=new_run_id(), topic=topic, partition=partition, version=Version(1), status=1)
+    return Event(
+        run_id=new_run_id(), topic=topic, partition=partition, version=Version(1), status=1
+    )
 
 
 def runs(received: Iterable[Received]) -> list[RunId]:

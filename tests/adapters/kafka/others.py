@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,23 +16,39 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 class Others:
     """Of one cluster. Topics and groups go by their names on the brokers."""
 
-    def __init__(self, servers: str, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self, servers: str, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer
+    ) -> None:
         self._servers = servers
         self._admin = admin
         self._producer = producer
 
     async def put(
-        self, topic: str, partition: int, value: bytes | None, *, key: bytes | None = None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        partition: int,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
-        await self._producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
+        await self._producer.send_and_wait(
+            topic, value, key=key, partition=partition, headers=list(headers)
+        )
 
-    async def put_in_transaction(self, topic: str, partition: int, value: bytes, *, commit: bool) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=self._servers, transactional_id=topic) as producer:
+    async def put_in_transaction(
+        self, topic: str, partition: int, value: bytes, *, commit: bool
+    ) -> None:
+        async with AIOKafkaProducer(
+            bootstrap_servers=self._servers, transactional_id=topic
+        ) as producer:
             await producer.begin_transaction()
             await producer.send_and_wait(topic, value, partition=partition)
             await (producer.commit_transaction() if commit else producer.abort_transaction())
 
-    async def make(self, topic: str, partitions: int, *, replicas: Mapping[int, Sequence[int]] | None = None) -> None:
+    async def make(
+        self, topic: str, partitions: int, *, replicas: Mapping[int, Sequence[int]] | None = None
+    ) -> None:
         """replicas: of each partition the brokers that hold it, the leader first."""
         if replicas is None:
             await self._admin.create_topics([NewTopic(topic, partitions, 1)])
@@ -44,7 +61,9 @@ class Others:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """As retention does."""
-        await self._admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
+        await self._admin.delete_records(
+            {TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)}
+        )
 
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
         try:

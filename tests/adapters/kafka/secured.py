@@ -16,7 +16,9 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 @dataclass(frozen=True)
 class Secured:
-    """Host and port of each listener; certificates are for 127.0.0.1, signed by the authority in `authority`."""
+    """Host and port of each listener; certificates are for 127.0.0.1, signed by the authority in
+    `authority`.
+    """
 
     broker: Kafka
     certificates: Path
@@ -39,7 +41,18 @@ def secured(root: Path) -> Secured:
     certificates = root / "certificates"
     certificates.mkdir(parents=True)
     for name in ("ca", "stranger"):
-        _openssl(certificates, "req", "-x509", *_new_key(name), "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
+        _openssl(
+            certificates,
+            "req",
+            "-x509",
+            *_new_key(name),
+            "-out",
+            f"{name}.pem",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+        )
     for name in ("broker", "client"):
         _sign(certificates, name)
     broker = KafkaWithUser(root)
@@ -54,20 +67,43 @@ class KafkaWithUser(Kafka):
     def _make(self) -> None:
         self._configure()
         user = f'[name="{USER}",password="{PASSWORD}"]'
-        users = [argument for bits in (256, 512) for argument in ("--add-scram", f"SCRAM-SHA-{bits}={user}")]
-        self._run(*self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties), *users))
+        users = [
+            argument
+            for bits in (256, 512)
+            for argument in ("--add-scram", f"SCRAM-SHA-{bits}={user}")
+        ]
+        self._run(
+            *self._java(
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                CLUSTER,
+                "-c",
+                str(self._properties),
+                *users,
+            )
+        )
 
 
 def _listeners(broker: Kafka, tls: str, plain: str, both: str) -> dict[str, str]:
     advertised = f"PLAINTEXT://{broker.address},TLS://{tls},PLAIN://{plain},BOTH://{both}"
-    jaas = {f"listener.name.{name}.plain.sasl.jaas.config": f'{PLAIN} required user_{USER}="{PASSWORD}";' for name in ("plain", "both")}
+    jaas = {
+        f"listener.name.{name}.plain.sasl.jaas.config": (
+            f'{PLAIN} required user_{USER}="{PASSWORD}";'
+        )
+        for name in ("plain", "both")
+    }
     scram = {
-        f"listener.name.{name}.scram-sha-{bits}.sasl.jaas.config": f"{SCRAM} required;" for name in ("plain", "both") for bits in (256, 512)
+        f"listener.name.{name}.scram-sha-{bits}.sasl.jaas.config": f"{SCRAM} required;"
+        for name in ("plain", "both")
+        for bits in (256, 512)
     }
     return {
         "advertised.listeners": advertised,
         "listeners": f"{advertised},CONTROLLER://{broker.controller}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,PLAIN:SASL_PLAINTEXT,BOTH:SASL_SSL",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,PLAIN:SASL_PLAINTEXT,BOTH:SASL_SSL"
+        ),
         "listener.name.plain.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
         "listener.name.both.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
         "listener.name.tls.ssl.client.auth": "required",
@@ -89,7 +125,18 @@ def _sign(certificates: Path, name: str) -> None:
     _openssl(certificates, "req", *_new_key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
     (certificates / f"{name}.ext").write_text(f"subjectAltName=IP:{HOST}\n")
     signed_by = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
-    _openssl(certificates, "x509", "-req", "-in", f"{name}.csr", *signed_by, "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+    _openssl(
+        certificates,
+        "x509",
+        "-req",
+        "-in",
+        f"{name}.csr",
+        *signed_by,
+        "-extfile",
+        f"{name}.ext",
+        "-out",
+        f"{name}.pem",
+    )
     (certificates / f"{name}.keystore.pem").write_bytes(
         (certificates / f"{name}.key").read_bytes() + (certificates / f"{name}.pem").read_bytes()
     )

@@ -21,7 +21,9 @@ SECRET = "s3cr3t"
         (f"kafka://me:{SECRET}@[::1]:9094/shop", "kafka://[::1]:9094/shop"),
     ],
 )
-def test_the_canonical_url_names_sorted_brokers_and_the_prefix_alone(url: str, canonical: str) -> None:
+def test_the_canonical_url_names_sorted_brokers_and_the_prefix_alone(
+    url: str, canonical: str
+) -> None:
     assert KafkaAdapter().canonical(url) == canonical
     assert KafkaAdapter().canonical(canonical) == canonical
 
@@ -55,7 +57,9 @@ def test_the_prefix_and_a_dot_begin_names() -> None:
         ("[host", "name the brokers"),
     ],
 )
-async def test_a_url_that_cannot_be_used_is_refused_without_its_password(rest: str, said: str) -> None:
+async def test_a_url_that_cannot_be_used_is_refused_without_its_password(
+    rest: str, said: str
+) -> None:
     with pytest.raises(InvalidInput, match=said) as error:
         parse(f"kafka://me:{SECRET}@{rest}").ssl_context()
     assert SECRET not in str(error.value)
@@ -82,11 +86,13 @@ def test_nothing_shows_the_password() -> None:
 
 
 def test_nobody_there_is_told_at_once() -> None:
-    with pytest.raises(WorkflowError, match=r"kafka://127.0.0.1:1/shop: broker 127.0.0.1:1 can't be reached"):
+    with pytest.raises(
+        WorkflowError, match=r"kafka://127.0.0.1:1/shop: broker 127.0.0.1:1 can't be reached"
+    ):
         KafkaAdapter().create(f"kafka://me:{SECRET}@127.0.0.1:1/shop")
 
 
-# --- where aiokafka isn't installed --------------------------------------------------------------
+# --- where aiokafka isn't installed -------------------------------------------------------------
 
 WITHOUT = """
 import asyncio, sys

@@ -1,10 +1,11 @@
-"""What of aiokafka is used, and what it can't do by its public API. The latter are strict xfails: one
-that passes says that the adapter may drop what it does instead.
+"""What of aiokafka is used, and what it can't do by its public API. The latter are strict xfails:
+one that passes says that the adapter may drop what it does instead.
 """
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import ast
 import asyncio
@@ -33,7 +34,9 @@ def used() -> Iterator[tuple[str, str]]:
     for path in Path(adapter.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
-                yield from ((name.name, "") for name in node.names if name.name.startswith("aiokafka"))
+                yield from (
+                    (name.name, "") for name in node.names if name.name.startswith("aiokafka")
+                )
             elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aiokafka"):
                 yield from ((node.module or "", name.name) for name in node.names)
 
@@ -70,12 +73,18 @@ class TestABrokerOfItsOwn:
             await someone.make("carts", 1)
             yield "carts"
 
-    @pytest.mark.xfail(reason="stop() waits for batches that are never given up", raises=TimeoutError)
-    async def test_an_idempotent_producer_stops_though_its_broker_is_away(self, broker: Kafka, topic: str) -> None:
-        """So the adapter hands it nothing while the leader can't be reached, and lets it stop beside
-        what goes on.
+    @pytest.mark.xfail(
+        reason="stop() waits for batches that are never given up", raises=TimeoutError
+    )
+    async def test_an_idempotent_producer_stops_though_its_broker_is_away(
+        self, broker: Kafka, topic: str
+    ) -> None:
+        """So the adapter hands it nothing while the leader can't be reached, and lets it stop
+        beside what goes on.
         """
-        producer = AIOKafkaProducer(bootstrap_servers=broker.address, enable_idempotence=True, request_timeout_ms=500)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=broker.address, enable_idempotence=True, request_timeout_ms=500
+        )
         await producer.start()
         await producer.send_and_wait(topic, b"one", partition=0)
         await asyncio.to_thread(broker.kill)
@@ -87,7 +96,9 @@ class TestABrokerOfItsOwn:
             await asyncio.to_thread(broker.start)
             await stopping
 
-    @pytest.mark.xfail(reason="consumers ask for topics by name, and brokers then make them", raises=AssertionError)
+    @pytest.mark.xfail(
+        reason="consumers ask for topics by name, and brokers then make them", raises=AssertionError
+    )
     async def test_a_consumer_makes_no_topic(self, broker: Kafka) -> None:
         """So the adapter names only topics that are there. One that is deleted while it is read is
         made again by such a broker.

@@ -20,7 +20,9 @@ async def test_other_tools_find_the_run_as_key_json_as_value_and_the_trace_in_he
     await streamer.prepare({ORDERS: 1})
     one = msgspec.structs.replace(event(), headers={"traceparent": "00-abc-01"})
     await streamer.send([one])
-    async with KafkaSource(f"{prefix}.orders-1").open(clock=SystemClock(), events=url) as others_see:
+    async with KafkaSource(f"{prefix}.orders-1").open(
+        clock=SystemClock(), events=url
+    ) as others_see:
         (message,) = await others_see.receive({0: 0}, limit=1, wait=0)
     assert message.key == one.run_id
     assert msgspec.json.decode(message.data) == {"run_id": one.run_id, "version": 1, "status": 1}
@@ -33,7 +35,9 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
     await streamer.prepare({ORDERS: 2})
     first = await sent(streamer, 0)
     for strange in (b"not ours", b"{}", None, b'{"run_id": 5, "version": "x", "status": 1}'):
-        await someone.put(f"{prefix}.orders-1", 0, strange, key=b"a key", headers=[("binary", b"\xff")])
+        await someone.put(
+            f"{prefix}.orders-1", 0, strange, key=b"a key", headers=[("binary", b"\xff")]
+        )
     second = await sent(streamer, 0)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -44,7 +48,9 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
     assert "partition 0, offset 1: passing over what is not an event" in record.getMessage()
 
 
-async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
     await streamer.prepare({ORDERS: 1})
     receiving = asyncio.create_task(receive(streamer, ORDERS, {0: 0}, limit=10, wait=30))
     await someone.put(f"{prefix}.orders-1", 0, b"not ours")
@@ -61,11 +67,30 @@ async def test_a_batch_larger_than_brokers_take_is_sent_in_parts(streamer: Kafka
     assert await everything(streamer, 1) == [one.run_id for one in large]
 
 
-async def test_a_batch_of_events_travels_in_one_request(streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_batch_of_events_travels_in_one_request(
+    streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
+) -> None:
     await streamer.prepare({ORDERS: 4})
     with caplog.at_level(logging.DEBUG, logger="aiokafka.conn"):
         await sent(streamer, *(number % 4 for number in range(1000)))
-        assert sum("ProduceRequest" in record.getMessage() for record in caplog.records if "Request to" in record.getMessage()) == 1
+        assert (
+            sum(
+                "ProduceRequest" in record.getMessage()
+                for record in caplog.records
+                if "Request to" in record.getMessage()
+            )
+            == 1
+        )
         caplog.clear()
-        assert len(await receive(streamer, ORDERS, dict.fromkeys(range(4), 0), limit=1000, wait=30)) == 1000
-        assert sum("FetchRequest" in record.getMessage() for record in caplog.records if "Request to" in record.getMessage()) <= 2
+        assert (
+            len(await receive(streamer, ORDERS, dict.fromkeys(range(4), 0), limit=1000, wait=30))
+            == 1000
+        )
+        assert (
+            sum(
+                "FetchRequest" in record.getMessage()
+                for record in caplog.records
+                if "Request to" in record.getMessage()
+            )
+            <= 2
+        )

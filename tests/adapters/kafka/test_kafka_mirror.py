@@ -23,7 +23,9 @@ async def shown(someone: Others, prefix: str, expected: dict[int, int]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_positions_are_offsets_of_a_group_and_the_newest_wins(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+async def test_positions_are_offsets_of_a_group_and_the_newest_wins(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
     assert isinstance(streamer, PositionMirror)
     await streamer.prepare({ORDERS: 3})
     streamer.mirror(ORDERS, [Position(GROUP, 0, 5), Position(GROUP, 2, 7)])
@@ -33,7 +35,9 @@ async def test_positions_are_offsets_of_a_group_and_the_newest_wins(streamer: Ka
     await shown(someone, prefix, {0: 6, 1: 1, 2: 8})
 
 
-async def test_the_last_ones_are_shown_when_the_streamer_closes(someone: Others, url: str, prefix: str) -> None:
+async def test_the_last_ones_are_shown_when_the_streamer_closes(
+    someone: Others, url: str, prefix: str
+) -> None:
     async with opened(parse(url), SystemClock()) as streamer:
         await streamer.prepare({ORDERS: 1})
         streamer.mirror(ORDERS, [Position(GROUP, 0, 1)])
@@ -43,7 +47,11 @@ async def test_the_last_ones_are_shown_when_the_streamer_closes(someone: Others,
 
 
 async def test_no_unexpected_error_ends_the_mirror(
-    streamer: KafkaStreamer, someone: Others, prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    streamer: KafkaStreamer,
+    someone: Others,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     consumer = Mirror._consumer  # pyright: ignore[reportPrivateUsage]  # a bug in it is what is tried
     failures = iter([ZeroDivisionError("a bug")])

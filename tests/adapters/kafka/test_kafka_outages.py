@@ -1,4 +1,6 @@
-"""Brokers that crash, hang or are gone for a while, and partitions without a leader: nothing is lost, nothing hangs, no lane waits."""
+"""Brokers that crash, hang or are gone for a while, and partitions without a leader: nothing is
+lost, nothing hangs, no lane waits.
+"""
 
 import asyncio
 import logging
@@ -54,25 +56,36 @@ async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
     """Of each partition its runs in order, without repeats, until there are that many."""
     offsets, found = dict.fromkeys(range(PARTITIONS), 0), [list[RunId]() for _ in range(PARTITIONS)]
     while sum(map(len, found)) < count:
-        for item in await persist(lambda: receive(streamer, ORDERS, offsets, limit=10, wait=5), SystemClock(), "test"):
+        for item in await persist(
+            lambda: receive(streamer, ORDERS, offsets, limit=10, wait=5), SystemClock(), "test"
+        ):
             offsets[item.event.partition] = item.offset + 1
             if item.event.run_id not in found[item.event.partition]:
                 found[item.event.partition].append(item.event.run_id)
     return found
 
 
-async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(broker: Kafka, streamer: KafkaStreamer) -> None:
+async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(
+    broker: Kafka, streamer: KafkaStreamer
+) -> None:
     count = 600
     async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
-        sending, receiving = tasks.create_task(published(streamer, count)), tasks.create_task(consumed(streamer, count))
+        sending, receiving = (
+            tasks.create_task(published(streamer, count)),
+            tasks.create_task(consumed(streamer, count)),
+        )
         for _ in range(2):
             await asyncio.sleep(0.3)
             await asyncio.to_thread(broker.kill)
             await asyncio.to_thread(broker.start)
-    assert receiving.result() == [sending.result()[partition::PARTITIONS] for partition in range(PARTITIONS)]
+    assert receiving.result() == [
+        sending.result()[partition::PARTITIONS] for partition in range(PARTITIONS)
+    ]
 
 
-async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_is_back(broker: Kafka, streamer: KafkaStreamer) -> None:
+async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_is_back(
+    broker: Kafka, streamer: KafkaStreamer
+) -> None:
     before = await sent(streamer, 0)
     await asyncio.to_thread(broker.kill)
     await all_fail(streamer)
@@ -81,7 +94,9 @@ async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_i
     assert (await consumed(streamer, 2))[0] == before + after
 
 
-async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(broker: Kafka, streamer: KafkaStreamer) -> None:
+async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(
+    broker: Kafka, streamer: KafkaStreamer
+) -> None:
     before = await sent(streamer, 0)
     broker.freeze()
     try:
@@ -92,7 +107,8 @@ async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(brok
         broker.thaw()
     after = await published(streamer, 1)
     found = await everything(streamer, PARTITIONS)
-    assert [run for run in found if run in before + after] == before + after  # what was given up may have arrived as well
+    # what was given up may have arrived as well
+    assert [run for run in found if run in before + after] == before + after
 
 
 async def all_fail(streamer: KafkaStreamer) -> None:
@@ -100,7 +116,11 @@ async def all_fail(streamer: KafkaStreamer) -> None:
     with pytest.raises(SendFailed) as failed:
         await sent(streamer, 0, 1)
     assert sorted(failed.value.topic_partitions) == [(ORDERS, 0), (ORDERS, 1)]
-    for call in (receive(streamer, ORDERS, {0: 0, 1: 0}, limit=1, wait=1), streamer.lag(ORDERS, {0: 0}), streamer.ends(ORDERS, [0])):
+    for call in (
+        receive(streamer, ORDERS, {0: 0, 1: 0}, limit=1, wait=1),
+        streamer.lag(ORDERS, {0: 0}),
+        streamer.ends(ORDERS, [0]),
+    ):
         with pytest.raises(StoreUnavailable):
             await call
     with pytest.raises(StoreUnavailable):
@@ -124,7 +144,9 @@ class TestABrokerAmongOthers:
             await streamer.prepare({ORDERS: 2})
             yield streamer
 
-    async def test_a_partition_without_a_leader_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
+    async def test_a_partition_without_a_leader_holds_up_no_other(
+        self, second: Kafka, streamer: KafkaStreamer
+    ) -> None:
         (first,) = await sent(streamer, 1)
         await asyncio.to_thread(second.kill)
         found = await the_other_goes_on(streamer, [])
@@ -136,14 +158,20 @@ class TestABrokerAmongOthers:
         assert time.monotonic() - began < TIMEOUT, "what is known to have no leader fails at once"
         await asyncio.to_thread(second.start)
         async with asyncio.timeout(BOUND):
-            assert runs(await persist(lambda: receive(streamer, ORDERS, {1: 0}, limit=1, wait=5), SystemClock(), "test")) == [first]
+            assert runs(
+                await persist(
+                    lambda: receive(streamer, ORDERS, {1: 0}, limit=1, wait=5),
+                    SystemClock(),
+                    "test",
+                )
+            ) == [first]
         (later,) = await sent(streamer, 1)  # though batches before it were given up
         offsets, found = {1: 0}, list[RunId]()
         while later not in found:
             found += runs(await receive(streamer, ORDERS, offsets, limit=1, wait=5))
             offsets[1] += 1
 
-    async def test_a_partition_that_can_not_be_read_for_a_while_is_logged_once_and_when_it_is_read_again(
+    async def test_a_partition_that_can_not_be_read_is_logged_once_and_when_it_is_read_again(
         self, second: Kafka, streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, logger="workflow_ray_adapters.kafka.reader")
@@ -153,7 +181,11 @@ class TestABrokerAmongOthers:
             async with asyncio.timeout(30):
                 while not any(said in line for line in said_of(caplog)):
                     await sent(streamer, 0)
-                    offsets.update((await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)).read)
+                    offsets.update(
+                        (
+                            await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)
+                        ).read
+                    )
 
         await sent(streamer, 0, 1)
         await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)
@@ -161,12 +193,19 @@ class TestABrokerAmongOthers:
         await read_until("partition 1 of topic orders-1")
         for _ in range(3):
             await sent(streamer, 0)
-            offsets.update((await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)).read)
+            offsets.update(
+                (await streamer.receive(ORDERS, offsets, reader="test", limit=10, wait=5)).read
+            )
         await asyncio.to_thread(second.start)
         await read_until("partition 1 of topic orders-1 is read again")
-        assert ["The others are read meanwhile" in line for line in said_of(caplog)] == [True, False]
+        assert ["The others are read meanwhile" in line for line in said_of(caplog)] == [
+            True,
+            False,
+        ]
 
-    async def test_a_partition_whose_leader_hangs_holds_up_no_other(self, second: Kafka, streamer: KafkaStreamer) -> None:
+    async def test_a_partition_whose_leader_hangs_holds_up_no_other(
+        self, second: Kafka, streamer: KafkaStreamer
+    ) -> None:
         await sent(streamer, 1)
         second.freeze()
         try:
@@ -176,7 +215,10 @@ class TestABrokerAmongOthers:
 
 
 async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list[RunId]:
-    """Partition 0, from where it was read to. Its events are there before the call that sent them gives up on partition 1's."""
+    """Partition 0, from where it was read to.
+
+    Its events are there before the call that sent them gives up on partition 1's.
+    """
     one, other = event(0), event(1)
     sending = asyncio.create_task(streamer.send([other, one]))
     began = time.monotonic()
@@ -192,7 +234,11 @@ async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list
 
 def said_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the adapter says of partitions that it can't read."""
-    return [record.getMessage() for record in caplog.records if record.name == "workflow_ray_adapters.kafka.reader"]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "workflow_ray_adapters.kafka.reader"
+    ]
 
 
 async def why_partition_1_fails(streamer: KafkaStreamer) -> str:

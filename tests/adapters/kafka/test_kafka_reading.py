@@ -2,7 +2,8 @@
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 import logging
@@ -28,7 +29,9 @@ from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 PARTITIONS = 4
 
 
-async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(streamer: KafkaStreamer) -> None:
+async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(
+    streamer: KafkaStreamer,
+) -> None:
     await streamer.prepare({ORDERS: 1})
     events = await sent(streamer, *[0] * 300)
 
@@ -46,7 +49,10 @@ async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(streamer: K
 
 async def test_shards_wait_side_by_side_and_each_hears_of_its_own(streamer: KafkaStreamer) -> None:
     await streamer.prepare({ORDERS: PARTITIONS})
-    waiting = [asyncio.create_task(receive(streamer, ORDERS, {partition: 0}, limit=10, wait=30)) for partition in range(PARTITIONS)]
+    waiting = [
+        asyncio.create_task(receive(streamer, ORDERS, {partition: 0}, limit=10, wait=30))
+        for partition in range(PARTITIONS)
+    ]
     for partition in reversed(range(PARTITIONS)):
         (run,) = await sent(streamer, partition)
         assert runs(await asyncio.wait_for(waiting[partition], 5)) == [run]
@@ -54,13 +60,17 @@ async def test_shards_wait_side_by_side_and_each_hears_of_its_own(streamer: Kafk
 
 async def test_two_who_wait_for_the_same_both_get_it(streamer: KafkaStreamer) -> None:
     await streamer.prepare({ORDERS: 1})
-    waiting = [asyncio.create_task(receive(streamer, ORDERS, {0: 0}, limit=10, wait=30)) for _ in range(3)]
+    waiting = [
+        asyncio.create_task(receive(streamer, ORDERS, {0: 0}, limit=10, wait=30)) for _ in range(3)
+    ]
     await asyncio.sleep(0)
     (run,) = await sent(streamer, 0)
     assert [runs(received) for received in await asyncio.gather(*waiting)] == [[run]] * 3
 
 
-async def test_who_does_not_wait_sees_what_was_sent_though_another_waits_for_it(streamer: KafkaStreamer) -> None:
+async def test_who_does_not_wait_sees_what_was_sent_though_another_waits_for_it(
+    streamer: KafkaStreamer,
+) -> None:
     await streamer.prepare({ORDERS: 1})
     for offset in range(50):
         waiting = asyncio.create_task(receive(streamer, ORDERS, {0: offset}, limit=10, wait=30))
@@ -84,7 +94,7 @@ async def test_who_names_no_partition_waits_for_nothing(streamer: KafkaStreamer)
     assert await receive(streamer, ORDERS, {}, limit=1, wait=0.01) == []
 
 
-# --- what is gone --------------------------------------------------------------------------------
+# --- what is gone -------------------------------------------------------------------------------
 
 
 async def test_events_gone_below_an_offset_are_noticed_counted_and_logged(
@@ -95,13 +105,20 @@ async def test_events_gone_below_an_offset_are_noticed_counted_and_logged(
     await someone.delete_before(f"{prefix}.orders-1", 0, 7)
     with caplog.at_level(logging.ERROR):
         assert runs(await receive(streamer, ORDERS, {0: 2}, limit=100, wait=0)) == events[7:10]
-        assert runs(await receive(streamer, ORDERS, {0: 10, 1: 0}, limit=100, wait=0)) == events[10:]
+        assert (
+            runs(await receive(streamer, ORDERS, {0: 10, 1: 0}, limit=100, wait=0)) == events[10:]
+        )
     assert await streamer.lag(ORDERS, {0: 2}) == 3
     (record,) = caplog.records
-    assert f"topic {prefix}.orders-1, partition 0: 5 messages from offset 2 on are gone" in record.getMessage()
+    assert (
+        f"topic {prefix}.orders-1, partition 0: 5 messages from offset 2 on are gone"
+        in record.getMessage()
+    )
 
 
-async def test_who_waits_where_all_is_gone_gets_what_comes_next(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+async def test_who_waits_where_all_is_gone_gets_what_comes_next(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
     await streamer.prepare({ORDERS: 1})
     await sent(streamer, 0, 0, 0)
     await someone.delete_before(f"{prefix}.orders-1", 0, 3)
@@ -124,8 +141,12 @@ async def test_a_topic_made_again_is_lost_to_its_reader_and_goes_on(
     assert await everything(streamer, 1) == [run]
 
 
-async def test_a_message_of_somebody_else_at_the_tail_is_passed(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
-    """So that the position of who reads comes to the end of the log, and nothing is hidden by what is not for him."""
+async def test_a_message_of_somebody_else_at_the_tail_is_passed(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
+    """So that the position of who reads comes to the end of the log, and nothing is hidden by what
+    is not for him.
+    """
     await streamer.prepare({ORDERS: 1})
     await sent(streamer, 0)
     await someone.put(f"{prefix}.orders-1", 0, b"no event")
@@ -136,7 +157,9 @@ async def test_a_message_of_somebody_else_at_the_tail_is_passed(streamer: KafkaS
     assert await streamer.lag(ORDERS, {0: offset}) == 0
 
 
-async def test_an_aborted_transaction_at_the_tail_is_passed(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+async def test_an_aborted_transaction_at_the_tail_is_passed(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
     await streamer.prepare({ORDERS: 1})
     events = await sent(streamer, 0)
     await someone.put_in_transaction(f"{prefix}.orders-1", 0, b"given up", commit=False)
@@ -148,27 +171,36 @@ async def test_an_aborted_transaction_at_the_tail_is_passed(streamer: KafkaStrea
     assert found == events
 
 
-async def test_a_loss_is_logged_once_however_often_it_is_answered(streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_loss_is_logged_once_however_often_it_is_answered(
+    streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
+) -> None:
     await streamer.prepare({ORDERS: 2})
     await sent(streamer, 0, 0, 1)
     with caplog.at_level(logging.ERROR):
         for wait in (0, 30, 0):
-            arrivals = await streamer.receive(ORDERS, {0: 5, 1: 0}, reader="test", limit=1, wait=wait)
+            arrivals = await streamer.receive(
+                ORDERS, {0: 5, 1: 0}, reader="test", limit=1, wait=wait
+            )
             assert arrivals.lost == {0: 2}
         await streamer.receive(ORDERS, {0: 0}, reader="test", limit=1, wait=0)
         (record,) = caplog.records
-        assert f"partition 0 of topic {streamer.stream_id.rpartition('/')[2]}.orders-1 ends at offset 2" in record.getMessage()
+        assert (
+            f"partition 0 of topic {streamer.stream_id.rpartition('/')[2]}.orders-1 ends at"
+            " offset 2" in record.getMessage()
+        )
         await streamer.receive(ORDERS, {0: 5}, reader="test", limit=1, wait=0)
         assert len(caplog.records) == 2, "another loss"
 
 
-async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_cost_none_before_them(
+async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_lose_none(
     streamer: KafkaStreamer, kafka: Kafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await streamer.prepare({ORDERS: 2})
     first, other = await sent(streamer, 0, 1)
     zipped = event(0)
-    async with AIOKafkaProducer(bootstrap_servers=kafka.address, compression_type="gzip") as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.address, compression_type="gzip"
+    ) as producer:
         await producer.send_and_wait(f"{prefix}.orders-1", codec.encode(zipped).value, partition=0)
     with monkeypatch.context() as patched:
         patched.setattr("aiokafka.codec.has_gzip", lambda: False)
@@ -183,7 +215,7 @@ async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_
     assert runs(await receive(streamer, ORDERS, offsets, limit=10, wait=30)) == [zipped.run_id]
 
 
-# --- consumers -----------------------------------------------------------------------------------
+# --- consumers ----------------------------------------------------------------------------------
 
 
 async def test_a_reader_keeps_its_consumer_and_seeks_only_where_it_names_another_offset(

@@ -52,7 +52,9 @@ async def test_a_user_and_a_password_over_tls(server: Secured) -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-async def test_a_wrong_password_is_told_in_one_line_within_five_seconds(server: Secured, mechanism: str) -> None:
+async def test_a_wrong_password_is_told_in_one_line_within_five_seconds(
+    server: Secured, mechanism: str
+) -> None:
     began = time.monotonic()
     with pytest.raises(AccessDenied, match="refuses the user or the password") as denied:
         KafkaAdapter().create(f"kafka://{USER}:wr0ng@{server.plain}?mechanism={mechanism}")
@@ -63,12 +65,16 @@ async def test_a_wrong_password_is_told_in_one_line_within_five_seconds(server: 
 
 async def test_a_mechanism_that_the_broker_does_not_offer_is_told(server: Secured) -> None:
     with pytest.raises(AccessDenied, match="refuses"):
-        KafkaAdapter().create(f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.authority}&mechanism=SCRAM-SHA-512")
+        KafkaAdapter().create(
+            f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.authority}&mechanism=SCRAM-SHA-512"
+        )
 
 
 async def test_an_unknown_authority_is_told_and_how_to_name_it(server: Secured) -> None:
     with pytest.raises(StoreUnavailable, match=r"isn't trusted .*cafile="):
-        KafkaAdapter().create(f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.stranger}")
+        KafkaAdapter().create(
+            f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.stranger}"
+        )
 
 
 async def test_host_names_are_checked_unless_that_is_turned_off(server: Secured) -> None:
@@ -80,14 +86,20 @@ async def test_host_names_are_checked_unless_that_is_turned_off(server: Secured)
 
 
 async def test_a_listener_of_another_kind_is_told_within_five_seconds(server: Secured) -> None:
-    for url in (f"kafka://{server.both}", f"kafka://{server.plain}", f"kafka://{server.plain}?ssl=true"):
+    for url in (
+        f"kafka://{server.both}",
+        f"kafka://{server.plain}",
+        f"kafka://{server.plain}?ssl=true",
+    ):
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             KafkaAdapter().create(url)
         assert time.monotonic() - began < 6
 
 
-async def test_the_password_is_in_no_log_even_on_debug(server: Secured, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_password_is_in_no_log_even_on_debug(
+    server: Secured, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         await works(f"kafka://{USER}:{ENCODED}@{server.plain}")
     assert "Request to" in caplog.text, "aiokafka's own debugging is on"

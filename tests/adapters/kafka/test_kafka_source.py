@@ -21,10 +21,14 @@ async def topic(someone: Others) -> str:
     return topic
 
 
-async def test_a_message_has_its_place_as_id_and_the_time_of_its_writing(kafka: Kafka, someone: Others, topic: str) -> None:
+async def test_a_message_has_its_place_as_id_and_the_time_of_its_writing(
+    kafka: Kafka, someone: Others, topic: str
+) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     await someone.put(topic, 1, b"x", key=b"\xff")
-    async with KafkaSource(topic).open(clock=SystemClock(), events=f"{kafka.url}/prefix-of-ours") as source:
+    async with KafkaSource(topic).open(
+        clock=SystemClock(), events=f"{kafka.url}/prefix-of-ours"
+    ) as source:
         (message,) = await source.receive({0: 0, 1: 0}, limit=10, wait=0)
         assert topic in source.source_id
     assert (message.id, message.key) == (f"{topic}-1-0", "\N{REPLACEMENT CHARACTER}")
@@ -33,23 +37,33 @@ async def test_a_message_has_its_place_as_id_and_the_time_of_its_writing(kafka: 
 
 async def test_a_tombstone_has_no_data(kafka: Kafka, someone: Others, topic: str) -> None:
     await someone.put(topic, 0, None, key=b"gone")
-    async with KafkaSource(topic, url=kafka.url).open(clock=SystemClock(), events="postgresql://db/shop") as source:
+    async with KafkaSource(topic, url=kafka.url).open(
+        clock=SystemClock(), events="postgresql://db/shop"
+    ) as source:
         (message,) = await source.receive({0: 0}, limit=10, wait=0)
     assert (message.key, message.data) == ("gone", b"")
 
 
-async def test_latest_starts_with_what_comes_from_then_on(kafka: Kafka, someone: Others, topic: str) -> None:
+async def test_latest_starts_with_what_comes_from_then_on(
+    kafka: Kafka, someone: Others, topic: str
+) -> None:
     await someone.put(topic, 0, b"before")
-    for named, expected in ((KafkaSource(topic), {0: 0, 1: 0}), (KafkaSource(topic, start="latest"), {0: 1, 1: 0})):
+    for named, expected in (
+        (KafkaSource(topic), {0: 0, 1: 0}),
+        (KafkaSource(topic, start="latest"), {0: 1, 1: 0}),
+    ):
         async with named.open(clock=SystemClock(), events=kafka.url) as source:
             assert await source.starts() == expected
 
 
-async def test_what_a_transaction_gave_up_is_never_received(kafka: Kafka, someone: Others, topic: str) -> None:
+async def test_what_a_transaction_gave_up_is_never_received(
+    kafka: Kafka, someone: Others, topic: str
+) -> None:
     await someone.put_in_transaction(topic, 0, b"given up", commit=False)
     await someone.put_in_transaction(topic, 0, b"committed", commit=True)
     async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
-        async with asyncio.timeout(10):  # control records follow the end of a transaction in a moment
+        # control records follow the end of a transaction in a moment
+        async with asyncio.timeout(10):
             while not (messages := await source.receive({0: 0}, limit=10, wait=1)):
                 pass
         assert [message.data for message in messages] == [b"committed"]
@@ -73,10 +87,15 @@ async def test_a_partition_that_lost_its_tail_goes_on_alone_from_its_beginning_a
         assert sorted(found) == [b"again", b"more", b"more", b"other"]
         assert await source.lag(offsets) == 1
         (record,) = caplog.records
-        assert f"partition 0 of topic {topic} ends at offset 1, and was read up to 7" in record.getMessage()
+        assert (
+            f"partition 0 of topic {topic} ends at offset 1, and was read up to 7"
+            in record.getMessage()
+        )
 
 
-async def test_a_partition_that_was_made_again_and_is_empty_waits_for_what_comes(kafka: Kafka, someone: Others, topic: str) -> None:
+async def test_a_partition_that_was_made_again_and_is_empty_waits_for_what_comes(
+    kafka: Kafka, someone: Others, topic: str
+) -> None:
     async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
         for _ in range(2):
             assert await source.receive({0: 3}, limit=1, wait=0.1) == []

@@ -24,15 +24,22 @@ async def test_many_may_prepare_the_same_topics_at_once(url: str) -> None:
         await prepared(4)
 
 
-async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(streamer: KafkaStreamer, someone: Others, prefix: str) -> None:
+async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(
+    streamer: KafkaStreamer, someone: Others, prefix: str
+) -> None:
     await someone.make(f"{prefix}.orders-1", partitions=3)
-    with pytest.raises(TopicMismatch, match=rf"topic {prefix}.orders-1 has 3 partitions, and 16 are needed. .*prefix"):
+    with pytest.raises(
+        TopicMismatch,
+        match=rf"topic {prefix}.orders-1 has 3 partitions, and 16 are needed. .*prefix",
+    ):
         await streamer.prepare({Topic("orders-2"): 16, ORDERS: 16})
     with pytest.raises(StoreUnavailable, match="orders-2 isn't there"):
         await streamer.ends(Topic("orders-2"), [0])
 
 
-async def test_a_name_that_brokers_do_not_take_is_told_as_they_tell_it(streamer: KafkaStreamer) -> None:
+async def test_a_name_that_brokers_do_not_take_is_told_as_they_tell_it(
+    streamer: KafkaStreamer,
+) -> None:
     with pytest.raises(StoreError, match=r"topic .*orders 1 can't be made: .*invalid"):
         await streamer.prepare({Topic("orders 1"): 1})
 
@@ -43,7 +50,9 @@ async def test_more_replicas_than_brokers_are_refused(url: str) -> None:
             await streamer.prepare({ORDERS: 1})
 
 
-async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(streamer: KafkaStreamer) -> None:
+async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(
+    streamer: KafkaStreamer,
+) -> None:
     missing = Topic("orders-9")
     await streamer.prepare({ORDERS: 2})
     with pytest.raises(SendFailed, match="orders-9 isn't there") as failed:

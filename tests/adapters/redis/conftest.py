@@ -45,7 +45,12 @@ async def store(url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
 def behind(redis_url: str) -> Iterator[Driver]:
     """A client of the database."""
     where = urlsplit(redis_url)
-    with driver.Redis(host=str(where.hostname), port=where.port or 0, db=int(where.path[1:]), decode_responses=True) as client:
+    with driver.Redis(
+        host=str(where.hostname),
+        port=where.port or 0,
+        db=int(where.path[1:]),
+        decode_responses=True,
+    ) as client:
         yield client
 
 

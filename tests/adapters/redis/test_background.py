@@ -39,7 +39,9 @@ async def test_no_unexpected_error_ends_the_listener(
 ) -> None:
     runs = [new_run(), new_run()]
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
-        watches = [asyncio.create_task(store.watch({run.run_id: Version(0)}, wait=60)) for run in runs]
+        watches = [
+            asyncio.create_task(store.watch({run.run_id: Version(0)}, wait=60)) for run in runs
+        ]
         # Until it listens; a notification before that would be made up for
         await asyncio.sleep(0.1)
         monkeypatch.setattr(Notifications, "notify", failing_once(Notifications.notify))
@@ -54,7 +56,11 @@ async def test_no_unexpected_error_ends_the_listener(
 
 
 async def test_no_unexpected_error_ends_the_keeper_of_the_lock(
-    url: str, clock: FakeClock, behind: Driver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    url: str,
+    clock: FakeClock,
+    behind: Driver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.01)
     async with RedisAdapter().open_records(url, clock=clock):

@@ -25,7 +25,15 @@ from workflow_ray.records import (
     new_run_id,
 )
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, QUARTER, event, new_run, step, store_all
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    CREATED_TOPIC,
+    QUARTER,
+    event,
+    new_run,
+    step,
+    store_all,
+)
 from workflow_ray_adapters.redis import queries
 from workflow_ray_adapters.redis.store import RedisStore
 
@@ -39,26 +47,33 @@ async def publisher(store: RedisStore) -> Fence:
 
 
 def with_timeout(after: float, *, name: str = "t", partition: int = 0) -> Write:
-    return replace(new_run(), timeouts=(NewTimeout(name=name, workflow="orders", partition=partition, after=after),))
+    return replace(
+        new_run(),
+        timeouts=(NewTimeout(name=name, workflow="orders", partition=partition, after=after),),
+    )
 
 
-# --- bytes ---------------------------------------------------------------------------------------
+# --- bytes --------------------------------------------------------------------------------------
 
 
-async def test_a_lookup_answers_a_prefix_that_fits_and_the_rest_when_asked_again(store: RedisStore) -> None:
+async def test_a_lookup_answers_a_prefix_that_fits_and_the_rest_when_asked_again(
+    store: RedisStore,
+) -> None:
     runs = [new_run(data=QUARTER) for _ in range(11)]
     for run in runs:
         await store_all(store, run)
     asked, found = [run.run_id for run in runs], list[RunId]()
     while asked:
         records = await store.lookup(asked)
-        assert 0 < sum(len(record.data) for record in records if record) <= BATCH_DATA + len(QUARTER)
+        assert (
+            0 < sum(len(record.data) for record in records if record) <= BATCH_DATA + len(QUARTER)
+        )
         found += [record.run_id for record in records if record]
         asked = asked[len(records) :]
     assert found == [run.run_id for run in runs]
 
 
-# --- the outbox ----------------------------------------------------------------------------------
+# --- the outbox ---------------------------------------------------------------------------------
 
 
 async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publisher(
@@ -70,7 +85,11 @@ async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publish
     prompt = [new_run(events=[event()]) for _ in range(50)]
     await store_all(store, *prompt)
     for limit, least in ((10, 5), (2, 1)):
-        found = [entry.event.run_id for entry in await store.pending(publisher, limit=limit, wait=0) if entry.event]
+        found = [
+            entry.event.run_id
+            for entry in await store.pending(publisher, limit=limit, wait=0)
+            if entry.event
+        ]
         assert len(found) == limit
         for kind in (late, prompt):
             assert len({run.run_id for run in kind}.intersection(found)) >= least
@@ -79,31 +98,40 @@ async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publish
     assert await store.move(publisher, limit=100, wait=0) == 100
 
 
-async def test_timeouts_for_another_store_are_carried_by_the_outbox(store: RedisStore, clock: FakeClock, publisher: Fence) -> None:
+async def test_timeouts_for_another_store_are_carried_by_the_outbox(
+    store: RedisStore, clock: FakeClock, publisher: Fence
+) -> None:
     run = replace(with_timeout(60, name="late", partition=3), events=(event(),))
     await store.store([WriteGroup(writes=(run,), timeouts_apart=True)])
     assert await store.move(publisher, limit=10, wait=0) == 1
     (entry,) = await store.pending(publisher, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
     assert (entry.event, entry.due_at) == (None, None)
     assert entry.timeout is not None
-    assert (entry.timeout.key, entry.timeout.partition) == (TimeoutKey(run.run_id, run.visit, "late"), 3)
+    assert (entry.timeout.key, entry.timeout.partition) == (
+        TimeoutKey(run.run_id, run.visit, "late"),
+        3,
+    )
     assert entry.timeout.due_at == clock.now() + timedelta(seconds=60)
     assert await store.pending(publisher, limit=10, wait=0, timeouts_only=True) == [entry]
     await store.published(publisher, [entry.id])
     assert await store.pending(publisher, limit=10, wait=0) == []
 
 
-async def test_timeouts_alone_are_pending_where_only_they_are_asked_for(store: RedisStore, publisher: Fence) -> None:
+async def test_timeouts_alone_are_pending_where_only_they_are_asked_for(
+    store: RedisStore, publisher: Fence
+) -> None:
     await store_all(store, *(new_run(events=[event()]) for _ in range(20)))
     await store.store([WriteGroup(writes=(with_timeout(1),), timeouts_apart=True)])
     (entry,) = await store.pending(publisher, limit=5, wait=0, timeouts_only=True)
     assert entry.timeout is not None
 
 
-# --- timeouts ------------------------------------------------------------------------------------
+# --- timeouts -----------------------------------------------------------------------------------
 
 
-async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: RedisStore, clock: FakeClock) -> None:
+async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(
+    store: RedisStore, clock: FakeClock
+) -> None:
     await store_all(store, *(with_timeout(1 + at // 3, partition=at % 2) for at in range(9)))
     await clock.advance(timedelta(seconds=10))
     everything = await store.due("orders", CREATED, [0, 1], limit=100, wait=0)
@@ -114,7 +142,9 @@ async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: R
     assert found == everything
 
 
-async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store: RedisStore, clock: FakeClock, behind: Driver) -> None:
+async def test_timeouts_are_forgotten_some_time_after_they_were_completed(
+    store: RedisStore, clock: FakeClock, behind: Driver
+) -> None:
     await store_all(store, *(with_timeout(1) for _ in range(5)))
     await clock.advance(timedelta(seconds=10))
     due = await store.due("orders", CREATED, [0], limit=100, wait=0)
@@ -127,7 +157,9 @@ async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store:
     assert behind.hlen(f"{BASE}:timeouts") == 1
 
 
-async def test_what_is_due_costs_the_same_however_many_others_are_pending(store: RedisStore, clock: FakeClock) -> None:
+async def test_what_is_due_costs_the_same_however_many_others_are_pending(
+    store: RedisStore, clock: FakeClock
+) -> None:
     for _ in range(20):
         await store_all(store, *(with_timeout(3600) for _ in range(1000)))
     await store_all(store, with_timeout(1))
@@ -138,13 +170,22 @@ async def test_what_is_due_costs_the_same_however_many_others_are_pending(store:
     assert perf_counter() - began < 2  # it takes some 20 ms
 
 
-# --- runs that wait ------------------------------------------------------------------------------
+# --- runs that wait -----------------------------------------------------------------------------
 
 
-async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_have_one(store: RedisStore) -> None:
-    runs = [replace(new_run(events=() if at in (7, 8, 9, 15) else [event(delay=60)]), asks=True) for at in range(20)]
+async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_have_one(
+    store: RedisStore,
+) -> None:
+    runs = [
+        replace(new_run(events=() if at in (7, 8, 9, 15) else [event(delay=60)]), asks=True)
+        for at in range(20)
+    ]
     await store_all(store, *runs)
-    found, query, looks = list[RunId](), WaitingQuery(workflow="orders", partition=0, quiet=0, limit=3), 0
+    found, query, looks = (
+        list[RunId](),
+        WaitingQuery(workflow="orders", partition=0, quiet=0, limit=3),
+        0,
+    )
     while True:
         look = await store.waiting(query)
         looks += 1
@@ -156,21 +197,29 @@ async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_
     assert looks == 7
 
 
-async def test_a_look_costs_the_same_however_many_runs_are_at_rest_or_wait_for_something_else(store: RedisStore) -> None:
+async def test_a_look_costs_the_same_however_many_runs_are_at_rest_or_wait_for_something_else(
+    store: RedisStore,
+) -> None:
     for _ in range(10):
         runs = [new_run() for _ in range(1000)]
-        await store_all(store, *runs, *(replace(step(run, run_state=RunState.COMPLETED)) for run in runs))
+        await store_all(
+            store, *runs, *(replace(step(run, run_state=RunState.COMPLETED)) for run in runs)
+        )
     lost = replace(new_run(), asks=True)
     await store_all(store, lost)
     look = await store.waiting(WaitingQuery(workflow="orders", partition=0, quiet=0, limit=2))
     assert ([found.run_id for found in look.events], look.after) == ([lost.run_id], None)
 
 
-async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queries, "LOOKED_AT", 100)
     for _ in range(5):
         runs = [new_run() for _ in range(1000)]
-        await store_all(store, *runs, *(step(run, status=CREATED, run_state=RunState.COMPLETED) for run in runs))
+        await store_all(
+            store, *runs, *(step(run, status=CREATED, run_state=RunState.COMPLETED) for run in runs)
+        )
     paused = new_run()
     await store_all(store, paused, step(paused, status=CREATED, run_state=RunState.PAUSED))
     looks = counted_looks(store, monkeypatch)
@@ -198,7 +247,10 @@ async def test_a_page_by_time_of_creation_looks_at_the_runs_of_that_time_alone(
     monkeypatch.setattr(queries, "LOOKED_AT", 100)
     begin, waves = clock.now(), list[list[RunId]]()
     for wave in range(9):
-        runs = [new_run(run_id=run_id_at(begin + timedelta(hours=wave, seconds=at))) for at in range(300)]
+        runs = [
+            new_run(run_id=run_id_at(begin + timedelta(hours=wave, seconds=at)))
+            for at in range(300)
+        ]
         await store_all(store, *runs)
         waves.append([run.run_id for run in runs])
         await clock.advance(timedelta(hours=1))
@@ -226,7 +278,9 @@ def run_id_at(at: datetime) -> RunId:
     return RunId(f"{hexadecimal[:8]}-{hexadecimal[8:]}{new_run_id()[13:]}")
 
 
-async def test_runs_are_found_by_time_of_creation_whatever_their_ids_say(store: RedisStore, clock: FakeClock, rng: Random) -> None:
+async def test_runs_are_found_by_time_of_creation_whatever_their_ids_say(
+    store: RedisStore, clock: FakeClock, rng: Random
+) -> None:
     begin, created = clock.now(), dict[RunId, datetime]()
     for _ in range(60):
         chosen = clock.now() + timedelta(seconds=rng.choice([0, -0.5, 40, -3600, 86_400]))
@@ -235,6 +289,13 @@ async def test_runs_are_found_by_time_of_creation_whatever_their_ids_say(store: 
         created[run_id] = clock.now()
         await clock.advance(timedelta(seconds=rng.choice([0, 0.0005, 1, 600])))
         low, high = sorted(begin + rng.random() * (clock.now() - begin) for _ in range(2))
-        query = RunQuery(workflow="orders", created_from=low, created_before=high, newest_first=rng.random() < 0.5)
-        wanted = sorted((run for run, at in created.items() if low <= at < high), reverse=query.newest_first)
+        query = RunQuery(
+            workflow="orders",
+            created_from=low,
+            created_before=high,
+            newest_first=rng.random() < 0.5,
+        )
+        wanted = sorted(
+            (run for run, at in created.items() if low <= at < high), reverse=query.newest_first
+        )
         assert [record.run_id for record in await store.runs(query)] == wanted

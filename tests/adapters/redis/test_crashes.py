@@ -35,10 +35,12 @@ from .helpers import acquired, published
 FEW = {0: 0}
 
 
-# --- killed --------------------------------------------------------------------------------------
+# --- killed -------------------------------------------------------------------------------------
 
 
-async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledged(own: Served) -> None:
+async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledged(
+    own: Served,
+) -> None:
     clock, acknowledged = SystemClock(), dict[RunId, Version]()
     with own({"appendfsync": "always"}) as server:
         RedisAdapter().create(server.url)
@@ -71,11 +73,15 @@ async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledge
                 expected += [(run_id, number) for number in found]
             while await store.move(publisher, limit=1000, wait=0):
                 pass
-            events = (await store.receive(CREATED_TOPIC, FEW, reader="test", limit=100_000, wait=0)).events
+            events = (
+                await store.receive(CREATED_TOPIC, FEW, reader="test", limit=100_000, wait=0)
+            ).events
             assert sorted(names(events)) == sorted(expected)  # each version's event once
 
 
-async def test_who_waits_is_woken_after_the_server_was_killed(own: Served, clock: FakeClock) -> None:
+async def test_who_waits_is_woken_after_the_server_was_killed(
+    own: Served, clock: FakeClock
+) -> None:
     with own({"appendfsync": "always"}) as server:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
@@ -87,26 +93,36 @@ async def test_who_waits_is_woken_after_the_server_was_killed(own: Served, clock
             assert [found.version for found in await ended(watch)] == [2]
 
 
-# --- changed behind our back ---------------------------------------------------------------------
+# --- changed behind our back --------------------------------------------------------------------
 
 
-async def test_an_emptied_server_is_no_store_any_more_rather_than_a_new_one(store: RedisStore, behind: Driver) -> None:
+async def test_an_emptied_server_is_no_store_any_more_rather_than_a_new_one(
+    store: RedisStore, behind: Driver
+) -> None:
     record = await stored_run(store)
     behind.flushdb()
-    for call in (lambda: store_all(store, step(record)), lambda: acquired(store), lambda: store.lookup([record.run_id])):
+    for call in (
+        lambda: store_all(store, step(record)),
+        lambda: acquired(store),
+        lambda: store.lookup([record.run_id]),
+    ):
         with pytest.raises(StoreMissing):
             await call()
     assert behind.dbsize() == 0
 
 
-async def test_another_store_in_its_place_is_not_written(store: RedisStore, behind: Driver, url: str) -> None:
+async def test_another_store_in_its_place_is_not_written(
+    store: RedisStore, behind: Driver, url: str
+) -> None:
     behind.flushdb()
     RedisAdapter().create(url)
     with pytest.raises(StoreMissing):
         await store_all(store, new_run())
 
 
-async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(own: Served, clock: FakeClock) -> None:
+async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(
+    own: Served, clock: FakeClock
+) -> None:
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
@@ -120,7 +136,9 @@ async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(ow
             assert await versions(store, run.run_id) == [1]
 
 
-async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(own: Served, clock: FakeClock) -> None:
+async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(
+    own: Served, clock: FakeClock
+) -> None:
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
@@ -137,10 +155,12 @@ async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(own
             await store_all(store, step(run))
 
 
-# --- what a crash took that was acknowledged -----------------------------------------------------
+# --- what a crash took that was acknowledged ----------------------------------------------------
 
 
-async def test_epochs_are_not_given_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
+async def test_epochs_are_not_given_twice_though_the_last_was_lost(
+    store: RedisStore, behind: Driver
+) -> None:
     await acquired(store)
     before = behind.hgetall(f"{BASE}:fences")
     lost = await acquired(store)
@@ -148,7 +168,9 @@ async def test_epochs_are_not_given_twice_though_the_last_was_lost(store: RedisS
     assert (await acquired(store)).epoch > lost.epoch
 
 
-async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_lost(store: RedisStore, behind: Driver) -> None:
+async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_lost(
+    store: RedisStore, behind: Driver
+) -> None:
     publisher, counters = await acquired(store), behind.hgetall(f"{BASE}:counters")
     await store_all(store, new_run(events=[event()]))
     (lost,) = await store.pending(publisher, limit=10, wait=0)
@@ -166,8 +188,14 @@ async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_on
     behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
     again, other = await sent(store, [0] * 2), await sent(store, [1])
     for _ in range(2):
-        arrivals = await store.receive(CREATED_TOPIC, {0: 5, 1: 0}, reader="test", limit=10, wait=LONG)
-        assert (arrivals.lost, [item.event for item in arrivals.events], arrivals.read) == ({0: 2}, other, {1: 1})
+        arrivals = await store.receive(
+            CREATED_TOPIC, {0: 5, 1: 0}, reader="test", limit=10, wait=LONG
+        )
+        assert (arrivals.lost, [item.event for item in arrivals.events], arrivals.read) == (
+            {0: 2},
+            other,
+            {1: 1},
+        )
     assert caplog.text.count(f"partition 0 of {CREATED_TOPIC} ends at 2, and was read up to 5") == 1
     assert await store.lag(CREATED_TOPIC, {0: 5}) == 0
     items = (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events
@@ -175,13 +203,22 @@ async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_on
     assert [(item.offset, item.event) for item in items] == [(0, again[0]), (1, again[1])]
 
 
-async def test_a_partition_that_was_lost_altogether_begins_again(store: RedisStore, behind: Driver) -> None:
+async def test_a_partition_that_was_lost_altogether_begins_again(
+    store: RedisStore, behind: Driver
+) -> None:
     await sent(store, [0] * 5)
     behind.delete(f"{BASE}:stream:0:{CREATED_TOPIC}")
-    assert (await store.receive(CREATED_TOPIC, {0: 5}, reader="test", limit=10, wait=LONG)).lost == {0: 0}
+    assert (
+        await store.receive(CREATED_TOPIC, {0: 5}, reader="test", limit=10, wait=LONG)
+    ).lost == {0: 0}
     events = await sent(store, [0])
     assert await store.ends(CREATED_TOPIC, [0]) == {0: 1}
-    assert [item.event for item in (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events] == events
+    assert [
+        item.event
+        for item in (
+            await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)
+        ).events
+    ] == events
 
 
 async def test_events_that_are_gone_are_passed_over_and_reported(
@@ -196,7 +233,9 @@ async def test_events_that_are_gone_are_passed_over_and_reported(
     assert await store.lag(CREATED_TOPIC, {0: 1}) == 2
 
 
-async def test_runs_whose_events_were_lost_are_found_waiting(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+async def test_runs_whose_events_were_lost_are_found_waiting(
+    store: RedisStore, behind: Driver, clock: FakeClock
+) -> None:
     publisher, run = await acquired(store), replace(new_run(events=[event()]), asks=True)
     await store_all(store, run)
     await store.move(publisher, limit=10, wait=0)
@@ -209,7 +248,9 @@ async def test_runs_whose_events_were_lost_are_found_waiting(store: RedisStore, 
     assert (item.event, item.record) == (lost, await stored(store, run.run_id))
 
 
-async def test_a_server_with_too_few_replicas_is_read_only_for_a_while(own: Served, clock: FakeClock) -> None:
+async def test_a_server_with_too_few_replicas_is_read_only_for_a_while(
+    own: Served, clock: FakeClock
+) -> None:
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:

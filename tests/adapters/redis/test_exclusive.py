@@ -50,7 +50,9 @@ async def test_a_second_one_gives_up_when_its_patience_ends(url: str, clock: Fak
             await served(url, patience=0.2)
 
 
-async def test_others_work_beside_it_but_share_no_roles(url: str, clock: FakeClock, store: RedisStore) -> None:
+async def test_others_work_beside_it_but_share_no_roles(
+    url: str, clock: FakeClock, store: RedisStore
+) -> None:
     async with RedisAdapter().open_records(url, clock=clock):
         await stored_run(store)
         with pytest.raises(StoreInUse):
@@ -70,7 +72,12 @@ async def test_it_is_held_for_longer_than_it_lasts_unrenewed(
 
 
 async def test_a_killed_holder_frees_it_within_others_patience(url: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as holder:
         assert holder.stdout is not None
         try:
             assert await asyncio.to_thread(holder.stdout.readline) == "held\n"
@@ -84,13 +91,19 @@ async def test_a_killed_holder_frees_it_within_others_patience(url: str) -> None
 
 
 async def test_one_who_lost_it_to_another_says_so_and_leaves_it_to_him(
-    url: str, clock: FakeClock, behind: Driver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    url: str,
+    clock: FakeClock,
+    behind: Driver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.02)
     async with RedisAdapter().open_records(url, clock=clock):
         behind.set(f"{BASE}:exclusive", "another")
         async with asyncio.timeout(5):
-            while not (errors := [record for record in caplog.records if record.levelno == logging.ERROR]):
+            while not (
+                errors := [record for record in caplog.records if record.levelno == logging.ERROR]
+            ):
                 await asyncio.sleep(0.01)
     assert "another has the store exclusively" in errors[0].message
     assert behind.get(f"{BASE}:exclusive") == "another"

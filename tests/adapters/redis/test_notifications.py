@@ -57,12 +57,19 @@ async def listening(clock: FakeClock, store: RedisStore, calls: Calls) -> None:
     calls.clear()
 
 
-async def test_a_write_wakes_nobody_who_waits_for_something_else(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+async def test_a_write_wakes_nobody_who_waits_for_something_else(
+    store: RedisStore, clock: FakeClock, calls: Calls
+) -> None:
     fence, deployed = await acquired(store), (await store.deployment()).version
     one, other = await stored_runs(store, count=2)
     await listening(clock, store, calls)
     beside: list[Callable[[], Awaitable[object]]] = [
-        *[lambda at=at: store.receive(CREATED_TOPIC, {at: 0}, reader=f"r{at}", limit=10, wait=LONG) for at in range(50)],
+        *[
+            lambda at=at: store.receive(
+                CREATED_TOPIC, {at: 0}, reader=f"r{at}", limit=10, wait=LONG
+            )
+            for at in range(50)
+        ],
         lambda: store.watch({other.run_id: other.version}, wait=LONG),
         lambda: store.watch({one.run_id: one.version}, wait=LONG, at_rest=True),
         lambda: store.pending(fence, limit=10, wait=LONG),
@@ -87,9 +94,16 @@ async def begun_quickly(call: Callable[[], Awaitable[object]]) -> asyncio.Task[o
     return asyncio.create_task(called())
 
 
-async def test_an_event_wakes_the_readers_of_its_partition_alone(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+async def test_an_event_wakes_the_readers_of_its_partition_alone(
+    store: RedisStore, clock: FakeClock, calls: Calls
+) -> None:
     await listening(clock, store, calls)
-    readers = [await begun(clock, store.receive(CREATED_TOPIC, {at: 0}, reader=f"reader-{at}", limit=10, wait=LONG)) for at in range(4)]
+    readers = [
+        await begun(
+            clock, store.receive(CREATED_TOPIC, {at: 0}, reader=f"reader-{at}", limit=10, wait=LONG)
+        )
+        for at in range(4)
+    ]
     calls.clear()
     events = await sent(store, [2])
     assert [item.event for item in (await ended(readers[2])).events] == events
@@ -100,7 +114,9 @@ async def test_an_event_wakes_the_readers_of_its_partition_alone(store: RedisSto
         reader.cancel()
 
 
-async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(
+    store: RedisStore, clock: FakeClock, calls: Calls
+) -> None:
     publisher = await acquired(store)
     await listening(clock, store, calls)
     waiting = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
@@ -110,7 +126,9 @@ async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(store: Redi
     assert calls == ["acquire"]
     assert not waiting.done()
     await store.acquire(Role(PUBLISHER))
-    assert (await asyncio.gather(waiting, return_exceptions=True))[0].__class__.__name__ == "RoleLost"
+    assert (await asyncio.gather(waiting, return_exceptions=True))[
+        0
+    ].__class__.__name__ == "RoleLost"
 
 
 async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_nothing_was_missed(
@@ -119,7 +137,10 @@ async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_
     monkeypatch.setattr(listener, "QUIET", 0.05)
     records = await stored_runs(store, count=30)
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as quiet:
-        waiting = [asyncio.create_task(quiet.watch({record.run_id: record.version}, wait=LONG)) for record in records]
+        waiting = [
+            asyncio.create_task(quiet.watch({record.run_id: record.version}, wait=LONG))
+            for record in records
+        ]
         await asyncio.sleep(0.2)
         names, call = list[str](), quiet._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
 
@@ -136,7 +157,9 @@ async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_
             watch.cancel()
 
 
-async def test_what_another_process_writes_wakes_who_waits(url: str, store: RedisStore, clock: FakeClock) -> None:
+async def test_what_another_process_writes_wakes_who_waits(
+    url: str, store: RedisStore, clock: FakeClock
+) -> None:
     record = await stored_run(store)
     watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
     new = new_run()
@@ -146,7 +169,7 @@ async def test_what_another_process_writes_wakes_who_waits(url: str, store: Redi
     assert [len(await ended(call)) for call in (watch, expected)] == [1, 1]
 
 
-# --- idle roles ----------------------------------------------------------------------------------
+# --- idle roles ---------------------------------------------------------------------------------
 
 
 async def test_a_reader_that_has_read_everything_waits_again_and_again_without_looking(
@@ -154,25 +177,35 @@ async def test_a_reader_that_has_read_everything_waits_again_and_again_without_l
 ) -> None:
     await listening(clock, store, calls)
     for _ in range(5):
-        receiving = await begun(clock, store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=20))
+        receiving = await begun(
+            clock, store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=20)
+        )
         await clock.advance(timedelta(seconds=20))
         assert (await ended(receiving)).read == {0: 0, 1: 0}
     assert calls == ["receive"]
     events = await sent(store, [1])
     await settled(clock)  # the notification comes between two calls
-    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=LONG)
+    arrivals = await store.receive(
+        CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=LONG
+    )
     assert [item.event for item in arrivals.events] == events
-    moved = await begun(clock, store.receive(CREATED_TOPIC, {0: 0, 1: 1}, reader="reader", limit=10, wait=LONG))
+    moved = await begun(
+        clock, store.receive(CREATED_TOPIC, {0: 0, 1: 1}, reader="reader", limit=10, wait=LONG)
+    )
     await sent(store, [0])
     assert len((await ended(moved)).events) == 1
 
 
-async def test_a_reader_of_other_partitions_looks(store: RedisStore, clock: FakeClock, calls: Calls) -> None:
+async def test_a_reader_of_other_partitions_looks(
+    store: RedisStore, clock: FakeClock, calls: Calls
+) -> None:
     await listening(clock, store, calls)
     await sent(store, [1])
     await settled(clock)
     for partition, found in ((0, 0), (1, 1), (0, 0)):
-        receiving = await begun_quickly(partial(store.receive, CREATED_TOPIC, {partition: 0}, reader="reader", limit=10, wait=1))
+        receiving = await begun_quickly(
+            partial(store.receive, CREATED_TOPIC, {partition: 0}, reader="reader", limit=10, wait=1)
+        )
         await settled(clock)
         await clock.advance(timedelta(seconds=1))
         arrivals = await ended(receiving)
@@ -184,25 +217,51 @@ async def test_a_reader_of_other_partitions_looks(store: RedisStore, clock: Fake
 async def test_a_reader_without_a_wait_looks_each_time(store: RedisStore) -> None:
     """Whatever was sent before the call is found, whether or not its notification has come."""
     for sent_so_far in range(20):
-        assert len((await store.receive(CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0)).events) == 0
+        assert (
+            len(
+                (
+                    await store.receive(
+                        CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0
+                    )
+                ).events
+            )
+            == 0
+        )
         await sent(store, [0])
-        assert len((await store.receive(CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0)).events) == 1
+        assert (
+            len(
+                (
+                    await store.receive(
+                        CREATED_TOPIC, {0: sent_so_far}, reader="reader", limit=10, wait=0
+                    )
+                ).events
+            )
+            == 1
+        )
 
 
-async def test_a_thousand_roles_that_check_their_fences_at_once_are_two_looks(store: RedisStore, calls: Calls) -> None:
+async def test_a_thousand_roles_that_check_their_fences_at_once_are_two_looks(
+    store: RedisStore, calls: Calls
+) -> None:
     await deploy(store, workflow(groups={CONSUMERS: 16}, partitions=16))
     fences = [await store.acquire(Role(CONSUMERS, shard, 16)) for shard in range(1, 17)]
     newer = await store.acquire(Role(CONSUMERS, 1, 16))
     calls.clear()
-    answers = await asyncio.gather(*(store.store([WriteGroup(fence=fences[at % 16])]) for at in range(1000)))
-    assert [answer for (answer,) in answers] == [Fenced(newer.role, newer.epoch) if at % 16 == 0 else Committed(()) for at in range(1000)]
+    answers = await asyncio.gather(
+        *(store.store([WriteGroup(fence=fences[at % 16])]) for at in range(1000))
+    )
+    assert [answer for (answer,) in answers] == [
+        Fenced(newer.role, newer.epoch) if at % 16 == 0 else Committed(()) for at in range(1000)
+    ]
     assert calls in (["epochs"], ["epochs", "epochs"])
 
 
 async def test_a_fence_check_that_fails_fails_for_those_who_asked_and_the_next_one_succeeds(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fence, call, failures = await acquired(store), store._server.call, [StoreUnavailable("redis", "gone")]  # pyright: ignore[reportPrivateUsage]
+    fence = await acquired(store)
+    call = store._server.call  # pyright: ignore[reportPrivateUsage]  # its calls are made to fail
+    failures = [StoreUnavailable("redis", "gone")]
 
     async def failing(script: Script, *args: Any) -> Any:
         if failures:
@@ -210,6 +269,8 @@ async def test_a_fence_check_that_fails_fails_for_those_who_asked_and_the_next_o
         return await call(script, *args)
 
     monkeypatch.setattr(store._server, "call", failing)  # pyright: ignore[reportPrivateUsage]  # as above
-    answers = await asyncio.gather(*(store.store([WriteGroup(fence=fence)]) for _ in range(3)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(store.store([WriteGroup(fence=fence)]) for _ in range(3)), return_exceptions=True
+    )
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
     assert await store.store([WriteGroup(fence=fence)]) == [Committed(())]

@@ -25,7 +25,14 @@ from workflow_ray.errors import (
 from workflow_ray.records import Version
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PARTITIONS, event, new_run, store_all, stored_run
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    PARTITIONS,
+    event,
+    new_run,
+    store_all,
+    stored_run,
+)
 from workflow_ray_adapters.redis import RedisAdapter
 
 from .conftest import BASE, Driver, Served, client_of
@@ -81,7 +88,7 @@ def listening(answer: bytes | None) -> Generator[int]:
                 connection.close()
 
 
-# --- servers -------------------------------------------------------------------------------------
+# --- servers ------------------------------------------------------------------------------------
 
 
 async def test_a_port_where_nobody_is_says_so() -> None:
@@ -92,7 +99,9 @@ async def test_a_port_where_nobody_is_says_so() -> None:
 
 async def test_a_server_that_never_answers_says_so() -> None:
     with listening(None) as port:
-        await refused(f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "didn't answer in time")
+        await refused(
+            f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "didn't answer in time"
+        )
 
 
 async def test_a_server_of_another_kind_is_no_store() -> None:
@@ -109,8 +118,12 @@ async def test_a_wrong_password_is_refused(own: Served) -> None:
 
 async def test_a_user_who_may_not_run_scripts_is_told_what_is_missing(own: Served) -> None:
     with own({}) as server, client_of(server) as client:
-        client.acl_setuser("me", enabled=True, passwords=[f"+{SECRET}"], commands=["+get"], keys=["*"])
-        await refused(f"redis://me:{SECRET}@127.0.0.1:{server.port}/0", AccessDenied, "docs/redis.md")
+        client.acl_setuser(
+            "me", enabled=True, passwords=[f"+{SECRET}"], commands=["+get"], keys=["*"]
+        )
+        await refused(
+            f"redis://me:{SECRET}@127.0.0.1:{server.port}/0", AccessDenied, "docs/redis.md"
+        )
 
 
 async def test_a_database_beyond_the_last_is_missing(redis_url: str) -> None:
@@ -128,7 +141,7 @@ async def test_a_replica_can_not_be_written(own: Served) -> None:
         await refused(server.url, StoreReadOnly, "primary")
 
 
-# --- prefixes ------------------------------------------------------------------------------------
+# --- prefixes -----------------------------------------------------------------------------------
 
 
 async def test_opening_never_creates(redis_url: str, behind: Driver) -> None:
@@ -142,8 +155,12 @@ async def test_a_store_with_another_id_is_refused(url: str, clock: FakeClock) ->
             pass
 
 
-async def test_of_many_who_make_a_store_at_once_all_get_its_id(redis_url: str, clock: FakeClock) -> None:
-    ids = await asyncio.gather(*(asyncio.to_thread(RedisAdapter().create, redis_url) for _ in range(8)))
+async def test_of_many_who_make_a_store_at_once_all_get_its_id(
+    redis_url: str, clock: FakeClock
+) -> None:
+    ids = await asyncio.gather(
+        *(asyncio.to_thread(RedisAdapter().create, redis_url) for _ in range(8))
+    )
     async with RedisAdapter().open_records(redis_url, clock=clock) as store:
         assert {*ids, store.store_id, store.stream_id} == {store.store_id}
 
@@ -157,17 +174,23 @@ async def test_a_prefix_with_keys_of_others_is_no_store(redis_url: str, behind: 
 
 
 @pytest.mark.parametrize("theirs", [{"name": "shop"}, {"id": "x", "format": "first"}])
-async def test_a_key_of_others_in_the_stores_place_makes_none(redis_url: str, behind: Driver, theirs: dict[str, str]) -> None:
+async def test_a_key_of_others_in_the_stores_place_makes_none(
+    redis_url: str, behind: Driver, theirs: dict[str, str]
+) -> None:
     behind.hset(f"{BASE}:store", mapping=theirs)
     await refused(redis_url, NotAStore, "another program")
 
 
-async def test_a_key_of_another_type_in_the_stores_place_makes_none(redis_url: str, behind: Driver) -> None:
+async def test_a_key_of_another_type_in_the_stores_place_makes_none(
+    redis_url: str, behind: Driver
+) -> None:
     behind.set(f"{BASE}:store", "theirs")
     await refused(redis_url, NotAStore, "another program")
 
 
-async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_it(url: str, behind: Driver, clock: FakeClock) -> None:
+async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_it(
+    url: str, behind: Driver, clock: FakeClock
+) -> None:
     behind.hset(f"{BASE}:store", mapping={"format": "3", "usable_from": "3"})
     await refused(url, StoreTooNew, "Update workflow_ray")
     behind.hset(f"{BASE}:store", "usable_from", "2")
@@ -175,7 +198,9 @@ async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_i
         await stored_run(store)
 
 
-async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(url: str, behind: Driver) -> None:
+async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(
+    url: str, behind: Driver
+) -> None:
     behind.hset(f"{BASE}:store", "format", "1")
     behind.hdel(f"{BASE}:store", "usable_from")
     await refused(url, NotAStore, "name another prefix")
@@ -185,37 +210,50 @@ async def test_prefixes_are_stores_of_their_own(redis_url: str, clock: FakeClock
     urls = [f"{redis_url}?prefix={prefix}" for prefix in ("shop", "shop:2")]
     first, second = map(RedisAdapter().create, urls)
     assert first != second
-    async with RedisAdapter().open_records(urls[0], clock=clock) as one, RedisAdapter().open_records(urls[1], clock=clock) as other:
+    async with (
+        RedisAdapter().open_records(urls[0], clock=clock) as one,
+        RedisAdapter().open_records(urls[1], clock=clock) as other,
+    ):
         record = await stored_run(one)
         assert await other.lookup([record.run_id]) == [None]
 
 
-async def test_all_keys_are_in_one_slot_of_a_cluster(url: str, clock: FakeClock, behind: Driver) -> None:
+async def test_all_keys_are_in_one_slot_of_a_cluster(
+    url: str, clock: FakeClock, behind: Driver
+) -> None:
     async with RedisAdapter().open_records(url, clock=clock) as store:
         await stored_run(store)
     assert all(name.startswith(f"{BASE}:") for name in behind.scan_iter())
 
 
-# --- durability ----------------------------------------------------------------------------------
+# --- durability ---------------------------------------------------------------------------------
 
 
-async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(
+    own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     with own({"appendfsync": "always"}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
 
         async def warnings() -> list[str]:
             caplog.clear()
             async with RedisAdapter().open_events(server.url, clock=clock):
-                return [record.message for record in caplog.records if record.levelno == logging.WARNING]
+                return [
+                    record.message for record in caplog.records if record.levelno == logging.WARNING
+                ]
 
         assert await warnings() == []
-        for setting, value in (("no-appendfsync-on-rewrite", "yes"), ("appendfsync", "everysec"), ("appendonly", "no")):
+        for setting, value in (
+            ("no-appendfsync-on-rewrite", "yes"),
+            ("appendfsync", "everysec"),
+            ("appendonly", "no"),
+        ):
             client.config_set(setting, value)
             (warning,) = await warnings()
             assert f"{setting} is" in warning
 
 
-# --- permissions ---------------------------------------------------------------------------------
+# --- permissions --------------------------------------------------------------------------------
 
 
 async def test_the_permissions_that_the_documentation_names_are_enough(

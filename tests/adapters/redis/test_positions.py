@@ -1,4 +1,4 @@
-"""Positions are merged by their log and incarnation, and released whoever holds the role by then."""
+"""Positions are merged by their log and incarnation, and released whoever holds the role."""
 
 from random import Random
 
@@ -8,7 +8,16 @@ from workflow_ray.records import Fence, Position, Role, RoleName, WriteGroup
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
 from workflow_ray_adapters.redis.store import RedisStore
 
-HERE = Position(CONSUMERS, 0, 10, begun=20, trying=(10, 12), log="a", incarnation=1, in_use=Fence(RoleName("role"), 3))
+HERE = Position(
+    CONSUMERS,
+    0,
+    10,
+    begun=20,
+    trying=(10, 12),
+    log="a",
+    incarnation=1,
+    in_use=Fence(RoleName("role"), 3),
+)
 
 
 async def written(store: RedisStore, *positions: Position) -> list[Position]:
@@ -23,7 +32,11 @@ def merged(before: Position | None, position: Position) -> Position:
         return position
     if position.incarnation < before.incarnation:
         return before
-    return replace(position, offset=max(before.offset, position.offset), begun=max(before.begun, position.begun))
+    return replace(
+        position,
+        offset=max(before.offset, position.offset),
+        begun=max(before.begun, position.begun),
+    )
 
 
 async def test_a_position_reads_back_as_it_was_written(store: RedisStore) -> None:
@@ -46,12 +59,21 @@ async def test_another_log_replaces_all_of_the_position(store: RedisStore) -> No
 
 
 async def test_an_earlier_incarnation_changes_nothing(store: RedisStore) -> None:
-    assert await written(store, HERE, replace(HERE, offset=99, begun=99, trying=(), incarnation=0, in_use=None)) == [HERE]
+    assert await written(
+        store, HERE, replace(HERE, offset=99, begun=99, trying=(), incarnation=0, in_use=None)
+    ) == [HERE]
 
 
-async def test_several_positions_of_one_call_come_to_what_they_come_to_one_by_one(store: RedisStore) -> None:
+async def test_several_positions_of_one_call_come_to_what_they_come_to_one_by_one(
+    store: RedisStore,
+) -> None:
     ahead = replace(HERE, offset=15, begun=16)
-    await store.store([WriteGroup(positions=(HERE, ahead)), WriteGroup(positions=(replace(HERE, offset=1, incarnation=0),))])
+    await store.store(
+        [
+            WriteGroup(positions=(HERE, ahead)),
+            WriteGroup(positions=(replace(HERE, offset=1, incarnation=0),)),
+        ]
+    )
     assert await store.positions(CONSUMERS) == [replace(ahead, begun=20)]
 
 
@@ -72,10 +94,15 @@ async def test_random_positions_are_merged_by_the_rule(store: RedisStore, rng: R
         assert await written(store, position) == [expected]
 
 
-async def test_a_release_clears_what_its_fence_has_in_use_also_when_the_role_has_a_newer_holder(store: RedisStore) -> None:
+async def test_a_release_clears_what_its_fence_has_in_use_also_when_the_role_has_a_newer_holder(
+    store: RedisStore,
+) -> None:
     await deploy(store, workflow(groups={CONSUMERS: 1}))
     fence = await store.acquire(Role(CONSUMERS))
-    mine, others = replace(HERE, in_use=fence), replace(HERE, partition=1, in_use=Fence(fence.role, fence.epoch + 1))
+    mine, others = (
+        replace(HERE, in_use=fence),
+        replace(HERE, partition=1, in_use=Fence(fence.role, fence.epoch + 1)),
+    )
     await written(store, mine, others)
     newer = await store.acquire(Role(CONSUMERS))
     await store.release(fence)

@@ -55,12 +55,24 @@ class Author:
         writes = tuple(self._write() for _ in range(self._rng.randrange(6)))
         positions = tuple(self._position() for _ in range(self._rng.randrange(3)))
         events = tuple(self._event() for _ in range(self._rng.randrange(-3, 2)))
-        return WriteGroup(writes=writes, positions=positions, events=events, timeouts_apart=self._rng.random() < 0.3)
+        return WriteGroup(
+            writes=writes,
+            positions=positions,
+            events=events,
+            timeouts_apart=self._rng.random() < 0.3,
+        )
 
     def _position(self) -> Position:
         rng = self._rng
         offset, begun, incarnation = rng.randrange(40), rng.randrange(40), rng.randrange(3)
-        return Position(CONSUMERS, rng.randrange(3), offset, begun=begun, log=rng.choice("ab"), incarnation=incarnation)
+        return Position(
+            CONSUMERS,
+            rng.randrange(3),
+            offset,
+            begun=begun,
+            log=rng.choice("ab"),
+            incarnation=incarnation,
+        )
 
     def _write(self) -> Write:
         if self._written and self._rng.random() < 0.2:
@@ -76,7 +88,11 @@ class Author:
 
     def _next(self, run_id: RunId, expected: Version) -> Write:
         rng = self._rng
-        data = bytes(rng.choices(range(256), k=rng.randrange(20))) if expected == 0 or rng.random() < 0.5 else None
+        data = (
+            bytes(rng.choices(range(256), k=rng.randrange(20)))
+            if expected == 0 or rng.random() < 0.5
+            else None
+        )
         new = NewRun(
             workflow=rng.choice(["orders", "invoices"]),
             foreign_id=rng.choice("ab"),
@@ -99,24 +115,42 @@ class Author:
             new=new if expected == 0 else None,
             events=tuple(self._outgoing() for _ in range(rng.randrange(3))),
             timeouts=tuple(self._timeout() for _ in range(rng.randrange(-2, 3))),
-            awaits=Awaits.NOBODY if run_state.at_rest else rng.choice([Awaits.EVENT, Awaits.MESSAGE, Awaits.PARKED]),
+            awaits=Awaits.NOBODY
+            if run_state.at_rest
+            else rng.choice([Awaits.EVENT, Awaits.MESSAGE, Awaits.PARKED]),
             asks=rng.random() < 0.5,
         )
 
     def _timeout(self) -> NewTimeout:
         after = self._rng.choice([None, 0.0, 7.5])
         at = START + timedelta(seconds=30.25) if after is None else None
-        return NewTimeout(name=self._rng.choice("ab"), workflow="orders", partition=self._rng.randrange(3), after=after, at=at)
+        return NewTimeout(
+            name=self._rng.choice("ab"),
+            workflow="orders",
+            partition=self._rng.randrange(3),
+            after=after,
+            at=at,
+        )
 
     def _outgoing(self) -> OutgoingEvent:
         delay = self._rng.choice([0.0, 0.0, 5.0, 12.5])
-        return OutgoingEvent(topic=self._rng.choice(TOPICS), partition=self._rng.randrange(3), delay=delay)
+        return OutgoingEvent(
+            topic=self._rng.choice(TOPICS), partition=self._rng.randrange(3), delay=delay
+        )
 
     def _event(self) -> Event:
-        return Event(run_id=self._rng.choice(self._runs), topic=TOPICS[0], partition=self._rng.randrange(3), version=Version(7), status=1)
+        return Event(
+            run_id=self._rng.choice(self._runs),
+            topic=TOPICS[0],
+            partition=self._rng.randrange(3),
+            version=Version(7),
+            status=1,
+        )
 
 
-async def test_random_writes_come_to_the_same(store: RedisStore, clock: FakeClock, rng: random.Random) -> None:
+async def test_random_writes_come_to_the_same(
+    store: RedisStore, clock: FakeClock, rng: random.Random
+) -> None:
     author, reference = Author(rng), MemoryStore(clock)
     stores: list[Store] = [store, reference]
     fences: list[dict[str, list[Fence]]] = [{role.group: [] for role in ROLES} for _ in stores]
@@ -129,7 +163,12 @@ async def test_random_writes_come_to_the_same(store: RedisStore, clock: FakeCloc
         groups = [author.group() for _ in range(rng.randrange(1, 4))]
         holders = [rng.choice([None, -1, -1, -1, -2]) for _ in groups]
         answers = [
-            await one.store([replace(group, fence=held(mine, holder)) for group, holder in zip(groups, holders, strict=True)])
+            await one.store(
+                [
+                    replace(group, fence=held(mine, holder))
+                    for group, holder in zip(groups, holders, strict=True)
+                ]
+            )
             for one, mine in zip(stores, fences, strict=True)
         ]
         assert list(map(told, answers[0])) == list(map(told, answers[1]))
@@ -148,7 +187,9 @@ def told(answer: GroupResult) -> object:
     return answer.role if isinstance(answer, Fenced) else answer
 
 
-async def agree(store: RedisStore, reference: MemoryStore, publishers: list[Fence], rng: random.Random) -> None:
+async def agree(
+    store: RedisStore, reference: MemoryStore, publishers: list[Fence], rng: random.Random
+) -> None:
     for name in ("orders", "invoices"):
         query = RunQuery(
             workflow=name,
@@ -160,27 +201,41 @@ async def agree(store: RedisStore, reference: MemoryStore, publishers: list[Fenc
         )
         assert await store.runs(query) == await reference.runs(query)
         assert await store.counts(name) == await reference.counts(name)
-        assert await store.latest(name, ["a", "b", "c"]) == await reference.latest(name, ["a", "b", "c"])
-        waiting = WaitingQuery(workflow=name, partition=rng.randrange(3), quiet=rng.choice([0, 5, 10]), limit=rng.choice([1, 100]))
+        assert await store.latest(name, ["a", "b", "c"]) == await reference.latest(
+            name, ["a", "b", "c"]
+        )
+        waiting = WaitingQuery(
+            workflow=name,
+            partition=rng.randrange(3),
+            quiet=rng.choice([0, 5, 10]),
+            limit=rng.choice([1, 100]),
+        )
         assert await store.waiting(waiting) == await reference.waiting(waiting)
     for record in await reference.runs(RunQuery(workflow="orders")):
         assert await store.lookup([record.run_id]) == [record]
         assert await store.history(record.run_id) == await reference.history(record.run_id)
     assert await store.positions(CONSUMERS) == await reference.positions(CONSUMERS)
     one, other = publishers
-    mine, theirs = await store.pending(one, limit=1000, wait=0), await reference.pending(other, limit=1000, wait=0)
+    mine, theirs = (
+        await store.pending(one, limit=1000, wait=0),
+        await reference.pending(other, limit=1000, wait=0),
+    )
     assert by_partition(mine) == by_partition(theirs)
     for status in range(1, 4):
         due = await store.due("orders", status, range(3), limit=100, wait=0)
         assert due == await reference.due("orders", status, range(3), limit=100, wait=0)
     if rng.random() < 0.2:
-        assert await store.move(one, limit=1000, wait=0) == await reference.move(other, limit=1000, wait=0)
+        assert await store.move(one, limit=1000, wait=0) == await reference.move(
+            other, limit=1000, wait=0
+        )
     for topic in TOPICS:
         assert await published(store, topic) == await published(reference, topic)
 
 
 async def published(store: EventStreamer, topic: Topic) -> list[Received]:
-    arrivals = await store.receive(topic, dict.fromkeys(range(3), 0), reader="test", limit=3000, wait=0)
+    arrivals = await store.receive(
+        topic, dict.fromkeys(range(3), 0), reader="test", limit=3000, wait=0
+    )
     return sorted(arrivals.events, key=place)
 
 

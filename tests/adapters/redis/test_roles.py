@@ -8,7 +8,16 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost, RoleRetired
-from workflow_ray.records import PUBLISHER, Committed, Fence, Fenced, Role, RoleName, Shared, WriteGroup
+from workflow_ray.records import (
+    PUBLISHER,
+    Committed,
+    Fence,
+    Fenced,
+    Role,
+    RoleName,
+    Shared,
+    WriteGroup,
+)
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
@@ -22,7 +31,9 @@ GROUPS = {CONSUMERS: 2, PUBLISHER: 1}
 SHARDS = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
 
 
-async def test_another_shard_count_fences_every_role_of_the_group_and_no_other(store: RedisStore) -> None:
+async def test_another_shard_count_fences_every_role_of_the_group_and_no_other(
+    store: RedisStore,
+) -> None:
     await deploy(store, workflow(groups=GROUPS))
     old = [await store.acquire(role) for role in SHARDS]
     beside = await store.acquire(Role(PUBLISHER))
@@ -37,7 +48,9 @@ async def test_another_shard_count_fences_every_role_of_the_group_and_no_other(s
     assert (await store.acquire(SHARDS[0])).epoch > old[0].epoch
 
 
-async def test_a_retired_group_is_fenced_off_and_its_epochs_go_on_when_it_comes_back(store: RedisStore) -> None:
+async def test_a_retired_group_is_fenced_off_and_its_epochs_go_on_when_it_comes_back(
+    store: RedisStore,
+) -> None:
     await deploy(store, workflow(groups=GROUPS))
     old = await store.acquire(SHARDS[0])
     await deploy(store)
@@ -55,12 +68,16 @@ async def test_a_deployment_that_changes_no_shard_count_fences_nobody(store: Red
 
 
 async def test_what_an_operator_set_is_kept_with_the_deployment(store: RedisStore) -> None:
-    wanted = replace(workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b"))
+    wanted = replace(
+        workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b")
+    )
     deployed = await deploy(store, wanted)
     assert (await store.deployment()).workflows == deployed.workflows == (wanted,)
 
 
-async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(store: RedisStore, clock: FakeClock) -> None:
+async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(
+    store: RedisStore, clock: FakeClock
+) -> None:
     old = await acquired(store)
     waiting = [
         await begun(clock, store.pending(old, limit=10, wait=LONG)),
@@ -72,7 +89,9 @@ async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(sto
             await ended(call)
 
 
-async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(store: RedisStore, clock: FakeClock) -> None:
+async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(
+    store: RedisStore, clock: FakeClock
+) -> None:
     first = await deploy(store, workflow())
     assert (await store.deployment(newer_than=0, wait=LONG)).version == first.version
     assert await store.deployment(newer_than=first.version, wait=0) == first
@@ -81,23 +100,29 @@ async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(store: 
     assert await ended(waiting) == second
 
 
-# --- heartbeats ----------------------------------------------------------------------------------
+# --- heartbeats ---------------------------------------------------------------------------------
 
 
-async def test_lost_is_what_has_a_newer_epoch_and_surplus_what_another_should_have(store: RedisStore) -> None:
+async def test_lost_is_what_has_a_newer_epoch_and_surplus_what_another_should_have(
+    store: RedisStore,
+) -> None:
     await deploy(store, workflow(groups=GROUPS))
     first = await store.share("a", SHARDS, [], lease=10)
     held = {fence.role: fence for fence in first.acquired}
     assert set(held) == {role.name for role in SHARDS}
     await store.acquire(SHARDS[0])
-    assert await store.share("a", SHARDS[1:], list(held.values()), lease=10) == Shared(lost=(SHARDS[0].name,))
+    assert await store.share("a", SHARDS[1:], list(held.values()), lease=10) == Shared(
+        lost=(SHARDS[0].name,)
+    )
     kept = [held[SHARDS[1].name]]
     assert await store.share("a", [], kept, lease=10) == Shared(surplus=(SHARDS[1].name,))
     unknown = Fence(RoleName("orders-9-consumer-1-of-1"), 5)
     assert (await store.share("a", SHARDS, [unknown], lease=10)).lost == (unknown.role,)
 
 
-async def test_a_heartbeat_is_two_calls_however_many_heartbeats_come_at_once(own: Served, clock: FakeClock) -> None:
+async def test_a_heartbeat_is_two_calls_however_many_heartbeats_come_at_once(
+    own: Served, clock: FakeClock
+) -> None:
     """It was repeated for as long as others changed something meanwhile."""
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
@@ -106,12 +131,16 @@ async def test_a_heartbeat_is_two_calls_however_many_heartbeats_come_at_once(own
             roles = [Role(CONSUMERS, shard, 16) for shard in range(1, 17)]
             await store.share("first", roles, [], lease=10)  # the scripts are sent
             before = calls(client.info("commandstats"))
-            await asyncio.gather(*(store.share(f"worker-{at}", roles, [], lease=10) for at in range(50)))
+            await asyncio.gather(
+                *(store.share(f"worker-{at}", roles, [], lease=10) for at in range(50))
+            )
             assert calls(client.info("commandstats")) - before == 100
 
 
 def calls(stats: Mapping[str, Mapping[str, int]]) -> int:
-    return sum(stats[name]["calls"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in stats)
+    return sum(
+        stats[name]["calls"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in stats
+    )
 
 
 async def test_what_another_acquired_while_a_fair_share_was_decided_stays_the_others(
@@ -130,14 +159,20 @@ async def test_what_another_acquired_while_a_fair_share_was_decided_stays_the_ot
     assert sorted(acquired_roles) == sorted(role.name for role in SHARDS)
 
 
-async def test_a_fair_share_is_decided_outside_of_the_script(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fair_share_is_decided_outside_of_the_script(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await deploy(store, workflow(groups=GROUPS))
     decided = list[Sequence[Any]]()
 
-    def assigned(able: Mapping[RoleName, Sequence[str]], holders: Mapping[RoleName, str]) -> dict[RoleName, str]:
+    def assigned(
+        able: Mapping[RoleName, Sequence[str]], holders: Mapping[RoleName, str]
+    ) -> dict[RoleName, str]:
         decided.append((able, holders))
         return {role: "a" for role in able if role == SHARDS[1].name}
 
     monkeypatch.setattr(leases, "assigned", assigned)
-    assert [fence.role for fence in (await store.share("a", SHARDS, [], lease=10)).acquired] == [SHARDS[1].name]
+    assert [fence.role for fence in (await store.share("a", SHARDS, [], lease=10)).acquired] == [
+        SHARDS[1].name
+    ]
     assert len(decided) == 1

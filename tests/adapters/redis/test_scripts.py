@@ -47,17 +47,23 @@ from .helpers import acquired, published
 Batch = Callable[[RedisStore, Fence, Sequence[Write]], Awaitable[object]]
 
 BATCHES: dict[str, Batch] = {
-    "store": lambda store, _, runs: store_all(store, *(step(run, events=[event()]) for run in runs)),
+    "store": lambda store, _, runs: store_all(
+        store, *(step(run, events=[event()]) for run in runs)
+    ),
     "store new runs": lambda store, _, runs: store_all(store, *(new_run() for _ in runs)),
     "lookup": lambda store, _, runs: store.lookup([run.run_id for run in runs]),
-    "latest": lambda store, _, runs: store.latest("orders", [f"order-{run.run_id}" for run in runs]),
+    "latest": lambda store, _, runs: store.latest(
+        "orders", [f"order-{run.run_id}" for run in runs]
+    ),
     "runs": lambda store, _, runs: store.runs(RunQuery(workflow="orders", limit=len(runs))),
     "watch": lambda store, _, runs: store.watch({run.run_id: Version(0) for run in runs}, wait=0),
     "pending": lambda store, fence, runs: store.pending(fence, limit=len(runs), wait=0),
     "published": lambda store, fence, runs: store.published(fence, range(len(runs))),
     "move": lambda store, fence, runs: store.move(fence, limit=len(runs), wait=0),
     "send": lambda store, _, runs: sent(store, [at % PARTITIONS for at in range(len(runs))]),
-    "receive": lambda store, _, runs: store.receive(CREATED_TOPIC, BEGIN, reader="test", limit=len(runs), wait=0),
+    "receive": lambda store, _, runs: store.receive(
+        CREATED_TOPIC, BEGIN, reader="test", limit=len(runs), wait=0
+    ),
     "timeouts": lambda store, _, runs: store.create([timeout(run) for run in runs]),
     "completed timeouts": lambda store, _, runs: store.complete([timeout(run).key for run in runs]),
 }
@@ -69,7 +75,9 @@ def timeout(run: Write) -> Timeout:
 
 
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES.keys())
-async def test_a_batch_is_one_call_however_large(own: Served, clock: FakeClock, batch: Batch) -> None:
+async def test_a_batch_is_one_call_however_large(
+    own: Served, clock: FakeClock, batch: Batch
+) -> None:
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
@@ -81,14 +89,22 @@ async def test_a_batch_is_one_call_however_large(own: Served, clock: FakeClock, 
                 before = client.info("commandstats")
                 await batch(store, fence, runs)
                 after = client.info("commandstats")
-                calls.append(sum(after.get(name, {"calls": 0})["calls"] - before.get(name, {"calls": 0})["calls"] for name in CALLS))
+                calls.append(
+                    sum(
+                        after.get(name, {"calls": 0})["calls"]
+                        - before.get(name, {"calls": 0})["calls"]
+                        for name in CALLS
+                    )
+                )
             assert calls[1:] == [1, 1]
 
 
 CALLS = ("cmdstat_evalsha", "cmdstat_eval")
 
 
-async def test_scripts_that_the_server_forgot_are_sent_again(store: RedisStore, behind: Driver) -> None:
+async def test_scripts_that_the_server_forgot_are_sent_again(
+    store: RedisStore, behind: Driver
+) -> None:
     record = await stored_run(store)
     behind.script_flush()
     await store_all(store, step(record))
@@ -96,7 +112,7 @@ async def test_scripts_that_the_server_forgot_are_sent_again(store: RedisStore, 
     assert (await stored(store, record.run_id)).version == 2
 
 
-# --- sizes ---------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------
 
 
 async def test_a_batch_may_hold_thousands_of_runs_with_data_of_kilobytes(store: RedisStore) -> None:
@@ -116,7 +132,11 @@ async def test_one_run_may_be_written_thousands_of_times_in_a_batch(store: Redis
     assert await store.move(publisher, limit=10_000, wait=0) == 5000
 
 
-@pytest.mark.parametrize("data", [b"\0" * MAX_DATA, bytes(range(256)) * 4096, b""], ids=["16 MiB", "every byte", "nothing"])
+@pytest.mark.parametrize(
+    "data",
+    [b"\0" * MAX_DATA, bytes(range(256)) * 4096, b""],
+    ids=["16 MiB", "every byte", "nothing"],
+)
 async def test_data_may_be_any_bytes(store: RedisStore, data: bytes) -> None:
     run = new_run(data=data)
     await store_all(store, run)
@@ -145,7 +165,9 @@ async def test_numbers_beyond_those_of_lua_are_exact(store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize("flawed", [{"reason": "\ud83e"}, {"by": "half \udd84"}])
-async def test_text_that_is_no_unicode_is_rejected(store: RedisStore, flawed: dict[str, str]) -> None:
+async def test_text_that_is_no_unicode_is_rejected(
+    store: RedisStore, flawed: dict[str, str]
+) -> None:
     run = new_run()
     end = {"by": "test"} | flawed
     bad = Write(
@@ -164,11 +186,13 @@ async def test_text_that_is_no_unicode_is_rejected(store: RedisStore, flawed: di
     assert await store.lookup([run.run_id]) == [None]
 
 
-# --- queries -------------------------------------------------------------------------------------
+# --- queries ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-async def test_a_run_is_found_behind_thousands_that_do_not_fit(store: RedisStore, clock: FakeClock, newest_first: bool) -> None:
+async def test_a_run_is_found_behind_thousands_that_do_not_fit(
+    store: RedisStore, clock: FakeClock, newest_first: bool
+) -> None:
     before = [new_run() for _ in range(2500)]
     await store_all(store, *before)
     wanted = [new_run(), new_run()]
@@ -196,14 +220,21 @@ async def test_pages_of_runs_that_stand_in_many_places_are_in_order_and_complete
     await store_all(store, *runs)
     statuses = tuple(range(1, 39))
     wanted = sorted((run.run_id for run in runs if run.status in statuses), reverse=newest_first)
-    query, seen = RunQuery(workflow="orders", statuses=statuses, newest_first=newest_first, limit=300), list[RunId]()
+    query, seen = (
+        RunQuery(workflow="orders", statuses=statuses, newest_first=newest_first, limit=300),
+        list[RunId](),
+    )
     while page := await store.runs(replace(query, after=seen[-1] if seen else None)):
         seen += [record.run_id for record in page]
     assert seen == wanted
 
 
-async def test_events_that_wait_behind_a_lane_that_is_left_out_are_pending(store: RedisStore) -> None:
+async def test_events_that_wait_behind_a_lane_that_is_left_out_are_pending(
+    store: RedisStore,
+) -> None:
     publisher = await acquired(store)
-    await store_all(store, *(new_run(events=[event(0)]) for _ in range(3000)), new_run(events=[event(1)]))
+    await store_all(
+        store, *(new_run(events=[event(0)]) for _ in range(3000)), new_run(events=[event(1)])
+    )
     entries = await store.pending(publisher, limit=5, wait=0, without=[(CREATED_TOPIC, 0)])
     assert [entry.event and entry.event.partition for entry in entries] == [1]

@@ -19,14 +19,20 @@ async def publisher(store: RedisStore) -> Fence:
     return await acquired(store)
 
 
-async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(store: RedisStore, publisher: Fence) -> None:
+async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(
+    store: RedisStore, publisher: Fence
+) -> None:
     await store_all(store, *(new_run(partition=at % 2, events=[event(at % 2)]) for at in range(20)))
     await store.move(publisher, limit=100, wait=0)
     trimmed = [await store.trim(publisher, CREATED_TOPIC, {0: 6, 1: 8}, limit=5) for _ in range(4)]
     assert trimmed == [5, 5, 4, 0]
     assert await store.ends(CREATED_TOPIC, [0, 1]) == {0: 10, 1: 10}
     arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="test", limit=100, wait=0)
-    assert sorted((item.event.partition, item.offset) for item in arrivals.events) == [*((0, at) for at in range(6, 10)), (1, 8), (1, 9)]
+    assert sorted((item.event.partition, item.offset) for item in arrivals.events) == [
+        *((0, at) for at in range(6, 10)),
+        (1, 8),
+        (1, 9),
+    ]
     assert (arrivals.read, arrivals.lost) == ({0: 10, 1: 10}, {})
 
 
@@ -45,7 +51,9 @@ async def test_who_begins_below_what_was_trimmed_goes_on_behind_it_and_nothing_i
     assert "are gone" not in caplog.text
 
 
-async def test_trimming_beyond_the_end_leaves_the_end_where_it_is(store: RedisStore, publisher: Fence) -> None:
+async def test_trimming_beyond_the_end_leaves_the_end_where_it_is(
+    store: RedisStore, publisher: Fence
+) -> None:
     await sent(store, [0] * 3)
     assert await store.trim(publisher, CREATED_TOPIC, {0: 99, 1: 5}, limit=10) == 3
     assert await store.ends(CREATED_TOPIC, [0, 1]) == {0: 3, 1: 0}
@@ -53,7 +61,9 @@ async def test_trimming_beyond_the_end_leaves_the_end_where_it_is(store: RedisSt
     assert await store.ends(CREATED_TOPIC, [0]) == {0: 4}
 
 
-async def test_who_has_lost_its_role_trims_nothing(store: RedisStore, publisher: Fence, behind: Driver) -> None:
+async def test_who_has_lost_its_role_trims_nothing(
+    store: RedisStore, publisher: Fence, behind: Driver
+) -> None:
     await sent(store, [0] * 3)
     await acquired(store)
     with pytest.raises(RoleLost):
@@ -61,14 +71,20 @@ async def test_who_has_lost_its_role_trims_nothing(store: RedisStore, publisher:
     assert behind.xlen(f"{BASE}:stream:0:{CREATED_TOPIC}") == 3
 
 
-async def test_a_store_of_events_alone_is_trimmed_under_a_fence_that_it_does_not_know(store: RedisStore) -> None:
+async def test_a_store_of_events_alone_is_trimmed_under_a_fence_that_it_does_not_know(
+    store: RedisStore,
+) -> None:
     await sent(store, [0] * 3)
     elsewhere = Fence(RoleName("outbox-publisher-1-of-1"), 7)
     assert await store.trim(elsewhere, CREATED_TOPIC, {0: 2}, limit=5) == 2
 
 
-async def test_a_stream_keeps_as_many_events_as_its_url_says_though_they_were_trimmed(url: str, clock: FakeClock, behind: Driver) -> None:
-    async with RedisAdapter().open_records(f"{url}?retain=1000", clock=clock, exclusive=False) as store:
+async def test_a_stream_keeps_as_many_events_as_its_url_says_though_they_were_trimmed(
+    url: str, clock: FakeClock, behind: Driver
+) -> None:
+    async with RedisAdapter().open_records(
+        f"{url}?retain=1000", clock=clock, exclusive=False
+    ) as store:
         publisher = await acquired(store)
         await sent(store, [0] * 3000)
         assert await store.trim(publisher, CREATED_TOPIC, {0: 500}, limit=10_000) == 500
@@ -79,7 +95,12 @@ async def test_a_stream_keeps_as_many_events_as_its_url_says_though_they_were_tr
 
 async def test_an_answer_says_how_far_each_partition_was_read(store: RedisStore) -> None:
     await sent(store, [0] * 5 + [1])
-    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0, 2: 0}, reader="test", limit=3, wait=0)
+    arrivals = await store.receive(
+        CREATED_TOPIC, {0: 0, 1: 0, 2: 0}, reader="test", limit=3, wait=0
+    )
     by_partition = {0: [0], 1: [0], 2: []}
-    assert {at: [item.offset for item in arrivals.events if item.event.partition == at] for at in range(3)} == by_partition
+    assert {
+        at: [item.offset for item in arrivals.events if item.event.partition == at]
+        for at in range(3)
+    } == by_partition
     assert arrivals.read == {0: 1, 1: 1, 2: 0}

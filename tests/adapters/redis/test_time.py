@@ -11,9 +11,26 @@ import pytest
 from msgspec.structs import replace
 
 from workflow_ray.ports import SystemClock
-from workflow_ray.records import NewTimeout, Role, Timeout, TimeoutKey, Version, WaitingQuery, new_run_id
+from workflow_ray.records import (
+    NewTimeout,
+    Role,
+    Timeout,
+    TimeoutKey,
+    Version,
+    WaitingQuery,
+    new_run_id,
+)
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, event, new_run, step, store_all, stored, workflow
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    deploy,
+    event,
+    new_run,
+    step,
+    store_all,
+    stored,
+    workflow,
+)
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 
@@ -48,11 +65,17 @@ async def test_what_a_process_writes_has_the_servers_time(wrong: RedisStore) -> 
     run = new_run()
     await store_all(wrong, run, step(run))
     record = await stored(wrong, run.run_id)
-    for at in (record.created_at, record.updated_at, *(entry.at for entry in await wrong.history(run.run_id))):
+    for at in (
+        record.created_at,
+        record.updated_at,
+        *(entry.at for entry in await wrong.history(run.run_id)),
+    ):
         assert abs(at - datetime.now(UTC)) < OFF / 2
 
 
-async def test_a_lease_of_a_process_whose_clock_is_wrong_ends_in_time(wrong: RedisStore, right: RedisStore) -> None:
+async def test_a_lease_of_a_process_whose_clock_is_wrong_ends_in_time(
+    wrong: RedisStore, right: RedisStore
+) -> None:
     await deploy(right, workflow(groups={CONSUMERS: 1}))
     assert len((await wrong.share("wrong", [Role(CONSUMERS)], [], lease=0.5)).acquired) == 1
     assert (await right.share("right", [Role(CONSUMERS)], [], lease=10)).acquired == ()
@@ -61,7 +84,9 @@ async def test_a_lease_of_a_process_whose_clock_is_wrong_ends_in_time(wrong: Red
             await asyncio.sleep(0.1)
 
 
-async def test_an_event_that_a_process_whose_clock_is_wrong_delays_gets_due_in_time(wrong: RedisStore, right: RedisStore) -> None:
+async def test_an_event_that_a_process_whose_clock_is_wrong_delays_gets_due_in_time(
+    wrong: RedisStore, right: RedisStore
+) -> None:
     fence = await acquired(right)
     waiting = asyncio.create_task(right.pending(fence, limit=10, wait=60))
     began = monotonic()
@@ -71,14 +96,18 @@ async def test_an_event_that_a_process_whose_clock_is_wrong_delays_gets_due_in_t
     assert monotonic() - began >= 0.5
 
 
-async def test_a_process_whose_clock_is_wrong_publishes_nothing_too_early(wrong: RedisStore) -> None:
+async def test_a_process_whose_clock_is_wrong_publishes_nothing_too_early(
+    wrong: RedisStore,
+) -> None:
     fence = await acquired(wrong)
     await store_all(wrong, new_run(events=[event(delay=300)]))
     assert await wrong.pending(fence, limit=10, wait=0.2) == []
     assert await wrong.move(fence, limit=10, wait=0.2) == 0
 
 
-async def test_a_process_whose_clock_is_wrong_takes_no_run_for_a_quiet_one(wrong: RedisStore) -> None:
+async def test_a_process_whose_clock_is_wrong_takes_no_run_for_a_quiet_one(
+    wrong: RedisStore,
+) -> None:
     await store_all(wrong, replace(new_run(), asks=True))
     query = WaitingQuery(workflow="orders", partition=0, quiet=60)
     assert (await wrong.waiting(query)).events == ()
@@ -86,7 +115,10 @@ async def test_a_process_whose_clock_is_wrong_takes_no_run_for_a_quiet_one(wrong
 
 
 async def test_a_timeout_is_due_by_the_servers_clock(wrong: RedisStore) -> None:
-    soon, late = (NewTimeout(name=name, workflow="orders", partition=0, after=after) for name, after in (("soon", 0.3), ("late", 300)))
+    soon, late = (
+        NewTimeout(name=name, workflow="orders", partition=0, after=after)
+        for name, after in (("soon", 0.3), ("late", 300))
+    )
     run = replace(new_run(), timeouts=(soon, late))
     await store_all(wrong, run)
     async with asyncio.timeout(20):
@@ -99,7 +131,10 @@ async def test_times_are_added_to_the_microsecond(url: str, seconds: float) -> N
     at = datetime(2029, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     clock = FakeClock(at)
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
-        run = replace(new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=seconds),))
+        run = replace(
+            new_run(),
+            timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=seconds),),
+        )
         await store_all(store, run)
         clock.jump(at + timedelta(seconds=seconds))
         (due,) = await store.due("orders", run.status, [0], limit=10, wait=0)
@@ -108,7 +143,11 @@ async def test_times_are_added_to_the_microsecond(url: str, seconds: float) -> N
 
 async def test_a_time_before_1970_is_kept(store: RedisStore) -> None:
     timeout = Timeout(
-        key=TimeoutKey(new_run_id(), Version(1), "t"), workflow="orders", status=1, partition=0, due_at=datetime(1, 1, 1, tzinfo=UTC)
+        key=TimeoutKey(new_run_id(), Version(1), "t"),
+        workflow="orders",
+        status=1,
+        partition=0,
+        due_at=datetime(1, 1, 1, tzinfo=UTC),
     )
     await store.create([timeout])
     assert await store.due("orders", 1, [0], limit=10, wait=0) == [timeout]

@@ -29,14 +29,20 @@ class Certified:
 
     @property
     def url(self) -> str:
-        return f"rediss://{HOST}:{self.port}/0?ssl_certfile={self.certificate}&ssl_keyfile={self.key}"
+        return (
+            f"rediss://{HOST}:{self.port}/0?ssl_certfile={self.certificate}&ssl_keyfile={self.key}"
+        )
 
 
 @pytest.fixture
 def certified(server_folder: Path) -> Iterator[Certified]:
     certificate, key = certify(server_folder, "server")
     (port,) = free_ports(1)
-    files = {"tls-cert-file": str(certificate), "tls-key-file": str(key), "tls-ca-cert-file": str(certificate)}
+    files = {
+        "tls-cert-file": str(certificate),
+        "tls-key-file": str(key),
+        "tls-ca-cert-file": str(certificate),
+    }
     with Redis(server_folder, {"tls-port": str(port), **files}) as server:
         yield Certified(server, port, certificate, key)
 
@@ -44,13 +50,27 @@ def certified(server_folder: Path) -> Iterator[Certified]:
 def certify(folder: Path, name: str) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1, self-signed, and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
-    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2"]
+    made = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+        "-days",
+        "2",
+    ]
     named = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=IP:{HOST}"]
     subprocess.run(["openssl", *made, *named], check=True, capture_output=True)
     return certificate, key
 
 
-async def test_calls_and_notifications_travel_by_tls(certified: Certified, clock: FakeClock) -> None:
+async def test_calls_and_notifications_travel_by_tls(
+    certified: Certified, clock: FakeClock
+) -> None:
     url = f"{certified.url}&ssl_ca_certs={certified.certificate}"
     RedisAdapter().create(url)
     async with RedisAdapter().open_records(url, clock=clock) as store:
@@ -60,16 +80,22 @@ async def test_calls_and_notifications_travel_by_tls(certified: Certified, clock
         assert len(await ended(watch)) == 1
 
 
-async def test_a_server_that_is_not_trusted_is_told_nothing(certified: Certified, tmp_path: Path) -> None:
+async def test_a_server_that_is_not_trusted_is_told_nothing(
+    certified: Certified, tmp_path: Path
+) -> None:
     stranger, _ = certify(tmp_path, "stranger")
     for url in (certified.url, f"{certified.url}&ssl_ca_certs={stranger}"):
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
             RedisAdapter().create(url)
 
 
-async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(certified: Certified) -> None:
+async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(
+    certified: Certified,
+) -> None:
     with pytest.raises(StoreUnavailable):
-        RedisAdapter().create(f"rediss://{HOST}:{certified.server.port}/0?ssl_ca_certs={certified.certificate}")
+        RedisAdapter().create(
+            f"rediss://{HOST}:{certified.server.port}/0?ssl_ca_certs={certified.certificate}"
+        )
 
 
 async def test_files_that_are_not_there_are_named(certified: Certified) -> None:

@@ -11,7 +11,16 @@ from workflow_ray.ports import SystemClock
 from workflow_ray.records import Event, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
-from workflow_ray.testing.conformance.runs import CREATED, CREATED_TOPIC, START, step, store_all, stored, stored_run, stored_runs
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    CREATED_TOPIC,
+    START,
+    step,
+    store_all,
+    stored,
+    stored_run,
+    stored_runs,
+)
 from workflow_ray.testing.faults import FaultyProxy
 from workflow_ray_adapters.redis import RedisAdapter, listener, server
 from workflow_ray_adapters.redis.rows import encode
@@ -32,9 +41,14 @@ def listeners(store: RedisStore, behind: Driver) -> int:
     return int(count)
 
 
-async def test_one_connection_hears_the_notifications_for_all_who_wait(store: RedisStore, behind: Driver, clock: FakeClock) -> None:
+async def test_one_connection_hears_the_notifications_for_all_who_wait(
+    store: RedisStore, behind: Driver, clock: FakeClock
+) -> None:
     records = await stored_runs(store, count=20)
-    watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for record in records]
+    watches = [
+        await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        for record in records
+    ]
     assert listeners(store, behind) == 1
     await store_all(store, *map(step, records))
     assert [len(await ended(watch)) for watch in watches] == [1] * 20
@@ -56,16 +70,22 @@ async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
     url: str, behind: Driver, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "QUIET", 0.1)
-    event = Event(run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED)
+    event = Event(
+        run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED
+    )
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
-        receive = await begun(clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG))
+        receive = await begun(
+            clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG)
+        )
         behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")
         # As a script does it, but for what it publishes
         behind.hincrby(f"{BASE}:counters", "notifications", 1)
         assert [item.event for item in (await ended(receive)).events] == [event]
 
 
-async def test_a_call_given_up_leaves_no_answer_for_the_next_one(url: str, store: RedisStore, clock: FakeClock) -> None:
+async def test_a_call_given_up_leaves_no_answer_for_the_next_one(
+    url: str, store: RedisStore, clock: FakeClock
+) -> None:
     one, two = await stored_runs(store, count=2)
     address = urlsplit(url)
     async with FaultyProxy(str(address.hostname), address.port or 0) as proxy:
@@ -81,11 +101,15 @@ async def test_a_call_given_up_leaves_no_answer_for_the_next_one(url: str, store
                 assert await far.lookup([two.run_id]) == [two]
 
 
-async def test_a_server_that_hangs_is_given_up(own: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_is_given_up(
+    own: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "ANSWERING", 0.3)
     with own({}) as hanging:
         RedisAdapter().create(hanging.url)
-        async with RedisAdapter().open_records(hanging.url, clock=SystemClock(), exclusive=False) as store:
+        async with RedisAdapter().open_records(
+            hanging.url, clock=SystemClock(), exclusive=False
+        ) as store:
             record = await stored_run(store)
             hanging.freeze()
             with pytest.raises(StoreUnavailable, match="in time"):

@@ -18,7 +18,11 @@ from workflow_ray_adapters.sql.sqlite.connections import writing
 
 T = TypeVar("T")
 
-ALL = ("sqlite", pytest.param("postgresql", marks=pytest.mark.server), pytest.param("mariadb", marks=pytest.mark.server))
+ALL = (
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.server),
+    pytest.param("mariadb", marks=pytest.mark.server),
+)
 """Parameters for `empty`."""
 
 
@@ -28,7 +32,9 @@ def empty(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         path = folder / "runs.db"
         path.touch()
         return f"sqlite:///{path}"
-    url: str = request.getfixturevalue({"postgresql": "postgres_url", "mariadb": "mariadb_url"}[kind])
+    url: str = request.getfixturevalue(
+        {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[kind]
+    )
     return url
 
 
@@ -54,7 +60,10 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def set_read_only(url: str, read_only: bool) -> None:
-    """Of a PostgreSQL database: of connections that are made from then on. Those that are there are cut."""
+    """Of a PostgreSQL database: of connections that are made from then on.
+
+    Those that are there are cut.
+    """
     database = url.rpartition("/")[2]
     setting = f"default_transaction_read_only = {'on' if read_only else 'off'}"
     await execute(url, "SET TRANSACTION READ WRITE", f'ALTER DATABASE "{database}" SET {setting}')

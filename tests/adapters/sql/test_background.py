@@ -40,7 +40,9 @@ async def test_no_unexpected_error_ends_the_poller(
     monkeypatch.setattr(changes, "look", failing_once(changes.look))
     runs = [new_run(), new_run()]
     async with opened() as here, opened(exclusive=False) as there:
-        waiting = [asyncio.create_task(here.watch({run.run_id: Version(0)}, wait=60)) for run in runs]
+        waiting = [
+            asyncio.create_task(here.watch({run.run_id: Version(0)}, wait=60)) for run in runs
+        ]
         with caplog.at_level(logging.ERROR):
             await store_all(there, runs[0])
             while "a bug" not in caplog.text:

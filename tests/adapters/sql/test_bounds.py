@@ -16,9 +16,29 @@ from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import assigned
-from workflow_ray.records import PUBLISHER, Event, Fence, NewTimeout, Role, RunState, TimeoutKey, Version, WriteGroup
+from workflow_ray.records import (
+    PUBLISHER,
+    Event,
+    Fence,
+    NewTimeout,
+    Role,
+    RunState,
+    TimeoutKey,
+    Version,
+    WriteGroup,
+)
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.runs import CONSUMERS, CREATED, CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    CREATED,
+    CREATED_TOPIC,
+    deploy,
+    event,
+    new_run,
+    step,
+    store_all,
+    workflow,
+)
 from workflow_ray_adapters.sql import counters, leases
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.store import SqlStore
@@ -48,18 +68,26 @@ async def publisher(store: SqlStore) -> Fence:
     return await store.acquire(Role(PUBLISHER))
 
 
-# --- events --------------------------------------------------------------------------------------
+# --- events -------------------------------------------------------------------------------------
 
 
-async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(store: SqlStore) -> None:
+async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(
+    store: SqlStore,
+) -> None:
     fence = await publisher(store)
     await store_all(store, *(new_run(partition=at % 2, events=[event(at % 2)]) for at in range(20)))
     await store.move(fence, limit=100, wait=0)
     trimmed = [await store.trim(fence, CREATED_TOPIC, {0: 6, 1: 8}, limit=5) for _ in range(4)]
     assert trimmed == [5, 5, 4, 0]
     assert await store.ends(CREATED_TOPIC, [0, 1]) == {0: 10, 1: 10}
-    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0)
-    assert sorted((item.event.partition, item.offset) for item in arrivals.events) == [*((0, at) for at in range(6, 10)), (1, 8), (1, 9)]
+    arrivals = await store.receive(
+        CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0
+    )
+    assert sorted((item.event.partition, item.offset) for item in arrivals.events) == [
+        *((0, at) for at in range(6, 10)),
+        (1, 8),
+        (1, 9),
+    ]
     assert (arrivals.read, arrivals.lost) == ({0: 10, 1: 10}, {})
 
 
@@ -69,7 +97,9 @@ async def test_who_begins_below_what_was_trimmed_goes_on_behind_it(store: SqlSto
     await store.move(fence, limit=100, wait=0)
     await store.trim(fence, CREATED_TOPIC, {0: 5}, limit=10)
     assert await store.lag(CREATED_TOPIC, {0: 0, 1: 0}) == 0
-    arrivals = await store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0)
+    arrivals = await store.receive(
+        CREATED_TOPIC, {0: 0, 1: 0}, reader="consumer", limit=100, wait=0
+    )
     assert (arrivals.events, arrivals.read) == ((), {0: 5, 1: 0})
     await store_all(store, *(new_run(events=[event()]) for _ in range(3)))
     await store.move(fence, limit=100, wait=0)
@@ -85,7 +115,18 @@ async def test_who_has_lost_its_role_trims_nothing(store: SqlStore) -> None:
 
 async def test_a_store_of_events_alone_trims_for_a_role_of_another_store(store: SqlStore) -> None:
     """The records, and with them the fences, are elsewhere."""
-    await store.send([Event(run_id=new_run().run_id, topic=CREATED_TOPIC, partition=0, version=Version(1), status=1) for _ in range(3)])
+    await store.send(
+        [
+            Event(
+                run_id=new_run().run_id,
+                topic=CREATED_TOPIC,
+                partition=0,
+                version=Version(1),
+                status=1,
+            )
+            for _ in range(3)
+        ]
+    )
     elsewhere = Fence(Role(PUBLISHER).name, 7)
     assert await store.trim(elsewhere, CREATED_TOPIC, {0: 2}, limit=10) == 2
 
@@ -96,23 +137,34 @@ async def test_a_partition_that_ends_below_its_offset_is_lost_and_the_others_go_
     fence = await publisher(store)
     await store_all(store, new_run(partition=1, events=[event(1)]))
     await store.move(fence, limit=100, wait=0)
-    arrivals = await store.receive(CREATED_TOPIC, {0: 5, 1: 0}, reader="consumer", limit=100, wait=60)
-    assert (arrivals.lost, [item.offset for item in arrivals.events], arrivals.read) == ({0: 0}, [0], {1: 1})
+    arrivals = await store.receive(
+        CREATED_TOPIC, {0: 5, 1: 0}, reader="consumer", limit=100, wait=60
+    )
+    assert (arrivals.lost, [item.offset for item in arrivals.events], arrivals.read) == (
+        {0: 0},
+        [0],
+        {1: 1},
+    )
     await store.receive(CREATED_TOPIC, {0: 5, 1: 1}, reader="consumer", limit=100, wait=0)
     assert caplog.text.count("Partition 0 of orders-1 ends at 0, and was read up to 5") == 1
 
 
-# --- the outbox ----------------------------------------------------------------------------------
+# --- the outbox ---------------------------------------------------------------------------------
 
 
-async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publisher(store: SqlStore, clock: FakeClock) -> None:
+async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publisher(
+    store: SqlStore, clock: FakeClock
+) -> None:
     fence = await publisher(store)
     late = [new_run(events=[event(delay=1)]) for _ in range(5)]
     await store_all(store, *late)
     await clock.advance(timedelta(seconds=2))
     await store_all(store, *(new_run(events=[event()]) for _ in range(50)))
     for limit, least in ((10, 5), (2, 1)):
-        found = [entry.event and entry.event.run_id for entry in await store.pending(fence, limit=limit, wait=0)]
+        found = [
+            entry.event and entry.event.run_id
+            for entry in await store.pending(fence, limit=limit, wait=0)
+        ]
         assert len(found) == limit
         assert len([run for run in late if run.run_id in found]) >= least
     both = [await store.pending(fence, limit=1, wait=0) for _ in range(2)]
@@ -128,13 +180,18 @@ async def test_timeouts_for_another_store_are_carried_by_the_outbox(store: SqlSt
     (entry,) = await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
     assert entry.event is None
     assert entry.timeout is not None
-    assert (entry.timeout.key, entry.timeout.partition) == (TimeoutKey(run.run_id, run.visit, "late"), 3)
+    assert (entry.timeout.key, entry.timeout.partition) == (
+        TimeoutKey(run.run_id, run.visit, "late"),
+        3,
+    )
     assert await store.pending(fence, limit=10, wait=0, timeouts_only=True) == [entry]
     await store.published(fence, [entry.id])
     assert await store.pending(fence, limit=10, wait=0) == []
 
 
-async def test_neither_timeouts_nor_events_in_the_outbox_hide_the_others(store: SqlStore, clock: FakeClock) -> None:
+async def test_neither_timeouts_nor_events_in_the_outbox_hide_the_others(
+    store: SqlStore, clock: FakeClock
+) -> None:
     """Also while the store that holds the timeouts does not answer."""
     fence = await publisher(store)
     late = [new_run(events=[event(delay=1)]) for _ in range(20)]
@@ -144,21 +201,38 @@ async def test_neither_timeouts_nor_events_in_the_outbox_hide_the_others(store: 
     await store.store([WriteGroup(writes=tuple(runs), timeouts_apart=True)])
     await clock.advance(timedelta(seconds=2))
     found = await store.pending(fence, limit=12, wait=0)
-    kinds = Counter("timeout" if entry.timeout else "immediate" if entry.due_at is None else "delayed" for entry in found)
+    kinds = Counter(
+        "timeout" if entry.timeout else "immediate" if entry.due_at is None else "delayed"
+        for entry in found
+    )
     assert kinds == {"timeout": 4, "immediate": 4, "delayed": 4}
     one_by_one = [await store.pending(fence, limit=1, wait=0) for _ in range(3)]
-    assert sorted((entry.timeout is None, entry.due_at is None) for (entry,) in one_by_one) == [(False, True), (True, False), (True, True)]
+    assert sorted((entry.timeout is None, entry.due_at is None) for (entry,) in one_by_one) == [
+        (False, True),
+        (True, False),
+        (True, True),
+    ]
     only = await store.pending(fence, limit=100, wait=0, timeouts_only=True)
-    assert [entry.timeout and entry.timeout.key.run_id for entry in only] == [run.run_id for run in runs]
+    assert [entry.timeout and entry.timeout.key.run_id for entry in only] == [
+        run.run_id for run in runs
+    ]
     assert await store.move(fence, limit=100, wait=0) == 40
     assert await store.pending(fence, limit=100, wait=0) == only
 
 
-# --- timeouts ------------------------------------------------------------------------------------
+# --- timeouts -----------------------------------------------------------------------------------
 
 
-async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: SqlStore, clock: FakeClock) -> None:
-    runs = [replace(new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1 + at // 3),)) for at in range(9)]
+async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(
+    store: SqlStore, clock: FakeClock
+) -> None:
+    runs = [
+        replace(
+            new_run(),
+            timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1 + at // 3),),
+        )
+        for at in range(9)
+    ]
     await store_all(store, *runs)
     await clock.advance(timedelta(seconds=10))
     everything = await store.due("orders", CREATED, [0], limit=100, wait=0)
@@ -169,8 +243,15 @@ async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(store: S
     assert found == everything
 
 
-async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store: SqlStore, clock: FakeClock) -> None:
-    runs = [replace(new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1),)) for _ in range(5)]
+async def test_timeouts_are_forgotten_some_time_after_they_were_completed(
+    store: SqlStore, clock: FakeClock
+) -> None:
+    runs = [
+        replace(
+            new_run(), timeouts=(NewTimeout(name="t", workflow="orders", partition=0, after=1),)
+        )
+        for _ in range(5)
+    ]
     await store_all(store, *runs)
     await clock.advance(timedelta(seconds=10))
     due = await store.due("orders", CREATED, [0], limit=100, wait=0)
@@ -181,10 +262,12 @@ async def test_timeouts_are_forgotten_some_time_after_they_were_completed(store:
     assert await store.due("orders", CREATED, [0], limit=100, wait=0) == due[4:]
 
 
-# --- counters and fences -------------------------------------------------------------------------
+# --- counters and fences ------------------------------------------------------------------------
 
 
-async def test_counters_of_processes_that_ended_are_folded(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counters_of_processes_that_ended_are_folded(
+    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(counters, "MOST", 3)
     for at in range(1, 8):
         async with opened(url, clock) as store:
@@ -196,14 +279,19 @@ async def test_counters_of_processes_that_ended_are_folded(url: str, clock: Fake
 
 
 @pytest.mark.parametrize("url", ALL[1:], indirect=True)  # SQLite has one writer at a time
-async def test_a_counter_that_begins_while_others_are_folded_is_kept(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_counter_that_begins_while_others_are_folded_is_kept(
+    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(counters, "MOST", 0)
     read = Session.rows
 
     def rows(session: Session, statement: Any, **values: Any) -> Any:
         found = read(session, statement, **values)
         if statement is counters._others:  # pyright: ignore[reportPrivateUsage]
-            begun = "INSERT INTO counters (workflow, status, run_state, writer, runs) VALUES ('orders', 1, 1, 'another', 5)"
+            begun = (
+                "INSERT INTO counters (workflow, status, run_state, writer, runs) VALUES ('orders',"
+                " 1, 1, 'another', 5)"
+            )
             with ThreadPoolExecutor(1) as threads:
                 threads.submit(asyncio.run, execute(url, begun)).result()
         return found
@@ -218,7 +306,9 @@ async def test_another_shard_count_fences_every_role_of_the_group(store: SqlStor
     await deploy(store, workflow(groups={CONSUMERS: 2, PUBLISHER: 1}))
     old = [await store.acquire(Role(CONSUMERS, shard, 2)) for shard in (1, 2)]
     beside = await store.acquire(Role(PUBLISHER))
-    await deploy(store, replace(workflow(groups={CONSUMERS: 2, PUBLISHER: 1}), scaled={CONSUMERS: 4}))
+    await deploy(
+        store, replace(workflow(groups={CONSUMERS: 2, PUBLISHER: 1}), scaled={CONSUMERS: 4})
+    )
     answers = await store.store([WriteGroup(fence=fence) for fence in (*old, beside)])
     assert [type(answer).__name__ for answer in answers] == ["Fenced", "Fenced", "Committed"]
     assert (await store.acquire(Role(CONSUMERS, 1, 4))).epoch == 1
@@ -227,12 +317,16 @@ async def test_another_shard_count_fences_every_role_of_the_group(store: SqlStor
 
 
 async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore) -> None:
-    wanted = replace(workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b"))
+    wanted = replace(
+        workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b")
+    )
     deployed = await deploy(store, wanted)
     assert (await store.deployment()).workflows == deployed.workflows == (wanted,)
 
 
-async def test_a_fair_share_is_decided_without_a_lock(url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fair_share_is_decided_without_a_lock(
+    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Others go on while a worker works out what it should have."""
     deciding, go_on = threading.Event(), threading.Event()
 
@@ -245,7 +339,8 @@ async def test_a_fair_share_is_decided_without_a_lock(url: str, clock: FakeClock
         await deploy(store, workflow(groups={CONSUMERS: 2}))
         roles = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
         if not url.startswith("sqlite"):
-            go_on.set()  # there it is decided by the event loop: what is tried is that the outcome is the same
+            # there it is decided by the event loop: what is tried is that the outcome is the same
+            go_on.set()
         monkeypatch.setattr(leases, "assigned", slowly)
         sharing = asyncio.create_task(store.share("one", roles, [], lease=10))
         await asyncio.to_thread(deciding.wait, 10)

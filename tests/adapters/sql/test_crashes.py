@@ -52,7 +52,8 @@ class Wreckage:
     def _copy(self) -> None:
         folder = self._into / str(len(self.copies))
         folder.mkdir(parents=True)
-        for suffix in ("", "-wal"):  # the index of the log, -shm, is made anew by whoever opens the store after a crash
+        # the index of the log, -shm, is made anew by whoever opens the store after a crash
+        for suffix in ("", "-wal"):
             shutil.copy(f"{self._path}{suffix}", f"{folder / self._path.name}{suffix}")
         self.copies.append(folder / self._path.name)
 
@@ -91,9 +92,15 @@ async def recovered(path: Path, transition: WriteGroup) -> int:
     assert fence
     async with SqliteAdapter().open_records(f"sqlite:///{path}", clock=SystemClock()) as store:
         left = await versions(store, moving.run_id)
-        assert len(await versions(store, begun.run_id)) == len(await store.positions(PAID_CONSUMERS)) == len(left) - 1
+        assert (
+            len(await versions(store, begun.run_id))
+            == len(await store.positions(PAID_CONSUMERS))
+            == len(left) - 1
+        )
         (answer,) = await store.store([transition])
-        assert answer == Committed((Stored(moving.run_id, Version(2)), Stored(begun.run_id, Version(1))))
+        assert answer == Committed(
+            (Stored(moving.run_id, Version(2)), Stored(begun.run_id, Version(1)))
+        )
         assert await versions(store, moving.run_id) == [1, 2]
         assert await store.positions(PAID_CONSUMERS) == list(transition.positions)
         await store.move(fence, limit=10, wait=0)

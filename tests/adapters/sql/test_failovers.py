@@ -30,9 +30,13 @@ class Cluster:
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
-    url: str = request.getfixturevalue({"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param])
+    url: str = request.getfixturevalue(
+        {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
+    )
     await asyncio.to_thread(records_adapter(url).create, url)
-    cluster = Cluster(url, partial({"postgresql": set_read_only, "mariadb": _mariadb}[request.param], url))
+    cluster = Cluster(
+        url, partial({"postgresql": set_read_only, "mariadb": _mariadb}[request.param], url)
+    )
     yield cluster
     await cluster.set_read_only(False)
 
@@ -44,13 +48,18 @@ async def _mariadb(url: str, read_only: bool) -> None:
 
 
 def _cut_others(connection: Connection) -> None:
-    others = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+    others = (
+        "SELECT id FROM information_schema.processlist WHERE db = database() AND id <>"
+        " connection_id()"
+    )
     for process in connection.exec_driver_sql(others).scalars().all():
         connection.exec_driver_sql(f"KILL CONNECTION {process}")
 
 
 async def test_a_server_that_is_read_only_for_a_moment_is_ridden_out(cluster: Cluster) -> None:
-    async with records_adapter(cluster.url).open_records(cluster.url, clock=CLOCK, exclusive=False) as store:
+    async with records_adapter(cluster.url).open_records(
+        cluster.url, clock=CLOCK, exclusive=False
+    ) as store:
         assert isinstance(store, SqlStore)
         await store_all(store, new_run())
         await cluster.set_read_only(True)

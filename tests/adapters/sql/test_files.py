@@ -49,11 +49,20 @@ def test_a_path_may_have_any_characters(tmp_path: Path, name: str) -> None:
     assert [file.name for file in folder.glob("*.db")] == ["shop.db"]
 
 
-def test_every_spelling_of_a_path_names_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_spelling_of_a_path_names_the_same_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path)
-    spellings = ["sqlite:///shop.db", "sqlite:///./shop.db", f"sqlite:///{tmp_path}/link/shop.db", "sqlite+pysqlite:///shop.db?timeout=1"]
-    assert {SqliteAdapter().canonical(url) for url in spellings} == {f"sqlite:///{tmp_path}/shop.db"}
+    spellings = [
+        "sqlite:///shop.db",
+        "sqlite:///./shop.db",
+        f"sqlite:///{tmp_path}/link/shop.db",
+        "sqlite+pysqlite:///shop.db?timeout=1",
+    ]
+    assert {SqliteAdapter().canonical(url) for url in spellings} == {
+        f"sqlite:///{tmp_path}/shop.db"
+    }
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
@@ -81,7 +90,9 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
         SqliteAdapter().create(f"sqlite:///{tmp_path}/none/runs.db")
 
 
-async def test_an_empty_file_becomes_a_store_by_create_only(path: Path, url: str, opened: Opener) -> None:
+async def test_an_empty_file_becomes_a_store_by_create_only(
+    path: Path, url: str, opened: Opener
+) -> None:
     path.touch()
     with pytest.raises(StoreMissing):
         await opened().__aenter__()
@@ -104,7 +115,9 @@ def folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [random_bytes, foreign_database, folder])
-async def test_what_is_no_store_is_left_as_it_is(make: object, path: Path, url: str, opened: Opener) -> None:
+async def test_what_is_no_store_is_left_as_it_is(
+    make: object, path: Path, url: str, opened: Opener
+) -> None:
     assert callable(make)
     make(path)
     before = path.read_bytes() if path.is_file() else b""
@@ -122,7 +135,9 @@ def stamp(path: Path, revision: str) -> None:
         connection.commit()
 
 
-async def test_a_newer_schema_asks_for_newer_code(path: Path, url: str, store_id: str, opened: Opener) -> None:
+async def test_a_newer_schema_asks_for_newer_code(
+    path: Path, url: str, store_id: str, opened: Opener
+) -> None:
     stamp(path, "9999")
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE deployment SET usable_from = '9999'")
@@ -170,7 +185,9 @@ def read_only_url() -> Iterator[str]:
         Path(name).chmod(0o700)
 
 
-async def test_a_store_that_cannot_be_written_is_refused_before_anything_else(read_only_url: str) -> None:
+async def test_a_store_that_cannot_be_written_is_refused_before_anything_else(
+    read_only_url: str,
+) -> None:
     store = SqliteAdapter().open_records(read_only_url, clock=SystemClock(), exclusive=False)
     with unprivileged(), pytest.raises(StoreReadOnly, match="writable"):
         await store.__aenter__()
@@ -192,21 +209,33 @@ def no_file_larger_than(size: int) -> Generator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_write_without_room_leaves_nothing_and_the_store_goes_on(store_id: str, opened: Opener) -> None:
+async def test_a_write_without_room_leaves_nothing_and_the_store_goes_on(
+    store_id: str, opened: Opener
+) -> None:
     large, small = new_run(data=b'"%s"' % (b"x" * 4_000_000)), new_run()
     async with opened() as store:
         with no_file_larger_than(1_000_000), pytest.raises(StoreFull, match="make room"):
             await store_all(store, large)
         assert await store.lookup([large.run_id], fresh=True) == [None]
-        assert await store_all(store, large, small) == [Stored(large.run_id, Version(1)), Stored(small.run_id, Version(1))]
+        assert await store_all(store, large, small) == [
+            Stored(large.run_id, Version(1)),
+            Stored(small.run_id, Version(1)),
+        ]
         assert (await stored(store, large.run_id)).data == large.data
 
 
 async def test_a_database_at_its_largest_is_full(path: Path, store_id: str) -> None:
     database = SqliteDatabase(str(path))
-    await database.write(lambda session: session.connection.exec_driver_sql("PRAGMA max_page_count = 1"))  # as it is, and no page more
+    # as it is, and no page more
+    await database.write(
+        lambda session: session.connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    )
     with pytest.raises(StoreFull):
-        await database.write(lambda session: session.connection.exec_driver_sql("CREATE TABLE large AS SELECT zeroblob(100000)"))
+        await database.write(
+            lambda session: session.connection.exec_driver_sql(
+                "CREATE TABLE large AS SELECT zeroblob(100000)"
+            )
+        )
     database.close()
 
 
@@ -223,14 +252,18 @@ async def test_a_file_that_is_deleted_or_replaced_while_it_is_open_takes_no_writ
             await store_all(store, new_run())
 
 
-async def test_a_write_is_not_acknowledged_when_the_file_is_replaced_while_it_commits(path: Path, store_id: str, tmp_path: Path) -> None:
+async def test_a_write_is_not_acknowledged_when_the_file_is_replaced_while_it_commits(
+    path: Path, store_id: str, tmp_path: Path
+) -> None:
     database = SqliteDatabase(str(path))
     with pytest.raises(StoreMissing, match="deleted or replaced"):
         await database.write(lambda _: path.rename(tmp_path / "elsewhere.db"))
     database.close()
 
 
-async def test_a_store_whose_log_was_deleted_takes_no_write(path: Path, store_id: str, opened: Opener) -> None:
+async def test_a_store_whose_log_was_deleted_takes_no_write(
+    path: Path, store_id: str, opened: Opener
+) -> None:
     """What is committed then would be lost with the process."""
     async with opened() as store:
         await store_all(store, new_run())
@@ -240,7 +273,9 @@ async def test_a_store_whose_log_was_deleted_takes_no_write(path: Path, store_id
 
 
 @pytest.mark.parametrize("file", ["records.db", "records.db-wal"])
-async def test_a_folder_that_has_not_changed_for_long_hides_nothing(tmp_path: Path, file: str) -> None:
+async def test_a_folder_that_has_not_changed_for_long_hides_nothing(
+    tmp_path: Path, file: str
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     path = folder / "records.db"
@@ -273,7 +308,9 @@ async def test_a_folder_that_is_moved_takes_its_files_along(tmp_path: Path) -> N
 async def test_while_its_folder_does_not_change_the_times_of_the_log_are_not_looked_at(
     path: Path, store_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kernel that has told them writes new ones with the next commit, and that commit takes a third more time."""
+    """A kernel that has told them writes new ones with the next commit, and that commit takes a
+    third more time.
+    """
     database = SqliteDatabase(str(path))
     await database.write(touch)
     settle(path.parent)

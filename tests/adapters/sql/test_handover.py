@@ -30,7 +30,9 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Transactions:
     return transactions
 
 
-def test_the_loop_does_what_does_not_wait_however_long_it_computes(transactions: Transactions) -> None:
+def test_the_loop_does_what_does_not_wait_however_long_it_computes(
+    transactions: Transactions,
+) -> None:
     for _ in range(3):
         transactions.one(computes=100 * SLOW)
     assert not transactions.handover.is_due()
@@ -43,10 +45,14 @@ def test_one_slow_transaction_is_an_accident(transactions: Transactions) -> None
     assert not transactions.handover.is_due()
 
 
-def test_where_transactions_wait_the_thread_does_some_and_then_the_loop_tries_again(transactions: Transactions) -> None:
+def test_where_transactions_wait_the_thread_does_some_and_then_the_loop_tries_again(
+    transactions: Transactions,
+) -> None:
     transactions.one(waits=2 * SLOW)
     transactions.one(waits=2 * SLOW)
-    assert [transactions.handover.is_due() for _ in range(HANDED_OVER + 1)] == [True] * HANDED_OVER + [False]
+    assert [transactions.handover.is_due() for _ in range(HANDED_OVER + 1)] == [
+        True
+    ] * HANDED_OVER + [False]
 
 
 def test_what_meets_a_lock_is_tried_again_by_the_thread(transactions: Transactions) -> None:

@@ -16,7 +16,17 @@ import pytest
 
 from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import PUBLISHER, Committed, Fenced, Role, Version
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, acquire, deploy, event, group, new_run, store_all, workflow
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    START,
+    acquire,
+    deploy,
+    event,
+    group,
+    new_run,
+    store_all,
+    workflow,
+)
 from workflow_ray_adapters.sql import SqliteAdapter, writes
 from workflow_ray_adapters.sql.sqlite import connections, database
 
@@ -64,7 +74,9 @@ async def test_a_server_that_gave_up_waiting_holds_nothing(store_id: str, opened
 
 async def test_a_killed_server_lets_go(url: str, store_id: str, opened: Opener) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment
+    ) as server:
         assert server.stdout
         assert server.stdout.readline() == b"open\n"
         with pytest.raises(StoreInUse):
@@ -74,11 +86,19 @@ async def test_a_killed_server_lets_go(url: str, store_id: str, opened: Opener) 
         pass
 
 
-async def test_a_forked_child_does_not_keep_the_lock_of_a_server_that_died(url: str, store_id: str, opened: Opener) -> None:
+async def test_a_forked_child_does_not_keep_the_lock_of_a_server_that_died(
+    url: str, store_id: str, opened: Opener
+) -> None:
     """As that of a process pool in a step."""
-    forking = SERVE.replace('print("open", flush=True)', "child = os.fork() or time.sleep(60); print(child, flush=True)")
+    forking = SERVE.replace(
+        'print("open", flush=True)', "child = os.fork() or time.sleep(60); print(child, flush=True)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", f"import os, time\n{forking}", url], stdout=subprocess.PIPE, env=environment) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import os, time\n{forking}", url],
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as server:
         assert server.stdout
         child = int(server.stdout.readline())
         server.send_signal(signal.SIGKILL)
@@ -101,7 +121,9 @@ async def test_the_lock_file_stays(path: Path, store_id: str, opened: Opener) ->
     assert path.with_name("runs.db.lock").exists()
 
 
-async def test_a_client_beside_the_server_wakes_who_waits_there(store_id: str, opened: Opener) -> None:
+async def test_a_client_beside_the_server_wakes_who_waits_there(
+    store_id: str, opened: Opener
+) -> None:
     run = new_run(events=[event()])
     async with opened() as server, opened(exclusive=False) as client:
         await deploy(server, workflow())
@@ -116,7 +138,9 @@ async def test_a_client_beside_the_server_wakes_who_waits_there(store_id: str, o
         moved.cancel()
 
 
-async def test_an_epoch_raised_by_another_process_refuses_the_next_write(store_id: str, opened: Opener) -> None:
+async def test_an_epoch_raised_by_another_process_refuses_the_next_write(
+    store_id: str, opened: Opener
+) -> None:
     async with opened() as old, opened(exclusive=False) as new:
         fence = await acquire(old)
         newer = await new.acquire(Role(PUBLISHER))
@@ -135,7 +159,8 @@ async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
         apply(*batch)
 
     monkeypatch.setattr(writes, "apply", held)
-    monkeypatch.setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))  # what is held up is a thread, and not this loop
+    # what is held up is a thread, and not this loop
+    monkeypatch.setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))
     async with opened() as old, opened(exclusive=False) as new:
         fence = await acquire(old)
         storing = asyncio.create_task(old.store([group(new_run(), fence=fence)]))
@@ -164,9 +189,12 @@ async def test_another_programs_long_transaction_makes_the_store_unavailable(
         await store_all(store, new_run())
 
 
-async def test_another_programs_transaction_holds_up_writes_and_not_the_event_loop(path: Path, store_id: str, opened: Opener) -> None:
+async def test_another_programs_transaction_holds_up_writes_and_not_the_event_loop(
+    path: Path, store_id: str, opened: Opener
+) -> None:
     async with opened() as store:
-        await deploy(store, workflow())  # from here on small transactions are done between turns of the loop
+        # from here on small transactions are done between turns of the loop
+        await deploy(store, workflow())
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             storing = asyncio.create_task(store.store([group(new_run())]))

@@ -30,10 +30,14 @@ def size(path: Path) -> int:
 
 def count_slowly(session: Session) -> None:
     """A read that lasts about as long as a few writes."""
-    session.connection.scalar(text("SELECT sum(length(hex(data))) FROM (SELECT data FROM records LIMIT 40)"))
+    session.connection.scalar(
+        text("SELECT sum(length(hex(data))) FROM (SELECT data FROM records LIMIT 40)")
+    )
 
 
-async def test_reads_in_a_loop_beside_writes_keep_the_log_below_its_bound(store_id: str, path: Path, opened: Opener) -> None:
+async def test_reads_in_a_loop_beside_writes_keep_the_log_below_its_bound(
+    store_id: str, path: Path, opened: Opener
+) -> None:
     largest = 0
     async with opened() as store:
 
@@ -51,7 +55,9 @@ async def test_reads_in_a_loop_beside_writes_keep_the_log_below_its_bound(store_
     assert largest < 25 * MEGABYTE
 
 
-async def test_a_reader_in_another_process_holds_up_neither_writes_nor_reads(store_id: str, path: Path, opened: Opener) -> None:
+async def test_a_reader_in_another_process_holds_up_neither_writes_nor_reads(
+    store_id: str, path: Path, opened: Opener
+) -> None:
     async with opened() as store:
         await store_all(store, new_run())
         with closing(sqlite3.connect(path, isolation_level=None)) as other:

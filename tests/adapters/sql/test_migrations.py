@@ -79,7 +79,9 @@ def revisions() -> list[str]:
     """All there ever were, the oldest first."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    return sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+    return sorted(
+        script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
+    )
 
 
 EARLIER = revisions()[:-1]
@@ -102,7 +104,10 @@ async def become(url: str, revision: str) -> None:
     await transact(url, lambda connection: schema.migrate(connection, revision))
     rows = (SCHEMAS / f"{revision}_rows.sql").read_text()
     if scheme_of(url) == "postgresql":
-        rows = rows.replace("X'", r"'\x") + "SELECT setval(pg_get_serial_sequence('outbox', 'id'), max(id)) FROM outbox;\n"
+        rows = (
+            rows.replace("X'", r"'\x")
+            + "SELECT setval(pg_get_serial_sequence('outbox', 'id'), max(id)) FROM outbox;\n"
+        )
     await execute(url, *rows.removesuffix(";\n").split(";\n"))
 
 
@@ -117,7 +122,9 @@ def killed_at(statement: int) -> Generator[None, None, None]:
 
     def count(_: object, __: object, sql: str, *___: object) -> None:
         nonlocal seen
-        seen += not sql.lstrip().upper().startswith(("SELECT", "PRAGMA", "SHOW", "DESCRIBE", "BEGIN"))
+        seen += (
+            not sql.lstrip().upper().startswith(("SELECT", "PRAGMA", "SHOW", "DESCRIBE", "BEGIN"))
+        )
         if seen == statement:
             raise Killed
 
@@ -132,16 +139,30 @@ class Killed(BaseException):
     pass
 
 
-# --- earlier versions ----------------------------------------------------------------------------
+# --- earlier versions ---------------------------------------------------------------------------
 
 
 async def test_nothing_of_an_earlier_version_is_lost(old: str) -> None:
     assert await create(old) == STORE_ID
-    async with records_adapter(old).open_records(old, clock=FakeClock(), store_id=STORE_ID) as store:
+    async with records_adapter(old).open_records(
+        old, clock=FakeClock(), store_id=STORE_ID
+    ) as store:
         done, waiting = await stored(store, DONE), await stored(store, WAITING)
-        assert (done.foreign_id, done.status, done.run_state, done.version) == ("order-1", SHIPPED, RunState.COMPLETED, 2)
-        assert (waiting.foreign_id, waiting.status, waiting.run_state) == ("order-2 ", CREATED, RunState.INITIATED)
-        assert [entry.data for entry in await store.history(DONE)] == ['{"name": "Zoë 😀"}'.encode(), b'{"name": "Zo"}']
+        assert (done.foreign_id, done.status, done.run_state, done.version) == (
+            "order-1",
+            SHIPPED,
+            RunState.COMPLETED,
+            2,
+        )
+        assert (waiting.foreign_id, waiting.status, waiting.run_state) == (
+            "order-2 ",
+            CREATED,
+            RunState.INITIATED,
+        )
+        assert [entry.data for entry in await store.history(DONE)] == [
+            '{"name": "Zoë 😀"}'.encode(),
+            b'{"name": "Zo"}',
+        ]
         assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 1, 1)]
         (orders,) = (await store.deployment()).workflows
         assert (orders.partitions, orders.groups) == (4, {CONSUMERS: 1, PUBLISHER: 1})
@@ -151,7 +172,10 @@ async def test_what_an_earlier_version_promised_is_kept(old: str) -> None:
     await create(old)
     async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
         again, beside = new_run("order-9", key="cart-1"), new_run("order-2 ")
-        assert await store_all(store, again, beside) == [KeyUsed(again.run_id, DONE), ActiveRun(beside.run_id, WAITING)]
+        assert await store_all(store, again, beside) == [
+            KeyUsed(again.run_id, DONE),
+            ActiveRun(beside.run_id, WAITING),
+        ]
         assert (await store.acquire(Role(CONSUMERS))).epoch > HELD
 
 
@@ -167,11 +191,14 @@ async def test_runs_of_an_earlier_version_go_on(old: str) -> None:
         assert names(await received(store), 2) == [(LATER, 1)]
         consumer = await store.acquire(Role(CONSUMERS))
         write = step(await stored(store, WAITING), status=SHIPPED, run_state=RunState.COMPLETED)
-        assert results(await store.store([group(write, fence=consumer, positions=[Position(CONSUMERS, 0, 1)])])) == [
-            Stored(WAITING, Version(2))
-        ]
+        assert results(
+            await store.store([group(write, fence=consumer, positions=[Position(CONSUMERS, 0, 1)])])
+        ) == [Stored(WAITING, Version(2))]
         assert await versions(store, WAITING) == [1, 2]
-        lost = [await store.waiting(WaitingQuery(workflow="orders", partition=partition, quiet=60)) for partition in range(4)]
+        lost = [
+            await store.waiting(WaitingQuery(workflow="orders", partition=partition, quiet=60))
+            for partition in range(4)
+        ]
         assert {found.run_id for look in lost for found in look.events} == {TO_PUBLISH, LATER}
 
 
@@ -182,7 +209,9 @@ async def test_a_store_of_an_earlier_version_learns_what_is_new(old: str) -> Non
         shared = await store.share("one", [Role(CONSUMERS)], [], lease=10)
         assert [fence.epoch > HELD for fence in shared.acquired] == [True]
         key = TimeoutKey(WAITING, Version(1), "late")
-        timeout = Timeout(key=key, workflow="orders", status=CREATED, partition=0, due_at=clock.now())
+        timeout = Timeout(
+            key=key, workflow="orders", status=CREATED, partition=0, due_at=clock.now()
+        )
         await store.create([timeout])
         assert await store.due("orders", CREATED, [0], limit=10, wait=0) == [timeout]
 
@@ -196,8 +225,12 @@ async def check_what_is_found_out(url: str) -> None:
     async with records_adapter(url).open_records(url, clock=FakeClock()) as store:
         done, waiting = await stored(store, DONE), await stored(store, WAITING)
         assert (done.awaits, waiting.awaits, waiting.awaited) == (Awaits.NOBODY, Awaits.EVENT, 1)
-        assert await store.runs(RunQuery(workflow="orders", run_states=(RunState.COMPLETED,))) == [done]
-        counted = {(count.status, count.run_state): count.runs for count in await store.counts("orders")}
+        assert await store.runs(RunQuery(workflow="orders", run_states=(RunState.COMPLETED,))) == [
+            done
+        ]
+        counted = {
+            (count.status, count.run_state): count.runs for count in await store.counts("orders")
+        }
         assert counted == {(CREATED, RunState.INITIATED): 3, (SHIPPED, RunState.COMPLETED): 1}
 
 
@@ -209,29 +242,38 @@ async def test_processes_of_an_earlier_version_that_still_run_are_fenced_off(old
         assert isinstance(refusal, Fenced)
 
 
-@pytest.mark.parametrize("url", ALL[1:], indirect=True)  # whoever migrates a SQLite file has it to itself
+# whoever migrates a SQLite file has it to itself
+@pytest.mark.parametrize("url", ALL[1:], indirect=True)
 @pytest.mark.parametrize("revision", EARLIER)
-async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(url: str, revision: str) -> None:
+async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(
+    url: str, revision: str
+) -> None:
     await become(url, revision)
     rows = (SCHEMAS / f"{revision}_rows.sql").read_text().split(";\n")
-    beginning = next(row for row in rows if row.startswith("INSERT INTO records")).replace(DONE, WAITING.replace("01", "02", 1))
+    beginning = next(row for row in rows if row.startswith("INSERT INTO records")).replace(
+        DONE, WAITING.replace("01", "02", 1)
+    )
     beginning = beginning.replace("X'", r"'\x").replace("order-1", "order-5")
     await create(url)
     with pytest.raises(DBAPIError, match="awaits"):
         await execute(url, beginning)
 
 
-def whole(url: str, clock: FakeClock, *, exclusive: bool = True) -> AbstractAsyncContextManager[Store]:
+def whole(
+    url: str, clock: FakeClock, *, exclusive: bool = True
+) -> AbstractAsyncContextManager[Store]:
     """The store, known to hold events and timeouts too."""
     opening = records_adapter(url).open_records(url, clock=clock, exclusive=exclusive)
     return cast(AbstractAsyncContextManager[Store], opening)
 
 
-# --- migrating -----------------------------------------------------------------------------------
+# --- migrating ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("revision", EARLIER)
-async def test_a_store_of_an_earlier_version_is_not_opened_before_it_is_migrated(url: str, revision: str) -> None:
+async def test_a_store_of_an_earlier_version_is_not_opened_before_it_is_migrated(
+    url: str, revision: str
+) -> None:
     await become(url, revision)
     with pytest.raises(StoreMismatch, match="workflow-ray deploy"):
         await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
@@ -242,15 +284,27 @@ async def test_a_store_that_is_up_to_date_stays_as_it_is(url: str) -> None:
 
 
 async def test_processes_that_migrate_at_once_all_find_it_made(old: str) -> None:
-    script = "import sys; from workflow_ray.ports import adapter_for; print(adapter_for(sys.argv[1]).create(sys.argv[1]))"
+    script = (
+        "import sys; from workflow_ray.ports import adapter_for;"
+        " print(adapter_for(sys.argv[1]).create(sys.argv[1]))"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    several = [subprocess.Popen([sys.executable, "-c", script, old], stdout=subprocess.PIPE, env=environment) for _ in range(2)]
-    told = [(await asyncio.to_thread(process.communicate))[0].decode().strip() for process in several]
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, old], stdout=subprocess.PIPE, env=environment
+        )
+        for _ in range(2)
+    ]
+    told = [
+        (await asyncio.to_thread(process.communicate))[0].decode().strip() for process in several
+    ]
     assert told == [STORE_ID] * 2
 
 
 @pytest.mark.parametrize("revision", [None, *EARLIER])
-async def test_a_migration_killed_anywhere_is_ended_by_the_next(url: str, revision: str | None) -> None:
+async def test_a_migration_killed_anywhere_is_ended_by_the_next(
+    url: str, revision: str | None
+) -> None:
     if revision is not None:
         await become(url, revision)
     statement = 0
@@ -277,7 +331,11 @@ async def killed(url: str, statement: int) -> bool:
 
 async def test_a_database_that_is_newer_than_the_code_is_refused(url: str) -> None:
     await create(url)
-    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", "UPDATE deployment SET usable_from = NULL")
+    await execute(
+        url,
+        f"UPDATE {VERSION_TABLE} SET version_num = '9999'",
+        "UPDATE deployment SET usable_from = NULL",
+    )
     with pytest.raises(StoreTooNew, match="9999 is newer than this code's"):
         await create(url)
     with pytest.raises(StoreTooNew, match="Update workflow_ray"):
@@ -286,15 +344,25 @@ async def test_a_database_that_is_newer_than_the_code_is_refused(url: str) -> No
 
 async def test_a_newer_schema_that_only_adds_is_used_by_this_code(url: str) -> None:
     await create(url)
-    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", f"UPDATE deployment SET usable_from = '{REVISION}'")
+    await execute(
+        url,
+        f"UPDATE {VERSION_TABLE} SET version_num = '9999'",
+        f"UPDATE deployment SET usable_from = '{REVISION}'",
+    )
     store_id = await create(url)
-    async with records_adapter(url).open_records(url, clock=FakeClock(), store_id=store_id) as store:
+    async with records_adapter(url).open_records(
+        url, clock=FakeClock(), store_id=store_id
+    ) as store:
         assert (await store_all(store, run := new_run())) == [Stored(run.run_id, Version(1))]
 
 
 async def test_a_newer_schema_that_asks_for_newer_code_is_refused(url: str) -> None:
     await create(url)
-    await execute(url, f"UPDATE {VERSION_TABLE} SET version_num = '9999'", "UPDATE deployment SET usable_from = '9999'")
+    await execute(
+        url,
+        f"UPDATE {VERSION_TABLE} SET version_num = '9999'",
+        "UPDATE deployment SET usable_from = '9999'",
+    )
     with pytest.raises(StoreTooNew, match="Update workflow_ray"):
         await records_adapter(url).open_records(url, clock=FakeClock()).__aenter__()
 

@@ -16,7 +16,15 @@ from sqlalchemy import Connection
 from tests.adapters.sql import databases
 from workflow_ray.ports import SystemClock, records_adapter, scheme_of
 from workflow_ray.records import Awaits, RunQuery, RunState, Write
-from workflow_ray.testing.conformance.runs import CREATED, PAID, SHIPPED, group, new_run, step, store_all
+from workflow_ray.testing.conformance.runs import (
+    CREATED,
+    PAID,
+    SHIPPED,
+    group,
+    new_run,
+    step,
+    store_all,
+)
 from workflow_ray_adapters.sql import pages
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.store import SqlStore
@@ -45,7 +53,10 @@ async def fill(store: SqlStore, url: str) -> None:
     created = [new_run(partition=at % 16) for at in range(MOST_RUNS)]
     await store_all(store, *created)
     await store_all(store, *(_end(run, at) for at, run in enumerate(created)))
-    statistics = {"postgresql": ["ANALYZE records"], "mariadb": ["ANALYZE TABLE records PERSISTENT FOR ALL"]}
+    statistics = {
+        "postgresql": ["ANALYZE records"],
+        "mariadb": ["ANALYZE TABLE records PERSISTENT FOR ALL"],
+    }
     await databases.execute(url, *statistics.get(scheme_of(url), []))
 
 
@@ -69,15 +80,31 @@ def plan(session: Session, query: RunQuery) -> str:
         return ""
     connection: Connection = session.connection
     sql = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
-    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN ", "mysql": "EXPLAIN "}[connection.dialect.name]
-    return "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain + sql.replace("%%", "%")))
+    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN ", "mysql": "EXPLAIN "}[
+        connection.dialect.name
+    ]
+    return "\n".join(
+        str(tuple(row)) for row in connection.exec_driver_sql(explain + sql.replace("%%", "%"))
+    )
 
 
 QUERIES = [
-    RunQuery(workflow="orders", statuses=statuses, run_states=run_states, newest_first=newest_first, limit=10)
+    RunQuery(
+        workflow="orders",
+        statuses=statuses,
+        run_states=run_states,
+        newest_first=newest_first,
+        limit=10,
+    )
     for statuses, run_states, newest_first in product(
         ((), (CREATED,), (PAID,), (SHIPPED,), (PAID, SHIPPED)),
-        ((), (RunState.RUNNING,), (RunState.PAUSED,), (RunState.COMPLETED, RunState.PAUSED), (RunState.CANCELLED,)),
+        (
+            (),
+            (RunState.RUNNING,),
+            (RunState.PAUSED,),
+            (RunState.COMPLETED, RunState.PAUSED),
+            (RunState.CANCELLED,),
+        ),
         (False, True),
     )
 ]
@@ -97,12 +124,15 @@ def _is_by_index(told: str) -> bool:
 
 async def test_every_page_holds_what_the_filters_say(store: SqlStore, url: str) -> None:
     await fill(store, url)
-    everything = await read(store, lambda session: pages.runs(session, RunQuery(workflow="orders", limit=MOST_RUNS)))
+    everything = await read(
+        store, lambda session: pages.runs(session, RunQuery(workflow="orders", limit=MOST_RUNS))
+    )
     for query in QUERIES:
         fitting = [
             record.run_id
             for record in (everything[::-1] if query.newest_first else everything)
-            if record.status in (query.statuses or [record.status]) and record.run_state in (query.run_states or [record.run_state])
+            if record.status in (query.statuses or [record.status])
+            and record.run_state in (query.run_states or [record.run_state])
         ]
         first: list[Any] = await store.runs(query)
         assert [record.run_id for record in first] == fitting[:10]
@@ -113,7 +143,9 @@ async def test_every_page_holds_what_the_filters_say(store: SqlStore, url: str) 
 
 async def test_counts_are_read_from_counters(store: SqlStore, url: str) -> None:
     await fill(store, url)
-    counted = {(count.status, count.run_state): count.runs for count in await store.counts("orders")}
+    counted = {
+        (count.status, count.run_state): count.runs for count in await store.counts("orders")
+    }
     assert counted == {
         (PAID, RunState.RUNNING): MOST_RUNS // 10,
         (SHIPPED, RunState.PAUSED): MOST_RUNS // 100,
@@ -128,4 +160,6 @@ async def test_a_lookup_answers_no_more_data_than_a_batch(store: SqlStore) -> No
     ids = [run.run_id for run in runs]
     found = await store.lookup(ids)
     assert [record and record.run_id for record in found] == ids[:3]
-    assert [record and record.run_id for record in await store.lookup(ids[3:], fresh=True)] == ids[3:]
+    assert [record and record.run_id for record in await store.lookup(ids[3:], fresh=True)] == ids[
+        3:
+    ]

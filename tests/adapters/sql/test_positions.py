@@ -18,7 +18,16 @@ from workflow_ray_adapters.sql.store import SqlStore
 from .databases import ALL
 from .stores import made, opened
 
-HERE = Position(CONSUMERS, 0, 10, begun=20, trying=(10, 12), log="a", incarnation=1, in_use=Fence(RoleName("role"), 3))
+HERE = Position(
+    CONSUMERS,
+    0,
+    10,
+    begun=20,
+    trying=(10, 12),
+    log="a",
+    incarnation=1,
+    in_use=Fence(RoleName("role"), 3),
+)
 
 
 @pytest.fixture(params=ALL)
@@ -54,7 +63,9 @@ async def test_another_log_replaces_all_of_the_position(store: SqlStore) -> None
 
 
 async def test_an_earlier_incarnation_changes_nothing(store: SqlStore) -> None:
-    assert await written(store, HERE, replace(HERE, offset=99, begun=99, trying=(), incarnation=0, in_use=None)) == [HERE]
+    assert await written(
+        store, HERE, replace(HERE, offset=99, begun=99, trying=(), incarnation=0, in_use=None)
+    ) == [HERE]
 
 
 async def test_the_database_merges_as_python_does(store: SqlStore, rng: Random) -> None:
@@ -74,16 +85,28 @@ async def test_the_database_merges_as_python_does(store: SqlStore, rng: Random) 
         assert await written(store, position) == [expected]
 
 
-async def test_several_positions_of_one_transaction_come_to_what_they_come_to_one_by_one(store: SqlStore) -> None:
+async def test_several_positions_of_one_transaction_come_to_what_they_come_to_one_by_one(
+    store: SqlStore,
+) -> None:
     ahead = replace(HERE, offset=15, begun=16)
-    await store.store([WriteGroup(positions=(HERE, ahead)), WriteGroup(positions=(replace(HERE, offset=1, incarnation=0),))])
+    await store.store(
+        [
+            WriteGroup(positions=(HERE, ahead)),
+            WriteGroup(positions=(replace(HERE, offset=1, incarnation=0),)),
+        ]
+    )
     assert await store.positions(CONSUMERS) == [replace(ahead, begun=20)]
 
 
-async def test_a_release_clears_what_its_fence_has_in_use_also_when_the_role_has_a_newer_holder(store: SqlStore) -> None:
+async def test_a_release_clears_what_its_fence_has_in_use_also_when_the_role_has_a_newer_holder(
+    store: SqlStore,
+) -> None:
     await deploy(store, workflow(groups={CONSUMERS: 1}))
     fence = await store.acquire(Role(CONSUMERS))
-    mine, others = replace(HERE, in_use=fence), replace(HERE, partition=1, in_use=Fence(fence.role, fence.epoch + 1))
+    mine, others = (
+        replace(HERE, in_use=fence),
+        replace(HERE, partition=1, in_use=Fence(fence.role, fence.epoch + 1)),
+    )
     await written(store, mine, others)
     newer = await store.acquire(Role(CONSUMERS))
     await store.release(fence)

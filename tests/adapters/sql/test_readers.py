@@ -63,7 +63,9 @@ def test_who_does_not_wait_looks_when_anything_may_have_come(readers: Readers) -
     assert not reader.is_at_end(OFFSETS)
 
 
-async def test_what_another_process_published_while_a_transaction_ran_is_looked_for_after_its_answer(readers: Readers) -> None:
+async def test_what_another_process_published_during_a_transaction_is_looked_for_after_its_answer(
+    readers: Readers,
+) -> None:
     """At a handover the new publisher's events may come while the old one's last transaction is
     answered.
     """

@@ -26,7 +26,9 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 
 @pytest.mark.parametrize("kind", ALL)
-async def test_the_migrations_make_the_tables_that_the_code_names(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_the_migrations_make_the_tables_that_the_code_names(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     url = empty(kind, request, tmp_path)
     await asyncio.to_thread(adapter_for(url).create, url)
     named = MetaData()
@@ -34,18 +36,27 @@ async def test_the_migrations_make_the_tables_that_the_code_names(kind: str, req
         table.to_metadata(named)
 
     def differences(connection: Connection) -> object:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+        )
         return compare_metadata(context, named)
 
     assert await transact(url, differences) == []
 
 
-async def test_what_was_on_sqlite_before_there_were_servers_is_made_as_it_was(path: Path, url: str) -> None:
+async def test_what_was_on_sqlite_before_there_were_servers_is_made_as_it_was(
+    path: Path, url: str
+) -> None:
     path.touch()
     await transact(url, lambda connection: schema.migrate(connection, "0001"))
     with closing(reading(str(path))) as connection:
-        made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").scalars()
-        assert "".join(f"{statement};\n" for statement in made) == (SCHEMAS / "0001_sqlite.sql").read_text()
+        made = connection.exec_driver_sql(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+        ).scalars()
+        assert (
+            "".join(f"{statement};\n" for statement in made)
+            == (SCHEMAS / "0001_sqlite.sql").read_text()
+        )
 
 
 def test_the_code_asks_for_the_newest_revision() -> None:
@@ -61,4 +72,6 @@ from workflow_ray_adapters.sql.sqlite import file
 file.checked({str(path)!r})
 assert "alembic" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )

@@ -15,7 +15,15 @@ import pytest
 from tests.servers import MariaDB, Postgres
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import Event, Position, Record, RunId, Timeout, TimeoutKey, Topic, Version
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PAID_CONSUMERS, acquire, event, group, new_run, step
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    PAID_CONSUMERS,
+    acquire,
+    event,
+    group,
+    new_run,
+    step,
+)
 from workflow_ray_adapters.sql import pace
 from workflow_ray_adapters.sql.postgresql import watch
 from workflow_ray_adapters.sql.store import SqlStore
@@ -81,12 +89,18 @@ def of_sqlite(tmp_path: Path, _: Path, monkeypatch: pytest.MonkeyPatch, __: Exit
 
 def of_postgresql(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
     server = stack.enter_context(Postgres(folder, {"log_statement": "all"}))
-    return database_of(server, stack), ServerLog(server.log, r"LOG:  (?:statement|execute [^:]+): (?!SELECT pg_notify)(.*)$")
+    return database_of(server, stack), ServerLog(
+        server.log, r"LOG:  (?:statement|execute [^:]+): (?!SELECT pg_notify)(.*)$"
+    )
 
 
 def of_mariadb(_: Path, folder: Path, __: pytest.MonkeyPatch, stack: ExitStack) -> Counted:
-    server = stack.enter_context(MariaDB(folder, {"general-log": "1", "general-log-file": "statements.log"}))
-    return database_of(server, stack), ServerLog(server.data / "statements.log", r"^.*\s\d+ Query\t(.*)$")
+    server = stack.enter_context(
+        MariaDB(folder, {"general-log": "1", "general-log-file": "statements.log"})
+    )
+    return database_of(server, stack), ServerLog(
+        server.data / "statements.log", r"^.*\s\d+ Query\t(.*)$"
+    )
 
 
 def database_of(server: Postgres | MariaDB, stack: ExitStack) -> str:
@@ -94,7 +108,12 @@ def database_of(server: Postgres | MariaDB, stack: ExitStack) -> str:
 
 
 @pytest.fixture(params=[of_sqlite, of_postgresql, of_mariadb])
-def counted(request: pytest.FixtureRequest, tmp_path: Path, server_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
+def counted(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    server_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Counted]:
     with ExitStack() as stack:
         yield request.param(tmp_path, server_folder, monkeypatch, stack)
 
@@ -102,7 +121,8 @@ def counted(request: pytest.FixtureRequest, tmp_path: Path, server_folder: Path,
 @pytest.fixture
 async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     url, _ = counted
-    for module, pause in ((pace, "SHORTEST"), (watch, "POLL"), (watch, "TEST")):  # seconds: nobody looks for others' commits meanwhile
+    # seconds: nobody looks for others' commits meanwhile
+    for module, pause in ((pace, "SHORTEST"), (watch, "POLL"), (watch, "TEST")):
         monkeypatch.setattr(module, pause, 3600.0)
     adapter = records_adapter(url)
     adapter.create(url)
@@ -111,20 +131,27 @@ async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield store
 
 
-async def test_a_call_takes_as_many_statements_for_500_as_for_one(store: Store, counted: Counted) -> None:
+async def test_a_call_takes_as_many_statements_for_500_as_for_one(
+    store: Store, counted: Counted
+) -> None:
     fence = await acquire(store)
     seen = dict[str, dict[int, int]]()
-    await each_call(store, fence, 1, lambda _, call: call)  # connects, and has the server told each statement once
+    # connects, and has the server told each statement once
+    await each_call(store, fence, 1, lambda _, call: call)
     for size in SIZES:
-
-        async def count(name: str, call: Awaitable[Any], size: int = size) -> Any:  # the loop's size of now
+        # the loop's size of now
+        async def count(name: str, call: Awaitable[Any], size: int = size) -> Any:
             counted[1].taken()
             answer = await call
             seen.setdefault(name, {})[size] = len(counted[1].taken())
             return answer
 
         await each_call(store, fence, size, count)
-    assert {name: counts for name, counts in seen.items() if len(set(counts.values())) > 1 or not all(counts.values())} == {}
+    assert {
+        name: counts
+        for name, counts in seen.items()
+        if len(set(counts.values())) > 1 or not all(counts.values())
+    } == {}
 
 
 Counter = Callable[[str, Awaitable[Any]], Awaitable[Any]]
@@ -136,11 +163,17 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
     ids = [run.run_id for run in runs]
     positions = [Position(PAID_CONSUMERS, partition, 1) for partition in range(size)]
     await count("new runs", store.store([group(*runs, fence=fence, positions=positions)]))
-    records: list[Record] = (await count("lookup", store.lookup(ids if size > 1 else ids * 2)))[:size]  # of one its size is not asked
+    # of one its size is not asked
+    records: list[Record] = (await count("lookup", store.lookup(ids if size > 1 else ids * 2)))[
+        :size
+    ]
     await count("latest", store.latest("orders", [record.foreign_id for record in records]))
     await count("watch", store.watch(dict.fromkeys(ids, Version(0)), wait=0))
     await count("move", store.move(fence, limit=size, wait=0))
-    await count("steps", store.store([group(*(step(record, events=[event()]) for record in records), fence=fence)]))
+    await count(
+        "steps",
+        store.store([group(*(step(record, events=[event()]) for record in records), fence=fence)]),
+    )
     pending = await count("pending", store.pending(fence, limit=size, wait=0))
     await count("published", store.published(fence, [entry.id for entry in pending]))
     await count("receive", store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=size, wait=0))
@@ -151,7 +184,10 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
 
 
 def sent(ids: Sequence[RunId]) -> list[Event]:
-    return [Event(run_id=run_id, topic=Topic(f"t{at % 7}"), partition=at, version=Version(1), status=1) for at, run_id in enumerate(ids)]
+    return [
+        Event(run_id=run_id, topic=Topic(f"t{at % 7}"), partition=at, version=Version(1), status=1)
+        for at, run_id in enumerate(ids)
+    ]
 
 
 def timeouts(records: Sequence[Record]) -> list[Timeout]:

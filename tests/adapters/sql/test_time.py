@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import PUBLISHER, NewTimeout, Role, Timeout, WaitingQuery
-from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, event, new_run, store_all, workflow
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    deploy,
+    event,
+    new_run,
+    store_all,
+    workflow,
+)
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .databases import ALL
@@ -53,7 +60,9 @@ async def test_what_a_process_writes_has_the_stores_time(ahead: SqlStore) -> Non
     assert abs(record.created_at - datetime.now(UTC)) < AHEAD / 2
 
 
-async def test_a_lease_of_a_process_whose_clock_is_ahead_ends_in_time(ahead: SqlStore, right: SqlStore) -> None:
+async def test_a_lease_of_a_process_whose_clock_is_ahead_ends_in_time(
+    ahead: SqlStore, right: SqlStore
+) -> None:
     await deploy(right, workflow(groups={CONSUMERS: 1}))
     assert len((await ahead.share("ahead", [Role(CONSUMERS)], [], lease=0.5)).acquired) == 1
     async with asyncio.timeout(20):
@@ -61,7 +70,9 @@ async def test_a_lease_of_a_process_whose_clock_is_ahead_ends_in_time(ahead: Sql
             await asyncio.sleep(0.1)
 
 
-async def test_an_event_that_a_process_whose_clock_is_ahead_delays_gets_due_in_time(ahead: SqlStore, right: SqlStore) -> None:
+async def test_an_event_that_a_process_whose_clock_is_ahead_delays_gets_due_in_time(
+    ahead: SqlStore, right: SqlStore
+) -> None:
     await deploy(right, workflow())
     fence = await right.acquire(Role(PUBLISHER))
     waiting = asyncio.create_task(right.pending(fence, limit=10, wait=60))
@@ -88,7 +99,10 @@ async def test_a_process_whose_clock_is_ahead_takes_no_run_for_a_quiet_one(ahead
 
 
 async def test_a_timeout_is_due_by_the_stores_clock(ahead: SqlStore) -> None:
-    soon, late = (NewTimeout(name=name, workflow="orders", partition=0, after=after) for name, after in (("soon", 0.3), ("late", 300)))
+    soon, late = (
+        NewTimeout(name=name, workflow="orders", partition=0, after=after)
+        for name, after in (("soon", 0.3), ("late", 300))
+    )
     run = replace(new_run(), timeouts=(soon, late))
     await store_all(ahead, run)
     async with asyncio.timeout(20):

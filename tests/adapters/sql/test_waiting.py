@@ -33,26 +33,41 @@ def asking(write: Write) -> Write:
     return replace(write, awaits=Awaits.EVENT, asks=True)
 
 
-async def test_however_many_runs_have_events_those_that_lost_theirs_are_found(store_id: str, opened: Opener) -> None:
+async def test_however_many_runs_have_events_those_that_lost_theirs_are_found(
+    store_id: str, opened: Opener
+) -> None:
     async with opened() as store:
-        runs = [asking(new_run(events=() if at in (7, 8, 9, 15) else [event(delay=60)])) for at in range(20)]
+        runs = [
+            asking(new_run(events=() if at in (7, 8, 9, 15) else [event(delay=60)]))
+            for at in range(20)
+        ]
         await store_all(store, *runs)
         assert await found(store) == sorted(run.run_id for run in runs if not run.events)
 
 
-async def test_runs_that_wait_for_something_else_or_for_nothing_are_not_looked_at(store_id: str, opened: Opener) -> None:
+async def test_runs_that_wait_for_something_else_or_for_nothing_are_not_looked_at(
+    store_id: str, opened: Opener
+) -> None:
     async with opened() as store:
         lost, stays, paused = (asking(new_run()) for _ in range(3))
         await store_all(store, lost, stays, paused)
         await store_all(store, replace(step(stays), awaits=Awaits.MESSAGE))
-        await store_all(store, replace(step(paused, run_state=RunState.PAUSED), awaits=Awaits.NOBODY))
+        await store_all(
+            store, replace(step(paused, run_state=RunState.PAUSED), awaits=Awaits.NOBODY)
+        )
         look = await store.waiting(QUERY)
-        assert [(lost_event.run_id, lost_event.version) for lost_event in look.events] == [(lost.run_id, 1)]
+        assert [(lost_event.run_id, lost_event.version) for lost_event in look.events] == [
+            (lost.run_id, 1)
+        ]
         assert look.after is None
 
 
-@pytest.mark.parametrize(("statement", "index"), [("_awaiting", "records_awaiting"), ("_pending", "outbox_by_run")])
-def test_a_look_reads_ranges_of_indexes(store_id: str, path: Path, statement: str, index: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "index"), [("_awaiting", "records_awaiting"), ("_pending", "outbox_by_run")]
+)
+def test_a_look_reads_ranges_of_indexes(
+    store_id: str, path: Path, statement: str, index: str
+) -> None:
     with closing(sqlite3.connect(path)) as database:
         query = str(getattr(waiting, statement)(SQLITE).compile(dialect=SQLITE.driver))
         plan = database.execute(f"EXPLAIN QUERY PLAN {query}", ["[]"] * query.count("?")).fetchall()

@@ -1,4 +1,4 @@
-"""A commit wakes those who wait for what it changed, in other processes too, and nobody else looks."""
+"""A commit wakes those who wait for what it changed, in other processes too, and nobody else."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,15 @@ from workflow_ray.records import (
     Version,
     WriteGroup,
 )
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, deploy, event, new_run, step, store_all, workflow
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    deploy,
+    event,
+    new_run,
+    step,
+    store_all,
+    workflow,
+)
 from workflow_ray_adapters.sql import changes, deployments, outbox, queries, stream
 from workflow_ray_adapters.sql import timeouts as timeouts_of
 from workflow_ray_adapters.sql.session import Session
@@ -50,7 +58,9 @@ class Pair:
 
 
 @pytest.fixture(params=databases.ALL)
-async def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+async def pair(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pair]:
     url = databases.empty(request.param, request, tmp_path)
     adapter, looks = records_adapter(url), Counter[str]()
     await asyncio.to_thread(adapter.create, url)
@@ -68,7 +78,11 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
         return adapter.open_records(url, clock=SystemClock(), exclusive=False)
 
     async with AsyncExitStack() as stack:
-        yield Pair(await stack.enter_async_context(opened()), await stack.enter_async_context(opened()), looks)
+        yield Pair(
+            await stack.enter_async_context(opened()),
+            await stack.enter_async_context(opened()),
+            looks,
+        )
 
 
 def _count(monkeypatch: pytest.MonkeyPatch, looks: Counter[str], module: Any, name: str) -> None:
@@ -106,16 +120,20 @@ async def give_up(waiting: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-# --- what wakes ----------------------------------------------------------------------------------
+# --- what wakes ---------------------------------------------------------------------------------
 
 
 async def test_a_run_that_another_process_writes_wakes_who_watches_it(pair: Pair) -> None:
     run = new_run()
-    (record,) = await woken(pair.here.watch({run.run_id: Version(0)}, wait=LONG), lambda: store_all(pair.there, run))
+    (record,) = await woken(
+        pair.here.watch({run.run_id: Version(0)}, wait=LONG), lambda: store_all(pair.there, run)
+    )
     assert record.run_id == run.run_id
 
 
-async def test_events_that_another_process_publishes_wake_who_receives_again_and_again(pair: Pair) -> None:
+async def test_events_that_another_process_publishes_wake_who_receives_again_and_again(
+    pair: Pair,
+) -> None:
     fence = await publisher(pair.there)
 
     async def publish() -> None:
@@ -123,7 +141,9 @@ async def test_events_that_another_process_publishes_wake_who_receives_again_and
         await pair.there.move(fence, limit=10, wait=0)
 
     for offset in range(3):  # from the second time on it is known that nothing follows
-        receiving = pair.here.receive(CREATED_TOPIC, {0: offset, 1: 0}, reader="consumer", limit=10, wait=LONG)
+        receiving = pair.here.receive(
+            CREATED_TOPIC, {0: offset, 1: 0}, reader="consumer", limit=10, wait=LONG
+        )
         arrivals = await woken(receiving, publish)
         assert [item.offset for item in arrivals.events] == [offset]
 
@@ -133,7 +153,9 @@ async def test_an_event_that_is_published_between_two_calls_is_received_at_once(
     for offset in range(5):
 
         async def receive(wait: float, offset: int = offset) -> Arrivals:
-            return await pair.here.receive(CREATED_TOPIC, {0: offset}, reader="consumer", limit=10, wait=wait)
+            return await pair.here.receive(
+                CREATED_TOPIC, {0: offset}, reader="consumer", limit=10, wait=wait
+            )
 
         assert not (await receive(0.01)).events
         await store_all(pair.there, new_run(events=[event()]))
@@ -144,7 +166,10 @@ async def test_an_event_that_is_published_between_two_calls_is_received_at_once(
 
 async def test_an_entry_that_another_process_adds_wakes_the_publisher(pair: Pair) -> None:
     fence = await publisher(pair.here)
-    entries = await woken(pair.here.pending(fence, limit=10, wait=LONG), lambda: store_all(pair.there, new_run(events=[event()])))
+    entries = await woken(
+        pair.here.pending(fence, limit=10, wait=LONG),
+        lambda: store_all(pair.there, new_run(events=[event()])),
+    )
     assert len(entries) == 1
 
 
@@ -159,7 +184,9 @@ async def test_an_entry_that_another_process_adds_wakes_who_moves(pair: Pair) ->
 
 async def test_whose_role_another_process_acquires_is_told_at_once(pair: Pair) -> None:
     fence = await publisher(pair.here)
-    calls = await waits(pair.here.pending(fence, limit=10, wait=LONG), pair.here.move(fence, limit=10, wait=LONG))
+    calls = await waits(
+        pair.here.pending(fence, limit=10, wait=LONG), pair.here.move(fence, limit=10, wait=LONG)
+    )
     await pair.there.acquire(Role(PUBLISHER))
     async with asyncio.timeout(SOON):
         answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -177,11 +204,14 @@ async def test_a_deployment_wakes_who_waits_for_a_newer_one(pair: Pair) -> None:
 
 async def test_more_than_a_notification_holds_wakes_too(pair: Pair) -> None:
     runs = [new_run() for _ in range(500)]
-    (record,) = await woken(pair.here.watch({runs[300].run_id: Version(0)}, wait=LONG), lambda: store_all(pair.there, *runs))
+    (record,) = await woken(
+        pair.here.watch({runs[300].run_id: Version(0)}, wait=LONG),
+        lambda: store_all(pair.there, *runs),
+    )
     assert record.run_id == runs[300].run_id
 
 
-# --- what doesn't --------------------------------------------------------------------------------
+# --- what doesn't -------------------------------------------------------------------------------
 
 
 async def test_what_concerns_nobody_makes_nobody_look(pair: Pair) -> None:
@@ -191,7 +221,10 @@ async def test_what_concerns_nobody_makes_nobody_look(pair: Pair) -> None:
     waiting = await waits(
         *(pair.here.watch({run.run_id: Version(1)}, wait=LONG) for run in watched),
         *(pair.here.watch({run.run_id: Version(1)}, wait=LONG, at_rest=True) for run in watched),
-        *(pair.here.receive(CREATED_TOPIC, {at: 0}, reader=f"consumer-{at}", limit=10, wait=LONG) for at in range(100)),
+        *(
+            pair.here.receive(CREATED_TOPIC, {at: 0}, reader=f"consumer-{at}", limit=10, wait=LONG)
+            for at in range(100)
+        ),
         pair.here.deployment(newer_than=(await pair.here.deployment()).version, wait=LONG),
         pair.here.move(fence, limit=10, wait=LONG),
         due,
@@ -203,7 +236,8 @@ async def test_what_concerns_nobody_makes_nobody_look(pair: Pair) -> None:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     at_once = pair.looks.pop("changes", 0)
-    assert (pair.looks, at_once <= 20) == ({}, True)  # `changes`: one look for everybody, where the database can't say what changed
+    # `changes`: one look for everybody, where the database can't say what changed
+    assert (pair.looks, at_once <= 20) == ({}, True)
     await give_up(waiting)
 
 
@@ -220,7 +254,9 @@ async def test_of_many_who_wait_only_the_one_concerned_looks(pair: Pair) -> None
     await give_up(waiting)
 
 
-async def test_the_end_of_a_run_wakes_who_waits_for_it_and_its_other_versions_do_not(pair: Pair) -> None:
+async def test_the_end_of_a_run_wakes_who_waits_for_it_and_its_other_versions_do_not(
+    pair: Pair,
+) -> None:
     begun = new_run()
     going_on = step(begun)
     await store_all(pair.there, begun)
@@ -233,7 +269,9 @@ async def test_the_end_of_a_run_wakes_who_waits_for_it_and_its_other_versions_do
     assert (record.version, pair.looks["queries"]) == (3, 1)
 
 
-async def test_idle_checks_of_many_fences_are_one_look(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_checks_of_many_fences_are_one_look(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads = list[object]()
     database = pair.here._database  # pyright: ignore[reportPrivateUsage]  # what reaches it is counted
     read = database.read
@@ -244,23 +282,32 @@ async def test_idle_checks_of_many_fences_are_one_look(pair: Pair, monkeypatch: 
 
     fence = await publisher(pair.here)
     monkeypatch.setattr(database, "read", counting)
-    checks = [pair.here.store([WriteGroup(fence=Fence(fence.role, fence.epoch + at % 2))]) for at in range(500)]
+    checks = [
+        pair.here.store([WriteGroup(fence=Fence(fence.role, fence.epoch + at % 2))])
+        for at in range(500)
+    ]
     answers = await asyncio.gather(*checks)
     assert answers == [[Committed(())], [Fenced(fence.role, fence.epoch)]] * 250
     assert len([work for work in reads if "epochs" in str(work) or "FenceChecks" in str(work)]) <= 2
 
 
-async def test_a_timeout_that_another_process_creates_wakes_who_waits_for_its_status(pair: Pair) -> None:
+async def test_a_timeout_that_another_process_creates_wakes_who_waits_for_its_status(
+    pair: Pair,
+) -> None:
     run = new_run()
     await store_all(pair.there, run)
     (record,) = [record for record in await pair.there.lookup([run.run_id], fresh=True) if record]
     key = TimeoutKey(run.run_id, Version(1), "payment")
-    timeout = Timeout(key=key, workflow="orders", status=run.status, partition=0, due_at=record.created_at)
+    timeout = Timeout(
+        key=key, workflow="orders", status=run.status, partition=0, due_at=record.created_at
+    )
     waiting = pair.here.due("orders", run.status, [0], limit=10, wait=LONG)
     assert await woken(waiting, lambda: pair.there.create([timeout])) == [timeout]
 
 
-async def test_many_idle_roles_beside_others_writes_read_little(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_idle_roles_beside_others_writes_read_little(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each receives, and makes sure every second that it holds its role. Alone that would be 400
     reads a second.
     """
@@ -277,7 +324,9 @@ async def test_many_idle_roles_beside_others_writes_read_little(pair: Pair, monk
 
     async def idle(number: int) -> None:
         while True:
-            await pair.here.receive(CREATED_TOPIC, {number: 0}, reader=f"role-{number}", limit=10, wait=1.0)
+            await pair.here.receive(
+                CREATED_TOPIC, {number: 0}, reader=f"role-{number}", limit=10, wait=1.0
+            )
             await pair.here.store([WriteGroup(fence=fence)])
 
     roles = [asyncio.create_task(idle(number)) for number in range(200)]

@@ -12,7 +12,14 @@ from msgspec.structs import replace
 from workflow_ray.errors import RoleLost, StoreBusy, StoreUnavailable, WriteRejected
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version, Write
-from workflow_ray.testing.conformance.runs import acquire, event, group, new_run, received, store_all
+from workflow_ray.testing.conformance.runs import (
+    acquire,
+    event,
+    group,
+    new_run,
+    received,
+    store_all,
+)
 from workflow_ray_adapters.sql import requests
 from workflow_ray_adapters.sql.database import Aborted
 from workflow_ray_adapters.sql.session import Session
@@ -85,7 +92,9 @@ def unfit() -> Write:
     return replace(new_run(), status=2**70)
 
 
-async def test_what_arrives_meanwhile_shares_the_next_transaction(database: Gated, store: SqlStore) -> None:
+async def test_what_arrives_meanwhile_shares_the_next_transaction(
+    database: Gated, store: SqlStore
+) -> None:
     async with held_up(database, store):
         calls = asked(store, *(new_run() for _ in range(100)))
         await settle()
@@ -93,7 +102,9 @@ async def test_what_arrives_meanwhile_shares_the_next_transaction(database: Gate
     assert database.transactions == 2
 
 
-async def test_a_transaction_takes_no_more_than_its_rows(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transaction_takes_no_more_than_its_rows(
+    database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requests, "TRANSACTION_ROWS", 10)
     async with held_up(database, store):
         calls = asked(store, *(new_run() for _ in range(25)))
@@ -145,7 +156,9 @@ async def test_a_full_queue_is_busy_for_clients_and_open_for_roles(
     assert await role == [Stored(of_role.run_id, Version(1))]
 
 
-async def test_roles_go_before_clients(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_roles_go_before_clients(
+    database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requests, "TRANSACTION_ROWS", 1)
     fence = await acquire(store)
     ended: list[str] = []
@@ -184,7 +197,9 @@ async def test_roles_that_always_have_more_to_write_do_not_starve_clients(
         role.cancel()
     await asyncio.gather(*roles, *pending, return_exceptions=True)
     assert database.transactions <= before + 3 * (requests.PASSED_OVER + 1) + 3
-    assert {type(answer) for client in clients for answer in cast(list[object], client.result())} == {Stored}
+    assert {
+        type(answer) for client in clients for answer in cast(list[object], client.result())
+    } == {Stored}
 
 
 async def test_a_cancelled_call_disturbs_nobody(database: Gated, store: SqlStore) -> None:
@@ -238,13 +253,14 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(database: Gated, store: 
         await store_all(store, new_run())
 
 
-# --- moves ---------------------------------------------------------------------------------------
+# --- moves --------------------------------------------------------------------------------------
 
 
 async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: SqlStore) -> None:
     fence = await acquire(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
-    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})  # after it the move waits
+    # after it the move waits
+    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
     before = database.transactions
     await store_all(store, new_run(events=[event()]))
     await store_all(store, new_run(events=[event()]))
@@ -252,7 +268,9 @@ async def test_a_commit_carries_a_waiting_move_with_it(database: Gated, store: S
     moved.cancel()
 
 
-async def test_a_waiting_move_whose_role_another_acquires_ends(database: Gated, store: SqlStore) -> None:
+async def test_a_waiting_move_whose_role_another_acquires_ends(
+    database: Gated, store: SqlStore
+) -> None:
     fence = await acquire(store)
     moved = asyncio.create_task(store.move(fence, limit=10, wait=60))
     await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
@@ -261,9 +279,12 @@ async def test_a_waiting_move_whose_role_another_acquires_ends(database: Gated, 
         await moved
 
 
-async def test_a_waiting_move_that_fails_holds_up_no_write(database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_waiting_move_that_fails_holds_up_no_write(
+    database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fence, run = await acquire(store), new_run(events=[event()])
-    moved = asyncio.create_task(store.move(fence, limit=-(2**70), wait=60))  # no parameter of SQLite's holds it
+    # no parameter of SQLite's holds it
+    moved = asyncio.create_task(store.move(fence, limit=-(2**70), wait=60))
     with pytest.raises(WriteRejected):
         await moved
     assert await store_all(store, run) == [Stored(run.run_id, Version(1))]
@@ -275,10 +296,14 @@ async def test_an_old_fence_stores_nothing_while_others_commit(store: SqlStore) 
     refused, stored = new_run(), new_run()
     answers = await store.store([group(refused, fence=fence), group(stored, fence=newer)])
     assert answers[0] == Fenced(fence.role, newer.epoch)
-    assert [record and record.run_id for record in await store.lookup([refused.run_id, stored.run_id])] == [None, stored.run_id]
+    assert [
+        record and record.run_id for record in await store.lookup([refused.run_id, stored.run_id])
+    ] == [None, stored.run_id]
 
 
-async def test_what_others_were_in_the_way_of_is_tried_again(database: Gated, store: SqlStore) -> None:
+async def test_what_others_were_in_the_way_of_is_tried_again(
+    database: Gated, store: SqlStore
+) -> None:
     run, tries = new_run(), database.transactions
     database.failure = Aborted("a deadlock")
     storing = asyncio.create_task(store_all(store, run))
@@ -288,7 +313,9 @@ async def test_what_others_were_in_the_way_of_is_tried_again(database: Gated, st
     assert await storing == [Stored(run.run_id, Version(1))]
 
 
-async def test_what_others_are_in_the_way_of_each_time_may_be_repeated_later(database: Gated, store: SqlStore) -> None:
+async def test_what_others_are_in_the_way_of_each_time_may_be_repeated_later(
+    database: Gated, store: SqlStore
+) -> None:
     database.failure = Aborted("a deadlock")
     with pytest.raises(StoreUnavailable, match=r"in the way each time \(a deadlock\)"):
         await store_all(store, new_run())

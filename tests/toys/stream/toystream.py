@@ -1,4 +1,7 @@
-"""`toystream:///FOLDER`: a file for each topic and partition, a line for each event. An event's offset is its line."""
+"""`toystream:///FOLDER`: a file for each topic and partition, a line for each event.
+
+An event's offset is its line.
+"""
 
 import asyncio
 import fcntl
@@ -63,14 +66,18 @@ class ToyStream:
         self._clock = clock
         self._turn = 0
         self.stream_id = _log(folder).id
-        self._reported: set[tuple[Topic, int, int]] = set()  # where a reader was ahead of a partition
+        # where a reader was ahead of a partition
+        self._reported: set[tuple[Topic, int, int]] = set()
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         with _locked(self._folder):
             known = _log(self._folder)
             for topic, partitions in topics.items():
                 if (found := known.partitions.setdefault(topic, partitions)) != partitions:
-                    raise TopicMismatch(str(self._folder), f"topic {topic!r} has {found} partitions, not {partitions}.")
+                    raise TopicMismatch(
+                        str(self._folder),
+                        f"topic {topic!r} has {found} partitions, not {partitions}.",
+                    )
             (self._folder / "log.json").write_bytes(msgspec.json.encode(known))
 
     async def send(self, events: Sequence[Event]) -> None:
@@ -83,7 +90,9 @@ class ToyStream:
         for arrived in self._listeners[self._folder]:
             arrived.set()
 
-    async def receive(self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+    async def receive(
+        self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Arrivals:
         deadline = self._clock.monotonic() + wait
         while True:
             arrived = asyncio.Event()
@@ -98,30 +107,47 @@ class ToyStream:
                 self._listeners[self._folder].discard(arrived)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
-        return sum(len(self._lines(topic, partition)[offset:]) for partition, offset in offsets.items())
+        return sum(
+            len(self._lines(topic, partition)[offset:]) for partition, offset in offsets.items()
+        )
 
     async def ends(self, topic: Topic, partitions: Collection[int]) -> dict[int, int]:
         return {partition: len(self._lines(topic, partition)) for partition in partitions}
 
     def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
-        """One of each partition in turn, so that none waits for another's backlog; each time another one is first."""
-        lost = {partition: end for partition, offset in offsets.items() if (end := len(self._lines(topic, partition))) < offset}
+        """One of each partition in turn, so that none waits for another's backlog; each time
+        another one is first.
+        """
+        lost = {
+            partition: end
+            for partition, offset in offsets.items()
+            if (end := len(self._lines(topic, partition))) < offset
+        }
         self._report({(topic, partition, offsets[partition]) for partition in lost})
         read = {partition: offset for partition, offset in offsets.items() if partition not in lost}
         waiting = [self._from(topic, partition, offset) for partition, offset in read.items()]
         self._turn = (self._turn + 1) % max(1, len(waiting))
         rounds = zip_longest(*waiting[self._turn :], *waiting[: self._turn])
         events = [item for item in chain.from_iterable(rounds) if item is not None][:limit]
-        return Arrivals(events=tuple(events), read=read | {item.event.partition: item.offset + 1 for item in events}, lost=lost)
+        return Arrivals(
+            events=tuple(events),
+            read=read | {item.event.partition: item.offset + 1 for item in events},
+            lost=lost,
+        )
 
     def _report(self, lost: set[tuple[Topic, int, int]]) -> None:
         for topic, partition, offset in lost - self._reported:
-            log.error("%s: partition %d of %s ends below %d", self._folder, partition, topic, offset)
+            log.error(
+                "%s: partition %d of %s ends below %d", self._folder, partition, topic, offset
+            )
         self._reported |= lost
 
     def _from(self, topic: Topic, partition: int, offset: int) -> list[Received]:
         lines = self._lines(topic, partition)
-        return [Received(event=msgspec.json.decode(line, type=Event), offset=at) for at, line in enumerate(lines[offset:], offset)]
+        return [
+            Received(event=msgspec.json.decode(line, type=Event), offset=at)
+            for at, line in enumerate(lines[offset:], offset)
+        ]
 
     def _lines(self, topic: Topic, partition: int) -> list[bytes]:
         path = self._path(topic, partition)

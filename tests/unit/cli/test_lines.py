@@ -20,7 +20,8 @@ class Letter(BaseModel):
     @field_validator("to")
     @classmethod
     def known(cls, to: str) -> str:
-        return {"ann": "Ann", "bob": "Bob"}[to.lower()]  # a KeyError, as models in the wild raise them
+        # a KeyError, as models in the wild raise them
+        return {"ann": "Ann", "bob": "Bob"}[to.lower()]
 
 
 class LetterStatus(Status):
@@ -54,11 +55,17 @@ def test_lines_are_numbered_as_an_editor_numbers_them_and_empty_ones_say_nothing
     [
         (b"{nonsense}", "not JSON: object keys must be strings (byte 1)"),
         (b'{"foreign_id": "\xff", "data": {}}', "not JSON: 'utf-8' codec can't decode"),
-        (b'{"foreign_id": "a"}', 'not {"foreign_id": text, "data": {...}}: Object missing required field `data`'),
+        (
+            b'{"foreign_id": "a"}',
+            'not {"foreign_id": text, "data": {...}}: Object missing required field `data`',
+        ),
         (b'{"foreign_id": 7, "data": {}}', "Expected `str`, got `int` - at `$.foreign_id`"),
         (b'{"foreign_id": "a", "data": {}, "datum": {}}', "unknown field `datum`"),
         (b'{"foreign_id": "", "data": {"to": "ann"}}', "foreign_id: it is empty"),
-        (b'{"foreign_id": "a", "data": {"to": "ann", "stamps": "many"}}', "data: stamps: Input should be a valid integer"),
+        (
+            b'{"foreign_id": "a", "data": {"to": "ann", "stamps": "many"}}',
+            "data: stamps: Input should be a valid integer",
+        ),
         (b'{"foreign_id": "a", "data": []}', "data: all of it: Input should be an object"),
         (b'{"foreign_id": "a", "data": {"to": "eve"}}', "data: Letter raised KeyError: 'eve'"),
     ],

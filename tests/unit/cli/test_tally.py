@@ -8,7 +8,14 @@ from workflow_ray.records import Cause, Record, RunId, RunState, Version
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def ended(*, after: float = 1.0, took: float = 1.0, version: int = 4, status: int = 3, state: RunState = RunState.COMPLETED) -> Record:
+def ended(
+    *,
+    after: float = 1.0,
+    took: float = 1.0,
+    version: int = 4,
+    status: int = 3,
+    state: RunState = RunState.COMPLETED,
+) -> Record:
     """A run triggered `after` seconds, that took so many more."""
     created = START + timedelta(seconds=after)
     return Record(
@@ -39,12 +46,21 @@ def test_transitions_are_the_versions_after_the_trigger() -> None:
 
 
 def test_the_rate_is_taken_from_the_first_trigger_to_the_last_end() -> None:
-    assert timed(ended(after=0, took=1, version=11), ended(after=3, took=2, version=11)).transitions_per_second == 4.0
+    assert (
+        timed(
+            ended(after=0, took=1, version=11), ended(after=3, took=2, version=11)
+        ).transitions_per_second
+        == 4.0
+    )
 
 
 def test_a_percentile_is_the_time_of_a_run() -> None:
     timing = timed(*(ended(took=milliseconds / 1000) for milliseconds in range(100, 0, -1)))
-    assert (timing.percentile_ms(50), timing.percentile_ms(99), timing.percentile_ms(100)) == (50.0, 99.0, 100.0)
+    assert (timing.percentile_ms(50), timing.percentile_ms(99), timing.percentile_ms(100)) == (
+        50.0,
+        99.0,
+        100.0,
+    )
 
 
 def test_nothing_measured_has_neither_rate_nor_percentiles() -> None:

@@ -1,4 +1,6 @@
-"""Pause, resume, retry and cancel: each is a version with who and why, and races cleanly with steps."""
+"""Pause, resume, retry and cancel: each is a version with who and why, and races cleanly with
+steps.
+"""
 
 import asyncio
 import random
@@ -51,7 +53,7 @@ async def causes(handle: Handle[Parcel, Stage]) -> list[tuple[Cause, str, str | 
     return [(entry.cause, entry.by, entry.reason) for entry in await handle.history()]
 
 
-async def test_a_failed_run_is_retried_with_all_its_attempts_and_the_history_says_by_whom_and_why() -> None:
+async def test_a_failed_run_is_retried_with_all_attempts_and_the_history_says_by_whom() -> None:
     flaky = Flaky()
     async with WorkflowTester(flaky.workflow) as tester:
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
@@ -64,7 +66,13 @@ async def test_a_failed_run_is_retried_with_all_its_attempts_and_the_history_say
         await tester.advance(timedelta(hours=1))
         assert (await handle.wait()).status is Stage.DONE
         assert flaky.attempts == [0, 0, 1]
-        assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.FAILED, Cause.RETRIED, Cause.RETRY, Cause.STEP]
+        assert [entry.cause for entry in await handle.history()] == [
+            Cause.TRIGGER,
+            Cause.FAILED,
+            Cause.RETRIED,
+            Cause.RETRY,
+            Cause.STEP,
+        ]
         assert (await causes(handle))[2] == (Cause.RETRIED, "ann", "the box is there")
 
 
@@ -79,7 +87,7 @@ async def test_a_failed_run_may_be_resumed_too() -> None:
         assert (await handle.wait()).status is Stage.DONE
 
 
-async def test_a_run_that_waits_for_its_next_attempt_is_tried_at_once_and_not_again_when_that_is_due() -> None:
+async def test_a_run_that_waits_for_its_next_attempt_is_tried_at_once_and_once_only() -> None:
     flaky = Flaky()
     async with WorkflowTester(flaky.workflow) as tester:
         flaky.does = "fail once"
@@ -99,14 +107,21 @@ async def test_a_paused_run_takes_no_step_until_it_is_resumed_and_keeps_its_atte
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
         await tester.settle()
         paused = await handle.pause("held by support", by="ann")
-        assert (paused.run_state, paused.reason, paused.attempt) == (RunState.PAUSED, "held by support", 1)
+        assert (paused.run_state, paused.reason, paused.attempt) == (
+            RunState.PAUSED,
+            "held by support",
+            1,
+        )
         await tester.advance(timedelta(hours=2))
         flaky.does = "succeed"
         assert flaky.attempts == [0]
         await handle.resume(by="bob")
         assert (await handle.wait()).status is Stage.DONE
         assert flaky.attempts == [0, 1]
-        assert (await causes(handle))[2:4] == [(Cause.PAUSE, "ann", "held by support"), (Cause.RESUMED, "bob", None)]
+        assert (await causes(handle))[2:4] == [
+            (Cause.PAUSE, "ann", "held by support"),
+            (Cause.RESUMED, "bob", None),
+        ]
 
 
 async def test_a_run_that_its_step_has_paused_is_resumed() -> None:
@@ -140,7 +155,11 @@ async def test_what_is_done_already_writes_no_version() -> None:
         flaky.does = "pause"
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
         await tester.settle()
-        acts: list[Callable[[], Awaitable[Run[Parcel, Stage]]]] = [partial(handle.pause, "x"), handle.resume, partial(handle.cancel, "x")]
+        acts: list[Callable[[], Awaitable[Run[Parcel, Stage]]]] = [
+            partial(handle.pause, "x"),
+            handle.resume,
+            partial(handle.cancel, "x"),
+        ]
         for act in acts:
             await act()
             version = (await handle.get()).version
@@ -154,7 +173,9 @@ async def test_a_finished_run_allows_nothing() -> None:
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
         version = (await handle.wait()).version
         for refused in (handle.pause("x"), handle.resume(), handle.retry(), handle.cancel("x")):
-            with pytest.raises(ControlRefused, match=f"run {handle.run_id}: .* is refused: it is COMPLETED"):
+            with pytest.raises(
+                ControlRefused, match=f"run {handle.run_id}: .* is refused: it is COMPLETED"
+            ):
                 await refused
         assert (await handle.get()).version == version
 
@@ -186,7 +207,9 @@ async def test_there_must_be_such_a_run() -> None:
         ("x", "\0", "by"),
     ],
 )
-async def test_who_and_why_are_checked_before_anything_is_written(reason: object, by: object, what: str) -> None:
+async def test_who_and_why_are_checked_before_anything_is_written(
+    reason: object, by: object, what: str
+) -> None:
     flaky = Flaky()
     async with WorkflowTester(flaky.workflow) as tester:
         handle = await tester.client(flaky.workflow).trigger("1", Parcel())
@@ -197,7 +220,7 @@ async def test_who_and_why_are_checked_before_anything_is_written(reason: object
         assert (await handle.get()).version == version
 
 
-# --- races with steps ----------------------------------------------------------------------------
+# --- races with steps ---------------------------------------------------------------------------
 
 
 class Gated:
@@ -217,7 +240,9 @@ class Gated:
             return Stage.DONE
 
 
-async def test_the_result_of_a_step_that_a_pause_has_overtaken_is_dropped_and_the_step_runs_again_after_resume() -> None:
+async def test_the_result_of_a_step_overtaken_by_a_pause_is_dropped_and_the_step_runs_again() -> (
+    None
+):
     gated = Gated()
     async with WorkflowTester(gated.workflow) as tester:
         handle = await tester.client(gated.workflow).trigger("1", Parcel())
@@ -269,7 +294,9 @@ async def test_many_runs_are_controlled_by_one_call_to_the_store_for_each_batch(
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(bench.store, "store", counted)
-            outcomes = await apply(bench.store, control(Action.PAUSE, "ann", "all"), [*found, gone(found[0])])
+            outcomes = await apply(
+                bench.store, control(Action.PAUSE, "ann", "all"), [*found, gone(found[0])]
+            )
         assert calls == 2
         kinds = [type(outcome) for outcome in outcomes.values()]
         assert (kinds.count(Changed), kinds.count(Refused), kinds.count(Missing)) == (599, 1, 1)
@@ -305,14 +332,21 @@ async def test_controls_at_random_among_steps_keep_every_run_whole() -> None:
         async def operate() -> None:
             for _ in range(100):
                 handle = chance.choice(handles)
-                acts = (handle.resume, handle.retry, partial(handle.pause, "x"), partial(handle.cancel, "x"))
+                acts = (
+                    handle.resume,
+                    handle.retry,
+                    partial(handle.pause, "x"),
+                    partial(handle.cancel, "x"),
+                )
                 (act,) = chance.choices(acts, weights=(4, 4, 4, 1))
                 with suppress(ControlRefused):
                     await act()
                 await asyncio.sleep(0)
 
         await asyncio.gather(*(operate() for _ in range(3)), tester.advance(timedelta(seconds=1)))
-        while unfinished := [handle for handle in handles if not (await handle.get()).run_state.finished]:
+        while unfinished := [
+            handle for handle in handles if not (await handle.get()).run_state.finished
+        ]:
             for handle in unfinished:
                 await handle.resume()
             await tester.advance(timedelta(seconds=1))
@@ -321,4 +355,6 @@ async def test_controls_at_random_among_steps_keep_every_run_whole() -> None:
             assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
             for before, after in pairwise(entries):
                 assert may_move(before.run_state, after.run_state), (seed, before, after)
-            assert sum(entry.status is Stage.DONE for entry in entries) == (entries[-1].run_state is RunState.COMPLETED)
+            assert sum(entry.status is Stage.DONE for entry in entries) == (
+                entries[-1].run_state is RunState.COMPLETED
+            )

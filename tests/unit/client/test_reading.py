@@ -34,7 +34,12 @@ async def names(runs: AsyncIterator[Run[Parcel, Route]]) -> list[str]:
 
 
 async def test_a_run_that_there_is_not_is_not_found(client: ParcelClient) -> None:
-    for call in (client.get("nothing"), client.handle("nothing").history(), client.handle("nothing").wait(), client.latest("nothing")):
+    for call in (
+        client.get("nothing"),
+        client.handle("nothing").history(),
+        client.handle("nothing").wait(),
+        client.latest("nothing"),
+    ):
         with pytest.raises(RunNotFound, match="workflow 'routed' has no run 'nothing'"):
             await call
 
@@ -46,7 +51,9 @@ async def test_another_workflows_run_is_not_found(clock: FakeClock) -> None:
         await Client(other, store, clock).get(handle.run_id)
 
 
-async def test_the_latest_run_of_a_foreign_id_is_the_newest_finished_or_not(client: ParcelClient) -> None:
+async def test_the_latest_run_of_a_foreign_id_is_the_newest_finished_or_not(
+    client: ParcelClient,
+) -> None:
     await client.trigger("1", Parcel(weight=1), start_at=Route.SENT)
     await client.trigger("1", Parcel(weight=2), start_at=Route.SENT)
     assert (await client.latest("1")).data == Parcel(weight=2)
@@ -64,7 +71,9 @@ async def test_runs_are_read_in_pages_that_neither_repeat_nor_skip(client: Parce
         await client.trigger(name, Parcel())
     for page_size in (1, 2, 3, 7, 8):
         assert "".join(await names(client.runs(page_size=page_size))) == "abcdefg"
-        assert "".join(await names(client.runs(page_size=page_size, newest_first=True))) == "gfedcba"
+        assert (
+            "".join(await names(client.runs(page_size=page_size, newest_first=True))) == "gfedcba"
+        )
 
 
 async def test_runs_whose_data_fills_many_pages_all_come(client: ParcelClient) -> None:
@@ -100,11 +109,20 @@ async def test_all_filters_given_must_hold(client: ParcelClient, clock: FakeCloc
     assert await names(client.runs(status=Route.NEW)) == ["a", "c"]
     assert await names(client.runs(status={Route.NEW, Route.PACKED})) == ["a", "b", "c"]
     assert await names(client.runs(run_state=RunState.COMPLETED)) == ["c"]
-    assert await names(client.runs(run_state=[RunState.COMPLETED, RunState.INITIATED])) == ["a", "b", "c", "c"]
+    assert await names(client.runs(run_state=[RunState.COMPLETED, RunState.INITIATED])) == [
+        "a",
+        "b",
+        "c",
+        "c",
+    ]
     assert [run.status async for run in client.runs(foreign_id="c")] == [Route.SENT, Route.NEW]
-    assert [run.status async for run in client.runs(foreign_id="c", run_state=RunState.INITIATED)] == [Route.NEW]
+    assert [
+        run.status async for run in client.runs(foreign_id="c", run_state=RunState.INITIATED)
+    ] == [Route.NEW]
     hour = timedelta(hours=1)
-    assert await names(client.runs(created_from=START + hour, created_before=START + 2 * hour)) == ["b"]
+    assert await names(client.runs(created_from=START + hour, created_before=START + 2 * hour)) == [
+        "b"
+    ]
     assert await names(client.runs(status=Route.LOST)) == []
 
 
@@ -118,7 +136,10 @@ async def test_filters_that_cannot_be_used_are_refused(client: ParcelClient) -> 
 async def test_counts_say_how_many_runs_stand_where(client: ParcelClient) -> None:
     for name, start in (("a", Route.NEW), ("b", Route.NEW), ("c", Route.SENT)):
         await client.trigger(name, Parcel(), start_at=start)
-    assert await client.counts() == {(Route.NEW, RunState.INITIATED): 2, (Route.SENT, RunState.COMPLETED): 1}
+    assert await client.counts() == {
+        (Route.NEW, RunState.INITIATED): 2,
+        (Route.SENT, RunState.COMPLETED): 1,
+    }
 
 
 async def test_the_history_has_every_version_typed() -> None:
@@ -139,9 +160,25 @@ async def test_the_history_has_every_version_typed() -> None:
         first, second, third = await handle.history()
         assert await handle.history() == [first, second, third]
         assert len({first, second, third, *await handle.history()}) == 3
-    assert (first.version, first.status, first.run_state, first.cause) == (1, Route.NEW, RunState.INITIATED, Cause.TRIGGER)
-    assert (first.by, first.reason, first.at, first.data, first.unreadable) == ("client", None, START, Parcel(), None)
-    assert (second.version, second.status, second.cause, second.data) == (2, Route.PACKED, Cause.STEP, Parcel(weight=1))
+    assert (first.version, first.status, first.run_state, first.cause) == (
+        1,
+        Route.NEW,
+        RunState.INITIATED,
+        Cause.TRIGGER,
+    )
+    assert (first.by, first.reason, first.at, first.data, first.unreadable) == (
+        "client",
+        None,
+        START,
+        Parcel(),
+        None,
+    )
+    assert (second.version, second.status, second.cause, second.data) == (
+        2,
+        Route.PACKED,
+        Cause.STEP,
+        Parcel(weight=1),
+    )
     assert second.by == "routed-1-consumer-1-of-1"
     assert str(third) == "3 PACKED PAUSED PAUSE by routed-2-consumer-1-of-1 (a person must look)"
 
@@ -166,7 +203,9 @@ class Deaf(MemoryStore):
         self._ask()
         return await super().lookup(run_ids, fresh=fresh)
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         self._ask()
         return await super().watch(seen, wait=wait, at_rest=at_rest)
 

@@ -34,12 +34,19 @@ def client(store: FaultyStore, clock: FakeClock) -> ParcelClient:
 async def test_a_run_is_stored_at_the_start_when_trigger_returns(client: ParcelClient) -> None:
     handle = await client.trigger("parcel-1", Parcel(weight=3))
     run = await handle.get()
-    assert (run.foreign_id, run.status, run.run_state, run.data) == ("parcel-1", Route.NEW, RunState.INITIATED, Parcel(weight=3))
+    assert (run.foreign_id, run.status, run.run_state, run.data) == (
+        "parcel-1",
+        Route.NEW,
+        RunState.INITIATED,
+        Parcel(weight=3),
+    )
     assert (run.version, run.visit, run.run_id) == (1, 1, handle.run_id)
 
 
 async def test_a_run_may_start_at_any_status(client: ParcelClient) -> None:
-    assert (await (await client.trigger("1", Parcel(), start_at=Route.PACKED)).get()).status is Route.PACKED
+    assert (
+        await (await client.trigger("1", Parcel(), start_at=Route.PACKED)).get()
+    ).status is Route.PACKED
     ended = await (await client.trigger("2", Parcel(), start_at=Route.SENT)).get()
     assert ended.run_state is RunState.COMPLETED
 
@@ -89,7 +96,12 @@ def heavy() -> Parcel:
     ("foreign_id", "data", "options", "message"),
     [
         ("", Parcel(), {}, "foreign_id: it is empty"),
-        ("x" * (MAX_FOREIGN_ID + 1), Parcel(), {}, "foreign_id: it has 256 characters; 255 are allowed"),
+        (
+            "x" * (MAX_FOREIGN_ID + 1),
+            Parcel(),
+            {},
+            "foreign_id: it has 256 characters; 255 are allowed",
+        ),
         ("a\0b", Parcel(), {}, "foreign_id: it holds a NUL"),
         ("\ud800", Parcel(), {}, "foreign_id: it holds a NUL or half a surrogate pair"),
         (7, Parcel(), {}, "foreign_id: it must be text, not int"),
@@ -98,13 +110,23 @@ def heavy() -> Parcel:
         ("1", heavy(), {}, "aren't of their field's type: weight"),
         ("1", Parcel(label="x" * MAX_DATA), {}, f"bytes long; {MAX_DATA} are allowed"),
         ("1", Parcel(), {"idempotency_key": ""}, "idempotency_key: it is empty"),
-        ("1", Parcel(), {"start_at": 3}, "start_at: 3 is not a status of workflow 'routed'; give one, e.g. Route.NEW"),
+        (
+            "1",
+            Parcel(),
+            {"start_at": 3},
+            "start_at: 3 is not a status of workflow 'routed'; give one, e.g. Route.NEW",
+        ),
         ("1", Parcel(), {"if_active": "replace"}, "if_active: "),
     ],
     ids=range(12),
 )
 async def test_what_cannot_be_used_is_refused_and_nothing_is_written(
-    client: ParcelClient, store: FaultyStore, foreign_id: Any, data: Any, options: dict[str, Any], message: str
+    client: ParcelClient,
+    store: FaultyStore,
+    foreign_id: Any,
+    data: Any,
+    options: dict[str, Any],
+    message: str,
 ) -> None:
     with pytest.raises(InvalidInput) as raised:
         await client.trigger(foreign_id, data, **options)
@@ -134,8 +156,17 @@ async def test_many_triggers_get_one_answer_each_in_order(client: ParcelClient) 
         TriggerOutcome.ACTIVE,
         TriggerOutcome.STARTED,
     ]
-    assert [handle.run_id for handle, _ in answers] == [started.run_id, active.run_id, known.run_id, started.run_id, late.run_id]
-    assert ((await started.get()).data, (await late.get()).status) == (Parcel(weight=1), Route.PACKED)
+    assert [handle.run_id for handle, _ in answers] == [
+        started.run_id,
+        active.run_id,
+        known.run_id,
+        started.run_id,
+        late.run_id,
+    ]
+    assert ((await started.get()).data, (await late.get()).status) == (
+        Parcel(weight=1),
+        Route.PACKED,
+    )
 
 
 async def test_more_triggers_than_fit_a_batch_are_all_stored(client: ParcelClient) -> None:
@@ -177,10 +208,14 @@ async def test_a_store_that_does_not_answer_for_half_a_minute_is_unavailable(
 
 
 @pytest.mark.parametrize("patience", [2.0, 60.0])
-async def test_a_client_gives_up_on_a_store_that_does_not_answer_after_its_patience(clock: FakeClock, patience: float) -> None:
+async def test_a_client_gives_up_on_a_store_that_does_not_answer_after_its_patience(
+    clock: FakeClock, patience: float
+) -> None:
     store = FaultyStore(clock)
     store.read_only = True
-    asking = asyncio.create_task(Client(routed(), store, clock, patience=patience).trigger("1", Parcel()))
+    asking = asyncio.create_task(
+        Client(routed(), store, clock, patience=patience).trigger("1", Parcel())
+    )
     await clock.advance(timedelta(seconds=patience / 2))
     assert not asking.done()
     await clock.advance(timedelta(seconds=patience))

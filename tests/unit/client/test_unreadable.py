@@ -1,4 +1,4 @@
-"""Runs that the code can't read any more: each is an item that says so and why, and hides no other."""
+"""Runs that the code can't read any more: each is an item that says why, and hides no other."""
 
 import asyncio
 from datetime import timedelta
@@ -62,7 +62,9 @@ async def handle(store: MemoryStore, clock: FakeClock) -> Handle[Parcel, Route]:
     return await Client(ROUTED, store, clock).trigger("1", Parcel(weight=3), start_at=Route.NEW)
 
 
-async def move(store: MemoryStore, run_id: RunId, status: Route, run_state: RunState = RunState.RUNNING) -> None:
+async def move(
+    store: MemoryStore, run_id: RunId, status: Route, run_state: RunState = RunState.RUNNING
+) -> None:
     (record,) = await store.lookup([run_id])
     assert record is not None
     cause = Cause.FAILED if run_state is RunState.PAUSED else Cause.STEP
@@ -81,12 +83,18 @@ async def move(store: MemoryStore, run_id: RunId, status: Route, run_state: RunS
     await store.store([WriteGroup(writes=(write,))])
 
 
-async def test_data_that_no_longer_fits_is_told_where_it_is_looked_at(store: MemoryStore, clock: FakeClock, handle: OldHandle) -> None:
+async def test_data_that_no_longer_fits_is_told_where_it_is_looked_at(
+    store: MemoryStore, clock: FakeClock, handle: OldHandle
+) -> None:
     client = Client(NEWER, store, clock)
     await client.trigger("2", Newer(colour="red"))
     old, new = [run async for run in client.runs()]
     assert (old.foreign_id, old.status, old.run_state) == ("1", Route.NEW, RunState.INITIATED)
-    assert old.unreadable == f"the data of run {handle.run_id} doesn't fit the model of 'routed': colour: Field required"
+    assert (
+        old.unreadable
+        == f"the data of run {handle.run_id} doesn't fit the model of 'routed': colour: Field"
+        " required"
+    )
     with pytest.raises(UnreadableData, match="colour: Field required"):
         _ = old.data
     assert (new.unreadable, new.data) == (None, Newer(colour="red"))
@@ -97,12 +105,18 @@ async def test_data_that_no_longer_fits_is_told_where_it_is_looked_at(store: Mem
         _ = entry.data
 
 
-async def test_a_status_that_was_taken_out_is_told_where_it_is_looked_at(store: MemoryStore, clock: FakeClock, handle: OldHandle) -> None:
+async def test_a_status_that_was_taken_out_is_told_where_it_is_looked_at(
+    store: MemoryStore, clock: FakeClock, handle: OldHandle
+) -> None:
     await move(store, handle.run_id, Route.LOST)
     client = Client(FEWER, store, clock)
     (run,) = [run async for run in client.runs()]
     assert run.data == Parcel(weight=3)
-    assert run.unreadable == f"run {handle.run_id} of 'routed' is at status 4, which its Status doesn't have. Put it back."
+    assert (
+        run.unreadable
+        == f"run {handle.run_id} of 'routed' is at status 4, which its Status doesn't have. Put it"
+        " back."
+    )
     with pytest.raises(UnknownStatus):
         _ = run.status
     assert repr(run).startswith(f"<Run {handle.run_id}")
@@ -111,10 +125,14 @@ async def test_a_status_that_was_taken_out_is_told_where_it_is_looked_at(store: 
     assert (first.status, str(second)) == (Stage.NEW, "2 status 4 RUNNING STEP by test (no box)")
 
 
-async def test_waits_for_what_can_not_be_read_give_their_own_errors(store: MemoryStore, clock: FakeClock, handle: OldHandle) -> None:
+async def test_waits_for_what_can_not_be_read_give_their_own_errors(
+    store: MemoryStore, clock: FakeClock, handle: OldHandle
+) -> None:
     for workflow in WORKFLOWS:
         await move(store, handle.run_id, Route.LOST)
-        waiting = asyncio.create_task(Client(workflow, store, clock).handle(handle.run_id).wait(timeout=5))
+        waiting = asyncio.create_task(
+            Client(workflow, store, clock).handle(handle.run_id).wait(timeout=5)
+        )
         await clock.advance(timedelta(seconds=5))
         with pytest.raises(WaitTimeout, match="Its last history: "):
             await waiting
@@ -124,7 +142,9 @@ async def test_waits_for_what_can_not_be_read_give_their_own_errors(store: Memor
             await Client(workflow, store, clock).handle(handle.run_id).wait()
 
 
-async def test_a_run_that_can_be_read_is_read_once(store: MemoryStore, clock: FakeClock, handle: OldHandle) -> None:
+async def test_a_run_that_can_be_read_is_read_once(
+    store: MemoryStore, clock: FakeClock, handle: OldHandle
+) -> None:
     run = await handle.get()
     assert run.data is run.data
     run.data = Parcel(weight=7)

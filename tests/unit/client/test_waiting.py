@@ -57,7 +57,7 @@ async def test_a_status_that_was_passed_counts_and_the_run_is_shown_as_it_stands
             assert (await handle.wait_for(passed)).status is Route.SENT
 
 
-async def test_a_run_that_gets_there_between_the_look_at_it_and_at_its_history_is_returned_as_it_got_there(
+async def test_a_run_that_gets_there_between_two_reads_is_returned_as_it_got_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     workflow = asked()
@@ -84,13 +84,17 @@ async def test_a_status_that_the_run_can_no_longer_get_to_raises_at_once_saying_
     async with WorkflowTester(workflow) as tester:
         client = tester.client(workflow)
         sent = await client.trigger("1", Parcel())
-        with pytest.raises(RunUnreachable, match="can't get to LOST any more: it is COMPLETED at SENT"):
+        with pytest.raises(
+            RunUnreachable, match="can't get to LOST any more: it is COMPLETED at SENT"
+        ):
             await sent.wait_for(Route.LOST)
         cancelled = await client.trigger("2", Parcel(label="cancel"))
         with pytest.raises(RunUnreachable, match=r"it is CANCELLED at PACKED \(not wanted\)"):
             await cancelled.wait_for(Route.SENT)
         late = await client.trigger("3", Parcel(label="stay"), start_at=Route.PACKED)
-        with pytest.raises(RunUnreachable, match="it is at PACKED, from where no transition leads there"):
+        with pytest.raises(
+            RunUnreachable, match="it is at PACKED, from where no transition leads there"
+        ):
             await late.wait_for(Route.NEW)
 
 
@@ -98,14 +102,18 @@ async def test_a_status_that_the_run_can_no_longer_get_to_raises_at_once_saying_
 async def test_a_run_that_an_error_pauses_raises_at_once_unless_waited_through(wait: str) -> None:
     workflow = asked()
 
-    def waiting(handle: Handle[Parcel, Route], *, through_errors: bool = False) -> Coroutine[Any, Any, Run[Parcel, Route]]:
+    def waiting(
+        handle: Handle[Parcel, Route], *, through_errors: bool = False
+    ) -> Coroutine[Any, Any, Run[Parcel, Route]]:
         if wait == "for the end":
             return handle.wait(through_errors=through_errors)
         return handle.wait_for(Route.SENT, through_errors=through_errors)
 
     async with WorkflowTester(workflow) as tester:
         handle = await tester.client(workflow).trigger("1", Parcel(label="fail"))
-        with pytest.raises(RunPaused, match="is paused at PACKED by an error: Fatal: broken") as raised:
+        with pytest.raises(
+            RunPaused, match="is paused at PACKED by an error: Fatal: broken"
+        ) as raised:
             await waiting(handle)
         assert raised.value.run_id == handle.run_id
         with pytest.raises(NothingLeft):
@@ -126,7 +134,9 @@ async def resume(bench: Bench, handle: Handle[Parcel, Route]) -> None:
         cause=Cause.REPEAT,
         by="client",
         data=b"{}",
-        events=(OutgoingEvent(topic=status_topic("asked", record.status), partition=record.partition),),
+        events=(
+            OutgoingEvent(topic=status_topic("asked", record.status), partition=record.partition),
+        ),
     )
     await bench.store.store([WriteGroup(writes=(write,))])
 
@@ -138,7 +148,9 @@ async def begin(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("label", ["pause", "fail"])
-async def test_a_run_paused_on_purpose_or_waited_through_is_waited_for_until_it_goes_on(label: str) -> None:
+async def test_a_run_paused_on_purpose_or_waited_through_is_waited_for_until_it_goes_on(
+    label: str,
+) -> None:
     workflow = asked()
     async with Bench(workflow) as bench:
         await begin(bench)
@@ -175,14 +187,19 @@ async def test_an_end_is_waited_for_whatever_it_is() -> None:
     async with WorkflowTester(workflow) as tester:
         client = tester.client(workflow)
         assert (await (await client.trigger("1", Parcel())).wait()).run_state is RunState.COMPLETED
-        assert (await (await client.trigger("2", Parcel(label="cancel"))).wait()).run_state is RunState.CANCELLED
+        assert (
+            await (await client.trigger("2", Parcel(label="cancel"))).wait()
+        ).run_state is RunState.CANCELLED
 
 
 async def test_many_may_wait_for_one_run() -> None:
     workflow = asked()
     async with Bench(workflow) as bench:
         handle = await bench.client(workflow).trigger("1", Parcel())
-        waiting = [asyncio.create_task(handle.wait_for(status)) for status in (Route.PACKED, Route.SENT, Route.SENT)]
+        waiting = [
+            asyncio.create_task(handle.wait_for(status))
+            for status in (Route.PACKED, Route.SENT, Route.SENT)
+        ]
         await begin(bench)
         await bench.pass_time()
         assert [(await wait).run_id for wait in waiting] == [handle.run_id] * 3
@@ -213,5 +230,7 @@ async def test_only_a_status_of_the_runs_workflow_is_waited_for(status: Any) -> 
     workflow = asked()
     async with Bench(workflow) as bench:
         handle = (await triggered(bench, workflow, "1"))["1"]
-        with pytest.raises(InvalidInput, match=r"is not a status of workflow 'asked'; give one, e\.g\. Route\.NEW"):
+        with pytest.raises(
+            InvalidInput, match=r"is not a status of workflow 'asked'; give one, e\.g\. Route\.NEW"
+        ):
             await handle.wait_for(status)

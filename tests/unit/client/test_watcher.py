@@ -29,7 +29,9 @@ class Asked(MemoryStore):
         self.most_out = 0
         self.errors: list[Exception] = []  # of the next calls
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         self.asked.append(set(seen))
         self.out += 1
         self.most_out = max(self.out, self.most_out)
@@ -56,11 +58,15 @@ def watcher(store: Asked, clock: FakeClock) -> Watcher:
     return Watcher(patient(store, clock, PATIENCE), clock)
 
 
-def newer(watcher: Watcher, record: Record, *, wait: float | None = None, at_rest: bool = False) -> Coroutine[Any, Any, Record | None]:
+def newer(
+    watcher: Watcher, record: Record, *, wait: float | None = None, at_rest: bool = False
+) -> Coroutine[Any, Any, Record | None]:
     return watcher.newer(record.run_id, record.version, wait=wait, at_rest=at_rest)
 
 
-async def waiting(clock: FakeClock, watcher: Watcher, records: Sequence[Record]) -> list[asyncio.Task[Record | None]]:
+async def waiting(
+    clock: FakeClock, watcher: Watcher, records: Sequence[Record]
+) -> list[asyncio.Task[Record | None]]:
     """Waits that begin at once."""
     tasks = [asyncio.create_task(newer(watcher, record)) for record in records]
     await clock.settle()
@@ -68,7 +74,10 @@ async def waiting(clock: FakeClock, watcher: Watcher, records: Sequence[Record])
 
 
 async def told(tasks: Sequence[asyncio.Task[Record | None]]) -> list[Version | None]:
-    return [None if record is None else record.version for record in [await ended(task) for task in tasks]]
+    return [
+        None if record is None else record.version
+        for record in [await ended(task) for task in tasks]
+    ]
 
 
 async def test_a_wait_alone_is_one_call(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
@@ -79,13 +88,17 @@ async def test_a_wait_alone_is_one_call(store: Asked, clock: FakeClock, watcher:
     assert len(store.asked) == 1
 
 
-async def test_what_has_changed_already_is_told_at_once(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_what_has_changed_already_is_told_at_once(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     (record,) = await stored_runs(store, count=1)
     await store_all(store, step(record))
     assert await told([asyncio.create_task(newer(watcher, record, wait=60))]) == [2]
 
 
-async def test_waits_that_come_together_share_a_call(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_waits_that_come_together_share_a_call(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=200)
     waits = await waiting(clock, watcher, records)
     assert store.asked == [{record.run_id for record in records}]
@@ -94,9 +107,15 @@ async def test_waits_that_come_together_share_a_call(store: Asked, clock: FakeCl
     assert len(store.asked) == 1
 
 
-async def test_whoever_comes_later_shares_a_second_call(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_whoever_comes_later_shares_a_second_call(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=100)
-    waits = [wait for come in (records[:1], records[1:2], records[2:]) for wait in await waiting(clock, watcher, come)]
+    waits = [
+        wait
+        for come in (records[:1], records[1:2], records[2:])
+        for wait in await waiting(clock, watcher, come)
+    ]
     while set[RunId]().union(*store.asked) < {record.run_id for record in records}:
         await asyncio.sleep(0)
     assert store.most_out == AT_ONCE
@@ -107,7 +126,9 @@ async def test_whoever_comes_later_shares_a_second_call(store: Asked, clock: Fak
     assert await told(waits) == [2] * 100
 
 
-async def test_a_call_is_for_so_many_waits_and_the_others_have_one_of_their_own(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_a_call_is_for_so_many_waits_and_the_others_have_one_of_their_own(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=3 * TOGETHER)
     waits = await waiting(clock, watcher, records)
     assert list(map(len, store.asked)) == [TOGETHER] * 3
@@ -115,9 +136,14 @@ async def test_a_call_is_for_so_many_waits_and_the_others_have_one_of_their_own(
     assert await told(waits) == [2] * len(records)
 
 
-async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     (record,) = await stored_runs(store, count=1)
-    first, second = [await begun(clock, watcher.newer(record.run_id, Version(seen), wait=None)) for seen in (1, 2)]
+    first, second = [
+        await begun(clock, watcher.newer(record.run_id, Version(seen), wait=None))
+        for seen in (1, 2)
+    ]
     write = step(record)
     await store_all(store, write)
     assert await told([first]) == [2]
@@ -126,9 +152,14 @@ async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(store: Ask
     assert await told([second]) == [3]
 
 
-async def test_waits_for_rest_are_woken_by_nothing_else(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_waits_for_rest_are_woken_by_nothing_else(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     (record,) = await stored_runs(store, count=1)
-    rest, change = await begun(clock, newer(watcher, record, at_rest=True)), await begun(clock, newer(watcher, record))
+    rest, change = (
+        await begun(clock, newer(watcher, record, at_rest=True)),
+        await begun(clock, newer(watcher, record)),
+    )
     write = step(record)
     await store_all(store, write)
     assert await told([change]) == [2]
@@ -137,16 +168,22 @@ async def test_waits_for_rest_are_woken_by_nothing_else(store: Asked, clock: Fak
     assert await told([rest]) == [3]
 
 
-async def test_a_wait_ends_with_its_time_and_the_others_go_on(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_a_wait_ends_with_its_time_and_the_others_go_on(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     one, two = await stored_runs(store, count=2)
     patient = await begun(clock, newer(watcher, two))
-    assert await timed_out(clock, await begun(clock, newer(watcher, one, wait=50)), seconds=50) is None
+    assert (
+        await timed_out(clock, await begun(clock, newer(watcher, one, wait=50)), seconds=50) is None
+    )
     assert await newer(watcher, one, wait=0) is None
     await store_all(store, step(two))
     assert await told([patient]) == [2]
 
 
-async def test_a_wait_that_is_given_up_leaves_nothing_behind(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_a_wait_that_is_given_up_leaves_nothing_behind(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=10)
     waits = [await begun(clock, newer(watcher, record)) for record in records]
     for wait in waits[:9]:
@@ -159,7 +196,9 @@ async def test_a_wait_that_is_given_up_leaves_nothing_behind(store: Asked, clock
     assert store.out == 0
 
 
-async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     (record,) = await stored_runs(store, count=1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
@@ -168,16 +207,24 @@ async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(st
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_an_error_reaches_everybody_who_was_asked_for(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_an_error_reaches_everybody_who_was_asked_for(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=3)
     store.errors = [StoreMismatch("the store", "it is another one")]
-    errors = await asyncio.gather(*(newer(watcher, record) for record in records), return_exceptions=True)
+    errors = await asyncio.gather(
+        *(newer(watcher, record) for record in records), return_exceptions=True
+    )
     assert [str(error) for error in errors] == ["the store: it is another one"] * 3
     assert len({id(error) for error in errors}) == 3
-    assert await told([asyncio.create_task(watcher.newer(records[0].run_id, NO_VERSION, wait=None))]) == [1]
+    assert await told(
+        [asyncio.create_task(watcher.newer(records[0].run_id, NO_VERSION, wait=None))]
+    ) == [1]
 
 
-async def test_a_store_that_does_not_answer_is_asked_again(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_a_store_that_does_not_answer_is_asked_again(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     records = await stored_runs(store, count=3)
     store.errors = [StoreBusy("the store", "its queue is full") for _ in range(3)]
     waits = await waiting(clock, watcher, records)
@@ -187,7 +234,9 @@ async def test_a_store_that_does_not_answer_is_asked_again(store: Asked, clock: 
     assert len(store.asked) == 4
 
 
-async def test_a_run_that_comes_into_being_is_waited_for_too(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
+async def test_a_run_that_comes_into_being_is_waited_for_too(
+    store: Asked, clock: FakeClock, watcher: Watcher
+) -> None:
     run = new_run()
     wait = await begun(clock, watcher.newer(run.run_id, NO_VERSION, wait=None))
     await store_all(store, run)
@@ -196,7 +245,9 @@ async def test_a_run_that_comes_into_being_is_waited_for_too(store: Asked, clock
 
 async def test_the_handles_of_a_client_share_their_calls(store: Asked, clock: FakeClock) -> None:
     client = Client(routed(), store, clock)
-    handles = [await client.trigger(f"{number}", Parcel(), start_at=Route.PACKED) for number in range(20)]
+    handles = [
+        await client.trigger(f"{number}", Parcel(), start_at=Route.PACKED) for number in range(20)
+    ]
     waits = [asyncio.create_task(handle.wait()) for handle in handles]
     await clock.settle()
     assert store.asked == [{handle.run_id for handle in handles}]
@@ -216,7 +267,11 @@ async def test_under_a_tester_each_wait_is_told_that_nothing_is_left() -> None:
         client = tester.client(workflow)
         stuck = await client.trigger("stuck", Parcel())
         handles = [await client.trigger(f"{number}", Parcel()) for number in range(20)]
-        *left, end = await asyncio.gather(*[stuck.wait() for _ in range(3)], handles[0].wait(), return_exceptions=True)
+        *left, end = await asyncio.gather(
+            *[stuck.wait() for _ in range(3)], handles[0].wait(), return_exceptions=True
+        )
         assert [type(error) for error in left] == [NothingLeft] * 3
         assert isinstance(end, Run)
-        assert {run.status for run in await asyncio.gather(*(handle.wait() for handle in handles))} == {Stage.DONE}
+        assert {
+            run.status for run in await asyncio.gather(*(handle.wait() for handle in handles))
+        } == {Stage.DONE}

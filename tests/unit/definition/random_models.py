@@ -100,7 +100,21 @@ class Loose(BaseModel, extra="allow"):
     name: str = ""
 
 
-TEXTS = ("", "a", "süß", " padded ", "1", "1.5", "true", "null", "\0", "\ud800", "😀", "2024-01-01", "x" * 5000)
+TEXTS = (
+    "",
+    "a",
+    "süß",
+    " padded ",
+    "1",
+    "1.5",
+    "true",
+    "null",
+    "\0",
+    "\ud800",
+    "😀",
+    "2024-01-01",
+    "x" * 5000,
+)
 NUMBERS = (0, 1, -1, 2**31, 2**63, -(2**70), 10**4000, 10**4400)
 FLOATS = (0.0, -0.0, 1.5, 1e308, 5e-324, math.nan, math.inf, -math.inf, 3)
 MOMENTS = (
@@ -110,7 +124,12 @@ MOMENTS = (
     datetime(1890, 1, 1, tzinfo=timezone(timedelta(minutes=53, seconds=28))),
     datetime.max,  # noqa: DTZ901  # a model may hold times without a zone
 )
-SPANS = (timedelta(), timedelta(microseconds=1), timedelta(days=-1, microseconds=3), timedelta(days=999_999))
+SPANS = (
+    timedelta(),
+    timedelta(microseconds=1),
+    timedelta(days=-1, microseconds=3),
+    timedelta(days=999_999),
+)
 DECIMALS = (Decimal(0), Decimal("1.10"), Decimal("1E+400"), Decimal("NaN"), Decimal("-0"))
 BYTES = (b"", b"plain", b"\xff\xfe", bytes(range(256)))
 STRAYS = (None, 1, "stray", 1.5, b"stray", [1], {"a": 1}, Base(), Derived(), (), object())
@@ -148,7 +167,12 @@ SIMPLE: list[tuple[Any, Make]] = [
     simple(Pair, Pair(1), Pair(2, "b")),
     simple(Row, {}, {"number": 1}, {"number": 1, "text": "a"}),
     simple(Place, Place(1, 2)),
-    simple(Loose, Loose(), Loose.model_validate({"name": "a", "other": 1}), Loose.model_validate({"other": Derived()})),
+    simple(
+        Loose,
+        Loose(),
+        Loose.model_validate({"name": "a", "other": 1}),
+        Loose.model_validate({"other": Derived()}),
+    ),
     simple(Box[int], Box[int](content=1)),
     simple(Box[Base], Box[Base](content=Base()), Box[Base](content=Derived())),
     simple(Annotated[str, StringConstraints(strip_whitespace=True, max_length=10)], *TEXTS),
@@ -186,7 +210,9 @@ CONFIGS: list[ConfigDict] = [
 ]
 
 
-def random_type(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) -> tuple[Any, Make]:
+def random_type(
+    rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2
+) -> tuple[Any, Make]:
     """A type, and what makes values for it."""
     if depth == 0 or rng.random() < 0.5:
         return rng.choice(simple)
@@ -196,11 +222,17 @@ def random_type(rng: random.Random, simple: list[tuple[Any, Make]], depth: int =
         lambda: (UNION[kind, None], lambda rng: rng.choice([None, make(rng)])),
         lambda: (UNION[kind, other], lambda rng: rng.choice([make, make_other])(rng)),
         lambda: (LIST[kind], lambda rng: [make(rng) for _ in range(rng.randrange(4))]),
-        lambda: (SET[kind], lambda rng: {one for one in (make(rng) for _ in range(3)) if _is_hashable(one)}),
+        lambda: (
+            SET[kind],
+            lambda rng: {one for one in (make(rng) for _ in range(3)) if _is_hashable(one)},
+        ),
         lambda: (TUPLE[kind, other], lambda rng: (make(rng), make_other(rng))),
         lambda: (TUPLE[kind, ...], lambda rng: tuple(make(rng) for _ in range(rng.randrange(4)))),
         lambda: (DICT[str, kind], lambda rng: {text: make(rng) for text in rng.sample(TEXTS, 2)}),
-        lambda: (DICT[int, kind], lambda rng: {number: make(rng) for number in rng.sample(NUMBERS, 2)}),
+        lambda: (
+            DICT[int, kind],
+            lambda rng: {number: make(rng) for number in rng.sample(NUMBERS, 2)},
+        ),
         lambda: model(rng, simple, depth - 1),
     ]
     return rng.choice(choices)()
@@ -211,7 +243,9 @@ def random_model(rng: random.Random) -> tuple[type[BaseModel], Make]:
     return model(rng, rng.choice([SIMPLE, ORDINARY]))
 
 
-def model(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) -> tuple[type[BaseModel], Make]:
+def model(
+    rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2
+) -> tuple[type[BaseModel], Make]:
     """A model, and what makes instances of it, mostly with values of the fields' types."""
     is_ordinary = simple is ORDINARY
     fields: dict[str, Any] = {}
@@ -220,10 +254,15 @@ def model(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) ->
         name = f"field_{number}"
         kind, makes[name] = random_type(rng, simple, depth)
         fields[name] = (kind, Field() if is_ordinary else _field(rng))
-    cls: type[BaseModel] = create_model("Random", __config__={} if is_ordinary else rng.choice(CONFIGS), **fields)
+    cls: type[BaseModel] = create_model(
+        "Random", __config__={} if is_ordinary else rng.choice(CONFIGS), **fields
+    )
 
     def make(rng: random.Random) -> BaseModel:
-        values: dict[str, Any] = {name: rng.choice(STRAYS) if rng.random() < 0.05 else one(rng) for name, one in makes.items()}
+        values: dict[str, Any] = {
+            name: rng.choice(STRAYS) if rng.random() < 0.05 else one(rng)
+            for name, one in makes.items()
+        }
         if rng.random() < 0.05:
             values.pop(rng.choice(list(values)))
         return cls.model_construct(**values)
@@ -233,7 +272,13 @@ def model(rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2) ->
 
 def _field(rng: random.Random) -> Any:
     plain: list[dict[str, Any]] = [{}] * 8
-    options: list[dict[str, Any]] = [*plain, {"alias": "Alias"}, {"exclude": True}, {"default": None}, {"serialization_alias": "other"}]
+    options: list[dict[str, Any]] = [
+        *plain,
+        {"alias": "Alias"},
+        {"exclude": True},
+        {"default": None},
+        {"serialization_alias": "other"},
+    ]
     return Field(**rng.choice(options))
 
 

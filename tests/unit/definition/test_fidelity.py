@@ -22,7 +22,9 @@ DATA = 3
 """Instances of each model."""
 
 
-def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(rng: random.Random) -> None:
+def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(
+    rng: random.Random,
+) -> None:
     seen = Counter[str]()
     for _ in range(MODELS):
         cls, make = random_model(rng)
@@ -31,13 +33,18 @@ def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(rng: 
             data = make(rng)
             encoded = taken(codec, data)
             guard = guard_of(cls)
-            seen["refused" if encoded is None else "guarded" if guard and guard(data) else "compared"] += 1
-            assert encoded is None or reads_back(data, codec.decode(encoded)), (cls.model_fields, encoded)
+            seen[
+                "refused" if encoded is None else "guarded" if guard and guard(data) else "compared"
+            ] += 1
+            assert encoded is None or reads_back(data, codec.decode(encoded)), (
+                cls.model_fields,
+                encoded,
+            )
     assert min(seen["refused"], seen["guarded"], seen["compared"]) > MODELS * DATA / 50, seen
 
 
 def taken(codec: DataCodec[Any], data: BaseModel) -> bytes | None:
-    """What is stored; None: it was refused, in one line that names the data and holds none of it."""
+    """What is stored; None: it was refused, in one line that holds none of the data."""
     try:
         return codec.encode(data)
     except InvalidInput as refusal:
@@ -52,11 +59,15 @@ def reads_back(written: Any, read: Any) -> bool:
     """By other means than the code's."""
     if isinstance(written, BaseModel):
         names = type(written).model_fields.keys() | (written.__pydantic_extra__ or {}).keys()
-        return type(written) is type(read) and all(reads_back(getattr(written, name), getattr(read, name)) for name in names)
+        return type(written) is type(read) and all(
+            reads_back(getattr(written, name), getattr(read, name)) for name in names
+        )
     if is_a_dataclass(written):
         return type(written) is type(read) and reads_back(vars(written), vars(read))
     if is_a(written, Mapping):
-        return bool(written.keys() == read.keys()) and all(reads_back(value, read[key]) for key, value in written.items())
+        return bool(written.keys() == read.keys()) and all(
+            reads_back(value, read[key]) for key, value in written.items()
+        )
     if is_a(written, list, tuple):
         return len(written) == len(read) and all(map(reads_back, written, read))
     if isinstance(written, float) and math.isnan(written):
@@ -72,7 +83,7 @@ def is_a(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds)
 
 
-# --- what is refused, by name and with a way out --------------------------------------------------
+# --- what is refused, by name and with a way out -------------------------------------------------
 
 
 class Card(BaseModel):
@@ -113,21 +124,47 @@ def deep(levels: int) -> Tree:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (Card(number=SecretStr("hush")), r"the data of w, number: a secret is written as asterisks\. .* serializer that reveals it"),
+        (
+            Card(number=SecretStr("hush")),
+            (
+                r"the data of w, number: a secret is written as asterisks\. .* serializer that"
+                r" reveals it"
+            ),
+        ),
         (Excluded(total=3), r"the data of w: can't be read back: total: Field required"),
-        (Blob(content=b"ab"), r"the data of w, content: it reads back as other bytes\. Set ser_json_bytes and val_json_bytes"),
-        (Weight(kilos=math.nan), r"the data of w, kilos: JSON has no NaN and no infinity\. Set ser_json_inf_nan='strings'"),
-        (Holder(items=[Base(), Derived()]), r"the data of w, items\.1: it is a Derived and reads back as a Base\. Type the field"),
+        (
+            Blob(content=b"ab"),
+            (
+                r"the data of w, content: it reads back as other bytes\. Set ser_json_bytes and"
+                r" val_json_bytes"
+            ),
+        ),
+        (
+            Weight(kilos=math.nan),
+            (
+                r"the data of w, kilos: JSON has no NaN and no infinity\. Set"
+                r" ser_json_inf_nan='strings'"
+            ),
+        ),
+        (
+            Holder(items=[Base(), Derived()]),
+            r"the data of w, items\.1: it is a Derived and reads back as a Base\. Type the field",
+        ),
         (deep(400), r"the data of w: can't be (read back|written as JSON)"),
     ],
 )
-def test_data_that_would_read_back_otherwise_is_refused_with_its_field_and_a_way_out(data: BaseModel, why: str) -> None:
+def test_data_that_would_read_back_otherwise_is_refused_with_its_field_and_a_way_out(
+    data: BaseModel, why: str
+) -> None:
     with pytest.raises(InvalidInput, match=why) as raised:
         Workflow("w", type(data), Stage).encode(data)
     assert "hush" not in str(raised.value)
 
 
-@pytest.mark.parametrize("data", [Revealed(number=SecretStr("x")), Weight(), Weight(kilos=3), Holder(items=[Base()]), deep(20)])
+@pytest.mark.parametrize(
+    "data",
+    [Revealed(number=SecretStr("x")), Weight(), Weight(kilos=3), Holder(items=[Base()]), deep(20)],
+)
 def test_data_that_reads_back_is_taken(data: BaseModel) -> None:
     workflow = Workflow("w", type(data), Stage)
     assert reads_back(data, workflow.decode(workflow.encode(data)))

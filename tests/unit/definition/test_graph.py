@@ -53,9 +53,16 @@ def test_targets_are_what_one_transition_leads_to() -> None:
 
 @pytest.mark.parametrize(
     ("origin", "reached"),
-    [(At.START, {At.LOOP, At.FAILED, At.END}), (At.LOOP, {At.LOOP, At.FAILED, At.END}), (At.FAILED, set[At]()), (At.END, set[At]())],
+    [
+        (At.START, {At.LOOP, At.FAILED, At.END}),
+        (At.LOOP, {At.LOOP, At.FAILED, At.END}),
+        (At.FAILED, set[At]()),
+        (At.END, set[At]()),
+    ],
 )
-def test_a_status_reaches_what_some_transitions_lead_to_itself_only_by_going_round(origin: At, reached: set[At]) -> None:
+def test_a_status_reaches_what_some_transitions_lead_to_itself_only_by_going_round(
+    origin: At, reached: set[At]
+) -> None:
     assert {status for status in At if graph.reaches(origin, status)} == reached
 
 

@@ -48,7 +48,9 @@ def mistakes_of(workflow: Workflow[Any, Any]) -> list[str]:
 
 def the_mistake_of(workflow: Workflow[Any, Any]) -> str:
     (mistake,) = mistakes_of(workflow)
-    assert re.fullmatch(re.escape(__file__) + r":\d+: [^\n]+; [^\n]+", mistake), "place: what is wrong; way out"
+    assert re.fullmatch(re.escape(__file__) + r":\d+: [^\n]+; [^\n]+", mistake), (
+        "place: what is wrong; way out"
+    )
     return mistake
 
 
@@ -80,7 +82,7 @@ def test_a_right_definition_has_none() -> None:
     assert isinstance(graph, Graph)
 
 
-# --- the workflow --------------------------------------------------------------------------------
+# --- the workflow -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["orders", "model-training", "Orders.v2", "a_b", "7", "x" * 100])
@@ -89,7 +91,9 @@ def test_a_name_that_topics_and_roles_can_hold_is_fine(name: str) -> None:
     assert workflow.checked().steps == ()
 
 
-@pytest.mark.parametrize("name", ["", "two words", "a/b", "-a", ".", "naïve", "line\n", "x" * 101, 3])
+@pytest.mark.parametrize(
+    "name", ["", "two words", "a/b", "-a", ".", "naïve", "line\n", "x" * 101, 3]
+)
 def test_another_name_is_refused(name: Any) -> None:
     assert "can't be part of a role or topic" in the_mistake_of(Workflow(name, Lamp, Other))
 
@@ -103,7 +107,9 @@ def test_there_is_at_least_one_partition() -> None:
 
 
 def test_the_start_is_one_of_the_statuses() -> None:
-    assert "start=Other.X is not a status of Light" in the_mistake_of(Workflow("w", Lamp, Light, start=untyped(Other.X)))
+    assert "start=Other.X is not a status of Light" in the_mistake_of(
+        Workflow("w", Lamp, Light, start=untyped(Other.X))
+    )
 
 
 def test_statuses_are_an_enum_with_members() -> None:
@@ -128,7 +134,7 @@ def test_a_statuss_number_is_an_int_from_1_up(number: object) -> None:
     assert "is not a whole number from 1 to 2147483647" in the_mistake_of(Workflow("w", Lamp, made))
 
 
-# --- the graph -----------------------------------------------------------------------------------
+# --- the graph ----------------------------------------------------------------------------------
 
 
 def test_every_status_is_reachable_from_the_start() -> None:
@@ -142,7 +148,9 @@ def test_every_status_is_reachable_from_the_start() -> None:
 
 
 @pytest.mark.parametrize("entry", [Light.DARK, [Light.DARK], {Light.DARK}])
-def test_nothing_need_lead_to_a_status_that_is_an_entry(entry: Light | list[Light] | set[Light]) -> None:
+def test_nothing_need_lead_to_a_status_that_is_an_entry(
+    entry: Light | list[Light] | set[Light],
+) -> None:
     workflow = Workflow("lamps", Lamp, Light, entry=entry)
 
     @workflow.step(Light.RED)
@@ -163,7 +171,9 @@ def test_what_an_entry_leads_to_is_reachable() -> None:
 
 
 def test_an_entry_is_a_status_of_the_workflow() -> None:
-    assert "entry has <Other.X: 1>, which is not a status of Light" in the_mistake_of(lamps(entry=[Other.X]))
+    assert "entry has <Other.X: 1>, which is not a status of Light" in the_mistake_of(
+        lamps(entry=[Other.X])
+    )
 
 
 def test_on_failure_leads_to_its_status() -> None:
@@ -186,7 +196,7 @@ def test_a_status_has_one_step_and_the_mistake_names_both_places() -> None:
     assert f"{__file__}:{line - 2}" in mistake
 
 
-# --- a step's options ----------------------------------------------------------------------------
+# --- a step's options ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +220,7 @@ def test_a_step_stands_at_a_status_of_its_workflow() -> None:
     assert "stands at Other.X, which is not a status of this workflow" in the_mistake_of(workflow)
 
 
-# --- a step's function ---------------------------------------------------------------------------
+# --- a step's function --------------------------------------------------------------------------
 
 
 async def unannotated(run: Run[Lamp, Light]):  # type: ignore[no-untyped-def]  # the mistake
@@ -268,7 +278,10 @@ REFUSED: list[tuple[object, str]] = [
     (to_nothing, "may return None, which is no result"),
     (to_an_unknown_name, "fails with NameError: name 'Nowhere' is not defined"),
     (with_a_parameter, "has a parameter 'hours: int = 3' beyond the run that is no resource"),
-    (with_the_resource_itself, "has a parameter 'it: object = <resource tool>' beyond the run that is no resource"),
+    (
+        with_the_resource_itself,
+        "has a parameter 'it: object = <resource tool>' beyond the run that is no resource",
+    ),
     (with_any_parameters, "has a parameter '*args: object' beyond the run"),
     (without_run, "doesn't take the run"),
     (without_run_but_a_resource, "doesn't take the run"),
@@ -285,7 +298,7 @@ def test_a_function_that_can_be_no_step_is_refused(function: object, says: str) 
     assert f"step {getattr(function, '__qualname__', '')}" in mistake
 
 
-# --- together ------------------------------------------------------------------------------------
+# --- together -----------------------------------------------------------------------------------
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
@@ -293,7 +306,15 @@ def test_all_mistakes_are_reported_at_once() -> None:
     workflow.step(Light.RED, max_in_flight=0)(untyped(without_run))
     workflow.step(Light.RED)(untyped(to_nothing))
     mistakes = mistakes_of(workflow)
-    expected = ["can't be part", "partitions=0", "max_in_flight", "doesn't take the run", "may return None", "one too many", "Light.GREEN"]
+    expected = [
+        "can't be part",
+        "partitions=0",
+        "max_in_flight",
+        "doesn't take the run",
+        "may return None",
+        "one too many",
+        "Light.GREEN",
+    ]
     for says in expected:
         assert any(says in mistake for mistake in mistakes), says
     assert len(mistakes) == len(expected)
@@ -315,7 +336,9 @@ def test_a_mistake_that_was_put_right_is_forgotten() -> None:
 def test_a_step_that_comes_after_the_check_is_refused_where_it_stands() -> None:
     workflow = lamps()
     workflow.checked()
-    with pytest.raises(InvalidDefinition, match="step go_dark comes after the workflow was put to use"):
+    with pytest.raises(
+        InvalidDefinition, match="step go_dark comes after the workflow was put to use"
+    ):
         workflow.step(Light.GREEN)(go_dark)
 
 

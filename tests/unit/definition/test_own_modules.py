@@ -32,7 +32,10 @@ PRINTED = "from workflow_ray.definition import code_of\nprint(code_of(orders))\n
 
 @pytest.fixture
 def name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module that nothing else has. What is imported under it is forgotten afterwards."""
+    """The name of a module that nothing else has.
+
+    What is imported under it is forgotten afterwards.
+    """
     monkeypatch.setattr(sys, "path", list(sys.path))
     name = f"shop_{uuid4().hex}"
     yield name
@@ -62,12 +65,23 @@ def digest(folder: Path, name: str) -> str:
 
 def printed(folder: Path, *arguments: str | Path) -> str:
     """What another process prints, which can import what this one can."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
 
 
-# --- which modules -------------------------------------------------------------------------------
+# --- which modules ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,32 +102,93 @@ def printed(folder: Path, *arguments: str | Path) -> str:
         ("if TYPE_CHECKING:\n    pass\nelse:\n    import rates", "rates"),
     ],
 )
-def test_whatever_way_a_module_is_imported_it_counts(tmp_path: Path, source: str, helper: str) -> None:
-    write(tmp_path, {"shop.py": source, "rates.py": "RATE = 1", "tax/__init__.py": "", "tax/rates.py": "RATE = 1", "unused.py": ""})
+def test_whatever_way_a_module_is_imported_it_counts(
+    tmp_path: Path, source: str, helper: str
+) -> None:
+    write(
+        tmp_path,
+        {
+            "shop.py": source,
+            "rates.py": "RATE = 1",
+            "tax/__init__.py": "",
+            "tax/rates.py": "RATE = 1",
+            "unused.py": "",
+        },
+    )
     assert found(tmp_path) == {"shop", helper} | ({"tax"} if helper.startswith("tax") else set())
 
 
 def test_what_helpers_import_counts_and_circles_end(tmp_path: Path) -> None:
-    write(tmp_path, {"shop.py": "import one", "one.py": "import two", "two.py": "import three, one", "three.py": "import shop"})
+    write(
+        tmp_path,
+        {
+            "shop.py": "import one",
+            "one.py": "import two",
+            "two.py": "import three, one",
+            "three.py": "import shop",
+        },
+    )
     assert found(tmp_path) == {"shop", "one", "two", "three"}
 
 
 def test_the_packages_around_a_module_count_and_what_they_import(tmp_path: Path) -> None:
-    files = {"shop/__init__.py": "from . import settings", "shop/settings.py": "", "shop/flows/__init__.py": "", "shop/flows/orders.py": ""}
+    files = {
+        "shop/__init__.py": "from . import settings",
+        "shop/settings.py": "",
+        "shop/flows/__init__.py": "",
+        "shop/flows/orders.py": "",
+    }
     write(tmp_path, files)
-    assert found(tmp_path, "shop.flows.orders", "shop/flows/orders.py") == {"shop", "shop.settings", "shop.flows", "shop.flows.orders"}
+    assert found(tmp_path, "shop.flows.orders", "shop/flows/orders.py") == {
+        "shop",
+        "shop.settings",
+        "shop.flows",
+        "shop.flows.orders",
+    }
 
 
 def test_relative_imports_are_followed(tmp_path: Path) -> None:
-    orders = "from . import steps\nfrom .steps import charge\nfrom ..common.money import cents\nfrom .... import beyond"
-    files = {"shop/flows/orders.py": orders, "shop/flows/steps.py": "", "shop/common/__init__.py": "", "shop/common/money.py": ""}
-    write(tmp_path, {"shop/__init__.py": "", "shop/flows/__init__.py": "from .later import *", "shop/flows/later.py": "", **files})
-    others = {"shop", "shop.flows", "shop.flows.later", "shop.flows.steps", "shop.common", "shop.common.money"}
-    assert found(tmp_path, "shop.flows.orders", "shop/flows/orders.py") == {"shop.flows.orders", *others}
+    orders = (
+        "from . import steps\nfrom .steps import charge\nfrom ..common.money import cents\nfrom"
+        " .... import beyond"
+    )
+    files = {
+        "shop/flows/orders.py": orders,
+        "shop/flows/steps.py": "",
+        "shop/common/__init__.py": "",
+        "shop/common/money.py": "",
+    }
+    write(
+        tmp_path,
+        {
+            "shop/__init__.py": "",
+            "shop/flows/__init__.py": "from .later import *",
+            "shop/flows/later.py": "",
+            **files,
+        },
+    )
+    others = {
+        "shop",
+        "shop.flows",
+        "shop.flows.later",
+        "shop.flows.steps",
+        "shop.common",
+        "shop.common.money",
+    }
+    assert found(tmp_path, "shop.flows.orders", "shop/flows/orders.py") == {
+        "shop.flows.orders",
+        *others,
+    }
 
 
 def test_packages_without_an_init_file_are_followed(tmp_path: Path) -> None:
-    write(tmp_path, {"shop/flows/orders.py": "from shop.common import money\nimport other.deep.rates", "shop/common/money.py": ""})
+    write(
+        tmp_path,
+        {
+            "shop/flows/orders.py": "from shop.common import money\nimport other.deep.rates",
+            "shop/common/money.py": "",
+        },
+    )
     write(tmp_path, {"other/deep/rates.py": "", "other/deep/unused.py": ""})
     found_here = found(tmp_path, "shop.flows.orders", "shop/flows/orders.py")
     assert found_here == {"shop.flows.orders", "shop.common.money", "other.deep.rates"}
@@ -121,22 +196,43 @@ def test_packages_without_an_init_file_are_followed(tmp_path: Path) -> None:
 
 def test_imports_for_type_checkers_only_do_not_count(tmp_path: Path) -> None:
     guarded = "if TYPE_CHECKING:\n    import web\nif typing.TYPE_CHECKING:\n    import web"
-    write(tmp_path, {"shop.py": f"import typing\nfrom typing import TYPE_CHECKING\n{guarded}", "web.py": ""})
+    write(
+        tmp_path,
+        {"shop.py": f"import typing\nfrom typing import TYPE_CHECKING\n{guarded}", "web.py": ""},
+    )
     assert found(tmp_path) == {"shop"}
 
 
-def test_other_folders_and_workflow_ray_itself_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_folders_and_workflow_ray_itself_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "elsewhere", {"library.py": ""})
     monkeypatch.setattr(sys, "path", [str(tmp_path / "elsewhere"), *sys.path])
-    write(tmp_path, {"shop.py": "import library, json, pydantic, workflow_ray", "workflow_ray/__init__.py": ""})
+    write(
+        tmp_path,
+        {"shop.py": "import library, json, pydantic, workflow_ray", "workflow_ray/__init__.py": ""},
+    )
     assert found(tmp_path) == {"shop"}
 
 
 @pytest.mark.parametrize("folder", ["lib/site-packages", "vendored"])
-def test_among_installed_packages_only_the_definitions_own_counts(tmp_path: Path, folder: str) -> None:
-    write(tmp_path / folder, {"shop/__init__.py": "", "shop/orders.py": "import library\nfrom shop import rates", "shop/rates.py": ""})
+def test_among_installed_packages_only_the_definitions_own_counts(
+    tmp_path: Path, folder: str
+) -> None:
+    write(
+        tmp_path / folder,
+        {
+            "shop/__init__.py": "",
+            "shop/orders.py": "import library\nfrom shop import rates",
+            "shop/rates.py": "",
+        },
+    )
     write(tmp_path / folder, {"library.py": "", "library-1.0.dist-info/METADATA": ""})
-    assert found(tmp_path / folder, "shop.orders", "shop/orders.py") == {"shop", "shop.orders", "shop.rates"}
+    assert found(tmp_path / folder, "shop.orders", "shop/orders.py") == {
+        "shop",
+        "shop.orders",
+        "shop.rates",
+    }
 
 
 def test_a_module_that_does_not_parse_counts_by_its_bytes(tmp_path: Path) -> None:
@@ -145,7 +241,14 @@ def test_a_module_that_does_not_parse_counts_by_its_bytes(tmp_path: Path) -> Non
 
 
 def test_extension_modules_count_by_their_bytes(tmp_path: Path) -> None:
-    write(tmp_path, {"shop.py": "import fast", f"fast{EXTENSION_SUFFIXES[0]}": "import unused", "unused.py": ""})
+    write(
+        tmp_path,
+        {
+            "shop.py": "import fast",
+            f"fast{EXTENSION_SUFFIXES[0]}": "import unused",
+            "unused.py": "",
+        },
+    )
     before = own_modules("shop", tmp_path / "shop.py", tmp_path)
     assert set(before) == {"shop", "fast"}
     write(tmp_path, {f"fast{EXTENSION_SUFFIXES[0]}": "another build"})
@@ -153,12 +256,32 @@ def test_extension_modules_count_by_their_bytes(tmp_path: Path) -> None:
 
 
 def test_compiled_modules_without_source_are_followed(tmp_path: Path) -> None:
-    write(tmp_path, {"shop/__init__.py": "", "shop/orders.py": "from . import rates\nimport tax", "shop/rates.py": "", "tax.py": ""})
-    write(tmp_path, {"shop/rates.py": "def later():\n    from .deep.rates import RATE", "shop/deep/rates.py": "RATE = 1"})
+    write(
+        tmp_path,
+        {
+            "shop/__init__.py": "",
+            "shop/orders.py": "from . import rates\nimport tax",
+            "shop/rates.py": "",
+            "tax.py": "",
+        },
+    )
+    write(
+        tmp_path,
+        {
+            "shop/rates.py": "def later():\n    from .deep.rates import RATE",
+            "shop/deep/rates.py": "RATE = 1",
+        },
+    )
     assert compileall.compile_dir(str(tmp_path), quiet=1, legacy=True)
     for source in tmp_path.rglob("*.py"):
         source.unlink()
-    assert found(tmp_path, "shop.orders", "shop/orders.pyc") == {"shop", "shop.orders", "shop.rates", "shop.deep.rates", "tax"}
+    assert found(tmp_path, "shop.orders", "shop/orders.pyc") == {
+        "shop",
+        "shop.orders",
+        "shop.rates",
+        "shop.deep.rates",
+        "tax",
+    }
 
 
 def test_modules_in_a_zip_file_are_followed(tmp_path: Path) -> None:
@@ -170,13 +293,17 @@ def test_modules_in_a_zip_file_are_followed(tmp_path: Path) -> None:
     assert found(folder, "shop.orders", "shop/orders.py") == {"shop", "shop.orders", "shop.rates"}
 
 
-# --- the digest ----------------------------------------------------------------------------------
+# --- the digest ---------------------------------------------------------------------------------
 
 
 def test_a_helper_that_is_changed_on_disk_changes_the_digest(tmp_path: Path, name: str) -> None:
     write(
         tmp_path,
-        {f"{name}.py": f"import {name}_rates\n{DEFINITION}", f"{name}_rates.py": f"import {name}_deep", f"{name}_deep.py": "A = 1"},
+        {
+            f"{name}.py": f"import {name}_rates\n{DEFINITION}",
+            f"{name}_rates.py": f"import {name}_deep",
+            f"{name}_deep.py": "A = 1",
+        },
     )
     before = digest(tmp_path, name)
     assert digest(tmp_path, name) == before
@@ -189,19 +316,35 @@ def test_a_helper_that_is_changed_on_disk_changes_the_digest(tmp_path: Path, nam
 def test_the_digest_is_the_same_in_another_folder(tmp_path: Path, name: str) -> None:
     digests: set[str] = set()
     for folder in (tmp_path / "one", tmp_path / "other/deep"):
-        write(folder, {f"{name}/__init__.py": "", f"{name}/orders.py": f"from . import rates\n{DEFINITION}", f"{name}/rates.py": "A = 1"})
+        write(
+            folder,
+            {
+                f"{name}/__init__.py": "",
+                f"{name}/orders.py": f"from . import rates\n{DEFINITION}",
+                f"{name}/rates.py": "A = 1",
+            },
+        )
         digests.add(code_of(load(f"{name}.orders:orders", [str(folder)])))
         sys.path.remove(str(folder))
         forget(name)
     assert len(digests) == 1
 
 
-def test_the_digest_does_not_depend_on_what_a_process_has_imported(tmp_path: Path, name: str) -> None:
+def test_the_digest_does_not_depend_on_what_a_process_has_imported(
+    tmp_path: Path, name: str
+) -> None:
     write(
         tmp_path,
-        {f"{name}.py": f"import {name}_rates\n{DEFINITION}", f"{name}_rates.py": "A = 1", f"{name}_other.py": f"import {name}_rates"},
+        {
+            f"{name}.py": f"import {name}_rates\n{DEFINITION}",
+            f"{name}_rates.py": "A = 1",
+            f"{name}_other.py": f"import {name}_rates",
+        },
     )
-    script = f"import sys; sys.path.insert(0, '.'); {{}}from {name} import orders; {PRINTED.replace(chr(10), ';')}"
+    script = (
+        f"import sys; sys.path.insert(0, '.'); {{}}from {name} import orders;"
+        f" {PRINTED.replace(chr(10), ';')}"
+    )
     plain = printed(tmp_path, "-c", script.format(""))
     assert plain
     assert printed(tmp_path, "-c", script.format(f"import {name}_other, json, csv;")) == plain
@@ -209,12 +352,30 @@ def test_the_digest_does_not_depend_on_what_a_process_has_imported(tmp_path: Pat
     assert digest(tmp_path, name) == plain
 
 
-def test_a_script_has_the_digest_of_the_module_that_it_is_to_others(tmp_path: Path, name: str) -> None:
-    guarded = "if __name__ == '__main__':\n    from workflow_ray.definition import code_of\n    print(code_of(orders))\n"
-    write(tmp_path, {f"{name}.py": f"import {name}_rates\n{DEFINITION}{guarded}", f"{name}_rates.py": "A = 1"})
-    write(tmp_path, {f"{name}_package/__init__.py": "", f"{name}_package/orders.py": f"from . import rates\n{DEFINITION}{guarded}"})
+def test_a_script_has_the_digest_of_the_module_that_it_is_to_others(
+    tmp_path: Path, name: str
+) -> None:
+    guarded = (
+        "if __name__ == '__main__':\n    from workflow_ray.definition import code_of\n   "
+        " print(code_of(orders))\n"
+    )
+    write(
+        tmp_path,
+        {f"{name}.py": f"import {name}_rates\n{DEFINITION}{guarded}", f"{name}_rates.py": "A = 1"},
+    )
+    write(
+        tmp_path,
+        {
+            f"{name}_package/__init__.py": "",
+            f"{name}_package/orders.py": f"from . import rates\n{DEFINITION}{guarded}",
+        },
+    )
     write(tmp_path, {f"{name}_package/rates.py": "A = 1"})
-    assert printed(tmp_path, f"{name}.py") == printed(tmp_path.parent, tmp_path / f"{name}.py") == digest(tmp_path, name)
+    assert (
+        printed(tmp_path, f"{name}.py")
+        == printed(tmp_path.parent, tmp_path / f"{name}.py")
+        == digest(tmp_path, name)
+    )
     of_package = code_of(load(f"{name}_package.orders:orders", [str(tmp_path)]))
     assert printed(tmp_path, "-m", f"{name}_package.orders") == of_package != digest(tmp_path, name)
 

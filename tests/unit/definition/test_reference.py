@@ -7,7 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from workflow_ray.definition import by_name, code_of, defined_at, known_as, load, python_path_of, reference_of
+from workflow_ray.definition import (
+    by_name,
+    code_of,
+    defined_at,
+    known_as,
+    load,
+    python_path_of,
+    reference_of,
+)
 from workflow_ray.errors import DuplicateWorkflow, NotImportable
 
 SOURCE = """
@@ -49,8 +57,13 @@ def test_a_workflow_comes_back_by_its_reference(tmp_path: Path, name: str) -> No
     assert sys.path.count(str(tmp_path)) == 1
 
 
-@pytest.mark.parametrize(("file", "module"), [("flows.py", "flows"), ("flows/__init__.py", "flows"), ("flows/deep.py", "flows.deep")])
-def test_the_folder_is_where_the_outermost_package_lies(tmp_path: Path, name: str, file: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "module"),
+    [("flows.py", "flows"), ("flows/__init__.py", "flows"), ("flows/deep.py", "flows.deep")],
+)
+def test_the_folder_is_where_the_outermost_package_lies(
+    tmp_path: Path, name: str, file: str, module: str
+) -> None:
     target = tmp_path / name / file
     target.parent.mkdir(parents=True)
     target.write_text(SOURCE)
@@ -60,20 +73,26 @@ def test_the_folder_is_where_the_outermost_package_lies(tmp_path: Path, name: st
 def test_a_workflow_without_a_name_in_its_module_cant_travel(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text(SOURCE)
     load(f"{name}:orders", [str(tmp_path)])
-    with pytest.raises(NotImportable, match="no name of the module is bound to it; write NAME = Workflow"):
+    with pytest.raises(
+        NotImportable, match="no name of the module is bound to it; write NAME = Workflow"
+    ):
         reference_of(sys.modules[name].made_inside())
 
 
 def test_a_workflow_of_a_script_cant_travel(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(f"{SOURCE}\nfrom workflow_ray.definition import reference_of\nreference_of(orders)")
+    script.write_text(
+        f"{SOURCE}\nfrom workflow_ray.definition import reference_of\nreference_of(orders)"
+    )
     ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "NotImportable: __main__: 'orders' was made in the script itself" in ended.stderr
     assert "move it to a module of its own" in ended.stderr
 
 
-@pytest.mark.parametrize("reference", ["", "shop", "shop:", ":orders", "a b:c", "a..b:c", "shop:a.b", "shop:a:b"])
+@pytest.mark.parametrize(
+    "reference", ["", "shop", "shop:", ":orders", "a b:c", "a..b:c", "shop:a.b", "shop:a:b"]
+)
 def test_a_reference_is_a_module_and_an_attribute(reference: str) -> None:
     with pytest.raises(NotImportable, match="is no reference; write"):
         load(reference)
@@ -84,13 +103,18 @@ def test_a_reference_is_a_module_and_an_attribute(reference: str) -> None:
     [
         ("", "has no 'orders'"),
         ("orders = 3", "is a int, not a Workflow"),
-        ("import nothing_of_this_name", "raised ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        (
+            "import nothing_of_this_name",
+            "raised ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        ),
         ("1 / 0", "raised ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)", "raised SystemExit: 3"),
         ("def (", "raised SyntaxError"),
     ],
 )
-def test_what_keeps_a_workflow_from_loading_is_told(tmp_path: Path, name: str, source: str, says: str) -> None:
+def test_what_keeps_a_workflow_from_loading_is_told(
+    tmp_path: Path, name: str, source: str, says: str
+) -> None:
     (tmp_path / f"{name}.py").write_text(source)
     with pytest.raises(NotImportable, match=f"^{name}:orders: ") as raised:
         load(f"{name}:orders", [str(tmp_path)])
@@ -102,7 +126,7 @@ def test_a_module_that_isnt_there_is_told_by_name(name: str) -> None:
         load(f"{name}.deep:orders")
 
 
-# --- names of what can't travel too --------------------------------------------------------------
+# --- names of what can't travel too -------------------------------------------------------------
 
 SCRIPT = f"""
 {SOURCE}
@@ -121,12 +145,18 @@ if __name__ in ("__main__", "__mp_main__"):
 """
 
 
-def test_a_script_goes_by_the_name_that_it_would_be_imported_by_in_its_children_too(tmp_path: Path, name: str) -> None:
+def test_a_script_goes_by_the_name_that_it_would_be_imported_by_in_its_children_too(
+    tmp_path: Path, name: str
+) -> None:
     script = tmp_path / f"{name}.py"
     script.write_text(SCRIPT)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     (told,) = set(done.stdout.splitlines())
-    assert told.split() == [f"{name}:orders", str(tmp_path), code_of(load(f"{name}:orders", [str(tmp_path)]))]
+    assert told.split() == [
+        f"{name}:orders",
+        str(tmp_path),
+        code_of(load(f"{name}:orders", [str(tmp_path)])),
+    ]
     assert len(done.stdout.splitlines()) == 2
 
 
@@ -144,7 +174,11 @@ def test_two_workflows_of_one_name_are_refused_with_both_places(tmp_path: Path, 
     with pytest.raises(DuplicateWorkflow) as raised:
         by_name([one, other])
     places = [f"{module}:orders ({tmp_path}/{module}.py:11)" for module in (name, f"{name}_too")]
-    assert str(raised.value) == f"two workflows have the name 'orders': {' and '.join(places)}. Give one of them another name."
+    assert (
+        str(raised.value)
+        == f"two workflows have the name 'orders': {' and '.join(places)}. Give one of them another"
+        " name."
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,8 +193,14 @@ def test_two_workflows_of_one_name_are_refused_with_both_places(tmp_path: Path, 
         ("elsewhere:orders", ""),
     ],
 )
-def test_where_a_reference_is_defined_is_found_without_importing_it(tmp_path: Path, reference: str, found: str) -> None:
-    files = {"shop.py": "\norders = Workflow()\ntyped: Any = 1\n", "flows/deep/__init__.py": "orders = 1", "broken.py": "orders = ("}
+def test_where_a_reference_is_defined_is_found_without_importing_it(
+    tmp_path: Path, reference: str, found: str
+) -> None:
+    files = {
+        "shop.py": "\norders = Workflow()\ntyped: Any = 1\n",
+        "flows/deep/__init__.py": "orders = 1",
+        "broken.py": "orders = (",
+    }
     for path, source in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(source)

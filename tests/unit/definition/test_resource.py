@@ -27,7 +27,15 @@ async def test_it_is_open_as_long_as_its_context() -> None:
     assert events == ["open", "close"]
 
 
-USES: list[Callable[[Any], object]] = [lambda it: it.upper(), lambda it: it(), lambda it: it[0], str, len, bool, lambda it: f"{it}"]
+USES: list[Callable[[Any], object]] = [
+    lambda it: it.upper(),
+    lambda it: it(),
+    lambda it: it[0],
+    str,
+    len,
+    bool,
+    lambda it: f"{it}",
+]
 
 
 @pytest.mark.parametrize("use", USES)

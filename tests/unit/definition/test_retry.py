@@ -11,8 +11,12 @@ from workflow_ray.definition import Repeat, Retry
 from workflow_ray.errors import InvalidInput
 
 
-def test_delays_grow_by_the_factor_up_to_the_longest_and_keep_at_least_half(rng: random.Random) -> None:
-    retry = Retry(attempts=9, backoff=timedelta(seconds=2), factor=3.0, max_backoff=timedelta(seconds=40))
+def test_delays_grow_by_the_factor_up_to_the_longest_and_keep_at_least_half(
+    rng: random.Random,
+) -> None:
+    retry = Retry(
+        attempts=9, backoff=timedelta(seconds=2), factor=3.0, max_backoff=timedelta(seconds=40)
+    )
     for attempt, full in [(1, 2), (2, 6), (3, 18), (4, 40), (5, 40), (5000, 40)]:
         for _ in range(50):
             assert full / 2 <= retry.delay(str(rng.random()), attempt) <= full
@@ -64,7 +68,9 @@ def test_a_repeat_cant_lie_in_the_past() -> None:
 
 @pytest.mark.parametrize("seconds", [8, 8.0, timedelta(seconds=8)])
 def test_delays_are_seconds_or_timedeltas(seconds: float | timedelta) -> None:
-    assert Retry(backoff=seconds).delay("run", 1) == Retry(backoff=timedelta(seconds=8)).delay("run", 1)
+    assert Retry(backoff=seconds).delay("run", 1) == Retry(backoff=timedelta(seconds=8)).delay(
+        "run", 1
+    )
     assert Retry(backoff=100, max_backoff=seconds).delay("run", 2) <= 100
 
 

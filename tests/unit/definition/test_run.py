@@ -23,7 +23,9 @@ def test_data_and_status_are_enough_to_try_a_step() -> None:
 
 
 def test_the_idempotency_key_is_the_run_and_its_visit() -> None:
-    assert Run(Person(name="Ada"), At.START, run_id="r", visit=7, attempt=2).idempotency_key == "r:7"
+    assert (
+        Run(Person(name="Ada"), At.START, run_id="r", visit=7, attempt=2).idempotency_key == "r:7"
+    )
 
 
 def test_only_the_data_can_be_assigned() -> None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import pytest
 from pydantic import BaseModel
 
-from workflow_ray.definition import Cancel, Pause, Repeat, Run, Status, Stay, Step, Workflow, resource
+from workflow_ray.definition import (
+    Cancel,
+    Pause,
+    Repeat,
+    Run,
+    Status,
+    Stay,
+    Step,
+    Workflow,
+    resource,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -69,14 +79,19 @@ Later: TypeAlias = Cancel
         (by_halts_alone, set[Light](), {Pause, Repeat}),
     ],
 )
-def test_the_annotation_lists_what_may_be_returned(function: Callable[..., Any], returns: set[Light], halts: set[type]) -> None:
+def test_the_annotation_lists_what_may_be_returned(
+    function: Callable[..., Any], returns: set[Light], halts: set[type]
+) -> None:
     step = step_of(function)
     assert step.returns == returns
     assert step.halts == halts
 
 
 def test_only_the_return_annotation_is_evaluated() -> None:
-    async def priced(run: "Run[Lamp, Light]", price: "Decimal" = tool.value) -> Literal[Light.GREEN]:  # type: ignore[assignment]  # of no matter here
+    async def priced(
+        run: "Run[Lamp, Light]",
+        price: "Decimal" = tool.value,  # type: ignore[assignment]  # defaults are not checked here
+    ) -> Literal[Light.GREEN]:
         return Light.GREEN
 
     assert step_of(priced).returns == {Light.GREEN}
@@ -97,7 +112,9 @@ def test_names_of_the_place_where_it_is_decorated_are_known() -> None:
 
 
 def test_resources_are_known_by_parameter() -> None:
-    async def work(run: Run[Lamp, Light], first: Tool = tool.value, *, second: Tool = tool.value) -> Result:
+    async def work(
+        run: Run[Lamp, Light], first: Tool = tool.value, *, second: Tool = tool.value
+    ) -> Result:
         return Cancel()
 
     assert step_of(work).resources == {"first": tool, "second": tool}

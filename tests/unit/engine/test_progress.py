@@ -41,7 +41,9 @@ def test_whatever_order_offsets_finish_in_the_position_skips_none(rng: random.Ra
             assert progress.next == offset + 1 or offset == 0
 
 
-def test_what_it_keeps_grows_with_the_offsets_in_hand_and_not_with_how_far_the_lowest_lies_back() -> None:
+def test_what_it_keeps_grows_with_the_offsets_in_hand_and_not_with_the_distance_to_the_lowest() -> (
+    None
+):
     progress = Progress(0)
     progress.begin(0)
     tracemalloc.start()

@@ -30,21 +30,29 @@ def test_a_status_that_only_exhaustion_leads_to_is_open() -> None:
 
 def test_a_status_that_lies_behind_and_was_never_visited_is_unreachable() -> None:
     view = seen(record(), Route.NEW, Route.PACKED)
-    assert view == Outlook(Prospect.UNREACHABLE, "it is at PACKED, from where no transition leads there")
+    assert view == Outlook(
+        Prospect.UNREACHABLE, "it is at PACKED, from where no transition leads there"
+    )
 
 
 def test_nothing_is_reachable_for_a_run_that_has_ended() -> None:
     cancelled = record(run_state=RunState.CANCELLED, cause=Cause.CANCEL, reason="empty order")
-    assert seen(cancelled, Route.SENT, Route.PACKED) == Outlook(Prospect.UNREACHABLE, "it is CANCELLED at PACKED (empty order)")
+    assert seen(cancelled, Route.SENT, Route.PACKED) == Outlook(
+        Prospect.UNREACHABLE, "it is CANCELLED at PACKED (empty order)"
+    )
 
 
 def test_a_run_at_a_status_that_the_code_has_not_is_unreachable() -> None:
-    assert seen(record(status=9), Route.SENT) == Outlook(Prospect.UNREACHABLE, "it is at 9, from where no transition leads there")
+    assert seen(record(status=9), Route.SENT) == Outlook(
+        Prospect.UNREACHABLE, "it is at 9, from where no transition leads there"
+    )
 
 
 def test_a_run_paused_by_an_error_says_which() -> None:
     failed = record(run_state=RunState.PAUSED, cause=Cause.FAILED, reason="ValueError: broken")
-    assert seen(failed, Route.SENT, Route.PACKED) == Outlook(Prospect.PAUSED_BY_ERROR, "ValueError: broken")
+    assert seen(failed, Route.SENT, Route.PACKED) == Outlook(
+        Prospect.PAUSED_BY_ERROR, "ValueError: broken"
+    )
 
 
 def test_a_run_paused_on_purpose_is_open() -> None:

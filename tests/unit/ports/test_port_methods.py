@@ -32,7 +32,10 @@ def test_the_asynchronous_methods_are_listed_with_inherited_ones_first() -> None
 
 def test_a_parameter_keeps_its_kind_default_and_resolved_type() -> None:
     method = methods_of(Store)["receive"]
-    described = [(each.name, each.annotation, each.kind is each.KEYWORD_ONLY, each.default) for each in method.parameters]
+    described = [
+        (each.name, each.annotation, each.kind is each.KEYWORD_ONLY, each.default)
+        for each in method.parameters
+    ]
     assert described == [
         ("topic", Topic, False, REQUIRED),
         ("offsets", Mapping[int, int], False, REQUIRED),
@@ -47,9 +50,9 @@ def test_a_parameter_keeps_its_kind_default_and_resolved_type() -> None:
 
 
 def test_what_takes_a_wait_is_a_long_poll() -> None:
-    assert {name for name, method in methods_of(Store, OutboxMover, Trimmer).items() if method.waits} == {
-        *("watch", "pending", "deployment", "receive", "due", "move")
-    }
+    assert {
+        name for name, method in methods_of(Store, OutboxMover, Trimmer).items() if method.waits
+    } == {*("watch", "pending", "deployment", "receive", "due", "move")}
 
 
 def test_every_member_of_the_stores_ports_is_a_method_or_a_property() -> None:

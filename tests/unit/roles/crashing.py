@@ -17,11 +17,17 @@ UNTOUCHED = [Cause.TRIGGER, Cause.STEP]
 COUNTED = [Cause.TRIGGER, Cause.DOUBT, Cause.STEP]
 
 
-def doing(work: list[Work], *, attempts: int = 3, partitions: int = 16, max_in_flight: int = 100) -> Parcels:
+def doing(
+    work: list[Work], *, attempts: int = 3, partitions: int = 16, max_in_flight: int = 100
+) -> Parcels:
     """Its step does what stands last in `work`."""
     workflow = parcels(partitions)
 
-    @workflow.step(Stage.NEW, retry=Retry(attempts=attempts, backoff=timedelta(seconds=1)), max_in_flight=max_in_flight)
+    @workflow.step(
+        Stage.NEW,
+        retry=Retry(attempts=attempts, backoff=timedelta(seconds=1)),
+        max_in_flight=max_in_flight,
+    )
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         await work[-1](run)
         return Stage.DONE

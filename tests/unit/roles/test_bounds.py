@@ -33,11 +33,13 @@ async def large(bench: Bench, workflow: Parcels, count: int) -> list[Handle[Parc
     return [handle for handle, _ in await bench.client(workflow).trigger_many(triggers)]
 
 
-# --- bytes ---------------------------------------------------------------------------------------
+# --- bytes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one store", "with records looked up"])
-async def test_runs_with_much_data_are_taken_in_hand_a_bounded_number_of_bytes_at_a_time(apart: bool) -> None:
+async def test_runs_with_much_data_are_taken_in_hand_a_bounded_number_of_bytes_at_a_time(
+    apart: bool,
+) -> None:
     gate, calls = asyncio.Event(), list[str]()
     workflow = waiting(gate, calls)
     async with Bench(workflow, apart=apart) as bench:
@@ -54,14 +56,18 @@ async def test_runs_with_much_data_are_taken_in_hand_a_bounded_number_of_bytes_a
         assert {(await handle.get()).run_state for handle in handles} == {RunState.COMPLETED}
 
 
-async def test_records_that_the_store_answers_one_by_one_are_all_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_that_the_store_answers_one_by_one_are_all_worked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gate, calls = asyncio.Event(), list[str]()
     gate.set()
     workflow = waiting(gate, calls)
     async with Bench(workflow, apart=True) as bench:
         lookup = bench.store.lookup
 
-        async def one_by_one(run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+        async def one_by_one(
+            run_ids: Sequence[RunId], *, fresh: bool = False
+        ) -> list[Record | None]:
             return await lookup(run_ids[:1], fresh=fresh)
 
         monkeypatch.setattr(bench.whole, "lookup", one_by_one)
@@ -73,7 +79,7 @@ async def test_records_that_the_store_answers_one_by_one_are_all_worked_on(monke
         assert sum((await bench.position(Stage.NEW)).values()) == 30
 
 
-# --- waiting for a slot --------------------------------------------------------------------------
+# --- waiting for a slot -------------------------------------------------------------------------
 
 
 async def test_a_run_cancelled_while_it_waits_for_its_turn_is_not_executed() -> None:
@@ -112,7 +118,7 @@ async def test_a_stop_does_not_begin_what_waits_for_its_turn() -> None:
         assert sorted(calls) == sorted(map(str, range(10)))
 
 
-# --- fairness ------------------------------------------------------------------------------------
+# --- fairness -----------------------------------------------------------------------------------
 
 
 async def test_runs_that_repeat_without_delay_do_not_starve_new_ones() -> None:
@@ -141,10 +147,12 @@ async def test_runs_that_repeat_without_delay_do_not_starve_new_ones() -> None:
             assert len(repeats) < before + 50 * 20
 
 
-# --- what the store can't hold -------------------------------------------------------------------
+# --- what the store can't hold ------------------------------------------------------------------
 
 
-async def test_a_write_without_data_that_the_store_rejects_does_not_keep_the_role_from_going_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_write_without_data_that_the_store_rejects_does_not_keep_the_role_from_going_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     gate, calls = asyncio.Event(), list[str]()
     gate.set()
     workflow = waiting(gate, calls)
@@ -173,10 +181,13 @@ async def test_a_write_without_data_that_the_store_rejects_pauses_its_run() -> N
         runs = await triggered(bench, workflow, "1")
         await bench.pass_time()
         run = await runs["1"].get()
-        assert (run.run_state, run.reason) == (RunState.PAUSED, "the store rejects the write: it doesn't fit")
+        assert (run.run_state, run.reason) == (
+            RunState.PAUSED,
+            "the store rejects the write: it doesn't fit",
+        )
 
 
-# --- idle ----------------------------------------------------------------------------------------
+# --- idle ---------------------------------------------------------------------------------------
 
 
 async def test_an_idle_role_makes_sure_of_its_fence_by_one_small_write_a_minute_at_most() -> None:
@@ -188,4 +199,7 @@ async def test_an_idle_role_makes_sure_of_its_fence_by_one_small_write_a_minute_
         await bench.pass_time(seconds=600)
         assert 600 / 100 <= len(bench.store.groups) <= 600 / 45
         role = f"{consumer_group('parcels', Stage.NEW.value)}-1-of-1"
-        assert all(group == WriteGroup(fence=group.fence) and group.fence and group.fence.role == role for group in bench.store.groups)
+        assert all(
+            group == WriteGroup(fence=group.fence) and group.fence and group.fence.role == role
+            for group in bench.store.groups
+        )

@@ -1,4 +1,7 @@
-"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled. Not even where the stream loses events."""
+"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled.
+
+Not even where the stream loses events.
+"""
 
 import asyncio
 import random
@@ -45,7 +48,9 @@ def unreliable(rng: random.Random, clock: FakeClock) -> Workflow[Parcel, Route]:
 
 
 class Chaos:
-    """The roles of a workflow, which die, leave, are abandoned, lose their places to others, and get more or fewer shards."""
+    """The roles of a workflow, which die, leave, are abandoned, lose their places to others, and
+    get more or fewer shards.
+    """
 
     def __init__(self, bench: Bench, rng: random.Random) -> None:
         self._bench = bench
@@ -60,7 +65,19 @@ class Chaos:
 
     async def strike(self) -> None:
         role = self._rng.choice(list(self._at_work))
-        match self._rng.choice(["die", "leave", "abandon", "lose", "hear of it", "rescale", "lost answer", "read only", "wait"]):
+        match self._rng.choice(
+            [
+                "die",
+                "leave",
+                "abandon",
+                "lose",
+                "hear of it",
+                "rescale",
+                "lost answer",
+                "read only",
+                "wait",
+            ]
+        ):
             case "die":
                 await self._at_work[role].kill()
                 await self._start(role)
@@ -97,11 +114,16 @@ class Chaos:
 
     async def strike_stream(self) -> None:
         stream, topic = self._bench.stream, topic_of(self._rng.choice(CONSUMED))
-        match self._rng.choice(["lost answer", "fail", "recover", "swallow", "drop", "make again", "wait"]):
+        match self._rng.choice(
+            ["lost answer", "fail", "recover", "swallow", "drop", "make again", "wait"]
+        ):
             case "lost answer":
                 stream.lose_answers += 1
             case "fail":
-                stream.failing, stream.silence = set(self._rng.sample(range(16), 3)), self._rng.choice([0, 3])
+                stream.failing, stream.silence = (
+                    set(self._rng.sample(range(16), 3)),
+                    self._rng.choice([0, 3]),
+                )
             case "recover":
                 stream.failing = set()
             case "swallow":
@@ -122,7 +144,11 @@ class Chaos:
 
     def check_losers(self) -> None:
         """Whoever lost its role has left by itself, or had nothing to write since."""
-        assert all(isinstance(loser.task.exception(), RoleLost) for loser in self._losers if loser.task.done())
+        assert all(
+            isinstance(loser.task.exception(), RoleLost)
+            for loser in self._losers
+            if loser.task.done()
+        )
 
     async def _start(self, role: Role) -> None:
         self._at_work[role] = await self._bench.start(role)
@@ -148,13 +174,16 @@ def topic_of(status: Route) -> Topic:
 
 
 async def check_positions(bench: Bench, made_again: Collection[tuple[Topic, int]]) -> None:
-    """No position lies above the last event of a run that still waits for it. An earlier one may have been replaced by a repeat.
+    """No position lies above the last event of a run that still waits for it. An earlier one may
+    have been replaced by a repeat.
 
     made_again: Partitions in whose logs positions may not count any more.
     """
     for status in CONSUMED:
         positions, topic = await bench.position(status), topic_of(status)
-        found = await bench.whole.receive(topic, dict.fromkeys(range(16), 0), reader="test", limit=100_000, wait=0)
+        found = await bench.whole.receive(
+            topic, dict.fromkeys(range(16), 0), reader="test", limit=100_000, wait=0
+        )
         last = {(item.event.run_id, item.event.version): item for item in found.events}
         records = await bench.store.lookup([item.event.run_id for item in last.values()])
         for item, record in zip(last.values(), records, strict=True):
@@ -170,11 +199,17 @@ async def check_history(bench: Bench, handle: Handle[Parcel, Route]) -> None:
     assert [entry.version for entry in history] == list(range(1, run.version + 1))
     assert [entry.status for entry in history].count(Route.SENT) == 1
     successes = sum(entry.data is not None for entry in history) - 1
-    assert run.data.weight == successes, "each attempt that was committed counts once, all others not at all"
+    assert run.data.weight == successes, (
+        "each attempt that was committed counts once, all others not at all"
+    )
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["in one store", "with a stream apart that loses events"])
-async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(rng: random.Random, apart: bool) -> None:
+@pytest.mark.parametrize(
+    "apart", [False, True], ids=["in one store", "with a stream apart that loses events"]
+)
+async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_unfinished_event(
+    rng: random.Random, apart: bool
+) -> None:
     clock = FakeClock()
     workflow = unreliable(rng, clock)
     async with Bench(workflow, apart=apart, clock=clock) as bench:
@@ -182,7 +217,9 @@ async def test_every_run_ends_with_each_version_once_and_no_position_skips_an_un
         await chaos.begin()
         handles = list[Handle[Parcel, Route]]()
         for turn in range(40):
-            handles += (await triggered(bench, workflow, *(f"{turn}-{n}" for n in range(rng.randrange(4))))).values()
+            handles += (
+                await triggered(bench, workflow, *(f"{turn}-{n}" for n in range(rng.randrange(4))))
+            ).values()
             if apart:
                 await chaos.strike_stream()
             await chaos.strike()

@@ -1,4 +1,6 @@
-"""The consumer: which events it acts on, and what it makes sure of when the store or another holder gets in its way."""
+"""The consumer: which events it acts on, and what it makes sure of when the store or another holder
+gets in its way.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -49,7 +51,17 @@ async def again(bench: Bench, run_id: RunId, version: int) -> None:
     (record,) = await bench.store.lookup([run_id])
     assert record
     topic = Topic(f"parcels-{Stage.NEW.value}")
-    await bench.whole.send([Event(run_id=run_id, topic=topic, partition=record.partition, version=Version(version), status=1)])
+    await bench.whole.send(
+        [
+            Event(
+                run_id=run_id,
+                topic=topic,
+                partition=record.partition,
+                version=Version(version),
+                status=1,
+            )
+        ]
+    )
 
 
 async def in_doubt(bench: Bench) -> set[int]:
@@ -57,7 +69,7 @@ async def in_doubt(bench: Bench) -> set[int]:
     return {row.partition for row in await bench.rows(Stage.NEW) if row.in_use}
 
 
-# --- which events are news -----------------------------------------------------------------------
+# --- which events are news ----------------------------------------------------------------------
 
 
 async def test_an_event_behind_its_record_is_dropped_and_the_position_moves_past_it() -> None:
@@ -84,7 +96,9 @@ async def test_an_event_that_comes_twice_runs_its_step_once_even_while_that_runs
         await again(bench, runs["1"].run_id, version=1)
         await bench.pass_time()
         assert calls == ["1"]
-        assert list((await bench.position(Stage.NEW)).values()) == [1], "the second event holds the position back from now on"
+        assert list((await bench.position(Stage.NEW)).values()) == [1], (
+            "the second event holds the position back from now on"
+        )
         gate.set()
         await bench.pass_time()
         assert list((await bench.position(Stage.NEW)).values()) == [2]
@@ -99,12 +113,18 @@ class OldSnapshots(Bench):
         receive, lookup = self.store.receive, self.store.lookup
         self.fresh: list[RunId] = []
 
-        async def old(topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float) -> Arrivals:
+        async def old(
+            topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+        ) -> Arrivals:
             found = await receive(topic, offsets, reader=reader, limit=limit, wait=wait)
-            events = tuple(msgspec.structs.replace(item, record=_before(item.record)) for item in found.events)
+            events = tuple(
+                msgspec.structs.replace(item, record=_before(item.record)) for item in found.events
+            )
             return msgspec.structs.replace(found, events=events)
 
-        async def looked_up(run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+        async def looked_up(
+            run_ids: Sequence[RunId], *, fresh: bool = False
+        ) -> list[Record | None]:
             self.fresh += run_ids if fresh else ()
             return await lookup(run_ids, fresh=fresh)
 
@@ -127,11 +147,19 @@ async def test_an_event_ahead_of_its_record_is_looked_up_on_the_writer_and_proce
         assert bench.fresh == [runs["1"].run_id]
 
 
-async def test_an_event_of_a_run_that_no_store_has_is_dropped_with_an_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_event_of_a_run_that_no_store_has_is_dropped_with_an_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     workflow = packing()
     async with Bench(workflow, apart=True) as bench:
         await bench.consumer(Stage.NEW)
-        lost = Event(run_id=RunId("lost"), topic=Topic("parcels-1"), partition=3, version=Version(1), status=1)
+        lost = Event(
+            run_id=RunId("lost"),
+            topic=Topic("parcels-1"),
+            partition=3,
+            version=Version(1),
+            status=1,
+        )
         await bench.whole.send([lost])
         await bench.pass_time()
         assert await bench.position(Stage.NEW) == {3: 1}
@@ -150,10 +178,12 @@ async def test_a_stream_in_another_store_is_processed_with_records_looked_up() -
         assert sum((await bench.position(Stage.NEW)).values()) == 20
 
 
-# --- writes --------------------------------------------------------------------------------------
+# --- writes -------------------------------------------------------------------------------------
 
 
-async def test_a_write_whose_answer_got_lost_is_repeated_with_the_same_id_and_doubles_nothing() -> None:
+async def test_a_write_whose_answer_got_lost_is_repeated_with_the_same_id_and_doubles_nothing() -> (
+    None
+):
     workflow = packing()
     async with Bench(workflow) as bench:
         await bench.publisher()
@@ -163,7 +193,11 @@ async def test_a_write_whose_answer_got_lost_is_repeated_with_the_same_id_and_do
         await bench.pass_time(seconds=10)
         for handle in runs.values():
             assert await bench.causes(handle.run_id) == [Cause.TRIGGER, Cause.STEP]
-    sent = [[write.write_id for write in group.writes] for group in bench.store.groups if group.fence and group.writes]
+    sent = [
+        [write.write_id for write in group.writes]
+        for group in bench.store.groups
+        if group.fence and group.writes
+    ]
     assert len(sent[0]) == 2
     assert sent == [sent[0]] * 3
 
@@ -181,7 +215,9 @@ async def test_a_write_that_the_store_rejects_fails_its_run_and_no_other_of_its_
         bench.store.rejected = lambda write: write.data is not None and b'"bad"' in write.data
         await bench.publisher()
         at_work = await bench.consumer(Stage.NEW)
-        runs = await triggered(bench, workflow, *(f"{n}" for n in range(10)), "bad", *(f"{n}" for n in range(10, 17)))
+        runs = await triggered(
+            bench, workflow, *(f"{n}" for n in range(10)), "bad", *(f"{n}" for n in range(10, 17))
+        )
         await bench.pass_time()
         gate.set()
         await bench.pass_time()
@@ -208,7 +244,7 @@ async def test_a_result_that_lost_against_another_write_lets_the_position_move()
         assert list((await bench.position(Stage.NEW)).values()) == [1]
 
 
-# --- holding the role ----------------------------------------------------------------------------
+# --- holding the role ---------------------------------------------------------------------------
 
 
 async def test_a_role_whose_epoch_is_old_ends_and_none_of_its_writes_lands() -> None:
@@ -222,7 +258,9 @@ async def test_a_role_whose_epoch_is_old_ends_and_none_of_its_writes_lands() -> 
         await bench.store.acquire(ROLE)
         gate.set()
         await bench.pass_time()
-        with pytest.raises(RoleLost, match=f"{CONSUMER}-1-of-1 is held by epoch 2; epoch 1 must stop"):
+        with pytest.raises(
+            RoleLost, match=f"{CONSUMER}-1-of-1 is held by epoch 2; epoch 1 must stop"
+        ):
             await at_work.task
         for handle in runs.values():
             assert await bench.causes(handle.run_id) == [Cause.TRIGGER]
@@ -288,7 +326,9 @@ async def test_a_role_that_is_lost_while_nothing_happens_ends_when_its_wait_is_o
             await old.task
 
 
-async def test_an_error_of_its_own_code_ends_a_role_and_leaves_no_run_waiting_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_its_own_code_ends_a_role_and_leaves_no_run_waiting_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(*_: object, **__: object) -> Write:
         raise ZeroDivisionError("a bug")
 

@@ -1,4 +1,7 @@
-"""Processes that are really killed: who pays for it (E1). The records are in SQLite, where they outlive a process."""
+"""Processes that are really killed: who pays for it (E1).
+
+The records are in SQLite, where they outlive a process.
+"""
 
 import asyncio
 import os
@@ -45,7 +48,10 @@ async def work(url: str) -> None:
         roles = [Role(PUBLISHER), Role(consumer_group("parcels", Stage.NEW.value))]
         fences = [await store.acquire(role) for role in roles]
         pairs = zip(roles, fences, strict=True)
-        tasks = [asyncio.create_task(run_role(role, fence, [workflow], store, clock, stop)) for role, fence in pairs]
+        tasks = [
+            asyncio.create_task(run_role(role, fence, [workflow], store, clock, stop))
+            for role, fence in pairs
+        ]
         while not all(found.run_state.at_rest for found in await store.counts("parcels")):
             await asyncio.sleep(0.02)
         stop.set()
@@ -56,14 +62,23 @@ async def work(url: str) -> None:
 
 def worker(url: str) -> int:
     """The exit code of one more worker."""
-    code = f"import asyncio; from tests.unit.roles.test_crashes import work; asyncio.run(work({url!r}))"
+    code = (
+        "import asyncio; from tests.unit.roles.test_crashes import work;"
+        f" asyncio.run(work({url!r}))"
+    )
     return subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode
 
 
-async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_its_neighbours_lose_none(tmp_path: Path) -> None:
+async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_no_others(
+    tmp_path: Path,
+) -> None:
     url = f"sqlite:///{tmp_path}/runs.db"
     records_adapter(url).create(url)
-    names = [*(f"{number}" for number in range(30)), "killer", *(f"{number}" for number in range(30, 60))]
+    names = [
+        *(f"{number}" for number in range(30)),
+        "killer",
+        *(f"{number}" for number in range(30, 60)),
+    ]
     async with opened(url) as store:
         await merge(store, [deployed_here(workflow)])
         triggers = [Trigger[Parcel, Stage](name, Parcel()) for name in names]
@@ -73,14 +88,21 @@ async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_its_neighb
     while await asyncio.to_thread(worker, url) == -signal.SIGKILL:
         deaths += 1
         async with opened(url) as store:
-            counted = {name for name, run_id in runs.items() if Cause.DOUBT in await causes(store, run_id)}
+            counted = {
+                name for name, run_id in runs.items() if Cause.DOUBT in await causes(store, run_id)
+            }
         if deaths == 1:
             assert counted == set(), "the first time nobody knows who it was"
     async with opened(url) as store:
         killer = (await store.lookup([runs.pop("killer")]))[0]
         assert killer
         assert (killer.run_state, killer.attempt) == (RunState.PAUSED, ATTEMPTS)
-        assert await causes(store, killer.run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.DOUBT, Cause.FAILED]
+        assert await causes(store, killer.run_id) == [
+            Cause.TRIGGER,
+            Cause.DOUBT,
+            Cause.DOUBT,
+            Cause.FAILED,
+        ]
         for record in await store.lookup(list(runs.values())):
             assert record
             assert (record.run_state, record.attempt) == (RunState.COMPLETED, 0)

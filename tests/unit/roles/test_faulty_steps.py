@@ -83,7 +83,7 @@ async def test_an_interrupt_raised_in_a_thread_is_a_failure_like_any_other() -> 
         assert (await bad.get()).reason == "KeyboardInterrupt"
 
 
-# --- steps that cancel ---------------------------------------------------------------------------
+# --- steps that cancel --------------------------------------------------------------------------
 
 
 async def cancel_and_await() -> None:
@@ -154,10 +154,10 @@ async def test_a_step_that_cancels_its_own_task_ends_its_attempt_and_no_role(
     assert ends_well or "(attempt 3 of 3)" in caplog.text
 
 
-# --- what the log says ---------------------------------------------------------------------------
+# --- what the log says --------------------------------------------------------------------------
 
 
-async def test_a_failed_attempt_is_one_line_with_its_run_and_next_try_and_the_last_one_an_error_with_its_traceback(
+async def test_a_failed_attempt_is_one_line_and_the_last_one_an_error_with_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     workflow = parcels()
@@ -169,15 +169,23 @@ async def test_a_failed_attempt_is_one_line_with_its_run_and_next_try_and_the_la
     async with WorkflowTester(workflow) as tester:
         handle = await tester.client(workflow).trigger("bad", Parcel())
         await tester.advance(timedelta(minutes=1))
-    first, last = [record for record in caplog.records if record.name == "workflow_ray.roles.failures"]
+    first, last = [
+        record for record in caplog.records if record.name == "workflow_ray.roles.failures"
+    ]
     for record, version in ((first, 1), (last, 2)):
         assert vars(record)["run_id"] == handle.run_id
         assert vars(record)["version"] == version
         assert vars(record)["role"] == "parcels-1-consumer-1-of-1"
-    assert [(record.levelname, record.exc_info is not None) for record in (first, last)] == [("WARNING", False), ("ERROR", True)]
+    assert [(record.levelname, record.exc_info is not None) for record in (first, last)] == [
+        ("WARNING", False),
+        ("ERROR", True),
+    ]
     assert first.getMessage().startswith(f"parcels: run bad ({handle.run_id}): step ")
     assert " failed (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
-    assert "(attempt 2 of 2): ValueError: no card. No attempt is left; the run is paused." in last.getMessage()
+    assert (
+        "(attempt 2 of 2): ValueError: no card. No attempt is left; the run is paused."
+        in last.getMessage()
+    )
 
 
 def returning(value: Any) -> Parcels:
@@ -202,7 +210,9 @@ def returning(value: Any) -> Parcels:
     ],
     ids=str,
 )
-async def test_a_result_that_the_annotation_does_not_list_pauses_the_run_and_says_so(value: object, shown: str) -> None:
+async def test_a_result_that_the_annotation_does_not_list_pauses_the_run_and_says_so(
+    value: object, shown: str
+) -> None:
     workflow = returning(value)
     async with WorkflowTester(workflow) as tester:
         handle = await tester.client(workflow).trigger("1", Parcel())
@@ -264,7 +274,9 @@ async def test_a_reason_that_is_no_text_does_not_stop_the_role() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-async def test_fatal_is_found_in_groups_of_errors_and_the_reason_names_each_error_once(depth: int) -> None:
+async def test_fatal_is_found_in_groups_of_errors_and_the_reason_names_each_error_once(
+    depth: int,
+) -> None:
     workflow = parcels()
 
     async def fail(error: Exception) -> None:

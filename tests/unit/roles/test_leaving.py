@@ -63,7 +63,9 @@ def stubborn(gate: asyncio.Event) -> Parcels:
     return workflow
 
 
-def stubborn_in_a_thread(started: list[str], gate: threading.Event, *, max_in_flight: int = 100) -> Parcels:
+def stubborn_in_a_thread(
+    started: list[str], gate: threading.Event, *, max_in_flight: int = 100
+) -> Parcels:
     workflow = parcels()
 
     @workflow.step(Stage.NEW, max_in_flight=max_in_flight)
@@ -79,7 +81,9 @@ def step_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "stubborn_in_a_thread" in thread.name]
 
 
-async def test_a_step_that_swallows_its_cancellation_does_not_keep_its_role_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_step_that_swallows_its_cancellation_does_not_keep_its_role_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     gate = asyncio.Event()
     workflow = stubborn(gate)
     async with Bench(workflow) as bench:
@@ -91,16 +95,22 @@ async def test_a_step_that_swallows_its_cancellation_does_not_keep_its_role_from
         assert {row.in_use for row in await bench.rows(Stage.NEW)} == {None}
         gate.set()
         await bench.pass_time()
-        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER], "nobody asks what came of it"
+        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER], (
+            "nobody asks what came of it"
+        )
     assert f"the step of run {runs['1'].run_id} goes on though it was cancelled" in caplog.text
 
 
 def test_a_plain_step_that_hangs_does_not_keep_its_process_from_ending() -> None:
-    ended = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", STUBBORN], capture_output=True, text=True, timeout=30, check=False
+    )
     assert (ended.returncode, ended.stdout) == (0, "left\n"), ended.stderr
 
 
-async def test_a_role_that_starts_again_gets_no_new_threads_beside_those_in_which_steps_hang(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_role_that_starts_again_gets_no_new_threads_beside_those_in_which_steps_hang(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     started, gate = list[str](), threading.Event()
     workflow = stubborn_in_a_thread(started, gate, max_in_flight=3)
     async with Bench(workflow) as bench:
@@ -124,14 +134,22 @@ async def test_a_role_that_starts_again_gets_no_new_threads_beside_those_in_whic
 async def test_threads_without_work_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "IDLE", 0.05)
     pool = threads.Threads("an idle one", 4)
-    assert await asyncio.gather(*(pool.call(lambda: time.sleep(0.01)) for _ in range(8))) == [(None, None)] * 8
+    assert (
+        await asyncio.gather(*(pool.call(lambda: time.sleep(0.01)) for _ in range(8)))
+        == [(None, None)] * 8
+    )
     while [thread for thread in threading.enumerate() if thread.name == "an idle one"]:
         await asyncio.sleep(0.01)
     assert await pool.call(lambda: 3) == (3, None)
 
 
 async def test_no_more_threads_work_than_the_limit() -> None:
-    pool, gate, running, most = threads.Threads("limited", 3), threading.Event(), list[int](), list[int]()
+    pool, gate, running, most = (
+        threads.Threads("limited", 3),
+        threading.Event(),
+        list[int](),
+        list[int](),
+    )
 
     def work() -> None:
         running.append(1)
@@ -143,7 +161,7 @@ async def test_no_more_threads_work_than_the_limit() -> None:
     assert max(most) <= 3
 
 
-# --- resources -----------------------------------------------------------------------------------
+# --- resources ----------------------------------------------------------------------------------
 
 errors = list[type[BaseException]]()
 
@@ -203,7 +221,9 @@ def using(value: str) -> Parcels:
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, SystemExit, ValueError])
-async def test_whatever_a_resource_raises_when_it_opens_is_the_error_that_its_role_ends_with(error: type[BaseException]) -> None:
+async def test_whatever_a_resource_raises_when_it_opens_is_the_error_that_its_role_ends_with(
+    error: type[BaseException],
+) -> None:
     errors.append(error)
     workflow = using(breaks_when_opened.value)
     async with Bench(workflow) as bench:
@@ -218,7 +238,7 @@ async def test_whatever_a_resource_raises_when_it_opens_is_the_error_that_its_ro
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_a_resource_that_cancels_its_own_task_ends_its_role_with_an_error_and_not_in_silence() -> None:
+async def test_a_resource_that_cancels_its_own_task_ends_its_role_with_an_error() -> None:
     errors.append(ValueError)
     async with Bench(using(cancels_its_task.value)) as bench:
         consumer = await bench.consumer(Stage.NEW)
@@ -235,9 +255,15 @@ async def test_a_resource_that_breaks_while_it_is_open_ends_its_role() -> None:
         assert raised.group_contains(ValueError, match="broken")
 
 
-async def test_a_resource_that_does_not_close_does_not_keep_its_role_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_resource_that_does_not_close_does_not_keep_its_role_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with Bench(using(never_closes.value)) as bench:
         consumer = await bench.consumer(Stage.NEW)
         await asyncio.wait_for(consumer.leave(), 5)
         gates.pop().set()
-    assert [record.levelno for record in caplog.records if "resources do not close" in record.getMessage()] == [logging.ERROR]
+    assert [
+        record.levelno
+        for record in caplog.records
+        if "resources do not close" in record.getMessage()
+    ] == [logging.ERROR]

@@ -16,7 +16,9 @@ from workflow_ray.roles.loopwatch import LOOK, LoopWatch, Occupant, running_step
 
 
 class Watcher(threading.Thread):
-    """Looks at a loop until it has not answered for a while, and keeps who occupies it then; after that until it answers again."""
+    """Looks at a loop until it has not answered for a while, and keeps who occupies it then; after
+    that until it answers again.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
         super().__init__(daemon=True)
@@ -60,7 +62,11 @@ async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and
             await asyncio.sleep(0.001)
     occupant = watchers[0].found
     assert occupant is not None
-    assert (occupant.run_id, occupant.version, occupant.role) == (runs["1"].run_id, 1, "parcels-1-consumer-1-of-1")
+    assert (occupant.run_id, occupant.version, occupant.role) == (
+        runs["1"].run_id,
+        1,
+        "parcels-1-consumer-1-of-1",
+    )
     told = [record.getMessage() for record in caplog.records if record.name == loopwatch.__name__]
     assert f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1" in told[0]
     assert "has blocked it for" in told[0]
@@ -85,7 +91,7 @@ async def test_a_step_that_waits_without_blocking_does_not_occupy_the_loop() -> 
         gate.set()
 
 
-async def test_the_run_that_blocks_a_loop_can_be_charged_with_one_attempt_though_its_step_has_not_ended() -> None:
+async def test_the_run_that_blocks_a_loop_can_be_charged_though_its_step_has_not_ended() -> None:
     workflow, groups = parcels(), list[WriteGroup]()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=1))
@@ -104,7 +110,10 @@ async def test_the_run_that_blocks_a_loop_can_be_charged_with_one_attempt_though
         runs = await triggered(bench, workflow, "1")
         await bench.pass_time()
         run = await runs["1"].get()
-        assert (run.run_state, run.reason) == (RunState.PAUSED, "it blocked the event loop for 61 s")
+        assert (run.run_state, run.reason) == (
+            RunState.PAUSED,
+            "it blocked the event loop for 61 s",
+        )
         assert await bench.causes(run.run_id) == [Cause.TRIGGER, Cause.FAILED]
 
 

@@ -14,7 +14,9 @@ TOPIC = Topic("parcels-1")
 GROUP = consumer_group("parcels", Stage.NEW.value)
 
 
-async def test_a_partition_that_lost_its_tail_goes_on_at_once_alone_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_partition_that_lost_its_tail_goes_on_at_once_alone_and_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     workflow = packing(partitions=2)
     async with Bench(workflow, apart=True) as bench:
         await bench.publisher()
@@ -31,10 +33,16 @@ async def test_a_partition_that_lost_its_tail_goes_on_at_once_alone_and_is_repor
         assert (after[0].incarnation, after[1].incarnation) == (1, 0)
         assert after[0].offset < before[0].offset
         assert after[1].offset > before[1].offset
-    assert [record.getMessage() for record in caplog.records if "lost events, or was made again" in record.getMessage()]
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if "lost events, or was made again" in record.getMessage()
+    ]
 
 
-async def test_a_run_in_hand_when_its_log_is_made_again_does_not_move_the_new_log_s_position() -> None:
+async def test_a_run_in_hand_when_its_log_is_made_again_does_not_move_the_new_log_s_position() -> (
+    None
+):
     gate, workflow = asyncio.Event(), parcels(partitions=1)
 
     @workflow.step(Stage.NEW)
@@ -75,7 +83,9 @@ async def test_what_was_in_doubt_in_a_log_that_is_gone_is_in_doubt_no_more() -> 
         await triggered(bench, workflow, *map(str, range(10)))
         await bench.pass_time()
         await consumer.kill()
-        await bench.whole.store([WriteGroup(positions=(Position(GROUP, 0, 5, begun=100, log=bench.whole.stream_id),))])
+        await bench.whole.store(
+            [WriteGroup(positions=(Position(GROUP, 0, 5, begun=100, log=bench.whole.stream_id),))]
+        )
         await bench.stream.lose_tail(TOPIC, 0)
         await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, *map(str, range(20, 30)))
@@ -88,7 +98,13 @@ async def test_what_was_in_doubt_in_a_log_that_is_gone_is_in_doubt_no_more() -> 
 async def test_a_position_of_another_log_is_taken_for_none() -> None:
     workflow = packing(partitions=1)
     async with Bench(workflow) as bench:
-        await bench.store.store([WriteGroup(positions=(Position(GROUP, 0, 500, begun=900, trying=(600,), log="another"),))])
+        await bench.store.store(
+            [
+                WriteGroup(
+                    positions=(Position(GROUP, 0, 500, begun=900, trying=(600,), log="another"),)
+                )
+            ]
+        )
         await bench.publisher()
         await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "1")
@@ -98,7 +114,9 @@ async def test_a_position_of_another_log_is_taken_for_none() -> None:
         assert (row.offset, row.log, row.trying) == (1, bench.store.stream_id, ())
 
 
-async def test_messages_of_others_at_the_end_of_a_partition_let_its_position_move_past_them() -> None:
+async def test_messages_of_others_at_the_end_of_a_partition_let_its_position_move_past_them() -> (
+    None
+):
     workflow = packing(partitions=1)
     async with Bench(workflow, apart=True) as bench:
         await bench.publisher()
@@ -129,5 +147,7 @@ async def test_a_partition_is_begun_anew_by_the_row_before_anything_of_it_runs()
         await bench.stream.lose_tail(TOPIC, 0)
         await triggered(bench, workflow, "new")
         await bench.pass_time()
-        assert msgspec.structs.replace(rows[-1], begun=0, in_use=None) == Position(GROUP, 0, 0, log=bench.whole.stream_id, incarnation=1)
+        assert msgspec.structs.replace(rows[-1], begun=0, in_use=None) == Position(
+            GROUP, 0, 0, log=bench.whole.stream_id, incarnation=1
+        )
         assert rows[-1].begun > 0

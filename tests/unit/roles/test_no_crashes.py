@@ -9,7 +9,7 @@ from workflow_ray.records import Cause
 from workflow_ray.roles.recovery import RELEASE
 
 
-async def test_once_everything_in_doubt_was_tried_the_partition_works_normally_and_can_be_released() -> None:
+async def test_once_everything_in_doubt_was_tried_the_partition_can_be_released() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -80,7 +80,11 @@ async def test_an_orderly_stop_gives_a_counted_attempt_back() -> None:
         await bench.pass_time(seconds=RELEASE)
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT]
         await consumer.abandon()
-        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.GIVEN_BACK]
+        assert await bench.causes(runs["1"].run_id) == [
+            Cause.TRIGGER,
+            Cause.DOUBT,
+            Cause.GIVEN_BACK,
+        ]
         assert (await runs["1"].get()).attempt == 0
         work.append(succeed)
         await bench.consumer(Stage.NEW)
@@ -105,7 +109,9 @@ async def test_a_fence_lost_while_alive_costs_nobody_an_attempt() -> None:
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
-async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_nobody_an_attempt() -> None:
+async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_nobody_an_attempt() -> (
+    None
+):
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -127,7 +133,7 @@ async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_nobo
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
-async def test_a_stop_while_an_earlier_holder_may_still_release_leaves_its_suspects_as_they_are() -> None:
+async def test_a_stop_while_an_earlier_holder_may_release_leaves_its_suspects_as_they_are() -> None:
     workflow = doing([hang], partitions=1)
     async with Bench(workflow) as bench:
         await bench.publisher()

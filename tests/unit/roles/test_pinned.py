@@ -1,4 +1,6 @@
-"""A run that takes long holds its partition's position back for a bounded number of events only (E16)."""
+"""A run that takes long holds its partition's position back for a bounded number of events only
+(E16).
+"""
 
 import asyncio
 from typing import Literal
@@ -58,7 +60,7 @@ async def test_a_slow_run_does_not_hold_the_position_back_for_ever(apart: bool) 
         assert position == len(await bench.received(Stage.NEW))
 
 
-async def test_after_a_crash_the_slow_run_is_made_again_and_few_events_are_read_that_are_stale() -> None:
+async def test_after_a_crash_the_slow_run_is_tried_again_and_few_stale_events_are_read() -> None:
     gate, calls = asyncio.Event(), list[str]()
     workflow = slow(gate, calls)
     async with Bench(workflow) as bench:

@@ -1,4 +1,6 @@
-"""The publishers: in order per topic and partition, at least once, and only while they hold their role."""
+"""The publishers: in order per topic and partition, at least once, and only while they hold their
+role.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +11,19 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Stage, packing
 from workflow_ray.errors import AccessDenied, RoleLost
 from workflow_ray.ports import LONGEST_PAUSE
-from workflow_ray.records import PUBLISHER, Cause, Event, OutgoingEvent, Role, RunId, Topic, Version, Write, WriteGroup, new_write_id
+from workflow_ray.records import (
+    PUBLISHER,
+    Cause,
+    Event,
+    OutgoingEvent,
+    Role,
+    RunId,
+    Topic,
+    Version,
+    Write,
+    WriteGroup,
+    new_write_id,
+)
 from workflow_ray.roles import publisher
 
 TOPIC = Topic("parcels-1")
@@ -92,7 +106,7 @@ async def test_an_event_committed_with_a_delay_is_sent_when_it_is_due() -> None:
         assert await bench.sent() == {partition: [run_id, run_id]}
 
 
-async def test_a_partition_that_fails_backs_off_alone_while_the_others_go_on_and_catches_up_in_order() -> None:
+async def test_a_partition_that_fails_backs_off_alone_and_catches_up_in_order() -> None:
     async with Streamed() as bench:
         await bench.publisher()
         runs = await bench.trigger(*names(0, 100))
@@ -118,7 +132,11 @@ async def test_a_partition_that_takes_long_to_fail_holds_up_the_others_once_only
         more = await bench.trigger(*names(100, 200))
         await bench.pass_time(seconds=LONGEST_PAUSE)
         sent = await bench.sent()
-        assert all(sent[partition][-len(runs) :] == runs for partition, runs in more.items() if partition != 7)
+        assert all(
+            sent[partition][-len(runs) :] == runs
+            for partition, runs in more.items()
+            if partition != 7
+        )
         assert 7 not in sent
 
 
@@ -134,7 +152,7 @@ async def test_of_a_send_that_fails_in_part_nothing_is_sent_again_that_arrived()
         assert await bench.sent() == runs
 
 
-async def test_a_publisher_that_waits_for_a_failing_partition_leaves_at_once_when_it_is_stopped() -> None:
+async def test_a_publisher_that_waits_for_a_failing_partition_stops_at_once() -> None:
     async with Streamed() as bench:
         at_work = await bench.publisher()
         bench.stream.failing = set(range(16))
@@ -185,7 +203,9 @@ async def test_a_publisher_whose_epoch_is_old_ends_and_publishes_nothing_more(ap
 
 
 @pytest.mark.parametrize("apart", [False, True])
-async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends_the_rest(apart: bool) -> None:
+async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends_the_rest(
+    apart: bool,
+) -> None:
     workflow = packing()
     async with Bench(workflow, apart=apart) as bench:
         at_work = await bench.publisher()
@@ -197,7 +217,9 @@ async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends
         assert event.version == 1
 
 
-async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immediate_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immediate_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(publisher, "BATCH", 10)
     async with Streamed() as bench:
         await bench.trigger(*names(0, 200))
@@ -212,7 +234,9 @@ async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immed
 
 
 @pytest.mark.parametrize("apart", [False, True])
-async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_next_holder(apart: bool) -> None:
+async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_next_holder(
+    apart: bool,
+) -> None:
     workflow = packing()
     async with Bench(workflow, apart=apart) as bench:
         earlier = await bench.publisher()
@@ -225,7 +249,9 @@ async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_
         assert len(await bench.received(Stage.NEW)) == 20
 
 
-async def test_what_is_no_failure_of_a_moment_ends_the_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_no_failure_of_a_moment_ends_the_publisher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Streamed() as bench:
 
         async def refused(events: Sequence[Event]) -> None:

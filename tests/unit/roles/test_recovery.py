@@ -1,4 +1,6 @@
-"""What a role does with events that an earlier holder may have been running when its process died (E1)."""
+"""What a role does with events that an earlier holder may have been running when its process died
+(E1).
+"""
 
 import asyncio
 
@@ -163,7 +165,7 @@ async def test_stale_events_are_not_counted_into_groups() -> None:
         assert started == ["0", "39"]
 
 
-async def test_new_events_of_a_partition_wait_until_what_is_in_doubt_there_was_tried_and_others_do_not() -> None:
+async def test_new_events_wait_until_what_is_in_doubt_in_their_partition_was_tried() -> None:
     started = list[str]()
 
     async def linger(run: ParcelRun) -> None:
@@ -183,7 +185,11 @@ async def test_new_events_of_a_partition_wait_until_what_is_in_doubt_there_was_t
         runs = await triggered(bench, workflow, *names(20))
         await bench.pass_time()
         doubtful = await bench.partition(old["old"].run_id)
-        behind = [name for name, handle in runs.items() if await bench.partition(handle.run_id) == doubtful]
+        behind = [
+            name
+            for name, handle in runs.items()
+            if await bench.partition(handle.run_id) == doubtful
+        ]
         assert behind
         assert sorted(started) == sorted(["old", *(runs.keys() - behind)])
         await bench.pass_time(OBSERVED)

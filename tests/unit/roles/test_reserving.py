@@ -1,4 +1,6 @@
-"""Which offsets a row reserves: what may be handed to user code, and so is in doubt after a crash (E1)."""
+"""Which offsets a row reserves: what may be handed to user code, and so is in doubt after a crash
+(E1).
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,14 +36,26 @@ async def test_under_a_backlog_only_what_may_have_been_begun_is_in_doubt() -> No
         runs = await triggered(bench, workflow, *names(6000))
         await bench.pass_time()
         await consumer.kill()
-        begun = sum(min(row.begun, end) for row, end in zip(await bench.rows(Stage.NEW), await bench.ends(Stage.NEW), strict=True))
+        begun = sum(
+            min(row.begun, end)
+            for row, end in zip(
+                await bench.rows(Stage.NEW), await bench.ends(Stage.NEW), strict=True
+            )
+        )
         bench.store.groups.clear()
         work.append(succeed)
         await bench.consumer(Stage.NEW)
-        while {found.run_state for found in await bench.store.counts("parcels")} != {RunState.COMPLETED}:
+        while {found.run_state for found in await bench.store.counts("parcels")} != {
+            RunState.COMPLETED
+        }:
             await asyncio.sleep(0.01)
             await bench.pass_time()
-        tried = {(row.partition, offset) for group in bench.store.groups for row in group.positions for offset in row.trying}
+        tried = {
+            (row.partition, offset)
+            for group in bench.store.groups
+            for row in group.positions
+            for offset in row.trying
+        }
         assert 0 < len(tried) <= begun < 500
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
@@ -62,7 +76,14 @@ async def test_nothing_is_handed_out_that_the_row_in_the_store_does_not_cover() 
         await bench.publisher()
         await triggered(bench, workflow, *names(3000))
         await bench.consumer(Stage.NEW)
-        while sum(found.runs for found in await bench.store.counts("parcels") if found.run_state is RunState.COMPLETED) < 2999:
+        while (
+            sum(
+                found.runs
+                for found in await bench.store.counts("parcels")
+                if found.run_state is RunState.COMPLETED
+            )
+            < 2999
+        ):
             await bench.pass_time()
         (row,) = await bench.rows(Stage.NEW)
         assert (row.offset, uncovered) == (0, [])
@@ -92,7 +113,9 @@ async def test_quick_steps_wait_for_no_rows_of_their_own() -> None:
         while sum(len(group.writes) for group in bench.store.groups) < len(runs):
             await asyncio.sleep(0)
         most = len(runs) / BATCH + 5
-        assert len(bench.store.groups) <= most, "one as the role begins, and a few until its pace is known"
+        assert len(bench.store.groups) <= most, (
+            "one as the role begins, and a few until its pace is known"
+        )
 
 
 async def test_an_event_that_comes_to_an_idle_role_waits_for_no_row() -> None:

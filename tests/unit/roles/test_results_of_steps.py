@@ -14,7 +14,9 @@ from workflow_ray.testing import WorkflowTester
 Result: TypeAlias = Literal[Stage.NEW, Stage.DONE] | Cancel | Pause | Repeat | Stay
 
 
-@pytest.mark.parametrize("result", [Stage.DONE, Cancel("c"), Pause("p"), Repeat(timedelta(hours=1)), Stay()], ids=str)
+@pytest.mark.parametrize(
+    "result", [Stage.DONE, Cancel("c"), Pause("p"), Repeat(timedelta(hours=1)), Stay()], ids=str
+)
 async def test_changes_to_the_data_are_saved_with_whatever_the_step_returns(result: Result) -> None:
     workflow = parcels()
 
@@ -72,7 +74,9 @@ async def test_data_that_did_not_change_is_not_written_again() -> None:
         assert [entry.data for entry in await handle.history()] == [Parcel(weight=3), None]
 
 
-async def test_a_failing_step_is_tried_again_after_a_backoff_and_each_attempt_is_in_the_history() -> None:
+async def test_a_failing_step_is_tried_again_after_a_backoff_with_each_attempt_in_the_history() -> (
+    None
+):
     workflow = parcels()
     retry = Retry(attempts=3, backoff=timedelta(seconds=10), factor=2.0)
 
@@ -93,7 +97,9 @@ async def test_a_failing_step_is_tried_again_after_a_backoff_and_each_attempt_is
         (Cause.STEP, None),
     ]
     waits = [(after.at - before.at).total_seconds() for before, after in pairwise(history[1:])]
-    assert waits == pytest.approx([retry.delay(handle.run_id, 1), retry.delay(handle.run_id, 2)], abs=1e-5)
+    assert waits == pytest.approx(
+        [retry.delay(handle.run_id, 1), retry.delay(handle.run_id, 2)], abs=1e-5
+    )
 
 
 async def test_a_fatal_error_is_not_tried_again() -> None:

@@ -43,10 +43,12 @@ async def test_an_async_function_runs_in_the_event_loop() -> None:
     assert seen == [asyncio.get_running_loop()]
 
 
-# --- side by side --------------------------------------------------------------------------------
+# --- side by side -------------------------------------------------------------------------------
 
 
-def gated(gates: dict[str, asyncio.Event], started: list[str], *, max_in_flight: int = 100) -> Parcels:
+def gated(
+    gates: dict[str, asyncio.Event], started: list[str], *, max_in_flight: int = 100
+) -> Parcels:
     """Runs whose foreign id has a gate wait for it."""
     workflow = parcels()
 
@@ -110,7 +112,7 @@ async def test_a_run_that_always_fails_delays_no_other_run() -> None:
         assert tester.now == before
 
 
-# --- resources -----------------------------------------------------------------------------------
+# --- resources ----------------------------------------------------------------------------------
 
 events: list[str] = []
 
@@ -138,7 +140,9 @@ def weighed() -> Parcels:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun, on: str = scales.value, *, by: str = printer.value) -> Literal[Stage.DONE] | Cancel:
+    async def pack(
+        run: ParcelRun, on: str = scales.value, *, by: str = printer.value
+    ) -> Literal[Stage.DONE] | Cancel:
         events.append(f"{run.foreign_id} on {on} by {by}")
         return Stage.DONE
 
@@ -151,7 +155,12 @@ async def test_resources_are_opened_once_before_the_first_run_and_closed_after_t
         assert events == ["open scales", "open printer"]
         for foreign_id in ("1", "2"):
             await (await tester.client(workflow).trigger(foreign_id, Parcel())).wait()
-    assert events[2:] == ["1 on scales by printer", "2 on scales by printer", "close printer", "close scales"]
+    assert events[2:] == [
+        "1 on scales by printer",
+        "2 on scales by printer",
+        "close printer",
+        "close scales",
+    ]
 
 
 async def test_a_replaced_resource_is_handed_in_as_given_and_never_opened() -> None:

@@ -22,9 +22,15 @@ async def test_a_backlog_in_one_partition_is_taken_in_hand_share_by_share() -> N
 
     share = UNEVEN * WINDOW // 16
     async with Bench(workflow) as bench:
-        run_ids = [run_id for run_id in (new_run_id() for _ in range(40 * share)) if partition_of(run_id, 16) == 3][: share + 1]
+        run_ids = [
+            run_id
+            for run_id in (new_run_id() for _ in range(40 * share))
+            if partition_of(run_id, 16) == 3
+        ][: share + 1]
         await bench.publisher()
-        await bench.store.store([WriteGroup(writes=tuple(new_parcel(workflow, run_id) for run_id in run_ids))])
+        await bench.store.store(
+            [WriteGroup(writes=tuple(new_parcel(workflow, run_id) for run_id in run_ids))]
+        )
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
         assert len(started) == share
@@ -35,4 +41,6 @@ async def test_a_backlog_in_one_partition_is_taken_in_hand_share_by_share() -> N
 
 def new_parcel(workflow: Parcels, run_id: RunId) -> Write:
     data = workflow.encode(Parcel())
-    return first_write(workflow, run_id, data, Stage.NEW, run_id=run_id, write_id=new_write_id(), by="test")
+    return first_write(
+        workflow, run_id, data, Stage.NEW, run_id=run_id, write_id=new_write_id(), by="test"
+    )

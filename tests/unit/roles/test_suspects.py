@@ -6,7 +6,18 @@ import pytest
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
-from tests.unit.roles.crashing import COUNTED, ROLE, Killer, Work, causes, doing, fail, hang, names, succeed
+from tests.unit.roles.crashing import (
+    COUNTED,
+    ROLE,
+    Killer,
+    Work,
+    causes,
+    doing,
+    fail,
+    hang,
+    names,
+    succeed,
+)
 from workflow_ray import RunState
 from workflow_ray.records import Cause, Role
 from workflow_ray.roles import recovery
@@ -19,7 +30,7 @@ def no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "RELEASE", 0.0)
 
 
-async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_its_neighbours_lose_none() -> None:
+async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_no_others() -> None:
     killer = Killer("10")
     workflow = doing([killer], attempts=2)
     async with Bench(workflow) as bench:
@@ -65,7 +76,7 @@ async def test_a_step_that_takes_long_to_kill_its_process_uses_up_its_attempts_t
         assert all(entries[-1] is Cause.STEP for entries in found.values())
 
 
-async def test_what_was_tried_together_when_a_process_died_is_run_alone_each_attempt_counted_first() -> None:
+async def test_what_was_tried_together_when_a_process_died_is_run_alone() -> None:
     together = list[tuple[set[str], Cause]]()
     running = set[str]()
     killer = Killer("5", "6")
@@ -112,7 +123,7 @@ async def test_an_attempt_counted_beforehand_is_counted_once_when_it_fails() -> 
         assert (await runs["1"].get()).attempt == 1
 
 
-async def test_an_attempt_whose_process_died_after_the_count_is_counted_again_though_its_event_comes_past_the_doubt() -> None:
+async def test_an_attempt_whose_process_died_after_the_count_is_counted_again() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -127,7 +138,12 @@ async def test_an_attempt_whose_process_died_after_the_count_is_counted_again_th
         await bench.pass_time()
         assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT]
         await bench.pass_time(seconds=1)
-        assert await bench.causes(runs["1"].run_id) == [Cause.TRIGGER, Cause.DOUBT, Cause.DOUBT, Cause.STEP]
+        assert await bench.causes(runs["1"].run_id) == [
+            Cause.TRIGGER,
+            Cause.DOUBT,
+            Cause.DOUBT,
+            Cause.STEP,
+        ]
 
 
 async def test_suspects_of_two_roles_of_one_process_are_run_one_after_another() -> None:

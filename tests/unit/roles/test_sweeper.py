@@ -32,7 +32,9 @@ from workflow_ray.testing import FakeClock
 
 TOPIC = Topic("parcels-1")
 SWEPT = AGE + 2 * EVERY
-"""Seconds after which a lost event has been sent again: one look finds the run old enough, and another may have to judge it."""
+"""Seconds after which a lost event has been sent again: one look finds the run old enough, and
+another may have to judge it.
+"""
 HOUR = 3600.0
 
 
@@ -49,21 +51,26 @@ class Swept(Bench):
             await self.consumer(Stage.NEW)
 
     async def trigger(self, *foreign_ids: str) -> list[RunId]:
-        return [handle.run_id for handle in (await triggered(self, self.workflow, *foreign_ids)).values()]
+        return [
+            handle.run_id
+            for handle in (await triggered(self, self.workflow, *foreign_ids)).values()
+        ]
 
     async def sent(self) -> list[RunId]:
         """The runs whose events the stream got, one for each event."""
         return [event.run_id for event in self.stream.arrived]
 
     async def all_done(self) -> bool:
-        return {count.run_state for count in await self.store.counts("parcels")} == {RunState.COMPLETED}
+        return {count.run_state for count in await self.store.counts("parcels")} == {
+            RunState.COMPLETED
+        }
 
 
 def names(count: int) -> list[str]:
     return [f"{number}" for number in range(count)]
 
 
-# --- what was lost -------------------------------------------------------------------------------
+# --- what was lost ------------------------------------------------------------------------------
 
 
 async def test_a_run_whose_event_never_arrived_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -75,10 +82,12 @@ async def test_a_run_whose_event_never_arrived_goes_on(caplog: pytest.LogCapture
         assert await bench.causes(lost) == [Cause.TRIGGER]
         await bench.pass_time(SWEPT - AGE + 1)
         assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
-        assert [record.getMessage() for record in caplog.records] == ["parcels-1 lost events: 1 are sent again"]
+        assert [record.getMessage() for record in caplog.records] == [
+            "parcels-1 lost events: 1 are sent again"
+        ]
 
 
-async def test_runs_whose_events_retention_has_dropped_go_on_though_nothing_follows_in_their_partitions() -> None:
+async def test_runs_whose_events_retention_has_dropped_go_on() -> None:
     async with Swept() as bench:
         await bench.begin(consumer=False)
         await bench.trigger(*names(50))
@@ -89,7 +98,9 @@ async def test_runs_whose_events_retention_has_dropped_go_on_though_nothing_foll
         assert await bench.all_done()
 
 
-async def test_of_many_lost_events_each_is_sent_again_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_many_lost_events_each_is_sent_again_a_batch_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sweeper, "BATCH", 3)
     async with Swept(packing(partitions=2)) as bench:
         await bench.begin()
@@ -144,7 +155,7 @@ async def test_it_counts_the_events_that_it_sends_again() -> None:
         assert (swept.resent, await bench.all_done()) == (5, True)
 
 
-# --- what is only slow ---------------------------------------------------------------------------
+# --- what is only slow --------------------------------------------------------------------------
 
 
 async def test_a_backlog_is_left_alone() -> None:
@@ -218,7 +229,7 @@ async def test_statuses_that_nobody_consumes_are_left_alone() -> None:
         assert (await bench.all_done(), len(await bench.sent())) == (True, 3)
 
 
-# --- the role ------------------------------------------------------------------------------------
+# --- the role -----------------------------------------------------------------------------------
 
 
 async def test_a_sweeper_whose_epoch_is_old_ends_at_its_next_look() -> None:
@@ -249,7 +260,9 @@ async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -
         assert await bench.all_done()
 
 
-async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lost_run_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lost_run_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reads = Counter[str]()
     waiting, counts = FaultyStore.waiting, FaultyStore.counts
 
@@ -274,7 +287,7 @@ async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lo
         assert await bench.all_done()
 
 
-# --- what hides nothing --------------------------------------------------------------------------
+# --- what hides nothing -------------------------------------------------------------------------
 
 
 async def test_runs_that_stay_hide_none_whose_event_is_lost() -> None:
@@ -294,7 +307,9 @@ async def test_runs_that_stay_hide_none_whose_event_is_lost() -> None:
         assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_runs_that_wait_for_a_due_time_hide_none_whose_event_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_runs_that_wait_for_a_due_time_hide_none_whose_event_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sweeper, "BATCH", 50)
     workflow = parcels(partitions=1)
 
@@ -331,7 +346,9 @@ async def test_a_position_of_another_log_is_taken_for_none() -> None:
         position = Position(consumer_group("parcels", Stage.NEW.value), 0, 500, log="another")
         await bench.whole.store([WriteGroup(positions=(position,))])
         await bench.pass_time(SWEPT + 3 * EVERY)
-        assert await bench.sent() == runs, "all stand in the stream, and nobody has passed them over"
+        assert await bench.sent() == runs, (
+            "all stand in the stream, and nobody has passed them over"
+        )
 
 
 async def test_runs_judged_by_a_log_that_was_made_again_meanwhile_are_looked_for_again() -> None:
@@ -346,12 +363,16 @@ async def test_runs_judged_by_a_log_that_was_made_again_meanwhile_are_looked_for
         assert sorted(await bench.sent()) == sorted(2 * runs)
 
 
-async def test_of_lost_runs_whose_data_is_large_all_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_lost_runs_whose_data_is_large_all_are_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Swept(packing(partitions=1)) as bench:
         await bench.begin()
         lookup = bench.store.lookup
 
-        async def one_by_one(run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
+        async def one_by_one(
+            run_ids: Sequence[RunId], *, fresh: bool = False
+        ) -> list[Record | None]:
             return await lookup(run_ids[:1], fresh=fresh)
 
         monkeypatch.setattr(bench.store, "lookup", one_by_one)

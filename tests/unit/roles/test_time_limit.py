@@ -27,7 +27,9 @@ def gate() -> Iterator[threading.Event]:
 
 
 def hanging(*, retry: Retry = ONCE, stubborn: bool = False) -> Parcels:
-    """Its async step hangs for the run "bad"; a stubborn one takes no notice of the first cancellation."""
+    """Its async step hangs for the run "bad"; a stubborn one takes no notice of the first
+    cancellation.
+    """
     workflow = parcels()
     cancelled = 0
 
@@ -74,7 +76,10 @@ async def test_an_async_step_is_cancelled_at_its_limit_and_the_next_run_has_its_
         assert await state(runs["bad"]) is RunState.INITIATED
         await bench.pass_time(1)
         bad, good = [await handle.get() for handle in runs.values()]
-        assert (bad.run_state, bad.reason) == (RunState.PAUSED, "it took longer than its limit of 10 s")
+        assert (bad.run_state, bad.reason) == (
+            RunState.PAUSED,
+            "it took longer than its limit of 10 s",
+        )
         assert good.run_state is RunState.COMPLETED
 
 
@@ -90,15 +95,23 @@ async def test_each_attempt_has_the_limit_for_itself_and_counts() -> None:
         assert await bench.causes(runs["bad"].run_id) == [Cause.TRIGGER, Cause.RETRY, Cause.FAILED]
 
 
-async def test_a_step_that_goes_on_though_it_was_cancelled_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_step_that_goes_on_though_it_was_cancelled_is_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     workflow = hanging(stubborn=True)
     async with Bench(workflow) as bench:
         await bench.publisher()
         consumer = await bench.consumer(Stage.NEW)
         runs = await triggered(bench, workflow, "bad", "good")
         await bench.pass_time(LIMIT + CANCELLING)
-        assert [await state(handle) for handle in runs.values()] == [RunState.PAUSED, RunState.COMPLETED]
-        assert f"the step of run {runs['bad'].run_id} goes on though it was cancelled; it is left alone" in caplog.text
+        assert [await state(handle) for handle in runs.values()] == [
+            RunState.PAUSED,
+            RunState.COMPLETED,
+        ]
+        assert (
+            f"the step of run {runs['bad'].run_id} goes on though it was cancelled; it is left"
+            " alone" in caplog.text
+        )
         await consumer.kill()
 
 
@@ -126,7 +139,9 @@ async def test_what_a_step_returns_after_its_limit_is_dropped() -> None:
         assert (run.status, run.reason) == (Route.LOST, "it took longer than its limit of 10 s")
 
 
-async def test_a_plain_step_is_abandoned_at_its_limit_and_others_run_however_many_threads_hang(gate: threading.Event) -> None:
+async def test_a_plain_step_is_abandoned_at_its_limit_and_others_run_however_many_threads_hang(
+    gate: threading.Event,
+) -> None:
     begun = list[str]()
     workflow = hanging_in_a_thread(gate, begun)
     async with Bench(workflow) as bench:

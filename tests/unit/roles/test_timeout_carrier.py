@@ -9,7 +9,17 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Stage, packing
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Store
-from workflow_ray.records import Awaits, Cause, NewTimeout, RunId, RunState, Timeout, Write, WriteGroup, new_write_id
+from workflow_ray.records import (
+    Awaits,
+    Cause,
+    NewTimeout,
+    RunId,
+    RunState,
+    Timeout,
+    Write,
+    WriteGroup,
+    new_write_id,
+)
 from workflow_ray.runtime.mixed import mixed
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -48,17 +58,25 @@ class Timed(Bench):
             visit=record.visit,
             cause=Cause.STAY,
             by="test",
-            timeouts=tuple(NewTimeout(name=name, workflow="parcels", partition=record.partition, after=HOUR) for name in names),
+            timeouts=tuple(
+                NewTimeout(name=name, workflow="parcels", partition=record.partition, after=HOUR)
+                for name in names
+            ),
             awaits=Awaits.MESSAGE,
         )
         await self.whole.store([WriteGroup(writes=(write,))])
 
     async def due(self) -> list[str]:
-        return [found.key.name for found in await self.timeouts.due("parcels", 1, range(16), limit=100, wait=0)]
+        return [
+            found.key.name
+            for found in await self.timeouts.due("parcels", 1, range(16), limit=100, wait=0)
+        ]
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["events with the records", "events apart"])
-async def test_a_timeout_reaches_its_store_with_the_due_time_that_its_commit_fixed(apart: bool) -> None:
+async def test_a_timeout_reaches_its_store_with_the_due_time_that_its_commit_fixed(
+    apart: bool,
+) -> None:
     async with Timed(apart=apart) as bench:
         runs = await triggered(bench, bench.workflow, "1")
         await bench.ask(runs["1"].run_id, "late", "later")
@@ -71,7 +89,9 @@ async def test_a_timeout_reaches_its_store_with_the_due_time_that_its_commit_fix
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["events with the records", "events apart"])
-async def test_timeouts_that_cannot_be_created_now_are_created_later_and_hold_up_no_event(apart: bool) -> None:
+async def test_timeouts_that_cannot_be_created_now_are_created_later_and_hold_up_no_event(
+    apart: bool,
+) -> None:
     async with Timed(apart=apart) as bench:
         bench.timeouts.away = True
         await bench.publisher()

@@ -1,4 +1,6 @@
-"""What the publisher removes: published events below the positions of their consumers, and completed timeouts (E14)."""
+"""What the publisher removes: published events below the positions of their consumers, and
+completed timeouts (E14).
+"""
 
 import asyncio
 from collections import Counter
@@ -11,7 +13,16 @@ import pytest
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage, packing, parcels
 from workflow_ray.errors import RoleLost, StoreReadOnly
-from workflow_ray.records import PUBLISHER, Cause, Fence, Position, Role, Topic, WriteGroup, consumer_group
+from workflow_ray.records import (
+    PUBLISHER,
+    Cause,
+    Fence,
+    Position,
+    Role,
+    Topic,
+    WriteGroup,
+    consumer_group,
+)
 from workflow_ray.roles import trimming
 from workflow_ray.runtime.deploying import deployed_here, merge
 
@@ -42,7 +53,9 @@ async def test_events_below_the_positions_of_their_consumer_are_removed_and_no_o
         await bench.pass_time()
         await triggered(bench, workflow, "after it")
         await bench.pass_time(SOON)
-        assert [event.run_id for event in await bench.received(Stage.NEW)][:1] == [slow["slow"].run_id]
+        assert [event.run_id for event in await bench.received(Stage.NEW)][:1] == [
+            slow["slow"].run_id
+        ]
         assert await bench.store.ends(TOPIC, [0]) == {0: 52}
         gate.set()
         await bench.pass_time(SOON + trimming.SELDOM)
@@ -72,7 +85,9 @@ async def test_a_position_of_another_log_removes_nothing() -> None:
 async def test_a_position_beyond_the_end_of_a_log_that_was_made_again_removes_nothing() -> None:
     workflow = packing(partitions=1)
     async with Bench(workflow) as bench:
-        await bench.store.store([WriteGroup(positions=(Position(GROUP, 0, 500, log=bench.store.stream_id),))])
+        await bench.store.store(
+            [WriteGroup(positions=(Position(GROUP, 0, 500, log=bench.store.stream_id),))]
+        )
         await bench.publisher()
         await triggered(bench, workflow, *names(20))
         await bench.pass_time(trimming.SELDOM * 3)
@@ -85,7 +100,9 @@ async def test_events_are_removed_in_bounded_amounts(monkeypatch: pytest.MonkeyP
     async with Bench(workflow) as bench:
         trim = bench.store.trim
 
-        async def noted(fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        async def noted(
+            fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+        ) -> int:
             amounts.append(await trim(fence, topic, offsets, limit=limit))
             return amounts[-1]
 
@@ -97,7 +114,9 @@ async def test_events_are_removed_in_bounded_amounts(monkeypatch: pytest.MonkeyP
         assert (sum(amounts), max(amounts)) == (100, 7)
 
 
-async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     workflow, looks = packing(), list[str]()
     async with Bench(workflow) as bench:
         positions = bench.store.positions
@@ -112,13 +131,19 @@ async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(mo
         assert len(looks) < 25
 
 
-async def test_many_topics_in_which_nothing_happens_cost_a_few_reads_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_topics_in_which_nothing_happens_cost_a_few_reads_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     topics, looks = 1000, Counter[str]()
     async with Bench(packing()) as bench:
         deployed = deployed_here(bench.workflow)
         step = deployed.groups[GROUP]
         copies = [
-            msgspec.structs.replace(deployed, name=f"copy-{number}", groups={consumer_group(f"copy-{number}", Stage.NEW.value): step})
+            msgspec.structs.replace(
+                deployed,
+                name=f"copy-{number}",
+                groups={consumer_group(f"copy-{number}", Stage.NEW.value): step},
+            )
             for number in range(topics)
         ]
         await merge(bench.whole, copies)
@@ -135,12 +160,16 @@ async def test_many_topics_in_which_nothing_happens_cost_a_few_reads_a_second(mo
         assert looks.total() / trimming.SELDOM < 7
 
 
-async def test_a_store_that_cannot_be_written_now_is_trimmed_later_and_published_to_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_cannot_be_written_now_is_trimmed_later_and_published_to_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     workflow, refusing = packing(), [True]
     async with Bench(workflow) as bench:
         trim = bench.store.trim
 
-        async def refused(fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int) -> int:
+        async def refused(
+            fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
+        ) -> int:
             if refusing[0]:
                 raise StoreReadOnly("the store", "it fails over")
             return await trim(fence, topic, offsets, limit=limit)
@@ -159,7 +188,9 @@ async def test_a_store_that_cannot_be_written_now_is_trimmed_later_and_published
         assert await bench.received(Stage.NEW) == []
 
 
-async def test_a_publisher_that_learns_by_trimming_that_its_role_is_lost_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_publisher_that_learns_by_trimming_that_its_role_is_lost_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     workflow = packing()
     async with Bench(workflow) as bench:
 
@@ -172,7 +203,9 @@ async def test_a_publisher_that_learns_by_trimming_that_its_role_is_lost_ends(mo
 
         monkeypatch.setattr(bench.store, "move", moved)
         monkeypatch.setattr(bench.store, "ends", ends)
-        await bench.store.store([WriteGroup(positions=(Position(GROUP, 0, 5, log=bench.store.stream_id),))])
+        await bench.store.store(
+            [WriteGroup(positions=(Position(GROUP, 0, 5, log=bench.store.stream_id),))]
+        )
         publisher = await bench.publisher()
         await bench.store.acquire(Role(PUBLISHER))
         await bench.pass_time(SOON)

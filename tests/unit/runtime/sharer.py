@@ -1,4 +1,5 @@
-"""A process that shares roles: `python -m tests.unit.runtime.sharer URL [GATE]`. It says `begun KEY` of each step that it begins.
+"""A process that shares roles: `python -m tests.unit.runtime.sharer URL [GATE]`. It says `begun
+KEY` of each step that it begins.
 
 Its steps end once the file GATE is there. It stops when its standard input ends.
 """

@@ -26,7 +26,9 @@ async def where() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-async def test_a_call_runs_in_the_home_loop_and_brings_its_result_back(thread: EngineThread) -> None:
+async def test_a_call_runs_in_the_home_loop_and_brings_its_result_back(
+    thread: EngineThread,
+) -> None:
     bridge = Bridge(thread.loop)
     assert await bridge.call(where) is thread.loop
     assert await thread.call(bridge.call(where)) is thread.loop  # also called from there
@@ -41,7 +43,9 @@ async def test_an_error_is_raised_at_the_caller(thread: EngineThread) -> None:
         await bridge.call(fail, "the store", why="no room")
 
 
-async def test_a_long_poll_begins_with_the_next_call_or_soon_by_itself(thread: EngineThread) -> None:
+async def test_a_long_poll_begins_with_the_next_call_or_soon_by_itself(
+    thread: EngineThread,
+) -> None:
     bridge, begun = Bridge(thread.loop), list[str]()
 
     async def begin(name: str) -> None:
@@ -56,7 +60,11 @@ async def test_a_long_poll_begins_with_the_next_call_or_soon_by_itself(thread: E
     assert begun == ["poll", "call", "alone"]
 
 
-def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch) -> None:
+def count_wake_ups(
+    loop: asyncio.AbstractEventLoop,
+    woken: list[asyncio.AbstractEventLoop],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     original = loop.call_soon_threadsafe
 
     def counted(*arguments: Any) -> asyncio.Handle:
@@ -66,7 +74,9 @@ def count_wake_ups(loop: asyncio.AbstractEventLoop, woken: list[asyncio.Abstract
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
 
 
-async def test_calls_that_gather_while_a_loop_is_busy_share_one_wake_up(thread: EngineThread, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_that_gather_while_a_loop_is_busy_share_one_wake_up(
+    thread: EngineThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bridge, woken = Bridge(thread.loop), list[asyncio.AbstractEventLoop]()
     here, busy, gate = asyncio.get_running_loop(), threading.Event(), asyncio.Event()
     thread.loop.call_soon_threadsafe(busy.wait)
@@ -117,12 +127,18 @@ async def test_callers_in_several_loops_get_their_own_answers(thread: EngineThre
 
     def elsewhere(first: int) -> list[int]:
         async def several() -> list[int]:
-            return await asyncio.gather(*(bridge.call(double, number) for number in range(first, first + 50)))
+            return await asyncio.gather(
+                *(bridge.call(double, number) for number in range(first, first + 50))
+            )
 
         return asyncio.run(several())
 
-    answers = await asyncio.gather(*(asyncio.to_thread(elsewhere, first) for first in (0, 1000, 2000)))
-    assert answers == [[2 * number for number in range(first, first + 50)] for first in (0, 1000, 2000)]
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(elsewhere, first) for first in (0, 1000, 2000))
+    )
+    assert answers == [
+        [2 * number for number in range(first, first + 50)] for first in (0, 1000, 2000)
+    ]
 
 
 async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too() -> None:
@@ -143,7 +159,9 @@ async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too
         await bridge.call(where)
 
 
-async def test_a_call_that_the_home_loop_did_not_come_to_is_answered_when_the_bridge_is_closed() -> None:
+async def test_a_call_that_the_home_loop_did_not_begin_is_answered_when_the_bridge_is_closed() -> (
+    None
+):
     home = asyncio.new_event_loop()  # never runs
     bridge = Bridge(home)
     waiting = asyncio.create_task(bridge.call(where))

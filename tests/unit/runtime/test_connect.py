@@ -29,7 +29,11 @@ async def test_a_client_beside_a_runtime_triggers_waits_and_reads(url: str) -> N
     async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
         handle = await client.trigger("1", Parcel(weight=2))
         run = await handle.wait(timeout=SOON)
-        assert (run.status, run.run_state, run.data) == (Stage.DONE, RunState.COMPLETED, Parcel(weight=2))
+        assert (run.status, run.run_state, run.data) == (
+            Stage.DONE,
+            RunState.COMPLETED,
+            Parcel(weight=2),
+        )
         assert [entry.version for entry in await handle.history()] == [1, 2]
         assert [found.run_id async for found in client.runs()] == [handle.run_id]
         assert await client.counts() == {(Stage.DONE, RunState.COMPLETED): 1}
@@ -67,7 +71,9 @@ async def test_a_store_that_is_not_there_is_missed(url: str) -> None:
         await connect(packing(), records=url).__aenter__()
 
 
-async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_that_are(url: str) -> None:
+async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_that_are(
+    url: str,
+) -> None:
     async with Runtime.local(packing(), records=url):
         pass
     other = Workflow("others", Parcel, Stage)
@@ -76,7 +82,9 @@ async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_tha
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         return Stage.DONE
 
-    with pytest.raises(UnknownWorkflow, match=r"'others' is not deployed here \(deployed: parcels\)"):
+    with pytest.raises(
+        UnknownWorkflow, match=r"'others' is not deployed here \(deployed: parcels\)"
+    ):
         await connect(other, records=url).__aenter__()
 
 

@@ -1,4 +1,6 @@
-"""What should run: how a program's workflows get into the deployment, and what is refused (E15, U7)."""
+"""What should run: how a program's workflows get into the deployment, and what is refused (E15,
+U7).
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +11,13 @@ from msgspec.structs import replace
 
 from tests.unit.parcels import packing
 from tests.unit.runtime.test_hosting import FIRST, SECOND, shipping
-from workflow_ray.errors import DefinitionSuperseded, NotImportable, PartitionsChanged, StatusRenumbered, WorkflowNameTaken
+from workflow_ray.errors import (
+    DefinitionSuperseded,
+    NotImportable,
+    PartitionsChanged,
+    StatusRenumbered,
+    WorkflowNameTaken,
+)
 from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment
 from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.runtime.deploying import deployed, deployed_here, merge, merge_or_join
@@ -41,12 +49,19 @@ def store() -> Watched:
 def version(number: int, **changes: Any) -> DeployedWorkflow:
     """Orders as a version of the code has them."""
     workflow = DeployedWorkflow(
-        name="orders", reference="shop:orders", python_path=("/srv/shop",), statuses={"NEW": 1}, partitions=16, groups={PUBLISHER: 1}
+        name="orders",
+        reference="shop:orders",
+        python_path=("/srv/shop",),
+        statuses={"NEW": 1},
+        partitions=16,
+        groups={PUBLISHER: 1},
     )
     return replace(workflow, code=f"code {number}", **changes)
 
 
-async def refused(store: Watched, error: type[Exception], *workflows: DeployedWorkflow, **terms: bool) -> str:
+async def refused(
+    store: Watched, error: type[Exception], *workflows: DeployedWorkflow, **terms: bool
+) -> str:
     """What a deploy is told that is refused. Nothing was written, and no topic was made."""
     before, changes = await store.deployment(), store.changes
     with pytest.raises(error) as raised:
@@ -57,7 +72,7 @@ async def refused(store: Watched, error: type[Exception], *workflows: DeployedWo
     return told
 
 
-# --- what is deployed ----------------------------------------------------------------------------
+# --- what is deployed ---------------------------------------------------------------------------
 
 
 def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
@@ -90,24 +105,35 @@ async def test_merging_what_is_deployed_already_changes_nothing(store: Watched) 
 
 
 async def test_of_two_who_merge_at_once_neither_is_lost(store: Watched) -> None:
-    await asyncio.gather(merge(store, [deployed(shipping)]), merge(store, [deployed_here(packing())]))
-    assert {workflow.name for workflow in (await store.deployment()).workflows} == {"shipping", "parcels"}
+    await asyncio.gather(
+        merge(store, [deployed(shipping)]), merge(store, [deployed_here(packing())])
+    )
+    assert {workflow.name for workflow in (await store.deployment()).workflows} == {
+        "shipping",
+        "parcels",
+    }
 
 
 async def test_numbers_that_runs_are_stored_under_cannot_change(store: Watched) -> None:
     before = await merge(store, [deployed_here(packing())])
     described = deployed_here(packing())
     renumbered = DeployedWorkflow(
-        name=described.name, reference="", statuses={"NEW": 1, "DONE": 3}, partitions=described.partitions, groups=described.groups
+        name=described.name,
+        reference="",
+        statuses={"NEW": 1, "DONE": 3},
+        partitions=described.partitions,
+        groups=described.groups,
     )
-    with pytest.raises(StatusRenumbered, match=r"parcels\.DONE is 3 in the code and 2 in this deployment's records"):
+    with pytest.raises(
+        StatusRenumbered, match=r"parcels\.DONE is 3 in the code and 2 in this deployment's records"
+    ):
         await merge(store, [renumbered])
     with pytest.raises(PartitionsChanged, match="partitions=8 in the code and 16"):
         await merge(store, [deployed_here(packing(partitions=8))])
     assert await store.deployment() == before
 
 
-# --- older code ----------------------------------------------------------------------------------
+# --- older code ---------------------------------------------------------------------------------
 
 
 async def deploys(store: Watched, *numbers: int) -> Deployment:
@@ -121,7 +147,8 @@ async def test_an_older_definition_does_not_replace_a_newer_one(store: Watched) 
     await deploys(store, 1, 2, 3)
     told = await refused(store, DefinitionSuperseded, version(1))
     assert told.startswith(
-        "workflow 'orders': the code of shop:orders (/srv/shop) was deployed before, and replaced by other code 2 deploys ago."
+        "workflow 'orders': the code of shop:orders (/srv/shop) was deployed before, and replaced"
+        " by other code 2 deploys ago."
     )
     assert "--rollback" in told
     assert "rollback=True" in told
@@ -133,7 +160,9 @@ async def test_one_older_definition_holds_up_the_whole_deploy(store: Watched) ->
     await refused(store, DefinitionSuperseded, deployed(shipping), version(1))
 
 
-async def test_a_rollback_deploys_older_code_and_what_it_replaced_is_the_older_one_then(store: Watched) -> None:
+async def test_a_rollback_deploys_older_code_and_what_it_replaced_is_the_older_one_then(
+    store: Watched,
+) -> None:
     await deploys(store, 1, 2)
     (orders,) = (await merge(store, [version(1)], rollback=True)).workflows
     assert (orders.code, orders.superseded) == ("code 1", ("code 2",))
@@ -144,7 +173,9 @@ async def test_a_rollback_deploys_older_code_and_what_it_replaced_is_the_older_o
 
 async def test_the_last_digests_are_remembered_and_no_more(store: Watched) -> None:
     deployment = await deploys(store, *range(SUPERSEDED + 2))
-    assert deployment.workflows[0].superseded == tuple(f"code {number}" for number in range(1, SUPERSEDED + 1))
+    assert deployment.workflows[0].superseded == tuple(
+        f"code {number}" for number in range(1, SUPERSEDED + 1)
+    )
 
 
 async def test_code_without_a_digest_is_neither_older_nor_remembered(store: Watched) -> None:
@@ -155,14 +186,19 @@ async def test_code_without_a_digest_is_neither_older_nor_remembered(store: Watc
     assert orders.superseded == ("code 1",)
 
 
-async def test_a_process_with_older_code_joins_and_deploys_nothing(store: Watched, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_process_with_older_code_joins_and_deploys_nothing(
+    store: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     newest = await deploys(store, 1, 2)
     assert await merge_or_join(store, [version(1)]) == newest
     assert "workflow 'orders': other code has replaced this process's" in caplog.text
     assert "--rollback" in caplog.text
     caplog.clear()
     assert await merge_or_join(store, [version(2)]) == newest
-    assert (await merge_or_join(store, [version(3)])).workflows[0].superseded == ("code 1", "code 2")
+    assert (await merge_or_join(store, [version(3)])).workflows[0].superseded == (
+        "code 1",
+        "code 2",
+    )
     assert (await merge_or_join(store, [version(1)], rollback=True)).workflows[0].code == "code 1"
     assert caplog.text == ""
 
@@ -170,17 +206,28 @@ async def test_a_process_with_older_code_joins_and_deploys_nothing(store: Watche
 async def test_a_process_with_older_code_of_one_workflow_deploys_its_others(store: Watched) -> None:
     await deploys(store, 1, 2)
     joined = await merge_or_join(store, [version(1), deployed(shipping)])
-    assert [(workflow.name, workflow.code == "code 2") for workflow in joined.workflows] == [("orders", True), ("shipping", False)]
+    assert [(workflow.name, workflow.code == "code 2") for workflow in joined.workflows] == [
+        ("orders", True),
+        ("shipping", False),
+    ]
 
 
-# --- one name ------------------------------------------------------------------------------------
+# --- one name -----------------------------------------------------------------------------------
 
 
-async def test_another_definition_of_a_deployed_name_is_refused_with_both_places(store: Watched) -> None:
+async def test_another_definition_of_a_deployed_name_is_refused_with_both_places(
+    store: Watched,
+) -> None:
     mine = deployed(shipping)
     await merge(store, [mine])
-    told = await refused(store, WorkflowNameTaken, replace(mine, reference="old.flows:shipping", python_path=("/srv/old",)))
-    here = f"workflow 'shipping' is deployed here from {shipping.module}:shipping ({shipping.where}), "
+    told = await refused(
+        store,
+        WorkflowNameTaken,
+        replace(mine, reference="old.flows:shipping", python_path=("/srv/old",)),
+    )
+    here = (
+        f"workflow 'shipping' is deployed here from {shipping.module}:shipping ({shipping.where}), "
+    )
     assert told.startswith(f"{here}and this is old.flows:shipping (/srv/old).")
     assert "--replace" in told
     assert "replace=True" in told
@@ -195,7 +242,9 @@ async def test_another_definition_of_a_deployed_name_is_refused_with_both_places
         {"reference": "shop.flows:orders", "python_path": ("/srv/shop",)},
     ],
 )
-async def test_another_module_or_attribute_is_another_workflow_unless_told(store: Watched, changes: dict[str, Any]) -> None:
+async def test_another_module_or_attribute_is_another_workflow_unless_told(
+    store: Watched, changes: dict[str, Any]
+) -> None:
     await deploys(store, 1)
     other = version(2, **changes)
     await refused(store, WorkflowNameTaken, other)
@@ -210,13 +259,23 @@ async def test_another_module_or_attribute_is_another_workflow_unless_told(store
     ("before", "after"),
     [
         ({}, {"python_path": ("/home/me/checkout",)}),
-        ({"reference": "flows.shop:orders", "python_path": ("/srv",)}, {"reference": "shop:orders", "python_path": ("/srv/flows",)}),
+        (
+            {"reference": "flows.shop:orders", "python_path": ("/srv",)},
+            {"reference": "shop:orders", "python_path": ("/srv/flows",)},
+        ),
         ({}, {"reference": "shop:"}),
         ({"reference": "shop:"}, {}),
         ({"reference": ""}, {}),
         ({}, {"statuses": {"NEW": 1, "DONE": 2}}),
     ],
-    ids=["another folder", "another name of one file", "made in a function", "made outside of it", "stored by earlier code", "edited"],
+    ids=[
+        "another folder",
+        "another name of one file",
+        "made in a function",
+        "made outside of it",
+        "stored by earlier code",
+        "edited",
+    ],
 )
 async def test_a_workflow_that_was_edited_or_is_in_another_folder_is_the_same(
     store: Watched, before: dict[str, Any], after: dict[str, Any]

@@ -28,7 +28,13 @@ async def send(run: RoutedRun) -> Literal[Route.SENT]:
 
 
 FIRST, SECOND = consumer_group("shipping", 1), consumer_group("shipping", 2)
-SHIPPING_ROLES = [Role(FIRST, 1, 2), Role(FIRST, 2, 2), Role(SECOND), Role(PUBLISHER), Role(SWEEPER)]
+SHIPPING_ROLES = [
+    Role(FIRST, 1, 2),
+    Role(FIRST, 2, 2),
+    Role(SECOND),
+    Role(PUBLISHER),
+    Role(SWEEPER),
+]
 
 
 @pytest.fixture
@@ -47,13 +53,17 @@ def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_fo
     assert (of_two.count(Role(PUBLISHER)), of_two.count(Role(SWEEPER))) == (1, 1)
 
 
-# --- roles at work -------------------------------------------------------------------------------
+# --- roles at work ------------------------------------------------------------------------------
 
 
 async def test_a_role_runs_what_the_deployment_says(store: MemoryStore, clock: FakeClock) -> None:
     deployment, stop = await merge(store, [deployed(shipping)]), asyncio.Event()
     running = [
-        asyncio.create_task(run_role(role, await store.acquire(role), definitions(role, deployment), store, clock, stop))
+        asyncio.create_task(
+            run_role(
+                role, await store.acquire(role), definitions(role, deployment), store, clock, stop
+            )
+        )
         for role in SHIPPING_ROLES
     ]
     client = Client(shipping, store, clock)
@@ -72,14 +82,18 @@ async def test_roles_for_all_workflows_need_none_of_their_definitions(store: Mem
     assert definitions(Role(PUBLISHER), deployment) == definitions(Role(SWEEPER), deployment) == []
 
 
-async def test_a_group_that_the_definition_has_no_step_for_is_named(store: MemoryStore, clock: FakeClock) -> None:
+async def test_a_group_that_the_definition_has_no_step_for_is_named(
+    store: MemoryStore, clock: FakeClock
+) -> None:
     await merge(store, [deployed(shipping)])
     fence = await store.acquire(Role(SECOND))
     with pytest.raises(NotImportable, match=f"{SECOND}: the definition has no step for this group"):
         await run_role(Role(SECOND), fence, [packing()], store, clock, asyncio.Event())
 
 
-async def test_who_is_replaced_loses_the_role_when_it_writes(store: MemoryStore, clock: FakeClock) -> None:
+async def test_who_is_replaced_loses_the_role_when_it_writes(
+    store: MemoryStore, clock: FakeClock
+) -> None:
     await merge(store, [deployed(shipping)])
     role, stop = Role(PUBLISHER), asyncio.Event()
     old = asyncio.create_task(run_role(role, await store.acquire(role), [], store, clock, stop))

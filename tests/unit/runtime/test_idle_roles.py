@@ -54,9 +54,16 @@ def reads() -> Iterator[list[object]]:
     event.remove(Engine, "begin", count)
 
 
-async def test_unrelated_writes_of_others_make_no_idle_role_read(postgres_url: str, reads: list[object]) -> None:
+async def test_unrelated_writes_of_others_make_no_idle_role_read(
+    postgres_url: str, reads: list[object]
+) -> None:
     runtime = LocalRuntime([idle], Urls.of(postgres_url), lease=RARELY)
-    async with runtime, records_adapter(postgres_url).open_records(postgres_url, clock=SystemClock(), exclusive=False) as others:
+    async with (
+        runtime,
+        records_adapter(postgres_url).open_records(
+            postgres_url, clock=SystemClock(), exclusive=False
+        ) as others,
+    ):
         seen = -1
         while seen != len(reads):
             seen = len(reads)

@@ -12,7 +12,19 @@ from typing import Any, Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from workflow_ray import Cause, Handle, Repeat, Run, RunState, Runtime, Status, Trigger, Workflow, connect, resource
+from workflow_ray import (
+    Cause,
+    Handle,
+    Repeat,
+    Run,
+    RunState,
+    Runtime,
+    Status,
+    Trigger,
+    Workflow,
+    connect,
+    resource,
+)
 from workflow_ray.errors import (
     InvalidDefinition,
     InvalidInput,
@@ -33,7 +45,9 @@ SOON = timedelta(seconds=20)
 async def test_runs_go_through_a_workflow_made_in_a_function(url: str) -> None:
     workflow = packing()
     async with Runtime.local(workflow, records=url) as runtime:
-        answers = await runtime.client(workflow).trigger_many(Trigger(f"{n}", Parcel()) for n in range(50))
+        answers = await runtime.client(workflow).trigger_many(
+            Trigger(f"{n}", Parcel()) for n in range(50)
+        )
         for handle, _ in answers:
             run = await handle.wait(timeout=SOON)
             assert (run.status, run.run_state, run.version) == (Stage.DONE, RunState.COMPLETED, 2)
@@ -46,11 +60,15 @@ async def test_what_was_triggered_while_nothing_ran_is_done_by_the_next_runtime(
     async with connect(workflow, records=url) as client:
         run_id = (await client.trigger("1", Parcel())).run_id
     async with Runtime.local(workflow, records=url) as runtime:
-        assert (await runtime.client(workflow).handle(run_id).wait(timeout=SOON)).status is Stage.DONE
+        assert (
+            await runtime.client(workflow).handle(run_id).wait(timeout=SOON)
+        ).status is Stage.DONE
 
 
 @pytest.mark.parametrize("spinning", [1, 20])
-async def test_runs_that_repeat_without_delay_do_not_hold_up_triggers(url: str, spinning: int) -> None:
+async def test_runs_that_repeat_without_delay_do_not_hold_up_triggers(
+    url: str, spinning: int
+) -> None:
     workflow, repeats = parcels(), list[str]()
 
     @workflow.step(Stage.NEW)
@@ -68,12 +86,15 @@ async def test_runs_that_repeat_without_delay_do_not_hold_up_triggers(url: str, 
             await asyncio.sleep(0.001)
         before = len(repeats)
         handles = [await client.trigger(f"{number}", Parcel()) for number in range(20)]
-        assert len(repeats) - before < 20 * 5 * spinning  # each waits for the transaction that runs, and its own
+        # each waits for the transaction that runs, and its own
+        assert len(repeats) - before < 20 * 5 * spinning
         for handle in handles:
             assert (await handle.wait(timeout=SOON)).status is Stage.DONE
 
 
-async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_step_cut_off_at_the_end_is_run_again_by_the_next_runtime(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workflow, begun = parcels(), asyncio.Event()
     monkeypatch.setattr(role_runner, "STOPPING", 0.0)
 
@@ -150,7 +171,9 @@ async def test_a_step_that_does_not_end_does_not_keep_the_runtime_from_ending(
     finally:
         gate.set()
     async with connect(workflow, records=url) as client:
-        assert [entry.cause for entry in await client.handle(handle.run_id).history()] == [Cause.TRIGGER]
+        assert [entry.cause for entry in await client.handle(handle.run_id).history()] == [
+            Cause.TRIGGER
+        ]
 
 
 async def test_a_renumbered_status_is_refused_and_the_store_is_left_as_it_was(url: str) -> None:
@@ -166,7 +189,9 @@ async def test_a_renumbered_status_is_refused_and_the_store_is_left_as_it_was(ur
     with pytest.raises(StatusRenumbered, match=r"parcels\.DONE is 3 in the code and 2"):
         await Runtime.local(renumbered, records=url, replace=True).__aenter__()
     async with Runtime.local(workflow, records=url) as runtime:
-        assert (await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)).status is Stage.DONE
+        assert (
+            await (await runtime.client(workflow).trigger("1", Parcel())).wait(timeout=SOON)
+        ).status is Stage.DONE
 
 
 async def test_mistakes_of_a_definition_are_raised_before_a_store_is_made(url: str) -> None:
@@ -185,7 +210,9 @@ async def test_a_store_has_one_runtime_at_a_time(url: str) -> None:
 
 
 async def test_a_url_of_an_unknown_scheme_names_the_known_ones() -> None:
-    with pytest.raises(UnknownScheme, match=r"no adapter for 'oracle'\. Known, .*kafka \[kafka\].*sqlite"):
+    with pytest.raises(
+        UnknownScheme, match=r"no adapter for 'oracle'\. Known, .*kafka \[kafka\].*sqlite"
+    ):
         await Runtime.local(packing(), records="oracle://shop").__aenter__()
 
 
@@ -196,10 +223,14 @@ async def test_a_runtime_has_clients_of_its_own_workflows_only(url: str) -> None
 
 
 @pytest.mark.parametrize("made", [Runtime.local, Runtime.ray])
-async def test_a_runtime_that_was_not_entered_says_so(url: str, made: Callable[..., Runtime]) -> None:
+async def test_a_runtime_that_was_not_entered_says_so(
+    url: str, made: Callable[..., Runtime]
+) -> None:
     workflow = packing()
     runtime = made(workflow, records=url)
-    with pytest.raises(RuntimeUnavailable, match=r"it isn't running; use it inside of `async with runtime:`"):
+    with pytest.raises(
+        RuntimeUnavailable, match=r"it isn't running; use it inside of `async with runtime:`"
+    ):
         runtime.client(workflow)
 
 
@@ -238,7 +269,9 @@ async def reluctant() -> AsyncIterator[str]:
     yield "open"
 
 
-async def test_a_role_that_crashes_is_started_again(url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_role_that_crashes_is_started_again(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     workflow = parcels()
     openings.clear()
 
@@ -257,7 +290,9 @@ async def test_a_role_that_crashes_is_started_again(url: str, caplog: pytest.Log
 async def test_a_runtime_that_runs_is_not_entered_again_and_goes_on(url: str) -> None:
     workflow = packing()
     async with Runtime.local(workflow, records=url) as runtime:
-        with pytest.raises(RuntimeUnavailable, match="it runs already; leave it first, or make another one"):
+        with pytest.raises(
+            RuntimeUnavailable, match="it runs already; leave it first, or make another one"
+        ):
             await runtime.__aenter__()
         handle = await runtime.client(workflow).trigger("1", Parcel())
         assert (await handle.wait(timeout=SOON)).status is Stage.DONE
@@ -267,7 +302,10 @@ async def test_a_runtime_that_runs_is_not_entered_again_and_goes_on(url: str) ->
 
 async def test_a_client_is_used_by_other_threads_event_loops_too(url: str) -> None:
     workflow = Gated()
-    async with Runtime.local(workflow.workflow, records=url) as runtime, connect(workflow.workflow, records=url) as connected:
+    async with (
+        Runtime.local(workflow.workflow, records=url) as runtime,
+        connect(workflow.workflow, records=url) as connected,
+    ):
         for client in (runtime.client(workflow.workflow), connected):
             workflow.gate.clear()
             handle = await client.trigger("1", Parcel(), if_active="join")
@@ -275,7 +313,10 @@ async def test_a_client_is_used_by_other_threads_event_loops_too(url: str) -> No
             async def wait(handle: Handle[Parcel, Stage] = handle) -> Stage:
                 return (await handle.wait(timeout=SOON)).status
 
-            waiting = [asyncio.create_task(wait()), *(asyncio.create_task(asyncio.to_thread(asyncio.run, wait())) for _ in range(3))]
+            waiting = [
+                asyncio.create_task(wait()),
+                *(asyncio.create_task(asyncio.to_thread(asyncio.run, wait())) for _ in range(3)),
+            ]
             await asyncio.sleep(0.1)  # they wait together
             workflow.gate.set()
             assert await asyncio.gather(*waiting) == [Stage.DONE] * 4
@@ -297,13 +338,21 @@ class Gated:
 async def test_records_may_be_the_path_of_a_file(tmp_path: Path) -> None:
     workflow = packing()
     path = tmp_path / "shop.db"
-    async with Runtime.local(workflow, records=path) as runtime, connect(workflow, records=path) as client:
+    async with (
+        Runtime.local(workflow, records=path) as runtime,
+        connect(workflow, records=path) as client,
+    ):
         handle = await client.trigger("1", Parcel())
-        assert (await runtime.client(workflow).handle(handle.run_id).wait(timeout=SOON)).status is Stage.DONE
+        assert (
+            await runtime.client(workflow).handle(handle.run_id).wait(timeout=SOON)
+        ).status is Stage.DONE
     assert path.exists()
 
 
-@pytest.mark.parametrize(("workflows", "why"), [([packing()], "not a list"), ("orders", "not a str"), (None, "not a NoneType")])
+@pytest.mark.parametrize(
+    ("workflows", "why"),
+    [([packing()], "not a list"), ("orders", "not a str"), (None, "not a NoneType")],
+)
 def test_only_workflows_are_run(workflows: Any, why: str) -> None:
     with pytest.raises(InvalidInput, match=f"^workflows: hand in one after the other, .*{why}"):
         Runtime.local(workflows)
@@ -311,5 +360,7 @@ def test_only_workflows_are_run(workflows: Any, why: str) -> None:
 
 def test_records_that_are_neither_url_nor_path_are_refused() -> None:
     records: Any = 7
-    with pytest.raises(InvalidInput, match=r"^records: give a URL, or the path of a SQLite file, not int"):
+    with pytest.raises(
+        InvalidInput, match=r"^records: give a URL, or the path of a SQLite file, not int"
+    ):
         Runtime.local(packing(), records=records)

@@ -21,7 +21,12 @@ from workflow_ray.testing.conformance import (
 )
 
 
-class TestStoreOfSeveral(RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance):
+class TestStoreOfSeveral(
+    RecordStoreConformance,
+    EventStreamerConformance,
+    TimeoutStoreConformance,
+    RoleSchedulerConformance,
+):
     lacks: ClassVar = {
         Capability.FAULTS: "its parts are in memory: there is no connection to break",
         Capability.DURABILITY: "its parts are in memory",
@@ -29,7 +34,11 @@ class TestStoreOfSeveral(RecordStoreConformance, EventStreamerConformance, Timeo
 
     @pytest.fixture
     def urls(self, tmp_path: Path) -> Urls:
-        urls = Urls(f"memory://{tmp_path}-records", f"memory://{tmp_path}-events", f"memory://{tmp_path}-timeouts")
+        urls = Urls(
+            f"memory://{tmp_path}-records",
+            f"memory://{tmp_path}-events",
+            f"memory://{tmp_path}-timeouts",
+        )
         create(urls)
         return urls
 

@@ -60,10 +60,24 @@ def runs(monkeypatch: pytest.MonkeyPatch, body: Body) -> list[tuple[Fence, Obser
     begun: list[tuple[Fence, Observation]] = []
 
     async def run(
-        role: Role, fence: Fence, workflows: Any, store: MemoryStore, clock: Any, stop: asyncio.Event, *, observation: Any
+        role: Role,
+        fence: Fence,
+        workflows: Any,
+        store: MemoryStore,
+        clock: Any,
+        stop: asyncio.Event,
+        *,
+        observation: Any,
     ) -> None:
         begun.append((fence, observation))
-        await store.store([WriteGroup(positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),), fence=fence)])
+        await store.store(
+            [
+                WriteGroup(
+                    positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),),
+                    fence=fence,
+                )
+            ]
+        )
         await body(stop)
 
     monkeypatch.setattr(role_runner, "run_role", run)
@@ -119,8 +133,12 @@ async def test_what_is_abandoned_at_the_deadline_is_not_in_doubt(
     assert await in_use(store) is None
 
 
-@pytest.mark.parametrize("error", [ValueError("boom"), SystemExit(1), asyncio.CancelledError(), BaseException("odd")], ids=repr)
-async def test_a_role_that_raises_whatever_it_is_starts_again_with_the_same_fence_and_is_not_released(
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("boom"), SystemExit(1), asyncio.CancelledError(), BaseException("odd")],
+    ids=repr,
+)
+async def test_a_role_that_raises_starts_again_with_the_same_fence_and_is_not_released(
     error: BaseException,
     store: FlakyStore,
     runner: RoleRunner,
@@ -154,14 +172,19 @@ async def test_a_release_is_tried_again_while_the_store_does_not_answer(
     store.away = True
     runner.finish([ROLE.name])
     await clock.advance(SOON)
-    assert (runner.held(), runner.releasing.locked()) == ([fence], False)  # heartbeats go on meanwhile
+    # heartbeats go on meanwhile
+    assert (runner.held(), runner.releasing.locked()) == ([fence], False)
     store.away = False
     await clock.advance(2 * SOON)
     assert (await in_use(store), runner.held()) == (None, [])
 
 
 async def test_a_release_is_given_up_where_the_store_does_not_come_back(
-    store: FlakyStore, runner: RoleRunner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: FlakyStore,
+    runner: RoleRunner,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     runs(monkeypatch, until_stop)
     runner.start(ROLE, await store.acquire(ROLE))

@@ -9,8 +9,23 @@ import pytest
 
 from tests.unit.parcels import Parcel, Stage, packing
 from workflow_ray import Cause, Client
-from workflow_ray.errors import InvalidInput, RoleRetired, RuntimeUnavailable, StoreUnavailable, UnknownWorkflow
-from workflow_ray.records import DeployedWorkflow, Deployment, Fenced, Position, Role, RoleName, WriteGroup, consumer_group
+from workflow_ray.errors import (
+    InvalidInput,
+    RoleRetired,
+    RuntimeUnavailable,
+    StoreUnavailable,
+    UnknownWorkflow,
+)
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Deployment,
+    Fenced,
+    Position,
+    Role,
+    RoleName,
+    WriteGroup,
+    consumer_group,
+)
 from workflow_ray.runtime.deploying import deployed_here, merge
 from workflow_ray.runtime.following import AGAIN, DRAINING, SoleWorker, follow
 from workflow_ray.runtime.role_runner import RoleRunner
@@ -31,7 +46,9 @@ def shards_of(count: int) -> set[str]:
 
 
 class Store(MemoryStore):
-    """Another deploys in front of the first `conflicts` deployments; the first `failures` long polls fail."""
+    """Another deploys in front of the first `conflicts` deployments; the first `failures` long
+    polls fail.
+    """
 
     conflicts, failures = 0, 0
 
@@ -72,10 +89,12 @@ async def deployed(store: Store) -> DeployedWorkflow:
     return found
 
 
-# --- the change ----------------------------------------------------------------------------------
+# --- the change ---------------------------------------------------------------------------------
 
 
-async def test_the_count_that_was_set_holds_until_it_is_reset(store: Store, clock: FakeClock) -> None:
+async def test_the_count_that_was_set_holds_until_it_is_reset(
+    store: Store, clock: FakeClock
+) -> None:
     assert await scaled(store, clock, 4) == 4
     await merge(store, [deployed_here(packing())])
     found = await deployed(store)
@@ -85,7 +104,9 @@ async def test_the_count_that_was_set_holds_until_it_is_reset(store: Store, cloc
     assert (found.shards(GROUP), found.scaled, found.draining) == (1, {}, ())
 
 
-async def test_all_old_shards_are_fenced_off_and_can_not_be_acquired_any_more(store: Store, clock: FakeClock) -> None:
+async def test_all_old_shards_are_fenced_off_and_can_not_be_acquired_any_more(
+    store: Store, clock: FakeClock
+) -> None:
     await scaled(store, clock, 3)
     old = [await store.acquire(Role(GROUP, shard, 3)) for shard in (1, 2, 3)]
     await scaled(store, clock, 2)
@@ -95,9 +116,17 @@ async def test_all_old_shards_are_fenced_off_and_can_not_be_acquired_any_more(st
         await store.acquire(Role(GROUP, 1, 3))
 
 
-async def test_old_shards_get_a_second_to_finish_and_no_more(store: Store, clock: FakeClock) -> None:
+async def test_old_shards_get_a_second_to_finish_and_no_more(
+    store: Store, clock: FakeClock
+) -> None:
     fence = await store.acquire(Role(GROUP))
-    await store.store([WriteGroup(positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),), fence=fence)])
+    await store.store(
+        [
+            WriteGroup(
+                positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),), fence=fence
+            )
+        ]
+    )
     scaling = asyncio.create_task(scale(store, "parcels", NEW, shards=2, clock=clock))
     await clock.advance(timedelta(seconds=DRAIN / 2))
     assert ((await deployed(store)).draining, scaling.done()) == ((GROUP,), False)
@@ -110,13 +139,15 @@ async def test_it_goes_on_at_once_where_nothing_is_in_hand(store: Store, clock: 
 
 
 @pytest.mark.parametrize("conflicts", [1, 2])
-async def test_who_is_overtaken_by_another_deployment_begins_again(store: Store, clock: FakeClock, conflicts: int) -> None:
+async def test_who_is_overtaken_by_another_deployment_begins_again(
+    store: Store, clock: FakeClock, conflicts: int
+) -> None:
     store.conflicts = conflicts
     assert await scaled(store, clock, 4) == 4
     assert (await deployed(store)).scaled == {GROUP: 4}
 
 
-async def test_the_next_shards_are_prepared_before_the_current_ones_drain_and_only_for_another_count(
+async def test_the_next_shards_are_prepared_before_the_current_ones_drain(
     store: Store, clock: FakeClock
 ) -> None:
     prepared: list[tuple[str, int, tuple[str, ...]]] = []
@@ -129,7 +160,9 @@ async def test_the_next_shards_are_prepared_before_the_current_ones_drain_and_on
     assert prepared == [(GROUP, 4, ()), (GROUP, 1, ())]
 
 
-async def test_a_count_changes_though_its_shards_can_not_be_prepared(store: Store, clock: FakeClock) -> None:
+async def test_a_count_changes_though_its_shards_can_not_be_prepared(
+    store: Store, clock: FakeClock
+) -> None:
     async def prepare(_: str, __: int) -> None:
         raise RuntimeUnavailable("the deployment", "its supervisor does not answer")
 
@@ -138,7 +171,10 @@ async def test_a_count_changes_though_its_shards_can_not_be_prepared(store: Stor
 
 
 async def test_of_two_who_scale_at_once_both_come_to_an_end(store: Store, clock: FakeClock) -> None:
-    both = [asyncio.create_task(scale(store, "parcels", NEW, shards=count, clock=clock)) for count in (2, 5)]
+    both = [
+        asyncio.create_task(scale(store, "parcels", NEW, shards=count, clock=clock))
+        for count in (2, 5)
+    ]
     await clock.advance(timedelta(seconds=5 * DRAIN))
     assert await asyncio.wait_for(asyncio.gather(*both), 1) == [2, 5]
     assert (await deployed(store)).draining == ()
@@ -160,7 +196,9 @@ async def test_repeating_it_writes_nothing(store: Store, clock: FakeClock) -> No
         (99, 2, "parcels.99: it has no step"),
     ],
 )
-async def test_what_can_not_be_is_refused_without_a_write(store: Store, clock: FakeClock, status: int, shards: int, why: str) -> None:
+async def test_what_can_not_be_is_refused_without_a_write(
+    store: Store, clock: FakeClock, status: int, shards: int, why: str
+) -> None:
     before = await store.deployment()
     with pytest.raises(InvalidInput, match=why):
         await scale(store, "parcels", status, shards=shards, clock=clock)
@@ -169,9 +207,17 @@ async def test_what_can_not_be_is_refused_without_a_write(store: Store, clock: F
     assert await store.deployment() == before
 
 
-async def test_a_deployment_of_the_code_ends_a_drain_and_the_scaling_begins_again(store: Store, clock: FakeClock) -> None:
+async def test_a_deployment_of_the_code_ends_a_drain_and_the_scaling_begins_again(
+    store: Store, clock: FakeClock
+) -> None:
     fence = await store.acquire(Role(GROUP))
-    await store.store([WriteGroup(positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),), fence=fence)])
+    await store.store(
+        [
+            WriteGroup(
+                positions=(Position(GROUP, 0, 0, begun=9, log="log", in_use=fence),), fence=fence
+            )
+        ]
+    )
     scaling = asyncio.create_task(scale(store, "parcels", NEW, shards=2, clock=clock))
     await clock.advance(timedelta(seconds=DRAIN / 2))
     await merge(store, [deployed_here(packing())])
@@ -180,7 +226,7 @@ async def test_a_deployment_of_the_code_ends_a_drain_and_the_scaling_begins_agai
     assert await asyncio.wait_for(scaling, 1) == 2
 
 
-# --- those that run the roles --------------------------------------------------------------------
+# --- those that run the roles -------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -191,17 +237,22 @@ async def runner(store: Store, clock: FakeClock) -> AsyncIterator[RoleRunner]:
 
 
 @pytest.fixture(params=["sole", "shared"])
-async def working(request: pytest.FixtureRequest, store: Store, clock: FakeClock, runner: RoleRunner) -> AsyncIterator[None]:
+async def working(
+    request: pytest.FixtureRequest, store: Store, clock: FakeClock, runner: RoleRunner
+) -> AsyncIterator[None]:
     """A process that runs all roles, for itself or as one that would share them."""
     groups, deployment = deployed_here(workflow).groups, await store.deployment()
     if request.param == "sole":
-        task = asyncio.create_task(follow(deployment, store, clock, SoleWorker(runner, store, clock, groups).apply))
+        task = asyncio.create_task(
+            follow(deployment, store, clock, SoleWorker(runner, store, clock, groups).apply)
+        )
         await clock.settle()
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     else:
-        worker = Worker(runner, store, clock, lease=20 * DRAINING)  # so that no heartbeat notices the change
+        # so that no heartbeat notices the change
+        worker = Worker(runner, store, clock, lease=20 * DRAINING)
         await worker.join()
         await worker.run(groups, deployment)
         await clock.settle()
@@ -214,7 +265,9 @@ def consumers(runner: RoleRunner) -> set[RoleName]:
 
 
 @pytest.mark.usefixtures("working")
-async def test_a_process_runs_the_new_shards_at_once_and_no_old_one(store: Store, clock: FakeClock, runner: RoleRunner) -> None:
+async def test_a_process_runs_the_new_shards_at_once_and_no_old_one(
+    store: Store, clock: FakeClock, runner: RoleRunner
+) -> None:
     client = Client(workflow, store, clock)
     handles = [await client.trigger(f"{number}", Parcel()) for number in range(40)]
     for count in (5, 2, 16, None):
@@ -232,7 +285,9 @@ async def test_roles_that_drain_are_released_and_begin_again_where_nothing_comes
 ) -> None:
     assert consumers(runner) == shards_of(1)
     deployment = await store.deployment()
-    await store.deploy(deployment.version, [msgspec.structs.replace(deployment.workflows[0], draining=(GROUP,))])
+    await store.deploy(
+        deployment.version, [msgspec.structs.replace(deployment.workflows[0], draining=(GROUP,))]
+    )
     await clock.advance(SOON)
     assert consumers(runner) == set()
     assert [position.in_use for position in await store.positions(GROUP) if position.in_use] == []
@@ -241,14 +296,18 @@ async def test_roles_that_drain_are_released_and_begin_again_where_nothing_comes
 
 
 @pytest.mark.usefixtures("working")
-async def test_a_process_goes_on_following_after_errors(store: Store, clock: FakeClock, runner: RoleRunner) -> None:
+async def test_a_process_goes_on_following_after_errors(
+    store: Store, clock: FakeClock, runner: RoleRunner
+) -> None:
     store.failures = 3
     await scaled(store, clock, 2)
     await clock.advance(timedelta(seconds=4 * AGAIN))
     assert consumers(runner) == shards_of(2)
 
 
-async def test_a_process_whose_code_lacks_a_step_leaves_its_roles_alone(store: Store, clock: FakeClock) -> None:
+async def test_a_process_whose_code_lacks_a_step_leaves_its_roles_alone(
+    store: Store, clock: FakeClock
+) -> None:
     runner = RoleRunner([], store, clock)
     worker = SoleWorker(runner, store, clock, {"sweeper"})
     assert await worker.apply(await store.deployment(), True)

@@ -34,7 +34,9 @@ def url(request: pytest.FixtureRequest) -> str:
 async def sharer(*arguments: str) -> AsyncGenerator[Process]:
     """Another process, once it is ready; killed at the end."""
     command = [sys.executable, "-m", "tests.unit.runtime.sharer", *arguments]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
     try:
         await said(process, "ready")
         yield process
@@ -58,7 +60,12 @@ def here(url: str) -> LocalRuntime:
 
 
 async def triggered(client: Client[Work, State], name: str) -> list[Handle[Work, State]]:
-    return [handle for handle, _ in await client.trigger_many(Trigger(f"{name}-{number}", Work()) for number in range(SOME))]
+    return [
+        handle
+        for handle, _ in await client.trigger_many(
+            Trigger(f"{name}-{number}", Work()) for number in range(SOME)
+        )
+    ]
 
 
 async def done_by(handles: Sequence[Handle[Work, State]]) -> set[int]:
@@ -66,7 +73,9 @@ async def done_by(handles: Sequence[Handle[Work, State]]) -> set[int]:
     by: set[int] = set()
     for handle in handles:
         run = await handle.wait(timeout=SOON)
-        assert [entry.version for entry in await handle.history()] == list(range(1, run.version + 1))
+        assert [entry.version for entry in await handle.history()] == list(
+            range(1, run.version + 1)
+        )
         by.add(run.data.by)
     return by
 
@@ -75,7 +84,8 @@ async def test_processes_on_one_server_share_the_work(url: str, tmp_path: Path) 
     (tmp_path / "gate").touch()
     async with here(url) as runtime, sharer(url, str(tmp_path / "gate")) as other:
         client, rounds = runtime.client(sharing), 0
-        while await done_by(await triggered(client, f"{rounds}")) != {os.getpid(), other.pid}:  # pytest's timeout bounds it
+        # pytest's timeout bounds it
+        while await done_by(await triggered(client, f"{rounds}")) != {os.getpid(), other.pid}:
             rounds += 1
 
 
@@ -88,8 +98,13 @@ async def test_the_others_take_over_from_one_that_leaves(url: str) -> None:
         assert await done_by(handles) == {os.getpid()}
 
 
-async def test_what_a_killed_process_had_in_hand_is_done_by_the_others(url: str, tmp_path: Path) -> None:
-    async with sharer(url, str(tmp_path / "gate")) as other, connect(sharing, records=url) as client:
+async def test_what_a_killed_process_had_in_hand_is_done_by_the_others(
+    url: str, tmp_path: Path
+) -> None:
+    async with (
+        sharer(url, str(tmp_path / "gate")) as other,
+        connect(sharing, records=url) as client,
+    ):
         handles = await triggered(client, "in-hand")
         await said(other, "begun")
         async with here(url):
@@ -97,7 +112,9 @@ async def test_what_a_killed_process_had_in_hand_is_done_by_the_others(url: str,
             assert await done_by(handles) == {os.getpid()}
 
 
-async def test_nothing_that_a_stopped_process_writes_lands_when_it_goes_on(url: str, tmp_path: Path) -> None:
+async def test_nothing_that_a_stopped_process_writes_lands_when_it_goes_on(
+    url: str, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     async with sharer(url, str(gate)) as other, connect(sharing, records=url) as client:
         handles = await triggered(client, "in-hand")

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from tests.unit.parcels import packing
-from workflow_ray.errors import PartitionsChanged, StoreMissing, StoreUnavailable, TopicMismatch, UnfitAdapter, UnknownScheme
+from workflow_ray.errors import (
+    PartitionsChanged,
+    StoreMissing,
+    StoreUnavailable,
+    TopicMismatch,
+    UnfitAdapter,
+    UnknownScheme,
+)
 from workflow_ray.ports import Clock, OutboxMover, Records, Store, SystemClock
 from workflow_ray.ports.adapters import OURS
 from workflow_ray.records import (
@@ -57,7 +64,7 @@ def event(version: int = 1) -> Event:
     return Event(run_id=RunId("r"), topic=TOPIC, partition=0, version=Version(version), status=1)
 
 
-# --- what the URLs come to -----------------------------------------------------------------------
+# --- what the URLs come to ----------------------------------------------------------------------
 
 
 async def test_one_url_for_all_is_the_adapters_own_store(tmp_path: Path, clock: Clock) -> None:
@@ -65,7 +72,10 @@ async def test_one_url_for_all_is_the_adapters_own_store(tmp_path: Path, clock: 
         assert isinstance(store, MemoryStore)
 
 
-@pytest.mark.parametrize(("events", "timeouts", "moves"), [("", "", True), ("", "-t", True), ("-e", "", False), ("-e", "-t", False)])
+@pytest.mark.parametrize(
+    ("events", "timeouts", "moves"),
+    [("", "", True), ("", "-t", True), ("-e", "", False), ("-e", "-t", False)],
+)
 async def test_events_move_inside_the_store_of_the_records_only_if_they_are_there(
     tmp_path: Path, clock: Clock, events: str, timeouts: str, moves: bool
 ) -> None:
@@ -75,13 +85,22 @@ async def test_events_move_inside_the_store_of_the_records_only_if_they_are_ther
 
 async def test_each_part_goes_where_its_url_says(tmp_path: Path, clock: Clock) -> None:
     urls = in_memory(tmp_path, events="-e", timeouts="-t")
-    timeout = Timeout(key=TimeoutKey(RunId("r"), Version(1), "t"), workflow="parcels", status=1, partition=0, due_at=clock.now())
+    timeout = Timeout(
+        key=TimeoutKey(RunId("r"), Version(1), "t"),
+        workflow="parcels",
+        status=1,
+        partition=0,
+        due_at=clock.now(),
+    )
     async with opened(urls, clock) as store:
         await merge(store, [deployed_here(packing())])
         await store.send([event()])
         await store.create([timeout])
     adapter = MemoryAdapter()
-    async with adapter.open_events(urls.events, clock=clock) as there, adapter.open_timeouts(urls.timeouts, clock=clock) as later:
+    async with (
+        adapter.open_events(urls.events, clock=clock) as there,
+        adapter.open_timeouts(urls.timeouts, clock=clock) as later,
+    ):
         assert await there.lag(TOPIC, {0: 0}) == 1
         assert await later.due("parcels", 1, [0], limit=1, wait=0) == [timeout]
         assert (await there.deployment()).workflows == ()
@@ -90,14 +109,16 @@ async def test_each_part_goes_where_its_url_says(tmp_path: Path, clock: Clock) -
         assert await here.lag(TOPIC, {0: 0}) == 0
 
 
-async def test_different_spellings_of_one_place_are_one_place(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_different_spellings_of_one_place_are_one_place(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     urls = Urls("sqlite:///shop.db", f"sqlite:///{tmp_path}/shop.db", "sqlite:///./shop.db")
     async with opened(urls, clock) as store:
         assert isinstance(store, OutboxMover)
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- what is refused ----------------------------------------------------------------------------
 
 
 class JustRecords:
@@ -131,12 +152,18 @@ def just_records(monkeypatch: pytest.MonkeyPatch) -> str:
     return "just://records"
 
 
-async def test_records_without_events_ask_for_a_place_for_them(just_records: str, tmp_path: Path, clock: Clock) -> None:
-    with pytest.raises(UnfitAdapter, match=r"^just: it holds no events\. Name another URL for the events\.$"):
+async def test_records_without_events_ask_for_a_place_for_them(
+    just_records: str, tmp_path: Path, clock: Clock
+) -> None:
+    with pytest.raises(
+        UnfitAdapter, match=r"^just: it holds no events\. Name another URL for the events\.$"
+    ):
         await opened(Urls.of(just_records), clock).__aenter__()
     with pytest.raises(UnfitAdapter, match="no timeouts"):
         await opened(Urls.of(just_records, f"memory://{tmp_path}"), clock).__aenter__()
-    async with opened(Urls.of(just_records, f"memory://{tmp_path}", f"memory://{tmp_path}"), clock) as store:
+    async with opened(
+        Urls.of(just_records, f"memory://{tmp_path}", f"memory://{tmp_path}"), clock
+    ) as store:
         await merge(store, [deployed_here(packing())])
         assert await store.ends(TOPIC, [0]) == {0: 0}
 
@@ -165,7 +192,9 @@ UNREACHED = [
 
 
 @pytest.mark.parametrize("answering", [False, True], ids=["nobody listens", "nobody answers"])
-async def test_what_cannot_be_reached_is_said_within_5_seconds_and_without_passwords(answering: bool) -> None:
+async def test_what_cannot_be_reached_is_said_within_5_seconds_and_without_passwords(
+    answering: bool,
+) -> None:
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
         if answering:
@@ -192,7 +221,7 @@ async def test_a_store_that_nobody_made_is_missed(tmp_path: Path, clock: Clock) 
         await open_store(in_memory(tmp_path), clock=clock).__aenter__()
 
 
-# --- positions, where events are elsewhere -------------------------------------------------------
+# --- positions, where events are elsewhere ------------------------------------------------------
 
 
 class Log(MemoryStore):
@@ -212,16 +241,24 @@ class Log(MemoryStore):
         self.shown.append((topic, positions))
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
-        if any(self.topics.get(topic, partitions) != partitions for topic, partitions in topics.items()):
+        if any(
+            self.topics.get(topic, partitions) != partitions for topic, partitions in topics.items()
+        ):
             raise TopicMismatch(TOPIC, "it has another number of partitions")
         self.topics = topics
 
 
-async def test_a_position_says_which_log_it_counts_in_and_one_of_another_log_replaces_it(clock: Clock) -> None:
+async def test_a_position_says_which_log_it_counts_in_and_one_of_another_log_replaces_it(
+    clock: Clock,
+) -> None:
     records = MemoryStore(clock)
     first, second = (EventsApart(records, Log(clock, log), records) for log in ("first", "second"))
     await first.store([WriteGroup(positions=(Position(GROUP, 0, 7, log=first.stream_id),))])
-    assert await second.positions(GROUP) == await records.positions(GROUP) == [Position(GROUP, 0, 7, log=first.stream_id)]
+    assert (
+        await second.positions(GROUP)
+        == await records.positions(GROUP)
+        == [Position(GROUP, 0, 7, log=first.stream_id)]
+    )
     moved = Position(GROUP, 0, 2, log=second.stream_id)
     await second.store([WriteGroup(positions=(moved,))])
     assert await first.positions(GROUP) == [moved]
@@ -233,12 +270,15 @@ async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: 
     await merge(store, [deployed_here(packing())])
     stale = await store.acquire(Role(PUBLISHER))
     await store.acquire(Role(PUBLISHER))
-    groups = [WriteGroup(positions=(Position(GROUP, 0, 7),)), WriteGroup(positions=(Position(GROUP, 1, 9),), fence=stale)]
+    groups = [
+        WriteGroup(positions=(Position(GROUP, 0, 7),)),
+        WriteGroup(positions=(Position(GROUP, 1, 9),), fence=stale),
+    ]
     assert [isinstance(answer, Committed) for answer in await store.store(groups)] == [True, False]
     assert log.shown == [(TOPIC, [Position(GROUP, 0, 7)])]
 
 
-# --- topics --------------------------------------------------------------------------------------
+# --- topics -------------------------------------------------------------------------------------
 
 
 async def test_deploying_makes_the_topics_that_have_consumers(clock: Clock) -> None:
@@ -254,7 +294,9 @@ async def test_deploying_again_makes_them_on_a_log_that_is_new(clock: Clock) -> 
     assert second.topics == {TOPIC: 16}
 
 
-async def test_a_topic_with_another_number_of_partitions_is_refused_before_anything_is_written(clock: Clock) -> None:
+async def test_a_topic_with_another_number_of_partitions_is_refused_before_anything_is_written(
+    clock: Clock,
+) -> None:
     records, log = MemoryStore(clock), Log(clock, "log")
     log.topics = {TOPIC: 3}
     with pytest.raises(TopicMismatch):
@@ -262,7 +304,9 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_before_anyth
     assert (await records.deployment()).version == 0
 
 
-async def test_another_number_of_partitions_than_before_is_refused_before_any_topic_is_made(clock: Clock) -> None:
+async def test_another_number_of_partitions_than_before_is_refused_before_any_topic_is_made(
+    clock: Clock,
+) -> None:
     records, first, second = MemoryStore(clock), Log(clock, "first"), Log(clock, "second")
     await merge(EventsApart(records, first, records), [deployed_here(packing())])
     with pytest.raises(PartitionsChanged):

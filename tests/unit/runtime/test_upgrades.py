@@ -1,4 +1,6 @@
-"""Local runtimes with older and newer code on one store (E15), and with other definitions of its names (U7)."""
+"""Local runtimes with older and newer code on one store (E15), and with other definitions of its
+names (U7).
+"""
 
 import os
 import subprocess
@@ -46,7 +48,10 @@ Make: TypeAlias = Callable[..., Workflow[Any, Any]]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Imports a version of one workflow, as a process that has this version would. Versions differ in a module that it imports."""
+    """Imports a version of one workflow, as a process that has this version would.
+
+    Versions differ in a module that it imports.
+    """
     monkeypatch.setattr(sys, "path", list(sys.path))
     unique = uuid4().hex
 
@@ -68,7 +73,11 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 
 
 async def deployed(runtime: LocalRuntime) -> DeployedWorkflow:
-    return next(workflow for workflow in (await runtime.store.deployment()).workflows if workflow.name == "letters")
+    return next(
+        workflow
+        for workflow in (await runtime.store.deployment()).workflows
+        if workflow.name == "letters"
+    )
 
 
 async def label(runtime: LocalRuntime, workflow: Workflow[Any, Any], key: str) -> str:
@@ -77,7 +86,7 @@ async def label(runtime: LocalRuntime, workflow: Workflow[Any, Any], key: str) -
     return str(run.data.label)
 
 
-# --- older code ----------------------------------------------------------------------------------
+# --- older code ---------------------------------------------------------------------------------
 
 
 async def test_an_old_process_that_comes_late_leaves_the_newer_definition_deployed(
@@ -93,7 +102,9 @@ async def test_an_old_process_that_comes_late_leaves_the_newer_definition_deploy
     assert "workflow 'letters': other code has replaced this process's" in caplog.text
 
 
-async def test_a_local_rollback_deploys_the_older_code(url: str, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_local_rollback_deploys_the_older_code(
+    url: str, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     for version in ("v1", "v2"):
         async with Runtime.local(make(version), records=url) as runtime:
             newer = await deployed(runtime)
@@ -120,22 +131,36 @@ async def test_a_process_of_the_older_code_that_restarts_in_a_rolling_upgrade_sh
         assert await deployed(new) == newest
 
 
-# --- one name ------------------------------------------------------------------------------------
+# --- one name -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("made", [Runtime.local, Runtime.ray, WorkflowTester])
 def test_two_workflows_of_one_name_in_one_program_are_refused(made: Callable[..., object]) -> None:
     one, other = packing(), packing()
     assert made(one, one)
-    with pytest.raises(DuplicateWorkflow, match=r"name 'parcels': tests\.unit\.parcels \(.*parcels\.py:\d+\) and tests\.unit\.parcels \("):
+    with pytest.raises(
+        DuplicateWorkflow,
+        match=(
+            r"name 'parcels': tests\.unit\.parcels \(.*parcels\.py:\d+\) and"
+            r" tests\.unit\.parcels \("
+        ),
+    ):
         made(one, other)
 
 
-async def test_a_second_program_with_another_workflow_of_the_name_is_refused_and_the_first_stays(url: str, make: Make) -> None:
+async def test_a_second_program_with_another_workflow_of_the_name_is_refused_and_the_first_stays(
+    url: str, make: Make
+) -> None:
     async with Runtime.local(first := make("v1"), records=url) as runtime:
         before = await runtime.store.deployment()
         assert await label(runtime, first, "1") == "v1"
-    with pytest.raises(WorkflowNameTaken, match=r"deployed here from letters_\w+:letters \(.*\.py:13\), and this is other_\w+:letters \("):
+    with pytest.raises(
+        WorkflowNameTaken,
+        match=(
+            r"deployed here from letters_\w+:letters \(.*\.py:13\), and this is"
+            r" other_\w+:letters \("
+        ),
+    ):
         await Runtime.local(make("v2", "other"), records=url).__aenter__()
     async with Runtime.local(make("v1"), records=url) as runtime:
         assert await runtime.store.deployment() == before
@@ -156,11 +181,15 @@ if __name__ == "__main__":
 """
 
 
-def test_two_scripts_of_one_folder_cannot_share_a_name_and_a_script_is_the_module_that_it_is_to_others(tmp_path: Path) -> None:
+def test_two_scripts_of_one_folder_cannot_share_a_name(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "texts.py").write_text("LABEL = ''")
     for script in ("shop.py", "billing.py"):
         (tmp_path / script).write_text(SOURCE.format(helper="texts") + SCRIPT)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WORKFLOW_RAY")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("WORKFLOW_RAY")
+    }
 
     def ran(*arguments: str) -> str:
         done = subprocess.run(
@@ -176,4 +205,7 @@ def test_two_scripts_of_one_folder_cannot_share_a_name_and_a_script_is_the_modul
     assert ran("shop.py") == ran("shop.py") == ran("-m", "shop") == ""
     assert ran("-c", "import asyncio, shop; asyncio.run(shop.main())") == ""
     refused = ran("billing.py").splitlines()[-1]
-    assert f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing:letters ({tmp_path}/billing.py:13)" in refused
+    assert (
+        f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing:letters"
+        f" ({tmp_path}/billing.py:13)" in refused
+    )

@@ -19,7 +19,9 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"WORKFLOW_RAY_{name}", raising=False)
 
 
-def test_records_are_where_the_caller_or_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_where_the_caller_or_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert records_url(None) == "sqlite:///workflow.db"
     monkeypatch.setenv("WORKFLOW_RAY_RECORDS", "sqlite:///shop.db")
     assert records_url(None) == "sqlite:///shop.db"
@@ -27,27 +29,37 @@ def test_records_are_where_the_caller_or_the_environment_says(monkeypatch: pytes
 
 
 def test_events_and_timeouts_are_where_the_records_are_unless_somebody_says_otherwise() -> None:
-    assert Urls.of() == Urls("sqlite:///workflow.db", "sqlite:///workflow.db", "sqlite:///workflow.db")
+    assert Urls.of() == Urls(
+        "sqlite:///workflow.db", "sqlite:///workflow.db", "sqlite:///workflow.db"
+    )
     assert Urls.of("memory://a") == Urls("memory://a", "memory://a", "memory://a")
-    assert Urls.of("memory://a", timeouts="memory://b") == Urls("memory://a", "memory://a", "memory://b")
+    assert Urls.of("memory://a", timeouts="memory://b") == Urls(
+        "memory://a", "memory://a", "memory://b"
+    )
 
 
 def test_what_is_given_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKFLOW_RAY_EVENTS", "kafka://broker")
     monkeypatch.setenv("WORKFLOW_RAY_TIMEOUTS", "redis://cache")
     assert Urls.of("memory://a") == Urls("memory://a", "kafka://broker", "redis://cache")
-    assert Urls.of("memory://a", "memory://b", "memory://c") == Urls("memory://a", "memory://b", "memory://c")
+    assert Urls.of("memory://a", "memory://b", "memory://c") == Urls(
+        "memory://a", "memory://b", "memory://c"
+    )
 
 
 def test_a_runtime_opens_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKFLOW_RAY_TIMEOUTS", "redis://cache")
     for made in (Runtime.local, Runtime.ray):
-        assert made(records="memory://a", events="memory://b").urls == Urls("memory://a", "memory://b", "redis://cache")
+        assert made(records="memory://a", events="memory://b").urls == Urls(
+            "memory://a", "memory://b", "redis://cache"
+        )
 
 
 def test_no_password_is_in_a_repr() -> None:
     urls = Urls(SECRET, SECRET, SECRET)
-    deployed = Deployed(urls=urls, places=Places("a", "b", "c"), store_id="s", namespace="n", node="1")
+    deployed = Deployed(
+        urls=urls, places=Places("a", "b", "c"), store_id="s", namespace="n", node="1"
+    )
     for shown in (repr(urls), str(urls), f"{deployed}", repr(deployed), repr([deployed])):
         assert "pass-phrase" not in shown
 
@@ -59,10 +71,15 @@ def test_an_actor_gets_the_passwords() -> None:
 
 def test_places_are_named_once_each() -> None:
     assert str(Places("sqlite:////a.db", "sqlite:////a.db", "sqlite:////a.db")) == "sqlite:////a.db"
-    assert str(Places("sqlite:////a.db", "kafka://k", "sqlite:////a.db")) == "sqlite:////a.db, events on kafka://k"
+    assert (
+        str(Places("sqlite:////a.db", "kafka://k", "sqlite:////a.db"))
+        == "sqlite:////a.db, events on kafka://k"
+    )
 
 
-def test_for_other_processes_a_file_is_named_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_other_processes_a_file_is_named_from_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     urls = Urls.of("sqlite:///shop.db").absolute()
     assert urls.records == urls.events == f"sqlite:///{tmp_path.resolve()}/shop.db"

@@ -65,14 +65,16 @@ async def test_steps_and_resources_run_in_the_loop_that_enters_the_runtime(url: 
         return Stage.DONE
 
     async with local(workflow, url) as runtime:
-        handles = [await runtime.client(workflow).trigger(f"{number}", Parcel()) for number in range(5)]
+        handles = [
+            await runtime.client(workflow).trigger(f"{number}", Parcel()) for number in range(5)
+        ]
         for handle in handles:
             await handle.wait(timeout=SOON)
     assert set(loops) == {asyncio.get_running_loop()}
 
 
 def blocking(attempts: int, blocked: list[str]) -> Parcels:
-    """Of its runs "killer" blocks the loop for longer than the patience; the others wait beside it."""
+    """Its run "killer" blocks the loop for longer than the patience; the others wait."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=attempts, backoff=timedelta(milliseconds=1)))
@@ -102,7 +104,10 @@ async def test_a_step_that_blocks_its_loop_for_too_long_loses_its_attempts_and_i
                 await killer.wait(timeout=SOON)
             for handle in others:
                 await handle.wait(timeout=SOON)
-                assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.STEP]
+                assert [entry.cause for entry in await handle.history()] == [
+                    Cause.TRIGGER,
+                    Cause.STEP,
+                ]
             history = await killer.history()
     assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.RETRY, Cause.FAILED]
     assert len(blocked) == 2

@@ -50,7 +50,9 @@ class Seen(MemoryStore):
             raise StoreUnavailable("the store", "the test has cut it off")
         await super().release(fence)
 
-    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
+    ) -> Shared:
         if self.away:
             raise StoreUnavailable("the store", "the test has cut it off")
         return await super().share(worker, roles, held, lease=lease)
@@ -59,7 +61,9 @@ class Seen(MemoryStore):
 class Process:
     """A process that runs what falls to it."""
 
-    def __init__(self, contents: Contents, clock: FakeClock, workflow: AnyWorkflow = shipping) -> None:
+    def __init__(
+        self, contents: Contents, clock: FakeClock, workflow: AnyWorkflow = shipping
+    ) -> None:
         self.store = Seen(clock, contents)
         self.workflow = workflow
         self.runner = RoleRunner([workflow], self.store, clock)
@@ -104,7 +108,9 @@ async def test_a_process_alone_runs_every_role(processes: list[Process]) -> None
     assert processes[0].roles == NAMES
 
 
-async def test_those_who_come_get_their_share_and_no_role_is_run_by_two(processes: list[Process], clock: FakeClock) -> None:
+async def test_those_who_come_get_their_share_and_no_role_is_run_by_two(
+    processes: list[Process], clock: FakeClock
+) -> None:
     for count, process in enumerate(processes, start=1):
         await process.enter()
         for _ in range(3):
@@ -114,7 +120,9 @@ async def test_those_who_come_get_their_share_and_no_role_is_run_by_two(processe
         assert (set(together(processes)), shares[-1] - shares[0] <= 1) == (NAMES, True)
 
 
-async def test_what_one_leaves_the_others_take_over_at_their_next_heartbeat(processes: list[Process], clock: FakeClock) -> None:
+async def test_what_one_leaves_the_others_take_over_at_their_next_heartbeat(
+    processes: list[Process], clock: FakeClock
+) -> None:
     for process in processes:
         await process.enter()
     await clock.advance(3 * BEAT)
@@ -135,10 +143,16 @@ async def test_what_is_given_up_is_finished_first_and_left_without_a_doubt(
     await clock.advance(4 * BEAT)
     assert len(second.roles) == 5
     for handle in handles:
-        assert [entry.cause for entry in await handle.history()] == [Cause.TRIGGER, Cause.STEP, Cause.STEP]
+        assert [entry.cause for entry in await handle.history()] == [
+            Cause.TRIGGER,
+            Cause.STEP,
+            Cause.STEP,
+        ]
 
 
-async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_with_them(processes: list[Process], clock: FakeClock) -> None:
+async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_with_them(
+    processes: list[Process], clock: FakeClock
+) -> None:
     lost, other = processes[:2]
     await lost.enter()
     await other.enter()
@@ -156,7 +170,9 @@ async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_wit
     assert not set(lost.runner.held()) & set(old)
 
 
-async def test_an_outage_shorter_than_a_lease_moves_no_role(processes: list[Process], clock: FakeClock) -> None:
+async def test_an_outage_shorter_than_a_lease_moves_no_role(
+    processes: list[Process], clock: FakeClock
+) -> None:
     for process in processes[:2]:
         await process.enter()
     await clock.advance(3 * BEAT)
@@ -168,14 +184,18 @@ async def test_an_outage_shorter_than_a_lease_moves_no_role(processes: list[Proc
     assert [process.runner.held() for process in processes] == before
 
 
-async def test_where_a_process_has_the_store_for_itself_nothing_is_deployed(contents: Contents, processes: list[Process]) -> None:
+async def test_where_a_process_has_the_store_for_itself_nothing_is_deployed(
+    contents: Contents, processes: list[Process]
+) -> None:
     contents.served = True
     with pytest.raises(StoreInUse):
         await processes[0].enter()
     assert (await processes[0].store.deployment()).version == 0
 
 
-async def test_roles_of_an_old_shard_count_are_left_to_nobody(processes: list[Process], contents: Contents, clock: FakeClock) -> None:
+async def test_roles_of_an_old_shard_count_are_left_to_nobody(
+    processes: list[Process], contents: Contents, clock: FakeClock
+) -> None:
     await processes[0].enter()
     scaled = Workflow("shipping", Parcel, Route)
     scaled.step(Route.NEW, shards=2)(pack)
@@ -184,7 +204,10 @@ async def test_roles_of_an_old_shard_count_are_left_to_nobody(processes: list[Pr
     await newer.enter()
     await clock.advance(3 * BEAT)
     first = consumer_group("shipping", Route.NEW.value)
-    assert {role for role in processes[0].roles | newer.roles if role.startswith(first)} == {f"{first}-1-of-2", f"{first}-2-of-2"}
+    assert {role for role in processes[0].roles | newer.roles if role.startswith(first)} == {
+        f"{first}-1-of-2",
+        f"{first}-2-of-2",
+    }
     await newer.worker.leave()
 
 
@@ -199,7 +222,9 @@ async def reluctant() -> AsyncIterator[str]:
     yield "open"
 
 
-async def test_a_role_that_crashes_is_run_on_by_who_holds_it(contents: Contents, clock: FakeClock) -> None:
+async def test_a_role_that_crashes_is_run_on_by_who_holds_it(
+    contents: Contents, clock: FakeClock
+) -> None:
     workflow: Parcels = parcels()
     openings.clear()
 
@@ -217,7 +242,9 @@ async def test_a_role_that_crashes_is_run_on_by_who_holds_it(contents: Contents,
     await process.worker.leave()
 
 
-async def test_runs_go_on_whoever_comes_and_goes(contents: Contents, clock: FakeClock, rng: random.Random) -> None:
+async def test_runs_go_on_whoever_comes_and_goes(
+    contents: Contents, clock: FakeClock, rng: random.Random
+) -> None:
     there = [Process(contents, clock)]
     await there[0].enter()
     client = Client(shipping, MemoryStore(clock, contents), clock)

@@ -1,4 +1,6 @@
-"""The conformance suites, as a third party runs them: in a project of its own, with public imports only."""
+"""The conformance suites, as a third party runs them: in a project of its own, with public imports
+only.
+"""
 
 import os
 import re
@@ -45,7 +47,10 @@ def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path)
     (tmp_path / "pyproject.toml").write_text(SETTINGS)
     (tmp_path / "test_incomplete.py").write_text(INCOMPLETE)
     outcome = run(tmp_path, "-k", "another_sees")
-    assert "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why there is no OPENINGS." in outcome
+    assert (
+        "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why there is no"
+        " OPENINGS." in outcome
+    )
     assert "lacks several openings: nobody else can get at it" in outcome
     assert re.search(r"\n1 skipped, \d+ deselected, 1 error in", outcome), outcome
 
@@ -55,9 +60,15 @@ def install(project: Path, settings: str) -> None:
     described = tomllib.loads(settings)["project"]
     folder = project / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
     folder.mkdir()
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n")
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n"
+    )
     groups = described["entry-points"].items()
-    lines = [line for group, entries in groups for line in (f"[{group}]", *(f"{name} = {place}" for name, place in entries.items()))]
+    lines = [
+        line
+        for group, entries in groups
+        for line in (f"[{group}]", *(f"{name} = {place}" for name, place in entries.items()))
+    ]
     (folder / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -65,4 +76,6 @@ def run(project: Path, *options: str) -> str:
     """What pytest prints in the project."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), *sys.path])}
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options]
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False
+    ).stdout

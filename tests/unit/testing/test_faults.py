@@ -59,7 +59,9 @@ async def connect(proxy: FaultyProxy) -> AsyncIterator[Connect]:
         yield connect
 
 
-async def test_whole_it_passes_everything_on_and_counts_the_messages(proxy: FaultyProxy, connect: Connect) -> None:
+async def test_whole_it_passes_everything_on_and_counts_the_messages(
+    proxy: FaultyProxy, connect: Connect
+) -> None:
     one, two = await connect(), await connect()
     assert [await one.echo("a"), await two.echo("b"), await one.echo("c")] == ["a", "b", "c"]
     assert proxy.messages == 3
@@ -77,7 +79,9 @@ async def test_a_cut_ends_all_connections_and_the_server_gets_the_last_message(
     await until(lambda: arrived == ["a", "b"])
 
 
-async def test_after_none_it_is_cut_at_once_and_refuses_who_comes(proxy: FaultyProxy, connect: Connect, arrived: list[str]) -> None:
+async def test_after_none_it_is_cut_at_once_and_refuses_who_comes(
+    proxy: FaultyProxy, connect: Connect, arrived: list[str]
+) -> None:
     old = await connect()
     await old.echo("a")
     proxy.cut_after(0)
@@ -93,7 +97,9 @@ async def test_healed_it_takes_connections_again(proxy: FaultyProxy, connect: Co
     assert await (await connect()).echo("a") == "a"
 
 
-async def test_what_is_held_back_arrives_once_it_heals(proxy: FaultyProxy, connect: Connect, arrived: list[str]) -> None:
+async def test_what_is_held_back_arrives_once_it_heals(
+    proxy: FaultyProxy, connect: Connect, arrived: list[str]
+) -> None:
     client = await connect()
     proxy.hold_after(1)
     await client.echo("a")

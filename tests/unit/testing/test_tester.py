@@ -42,7 +42,10 @@ async def test_a_wait_that_only_time_could_end_says_what_is_due_when() -> None:
         "parcels '1' at NEW, again at 2030-01-01 01:00:00 (in 3600 s)",
         "parcels '2' at NEW, again at 2030-01-01 02:00:00 (in 7200 s)",
     ]
-    assert str(raised.value).startswith("waiting for parcels '1' at NEW, RUNNING, but nothing goes on without time passing. Due: parcels")
+    assert str(raised.value).startswith(
+        "waiting for parcels '1' at NEW, RUNNING, but nothing goes on without time passing. Due:"
+        " parcels"
+    )
     assert str(raised.value).endswith("Call `advance`.")
 
 
@@ -58,7 +61,10 @@ async def test_what_gets_due_while_time_passes_happens_at_its_own_time_and_in_or
         handles = [await client.trigger(foreign_id, Parcel()) for foreign_id in ("3", "2")]
         await tester.advance(timedelta(hours=6))
         assert tester.now == start + timedelta(hours=6)
-        hours = [[(entry.at - start) / timedelta(hours=1) for entry in (await handle.history())[1:]] for handle in handles]
+        hours = [
+            [(entry.at - start) / timedelta(hours=1) for entry in (await handle.history())[1:]]
+            for handle in handles
+        ]
     assert hours == [[0, 3, 6], [0, 2, 4, 6]]
 
 
@@ -112,11 +118,13 @@ async def test_the_client_of_a_workflow_that_is_not_under_test_is_refused() -> N
 
 async def test_mistakes_of_a_definition_are_raised_on_entering() -> None:
     workflow = parcels()
-    with pytest.raises(InvalidDefinition, match=r"nothing leads from the start, Stage\.NEW, to Stage\.DONE"):
+    with pytest.raises(
+        InvalidDefinition, match=r"nothing leads from the start, Stage\.NEW, to Stage\.DONE"
+    ):
         await WorkflowTester(workflow).__aenter__()
 
 
-# --- roles that die ------------------------------------------------------------------------------
+# --- roles that die -----------------------------------------------------------------------------
 
 
 @resource

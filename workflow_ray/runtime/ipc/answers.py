@@ -24,7 +24,11 @@ class Answer(msgspec.Struct, Generic[R], frozen=True, omit_defaults=True):
     raised: Raised | None = None
 
 
-_ERRORS = {kind.__name__: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkflowError)}
+_ERRORS = {
+    kind.__name__: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, WorkflowError)
+}
 # Whatever an error holds is sent as text, so that the error is not lost for one of its fields.
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
 

@@ -14,9 +14,11 @@ MISSES = 3
 
 
 class IpcTransport:
-    """One connection to an IpcServer. Requests share it, and are answered in any order. Once broken it stays so.
+    """One connection to an IpcServer. Requests share it, and are answered in any order. Once broken
+    it stays so.
 
-    A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with StoreUnavailable.
+    A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with
+    StoreUnavailable.
     """
 
     def __init__(self, path: str, ping: float) -> None:
@@ -25,7 +27,8 @@ class IpcTransport:
         self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._receive, self._lost)
-        self._sending = asyncio.Lock()  # held by the first call that waits for room; the others wait behind it, in order
+        # held by the first call that waits for room; the others wait behind it, in order
+        self._sending = asyncio.Lock()
         self._requests = itertools.count(1)
         self._pending: dict[int, asyncio.Future[bytes]] = {}
         self._broken: str | None = None
@@ -34,12 +37,17 @@ class IpcTransport:
 
     @classmethod
     async def connect(cls, path: str, *, ping: float = PING) -> Self:
-        """Connect to the socket `path`. ping: seconds between pings. Raises StoreUnavailable: nobody listens there."""
+        """Connect to the socket `path`.
+
+        ping: seconds between pings. Raises StoreUnavailable: nobody listens there.
+        """
         connection = cls(path, ping)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: connection._wire, path)
         except OSError as error:
-            raise StoreUnavailable(path, f"nobody serves the store there ({error.strerror})") from error
+            raise StoreUnavailable(
+                path, f"nobody serves the store there ({error.strerror})"
+            ) from error
         connection._send_ping()
         return connection
 
@@ -50,10 +58,14 @@ class IpcTransport:
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
         """See Transport. A call that is given up is cancelled at the server too.
 
-        While the server does not read, calls wait, so that no more than HIGH_WATER and one request are buffered here.
+        While the server does not read, calls wait, so that no more than HIGH_WATER and one request
+        are buffered here.
         """
         if len(body) > MAX_BODY:
-            raise WriteRejected(f"{method} is asked with {len(body)} bytes, and {MAX_BODY} can be carried; send fewer at once")
+            raise WriteRejected(
+                f"{method} is asked with {len(body)} bytes, and {MAX_BODY} can be carried; send"
+                " fewer at once"
+            )
         request = next(self._requests)
         try:
             async with asyncio.timeout(deadline):
@@ -64,7 +76,9 @@ class IpcTransport:
                     answer = self._send(request, method, body)
                 return await answer
         except TimeoutError:
-            raise StoreUnavailable(self._path, f"no answer to {method} within {deadline:.3g} s") from None
+            raise StoreUnavailable(
+                self._path, f"no answer to {method} within {deadline:.3g} s"
+            ) from None
         finally:
             if self._pending.pop(request, None) is not None:
                 self._wire.send(Frame(Kind.CANCEL, request))

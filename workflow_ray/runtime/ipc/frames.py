@@ -9,7 +9,9 @@ from typing import NamedTuple, cast
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of one request or answer."""
 HIGH_WATER, LOW_WATER = 8 * 1024 * 1024, 2 * 1024 * 1024
-"""Bytes that wait to be read by the other side: above the first no more should be sent, until it is the second."""
+"""Bytes that wait to be read by the other side: above the first no more should be sent, until it is
+the second.
+"""
 _BUFFER = 64 * 1024  # bytes; a larger frame gets a buffer of its size while it comes
 _HEADER = struct.Struct("<IBQB")  # the body's length, the kind, the request, the name's length
 
@@ -46,7 +48,13 @@ class Wire(asyncio.BufferedProtocol):
             does not read its answers. The side that asks always reads, or both would wait.
     """
 
-    def __init__(self, receive: Callable[[Frame], None], lost: Callable[[str], None], *, answers: bool = False) -> None:
+    def __init__(
+        self,
+        receive: Callable[[Frame], None],
+        lost: Callable[[str], None],
+        *,
+        answers: bool = False,
+    ) -> None:
         self._receive = receive
         self._lost = lost
         self._answers = answers
@@ -57,7 +65,8 @@ class Wire(asyncio.BufferedProtocol):
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._buffered = 0  # bytes in the transport's buffer when it was last looked at
-        self._paused = False  # the transport's buffer is above HIGH_WATER, or was, and is not yet below LOW_WATER
+        # the transport's buffer is above HIGH_WATER, or was, and is not yet below LOW_WATER
+        self._paused = False
         self._room = asyncio.Event()
         self._room.set()
         self._ended = False
@@ -116,7 +125,12 @@ class Wire(asyncio.BufferedProtocol):
         _, kind, request, name_size = _HEADER.unpack_from(self._incoming, start)
         name = start + _HEADER.size
         body = name + name_size
-        return Frame(_KINDS[kind], request, str(self._incoming[name:body], "utf-8", "replace"), bytes(self._incoming[body:end]))
+        return Frame(
+            _KINDS[kind],
+            request,
+            str(self._incoming[name:body], "utf-8", "replace"),
+            bytes(self._incoming[body:end]),
+        )
 
     def _keep(self, start: int) -> None:
         """Make room for the frame that begins at `start`, and move what came of it to the front."""

@@ -53,16 +53,22 @@ class Method:
         self.name = method.name
         self.waits = method.waits
         self.arguments = _arguments(method)
-        self._named = [each.name for each in method.parameters if each.kind is each.KEYWORD_ONLY]  # the last fields
+        # the last fields
+        self._named = [each.name for each in method.parameters if each.kind is each.KEYWORD_ONLY]
         self._decode_arguments = msgspec.msgpack.Decoder(self.arguments).decode
         self._decode_answer = msgspec.msgpack.Decoder[Any](_answer_type(method.answers)).decode
 
     def request(self, arguments: msgspec.Struct) -> bytes:
-        """The body of a request. Raises WriteRejected: it has text that can't be encoded, nor stored."""
+        """The body of a request.
+
+        Raises WriteRejected: it has text that can't be encoded, nor stored.
+        """
         try:
             return _encode(arguments)
         except UnicodeEncodeError as error:
-            raise WriteRejected(f"{self.name} is called with text that is not Unicode: {error}") from error
+            raise WriteRejected(
+                f"{self.name} is called with text that is not Unicode: {error}"
+            ) from error
 
     async def perform(self, function: Callable[..., Awaitable[object]], body: bytes) -> bytes:
         """Call the function with the arguments of a request, and encode what it returns."""
@@ -73,13 +79,15 @@ class Method:
         values = msgspec.structs.astuple(arguments)
         if self._named:
             count = len(values) - len(self._named)
-            value = await function(*values[:count], **dict(zip(self._named, values[count:], strict=True)))
+            value = await function(
+                *values[:count], **dict(zip(self._named, values[count:], strict=True))
+            )
         else:
             value = await function(*values)
         return _encode(Answer(value))
 
     def result(self, body: bytes) -> Any:
-        """What the method returned, of the type that its port names; what it raised is raised here."""
+        """Return what the method returned, of its port's type; raise what it raised."""
         try:
             answer = self._decode_answer(body)
         except msgspec.DecodeError as error:
@@ -101,7 +109,8 @@ def _arguments(method: PortMethod) -> type[msgspec.Struct]:
 
 
 def _answer_type(answers: Any) -> Any:
-    return Answer[answers]  # evaluated here and not by a type checker: the type is known at run time only
+    # evaluated here and not by a type checker: the type is known at run time only
+    return Answer[answers]
 
 
 def _plain(value: object) -> object:
@@ -117,7 +126,11 @@ _encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 
 
 def _other_code(what: str, error: msgspec.DecodeError) -> StoreError:
-    return StoreError("the store", f"{what} can't be decoded ({error}): the store and its caller run different code. Upgrade both")
+    return StoreError(
+        "the store",
+        f"{what} can't be decoded ({error}): the store and its caller run different code. Upgrade"
+        " both",
+    )
 
 
 ABOUT = Method(methods_of(_Described)["about"])
@@ -135,12 +148,19 @@ async def _about(store: Store) -> About:
 
 
 async def answer(store: Store, method: str, body: bytes) -> bytes:
-    """Do what a request asks and encode the outcome, errors included. Raises nothing but CancelledError."""
+    """Do what a request asks and encode the outcome, errors included.
+
+    Raises nothing but CancelledError.
+    """
     try:
         if method == ABOUT.name:
             return await ABOUT.perform(partial(_about, store), body)
         if method not in METHODS:
-            raise StoreError("the store", f"doesn't know {method!r}: it runs older code than its caller. Upgrade the deployment")
+            raise StoreError(
+                "the store",
+                f"doesn't know {method!r}: it runs older code than its caller. Upgrade the"
+                " deployment",
+            )
         function = getattr(store, method, None)  # None: an optional port's
         if function is None:
             raise StoreError("the store", f"has no {method!r}, because its events are elsewhere")
@@ -149,4 +169,8 @@ async def answer(store: Store, method: str, body: bytes) -> bytes:
         if isinstance(error, WorkflowError) and is_known(error):
             return refusal(error)
         _log.exception("the store failed in %s", method, extra={"method": method})
-        return refusal(StoreUnavailable("the store", f"{method} failed there ({type(error).__name__}); its log says more"))
+        return refusal(
+            StoreUnavailable(
+                "the store", f"{method} failed there ({type(error).__name__}); its log says more"
+            )
+        )

@@ -8,22 +8,26 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.runtime.ipc.client import PING, IpcTransport
 
 ONCE = frozenset({"send", "deploy"})
-"""Not repeated after a break: `send` would append its events again, `deploy` would conflict with its own first attempt.
+"""Not repeated after a break: `send` would append its events again, `deploy` would conflict with
+its own first attempt.
 
-All others may be repeated. They only read, are idempotent by their ids, or do only what is still to be done (`published`,
-`release`, `move`). A repeated `acquire` raises the epoch again.
+All others may be repeated. They only read, are idempotent by their ids, or do only what is still to
+be done (`published`, `release`, `move`). A repeated `acquire` raises the epoch again.
 """
 _BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
 
 
 class Reconnecting:
-    """A Transport that asks for the server's socket again whenever the connection breaks, and repeats what may be repeated.
+    """A Transport that asks for the server's socket again whenever the connection breaks, and
+    repeats what may be repeated.
 
-    A call that was in flight goes out again, byte for byte, for as long as its deadline allows; one of ONCE raises
-    StoreUnavailable instead. A call that wasn't sent yet waits for the connection, whatever it is.
+    A call that was in flight goes out again, byte for byte, for as long as its deadline allows; one
+    of ONCE raises StoreUnavailable instead. A call that wasn't sent yet waits for the connection,
+    whatever it is.
 
-    find: the socket's path, asked for before each attempt to connect. It raises StoreUnavailable while there is none, and is asked
-    again after a pause; any other error ends the call that waits.
+    find: the socket's path, asked for before each attempt to connect. It raises StoreUnavailable
+        while there is none, and is asked again after a pause; any other error ends the call that
+        waits.
     """
 
     def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
@@ -31,7 +35,8 @@ class Reconnecting:
         self._ping = ping
         self._transport: IpcTransport | None = None
         self._connecting = asyncio.Lock()
-        self._attempts = 0  # since a call was last answered: a server that accepts only to break doesn't make this spin
+        # since a call was last answered: a server that accepts only to break doesn't make this spin
+        self._attempts = 0
         self._failure = "not tried yet"
         self._closed = False
 
@@ -60,7 +65,8 @@ class Reconnecting:
         if self._transport is not None and not self._transport.broken:
             return self._transport
         try:
-            async with asyncio.timeout_at(end), self._connecting:  # the calls that wait share one attempt
+            # the calls that wait share one attempt
+            async with asyncio.timeout_at(end), self._connecting:
                 while self._transport is None or self._transport.broken:
                     await self._connect()
                 return self._transport
@@ -71,7 +77,9 @@ class Reconnecting:
         if self._closed:
             raise StoreUnavailable("the store", "the connection was closed here")
         if self._attempts:
-            await asyncio.sleep(_BACKOFF * 2 ** min(self._attempts - 1, _MAX_DOUBLINGS) * random.uniform(0.5, 1.0))
+            await asyncio.sleep(
+                _BACKOFF * 2 ** min(self._attempts - 1, _MAX_DOUBLINGS) * random.uniform(0.5, 1.0)
+            )
         self._attempts += 1
         try:
             self._transport = await IpcTransport.connect(await self._find(), ping=self._ping)

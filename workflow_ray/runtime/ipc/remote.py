@@ -14,7 +14,10 @@ PATIENCE = 30.0
 
 
 class Remote:
-    """What asks the store at the other end. The methods of ports are added to subclasses, see `_with_methods`."""
+    """What asks the store at the other end.
+
+    The methods of ports are added to subclasses, see `_with_methods`.
+    """
 
     def __init__(self, transport: Transport, patience: float) -> None:
         self.transport = transport
@@ -60,8 +63,13 @@ def records_over(transport: Transport, *, patience: float = PATIENCE) -> RecordS
 
 @cache
 def _with_methods(base: type[Remote], *ports: type) -> Callable[..., object]:
-    """A subclass that has the methods of the ports. What it is, the caller knows: no type checker can."""
-    return type(base.__name__, (base,), {name: _asking(METHODS[name]) for name in methods_of(*ports)})
+    """A subclass that has the methods of the ports.
+
+    What it is, the caller knows: no type checker can.
+    """
+    return type(
+        base.__name__, (base,), {name: _asking(METHODS[name]) for name in methods_of(*ports)}
+    )
 
 
 def _asking(method: Method) -> Callable[..., Awaitable[Any]]:

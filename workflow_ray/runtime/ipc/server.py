@@ -15,15 +15,18 @@ from workflow_ray.runtime.ipc.methods import METHODS, answer
 
 BACKLOG = 1024  # asyncio takes a full backlog for a connection that was made
 SMALL = 1024
-"""Bytes of an answer that is never dropped: so many are no more than the error that would take its place."""
+"""Bytes of an answer that is never dropped: so many are no more than the error that would take its
+place.
+"""
 
 
 class IpcServer:
-    """Serves a store on a Unix socket, each request in a task of its own. `async with` closes it at the end.
+    """Serves a store on a Unix socket, each request in a task of its own. `async with` closes it at
+    the end.
 
-    A request beyond the bounds is answered with StoreBusy. While a client does not read its answers, none of its further
-    requests is read or begun. An answer to what was begun before is dropped if it finds no room: its caller gets
-    StoreUnavailable, and may repeat.
+    A request beyond the bounds is answered with StoreBusy. While a client does not read its
+    answers, none of its further requests is read or begun. An answer to what was begun before is
+    dropped if it finds no room: its caller gets StoreUnavailable, and may repeat.
     """
 
     def __init__(self, store: Store, *, bounds: Bounds = DEFAULT) -> None:
@@ -41,17 +44,23 @@ class IpcServer:
         await self.close()
 
     async def start(self, path: str) -> None:
-        """Listen on the socket `path`; one left there by a dead process is replaced. Raises OSError.
+        """Listen on the socket `path`; one left there by a dead process is replaced. Raises
+        OSError.
 
-        Whoever can open the socket can do anything to the store: it belongs in a folder of mode 0700.
+        Whoever can open the socket can do anything to the store: it belongs in a folder of mode
+        0700.
         """
         self._path = Path(path)
-        self._listener = await asyncio.get_running_loop().create_unix_server(self._accept, path, backlog=BACKLOG)
+        self._listener = await asyncio.get_running_loop().create_unix_server(
+            self._accept, path, backlog=BACKLOG
+        )
 
     async def close(self, *, drain: float = 5.0) -> None:
-        """Stop listening, finish the requests in hand for up to `drain` seconds, and close every connection. Safe to repeat.
+        """Stop listening, finish the requests in hand for up to `drain` seconds, and close every
+        connection. Safe to repeat.
 
-        Long polls are cut short, and what comes meanwhile isn't begun: their callers see a break, and may repeat.
+        Long polls are cut short, and what comes meanwhile isn't begun: their callers see a break,
+        and may repeat.
         """
         if self._listener is None:
             return
@@ -73,7 +82,9 @@ class IpcServer:
 class _Connection:
     """One client's connection, and its requests in hand. These are cancelled when it ends."""
 
-    def __init__(self, store: Store, bounds: Bounds, in_all: Load, gone: Callable[["_Connection"], None]) -> None:
+    def __init__(
+        self, store: Store, bounds: Bounds, in_all: Load, gone: Callable[["_Connection"], None]
+    ) -> None:
         self._store = store
         self._bounds = bounds
         self._in_all = in_all
@@ -85,7 +96,9 @@ class _Connection:
         self._finishing = False
 
     async def finish(self) -> None:
-        """Begin no further request, cancel long polls, and close the connection once the others are answered."""
+        """Begin no further request, cancel long polls, and close the connection once the others are
+        answered.
+        """
         self._finishing = True
         for request in self._polls:
             self._tasks[request].cancel()
@@ -116,12 +129,18 @@ class _Connection:
 
     def _call(self, frame: Frame) -> None:
         if self._finishing:
-            pass  # unanswered: the connection's end tells the client, and it may ask the next server
+            # unanswered: the connection's end tells the client, and it may ask the next server
+            pass
         elif frame.request in self._tasks:
             self.wire.break_off("a client gave two requests one number")
         elif not self._may_begin(len(frame.body)):
-            why = f"it has {self._load} of this connection in hand, and {self._in_all} in all; try again in a moment"
-            self.wire.send(Frame(Kind.ANSWER, frame.request, body=refusal(StoreBusy("the store", why))))
+            why = (
+                f"it has {self._load} of this connection in hand, and {self._in_all} in all; try"
+                " again in a moment"
+            )
+            self.wire.send(
+                Frame(Kind.ANSWER, frame.request, body=refusal(StoreBusy("the store", why)))
+            )
         else:
             self._begin(frame)
 
@@ -151,10 +170,16 @@ class _Connection:
         """The answer, or, where it can't be sent, the error that says so."""
         size, unread = len(body), self.wire.unread
         if size > MAX_BODY:
-            why = f"the answer to {method} has {size} bytes, and {MAX_BODY} can be carried; ask for fewer at once"
+            why = (
+                f"the answer to {method} has {size} bytes, and {MAX_BODY} can be carried; ask for"
+                " fewer at once"
+            )
             return refusal(StoreError("the store", why))
         if size > SMALL and unread and unread + size > self._bounds.unread:
-            why = f"the answer to {method} of {size} bytes was dropped: {unread} bytes of earlier answers are unread; try again in a moment"
+            why = (
+                f"the answer to {method} of {size} bytes was dropped: {unread} bytes of earlier"
+                " answers are unread; try again in a moment"
+            )
             return refusal(StoreUnavailable("the store", why))
         return body
 

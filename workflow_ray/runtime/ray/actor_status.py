@@ -40,11 +40,15 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
     """The status of the actor that has this name, or should have."""
     if slot is None:
         return ActorStatus(name=name, phase=WAITING)
-    past = ActorStatus(name=name, phase=WAITING, failures=slot.failures, why=slot.why, crashed=slot.crashed)
+    past = ActorStatus(
+        name=name, phase=WAITING, failures=slot.failures, why=slot.why, crashed=slot.crashed
+    )
     if not slot.occupied:
         return past
     if slot.report is None:
         return msgspec.structs.replace(past, phase=Phase.STARTING.value)
     now = slot.report
     phase = Phase.DRAINING if slot.draining else now.phase
-    return msgspec.structs.replace(past, phase=phase.value, pid=now.pid, node=now.node, epoch=now.epoch)
+    return msgspec.structs.replace(
+        past, phase=phase.value, pid=now.pid, node=now.node, epoch=now.epoch
+    )

@@ -76,7 +76,9 @@ def create(
         "max_restarts": restarts,
         "max_task_retries": 0,
         "max_concurrency": LONG_POLLS,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False) if node else "DEFAULT",
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)
+        if node
+        else "DEFAULT",
     }
     try:
         return Actor(ray.remote(kind).options(**options).remote(*arguments))
@@ -115,5 +117,8 @@ def namespace_of(records: str) -> str:
 def _reason(error: Exception) -> str:
     """Ray's message, which can be pages long, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith("The actor is dead because")), lines[0] if lines else type(error).__name__)
+    said = next(
+        (line for line in lines if line.startswith("The actor is dead because")),
+        lines[0] if lines else type(error).__name__,
+    )
     return said.split(". ")[0]

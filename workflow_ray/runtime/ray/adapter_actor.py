@@ -24,8 +24,8 @@ NO_RUN = RunId("00000000-0000-7000-8000-000000000000")
 
 
 class AdapterActor:
-    """Opens the store and serves it until it is told to stop: by IPC on its node, and by actor calls
-    to other nodes.
+    """Opens the store and serves it until it is told to stop: by IPC on its node, and by actor
+    calls to other nodes.
     """
 
     def __init__(self, deployed: Deployed) -> None:
@@ -51,13 +51,17 @@ class AdapterActor:
 
     async def _serve(self, work: ActorWork) -> None:
         deployed, clock = self._deployed, SystemClock()
-        async with open_store(deployed.urls, clock=clock, store_id=deployed.store_id, patience=PATIENCE) as store:
+        async with open_store(
+            deployed.urls, clock=clock, store_id=deployed.store_id, patience=PATIENCE
+        ) as store:
             with announce(deployed.places.records) as path:
                 async with IpcServer(store) as server:
                     await server.start(path)
                     self._open.set_result((store, path))
                     await work.running()
-                    watching = asyncio.create_task(watch_supervisor(deployed.namespace, deployed.limits.silent))
+                    watching = asyncio.create_task(
+                        watch_supervisor(deployed.namespace, deployed.limits.silent)
+                    )
                     try:
                         await self._while_it_answers(store, clock, work.stop)
                     finally:

@@ -30,7 +30,9 @@ class WorkflowChange(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""  # they are restarted
 
 
-def changes(before: Deployment, after: Deployment, workflows: Iterable[str], *, restart: bool) -> list[WorkflowChange]:
+def changes(
+    before: Deployment, after: Deployment, workflows: Iterable[str], *, restart: bool
+) -> list[WorkflowChange]:
     """What a deploy changes for each of the workflows that it named.
 
     Args:
@@ -47,16 +49,31 @@ def changes(before: Deployment, after: Deployment, workflows: Iterable[str], *, 
 
 
 def _change(
-    old: DeployedWorkflow | None, new: DeployedWorkflow, ran: dict[str, Wanted], wanted: Iterable[Wanted], restart: bool
+    old: DeployedWorkflow | None,
+    new: DeployedWorkflow,
+    ran: dict[str, Wanted],
+    wanted: Iterable[Wanted],
+    restart: bool,
 ) -> WorkflowChange:
-    roles = [one for one in wanted if one.role is not None and one.role.group in new.groups and one.role.group not in FOR_ALL]
+    roles = [
+        one
+        for one in wanted
+        if one.role is not None and one.role.group in new.groups and one.role.group not in FOR_ALL
+    ]
     restarted = [one.name for one in roles if one.name in ran and (restart or ran[one.name] != one)]
     started = [one.name for one in roles if one.name not in ran]
     if old is not None and restarted:
-        return WorkflowChange(workflow=new.name, change=Change.RESTARTED, roles=(*restarted, *started), why=_why(old, new))
+        return WorkflowChange(
+            workflow=new.name,
+            change=Change.RESTARTED,
+            roles=(*restarted, *started),
+            why=_why(old, new),
+        )
     if started:
         return WorkflowChange(workflow=new.name, change=Change.STARTED, roles=tuple(started))
-    return WorkflowChange(workflow=new.name, change=Change.UNCHANGED, roles=tuple(one.name for one in roles))
+    return WorkflowChange(
+        workflow=new.name, change=Change.UNCHANGED, roles=tuple(one.name for one in roles)
+    )
 
 
 def _why(old: DeployedWorkflow, new: DeployedWorkflow) -> str:

@@ -14,7 +14,9 @@ ADDRESS = "RAY_ADDRESS"
 
 def exists(address: str | None) -> bool:
     """Whether there is a cluster to connect to; False: `connect` would start one."""
-    return bool(ray.is_initialized() or address or os.environ.get(ADDRESS)) or local_head().running()
+    return (
+        bool(ray.is_initialized() or address or os.environ.get(ADDRESS)) or local_head().running()
+    )
 
 
 def connect(address: str | None) -> None:
@@ -69,6 +71,6 @@ def _init(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RuntimeUnavailable(f"Ray at {address}", str(error).splitlines()[0]) from error
-    # log_to_driver=False leaves out what workers print. Ray still prints to stdout that a worker has
-    # died, which spoils the output of commands, and no public setting turns that off.
+    # log_to_driver=False leaves out what workers print. Ray still prints to stdout that a worker
+    # has died, which spoils the output of commands, and no public setting turns that off.
     ray._private.worker._worker_logs_enabled = False

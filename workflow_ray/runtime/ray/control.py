@@ -44,11 +44,20 @@ class Control:
     async def start(cls, deployed: Deployed) -> Self:
         """Start a deployment, or find the one that another driver has just started."""
         with suppress(ActorGone):
-            actors.create(Supervisor, (deployed,), name=SUPERVISOR, namespace=deployed.namespace, restarts=FOREVER)
+            actors.create(
+                Supervisor,
+                (deployed,),
+                name=SUPERVISOR,
+                namespace=deployed.namespace,
+                restarts=FOREVER,
+            )
         return cls(await _asked(deployed.namespace, "deployed"))
 
     async def status(self) -> list[ActorStatus]:
-        """The status of every actor that should run, or does; by name. Raises RuntimeUnavailable."""
+        """The status of every actor that should run, or does; by name.
+
+        Raises RuntimeUnavailable.
+        """
         status: list[ActorStatus] = await _asked(self.deployed.namespace, "status")
         return status
 
@@ -57,7 +66,8 @@ class Control:
         await _asked(self.deployed.namespace, "refresh")
 
     async def restart(self, names: Sequence[str]) -> None:
-        """Have these actors finish what they have in hand, and end. The supervisor starts them again.
+        """Have these actors finish what they have in hand, and end. The supervisor starts them
+        again.
 
         Raises:
             RuntimeUnavailable: It does not answer.
@@ -84,12 +94,16 @@ class Control:
         await self.refresh()
         while True:
             wait = max(end - time.monotonic(), 0.0)
-            found: list[ActorStatus] = await _asked(self.deployed.namespace, "settled", names, wait, version, wait=wait)
+            found: list[ActorStatus] = await _asked(
+                self.deployed.namespace, "settled", names, wait, version, wait=wait
+            )
             down = [one for one in found if not one.running]
             if not down:
                 return
             if any(one.hopeless for one in down) or time.monotonic() > end:
-                raise RuntimeUnavailable(f"the deployment {self.deployed.namespace!r}", _excuse(down))
+                raise RuntimeUnavailable(
+                    f"the deployment {self.deployed.namespace!r}", _excuse(down)
+                )
 
     async def down(self, deadline: float = DRAIN) -> None:
         """End all actors of the namespace. Roles are drained for up to `deadline` seconds first."""
@@ -128,7 +142,9 @@ async def _swept(namespace: str) -> None:
     end = time.monotonic() + RESTART
     while names := actors.names(namespace):
         if time.monotonic() > end:
-            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"some actors do not end: {', '.join(names)}")
+            raise RuntimeUnavailable(
+                f"the deployment {namespace!r}", f"some actors do not end: {', '.join(names)}"
+            )
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             with suppress(ActorGone):
                 actors.find(name, namespace).kill()
@@ -138,4 +154,7 @@ async def _swept(namespace: str) -> None:
 def _excuse(down: Sequence[ActorStatus]) -> str:
     first = max(down, key=lambda one: (one.hopeless, bool(one.why)))
     others = f" (and {len(down) - 1} more)" if len(down) > 1 else ""
-    return f"{first.name} does not come up{others}: {first.why or f'it is {first.phase} after {START:g} s'}"
+    return (
+        f"{first.name} does not come up{others}:"
+        f" {first.why or f'it is {first.phase} after {START:g} s'}"
+    )

@@ -89,7 +89,12 @@ class RayRuntime(Runtime):
         self._control = control
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._store = None
         self._transport.close()
 
@@ -98,8 +103,13 @@ class RayRuntime(Runtime):
         await self.__aexit__(None, None, None)
         return True
 
-    async def _deployed(self, control: Control, described: Sequence[DeployedWorkflow], *, is_new: bool) -> Store:
-        """Deploy the workflows, and wait until their roles run with this code. Returns the store."""
+    async def _deployed(
+        self, control: Control, described: Sequence[DeployedWorkflow], *, is_new: bool
+    ) -> Store:
+        """Deploy the workflows, and wait until their roles run with this code.
+
+        Returns the store.
+        """
         await control.settle([STORE])
         store = await remote_store(self._transport)
         ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
@@ -108,7 +118,9 @@ class RayRuntime(Runtime):
         if asked := [role for one in self.changes if one.why == AS_ASKED for role in one.roles]:
             await control.restart(asked)
         # As operators have scaled them.
-        deployed_now = [workflow for workflow in target.workflows if workflow.name in self._workflows]
+        deployed_now = [
+            workflow for workflow in target.workflows if workflow.name in self._workflows
+        ]
         await control.settle([role.name for role in roles_of(deployed_now)], target.version)
         return store
 
@@ -126,7 +138,10 @@ class RayRuntime(Runtime):
             clock=self._clock,
             prepare=control.prepare,
         )
-        group, deployment = consumer_group(workflow.name, status.value), await self.store.deployment()
+        group, deployment = (
+            consumer_group(workflow.name, status.value),
+            await self.store.deployment(),
+        )
         await control.settle([role.name for role in group_roles(group, count)], deployment.version)
         return count
 
@@ -145,7 +160,9 @@ class RayRuntime(Runtime):
         """
         await self._entered(self._control).down(deadline)
 
-    async def _found_or_started(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> tuple[Control, bool]:
+    async def _found_or_started(
+        self, urls: Urls, described: Sequence[DeployedWorkflow]
+    ) -> tuple[Control, bool]:
         """The deployment, and whether it was started here."""
         places = urls.places
         namespace = self._namespace or actors.namespace_of(places.records)
@@ -160,11 +177,19 @@ class RayRuntime(Runtime):
                 if control is None:
                     raise
         if (at := control.deployed.places) != places:
-            way_out = "end it first" if at.records == places.records else "leave the namespace out, or name another"
-            raise RuntimeUnavailable(f"the deployment {namespace!r}", f"works on {at}, not on {places}; {way_out}")
+            way_out = (
+                "end it first"
+                if at.records == places.records
+                else "leave the namespace out, or name another"
+            )
+            raise RuntimeUnavailable(
+                f"the deployment {namespace!r}", f"works on {at}, not on {places}; {way_out}"
+            )
         return control, is_new
 
-    async def _started(self, namespace: str, urls: Urls, described: Sequence[DeployedWorkflow]) -> Control:
+    async def _started(
+        self, namespace: str, urls: Urls, described: Sequence[DeployedWorkflow]
+    ) -> Control:
         store_id = await self._prepared(urls, described)
         plan = Deployed(
             urls=urls,
@@ -183,12 +208,16 @@ class RayRuntime(Runtime):
         Raises StoreInUse: roles work on it, in another process or under another namespace.
         """
         store_id = await asyncio.to_thread(create, urls)
-        async with open_store(urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE) as store:
+        async with open_store(
+            urls, clock=SystemClock(), store_id=store_id, patience=PATIENCE
+        ) as store:
             await merge(store, described, rollback=self._rollback, replace=self._replace)
         return store_id
 
 
-async def status(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> list[ActorStatus]:
+async def status(
+    records: str | None = None, *, address: str | None = None, namespace: str | None = None
+) -> list[ActorStatus]:
     """The status of the actors of a store's deployment. Starts nothing.
 
     Args:
@@ -206,7 +235,9 @@ async def status(records: str | None = None, *, address: str | None = None, name
     return await control.status() if control else []
 
 
-async def refresh(records: str | None = None, *, address: str | None = None, namespace: str | None = None) -> bool:
+async def refresh(
+    records: str | None = None, *, address: str | None = None, namespace: str | None = None
+) -> bool:
     """Have the supervisor of a store's deployment read now what should run.
 
     Args:
@@ -250,8 +281,15 @@ async def prepare(
         await control.prepare(group, shards)
 
 
-async def down(records: str | None = None, *, address: str | None = None, namespace: str | None = None, deadline: float = DRAIN) -> bool:
-    """End all actors of a store's deployment, those of all drivers. The records and the cluster stay.
+async def down(
+    records: str | None = None,
+    *,
+    address: str | None = None,
+    namespace: str | None = None,
+    deadline: float = DRAIN,
+) -> bool:
+    """End all actors of a store's deployment, those of all drivers. The records and the cluster
+    stay.
 
     Args:
         records: The store's URL.

@@ -1,5 +1,5 @@
-"""A Ray head of our own on this machine, for users who have no cluster. It is started once, and found
-again by other processes.
+"""A Ray head of our own on this machine, for users who have no cluster. It is started once, and
+found again by other processes.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ START = 60.0
 STOP = 5.0
 """Seconds for its processes to be gone once they are killed."""
 OBJECT_STORE = 128 * 1024 * 1024
-"""Bytes for Ray's shared objects. We keep nothing there but large calls between nodes, for as long as
-they take.
+"""Bytes for Ray's shared objects. We keep nothing there but large calls between nodes, for as long
+as they take.
 """
 CONNECT = 1.0
 """Seconds that one connection to the head may take."""
@@ -38,8 +38,8 @@ POLL = 0.02
 class Head:
     """The head whose state is kept in the folder `home`.
 
-    As long as the head runs, it holds an OS lock on `head.lock`, which contains its process id. So an
-    id that was given to another process later is never taken for the head's.
+    As long as the head runs, it holds an OS lock on `head.lock`, which contains its process id. So
+    an id that was given to another process later is never taken for the head's.
     """
 
     home: Path
@@ -124,16 +124,24 @@ class Head:
         """End the processes of a head. When it was killed, some of Ray's servers still run."""
         session = self._session()
         if session is not None and not _until(lambda: not _killed(session), STOP):
-            raise RuntimeUnavailable("Ray's head", f"its processes do not end; look at them with `ps -s {session}`")
+            raise RuntimeUnavailable(
+                "Ray's head", f"its processes do not end; look at them with `ps -s {session}`"
+            )
         shutil.rmtree(self.files, ignore_errors=True)
 
     def _session(self) -> int | None:
-        """The id of the head's session; None: it has no process, and the id may be another session's."""
+        """The id of the head's session; None: it has no process, and the id may be another
+        session's.
+        """
         try:
             session = int(self._lock.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return session if any(bytes(self.files) in command for _, command in _members(session)) else None
+        return (
+            session
+            if any(bytes(self.files) in command for _, command in _members(session))
+            else None
+        )
 
     def _launch(self) -> None:
         self._clear()
@@ -163,7 +171,8 @@ def local_head() -> Head:
 
 
 def make_token(token: Path) -> None:
-    """Make the token if there is none. A process that is killed here leaves no token or a whole one.
+    """Make the token if there is none. A process that is killed here leaves no token or a whole
+    one.
 
     The caller holds `start.lock`. An earlier release could leave an empty token when it was killed.
     """
@@ -180,7 +189,12 @@ def make_token(token: Path) -> None:
 def _command(files: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-        *("--node-ip-address=127.0.0.1", "--port=0", "--dashboard-port=0", "--dashboard-agent-listen-port=0"),
+        *(
+            "--node-ip-address=127.0.0.1",
+            "--port=0",
+            "--dashboard-port=0",
+            "--dashboard-agent-listen-port=0",
+        ),
         f"--ray-client-server-port={_free_port()}",  # it takes no 0
         *("--include-dashboard=false", "--include-log-monitor=false", "--disable-usage-stats"),
         *(f"--temp-dir={files / 'ray'}", f"--object-store-memory={OBJECT_STORE}"),
@@ -190,7 +204,9 @@ def _command(files: Path) -> list[str]:
 def _inherited() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     if path := environment.get("PYTHONPATH"):  # the head has another working folder
-        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(folder) for folder in path.split(os.pathsep))
+        environment["PYTHONPATH"] = os.pathsep.join(
+            os.path.abspath(folder) for folder in path.split(os.pathsep)
+        )
     # After SIGTERM Ray would drain for 30 s; our roles have been drained by then.
     return environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
 

@@ -85,7 +85,9 @@ class RayRegistry:
         if wanted.role is None:
             # A file is on its node; a server is reached from any node.
             node = None if records_adapter(deployed.urls.records).shared else deployed.node
-            return actors.create(AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=node)
+            return actors.create(
+                AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=node
+            )
         arguments = (wanted.role, wanted.code, deployment, deployed)
         return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
 
@@ -96,7 +98,11 @@ class RayRegistry:
         end = time.monotonic() + FREED
         while self._holds(name, actor):
             if time.monotonic() > end:
-                return log.warning("Ray does not free the name %s of an actor that was killed", name, extra={"role": name})
+                return log.warning(
+                    "Ray does not free the name %s of an actor that was killed",
+                    name,
+                    extra={"role": name},
+                )
             await asyncio.sleep(POLL)
         return None
 

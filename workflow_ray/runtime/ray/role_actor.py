@@ -56,7 +56,9 @@ class RoleActor:
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
         await work.running(fence.epoch)
         try:
-            await run_role(self._role, fence, workflows, store, clock, work.stop, observation=self._observation)
+            await run_role(
+                self._role, fence, workflows, store, clock, work.stop, observation=self._observation
+            )
         except (Exception, asyncio.CancelledError):
             await self._release(fence, store, clock)
             raise
@@ -83,14 +85,22 @@ class RoleActor:
                 await persist(lambda: store.release(fence), clock, self._role.name)
         except (WorkflowError, TimeoutError) as error:
             why = str(error) or f"the store did not answer for {RELEASING:g} s"
-            log.warning("role %s was not released: %s", self._role.name, why, extra={"role": self._role.name})
+            log.warning(
+                "role %s was not released: %s",
+                self._role.name,
+                why,
+                extra={"role": self._role.name},
+            )
 
     def _charge(self, occupant: Occupant, seconds: float) -> None:
         """See Charge. The process's own loop is blocked, and the store's connection with it."""
         asyncio.run(self._charge_and_release(occupant.blame(reason(seconds))))
 
     async def _charge_and_release(self, group: WriteGroup) -> None:
-        """Count the attempt that blocks the loop. No other is in doubt then: the role is released."""
+        """Count the attempt that blocks the loop.
+
+        No other is in doubt then: the role is released.
+        """
         transport = transport_to(self._deployed)
         try:
             async with asyncio.timeout(CHARGING):

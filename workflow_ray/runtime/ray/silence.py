@@ -14,7 +14,9 @@ class ActorSilent(Exception):
     """The actor has not answered for too long. Its process may still be there."""
 
 
-async def answer_of(call: Awaitable[T], pause: float, gives_up: Callable[[int], Awaitable[bool]]) -> T:
+async def answer_of(
+    call: Awaitable[T], pause: float, gives_up: Callable[[int], Awaitable[bool]]
+) -> T:
     """Await a call of an actor for as long as it makes sense.
 
     Args:

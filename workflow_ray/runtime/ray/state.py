@@ -44,7 +44,8 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""  # that it was started with, as in `Wanted`
     epoch: int | None = None  # of the role that it holds
     why: str = ""  # it ended
-    crashed: bool = False  # it ended by an error, and not because it was asked to or has lost its role
+    # it ended by an error, and not because it was asked to or has lost its role
+    crashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Slot:
     """
 
     wanted: Wanted  # as it was when its actor was started
-    attached: bool = False  # an earlier supervisor started its actor, whose report will say its code
+    # an earlier supervisor started its actor, whose report will say its code
+    attached: bool = False
     report: ActorReport | None = None  # the last one of its actor; None: it has not reported yet
     occupied: bool = False
     draining: bool = False  # its actor was told to drain
@@ -84,7 +86,12 @@ class Slot:
 
     @property
     def running(self) -> bool:
-        return self.occupied and not self.draining and self.report is not None and self.report.phase is Phase.RUNNING
+        return (
+            self.occupied
+            and not self.draining
+            and self.report is not None
+            and self.report.phase is Phase.RUNNING
+        )
 
 
 @dataclass(frozen=True)
@@ -115,10 +122,17 @@ def wanted_by(
         prepared: Groups that are about to be scaled, and their next shard counts. Roles of those
             counts are wanted too, also while their group drains. The change keeps their actors.
     """
-    draining = {group for workflow in deployment.workflows for group in workflow.draining} if known_for < DRAINING else set[str]()
+    draining = (
+        {group for workflow in deployment.workflows for group in workflow.draining}
+        if known_for < DRAINING
+        else set[str]()
+    )
     code: dict[str, str] = {}
     for workflow in deployment.workflows:
-        identity = f"{workflow.reference} {workflow.python_path} {workflow.code} {sorted(workflow.statuses.items())}"
+        identity = (
+            f"{workflow.reference} {workflow.python_path} {workflow.code}"
+            f" {sorted(workflow.statuses.items())}"
+        )
         code |= dict.fromkeys(workflow.groups, identity)
     code |= dict.fromkeys(FOR_ALL, "")  # the same for every workflow
     current = roles_of(deployment.workflows)
@@ -135,10 +149,18 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
     count has fenced them off.
     """
     target = {one.name: one for one in wanted}
-    outdated = {name for name, slot in slots.items() if slot.occupied and _is_outdated(slot, target.get(name))}
+    outdated = {
+        name
+        for name, slot in slots.items()
+        if slot.occupied and _is_outdated(slot, target.get(name))
+    }
     draining = {name for name, slot in slots.items() if slot.occupied and slot.draining}
     held_up = {slots[name].wanted.shards_of for name in outdated | draining}
-    starts = [Start(one) for one in target.values() if one.shards_of not in held_up and _can_start(slots.get(one.name), now)]
+    starts = [
+        Start(one)
+        for one in target.values()
+        if one.shards_of not in held_up and _can_start(slots.get(one.name), now)
+    ]
     return [*(Drain(name) for name in sorted(outdated - draining)), *starts]
 
 
@@ -147,14 +169,23 @@ def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) ->
 
     What was due by then has been started, or waits for more than time.
     """
-    vacant = [slots[one.name] for one in wanted if one.name in slots and not slots[one.name].occupied]
+    vacant = [
+        slots[one.name] for one in wanted if one.name in slots and not slots[one.name].occupied
+    ]
     return min((slot.due for slot in vacant if slot.due > now), default=None)
 
 
 def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
     """The slot with a new actor in it."""
     before = slot or Slot(wanted)
-    return Slot(wanted, attached, occupied=True, failures=before.failures, why=before.why, crashed=before.crashed)
+    return Slot(
+        wanted,
+        attached,
+        occupied=True,
+        failures=before.failures,
+        why=before.why,
+        crashed=before.crashed,
+    )
 
 
 def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
@@ -170,20 +201,32 @@ def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
 def vacated(slot: Slot, why: str, now: float) -> Slot:
     """The slot after its actor's end.
 
-    An actor that was told to drain, or had run for STEADY seconds, leaves no earlier failure behind.
+    An actor that was told to drain, or had run for STEADY seconds, leaves no earlier failure
+    behind.
     """
     steady = slot.draining or (slot.since is not None and now - slot.since >= STEADY)
     before = 0 if steady else slot.failures
     delay = min(FIRST_DELAY * 2 ** (before - 1), LONGEST_DELAY) if before else 0.0
     failures = 0 if slot.draining else before + 1
     crashed = slot.report is not None and slot.report.crashed
-    return replace(slot, report=None, occupied=False, draining=False, failures=failures, due=now + delay, why=why, crashed=crashed)
+    return replace(
+        slot,
+        report=None,
+        occupied=False,
+        draining=False,
+        failures=failures,
+        due=now + delay,
+        why=why,
+        crashed=crashed,
+    )
 
 
 def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
     """The roles of the shard counts that are prepared and not set yet, in deployed groups."""
     counts = {role.group: role.shards for role in current}
-    ahead = {group: shards for group, shards in prepared.items() if counts.get(group, shards) != shards}
+    ahead = {
+        group: shards for group, shards in prepared.items() if counts.get(group, shards) != shards
+    }
     return [role for group, shards in ahead.items() for role in group_roles(group, shards)]
 
 

@@ -38,7 +38,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     store_id: str
     namespace: str
-    # Of the adapter actor, which runs elsewhere only if this node is gone and the records are a server's.
+    # Of the adapter actor, which runs elsewhere only if this node is gone and the records are a
+    # server's.
     node: str
     limits: Limits = LIMITS
     route: Route = "auto"  # to the store: auto is IPC on its node, and actor calls elsewhere
@@ -47,11 +48,18 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
 def transport_to(deployed: Deployed) -> "Reconnecting | ActorCalls":
     """A transport to the store's adapter actor, which finds it again whenever it was replaced."""
     is_ipc = this_node() == deployed.node if deployed.route == "auto" else deployed.route == "ipc"
-    return Reconnecting(lambda: _socket(deployed.namespace)) if is_ipc else ActorCalls(deployed.namespace)
+    return (
+        Reconnecting(lambda: _socket(deployed.namespace))
+        if is_ipc
+        else ActorCalls(deployed.namespace)
+    )
 
 
 class ActorCalls:
-    """A Transport of actor calls, one for each request. Repeats what IPC repeats, until the deadline."""
+    """A Transport of actor calls, one for each request.
+
+    Repeats what IPC repeats, until the deadline.
+    """
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -68,7 +76,8 @@ class ActorCalls:
                         return await self._ask(method, body)
                     except ActorGone as error:
                         failure = str(error)
-                        if method in ONCE and self._actor is not None:  # it may have been carried out
+                        # it may have been carried out
+                        if method in ONCE and self._actor is not None:
                             break
                         self._actor = None
                     await asyncio.sleep(RETRY)
@@ -103,7 +112,9 @@ class OneCall:
                 answer: bytes = await find(STORE, self._namespace).ask("call", method, body)
                 return answer
         except (ActorGone, TimeoutError) as error:
-            raise StoreUnavailable("the store", f"its adapter actor does not answer: {error}") from error
+            raise StoreUnavailable(
+                "the store", f"its adapter actor does not answer: {error}"
+            ) from error
 
 
 async def _socket(namespace: str) -> str:

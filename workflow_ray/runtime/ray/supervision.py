@@ -46,8 +46,8 @@ class Supervision:
     """Reconciles the actors that should run, which the record store keeps, with those that do. It
     notices an end as it happens.
 
-    It acquires no role and needs no fence, because it writes nothing. Drivers write what should run,
-    by compare-and-swap; each role that it starts is fenced by being acquired. There can be two
+    It acquires no role and needs no fence, because it writes nothing. Drivers write what should
+    run, by compare-and-swap; each role that it starts is fenced by being acquired. There can be two
     supervisors, if a node is declared dead and is not: then one may end an actor, which it
     addresses by id, and the other starts it again. It ends none without having read just before
     what should run.
@@ -68,7 +68,10 @@ class Supervision:
         self._changed = asyncio.Event()  # there is something for the next pass
         self._noticed = asyncio.Condition()  # a status has changed
         self._tasks: set[asyncio.Task[None]] = set()
-        self._supervising = [self._spawn(self._reconcile()), self._spawn(self._target.follow(self.refresh))]
+        self._supervising = [
+            self._spawn(self._reconcile()),
+            self._spawn(self._target.follow(self.refresh)),
+        ]
 
     def refresh(self) -> None:
         """Read now what should run."""
@@ -76,10 +79,15 @@ class Supervision:
 
     def status(self) -> list[ActorStatus]:
         """The status of every actor that should run, or does; by name."""
-        names = sorted({one.name for one in self._target.wanted()} | {name for name, slot in self._slots.items() if slot.occupied})
+        names = sorted(
+            {one.name for one in self._target.wanted()}
+            | {name for name, slot in self._slots.items() if slot.occupied}
+        )
         return [status_of(name, self._slots.get(name)) for name in names]
 
-    async def settled(self, names: Sequence[str], wait: float, version: int = 0) -> list[ActorStatus]:
+    async def settled(
+        self, names: Sequence[str], wait: float, version: int = 0
+    ) -> list[ActorStatus]:
         """The status of these actors, once all run, or one is hopeless, or after `wait` seconds.
 
         Args:
@@ -90,7 +98,11 @@ class Supervision:
         """
 
         def current() -> list[ActorStatus]:
-            target = {one.name: one for one in self._target.wanted()} if self._target.deployment.version >= version else {}
+            target = (
+                {one.name: one for one in self._target.wanted()}
+                if self._target.deployment.version >= version
+                else {}
+            )
             return [self._for_target(name, target.get(name)) for name in names]
 
         def is_settled() -> bool:
@@ -130,7 +142,13 @@ class Supervision:
 
     async def restart(self, names: Sequence[str]) -> None:
         """Have these actors end, those of them that run. The next pass starts them again."""
-        await asyncio.gather(*(self._drain(name, DRAIN) for name in names if name in self._slots and self._slots[name].occupied))
+        await asyncio.gather(
+            *(
+                self._drain(name, DRAIN)
+                for name in names
+                if name in self._slots and self._slots[name].occupied
+            )
+        )
 
     async def shutdown(self, deadline: float) -> None:
         """End all actors, and start none from now on.
@@ -144,7 +162,7 @@ class Supervision:
         if STORE in occupied:
             await self._drain(STORE, deadline)
 
-    # --- passes ----------------------------------------------------------------------------------
+    # --- passes ---------------------------------------------------------------------------------
 
     async def _reconcile(self) -> None:
         while True:
@@ -159,7 +177,10 @@ class Supervision:
                     await self._changed.wait()
 
     async def _pass(self) -> float:
-        """Do what is to be done now. Returns the seconds until the next pass, if nothing happens."""
+        """Do what is to be done now.
+
+        Returns the seconds until the next pass, if nothing happens.
+        """
         self._attach()
         up_to_date = await self._read_target()
         wanted, now = self._target.wanted(), time.monotonic()
@@ -178,7 +199,9 @@ class Supervision:
         for name in self._registry.names():
             if name not in self._actors:
                 with suppress(ActorGone):
-                    self._occupy(self._registry.attach(name), Wanted(name, role_named(name)), attached=True)
+                    self._occupy(
+                        self._registry.attach(name), Wanted(name, role_named(name)), attached=True
+                    )
 
     async def _read_target(self) -> bool:
         """Read what should run. False: the store does not answer, and the last answer holds."""
@@ -189,14 +212,16 @@ class Supervision:
         try:
             self._occupy(self._registry.start(wanted, self._target.deployment), wanted)
         except ActorGone as error:
-            self._slots[wanted.name] = vacated(started(self._slots.get(wanted.name), wanted), str(error), time.monotonic())
+            self._slots[wanted.name] = vacated(
+                started(self._slots.get(wanted.name), wanted), str(error), time.monotonic()
+            )
 
     def _occupy(self, actor: RegisteredActor, wanted: Wanted, *, attached: bool = False) -> None:
         self._actors[wanted.name] = actor
         self._slots[wanted.name] = started(self._slots.get(wanted.name), wanted, attached=attached)
         self._spawn(self._watch(wanted.name, actor))
 
-    # --- one actor -------------------------------------------------------------------------------
+    # --- one actor ------------------------------------------------------------------------------
 
     async def _watch(self, name: str, actor: RegisteredActor) -> None:
         """Follow an actor to its end."""
@@ -208,7 +233,8 @@ class Supervision:
             log.exception("%s does not report", name, extra={"role": name})
             why = f"{type(error).__name__}: {error}"
         try:
-            await self._registry.kill(name, actor)  # it is dead or about to end: this frees its name
+            # it is dead or about to end: this frees its name
+            await self._registry.kill(name, actor)
         finally:
             del self._actors[name]
             self._slots[name] = vacated(self._slots[name], why, time.monotonic())
@@ -227,7 +253,9 @@ class Supervision:
                 return report.why
             seen = report.phase
 
-    async def _next_report(self, name: str, actor: RegisteredActor, seen: Phase | None) -> ActorReport:
+    async def _next_report(
+        self, name: str, actor: RegisteredActor, seen: Phase | None
+    ) -> ActorReport:
         """Ask the actor for its report, which it gives at its next phase, or after a while.
 
         Raises ActorGone, ActorSilent.
@@ -246,7 +274,10 @@ class Supervision:
         return slot.report is not None and pauses > limit
 
     async def _may_kill(self, name: str) -> bool:
-        """Whether what should run was read just now. The store's own actor is the one to read it."""
+        """Whether what should run was read just now.
+
+        The store's own actor is the one to read it.
+        """
         return name == STORE or await self._read_target()
 
     async def _drain(self, name: str, deadline: float) -> None:

@@ -31,7 +31,9 @@ class Supervisor:
         self._supervision.refresh()
 
     async def status(self) -> list[ActorStatus]:
-        me = ActorStatus(name=SUPERVISOR, phase=Phase.RUNNING.value, pid=os.getpid(), node=this_node())
+        me = ActorStatus(
+            name=SUPERVISOR, phase=Phase.RUNNING.value, pid=os.getpid(), node=this_node()
+        )
         return [me, *self._supervision.status()]
 
     async def settled(self, names: Sequence[str], wait: float, version: int) -> list[ActorStatus]:
@@ -51,5 +53,7 @@ class Supervisor:
 
 def _end(_: Occupant | None, seconds: float) -> None:
     """End this process, because its loop is blocked. Ray starts another."""
-    log.error("the supervisor's process ends, because its event loop was blocked for %.3g s", seconds)
+    log.error(
+        "the supervisor's process ends, because its event loop was blocked for %.3g s", seconds
+    )
     os._exit(1)

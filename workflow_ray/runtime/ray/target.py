@@ -56,13 +56,17 @@ class Target:
         """Call `changed` as soon as there is a newer deployment, until cancelled."""
         while True:
             try:
-                newer = await self._registry.deployment(newer_than=self.deployment.version, wait=WAIT)
+                newer = await self._registry.deployment(
+                    newer_than=self.deployment.version, wait=WAIT
+                )
                 if newer.version > self.deployment.version:
                     self._learn(newer)
                     changed()
             except Exception as error:
                 if not isinstance(error, StoreError):  # `read` logs those
-                    log.exception("following the deployment failed; it is asked for again in %g s", AGAIN)
+                    log.exception(
+                        "following the deployment failed; it is asked for again in %g s", AGAIN
+                    )
                 await asyncio.sleep(AGAIN)
 
     def _learn(self, deployment: Deployment) -> None:

@@ -26,7 +26,10 @@ LAST_REPORT = 0.5
 
 Work: TypeAlias = Callable[["ActorWork"], Awaitable[None]]
 Charge: TypeAlias = Callable[[Occupant, float], None]
-"""Counts the attempt of a step that has blocked the loop for so many seconds. Called by a thread."""
+"""Counts the attempt of a step that has blocked the loop for so many seconds.
+
+Called by a thread.
+"""
 
 
 class ActorWork:
@@ -35,7 +38,9 @@ class ActorWork:
     The process ends by itself once the work has ended, whether a supervisor sees that or not.
     """
 
-    def __init__(self, work: Work, limits: Limits, code: str = "", charge: Charge | None = None) -> None:
+    def __init__(
+        self, work: Work, limits: Limits, code: str = "", charge: Charge | None = None
+    ) -> None:
         """Start the work. Called in the actor's `__init__`: nothing here waits or fails.
 
         Args:
@@ -47,7 +52,9 @@ class ActorWork:
         self._limits = limits
         self._charge = charge
         self.stop = asyncio.Event()
-        self._report = ActorReport(phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code)
+        self._report = ActorReport(
+            phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code
+        )
         self._changed = asyncio.Condition()
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
@@ -89,13 +96,16 @@ class ActorWork:
         except (RoleLost, RoleRetired) as error:
             why = str(error)
         except asyncio.CancelledError:
-            why, crashed = ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
+            why, crashed = (
+                ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
+            )
             log.warning("the work of this actor ended: %s", why)
         except BaseException as error:  # also SystemExit: the process must not stay without work
             log.exception("the work of this actor ended")
             why, crashed = f"{type(error).__name__}: {error}", True
         finally:
-            # Not exit_actor(), which waits for every call in hand: long polls of dead callers never end.
+            # Not exit_actor(), which waits for every call in hand: long polls of dead callers never
+            # end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
             await self._become(phase=Phase.ENDED, why=why, crashed=crashed)
 

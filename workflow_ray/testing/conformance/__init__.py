@@ -1,4 +1,5 @@
-"""What every adapter must do, as tests, one suite for each port. An adapter's own test file holds subclasses, and no more:
+"""What every adapter must do, as tests, one suite for each port. An adapter's own test file holds
+subclasses, and no more:
 
     class TestMyStore(RecordStoreConformance, RoleSchedulerConformance):
         lacks: ClassVar = {Capability.FAULTS: "it talks to nobody: there is no connection to break"}
@@ -15,15 +16,19 @@
 
 The fixtures that a subclass brings:
 
-store    a new, empty store, open by the `clock`, which stands still; not exclusively, or its roles couldn't be shared. What it must be
+store    a new, empty store, open by the `clock`, which stands still; not exclusively, or its roles
+couldn't be shared. What it must be
          the suite's docstring says.
-another  opens the same store once more, by the same clock, as another process beside the first would.
-fragile  a further such opening (see `Fragile`), through something that a test can break in the middle of a transaction.
-         For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the two together.
+another  opens the same store once more, by the same clock, as another process beside the first
+would. fragile  a further such opening (see `Fragile`), through something that a test can break in
+the middle of a transaction.
+         For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the
+         two together.
 
-Who can't bring `another` or `fragile` says so in `lacks`, as with whatever else a `Capability` names: the cases that need it are then
-reported as skipped, in the words "lacks <capability>: <reason>". Where neither is there they fail. The tests are async:
-pytest-asyncio's mode must be `auto`.
+Who can't bring `another` or `fragile` says so in `lacks`, as with whatever else a `Capability`
+names: the cases that need it are then
+reported as skipped, in the words "lacks <capability>: <reason>". Where neither is there they fail.
+The tests are async: pytest-asyncio's mode must be `auto`.
 """
 
 from pkgutil import iter_modules

@@ -1,4 +1,6 @@
-"""What the cases share: the fixtures that a subclass brings, what it may lack, and ways to wait without sleeping."""
+"""What the cases share: the fixtures that a subclass brings, what it may lack, and ways to wait
+without sleeping.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -18,7 +20,9 @@ T = TypeVar("T")
 LONG = 3600.0
 """Seconds by the fake clock: a wait that nothing but what it waits for can end."""
 GRACE = 0.05
-"""Real seconds after which a call that hasn't returned is held to wait: no condition can say that a server won't answer."""
+"""Real seconds after which a call that hasn't returned is held to wait: no condition can say that a
+server won't answer.
+"""
 PATIENCE = 20.0
 """Real seconds after which a call that should return is held to hang."""
 
@@ -32,11 +36,16 @@ class Capability(StrEnum):
     OPENINGS = "several openings"
     """Processes open the store side by side; the fixture `another` does."""
     FAULTS = "a way to break it"
-    """What lies between a store and who has it open can be cut, or held up, in the middle of a transaction; by the fixture `fragile`."""
+    """What lies between a store and who has it open can be cut, or held up, in the middle of a
+    transaction; by the fixture `fragile`.
+    """
     DURABILITY = "durability"
-    """No crash, of a process, a machine or a server that another takes over from, loses what was answered. A promise: no case tries it."""
+    """No crash, of a process, a machine or a server that another takes over from, loses what was
+    answered. A promise: no case tries it.
+    """
     SIZED_TOPICS = "topics of a size"
-    """A topic knows how many partitions it has, and so can differ from what its workflow asks for."""
+    """A topic knows how many partitions it has, and so can differ from what its workflow asks for.
+    """
 
 
 Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
@@ -48,7 +57,10 @@ class MovingStore(Store, OutboxMover, Trimmer, Protocol):
 
 
 class Fragile(Protocol):
-    """A further opening of a store, through something that breaks when it is told to. See `workflow_ray.testing.faults`."""
+    """A further opening of a store, through something that breaks when it is told to.
+
+    See `workflow_ray.testing.faults`.
+    """
 
     @property
     def store(self) -> Any:
@@ -56,11 +68,15 @@ class Fragile(Protocol):
         ...
 
     def cut_after(self, messages: int) -> None:
-        """Let `messages` more messages through to the server, and then break; what follows fails until it is healed."""
+        """Let `messages` more messages through to the server, and then break; what follows fails
+        until it is healed.
+        """
         ...
 
     def hold_after(self, messages: int) -> None:
-        """Let `messages` more messages through, and hold back those after them; a transaction stays open meanwhile."""
+        """Let `messages` more messages through, and hold back those after them; a transaction stays
+        open meanwhile.
+        """
         ...
 
     async def held(self) -> None:
@@ -87,7 +103,9 @@ class Conformance:
     """Cases of one port. A subclass brings the fixtures that the package's docstring names."""
 
     lacks: ClassVar[Mapping[Capability, str]] = {}
-    """What the adapter hasn't got, and why: the cases that need it are reported as skipped, with these words."""
+    """What the adapter hasn't got, and why: the cases that need it are reported as skipped, with
+    these words.
+    """
 
     @pytest.fixture
     def clock(self) -> FakeClock:
@@ -108,7 +126,10 @@ class Conformance:
 
     def _absent(self, fixture: str, capability: Capability) -> NoReturn:
         self.need(capability)
-        pytest.fail(f"{type(self).__name__} has no fixture `{fixture}`. Define it, or say in `lacks` why there is no {capability.name}.")
+        pytest.fail(
+            f"{type(self).__name__} has no fixture `{fixture}`. Define it, or say in `lacks` why"
+            f" there is no {capability.name}."
+        )
 
 
 @asynccontextmanager
@@ -132,7 +153,9 @@ async def ended(task: asyncio.Task[T]) -> T:
 
 
 async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
-    """What the task returns when another process has given it cause to: hints may be lost, so the poll beneath them may have to come."""
+    """What the task returns when another process has given it cause to: hints may be lost, so the
+    poll beneath them may have to come.
+    """
     async with asyncio.timeout(PATIENCE):
         while not task.done():
             await asyncio.wait({task}, timeout=GRACE / 5)
@@ -141,7 +164,10 @@ async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
 
 
 async def within(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
-    """What the task returns by then. A store with threads or a server gets SLACK seconds more: time passes while it looks."""
+    """What the task returns by then.
+
+    A store with threads or a server gets SLACK seconds more: time passes while it looks.
+    """
     for _ in range(round((seconds + SLACK) / STEP)):
         if not task.done():
             await clock.advance(timedelta(seconds=STEP))
@@ -153,7 +179,8 @@ async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) 
     """What the task returns when its wait of `seconds` is over, and not before."""
     begin = clock.monotonic()
     async with asyncio.timeout(PATIENCE):
-        while not task.done():  # again and again: a store with threads or a server may take a moment to notice
+        # again and again: a store with threads or a server may take a moment to notice
+        while not task.done():
             await clock.advance(timedelta(seconds=1))
             await asyncio.wait({task}, timeout=GRACE / 5)
     assert clock.monotonic() - begin >= seconds

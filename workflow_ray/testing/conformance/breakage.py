@@ -1,4 +1,6 @@
-"""Cases of a RecordStore whose connection breaks, or whose transaction stays open, after any of its messages."""
+"""Cases of a RecordStore whose connection breaks, or whose transaction stays open, after any of its
+messages.
+"""
 
 import asyncio
 
@@ -6,7 +8,19 @@ import pytest
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Records, SystemClock, persist
-from workflow_ray.records import Committed, Fence, Fenced, GroupResult, KeyUsed, Position, RunId, Stored, Version, Write, WriteGroup
+from workflow_ray.records import (
+    Committed,
+    Fence,
+    Fenced,
+    GroupResult,
+    KeyUsed,
+    Position,
+    RunId,
+    Stored,
+    Version,
+    Write,
+    WriteGroup,
+)
 from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, ended
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
@@ -29,19 +43,25 @@ PARTS = 6
 
 
 class BreakageCases(Conformance):
-    async def test_cut_after_any_message_all_of_a_transition_is_there_or_nothing(self, store: Records, fragile: Fragile) -> None:
+    async def test_cut_after_any_message_all_of_a_transition_is_there_or_nothing(
+        self, store: Records, fragile: Fragile
+    ) -> None:
         publisher, landed = await acquire(store), list[bool]()
         async for number, cut in cuts(fragile):
             transition = await a_transition(store, await acquire(store, CONSUMERS), number)
             with cut:
                 await fragile.store.store([transition])
-            await acquire(store, CONSUMERS)  # waits for whoever still holds the fence: after it, nothing of the transaction is to come
+            # waits for whoever still holds the fence: after it, nothing of the transaction is to
+            # come
+            await acquire(store, CONSUMERS)
             parts = await parts_landed(store, transition, publisher)
             assert parts == [parts[0]] * PARTS
             landed.append(parts[0])
         assert (landed[0], landed[-1]) == (False, True)
 
-    async def test_a_transition_repeated_after_a_cut_lands_once(self, store: Records, fragile: Fragile) -> None:
+    async def test_a_transition_repeated_after_a_cut_lands_once(
+        self, store: Records, fragile: Fragile
+    ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, cut in cuts(fragile):
             transition = await a_transition(store, fence, number)
@@ -51,19 +71,26 @@ class BreakageCases(Conformance):
             fragile.heal()
             for _ in range(2):
                 answer = await answered(fragile.store, transition)
-                assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
+                assert answer == Committed(
+                    (Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1)))
+                )
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
-    async def test_a_transition_repeated_while_the_first_is_still_open_lands_once(self, store: Records, fragile: Fragile) -> None:
+    async def test_a_transition_repeated_while_the_first_is_still_open_lands_once(
+        self, store: Records, fragile: Fragile
+    ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, hold in holds(fragile):
             transition = await a_transition(store, fence, number)
             moved, begun = transition.writes
             async with hold(fragile.store.store([transition])) as storing:
                 repeating = asyncio.create_task(answered(store, transition))
-                await asyncio.wait({repeating}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                # it goes first, or has to wait for the transaction that is open
+                await asyncio.wait({repeating}, timeout=GRACE)
             for answer in (*await ended(storing), await ended(repeating)):
-                assert answer == Committed((Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1))))
+                assert answer == Committed(
+                    (Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1)))
+                )
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
     async def test_a_trigger_that_is_overtaken_while_its_transaction_is_open_is_told_of_the_key(
@@ -73,21 +100,26 @@ class BreakageCases(Conformance):
             slow, quick = (new_run(f"order-{number}", key=f"key-{number}") for _ in range(2))
             async with hold(store_all(fragile.store, slow)) as storing:
                 overtaking = asyncio.create_task(store_all(store, quick))
-                await asyncio.wait({overtaking}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                # it goes first, or has to wait for the transaction that is open
+                await asyncio.wait({overtaking}, timeout=GRACE)
             answers = [*await ended(storing), *await ended(overtaking)]
             one_won_and_the_others_were_told(answers, told=KeyUsed)
 
-    async def test_what_was_cut_off_works_again_once_it_is_healed(self, store: Records, fragile: Fragile) -> None:
+    async def test_what_was_cut_off_works_again_once_it_is_healed(
+        self, store: Records, fragile: Fragile
+    ) -> None:
         run = new_run()
         await store_all(fragile.store, run)
         fragile.cut_after(0)
         with pytest.raises(StoreUnavailable):
             await store_all(fragile.store, step(run))
         fragile.heal()
-        assert await answered(fragile.store, group(step(run))) == Committed((Stored(run.run_id, Version(2)),))
+        assert await answered(fragile.store, group(step(run))) == Committed(
+            (Stored(run.run_id, Version(2)),)
+        )
         assert await stored(fragile.store, run.run_id) == await stored(store, run.run_id)
 
-    async def test_an_epoch_raised_while_a_transaction_is_open_lets_nothing_of_the_old_one_land_after_it(
+    async def test_an_epoch_raised_while_a_transaction_is_open_fences_what_commits_after_it(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher = await acquire(store)
@@ -96,16 +128,22 @@ class BreakageCases(Conformance):
             transition = await a_transition(store, old, number)
             async with hold(fragile.store.store([transition])) as storing:
                 taking = asyncio.create_task(acquire(store, CONSUMERS))
-                await asyncio.wait({taking}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                # it goes first, or has to wait for the transaction that is open
+                await asyncio.wait({taking}, timeout=GRACE)
                 before = await parts_landed(store, transition, publisher) if taking.done() else None
             (answer,), new = await ended(storing), await ended(taking)
             after = await parts_landed(store, transition, publisher)
             assert answer == Fenced(old.role, new.epoch) or isinstance(answer, Committed)
             assert after == [isinstance(answer, Committed)] * PARTS
-            assert before in (None, after), "something of the old epoch landed after the new one began"
+            assert before in (
+                None,
+                after,
+            ), "something of the old epoch landed after the new one began"
             assert await fragile.store.store([group(fence=old)]) == [Fenced(old.role, new.epoch)]
 
-    async def test_what_commits_late_is_pending_though_later_events_were_published(self, store: Records, fragile: Fragile) -> None:
+    async def test_what_commits_late_is_pending_though_later_events_were_published(
+        self, store: Records, fragile: Fragile
+    ) -> None:
         fence = await acquire(store)
         async for _, hold in holds(fragile):
             late, prompt = new_run(events=[event()]), new_run(events=[event()])
@@ -117,21 +155,35 @@ class BreakageCases(Conformance):
             assert sorted(published) == sorted([prompt.run_id, late.run_id])
 
     def test_it_declares_that_no_crash_and_no_failover_loses_what_was_answered(self) -> None:
-        """No test can pull the plug. Who can't promise it says in `lacks` what may be lost, and when."""
+        """No test can pull the plug.
+
+        Who can't promise it says in `lacks` what may be lost, and when.
+        """
         self.need(Capability.DURABILITY)
 
 
 async def a_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
-    """One run goes on, another begins, each with an event, and the position moves to the next number."""
+    """One run goes on, another begins, each with an event, and the position moves to the next
+    number.
+    """
     run, begun = new_run(), new_run(events=[event()])
     await store_all(store, run)
-    return group(step(run, status=PAID, events=[event(1)]), begun, fence=fence, positions=[Position(CONSUMERS, 0, number + 1)])
+    return group(
+        step(run, status=PAID, events=[event(1)]),
+        begun,
+        fence=fence,
+        positions=[Position(CONSUMERS, 0, number + 1)],
+    )
 
 
 async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence) -> list[bool]:
-    """What of it is there: the moved run's history, the begun one's record and history, their events, and the position."""
+    """What of it is there: the moved run's history, the begun one's record and history, their
+    events, and the position.
+    """
     moved, begun = transition.writes
-    pending = [item.run_id for item in events_of(await store.pending(publisher, limit=10_000, wait=0))]
+    pending = [
+        item.run_id for item in events_of(await store.pending(publisher, limit=10_000, wait=0))
+    ]
     (record,) = await store.lookup([begun.run_id], fresh=True)
     assert pending.count(moved.run_id) <= 1
     assert pending.count(begun.run_id) <= 1
@@ -147,7 +199,9 @@ async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence)
 
 async def answered(store: Records, transition: WriteGroup) -> GroupResult:
     """The answer of a store that may have to connect again first."""
-    (answer,) = await persist(lambda: store.store([transition]), SystemClock(), "conformance", patience=5)
+    (answer,) = await persist(
+        lambda: store.store([transition]), SystemClock(), "conformance", patience=5
+    )
     return answer
 
 

@@ -10,7 +10,14 @@ import pytest
 from workflow_ray.ports import Records, TimeoutStore
 from workflow_ray.records import Role, Shared, WaitingQuery
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, settled, timed_out, within
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    begun,
+    settled,
+    timed_out,
+    within,
+)
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED,
@@ -33,39 +40,55 @@ class ClockCases(Conformance):
     """For a RecordStore and RoleScheduler."""
 
     @WAYS
-    async def test_a_delayed_event_is_late_by_the_jump_at_most(self, store: Records, clock: FakeClock, way: float) -> None:
+    async def test_a_delayed_event_is_late_by_the_jump_at_most(
+        self, store: Records, clock: FakeClock, way: float
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
         await store_all(store, run)
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, way)
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))] == [run.run_id]
+        assert [
+            item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
+        ] == [run.run_id]
 
-    async def test_what_is_written_while_the_clock_is_ahead_is_late_by_the_jump_at_most(self, store: Records, clock: FakeClock) -> None:
+    async def test_what_is_written_while_the_clock_is_ahead_is_late_by_the_jump_at_most(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, JUMP)
         await store_all(store, run)
         await settled(clock)
         jump(clock, -JUMP)
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))] == [run.run_id]
+        assert [
+            item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
+        ] == [run.run_id]
 
-    async def test_what_is_written_once_the_clock_is_right_again_is_not_late(self, store: Records, clock: FakeClock) -> None:
+    async def test_what_is_written_once_the_clock_is_right_again_is_not_late(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, JUMP)
         await store_all(store, new_run())
         jump(clock, -JUMP)
         await store_all(store, run)
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY))] == [
+            run.run_id
+        ]
 
     @WAYS
-    async def test_a_wait_is_as_long_as_it_says(self, store: Records, clock: FakeClock, way: float) -> None:
+    async def test_a_wait_is_as_long_as_it_says(
+        self, store: Records, clock: FakeClock, way: float
+    ) -> None:
         pending = await begun(clock, store.pending(await acquire(store), limit=10, wait=5))
         jump(clock, way)
         assert await timed_out(clock, pending, seconds=5) == []
 
     @WAYS
-    async def test_a_live_worker_keeps_its_roles(self, store: Records, clock: FakeClock, way: float) -> None:
+    async def test_a_live_worker_keeps_its_roles(
+        self, store: Records, clock: FakeClock, way: float
+    ) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 1}))
         held = (await store.share("live", [Role(CONSUMERS)], [], lease=LEASE)).acquired
         for by in (way, -way):
@@ -73,7 +96,9 @@ class ClockCases(Conformance):
             assert await store.share("live", [Role(CONSUMERS)], held, lease=LEASE) == Shared()
             assert (await store.share("other", [Role(CONSUMERS)], [], lease=LEASE)).acquired == ()
 
-    async def test_a_dead_workers_lease_is_longer_by_the_jump_at_most(self, store: Records, clock: FakeClock) -> None:
+    async def test_a_dead_workers_lease_is_longer_by_the_jump_at_most(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 1}))
         jump(clock, JUMP)
         await store.share("dead", [Role(CONSUMERS)], [], lease=LEASE)
@@ -81,7 +106,9 @@ class ClockCases(Conformance):
         await clock.advance(timedelta(seconds=LEASE + JUMP))
         assert len((await store.share("other", [Role(CONSUMERS)], [], lease=LEASE)).acquired) == 1
 
-    async def test_a_run_is_quiet_later_by_the_jump_at_most(self, store: Records, clock: FakeClock) -> None:
+    async def test_a_run_is_quiet_later_by_the_jump_at_most(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         jump(clock, JUMP)
         run = new_run()
         await store_all(store, run)
@@ -95,14 +122,18 @@ class TimeoutClockCases(Conformance):
     """For a TimeoutStore."""
 
     @WAYS
-    async def test_a_timeout_is_late_by_the_jump_at_most(self, store: TimeoutStore, clock: FakeClock, way: float) -> None:
+    async def test_a_timeout_is_late_by_the_jump_at_most(
+        self, store: TimeoutStore, clock: FakeClock, way: float
+    ) -> None:
         timeout = at(DELAY)
         await store.create([timeout])
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         jump(clock, way)
         assert await within(clock, waiting, seconds=DELAY + JUMP) == [timeout]
 
-    async def test_a_completed_timeout_is_forgotten_later_by_the_jump_at_most(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_a_completed_timeout_is_forgotten_later_by_the_jump_at_most(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         timeout = at(-1)
         await store.create([timeout])
         jump(clock, JUMP)

@@ -14,13 +14,25 @@ BOTH = (0, 1)
 
 
 class Put(Protocol):
-    """Appends a message to a partition of the log, by its own means. It can be received once this returns."""
+    """Appends a message to a partition of the log, by its own means.
 
-    async def __call__(self, partition: int, data: bytes, *, key: str = "", headers: Mapping[str, str] | None = None) -> None: ...
+    It can be received once this returns.
+    """
+
+    async def __call__(
+        self,
+        partition: int,
+        data: bytes,
+        *,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None: ...
 
 
 class ConnectorSourceConformance(Conformance):
-    """For two fixtures: `source`, a SourceReader of a new, empty log of two partitions, opened by the `clock`, and `put` (see Put)."""
+    """For two fixtures: `source`, a SourceReader of a new, empty log of two partitions, opened by
+    the `clock`, and `put` (see Put).
+    """
 
     async def test_a_message_comes_as_it_was_written(self, source: SourceReader, put: Put) -> None:
         await put(1, b"\x00\xff", key="order-42 🦄", headers={"traceparent": "00-abc-01"})
@@ -29,7 +41,9 @@ class ConnectorSourceConformance(Conformance):
         assert message.headers == {"traceparent": "00-abc-01"}
         assert message.at.utcoffset() == timedelta(0)
 
-    async def test_a_message_without_a_key_has_an_empty_one(self, source: SourceReader, put: Put) -> None:
+    async def test_a_message_without_a_key_has_an_empty_one(
+        self, source: SourceReader, put: Put
+    ) -> None:
         await put(0, b"")
         (message,) = await everything(source)
         assert (message.key, message.data, message.headers) == ("", b"", {})
@@ -39,49 +53,71 @@ class ConnectorSourceConformance(Conformance):
         assert await everything(source) == []
         assert source.source_id
 
-    async def test_within_a_partition_messages_come_in_the_order_of_their_offsets(self, source: SourceReader, put: Put) -> None:
+    async def test_within_a_partition_messages_come_in_the_order_of_their_offsets(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(10):
             await put(number % 2, str(number).encode())
         messages = await everything(source)
         for partition in BOTH:
             of_it = [message for message in messages if message.partition == partition]
-            assert [message.data for message in of_it] == [str(number).encode() for number in range(partition, 10, 2)]
-            assert [message.offset for message in of_it] == sorted({message.offset for message in of_it})
+            assert [message.data for message in of_it] == [
+                str(number).encode() for number in range(partition, 10, 2)
+            ]
+            assert [message.offset for message in of_it] == sorted(
+                {message.offset for message in of_it}
+            )
 
-    async def test_received_again_a_message_has_the_same_id_and_no_other_has_it(self, source: SourceReader, put: Put) -> None:
+    async def test_received_again_a_message_has_the_same_id_and_no_other_has_it(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(6):
             await put(number % 2, b"the same", key="the same")
         first, again = await everything(source), await everything(source)
         assert sorted(message.id for message in first) == sorted(message.id for message in again)
         assert len({message.id for message in first}) == 6
 
-    async def test_the_same_offsets_give_the_same_messages_again(self, source: SourceReader, put: Put) -> None:
+    async def test_the_same_offsets_give_the_same_messages_again(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(10):
             await put(0, str(number).encode())
         messages = await source.receive({0: 0}, limit=10, wait=0)
         for _ in range(2):
             assert await source.receive({0: messages[4].offset}, limit=10, wait=0) == messages[4:]
 
-    async def test_who_begins_at_the_end_gets_what_comes_from_then_on(self, source: SourceReader, put: Put) -> None:
+    async def test_who_begins_at_the_end_gets_what_comes_from_then_on(
+        self, source: SourceReader, put: Put
+    ) -> None:
         await put(0, b"before")
         await put(1, b"before")
         ends = await source.ends(BOTH)
         assert await source.receive(ends, limit=10, wait=0) == []
         await put(1, b"after")
-        assert [message.data for message in await source.receive(ends, limit=10, wait=0)] == [b"after"]
+        assert [message.data for message in await source.receive(ends, limit=10, wait=0)] == [
+            b"after"
+        ]
 
-    async def test_who_begins_at_the_start_gets_all_that_is_there(self, source: SourceReader, put: Put) -> None:
+    async def test_who_begins_at_the_start_gets_all_that_is_there(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(4):
             await put(number % 2, b"x")
         assert len(await source.receive(await source.starts(), limit=10, wait=0)) == 4
 
-    async def test_only_the_partitions_named_are_received(self, source: SourceReader, put: Put) -> None:
+    async def test_only_the_partitions_named_are_received(
+        self, source: SourceReader, put: Put
+    ) -> None:
         await put(0, b"zero")
         await put(1, b"one")
-        assert [message.data for message in await source.receive({1: 0}, limit=10, wait=0)] == [b"one"]
+        assert [message.data for message in await source.receive({1: 0}, limit=10, wait=0)] == [
+            b"one"
+        ]
         assert await source.ends([1]) == {1: 1}
 
-    async def test_lag_counts_what_stands_at_or_after_the_offsets(self, source: SourceReader, put: Put) -> None:
+    async def test_lag_counts_what_stands_at_or_after_the_offsets(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(5):
             await put(number % 2, b"x")
         ends = await source.ends(BOTH)
@@ -89,9 +125,11 @@ class ConnectorSourceConformance(Conformance):
         assert await source.lag({0: ends[0], 1: 0}) == 2
         assert await source.lag(ends) == 0
 
-    # --- batches ---------------------------------------------------------------------------------
+    # --- batches --------------------------------------------------------------------------------
 
-    async def test_batches_that_follow_each_other_give_every_message_once(self, source: SourceReader, put: Put) -> None:
+    async def test_batches_that_follow_each_other_give_every_message_once(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for number in range(20):
             await put(number * number % 2, str(number).encode())
         offsets, seen = await source.starts(), list[bytes]()
@@ -101,7 +139,9 @@ class ConnectorSourceConformance(Conformance):
             seen += [message.data for message in messages]
         assert sorted(seen) == sorted(str(number).encode() for number in range(20))
 
-    async def test_no_partition_waits_for_anothers_backlog(self, source: SourceReader, put: Put) -> None:
+    async def test_no_partition_waits_for_anothers_backlog(
+        self, source: SourceReader, put: Put
+    ) -> None:
         for _ in range(40):
             await put(0, b"backlog")
         await put(1, b"other")
@@ -121,14 +161,18 @@ class ConnectorSourceConformance(Conformance):
             seen += len(messages)
         assert seen == count
 
-    # --- waiting ---------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
-    async def test_receive_waits_and_is_woken(self, source: SourceReader, put: Put, clock: FakeClock) -> None:
+    async def test_receive_waits_and_is_woken(
+        self, source: SourceReader, put: Put, clock: FakeClock
+    ) -> None:
         receiving = await begun(clock, source.receive({0: 0, 1: 0}, limit=10, wait=LONG))
         await put(1, b"late")
         assert [message.data for message in await ended(receiving)] == [b"late"]
 
-    async def test_receive_ends_with_its_wait(self, source: SourceReader, put: Put, clock: FakeClock) -> None:
+    async def test_receive_ends_with_its_wait(
+        self, source: SourceReader, put: Put, clock: FakeClock
+    ) -> None:
         receiving = await begun(clock, source.receive({0: 0}, limit=10, wait=5))
         await put(1, b"elsewhere")
         assert await timed_out(clock, receiving, seconds=5) == []

@@ -47,20 +47,28 @@ class DeploymentCases(Conformance):
         assert (await store.deployment()).workflows == (ORDERS,)
 
     async def test_of_many_deploys_at_once_one_wins(self, store: RecordStore) -> None:
-        answers = await asyncio.gather(*(store.deploy(0, [ORDERS]) for _ in range(10)), return_exceptions=True)
-        assert sorted(type(answer).__name__ for answer in answers) == ["Deployment"] + ["DeploymentConflict"] * 9
+        answers = await asyncio.gather(
+            *(store.deploy(0, [ORDERS]) for _ in range(10)), return_exceptions=True
+        )
+        assert (
+            sorted(type(answer).__name__ for answer in answers)
+            == ["Deployment"] + ["DeploymentConflict"] * 9
+        )
         assert (await store.deployment()).version == 1
 
-    # --- what is kept for good -------------------------------------------------------------------
+    # --- what is kept for good ------------------------------------------------------------------
 
-    async def test_a_renumbered_status_is_refused_and_nothing_deployed(self, store: RecordStore) -> None:
+    async def test_a_renumbered_status_is_refused_and_nothing_deployed(
+        self, store: RecordStore
+    ) -> None:
         before = await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
         with pytest.raises(StatusRenumbered) as refusal:
             await deploy(store, INVOICES, workflow(statuses={"CREATED": 1, "PAID": 3}))
         error = refusal.value
         assert (error.workflow, error.status, error.stored, error.found) == ("orders", "PAID", 2, 3)
         assert await store.deployment() == before
-        await deploy(store, workflow("invoices", partitions=INVOICES.partitions * 2, groups={}))  # the refused one bound nobody
+        # the refused one bound nobody
+        await deploy(store, workflow("invoices", partitions=INVOICES.partitions * 2, groups={}))
 
     async def test_numbers_that_change_places_are_refused(self, store: RecordStore) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
@@ -78,7 +86,9 @@ class DeploymentCases(Conformance):
         with pytest.raises(StatusRenumbered):
             await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 3}))
 
-    async def test_a_retired_workflow_keeps_its_numbers_and_partitions(self, store: RecordStore) -> None:
+    async def test_a_retired_workflow_keeps_its_numbers_and_partitions(
+        self, store: RecordStore
+    ) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1}, partitions=4))
         await deploy(store)
         with pytest.raises(StatusRenumbered):
@@ -88,12 +98,19 @@ class DeploymentCases(Conformance):
         assert (await deploy(store, workflow(statuses={"CREATED": 1}, partitions=4))).version == 3
 
     async def test_each_workflow_has_numbers_of_its_own(self, store: RecordStore) -> None:
-        mine, theirs = workflow("orders", statuses={"CREATED": 1}), workflow("invoices", statuses={"CREATED": 7}, groups={})
+        mine, theirs = (
+            workflow("orders", statuses={"CREATED": 1}),
+            workflow("invoices", statuses={"CREATED": 7}, groups={}),
+        )
         assert (await deploy(store, mine, theirs)).workflows == (mine, theirs)
 
     async def test_another_number_of_partitions_is_refused(self, store: RecordStore) -> None:
         before = await deploy(store, workflow(partitions=4))
         with pytest.raises(PartitionsChanged) as refusal:
             await deploy(store, workflow(partitions=8))
-        assert (refusal.value.workflow, refusal.value.stored, refusal.value.found) == ("orders", 4, 8)
+        assert (refusal.value.workflow, refusal.value.stored, refusal.value.found) == (
+            "orders",
+            4,
+            8,
+        )
         assert await store.deployment() == before

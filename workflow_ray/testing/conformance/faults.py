@@ -2,7 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,9 +21,11 @@ Hold: TypeAlias = Callable[[Coroutine[Any, Any, T]], AbstractAsyncContextManager
 
 
 async def cuts(fragile: Fragile) -> AsyncIterator[tuple[int, AbstractContextManager[None]]]:
-    """A cut after no message, after one, and so on, until a block goes through before it. Each with its number.
+    """A cut after no message, after one, and so on, until a block goes through before it. Each with
+    its number.
 
-    Each is a block that may end with StoreUnavailable. After it the store stays cut off until it is healed, or the next turn.
+    Each is a block that may end with StoreUnavailable. After it the store stays cut off until it is
+    healed, or the next turn.
     """
     for number in count():
         went_through = False
@@ -38,7 +46,8 @@ async def cuts(fragile: Fragile) -> AsyncIterator[tuple[int, AbstractContextMana
 
 
 async def holds(fragile: Fragile) -> AsyncIterator[tuple[int, Hold[Any]]]:
-    """A call held up after no message, after one, and so on, until one is answered before it comes to that. Each with its number.
+    """A call held up after no message, after one, and so on, until one is answered before it comes
+    to that. Each with its number.
 
     Within the block the call, as a task, is held up; at its end it goes on.
     """
@@ -46,7 +55,9 @@ async def holds(fragile: Fragile) -> AsyncIterator[tuple[int, Hold[Any]]]:
         went_through = False
 
         @asynccontextmanager
-        async def hold(call: Coroutine[Any, Any, T], messages: int = number) -> AsyncGenerator[asyncio.Task[T]]:
+        async def hold(
+            call: Coroutine[Any, Any, T], messages: int = number
+        ) -> AsyncGenerator[asyncio.Task[T]]:
             nonlocal went_through
             fragile.hold_after(messages)
             task = asyncio.create_task(call)

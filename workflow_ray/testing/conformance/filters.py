@@ -43,30 +43,43 @@ class FilterCases(Conformance):
     async def test_every_filter_given_must_hold_alone_and_with_any_other(
         self, store: RecordStore, clock: FakeClock, newest_first: bool
     ) -> None:
-        records = sorted(await various_runs(store, clock), key=lambda record: record.run_id, reverse=newest_first)
+        records = sorted(
+            await various_runs(store, clock), key=lambda record: record.run_id, reverse=newest_first
+        )
         for filters in every_filter():
             expected = [record.run_id for record in records if meets(record, filters)]
             query = RunQuery(workflow="orders", newest_first=newest_first, **filters)
             assert [record.run_id for record in await store.runs(query)] == expected, filters
             assert await in_pages(store, replace(query, limit=5)) == expected, filters
 
-    async def test_created_from_counts_itself_in_and_created_before_out(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_created_from_counts_itself_in_and_created_before_out(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         begin = clock.now()
         record = await stored_run(store)
         tick = timedelta(microseconds=1)
-        assert await store.runs(RunQuery(workflow="orders", created_from=begin, created_before=begin + tick)) == [record]
+        assert await store.runs(
+            RunQuery(workflow="orders", created_from=begin, created_before=begin + tick)
+        ) == [record]
         assert await store.runs(RunQuery(workflow="orders", created_from=begin + tick)) == []
         assert await store.runs(RunQuery(workflow="orders", created_before=begin)) == []
 
     @pytest.mark.parametrize("pair", LOOKALIKES.values(), ids=LOOKALIKES.keys())
-    async def test_a_foreign_id_is_asked_for_byte_for_byte(self, store: RecordStore, pair: tuple[str, str]) -> None:
+    async def test_a_foreign_id_is_asked_for_byte_for_byte(
+        self, store: RecordStore, pair: tuple[str, str]
+    ) -> None:
         runs = [new_run(foreign_id) for foreign_id in pair]
         await store_all(store, *runs)
         for foreign_id, run in zip(pair, runs, strict=True):
-            assert [record.run_id for record in await store.runs(RunQuery(workflow="orders", foreign_id=foreign_id))] == [run.run_id]
+            assert [
+                record.run_id
+                for record in await store.runs(RunQuery(workflow="orders", foreign_id=foreign_id))
+            ] == [run.run_id]
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_pages_neither_repeat_nor_skip_while_runs_come_in(self, store: RecordStore, newest_first: bool) -> None:
+    async def test_pages_neither_repeat_nor_skip_while_runs_come_in(
+        self, store: RecordStore, newest_first: bool
+    ) -> None:
         before = [record.run_id for record in await stored_runs(store, count=25)]
         seen: list[RunId] = []
         query = RunQuery(workflow="orders", newest_first=newest_first, limit=4)
@@ -74,12 +87,20 @@ class FilterCases(Conformance):
             seen += [record.run_id for record in page]
             await stored_runs(store, count=2 if len(seen) < 50 else 0)
         assert len(seen) == len(set(seen))
-        assert [run_id for run_id in seen if run_id in before] == sorted(before, reverse=newest_first)
+        assert [run_id for run_id in seen if run_id in before] == sorted(
+            before, reverse=newest_first
+        )
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_a_page_ends_with_the_run_whose_data_is_too_much(self, store: RecordStore, newest_first: bool) -> None:
+    async def test_a_page_ends_with_the_run_whose_data_is_too_much(
+        self, store: RecordStore, newest_first: bool
+    ) -> None:
         runs = sorted(await heavy_runs(store), reverse=newest_first)
-        query, seen, pages = RunQuery(workflow="orders", newest_first=newest_first), list[RunId](), list[int]()
+        query, seen, pages = (
+            RunQuery(workflow="orders", newest_first=newest_first),
+            list[RunId](),
+            list[int](),
+        )
         while page := await next_page(store, query, seen):
             seen += [record.run_id for record in page]
             pages.append(len(page))
@@ -90,7 +111,10 @@ class FilterCases(Conformance):
     async def test_a_run_that_changes_stays_in_its_place(self, store: RecordStore) -> None:
         one, two, three = await stored_runs(store, count=3)
         await store_all(store, step(one))
-        assert [record.run_id for record in await store.runs(RunQuery(workflow="orders", after=one.run_id))] == [two.run_id, three.run_id]
+        assert [
+            record.run_id
+            for record in await store.runs(RunQuery(workflow="orders", after=one.run_id))
+        ] == [two.run_id, three.run_id]
 
     async def test_an_unknown_workflow_has_no_runs(self, store: RecordStore) -> None:
         await stored_run(store)
@@ -99,10 +123,14 @@ class FilterCases(Conformance):
 
 
 async def various_runs(store: RecordStore, clock: FakeClock) -> list[Record]:
-    """Twelve, an hour apart: three of each foreign id, at all statuses and in several run_states."""
+    """Twelve, an hour apart: three per foreign id, at all statuses, in several run_states."""
     runs = [new_run(f"order-{at % 4}") for at in range(12)]
     for at, run in enumerate(runs):
-        state = RunState.COMPLETED if at < 8 else [RunState.RUNNING, RunState.PAUSED, RunState.INITIATED, RunState.RUNNING][at % 4]
+        state = (
+            RunState.COMPLETED
+            if at < 8
+            else [RunState.RUNNING, RunState.PAUSED, RunState.INITIATED, RunState.RUNNING][at % 4]
+        )
         cause = (Cause.STEP, Cause.FAILED, Cause.PAUSE, Cause.STEP, Cause.FAILED)[at % 5]
         write = step(run, status=(CREATED, PAID, SHIPPED)[at % 3], run_state=state)
         await store_all(store, run, replace(write, cause=cause), new_run(workflow="invoices"))

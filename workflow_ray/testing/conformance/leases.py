@@ -21,7 +21,9 @@ ROLES = [Role(CONSUMERS, shard, SHARDS) for shard in range(1, SHARDS + 1)]
 
 
 class Worker:
-    """A process that shares roles: it runs what it is given, and releases at once what it is to leave."""
+    """A process that shares roles: it runs what it is given, and releases at once what it is to
+    leave.
+    """
 
     def __init__(self, store: Records, name: str, roles: Sequence[Role] = ROLES) -> None:
         self.store = store
@@ -30,7 +32,9 @@ class Worker:
         self.held: dict[RoleName, Fence] = {}
 
     async def heartbeat(self) -> Shared:
-        shared = await self.store.share(self.name, self.roles, list(self.held.values()), lease=LEASE)
+        shared = await self.store.share(
+            self.name, self.roles, list(self.held.values()), lease=LEASE
+        )
         for role in shared.lost:
             del self.held[role]
         for role in shared.surplus:
@@ -53,7 +57,9 @@ class LeaseCases(Conformance):
         for fence in worker.held.values():
             assert isinstance(await answer(deployed, fence), Committed)
 
-    async def test_heartbeats_keep_what_is_held_beyond_its_lease(self, deployed: Records, clock: FakeClock) -> None:
+    async def test_heartbeats_keep_what_is_held_beyond_its_lease(
+        self, deployed: Records, clock: FakeClock
+    ) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
         await heartbeats(one, two, one, two)
         before = dict(one.held), dict(two.held)
@@ -62,7 +68,9 @@ class LeaseCases(Conformance):
             assert [await one.heartbeat(), await two.heartbeat()] == [Shared(), Shared()]
         assert (one.held, two.held) == before
 
-    async def test_a_second_worker_gets_its_fair_share_of_what_the_first_releases(self, deployed: Records) -> None:
+    async def test_a_second_worker_gets_its_fair_share_of_what_the_first_releases(
+        self, deployed: Records
+    ) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
         await one.heartbeat()
         assert (await two.heartbeat()).acquired == ()
@@ -71,7 +79,9 @@ class LeaseCases(Conformance):
         assert len(shared.acquired) == SHARDS // 2
         share_all_between([one, two])
 
-    async def test_surplus_stays_the_holders_until_it_is_released(self, deployed: Records, clock: FakeClock) -> None:
+    async def test_surplus_stays_the_holders_until_it_is_released(
+        self, deployed: Records, clock: FakeClock
+    ) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
         await heartbeats(one, two)
         for _ in range(3):
@@ -95,7 +105,9 @@ class LeaseCases(Conformance):
         held = set(stopped.held)
         assert set((await stopped.heartbeat()).lost) == held
 
-    async def test_a_worker_that_was_late_keeps_what_nobody_took_meanwhile(self, deployed: Records, clock: FakeClock) -> None:
+    async def test_a_worker_that_was_late_keeps_what_nobody_took_meanwhile(
+        self, deployed: Records, clock: FakeClock
+    ) -> None:
         worker = Worker(deployed, "a")
         await worker.heartbeat()
         before = dict(worker.held)
@@ -120,7 +132,9 @@ class LeaseCases(Conformance):
         (acquired,) = (await two.heartbeat()).acquired
         assert acquired.epoch > fence.epoch
 
-    async def test_who_was_fenced_off_and_releases_ends_no_lease_of_the_next_holder(self, deployed: Records, clock: FakeClock) -> None:
+    async def test_who_was_fenced_off_and_releases_ends_no_lease_of_the_next_holder(
+        self, deployed: Records, clock: FakeClock
+    ) -> None:
         old, new = Worker(deployed, "a", ROLES[:1]), Worker(deployed, "b", ROLES[:1])
         await heartbeats(old)
         await clock.advance(timedelta(seconds=LEASE))
@@ -138,12 +152,16 @@ class LeaseCases(Conformance):
         (answered,) = {type(await answer(deployed, fence)) for fence in two.held.values()}
         assert answered is Committed
 
-    async def test_a_heartbeat_whose_answer_was_lost_gets_the_same_again(self, deployed: Records) -> None:
+    async def test_a_heartbeat_whose_answer_was_lost_gets_the_same_again(
+        self, deployed: Records
+    ) -> None:
         first = await deployed.share("a", ROLES, [], lease=LEASE)
         again = await deployed.share("a", ROLES, [], lease=LEASE)
         assert set(again.acquired) == set(first.acquired)
 
-    async def test_a_role_that_is_taken_is_lost_to_who_shares_it_and_free_for_others(self, deployed: Records) -> None:
+    async def test_a_role_that_is_taken_is_lost_to_who_shares_it_and_free_for_others(
+        self, deployed: Records
+    ) -> None:
         worker = Worker(deployed, "a")
         await worker.heartbeat()
         acquired = await deployed.acquire(ROLES[0])
@@ -156,9 +174,13 @@ class LeaseCases(Conformance):
         await heartbeats(Worker(deployed, "a", [*ROLES, *new]))
         await deploy(deployed, workflow(groups={CONSUMERS: 4}, partitions=SHARDS))
         await heartbeats(worker := Worker(deployed, "b", new))
-        assert len(worker.held) == 2, "the other two are for the worker whose roles are retired by now"
+        assert len(worker.held) == 2, (
+            "the other two are for the worker whose roles are retired by now"
+        )
 
-    async def test_a_role_of_another_number_of_shards_is_lost_and_never_taken(self, deployed: Records) -> None:
+    async def test_a_role_of_another_number_of_shards_is_lost_and_never_taken(
+        self, deployed: Records
+    ) -> None:
         worker = Worker(deployed, "a")
         await worker.heartbeat()
         await deploy(deployed, workflow(groups={CONSUMERS: 2}, partitions=SHARDS))
@@ -180,9 +202,11 @@ class LeaseCases(Conformance):
         assert set(one.held) == {role.name for role in ROLES[:8]}
         assert set(two.held) == {role.name for role in ROLES[8:]}
 
-    # --- several processes -----------------------------------------------------------------------
+    # --- several processes ----------------------------------------------------------------------
 
-    async def test_of_workers_whose_heartbeats_come_at_once_each_role_goes_to_one(self, deployed: Records, another: Another) -> None:
+    async def test_of_workers_whose_heartbeats_come_at_once_each_role_goes_to_one(
+        self, deployed: Records, another: Another
+    ) -> None:
         async with openings(another, count=6) as stores:
             workers = [Worker(store, f"worker-{at}") for at, store in enumerate(stores)]
             for _ in range(6):
@@ -199,7 +223,12 @@ class LeaseCases(Conformance):
             present = [Worker(chance.choice(stores), "worker")]
             for number in range(8):
                 if len(present) > 1 and chance.random() < 0.4:
-                    await gone(present.pop(chance.randrange(len(present))), clock, present, cleanly=chance.random() < 0.5)
+                    await gone(
+                        present.pop(chance.randrange(len(present))),
+                        clock,
+                        present,
+                        cleanly=chance.random() < 0.5,
+                    )
                 else:
                     present.append(Worker(chance.choice(stores), f"worker-{number}"))
                 for _ in range(3):
@@ -213,7 +242,9 @@ async def heartbeats(*workers: Worker) -> None:
         await worker.heartbeat()
 
 
-async def gone(worker: Worker, clock: FakeClock, others: Sequence[Worker], *, cleanly: bool) -> None:
+async def gone(
+    worker: Worker, clock: FakeClock, others: Sequence[Worker], *, cleanly: bool
+) -> None:
     """It leaves; or else it dies, and its leases end while the others live on."""
     if cleanly:
         await worker.store.leave(worker.name)

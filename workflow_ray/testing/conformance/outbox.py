@@ -6,9 +6,25 @@ import pytest
 
 from workflow_ray.errors import RoleLost
 from workflow_ray.ports import Records
-from workflow_ray.records import Committed, Event, Fenced, OutgoingEvent, Position, RunId, WriteGroup
+from workflow_ray.records import (
+    Committed,
+    Event,
+    Fenced,
+    OutgoingEvent,
+    Position,
+    RunId,
+    WriteGroup,
+)
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, settled, timed_out, within
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    begun,
+    ended,
+    settled,
+    timed_out,
+    within,
+)
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED,
@@ -30,10 +46,25 @@ class OutboxCases(Conformance):
     async def test_an_event_says_what_its_write_made(self, store: Records) -> None:
         fence, run = await acquire(store), new_run()
         headers = {"traceparent": "00-abc-01", "naïve": "🦄"}
-        await store_all(store, run, step(run, status=PAID, events=[OutgoingEvent(topic=CREATED_TOPIC, partition=3, headers=headers)]))
+        await store_all(
+            store,
+            run,
+            step(
+                run,
+                status=PAID,
+                events=[OutgoingEvent(topic=CREATED_TOPIC, partition=3, headers=headers)],
+            ),
+        )
         (entry,) = await store.pending(fence, limit=10, wait=0)
         write = step(run)
-        expected = Event(run_id=run.run_id, topic=CREATED_TOPIC, partition=3, version=write.version, status=PAID, headers=headers)
+        expected = Event(
+            run_id=run.run_id,
+            topic=CREATED_TOPIC,
+            partition=3,
+            version=write.version,
+            status=PAID,
+            headers=headers,
+        )
         assert (entry.event, entry.due_at) == (expected, None)
 
     async def test_entries_stay_until_they_are_published(self, store: Records) -> None:
@@ -52,14 +83,20 @@ class OutboxCases(Conformance):
             run = new_run(events=[event(at % 3)])
             await store_all(store, run)
             committed.append((at % 3, run.run_id))
-        pending = [(item.partition, item.run_id) for item in events_of(await store.pending(fence, limit=100, wait=0))]
-        assert sorted(pending, key=partition) == sorted(committed, key=partition)  # sorting is stable
+        pending = [
+            (item.partition, item.run_id)
+            for item in events_of(await store.pending(fence, limit=100, wait=0))
+        ]
+        # sorting is stable
+        assert sorted(pending, key=partition) == sorted(committed, key=partition)
 
     async def test_a_runs_events_are_in_order_of_version(self, store: Records) -> None:
         fence, write = await acquire(store), new_run(events=[event()])
         writes = [write, *(write := step(write, events=[event()]) for _ in range(9))]
         await store_all(store, *writes)
-        assert [item.version for item in events_of(await store.pending(fence, limit=100, wait=0))] == list(range(1, 11))
+        assert [
+            item.version for item in events_of(await store.pending(fence, limit=100, wait=0))
+        ] == list(range(1, 11))
 
     async def test_no_more_are_pending_than_asked_for(self, store: Records) -> None:
         fence, run = await acquire(store), new_run(events=[event() for _ in range(5)])
@@ -68,15 +105,26 @@ class OutboxCases(Conformance):
         assert len(first) == 2
         assert first == (await store.pending(fence, limit=10, wait=0))[:2]
 
-    async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(self, store: Records) -> None:
+    async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(
+        self, store: Records
+    ) -> None:
         fence = await acquire(store)
-        await store_all(store, *(new_run(events=[event(0)]) for _ in range(50)), new_run(events=[event(1)]))
+        await store_all(
+            store, *(new_run(events=[event(0)]) for _ in range(50)), new_run(events=[event(1)])
+        )
         others = await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0)])
         assert [item.partition for item in events_of(others)] == [1]
-        assert await store.pending(fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0), (CREATED_TOPIC, 1)]) == []
+        assert (
+            await store.pending(
+                fence, limit=10, wait=0, without=[(CREATED_TOPIC, 0), (CREATED_TOPIC, 1)]
+            )
+            == []
+        )
         assert len(await store.pending(fence, limit=100, wait=0)) == 51
 
-    async def test_what_was_sent_but_not_removed_is_sent_again_by_the_next_publisher(self, store: Records) -> None:
+    async def test_what_was_sent_but_not_removed_is_sent_again_by_the_next_publisher(
+        self, store: Records
+    ) -> None:
         crashed = await acquire(store)
         await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
         entries = await store.pending(crashed, limit=3, wait=0)
@@ -85,22 +133,45 @@ class OutboxCases(Conformance):
         assert again[:2] == entries[1:]
         assert len(again) == 4
 
-    # --- events that go in as they are ----------------------------------------------------------
+    # --- events that go in as they are ---------------------------------------------------------
 
-    async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(self, store: Records) -> None:
+    async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(
+        self, store: Records
+    ) -> None:
         publisher, record = await acquire(store), await stored_run(store)
-        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=3, version=record.version, status=PAID, headers={"naïve": "🦄"})
+        lost = Event(
+            run_id=record.run_id,
+            topic=CREATED_TOPIC,
+            partition=3,
+            version=record.version,
+            status=PAID,
+            headers={"naïve": "🦄"},
+        )
         assert await store.store([WriteGroup(events=(lost, lost))]) == [Committed(())]
         entries = await store.pending(publisher, limit=10, wait=0)
         assert [(entry.event, entry.due_at) for entry in entries] == [(lost, None)] * 2
         assert await stored(store, record.run_id) == record
         assert await versions(store, record.run_id) == [1]
 
-    async def test_events_of_a_group_commit_with_its_writes_and_positions(self, store: Records) -> None:
-        publisher, fence, record = await acquire(store), await acquire(store, CONSUMERS), await stored_run(store)
-        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
+    async def test_events_of_a_group_commit_with_its_writes_and_positions(
+        self, store: Records
+    ) -> None:
+        publisher, fence, record = (
+            await acquire(store),
+            await acquire(store, CONSUMERS),
+            await stored_run(store),
+        )
+        lost = Event(
+            run_id=record.run_id,
+            topic=CREATED_TOPIC,
+            partition=0,
+            version=record.version,
+            status=CREATED,
+        )
         position, write = Position(CONSUMERS, 0, 7), new_run(events=[event(1)])
-        await store.store([WriteGroup(writes=(write,), events=(lost,), positions=(position,), fence=fence)])
+        await store.store(
+            [WriteGroup(writes=(write,), events=(lost,), positions=(position,), fence=fence)]
+        )
         entries = await store.pending(publisher, limit=10, wait=0)
         assert {item.run_id for item in events_of(entries)} == {record.run_id, write.run_id}
         assert await store.positions(CONSUMERS) == [position]
@@ -108,20 +179,38 @@ class OutboxCases(Conformance):
     async def test_a_group_with_an_old_fence_puts_no_events_in(self, store: Records) -> None:
         publisher, record = await acquire(store), await stored_run(store)
         old, new = await acquire(store, CONSUMERS), await acquire(store, CONSUMERS)
-        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
-        assert await store.store([WriteGroup(events=(lost,), fence=old)]) == [Fenced(old.role, new.epoch)]
+        lost = Event(
+            run_id=record.run_id,
+            topic=CREATED_TOPIC,
+            partition=0,
+            version=record.version,
+            status=CREATED,
+        )
+        assert await store.store([WriteGroup(events=(lost,), fence=old)]) == [
+            Fenced(old.role, new.epoch)
+        ]
         assert await store.pending(publisher, limit=10, wait=0) == []
 
-    async def test_events_of_a_group_wake_who_waits_for_pending(self, store: Records, clock: FakeClock) -> None:
+    async def test_events_of_a_group_wake_who_waits_for_pending(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         publisher, record = await acquire(store), await stored_run(store)
         pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
-        lost = Event(run_id=record.run_id, topic=CREATED_TOPIC, partition=0, version=record.version, status=CREATED)
+        lost = Event(
+            run_id=record.run_id,
+            topic=CREATED_TOPIC,
+            partition=0,
+            version=record.version,
+            status=CREATED,
+        )
         await store.store([WriteGroup(events=(lost,))])
         assert events_of(await ended(pending)) == [lost]
 
-    # --- delays ----------------------------------------------------------------------------------
+    # --- delays ---------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_is_pending_when_due_and_not_before(self, store: Records, clock: FakeClock) -> None:
+    async def test_a_delayed_event_is_pending_when_due_and_not_before(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence, committed = await acquire(store), clock.now()
         await store_all(store, new_run(events=[event(delay=90.5)]))
         await clock.advance(timedelta(seconds=90.5, microseconds=-1))
@@ -133,11 +222,15 @@ class OutboxCases(Conformance):
     async def test_a_delayed_event_holds_up_no_other(self, store: Records) -> None:
         fence, prompt = await acquire(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
-        assert [item.run_id for item in events_of(await store.pending(fence, limit=1, wait=0))] == [prompt.run_id]
+        assert [item.run_id for item in events_of(await store.pending(fence, limit=1, wait=0))] == [
+            prompt.run_id
+        ]
 
-    # --- waiting ---------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
-    async def test_pending_waits_and_is_woken_by_a_commit(self, store: Records, clock: FakeClock) -> None:
+    async def test_pending_waits_and_is_woken_by_a_commit(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
@@ -151,13 +244,20 @@ class OutboxCases(Conformance):
         await clock.advance(timedelta(seconds=59))
         await settled(clock)
         assert not pending.done()
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=1))] == [run.run_id]
+        assert [item.run_id for item in events_of(await within(clock, pending, seconds=1))] == [
+            run.run_id
+        ]
 
     async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await acquire(store)
-        assert await timed_out(clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5) == []
+        assert (
+            await timed_out(
+                clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5
+            )
+            == []
+        )
 
-    # --- fences ----------------------------------------------------------------------------------
+    # --- fences ---------------------------------------------------------------------------------
 
     async def test_an_old_fence_sees_and_removes_nothing(self, store: Records) -> None:
         old = await acquire(store)
@@ -166,12 +266,18 @@ class OutboxCases(Conformance):
         new = await acquire(store)
         with pytest.raises(RoleLost) as lost:
             await store.pending(old, limit=10, wait=0)
-        assert (lost.value.role, lost.value.held, lost.value.current) == (old.role, old.epoch, new.epoch)
+        assert (lost.value.role, lost.value.held, lost.value.current) == (
+            old.role,
+            old.epoch,
+            new.epoch,
+        )
         with pytest.raises(RoleLost):
             await store.published(old, [entry.id])
         assert await store.pending(new, limit=10, wait=0) == [entry]
 
-    async def test_who_waits_for_pending_and_loses_its_role_meanwhile_is_told(self, store: Records, clock: FakeClock) -> None:
+    async def test_who_waits_for_pending_and_loses_its_role_meanwhile_is_told(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         old = await acquire(store)
         pending = await begun(clock, store.pending(old, limit=10, wait=LONG))
         new = await acquire(store)
@@ -180,7 +286,9 @@ class OutboxCases(Conformance):
             await ended(pending)
         assert len(await store.pending(new, limit=10, wait=0)) == 1
 
-    async def test_a_limit_of_one_starves_neither_delayed_entries_nor_immediate_ones(self, store: Records, clock: FakeClock) -> None:
+    async def test_a_limit_of_one_starves_neither_delayed_entries_nor_immediate_ones(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence = await acquire(store)
         late = [new_run(events=[event(delay=10)]) for _ in range(5)]
         await store_all(store, *late)

@@ -46,14 +46,21 @@ MIB = 1024 * 1024
 class OutboxMoverConformance(TimedWriteCases, TrimCases):
     """For a `store` that is a Store and an OutboxMover. Uses `another` and `fragile`."""
 
-    async def test_moved_events_are_received_in_commit_order_per_partition(self, store: MovingStore) -> None:
-        fence, runs = await acquire(store), [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)]
+    async def test_moved_events_are_received_in_commit_order_per_partition(
+        self, store: MovingStore
+    ) -> None:
+        fence, runs = (
+            await acquire(store),
+            [new_run(partition=at % 3, events=[event(at % 3)]) for at in range(12)],
+        )
         for run in runs:
             await store_all(store, run)
         assert [await store.move(fence, limit=5, wait=0) for _ in range(4)] == [5, 5, 2, 0]
         items = await received(store)
         for partition in range(3):
-            assert names(items, partition) == [(run.run_id, run.version) for run in runs[partition::3]]
+            assert names(items, partition) == [
+                (run.run_id, run.version) for run in runs[partition::3]
+            ]
             offsets = [item.offset for item in items if item.event.partition == partition]
             assert offsets == sorted(set(offsets))
 
@@ -86,9 +93,13 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         await store_all(store, *runs)
         moved = await asyncio.gather(*(store.move(fence, limit=7, wait=0) for _ in range(10)))
         assert sum(moved) == 40
-        assert sorted(names(await received(store))) == sorted((run.run_id, run.version) for run in runs)
+        assert sorted(names(await received(store))) == sorted(
+            (run.run_id, run.version) for run in runs
+        )
 
-    async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(self, store: MovingStore) -> None:
+    async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(
+        self, store: MovingStore
+    ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event(at % 4)]) for at in range(200)]
 
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
@@ -111,7 +122,8 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
             late, prompt = new_run(events=[event()]), new_run(events=[event()])
             async with hold(store_all(fragile.store, late)) as storing:
                 moving = asyncio.create_task(_stored_and_moved(store, fence, prompt))
-                await asyncio.wait({moving}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                # it goes first, or has to wait for the transaction that is open
+                await asyncio.wait({moving}, timeout=GRACE)
                 before = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
                 offset = max([offset, *(item.offset + 1 for item in before)])
             await ended(storing)
@@ -119,20 +131,27 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
             await store.move(fence, limit=10, wait=0)
             after = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
             offset = max(item.offset + 1 for item in (*before, *after))
-            assert sorted(names([*before, *after])) == sorted((run.run_id, run.version) for run in (late, prompt))
+            assert sorted(names([*before, *after])) == sorted(
+                (run.run_id, run.version) for run in (late, prompt)
+            )
 
-    async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(self, store: MovingStore, fragile: Fragile) -> None:
+    async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(
+        self, store: MovingStore, fragile: Fragile
+    ) -> None:
         expected: list[tuple[RunId, Version]] = []
         async for _, cut in cuts(fragile):
             fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
             await store_all(store, *runs)
             with cut:
                 await fragile.store.move(fence, limit=10, wait=0)
-            await store.move(await acquire(store), limit=10, wait=0)  # taken: whoever had the role before has ended
+            # taken: whoever had the role before has ended
+            await store.move(await acquire(store), limit=10, wait=0)
             expected += [(run.run_id, run.version) for run in runs]
             assert names(await received(store)) == expected
 
-    async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(self, store: MovingStore) -> None:
+    async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(
+        self, store: MovingStore
+    ) -> None:
         crashed, runs = await acquire(store), [new_run(events=[event()]) for _ in range(5)]
         await store_all(store, *runs)
         entries = await store.pending(crashed, limit=3, wait=0)
@@ -143,14 +162,18 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
 
     async def test_events_of_a_group_are_moved(self, store: MovingStore) -> None:
         fence, run = await acquire(store), new_run()
-        lost = Event(run_id=run.run_id, topic=CREATED_TOPIC, partition=0, version=run.version, status=CREATED)
+        lost = Event(
+            run_id=run.run_id, topic=CREATED_TOPIC, partition=0, version=run.version, status=CREATED
+        )
         await store.store([WriteGroup(writes=(run,), events=(lost,))])
         assert await store.move(fence, limit=10, wait=0) == 1
         assert [item.event for item in await received(store)] == [lost]
 
-    # --- several processes -----------------------------------------------------------------------
+    # --- several processes ----------------------------------------------------------------------
 
-    async def test_a_move_publishes_what_other_processes_commit(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
+    async def test_a_move_publishes_what_other_processes_commit(
+        self, store: MovingStore, another: Another, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
         receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         moving = await begun(clock, store.move(fence, limit=10, wait=LONG))
@@ -159,7 +182,9 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
             assert names(await heard(clock, receiving)) == [(run.run_id, run.version)]
         moving.cancel()
 
-    async def test_a_move_ends_when_another_process_takes_its_role(self, store: MovingStore, another: Another, clock: FakeClock) -> None:
+    async def test_a_move_ends_when_another_process_takes_its_role(
+        self, store: MovingStore, another: Another, clock: FakeClock
+    ) -> None:
         moving = await begun(clock, store.move(await acquire(store), limit=10, wait=LONG))
         async with another() as other:
             await acquire(other)
@@ -168,7 +193,7 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
                 await heard(clock, moving)
         assert await received(store) == []
 
-    # --- records beside events -------------------------------------------------------------------
+    # --- records beside events ------------------------------------------------------------------
 
     async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: MovingStore) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
@@ -179,7 +204,10 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         assert (item.event.version, item.record) == (1, await stored(store, run.run_id))
 
     async def test_a_batch_is_bounded_by_its_data(self, store: MovingStore) -> None:
-        fence, runs = await acquire(store), [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)]
+        fence, runs = (
+            await acquire(store),
+            [new_run(data=b"x" * MIB, events=[event(at % 4)]) for at in range(12)],
+        )
         await store_all(store, *runs)
         await store.move(fence, limit=100, wait=0)
         batch = await received(store)
@@ -193,9 +221,11 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         await store.move(fence, limit=100, wait=0)
         assert names(await received(store)) == [(run.run_id, run.version)]
 
-    # --- delays ----------------------------------------------------------------------------------
+    # --- delays ---------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_moves_when_due_and_not_before(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_delayed_event_moves_when_due_and_not_before(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence = await acquire(store)
         await store_all(store, new_run(events=[event(delay=60)]))
         await clock.advance(timedelta(seconds=60, microseconds=-1))
@@ -209,25 +239,36 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         assert await store.move(fence, limit=10, wait=0) == 1
         assert names(await received(store)) == [(prompt.run_id, prompt.version)]
 
-    async def test_events_due_by_now_move_in_commit_order(self, store: MovingStore, clock: FakeClock) -> None:
-        fence, runs = await acquire(store), [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)]
+    async def test_events_due_by_now_move_in_commit_order(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence, runs = (
+            await acquire(store),
+            [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)],
+        )
         for run in runs:
             await store_all(store, run)
         await clock.advance(timedelta(seconds=60))
         await store.move(fence, limit=10, wait=0)
         assert names(await received(store)) == [(run.run_id, run.version) for run in runs]
 
-    # --- waiting ---------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
-    async def test_while_it_waits_a_move_publishes_what_is_committed(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_while_it_waits_a_move_publishes_what_is_committed(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         for at, run in enumerate(runs):
             await store_all(store, run)
-            assert names(await receive(store, CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [(run.run_id, run.version)]
+            assert names(await receive(store, CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [
+                (run.run_id, run.version)
+            ]
         assert await timed_out(clock, move, seconds=5) == 3
 
-    async def test_while_it_waits_a_move_publishes_more_than_its_limit(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_while_it_waits_a_move_publishes_more_than_its_limit(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(25)]
         await store_all(store, *runs[:20])
         move = await begun(clock, store.move(fence, limit=3, wait=5))
@@ -258,14 +299,18 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         await store_all(store, new_run())  # without an event
         assert await timed_out(clock, move, seconds=5) == 0
 
-    async def test_a_move_wakes_who_waits_to_receive(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_move_wakes_who_waits_to_receive(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event(2)])
         receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
         assert names(await ended(receiving)) == [(run.run_id, run.version)]
 
-    async def test_a_waiting_move_given_up_loses_no_event(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_waiting_move_given_up_loses_no_event(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         move.cancel()
@@ -274,18 +319,24 @@ class OutboxMoverConformance(TimedWriteCases, TrimCases):
         await store.move(fence, limit=10, wait=0)
         assert len(await received(store)) == 1
 
-    # --- fences ----------------------------------------------------------------------------------
+    # --- fences ---------------------------------------------------------------------------------
 
     async def test_an_old_fence_moves_nothing(self, store: MovingStore) -> None:
         old, new = await acquire(store), await acquire(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost) as lost:
             await store.move(old, limit=10, wait=0)
-        assert (lost.value.role, lost.value.held, lost.value.current) == (old.role, old.epoch, new.epoch)
+        assert (lost.value.role, lost.value.held, lost.value.current) == (
+            old.role,
+            old.epoch,
+            new.epoch,
+        )
         assert await received(store) == []
         assert await store.move(new, limit=10, wait=0) == 1
 
-    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         old = await acquire(store)
         move = await begun(clock, store.move(old, limit=10, wait=LONG))
         new = await acquire(store)

@@ -1,4 +1,6 @@
-"""Cases of a RecordStore for what roles keep of their progress, what writes carry, and answers that are bounded."""
+"""Cases of a RecordStore for what roles keep of their progress, what writes carry, and answers that
+are bounded.
+"""
 
 from datetime import timedelta
 
@@ -25,24 +27,30 @@ from workflow_ray.testing.conformance.runs import (
 )
 
 OTHER = Fence(RoleName("orders-1-consumer-1-of-1"), 7)
-READ = Position(CONSUMERS, 0, 10, begun=15, trying=(10, 12), log="a log", incarnation=1, in_use=OTHER)
+READ = Position(
+    CONSUMERS, 0, 10, begun=15, trying=(10, 12), log="a log", incarnation=1, in_use=OTHER
+)
 
 
 class ProgressCases(Conformance):
-    # --- positions -------------------------------------------------------------------------------
+    # --- positions ------------------------------------------------------------------------------
 
     async def test_a_position_is_kept_as_it_was_written(self, store: Records) -> None:
         await store.store([group(positions=[READ])])
         assert await store.positions(CONSUMERS) == [READ]
 
-    async def test_of_one_incarnation_the_further_offsets_hold_and_the_rest_is_the_last_written(self, store: Records) -> None:
+    async def test_of_one_incarnation_the_further_offsets_hold_and_the_rest_is_the_last_written(
+        self, store: Records
+    ) -> None:
         later = Position(CONSUMERS, 0, 12, begun=13, log="a log", incarnation=1)
         await store.store([group(positions=[READ])])
         await store.store([group(positions=[later])])
         assert await store.positions(CONSUMERS) == [replace(later, begun=15)]
 
     @pytest.mark.parametrize("other", [{"log": "another", "incarnation": 0}, {"incarnation": 2}])
-    async def test_another_log_or_a_later_incarnation_replaces_all_of_a_position(self, store: Records, other: dict[str, object]) -> None:
+    async def test_another_log_or_a_later_incarnation_replaces_all_of_a_position(
+        self, store: Records, other: dict[str, object]
+    ) -> None:
         again = replace(READ, offset=3, begun=4, trying=(), in_use=None, **other)
         await store.store([group(positions=[READ])])
         await store.store([group(positions=[again])])
@@ -50,19 +58,25 @@ class ProgressCases(Conformance):
 
     async def test_an_earlier_incarnation_changes_nothing(self, store: Records) -> None:
         await store.store([group(positions=[READ])])
-        await store.store([group(positions=[replace(READ, offset=99, begun=99, incarnation=0, in_use=None)])])
+        await store.store(
+            [group(positions=[replace(READ, offset=99, begun=99, incarnation=0, in_use=None)])]
+        )
         assert await store.positions(CONSUMERS) == [READ]
 
-    async def test_positions_of_one_call_replace_one_another_in_their_order(self, store: Records) -> None:
+    async def test_positions_of_one_call_replace_one_another_in_their_order(
+        self, store: Records
+    ) -> None:
         first = replace(READ, offset=20, begun=25)
         between = replace(READ, log="another", offset=1, begun=2)
         await store.store([group(positions=[first])])
         await store.store([group(positions=[replace(first, offset=30, begun=35), between, READ])])
         assert await store.positions(CONSUMERS) == [READ]
 
-    # --- what a run waits for --------------------------------------------------------------------
+    # --- what a run waits for -------------------------------------------------------------------
 
-    async def test_what_a_run_awaits_is_kept_with_the_version_that_asked_for_the_step(self, store: Records) -> None:
+    async def test_what_a_run_awaits_is_kept_with_the_version_that_asked_for_the_step(
+        self, store: Records
+    ) -> None:
         run = new_run()
         moved = step(run)
         stays = replace(step(moved), awaits=Awaits.MESSAGE, asks=False)
@@ -77,22 +91,28 @@ class ProgressCases(Conformance):
             record = await stored(store, run.run_id)
             assert (record.awaits, record.awaited) == expected
 
-    # --- the outbox ------------------------------------------------------------------------------
+    # --- the outbox -----------------------------------------------------------------------------
 
-    async def test_delayed_entries_that_are_due_and_immediate_ones_share_an_answer(self, store: Records, clock: FakeClock) -> None:
+    async def test_delayed_entries_that_are_due_and_immediate_ones_share_an_answer(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         publisher = await acquire(store)
         late = [new_run(events=[event(delay=10)]) for _ in range(20)]
         await store_all(store, *late)
         await clock.advance(timedelta(seconds=10))
         prompt = [new_run(events=[event()]) for _ in range(20)]
         await store_all(store, *prompt)
-        found = {item.run_id for item in events_of(await store.pending(publisher, limit=10, wait=0))}
+        found = {
+            item.run_id for item in events_of(await store.pending(publisher, limit=10, wait=0))
+        }
         assert found & {run.run_id for run in late}
         assert found & {run.run_id for run in prompt}
 
-    # --- bounds ----------------------------------------------------------------------------------
+    # --- bounds ---------------------------------------------------------------------------------
 
-    async def test_a_lookup_may_answer_a_prefix_and_the_rest_when_it_is_asked_for(self, store: Records) -> None:
+    async def test_a_lookup_may_answer_a_prefix_and_the_rest_when_it_is_asked_for(
+        self, store: Records
+    ) -> None:
         runs = [new_run(data=QUARTER) for _ in range(12)]
         for run in runs:
             await store_all(store, run)
@@ -104,13 +124,18 @@ class ProgressCases(Conformance):
             found += [record.run_id for record in records if record]
         assert found == asked
 
-    # --- the deployment --------------------------------------------------------------------------
+    # --- the deployment -------------------------------------------------------------------------
 
-    async def test_who_waits_for_a_newer_deployment_gets_it_as_it_comes(self, store: Records, clock: FakeClock) -> None:
+    async def test_who_waits_for_a_newer_deployment_gets_it_as_it_comes(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         first = await deploy(store, workflow())
         assert await store.deployment(newer_than=0, wait=LONG) == first
         waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
-        second = await deploy(store, replace(workflow(), scaled={CONSUMERS: 2}, draining=(CONSUMERS,), superseded=("a",)))
+        second = await deploy(
+            store,
+            replace(workflow(), scaled={CONSUMERS: 2}, draining=(CONSUMERS,), superseded=("a",)),
+        )
         assert await ended(waiting) == second
         waiting = await begun(clock, store.deployment(newer_than=second.version, wait=5))
         assert await timed_out(clock, waiting, seconds=5) == second

@@ -25,10 +25,12 @@ from workflow_ray.testing.conformance.runs import (
 
 
 class QueryCases(Conformance):
-    # --- single runs -----------------------------------------------------------------------------
+    # --- single runs ----------------------------------------------------------------------------
 
     @pytest.mark.parametrize("fresh", [False, True])
-    async def test_a_lookup_answers_in_the_order_asked_for(self, store: RecordStore, fresh: bool) -> None:
+    async def test_a_lookup_answers_in_the_order_asked_for(
+        self, store: RecordStore, fresh: bool
+    ) -> None:
         one, two, three = await stored_runs(store, count=3)
         run_ids = [three.run_id, new_run_id(), one.run_id, two.run_id, one.run_id]
         assert await store.lookup(run_ids, fresh=fresh) == [three, None, one, two, one]
@@ -44,38 +46,73 @@ class QueryCases(Conformance):
         first, second = new_run("order-42"), new_run("order-42")
         other = new_run("order-43")
         await store_all(store, first, step(first, run_state=RunState.COMPLETED), second)
-        await store_all(store, step(second, run_state=RunState.CANCELLED), other, new_run("order-42", workflow="invoices"))
+        await store_all(
+            store,
+            step(second, run_state=RunState.CANCELLED),
+            other,
+            new_run("order-42", workflow="invoices"),
+        )
         found = await store.latest("orders", ["order-43", "unknown", "order-42"])
-        assert found == [await stored(store, other.run_id), None, await stored(store, second.run_id)]
+        assert found == [
+            await stored(store, other.run_id),
+            None,
+            await stored(store, second.run_id),
+        ]
 
     async def test_history_is_ascending_and_comes_in_pages(self, store: RecordStore) -> None:
         write = new_run()
         writes = [write, *(write := step(write) for _ in range(9))]
         await store_all(store, *writes)
         run_id = write.run_id
-        assert [entry.write_id for entry in await store.history(run_id)] == [write.write_id for write in writes]
-        pages = [await store.history(run_id, after=Version(after), limit=4) for after in (0, 4, 8, 10)]
-        assert [[entry.version for entry in page] for page in pages] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10], []]
+        assert [entry.write_id for entry in await store.history(run_id)] == [
+            write.write_id for write in writes
+        ]
+        pages = [
+            await store.history(run_id, after=Version(after), limit=4) for after in (0, 4, 8, 10)
+        ]
+        assert [[entry.version for entry in page] for page in pages] == [
+            [1, 2, 3, 4],
+            [5, 6, 7, 8],
+            [9, 10],
+            [],
+        ]
 
-    async def test_a_page_of_a_history_ends_with_the_entry_whose_data_is_too_much(self, store: RecordStore) -> None:
+    async def test_a_page_of_a_history_ends_with_the_entry_whose_data_is_too_much(
+        self, store: RecordStore
+    ) -> None:
         write = new_run(data=QUARTER)
         await store_all(store, write)
         for at in range(10):
             write = step(write, data=QUARTER if at % 2 else None)
             await store_all(store, write)
         pages = [await store.history(write.run_id, after=Version(after)) for after in (0, 9, 11)]
-        assert [[entry.version for entry in page] for page in pages] == [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11], []]
-        assert [entry.version for entry in await store.history(write.run_id, after=Version(1), limit=7)] == [2, 3, 4, 5, 6, 7, 8]
+        assert [[entry.version for entry in page] for page in pages] == [
+            [1, 2, 3, 4, 5, 6, 7, 8, 9],
+            [10, 11],
+            [],
+        ]
+        assert [
+            entry.version for entry in await store.history(write.run_id, after=Version(1), limit=7)
+        ] == [2, 3, 4, 5, 6, 7, 8]
 
     async def test_an_unknown_run_has_no_history(self, store: RecordStore) -> None:
         assert await store.history(new_run_id()) == []
 
-    # --- counts ----------------------------------------------------------------------------------
+    # --- counts ---------------------------------------------------------------------------------
 
     async def test_counts_tell_where_runs_stand_now(self, store: RecordStore) -> None:
         one, two, three, _ = await stored_runs(store, count=4)
-        await store_all(store, new_run(workflow="invoices"), step(one), step(two), step(three, run_state=RunState.PAUSED))
-        await store_all(store, step(await stored(store, two.run_id), status=SHIPPED, run_state=RunState.COMPLETED))
+        await store_all(
+            store,
+            new_run(workflow="invoices"),
+            step(one),
+            step(two),
+            step(three, run_state=RunState.PAUSED),
+        )
+        await store_all(
+            store,
+            step(await stored(store, two.run_id), status=SHIPPED, run_state=RunState.COMPLETED),
+        )
         assert await store.counts("orders") == [
             RunCount(CREATED, RunState.INITIATED, 1),
             RunCount(PAID, RunState.RUNNING, 1),
@@ -83,22 +120,30 @@ class QueryCases(Conformance):
             RunCount(SHIPPED, RunState.COMPLETED, 1),
         ]
 
-    # --- watching --------------------------------------------------------------------------------
+    # --- watching -------------------------------------------------------------------------------
 
     async def test_a_watch_tells_at_once_what_is_newer(self, store: RecordStore) -> None:
         one, two, three = await stored_runs(store, count=3)
         await store_all(store, step(one), step(three))
         changed = [await stored(store, record.run_id) for record in (one, three)]
         seen = {record.run_id: record.version for record in (three, two, one)}
-        assert await store.watch(seen, wait=LONG) == sorted(changed, key=lambda record: record.run_id)
+        assert await store.watch(seen, wait=LONG) == sorted(
+            changed, key=lambda record: record.run_id
+        )
 
-    async def test_a_waiting_watch_is_woken_by_a_write(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_a_waiting_watch_is_woken_by_a_write(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         one, two = await stored_runs(store, count=2)
-        watch = await begun(clock, store.watch({one.run_id: one.version, two.run_id: two.version}, wait=LONG))
+        watch = await begun(
+            clock, store.watch({one.run_id: one.version, two.run_id: two.version}, wait=LONG)
+        )
         await store_all(store, step(two))
         assert await ended(watch) == [await stored(store, two.run_id)]
 
-    async def test_a_watch_sees_a_run_come_into_being(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_a_watch_sees_a_run_come_into_being(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         run = new_run()
         watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
         await store_all(store, run)
@@ -110,7 +155,9 @@ class QueryCases(Conformance):
         await store_all(store, step(other))
         assert await timed_out(clock, watch, seconds=5) == []
 
-    async def test_a_watch_for_runs_at_rest_passes_over_the_others(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_a_watch_for_runs_at_rest_passes_over_the_others(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         one, two = await stored_runs(store, count=2)
         seen = {one.run_id: one.version, two.run_id: two.version}
         await store_all(store, step(one))
@@ -120,23 +167,37 @@ class QueryCases(Conformance):
         await store_all(store, step(two, run_state=RunState.PAUSED))
         assert await ended(watch) == [await stored(store, two.run_id)]
         await store_all(store, step(await stored(store, one.run_id), run_state=RunState.COMPLETED))
-        assert await store.watch(seen, wait=LONG, at_rest=True) == [await stored(store, run_id) for run_id in sorted(seen)]
+        assert await store.watch(seen, wait=LONG, at_rest=True) == [
+            await stored(store, run_id) for run_id in sorted(seen)
+        ]
 
     async def test_a_watch_tells_of_as_many_runs_as_a_page_holds(self, store: RecordStore) -> None:
         runs = await heavy_runs(store)
         seen = dict.fromkeys(runs, Version(0))
         first = await store.watch(seen, wait=LONG)
         assert [record.run_id for record in first] == sorted(runs)[:5]
-        rest = await store.watch(seen | {record.run_id: record.version for record in first}, wait=LONG)
+        rest = await store.watch(
+            seen | {record.run_id: record.version for record in first}, wait=LONG
+        )
         assert [record.run_id for record in rest] == sorted(runs)[5:]
 
-    async def test_every_watch_of_a_run_is_woken(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_every_watch_of_a_run_is_woken(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         record = await stored_run(store)
-        watches = [await begun(clock, store.watch({record.run_id: record.version}, wait=LONG)) for _ in range(10)]
+        watches = [
+            await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+            for _ in range(10)
+        ]
         await store_all(store, step(record))
-        assert await asyncio.gather(*map(ended, watches)) == [[await stored(store, record.run_id)]] * 10
+        assert (
+            await asyncio.gather(*map(ended, watches))
+            == [[await stored(store, record.run_id)]] * 10
+        )
 
-    async def test_a_watch_given_up_harms_nobody(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_a_watch_given_up_harms_nobody(
+        self, store: RecordStore, clock: FakeClock
+    ) -> None:
         record = await stored_run(store)
         watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
         watch.cancel()

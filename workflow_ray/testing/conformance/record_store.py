@@ -1,4 +1,7 @@
-"""All that a RecordStore must do. The fences that it checks are given out by RoleScheduler.acquire on the same store."""
+"""All that a RecordStore must do.
+
+The fences that it checks are given out by RoleScheduler.acquire on the same store.
+"""
 
 from workflow_ray.testing.conformance.breakage import BreakageCases
 from workflow_ray.testing.conformance.clocks import ClockCases
@@ -30,4 +33,7 @@ class RecordStoreConformance(
     ProcessCases,
     BreakageCases,
 ):
-    """For a `store` that is a Records, so a RecordStore and a RoleScheduler. Uses `another` and `fragile`."""
+    """For a `store` that is a Records, so a RecordStore and a RoleScheduler.
+
+    Uses `another` and `fragile`.
+    """

@@ -9,7 +9,14 @@ from workflow_ray.ports import Records
 from workflow_ray.records import PUBLISHER, Fence, Fenced, Position, Role
 from workflow_ray.testing.conformance.base import Another, openings
 from workflow_ray.testing.conformance.leases import LeaseCases
-from workflow_ray.testing.conformance.runs import CONSUMERS, acquire, deploy, group, new_run, workflow
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    acquire,
+    deploy,
+    group,
+    new_run,
+    workflow,
+)
 from workflow_ray.testing.conformance.scaling import ScalingCases
 
 ROLE = Role(CONSUMERS)
@@ -20,7 +27,10 @@ def in_use(fence: Fence, partition: int) -> Position:
 
 
 class RoleSchedulerConformance(ScalingCases, LeaseCases):
-    """For a `store` that is a Records, so a RecordStore and a RoleScheduler. Uses `another` and `fragile`."""
+    """For a `store` that is a Records, so a RecordStore and a RoleScheduler.
+
+    Uses `another` and `fragile`.
+    """
 
     async def test_each_acquiring_raises_the_epoch(self, store: Records) -> None:
         fences = [await acquire(store, CONSUMERS) for _ in range(5)]
@@ -29,7 +39,9 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         assert epochs == sorted(set(epochs))
         assert epochs[0] > 0
 
-    async def test_of_many_who_acquire_at_once_each_gets_an_epoch_of_its_own(self, store: Records) -> None:
+    async def test_of_many_who_acquire_at_once_each_gets_an_epoch_of_its_own(
+        self, store: Records
+    ) -> None:
         await deploy(store, workflow())
         fences = await asyncio.gather(*(store.acquire(ROLE) for _ in range(50)))
         assert len({fence.epoch for fence in fences}) == 50
@@ -38,10 +50,14 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         refused = [answer for answer in answers if answer == Fenced(ROLE.name, newest.epoch)]
         assert len(refused) == 49
 
-    async def test_of_many_processes_that_acquire_at_once_each_gets_an_epoch_of_its_own(self, store: Records, another: Another) -> None:
+    async def test_of_many_processes_that_acquire_at_once_each_gets_an_epoch_of_its_own(
+        self, store: Records, another: Another
+    ) -> None:
         await deploy(store, workflow())
         async with openings(another, count=5) as stores:
-            fences = await asyncio.gather(*(other.acquire(ROLE) for other in stores for _ in range(5)))
+            fences = await asyncio.gather(
+                *(other.acquire(ROLE) for other in stores for _ in range(5))
+            )
             epochs = [fence.epoch for fence in fences]
             assert sorted(epochs) == sorted(set(epochs))
             for fence in fences:
@@ -61,7 +77,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         (answer,) = await store.store([group(fence=first)])
         assert not isinstance(answer, Fenced)
 
-    # --- what a holder has in use ----------------------------------------------------------------
+    # --- what a holder has in use ---------------------------------------------------------------
 
     async def test_a_release_frees_the_positions_that_name_its_fence(self, store: Records) -> None:
         fence = await acquire(store, CONSUMERS)
@@ -70,7 +86,9 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await store.release(fence)
         assert [position.in_use for position in await store.positions(CONSUMERS)] == [None, None]
 
-    async def test_a_holder_that_was_fenced_off_still_frees_its_positions_and_no_others(self, store: Records) -> None:
+    async def test_a_holder_that_was_fenced_off_still_frees_its_positions_and_no_others(
+        self, store: Records
+    ) -> None:
         old = await acquire(store, CONSUMERS)
         await store.store([group(fence=old, positions=[in_use(old, 0), in_use(old, 1)])])
         new = await acquire(store, CONSUMERS)
@@ -78,7 +96,9 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await store.release(old)
         assert [position.in_use for position in await store.positions(CONSUMERS)] == [None, new]
 
-    async def test_who_acquires_finds_what_a_holder_that_did_not_release_had_in_use(self, store: Records) -> None:
+    async def test_who_acquires_finds_what_a_holder_that_did_not_release_had_in_use(
+        self, store: Records
+    ) -> None:
         old = await acquire(store, CONSUMERS)
         await store.store([group(fence=old, positions=[in_use(old, 0)])])
         await acquire(store, CONSUMERS)
@@ -89,7 +109,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await store.release(Fence(ROLE.name, 1))
         assert (await store.acquire(ROLE)).epoch > 0
 
-    # --- what may be acquired -----------------------------------------------------------------------
+    # --- what may be acquired ---------------------------------------------------------------------
 
     async def test_a_group_that_is_not_deployed_has_no_roles(self, store: Records) -> None:
         with pytest.raises(RoleRetired) as retired:
@@ -116,14 +136,21 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
             await store.acquire(ROLE)
         assert retired.value.current is None
 
-    async def test_a_group_that_workflows_share_lasts_as_long_as_one_of_them(self, store: Records) -> None:
-        orders, invoices = workflow("orders", groups={PUBLISHER: 1}), workflow("invoices", groups={PUBLISHER: 1})
+    async def test_a_group_that_workflows_share_lasts_as_long_as_one_of_them(
+        self, store: Records
+    ) -> None:
+        orders, invoices = (
+            workflow("orders", groups={PUBLISHER: 1}),
+            workflow("invoices", groups={PUBLISHER: 1}),
+        )
         await deploy(store, orders, invoices)
         first = await store.acquire(Role(PUBLISHER))
         await deploy(store, invoices)
         assert (await store.acquire(Role(PUBLISHER))).epoch > first.epoch
 
-    async def test_epochs_go_on_where_they_were_when_a_role_comes_back(self, store: Records) -> None:
+    async def test_epochs_go_on_where_they_were_when_a_role_comes_back(
+        self, store: Records
+    ) -> None:
         before = await acquire(store, CONSUMERS)
         await deploy(store)
         await deploy(store, workflow())

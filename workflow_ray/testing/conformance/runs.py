@@ -56,7 +56,7 @@ QUARTER = b"x" * (BATCH_DATA // 4)
 """Data of which four fit into a page, and the fifth is its last."""
 
 
-# --- writes --------------------------------------------------------------------------------------
+# --- writes -------------------------------------------------------------------------------------
 
 
 def new_run(
@@ -72,7 +72,12 @@ def new_run(
 ) -> Write:
     """A trigger; with a foreign id of its own unless one is given."""
     run_id = run_id or new_run_id()
-    new = NewRun(workflow=workflow, foreign_id=foreign_id or f"order-{run_id}", partition=partition, idempotency_key=key)
+    new = NewRun(
+        workflow=workflow,
+        foreign_id=foreign_id or f"order-{run_id}",
+        partition=partition,
+        idempotency_key=key,
+    )
     return Write(
         run_id=run_id,
         write_id=new_write_id(),
@@ -118,11 +123,15 @@ def event(partition: int = 0, *, topic: Topic = CREATED_TOPIC, delay: float = 0.
     return OutgoingEvent(topic=topic, partition=partition, delay=delay)
 
 
-def group(*writes: Write, fence: Fence | None = None, positions: Sequence[Position] = ()) -> WriteGroup:
+def group(
+    *writes: Write, fence: Fence | None = None, positions: Sequence[Position] = ()
+) -> WriteGroup:
     return WriteGroup(writes=writes, fence=fence, positions=tuple(positions))
 
 
-async def store_all(store: RecordStore, *writes: Write, fence: Fence | None = None) -> list[WriteResult]:
+async def store_all(
+    store: RecordStore, *writes: Write, fence: Fence | None = None
+) -> list[WriteResult]:
     """Store the writes as one group, and return its results."""
     return results(await store.store([group(*writes, fence=fence)]))
 
@@ -136,8 +145,10 @@ def results(answers: Sequence[GroupResult]) -> list[WriteResult]:
     return found
 
 
-def one_won_and_the_others_were_told(answers: list[WriteResult], *, told: type[ActiveRun] | type[KeyUsed]) -> None:
-    """Of triggers that can't all have what they want: which of them has it is told to the others."""
+def one_won_and_the_others_were_told(
+    answers: list[WriteResult], *, told: type[ActiveRun] | type[KeyUsed]
+) -> None:
+    """Check that of triggers that exclude each other, the losers name the winner."""
     (winner,) = [answer.run_id for answer in answers if isinstance(answer, Stored)]
     others = [answer for answer in answers if not isinstance(answer, Stored)]
     assert others == [told(other.run_id, winner) for other in others]
@@ -184,7 +195,7 @@ async def last_entry(store: RecordStore, run_id: RunId) -> HistoryEntry:
     return (await store.history(run_id))[-1]
 
 
-# --- roles and events ----------------------------------------------------------------------------
+# --- roles and events ---------------------------------------------------------------------------
 
 
 def workflow(
@@ -197,7 +208,9 @@ def workflow(
     return DeployedWorkflow(
         name=name,
         reference=f"shop:{name}",
-        statuses={"CREATED": CREATED, "PAID": PAID, "SHIPPED": SHIPPED} if statuses is None else statuses,
+        statuses=(
+            {"CREATED": CREATED, "PAID": PAID, "SHIPPED": SHIPPED} if statuses is None else statuses
+        ),
         partitions=partitions,
         groups={CONSUMERS: 1, PAID_CONSUMERS: 2, PUBLISHER: 1} if groups is None else groups,
     )
@@ -219,7 +232,9 @@ async def received(store: EventStreamer, *, topic: Topic = CREATED_TOPIC) -> lis
     return await receive(store, topic, START, limit=10_000, wait=0)
 
 
-async def receive(store: EventStreamer, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float) -> list[Received]:
+async def receive(
+    store: EventStreamer, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float
+) -> list[Received]:
     """The events of one look, by a reader that every case has."""
     arrivals = await store.receive(topic, offsets, reader="conformance", limit=limit, wait=wait)
     return list(arrivals.events)
@@ -227,7 +242,11 @@ async def receive(store: EventStreamer, topic: Topic, offsets: Mapping[int, int]
 
 def names(events: Sequence[Received], partition: int | None = None) -> list[tuple[RunId, Version]]:
     """Run and version of the events, or of those in one partition."""
-    return [(item.event.run_id, item.event.version) for item in events if partition in (None, item.event.partition)]
+    return [
+        (item.event.run_id, item.event.version)
+        for item in events
+        if partition in (None, item.event.partition)
+    ]
 
 
 def events_of(entries: Sequence[OutboxEntry]) -> list[Event]:

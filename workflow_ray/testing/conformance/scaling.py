@@ -1,4 +1,6 @@
-"""Cases of deploys that change shard counts: every shard of the group is fenced off at once, dead or alive."""
+"""Cases of deploys that change shard counts: every shard of the group is fenced off at once, dead
+or alive.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +28,9 @@ DEPLOYED = workflow(groups={CONSUMERS: 2, PAID_CONSUMERS: 1}, partitions=8)
 
 
 class ScalingCases(Conformance):
-    async def test_another_shard_count_fences_off_every_shard_of_the_group(self, store: Records) -> None:
+    async def test_another_shard_count_fences_off_every_shard_of_the_group(
+        self, store: Records
+    ) -> None:
         await scale(store, 2)
         old = [await store.acquire(Role(CONSUMERS, shard, 2)) for shard in (1, 2)]
         other = await store.acquire(Role(PAID_CONSUMERS))
@@ -47,7 +51,9 @@ class ScalingCases(Conformance):
         assert again.epoch > first.epoch
         assert await fenced_off(store, [first, between, again]) == [True, True, False]
 
-    async def test_the_count_of_the_code_holds_again_once_the_operators_is_reset(self, store: Records) -> None:
+    async def test_the_count_of_the_code_holds_again_once_the_operators_is_reset(
+        self, store: Records
+    ) -> None:
         await scale(store, 4)
         old = await store.acquire(Role(CONSUMERS, 1, 4))
         await deploy(store, DEPLOYED)
@@ -59,12 +65,16 @@ class ScalingCases(Conformance):
         await deploy(store)
         assert await fenced_off(store, [fence]) == [True]
 
-    async def test_a_deploy_that_changes_no_shard_count_fences_nobody_off(self, store: Records) -> None:
+    async def test_a_deploy_that_changes_no_shard_count_fences_nobody_off(
+        self, store: Records
+    ) -> None:
         fence = await acquire(store, CONSUMERS)
         await deploy(store, replace(workflow(), code="another", draining=(CONSUMERS,)))
         assert await fenced_off(store, [fence]) == [False]
 
-    async def test_what_old_shards_had_in_use_stays_in_doubt_for_the_new_ones(self, store: Records) -> None:
+    async def test_what_old_shards_had_in_use_stays_in_doubt_for_the_new_ones(
+        self, store: Records
+    ) -> None:
         await scale(store, 2)
         old = await store.acquire(Role(CONSUMERS, 1, 2))
         left = Position(CONSUMERS, 0, 3, begun=7, trying=(4, 5), in_use=old)
@@ -73,7 +83,9 @@ class ScalingCases(Conformance):
         await store.acquire(Role(CONSUMERS, 1, 4))
         assert await store.positions(CONSUMERS) == [left]
         await store.release(old)
-        assert await store.positions(CONSUMERS) == [replace(left, in_use=None)], "it lives, and gives back what it had in hand"
+        assert await store.positions(CONSUMERS) == [replace(left, in_use=None)], (
+            "it lives, and gives back what it had in hand"
+        )
 
     async def test_of_shards_acquired_while_the_count_changes_none_of_the_old_count_may_write(
         self, store: Records, another: Another
@@ -87,7 +99,7 @@ class ScalingCases(Conformance):
         assert len(fences) + len(refused) == 10
         assert await fenced_off(store, fences) == [True] * len(fences)
 
-    async def test_a_count_changed_while_a_transaction_is_open_lets_nothing_of_the_old_shards_land_after_it(
+    async def test_a_count_changed_while_a_transaction_is_open_fences_the_old_shards(
         self, store: Records, fragile: Fragile
     ) -> None:
         count = 2
@@ -97,7 +109,8 @@ class ScalingCases(Conformance):
             run = new_run(events=[event()])
             async with hold(fragile.store.store([group(run, fence=old)])) as storing:
                 scaling = asyncio.create_task(scale(store, 6 - count))
-                await asyncio.wait({scaling}, timeout=GRACE)  # it goes first, or has to wait for the transaction that is open
+                # it goes first, or has to wait for the transaction that is open
+                await asyncio.wait({scaling}, timeout=GRACE)
                 before = await store.lookup([run.run_id], fresh=True) if scaling.done() else None
             (answer,), count = await ended(storing), 6 - count
             await ended(scaling)

@@ -1,4 +1,6 @@
-"""Cases of timeouts that writes ask for: kept by the store itself, or put into the outbox for another one."""
+"""Cases of timeouts that writes ask for: kept by the store itself, or put into the outbox for
+another one.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -6,9 +8,25 @@ from datetime import datetime, timedelta, timezone
 from msgspec.structs import replace
 
 from workflow_ray.ports import Records
-from workflow_ray.records import Committed, Fenced, NewTimeout, Timeout, TimeoutKey, Write, WriteGroup
+from workflow_ray.records import (
+    Committed,
+    Fenced,
+    NewTimeout,
+    Timeout,
+    TimeoutKey,
+    Write,
+    WriteGroup,
+)
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Conformance, MovingStore, begun, ended, heard
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Another,
+    Conformance,
+    MovingStore,
+    begun,
+    ended,
+    heard,
+)
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED,
@@ -29,9 +47,14 @@ FAR = timezone(timedelta(hours=5, minutes=45))
 class ApartTimeoutCases(Conformance):
     """For a RecordStore whose timeouts another store holds."""
 
-    async def test_timeouts_apart_are_pending_until_they_are_published(self, store: Records, clock: FakeClock) -> None:
+    async def test_timeouts_apart_are_pending_until_they_are_published(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         publisher, committed = await acquire(store), clock.now()
-        asked = [late(after=90.5), late(name="day", at=(committed + timedelta(days=1)).astimezone(FAR))]
+        asked = [
+            late(after=90.5),
+            late(name="day", at=(committed + timedelta(days=1)).astimezone(FAR)),
+        ]
         run = timed(new_run(events=[event()]), *asked)
         await apart(store, run)
         await apart(store, run)  # a repeat asks for nothing again
@@ -43,13 +66,17 @@ class ApartTimeoutCases(Conformance):
         (entry,) = await store.pending(publisher, limit=10, wait=0)
         assert events_of([entry])
 
-    async def test_a_write_that_is_left_out_puts_no_timeouts_into_the_outbox(self, store: Records) -> None:
+    async def test_a_write_that_is_left_out_puts_no_timeouts_into_the_outbox(
+        self, store: Records
+    ) -> None:
         publisher, old = await acquire(store), await acquire(store, CONSUMERS)
         run = new_run()
         await store_all(store, run, step(run))
         new = await acquire(store, CONSUMERS)
         conflicting, fenced = timed(step(run), late()), timed(new_run(), late())
-        (answer,) = await store.store([WriteGroup(writes=(fenced,), fence=old, timeouts_apart=True)])
+        (answer,) = await store.store(
+            [WriteGroup(writes=(fenced,), fence=old, timeouts_apart=True)]
+        )
         assert answer == Fenced(old.role, new.epoch)
         await apart(store, conflicting)
         assert await store.pending(publisher, limit=10, wait=0) == []
@@ -61,9 +88,13 @@ class ApartTimeoutCases(Conformance):
         assert entry.timeout is not None
         assert entry.timeout.key.run_id == run.run_id
 
-    async def test_who_waits_for_timeouts_only_is_woken_by_them_and_answers_no_event(self, store: Records, clock: FakeClock) -> None:
+    async def test_who_waits_for_timeouts_only_is_woken_by_them_and_answers_no_event(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         publisher, run = await acquire(store), timed(new_run(events=[event()]), late())
-        pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True))
+        pending = await begun(
+            clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True)
+        )
         await store_all(store, new_run(events=[event()]))
         await apart(store, run)
         assert [entry.timeout for entry in await ended(pending)] == [due(run, clock.now(), 60)]
@@ -72,26 +103,40 @@ class ApartTimeoutCases(Conformance):
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         publisher, run = await acquire(store), timed(new_run(), late())
-        pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True))
+        pending = await begun(
+            clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True)
+        )
         async with another() as other:
             await apart(other, run)
-            assert [entry.timeout.key for entry in await heard(clock, pending) if entry.timeout] == [key(run)]
+            assert [
+                entry.timeout.key for entry in await heard(clock, pending) if entry.timeout
+            ] == [key(run)]
 
 
 class TimedWriteCases(Conformance):
     """For a store that holds records and timeouts."""
 
-    async def test_timeouts_of_writes_are_created_with_them(self, store: MovingStore, clock: FakeClock) -> None:
-        committed, run = clock.now(), timed(new_run(), late(), late(name="day", at=clock.now() + timedelta(days=1)))
+    async def test_timeouts_of_writes_are_created_with_them(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        committed, run = (
+            clock.now(),
+            timed(new_run(), late(), late(name="day", at=clock.now() + timedelta(days=1))),
+        )
         await store_all(store, run)
         await store_all(store, run)  # a repeat asks for nothing again
         assert await found(store) == []
         await clock.advance(timedelta(seconds=60))
         assert await found(store) == [due(run, committed, 60)]
         await clock.advance(timedelta(days=1))
-        assert await found(store) == [due(run, committed, 60), due(run, committed, 86_400, name="day")]
+        assert await found(store) == [
+            due(run, committed, 60),
+            due(run, committed, 86_400, name="day"),
+        ]
 
-    async def test_a_write_that_is_left_out_creates_no_timeouts(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_write_that_is_left_out_creates_no_timeouts(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         old, run = await acquire(store, CONSUMERS), new_run()
         await store_all(store, run, step(run))
         new = await acquire(store, CONSUMERS)
@@ -114,7 +159,9 @@ class TimedWriteCases(Conformance):
         await clock.advance(timedelta(seconds=1))
         assert {timeout.key for timeout in await found(store)} == {key(enters), key(run)}
 
-    async def test_a_timeout_belongs_to_the_status_and_partition_that_its_write_names(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_timeout_belongs_to_the_status_and_partition_that_its_write_names(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         run = new_run(partition=3)
         paid = timed(step(run, status=PAID), late(partition=3))
         await store_all(store, run, paid)
@@ -123,7 +170,9 @@ class TimedWriteCases(Conformance):
         (timeout,) = await store.due("orders", PAID, [3], limit=10, wait=0)
         assert (timeout.key, timeout.status, timeout.partition) == (key(paid), PAID, 3)
 
-    async def test_who_waits_for_timeouts_is_woken_as_one_of_a_write_gets_due(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_who_waits_for_timeouts_is_woken_as_one_of_a_write_gets_due(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         waiting = await begun(clock, store.due("orders", CREATED, [0], limit=10, wait=LONG))
         run = timed(new_run(), late(at=clock.now()))
         await store_all(store, run)
@@ -141,7 +190,13 @@ def timed(write: Write, *timeouts: NewTimeout) -> Write:
     return replace(write, timeouts=timeouts)
 
 
-def late(*, name: str = "late", after: float | None = None, at: datetime | None = None, partition: int = 0) -> NewTimeout:
+def late(
+    *,
+    name: str = "late",
+    after: float | None = None,
+    at: datetime | None = None,
+    partition: int = 0,
+) -> NewTimeout:
     """In a minute, unless said otherwise."""
     after = 60 if after is None and at is None else after
     return NewTimeout(name=name, workflow="orders", partition=partition, after=after, at=at)
@@ -154,7 +209,9 @@ def key(write: Write, name: str = "late") -> TimeoutKey:
 def due(write: Write, committed: datetime, seconds: float, *, name: str = "late") -> Timeout:
     """What a write that was committed then has asked for."""
     due_at = committed + timedelta(seconds=seconds)
-    return Timeout(key=key(write, name), workflow="orders", status=write.status, partition=0, due_at=due_at)
+    return Timeout(
+        key=key(write, name), workflow="orders", status=write.status, partition=0, due_at=due_at
+    )
 
 
 async def apart(store: Records, *writes: Write) -> None:

@@ -7,7 +7,17 @@ from msgspec.structs import replace
 from workflow_ray.ports import TimeoutStore
 from workflow_ray.records import Timeout, TimeoutKey, Version, new_run_id
 from workflow_ray.testing.clock import START, FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Fragile, begun, ended, heard, settled, timed_out, within
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Another,
+    Fragile,
+    begun,
+    ended,
+    heard,
+    settled,
+    timed_out,
+    within,
+)
 from workflow_ray.testing.conformance.clocks import TimeoutClockCases
 from workflow_ray.testing.conformance.faults import cuts
 from workflow_ray.testing.conformance.runs import CREATED, PAID, PARTITIONS
@@ -17,7 +27,9 @@ from workflow_ray.testing.conformance.timeouts import ALL, at, due
 class TimeoutStoreConformance(TimeoutClockCases):
     """For a `store` that is a TimeoutStore. Uses `another` and `fragile`."""
 
-    async def test_a_timeout_is_due_at_its_time_and_not_before(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_a_timeout_is_due_at_its_time_and_not_before(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         timeout = at(90.5)
         await store.create([timeout])
         await clock.advance(timedelta(seconds=90.5, microseconds=-1))
@@ -38,14 +50,23 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert found == timeout
         assert found.due_at.utcoffset() == timedelta(0)
 
-    async def test_a_time_may_be_given_in_any_zone(self, store: TimeoutStore, clock: FakeClock) -> None:
-        timeout = replace(at(60), due_at=(START + timedelta(seconds=60)).astimezone(timezone(timedelta(hours=5, minutes=45))))
+    async def test_a_time_may_be_given_in_any_zone(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
+        timeout = replace(
+            at(60),
+            due_at=(START + timedelta(seconds=60)).astimezone(
+                timezone(timedelta(hours=5, minutes=45))
+            ),
+        )
         await store.create([timeout])
         await clock.advance(timedelta(seconds=60))
         (found,) = await due(store)
         assert found.due_at == timeout.due_at
 
-    async def test_the_due_come_by_time_then_run_then_visit_then_name(self, store: TimeoutStore) -> None:
+    async def test_the_due_come_by_time_then_run_then_visit_then_name(
+        self, store: TimeoutStore
+    ) -> None:
         one, two = sorted(new_run_id() for _ in range(2))
         ordered = [
             at(-3, run_id=two),
@@ -71,39 +92,60 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.complete([two.key])
         assert await due(store) == []
 
-    async def test_timeouts_that_cannot_be_completed_now_hide_no_later_ones(self, store: TimeoutStore) -> None:
+    async def test_timeouts_that_cannot_be_completed_now_hide_no_later_ones(
+        self, store: TimeoutStore
+    ) -> None:
         ordered = [at(-at_once) for at_once in (5, 4, 3, 2, 1)]
         await store.create(ordered)
         seen: list[Timeout] = []
-        while page := await store.due("orders", CREATED, ALL, limit=2, wait=0, after=seen[-1] if seen else None):
+        while page := await store.due(
+            "orders", CREATED, ALL, limit=2, wait=0, after=seen[-1] if seen else None
+        ):
             seen += page
         assert seen == ordered
 
-    async def test_pages_neither_repeat_nor_skip_timeouts_that_are_due_at_one_moment(self, store: TimeoutStore) -> None:
+    async def test_pages_neither_repeat_nor_skip_timeouts_that_are_due_at_one_moment(
+        self, store: TimeoutStore
+    ) -> None:
         run_ids = sorted(new_run_id() for _ in range(3))
-        ordered = [at(-1, run_id=run_id, visit=visit, name=name) for run_id in run_ids for visit in (1, 2) for name in ("a", "b")]
+        ordered = [
+            at(-1, run_id=run_id, visit=visit, name=name)
+            for run_id in run_ids
+            for visit in (1, 2)
+            for name in ("a", "b")
+        ]
         await store.create(ordered[::-1])
         seen: list[Timeout] = []
-        while page := await store.due("orders", CREATED, ALL, limit=5, wait=0, after=seen[-1] if seen else None):
+        while page := await store.due(
+            "orders", CREATED, ALL, limit=5, wait=0, after=seen[-1] if seen else None
+        ):
             seen += page
         assert seen == ordered
 
-    async def test_who_waits_for_those_after_one_is_woken_by_a_later_one_only(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_who_waits_for_those_after_one_is_woken_by_a_later_one_only(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         earlier, given, later = at(-2), at(-1), at(60)
         await store.create([earlier, given, later])
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG, after=given))
+        waiting = await begun(
+            clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG, after=given)
+        )
         await store.create([at(-3)])
         await settled(clock)
         assert not waiting.done()
         assert await within(clock, waiting, seconds=60) == [later]
 
-    async def test_one_that_was_completed_before_it_was_created_is_created(self, store: TimeoutStore) -> None:
+    async def test_one_that_was_completed_before_it_was_created_is_created(
+        self, store: TimeoutStore
+    ) -> None:
         timeout = at(-1)
         await store.complete([timeout.key])
         await store.create([timeout])
         assert await due(store) == [timeout]
 
-    async def test_a_timeout_is_forgotten_some_time_after_it_was_completed(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_a_timeout_is_forgotten_some_time_after_it_was_completed(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         old, open_one = [at(-2, name=name) for name in "abc"], at(-1)
         await store.create([*old, open_one])
         await store.complete([timeout.key for timeout in old])
@@ -114,7 +156,9 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert [await store.trim_timeouts(completed=60, limit=2) for _ in range(3)] == [2, 1, 0]
         assert await due(store) == [open_one]
 
-    async def test_completed_before_it_is_due_it_never_is(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_completed_before_it_is_due_it_never_is(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         timeout = at(60)
         await store.create([timeout])
         await store.complete([timeout.key])
@@ -129,7 +173,9 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert await due(store) == [first]
         assert await due(store, status=PAID) == []
 
-    async def test_of_two_with_one_key_in_one_call_the_first_stands(self, store: TimeoutStore) -> None:
+    async def test_of_two_with_one_key_in_one_call_the_first_stands(
+        self, store: TimeoutStore
+    ) -> None:
         first = at(-10)
         await store.create([first, replace(first, due_at=START - timedelta(seconds=5))])
         assert await due(store) == [first]
@@ -141,32 +187,50 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.create([timeout])
         assert await due(store) == []
 
-    async def test_run_visit_and_name_make_a_timeout_one_of_its_own(self, store: TimeoutStore) -> None:
+    async def test_run_visit_and_name_make_a_timeout_one_of_its_own(
+        self, store: TimeoutStore
+    ) -> None:
         run_id = new_run_id()
-        timeouts = [at(-10 + visit, run_id=run_id, visit=visit, name=name) for visit in (1, 2) for name in ("a", "A", "a ")]
+        timeouts = [
+            at(-10 + visit, run_id=run_id, visit=visit, name=name)
+            for visit in (1, 2)
+            for name in ("a", "A", "a ")
+        ]
         await store.create(timeouts)
-        assert {timeout.key for timeout in await due(store)} == {timeout.key for timeout in timeouts}
+        assert {timeout.key for timeout in await due(store)} == {
+            timeout.key for timeout in timeouts
+        }
 
-    async def test_only_the_workflow_status_and_partitions_named_are_due(self, store: TimeoutStore) -> None:
+    async def test_only_the_workflow_status_and_partitions_named_are_due(
+        self, store: TimeoutStore
+    ) -> None:
         timeouts = {partition: at(-1, partition=partition) for partition in ALL}
-        await store.create([*timeouts.values(), replace(at(-1), workflow="invoices"), replace(at(-1), status=PAID)])
+        await store.create(
+            [*timeouts.values(), replace(at(-1), workflow="invoices"), replace(at(-1), status=PAID)]
+        )
         found = await store.due("orders", CREATED, [1, 3], limit=10, wait=0)
         assert {timeout.key for timeout in found} == {timeouts[1].key, timeouts[3].key}
         assert await store.due("orders", CREATED, [], limit=10, wait=0) == []
 
-    async def test_thousands_may_be_created_and_completed_at_once(self, store: TimeoutStore) -> None:
+    async def test_thousands_may_be_created_and_completed_at_once(
+        self, store: TimeoutStore
+    ) -> None:
         timeouts = [at(-5000 + number, partition=number % PARTITIONS) for number in range(2000)]
         await store.create(timeouts)
         assert await due(store, limit=5000) == timeouts
         await store.complete([timeout.key for timeout in timeouts[:1999]])
         assert await due(store) == timeouts[1999:]
 
-    async def test_none_is_created_and_none_completed_by_empty_calls(self, store: TimeoutStore) -> None:
+    async def test_none_is_created_and_none_completed_by_empty_calls(
+        self, store: TimeoutStore
+    ) -> None:
         await store.create([])
         await store.complete([])
         assert await due(store) == []
 
-    async def test_cut_after_any_message_all_timeouts_are_there_or_none(self, store: TimeoutStore, fragile: Fragile) -> None:
+    async def test_cut_after_any_message_all_timeouts_are_there_or_none(
+        self, store: TimeoutStore, fragile: Fragile
+    ) -> None:
         async for number, cut in cuts(fragile):
             timeouts = [at(-1, name=f"timeout-{number}", partition=partition) for partition in ALL]
             with cut:
@@ -174,12 +238,16 @@ class TimeoutStoreConformance(TimeoutClockCases):
             landed = await due(store)
             assert len(landed) in (0, len(ALL))
             await store.create(timeouts)  # safe to repeat
-            assert {timeout.key for timeout in await due(store)} == {timeout.key for timeout in timeouts}
+            assert {timeout.key for timeout in await due(store)} == {
+                timeout.key for timeout in timeouts
+            }
             await store.complete([timeout.key for timeout in timeouts])
 
-    # --- waiting ---------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------
 
-    async def test_due_waits_for_the_first_to_be_due(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_due_waits_for_the_first_to_be_due(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         timeout = at(60)
         await store.create([timeout])
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
@@ -188,7 +256,9 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert not waiting.done()
         assert await within(clock, waiting, seconds=1) == [timeout]
 
-    async def test_due_waits_and_is_woken_by_one_that_is_created(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_due_waits_and_is_woken_by_one_that_is_created(
+        self, store: TimeoutStore, clock: FakeClock
+    ) -> None:
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         timeout = at(-1)
         await store.create([timeout])

@@ -11,11 +11,26 @@ from workflow_ray.testing.conformance.runs import CREATED, PARTITIONS
 ALL = tuple(range(PARTITIONS))
 
 
-def at(seconds: float, *, run_id: RunId | None = None, visit: int = 1, name: str = "timeout", partition: int = 0) -> Timeout:
+def at(
+    seconds: float,
+    *,
+    run_id: RunId | None = None,
+    visit: int = 1,
+    name: str = "timeout",
+    partition: int = 0,
+) -> Timeout:
     """A timeout that many seconds from when the clock began."""
     key = TimeoutKey(run_id or new_run_id(), Version(visit), name)
-    return Timeout(key=key, workflow="orders", status=CREATED, partition=partition, due_at=START + timedelta(seconds=seconds))
+    return Timeout(
+        key=key,
+        workflow="orders",
+        status=CREATED,
+        partition=partition,
+        due_at=START + timedelta(seconds=seconds),
+    )
 
 
-async def due(store: TimeoutStore, *, status: int = CREATED, partitions: Sequence[int] = ALL, limit: int = 100) -> list[Timeout]:
+async def due(
+    store: TimeoutStore, *, status: int = CREATED, partitions: Sequence[int] = ALL, limit: int = 100
+) -> list[Timeout]:
     return await store.due("orders", status, partitions, limit=limit, wait=0)

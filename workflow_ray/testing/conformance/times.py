@@ -1,4 +1,6 @@
-"""Cases of a RecordStore's times: UTC to the microsecond, wherever the process is and whatever zone a question names."""
+"""Cases of a RecordStore's times: UTC to the microsecond, wherever the process is and whatever zone
+a question names.
+"""
 
 import time
 from collections.abc import Iterator
@@ -13,11 +15,17 @@ from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import acquire, event, new_run, step, store_all, stored
 
 CENTRAL_EUROPE = "CET-1CEST,M3.5.0,M10.5.0/3"
-CLOCK_CHANGES = {  # of central Europe: to summer time, and back, when an hour of the clock comes twice
+# of central Europe: to summer time, and back, when an hour of the clock comes twice
+CLOCK_CHANGES = {
     "spring": datetime(2030, 3, 31, 0, 30, 0, 123_457, tzinfo=UTC),
     "autumn": datetime(2030, 10, 26, 23, 30, 0, 999_999, tzinfo=UTC),
 }
-ZONES = [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11)), timezone(timedelta(hours=14))]
+ZONES = [
+    UTC,
+    timezone(timedelta(hours=5, minutes=45)),
+    timezone(timedelta(hours=-11)),
+    timezone(timedelta(hours=14)),
+]
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -44,7 +52,10 @@ class TimeCases(Conformance):
             record, history = await stored(store, run.run_id), await store.history(run.run_id)
             assert (record.created_at, record.updated_at) == (created_at, clock.now())
             assert [entry.at for entry in history] == [created_at, clock.now()]
-            assert {at.utcoffset() for at in (record.created_at, record.updated_at, *(entry.at for entry in history))} == {timedelta(0)}
+            assert {
+                at.utcoffset()
+                for at in (record.created_at, record.updated_at, *(entry.at for entry in history))
+            } == {timedelta(0)}
 
     @pytest.mark.parametrize("begin", CLOCK_CHANGES.values(), ids=CLOCK_CHANGES.keys())
     async def test_a_question_may_name_its_times_in_any_zone(
@@ -60,7 +71,11 @@ class TimeCases(Conformance):
         for at, run in enumerate(runs):
             for zone in (*ZONES, None):  # None: the process's own
                 moment = times[at].astimezone(zone)
-                query = RunQuery(workflow="orders", created_from=moment, created_before=moment + timedelta(microseconds=1))
+                query = RunQuery(
+                    workflow="orders",
+                    created_from=moment,
+                    created_before=moment + timedelta(microseconds=1),
+                )
                 assert [record.run_id for record in await store.runs(query)] == [run.run_id]
 
     @pytest.mark.parametrize("begin", CLOCK_CHANGES.values(), ids=CLOCK_CHANGES.keys())

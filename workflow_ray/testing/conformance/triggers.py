@@ -44,52 +44,80 @@ LOOKALIKES = {
 
 
 class TriggerCases(Conformance):
-    # --- foreign ids -----------------------------------------------------------------------------
+    # --- foreign ids ----------------------------------------------------------------------------
 
-    async def test_of_many_triggers_at_once_one_gets_the_foreign_id(self, store: RecordStore) -> None:
+    async def test_of_many_triggers_at_once_one_gets_the_foreign_id(
+        self, store: RecordStore
+    ) -> None:
         runs = [new_run("order-42") for _ in range(CALLERS)]
         answers = await asyncio.gather(*(store_all(store, run) for run in runs))
         one_won_and_the_others_were_told([answer for (answer,) in answers], told=ActiveRun)
         assert [count.runs for count in await store.counts("orders")] == [1]
 
-    async def test_of_many_triggers_in_one_call_the_first_gets_the_foreign_id(self, store: RecordStore) -> None:
+    async def test_of_many_triggers_in_one_call_the_first_gets_the_foreign_id(
+        self, store: RecordStore
+    ) -> None:
         runs = [new_run("order-42") for _ in range(CALLERS)]
         first = runs[0].run_id
         answers = results(await store.store([group(*runs[:20]), group(*runs[20:])]))
-        assert answers == [Stored(first, Version(1)), *(ActiveRun(run.run_id, first) for run in runs[1:])]
+        assert answers == [
+            Stored(first, Version(1)),
+            *(ActiveRun(run.run_id, first) for run in runs[1:]),
+        ]
 
     @pytest.mark.parametrize("end", [RunState.COMPLETED, RunState.CANCELLED])
-    async def test_a_finished_run_frees_its_foreign_id(self, store: RecordStore, end: RunState) -> None:
+    async def test_a_finished_run_frees_its_foreign_id(
+        self, store: RecordStore, end: RunState
+    ) -> None:
         first, second = new_run("order-42"), new_run("order-42")
         await store_all(store, first)
         await store_all(store, step(first, run_state=end))
         assert await store_all(store, second) == [Stored(second.run_id, Version(1))]
-        assert await store_all(store, new_run("order-42", run_id=first.run_id)) == [Conflict(first.run_id, Version(2))]
+        assert await store_all(store, new_run("order-42", run_id=first.run_id)) == [
+            Conflict(first.run_id, Version(2))
+        ]
 
-    async def test_a_run_that_finishes_frees_its_foreign_id_within_the_call(self, store: RecordStore) -> None:
+    async def test_a_run_that_finishes_frees_its_foreign_id_within_the_call(
+        self, store: RecordStore
+    ) -> None:
         first, second = new_run("order-42"), new_run("order-42")
         end = step(first, run_state=RunState.COMPLETED)
         answers = await store_all(store, first, end, second)
-        assert answers == [Stored(first.run_id, Version(1)), Stored(first.run_id, Version(2)), Stored(second.run_id, Version(1))]
+        assert answers == [
+            Stored(first.run_id, Version(1)),
+            Stored(first.run_id, Version(2)),
+            Stored(second.run_id, Version(1)),
+        ]
 
     @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.PAUSED])
-    async def test_an_unfinished_run_keeps_its_foreign_id(self, store: RecordStore, state: RunState) -> None:
+    async def test_an_unfinished_run_keeps_its_foreign_id(
+        self, store: RecordStore, state: RunState
+    ) -> None:
         first, second = new_run("order-42"), new_run("order-42")
         await store_all(store, first, step(first, run_state=state))
         assert await store_all(store, second) == [ActiveRun(second.run_id, first.run_id)]
 
-    async def test_another_write_of_a_finished_run_leaves_the_foreign_id_to_the_next(self, store: RecordStore) -> None:
+    async def test_another_write_of_a_finished_run_leaves_the_foreign_id_to_the_next(
+        self, store: RecordStore
+    ) -> None:
         first, second, third = new_run("order-42"), new_run("order-42"), new_run("order-42")
         end = step(first, run_state=RunState.COMPLETED)
-        await store_all(store, first, end, second, step(end, run_state=RunState.REQUESTED_DATA_DELETED))
+        await store_all(
+            store, first, end, second, step(end, run_state=RunState.REQUESTED_DATA_DELETED)
+        )
         assert await store_all(store, third) == [ActiveRun(third.run_id, second.run_id)]
 
     async def test_each_workflow_has_foreign_ids_of_its_own(self, store: RecordStore) -> None:
         order, invoice = new_run("42", workflow="orders"), new_run("42", workflow="invoices")
-        assert await store_all(store, order, invoice) == [Stored(order.run_id, Version(1)), Stored(invoice.run_id, Version(1))]
+        assert await store_all(store, order, invoice) == [
+            Stored(order.run_id, Version(1)),
+            Stored(invoice.run_id, Version(1)),
+        ]
 
     @pytest.mark.parametrize("foreign_id", FOREIGN_IDS.values(), ids=FOREIGN_IDS.keys())
-    async def test_a_foreign_id_and_a_key_come_back_as_they_were_given(self, store: RecordStore, foreign_id: str) -> None:
+    async def test_a_foreign_id_and_a_key_come_back_as_they_were_given(
+        self, store: RecordStore, foreign_id: str
+    ) -> None:
         run = new_run(foreign_id, key=foreign_id)
         await store_all(store, run)
         record = await stored(store, run.run_id)
@@ -97,24 +125,31 @@ class TriggerCases(Conformance):
         assert await store.latest("orders", [foreign_id]) == [record]
 
     @pytest.mark.parametrize("pair", LOOKALIKES.values(), ids=LOOKALIKES.keys())
-    async def test_foreign_ids_and_keys_are_compared_byte_for_byte(self, store: RecordStore, pair: tuple[str, str]) -> None:
+    async def test_foreign_ids_and_keys_are_compared_byte_for_byte(
+        self, store: RecordStore, pair: tuple[str, str]
+    ) -> None:
         runs = [new_run(text, key=text) for text in pair]
         for run in runs:  # in calls of their own: the second meets the first as it is stored
             assert await store_all(store, run) == [Stored(run.run_id, Version(1))]
         found = await store.latest("orders", pair)
         assert [record and record.run_id for record in found] == [run.run_id for run in runs]
 
-    # --- idempotency keys ------------------------------------------------------------------------
+    # --- idempotency keys -----------------------------------------------------------------------
 
     async def test_of_many_triggers_at_once_one_gets_the_key(self, store: RecordStore) -> None:
         runs = [new_run(key="k") for _ in range(CALLERS)]
         answers = await asyncio.gather(*(store_all(store, run) for run in runs))
         one_won_and_the_others_were_told([answer for (answer,) in answers], told=KeyUsed)
 
-    async def test_of_many_triggers_in_one_call_the_first_gets_the_key(self, store: RecordStore) -> None:
+    async def test_of_many_triggers_in_one_call_the_first_gets_the_key(
+        self, store: RecordStore
+    ) -> None:
         runs = [new_run(key="k") for _ in range(CALLERS)]
         first = runs[0].run_id
-        assert await store_all(store, *runs) == [Stored(first, Version(1)), *(KeyUsed(run.run_id, first) for run in runs[1:])]
+        assert await store_all(store, *runs) == [
+            Stored(first, Version(1)),
+            *(KeyUsed(run.run_id, first) for run in runs[1:]),
+        ]
 
     async def test_a_key_outlives_its_run(self, store: RecordStore) -> None:
         first, second = new_run("order-42", key="k"), new_run("order-42", key="k")
@@ -128,7 +163,9 @@ class TriggerCases(Conformance):
         late = new_run("order-2", key="k")
         assert await store_all(store, late) == [KeyUsed(late.run_id, used.run_id)]
 
-    async def test_a_trigger_that_lost_its_foreign_id_uses_up_no_key(self, store: RecordStore) -> None:
+    async def test_a_trigger_that_lost_its_foreign_id_uses_up_no_key(
+        self, store: RecordStore
+    ) -> None:
         await store_all(store, new_run("order-1"), new_run("order-1", key="k"))
         run = new_run("order-2", key="k")
         assert await store_all(store, run) == [Stored(run.run_id, Version(1))]
@@ -137,15 +174,19 @@ class TriggerCases(Conformance):
         runs = [new_run(key="k", workflow="orders"), new_run(key="k", workflow="invoices")]
         assert await store_all(store, *runs) == [Stored(run.run_id, Version(1)) for run in runs]
 
-    # --- repeats ---------------------------------------------------------------------------------
+    # --- repeats --------------------------------------------------------------------------------
 
-    async def test_a_repeated_trigger_gets_the_first_answer_even_when_the_run_is_over(self, store: RecordStore) -> None:
+    async def test_a_repeated_trigger_gets_the_first_answer_even_when_the_run_is_over(
+        self, store: RecordStore
+    ) -> None:
         first, second = new_run("order-42", key="k"), new_run("order-42")
         await store_all(store, first, step(first, run_state=RunState.COMPLETED), second)
         assert await store_all(store, first) == [Stored(first.run_id, Version(1))]
         assert await versions(store, first.run_id) == [1, 2]
 
-    async def test_first_answers_stand_though_the_run_is_over_and_its_data_deleted(self, store: RecordStore) -> None:
+    async def test_first_answers_stand_though_the_run_is_over_and_its_data_deleted(
+        self, store: RecordStore
+    ) -> None:
         run = new_run("order-42", key="k", data=b'{"card":"4242"}')
         over = step(run, run_state=RunState.COMPLETED)
         asked = step(over, run_state=RunState.REQUESTED_DATA_DELETED)
@@ -159,7 +200,11 @@ class TriggerCases(Conformance):
         assert await store_all(store, late) == [KeyUsed(late.run_id, run.run_id)]
         assert await versions(store, run.run_id) == [1, 2, 3, 4]
 
-    async def test_another_trigger_under_a_run_id_in_use_conflicts(self, store: RecordStore) -> None:
+    async def test_another_trigger_under_a_run_id_in_use_conflicts(
+        self, store: RecordStore
+    ) -> None:
         record = await stored_run(store)
-        assert await store_all(store, new_run(run_id=record.run_id)) == [Conflict(record.run_id, Version(1))]
+        assert await store_all(store, new_run(run_id=record.run_id)) == [
+            Conflict(record.run_id, Version(1))
+        ]
         assert await stored(store, record.run_id) == record

@@ -1,4 +1,6 @@
-"""Cases of a Trimmer: published events that nobody needs any more are removed, a bounded amount at a time."""
+"""Cases of a Trimmer: published events that nobody needs any more are removed, a bounded amount at
+a time.
+"""
 
 import logging
 
@@ -8,7 +10,15 @@ from workflow_ray.errors import RoleLost
 from workflow_ray.records import Fence, Received, RoleName
 from workflow_ray.testing.conformance.base import Conformance, MovingStore
 from workflow_ray.testing.conformance.event_streamer import sent
-from workflow_ray.testing.conformance.runs import CREATED_TOPIC, PARTITIONS, acquire, event, new_run, received, store_all
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    PARTITIONS,
+    acquire,
+    event,
+    new_run,
+    received,
+    store_all,
+)
 
 ALL = range(PARTITIONS)
 ELSEWHERE = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)
@@ -17,21 +27,37 @@ ELSEWHERE = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)
 class TrimCases(Conformance):
     """For a store that holds records and events."""
 
-    async def test_events_below_the_offsets_are_trimmed_by_a_bounded_amount_and_offsets_stay(self, store: MovingStore) -> None:
+    async def test_events_below_the_offsets_are_trimmed_by_a_bounded_amount_and_offsets_stay(
+        self, store: MovingStore
+    ) -> None:
         fence = await acquire(store)
         before, ends = await published(store, fence, [0] * 10), await store.ends(CREATED_TOPIC, ALL)
         offsets = {0: before[7].offset, 1: 0}
-        assert [await store.trim(fence, CREATED_TOPIC, offsets, limit=5) for _ in range(3)] == [5, 2, 0]
+        assert [await store.trim(fence, CREATED_TOPIC, offsets, limit=5) for _ in range(3)] == [
+            5,
+            2,
+            0,
+        ]
         assert (await received(store), await store.ends(CREATED_TOPIC, ALL)) == (before[7:], ends)
 
-    async def test_the_limit_is_for_all_partitions_together_and_others_are_left_alone(self, store: MovingStore) -> None:
+    async def test_the_limit_is_for_all_partitions_together_and_others_are_left_alone(
+        self, store: MovingStore
+    ) -> None:
         fence = await acquire(store)
-        before, ends = await published(store, fence, [0, 1, 2] * 4), await store.ends(CREATED_TOPIC, ALL)
-        removed = [await store.trim(fence, CREATED_TOPIC, {0: ends[0], 1: ends[1]}, limit=3) for _ in range(4)]
+        before, ends = (
+            await published(store, fence, [0, 1, 2] * 4),
+            await store.ends(CREATED_TOPIC, ALL),
+        )
+        removed = [
+            await store.trim(fence, CREATED_TOPIC, {0: ends[0], 1: ends[1]}, limit=3)
+            for _ in range(4)
+        ]
         assert (removed[0], sum(removed), removed[-1]) == (3, 8, 0)
         assert await received(store) == [item for item in before if item.event.partition == 2]
 
-    async def test_the_next_event_after_all_were_trimmed_gets_the_end_as_its_offset(self, store: MovingStore) -> None:
+    async def test_the_next_event_after_all_were_trimmed_gets_the_end_as_its_offset(
+        self, store: MovingStore
+    ) -> None:
         fence = await acquire(store)
         await published(store, fence, [0] * 3)
         end = (await store.ends(CREATED_TOPIC, [0]))[0]
@@ -47,7 +73,9 @@ class TrimCases(Conformance):
         before = await published(store, fence, [0] * 5)
         await store.trim(fence, CREATED_TOPIC, {0: before[3].offset}, limit=10)
         with caplog.at_level(logging.WARNING):
-            arrivals = await store.receive(CREATED_TOPIC, {0: 0}, reader="conformance", limit=10, wait=0)
+            arrivals = await store.receive(
+                CREATED_TOPIC, {0: 0}, reader="conformance", limit=10, wait=0
+            )
         assert (list(arrivals.events), arrivals.lost) == (before[3:], {})
         assert not caplog.records, "what was trimmed is not reported as gone"
 
@@ -57,10 +85,16 @@ class TrimCases(Conformance):
         new = await acquire(store)
         with pytest.raises(RoleLost) as lost:
             await store.trim(old, CREATED_TOPIC, ends, limit=5)
-        assert (lost.value.role, lost.value.held, lost.value.current) == (old.role, old.epoch, new.epoch)
+        assert (lost.value.role, lost.value.held, lost.value.current) == (
+            old.role,
+            old.epoch,
+            new.epoch,
+        )
         assert await received(store) == before
 
-    async def test_a_store_of_events_trims_for_a_role_that_the_records_elsewhere_know(self, store: MovingStore) -> None:
+    async def test_a_store_of_events_trims_for_a_role_that_the_records_elsewhere_know(
+        self, store: MovingStore
+    ) -> None:
         await sent(store, [0])
         (item,) = await received(store)
         assert await store.trim(ELSEWHERE, CREATED_TOPIC, {0: item.offset + 1}, limit=5) == 1

@@ -42,12 +42,19 @@ class MariadbAdapter:
         return target(url).canonical
 
     def create(self, url: str) -> str:
-        with ThreadPoolExecutor(1) as threads:  # whether or not the caller's thread has an event loop
+        # whether or not the caller's thread has an event loop
+        with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
 
     @asynccontextmanager
     async def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
         where = target(url)
         found = await _checked(where, store_id)
@@ -56,7 +63,8 @@ class MariadbAdapter:
                 await stack.enter_async_context(ServiceLock(where, lock_name(found)).held(patience))
             database = MariadbDatabase(access(where), lock_name(found), exclusive=exclusive)
             stack.push_async_callback(database.close)
-            with suppress(StoreError):  # it can wait: a server that is read-only for a moment can be opened
+            # it can wait: a server that is read-only for a moment can be opened
+            with suppress(StoreError):
                 await database.write(commits.forget)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
 
@@ -79,7 +87,9 @@ async def _create(where: Target) -> str:
     """
     with explained(where.canonical):
         async with autocommit(where).connect() as connection:
-            is_mariadb = isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb
+            is_mariadb = (
+                isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb
+            )
         async with making(where, is_mariadb=is_mariadb).begin() as connection:
             await _alone(connection, where)
             return await connection.run_sync(deployed.make, where.canonical)
@@ -89,4 +99,8 @@ async def _alone(connection: AsyncConnection, where: Target) -> None:
     """Until the connection is closed: data definition ends transactions, but not this lock."""
     name = f"workflow_ray {sha256(where.database.encode()).hexdigest()[:40]}"
     if not await connection.scalar(select(func.get_lock(name, PATIENCE))):
-        raise StoreInUse(where.canonical, "another process has been making the store for long. Wait for it, or see what it waits for.")
+        raise StoreInUse(
+            where.canonical,
+            "another process has been making the store for long. Wait for it, or see what it waits"
+            " for.",
+        )

@@ -7,7 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import BigInteger, BindParameter, ClauseElement, Column, MetaData, Table, bindparam, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ClauseElement,
+    Column,
+    MetaData,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects import mysql
 
 from workflow_ray_adapters.sql.columns import TEXT, key
@@ -21,7 +32,9 @@ commits = Table(
     Column("process", key(36), primary_key=True),
     Column("number", BigInteger, nullable=False),  # of the last commit, from 1
     Column("committed_at", BigInteger, nullable=False),  # seconds since 1970
-    Column("recent", TEXT),  # JSON: the last commits' notifications, each with its number; NULL: by code that knows no such column
+    # JSON: the last commits' notifications, each with its number; NULL: by code that knows no such
+    # column
+    Column("recent", TEXT),
 )
 KEPT = 24 * 3600
 """Seconds until the row of a process that writes nothing is forgotten: it has ended, mostly."""
@@ -46,7 +59,8 @@ class Commits:
         self._number = 0
         self._recent = deque[Numbered]()
         self._size = 0
-        self._seen: dict[str, int] | None = None  # of each other process its last commit; None: nobody has looked yet
+        # of each other process its last commit; None: nobody has looked yet
+        self._seen: dict[str, int] | None = None
 
     def note(self, session: Session) -> None:
         """Tell of the session's commit with it. One that fails in the end stays told of: somebody
@@ -68,7 +82,9 @@ class Commits:
         told = Notification()
         if seen is None:
             told.unnamed = ALL
-        elif changed := [process for process, number in numbers.items() if seen.get(process) != number]:
+        elif changed := [
+            process for process, number in numbers.items() if seen.get(process) != number
+        ]:
             for process, recent in session.rows(_recent, processes=changed):
                 told.add(_since(seen.get(process, 0), recent))
         return told
@@ -87,7 +103,9 @@ def _since(seen: int, recent: str | None) -> Notification:
 
 
 def _note(_: Dialect) -> ClauseElement:
-    given: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in ("process", "number", "recent")}
+    given: dict[str, BindParameter[Any]] = {
+        name: bindparam(name) for name in ("process", "number", "recent")
+    }
     insert = mysql.insert(commits).values({**given, "committed_at": func.unix_timestamp()})
     changing = ("number", "recent", "committed_at")
     return insert.on_duplicate_key_update({name: insert.inserted[name] for name in changing})
@@ -98,7 +116,9 @@ def _numbers(_: Dialect) -> ClauseElement:
 
 
 def _recent(dialect: Dialect) -> ClauseElement:
-    return select(commits.c.process, commits.c.recent).where(dialect.among(commits.c.process, "processes"))
+    return select(commits.c.process, commits.c.recent).where(
+        dialect.among(commits.c.process, "processes")
+    )
 
 
 def forget(session: Session) -> None:

@@ -22,7 +22,10 @@ died, keeps its locks; and for which a lock is waited for.
 """
 SETTINGS = (
     # Nothing is cut off or rounded in silence, and text is quoted as the driver does it.
-    "sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    (
+        "sql_mode ="
+        " 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+    ),
     "sql_notes = 0",  # the driver would ask for each note, and log it
     f"innodb_lock_wait_timeout = {HOLDING}",
 )
@@ -36,7 +39,9 @@ class Connection(asyncmy.Connection):
     largest: int | None = None  # bytes
 
     def close(self) -> None:
-        """At once, where it was not established yet: a farewell by TLS could outlive its event loop."""
+        """At once, where it was not established yet: a farewell by TLS could outlive its event
+        loop.
+        """
         driver: Any = self
         if not driver.connected:
             _abort(driver)
@@ -45,14 +50,23 @@ class Connection(asyncmy.Connection):
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
         said = sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql
         if self.largest is not None and len(said) >= self.largest:
-            raise errors.OperationalError(PACKET_TOO_LARGE, f"the statement has {len(said)} bytes; the server takes {self.largest}")
+            raise errors.OperationalError(
+                PACKET_TOO_LARGE,
+                f"the statement has {len(said)} bytes; the server takes {self.largest}",
+            )
         return int(await super().query(said, unbuffered))  # type: ignore[no-untyped-call]  # the driver says no types
 
 
 def access(target: Target) -> Access:
     return Access(
         url=target.canonical,
-        writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0, pool_timeout=DEADLINE),
+        writer=_engine(
+            target,
+            isolation_level="READ COMMITTED",
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=DEADLINE,
+        ),
         readers=_engine(
             target,
             "SET SESSION TRANSACTION READ ONLY",
@@ -73,12 +87,22 @@ def autocommit(target: Target) -> AsyncEngine:
     """For a connection that is held for long, without a transaction. It is to be used every few
     seconds.
     """
-    return _engine(target, f"SET SESSION wait_timeout = {HOLDING}", isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    return _engine(
+        target,
+        f"SET SESSION wait_timeout = {HOLDING}",
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
+    )
 
 
 def making(target: Target, *, is_mariadb: bool) -> AsyncEngine:
     """For one transaction, whose data definition is spelled as that server does it."""
-    return _engine(target, scheme="mariadb" if is_mariadb else "mysql", isolation_level="READ COMMITTED", poolclass=NullPool)
+    return _engine(
+        target,
+        scheme="mariadb" if is_mariadb else "mysql",
+        isolation_level="READ COMMITTED",
+        poolclass=NullPool,
+    )
 
 
 def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) -> AsyncEngine:

@@ -1,4 +1,4 @@
-"""A MariaDB database at work: other processes' commits are told of in a table, which is looked at."""
+"""A MariaDB database at work: a table says what other processes committed; it is polled."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -20,7 +20,8 @@ from workflow_ray.errors import (
 from workflow_ray_adapters.sql.database import Aborted
 
 PACKET_TOO_LARGE = 1153
-IN_THE_WAY = {1020, 1062, 1205, 1213, 1412}  # a newer row, another one's key, a lock that isn't free, a deadlock, a table just altered
+# a newer row, another one's key, a lock that isn't free, a deadlock, a table just altered
+IN_THE_WAY = {1020, 1062, 1205, 1213, 1412}
 UNKNOWN_USER = {1045, 1130, 1251, 1698}
 NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
 NO_DATABASE = 1049
@@ -30,7 +31,8 @@ UNREACHABLE = {2002, 2003, 2005}
 FILE_SYSTEM = 1030  # its text names the system's error
 NO_ROOM_THERE = ("error 28", "error: 28", "error 122", "error: 122")
 READ_ONLY = {1290, 1792, 1836, 3100}
-UNFIT = {1048, 1118, 1136, 1264, 1265, 1300, 1301, 1366, 1406, 1690, 1977, 3140, 4025}  # values that no column holds, limits of the server
+# values that no column holds, limits of the server
+UNFIT = {1048, 1118, 1136, 1264, 1265, 1300, 1301, 1366, 1406, 1690, 1977, 3140, 4025}
 
 
 @contextmanager
@@ -43,13 +45,20 @@ def explained(where: str) -> Generator[None]:
     except errors.MySQLError as error:
         raise _of_database(where, error) from error
     except TimeoutError as error:
-        raise StoreUnavailable(where, "it doesn't answer. See whether the server runs, and can be reached from here.") from error
+        raise StoreUnavailable(
+            where, "it doesn't answer. See whether the server runs, and can be reached from here."
+        ) from error
     except OSError as error:
-        raise StoreUnavailable(where, f"it can't be reached ({error.strerror or error}). See whether the server runs there.") from error
+        raise StoreUnavailable(
+            where,
+            f"it can't be reached ({error.strerror or error}). See whether the server runs there.",
+        ) from error
     except UnicodeEncodeError as error:  # raised while the driver writes values into the statement
         raise WriteRejected(str(error)) from error
     except NoneFree as error:
-        raise StoreUnavailable(where, "its connections are all in use. Try again in a moment.") from error
+        raise StoreUnavailable(
+            where, "its connections are all in use. Try again in a moment."
+        ) from error
 
 
 def _of_database(where: str, error: BaseException | None) -> Exception:
@@ -74,21 +83,37 @@ def _by_code(where: str, code: int, said: str) -> WorkflowError:
     if code == NO_DATABASE:
         return StoreMissing(where, f"{said}. Create it first, or name another.")
     if code == NO_TABLE:
-        return NotAStore(where, f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.")
+        return NotAStore(
+            where,
+            f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
+        )
     if code in UNREACHABLE:
-        return StoreUnavailable(where, f"it can't be reached ({said}). See whether the server runs there.")
+        return StoreUnavailable(
+            where, f"it can't be reached ({said}). See whether the server runs there."
+        )
     return _of_writing(where, code, said)
 
 
 def _of_writing(where: str, code: int, said: str) -> WorkflowError:
     if code in NO_ROOM or (code == FILE_SYSTEM and any(text in said for text in NO_ROOM_THERE)):
-        return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
+        return StoreFull(
+            where,
+            f"there is no room for the write ({said}). Nothing of it was stored; make room and try"
+            " again.",
+        )
     if code in READ_ONLY:
         return StoreReadOnly(
-            where, f"{said}. After a failover it passes by itself. Otherwise name the primary server, with a user who may write."
+            where,
+            f"{said}. After a failover it passes by itself. Otherwise name the primary server, with"
+            " a user who may write.",
         )
     if code == PACKET_TOO_LARGE:
-        return WriteRejected(f"{said}. Raise the server's max_allowed_packet: with 64M it takes all data that a run may have.")
+        return WriteRejected(
+            f"{said}. Raise the server's max_allowed_packet: with 64M it takes all data that a run"
+            " may have."
+        )
     if code in UNFIT:
         return WriteRejected(said)
-    return StoreUnavailable(where, f"it failed ({said}). Try again; if it goes on, look at the server's log.")
+    return StoreUnavailable(
+        where, f"it failed ({said}). Try again; if it goes on, look at the server's log."
+    )

@@ -55,7 +55,10 @@ class ServiceLock:
             try:
                 await self._watch(connection)
             except Exception as error:
-                said = "%s Until it answers again, nothing but fences keeps other servers of the store off."
+                said = (
+                    "%s Until it answers again, nothing but fences keeps other servers of the store"
+                    " off."
+                )
                 log.warning(said, error, exc_info=_unexpected(error))
             finally:
                 await _leave(connection)
@@ -85,7 +88,10 @@ class ServiceLock:
             try:
                 while not await connection.scalar(select(func.get_lock(self._name, 0))):
                     if monotonic() >= deadline:
-                        raise StoreInUse(self._where, "another process serves it. Stop that one first, or attach to it.")
+                        raise StoreInUse(
+                            self._where,
+                            "another process serves it. Stop that one first, or attach to it.",
+                        )
                     await asyncio.sleep(PAUSE)
             except BaseException:
                 await _leave(connection)

@@ -29,9 +29,14 @@ def target(url: str) -> Target:
     here.
     """
     parts = parsed(url, "a MariaDB URL", SHAPE)
-    options = {name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()}
+    options = {
+        name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
+    }
     if unknown := options.keys() - set(OPTIONS):
-        raise InvalidInput("a MariaDB URL", f"it has the options {sorted(unknown)}. There are: {', '.join(OPTIONS)}")
+        raise InvalidInput(
+            "a MariaDB URL",
+            f"it has the options {sorted(unknown)}. There are: {', '.join(OPTIONS)}",
+        )
     database, socket = parts.database or "", options.get("unix_socket")
     arguments = {
         "host": parts.host or "localhost",
@@ -48,15 +53,24 @@ def target(url: str) -> Target:
 def _canonical(url: URL, socket: str | None) -> str:
     """Neither user nor options: whoever asks, it is the same database."""
     if socket:
-        return URL.create("mariadb", database=url.database, query={"unix_socket": socket}).render_as_string()
-    return URL.create("mariadb", host=(url.host or "localhost").lower(), port=url.port or PORT, database=url.database).render_as_string()
+        return URL.create(
+            "mariadb", database=url.database, query={"unix_socket": socket}
+        ).render_as_string()
+    return URL.create(
+        "mariadb",
+        host=(url.host or "localhost").lower(),
+        port=url.port or PORT,
+        database=url.database,
+    ).render_as_string()
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
     """Encrypted wherever an option of TLS is given; the server's certificate must be valid, by
     `ssl_ca` or else by the system's.
     """
-    if options.get("ssl", "true").lower() in ("false", "0") or not any(name.startswith("ssl") for name in options):
+    if options.get("ssl", "true").lower() in ("false", "0") or not any(
+        name.startswith("ssl") for name in options
+    ):
         return None
     try:
         context = ssl.create_default_context(cafile=options.get("ssl_ca"))

@@ -7,5 +7,9 @@ from alembic import context
 from workflow_ray_adapters.sql.schema import VERSION_TABLE
 from workflow_ray_adapters.sql.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+)
 context.run_migrations()

@@ -33,17 +33,26 @@ class PostgresqlAdapter:
         return target(url).canonical
 
     def create(self, url: str) -> str:
-        with ThreadPoolExecutor(1) as threads:  # whether or not the caller's thread has an event loop
+        # whether or not the caller's thread has an event loop
+        with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
 
     @asynccontextmanager
     async def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
         where = target(url)
         found = await _checked(where, store_id)
         async with AsyncExitStack() as stack:
-            watch = Watch(autocommit(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive)
+            watch = Watch(
+                autocommit(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive
+            )
             await stack.enter_async_context(watch.kept(patience))
             database = PostgresqlDatabase(access(where), watch, exclusive=exclusive)
             stack.push_async_callback(database.close)

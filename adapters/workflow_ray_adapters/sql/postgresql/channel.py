@@ -43,7 +43,9 @@ class Channel:
         """What is to be sent now, as text."""
         outgoing, self._outgoing = self._outgoing, Notification()
         self.has_something.clear()
-        return msgspec.json.encode(Message(self._me, msgspec.Raw(outgoing.encoded(LARGEST)))).decode()
+        return msgspec.json.encode(
+            Message(self._me, msgspec.Raw(outgoing.encoded(LARGEST)))
+        ).decode()
 
     def hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
         """The driver's listener."""

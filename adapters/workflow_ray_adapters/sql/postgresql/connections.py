@@ -13,7 +13,8 @@ from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Acces
 SETTINGS = {
     "application_name": "workflow_ray",
     "jit": "off",  # compiling takes longer than statements this small
-    "plan_cache_mode": "force_custom_plan",  # one kept from when a table was empty would read all of it, until statistics come
+    # one kept from when a table was empty would read all of it, until statistics come
+    "plan_cache_mode": "force_custom_plan",
     # A client that stands still in the middle of a transaction, or whose node has died, keeps its
     # locks no longer than this.
     "idle_in_transaction_session_timeout": "10s",
@@ -28,7 +29,9 @@ def access(target: Target) -> Access:
     return Access(
         url=target.canonical,
         writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0),
-        readers=_reading(_engine(target, isolation_level="REPEATABLE READ", pool_size=READERS, max_overflow=0)),
+        readers=_reading(
+            _engine(target, isolation_level="REPEATABLE READ", pool_size=READERS, max_overflow=0)
+        ),
         dialect=POSTGRESQL,
         reading=POSTGRESQL_READER,
         explained=explained,
@@ -46,7 +49,12 @@ def _engine(target: Target, **options: Any) -> AsyncEngine:
     """The engine's own URL is empty: nothing that is shown of it has secrets."""
     return create_async_engine(
         "postgresql+asyncpg://",
-        connect_args={"dsn": target.dsn, "ssl": target.ssl, "timeout": CONNECTING, "server_settings": SETTINGS},
+        connect_args={
+            "dsn": target.dsn,
+            "ssl": target.ssl,
+            "timeout": CONNECTING,
+            "server_settings": SETTINGS,
+        },
         hide_parameters=True,
         **options,
     )

@@ -20,16 +20,22 @@ from workflow_ray.errors import (
 from workflow_ray_adapters.sql.database import Aborted
 
 _driver: Any = PGDialect_asyncpg.import_dbapi()  # type: ignore[no-untyped-call]  # SQLAlchemy says no types here
-OF_DRIVER = (AsyncAdapt_asyncpg_dbapi.Error, _driver.asyncpg.PostgresError, _driver.asyncpg.InterfaceError)
+OF_DRIVER = (
+    AsyncAdapt_asyncpg_dbapi.Error,
+    _driver.asyncpg.PostgresError,
+    _driver.asyncpg.InterfaceError,
+)
 """Of what goes past SQLAlchemy."""
-IN_THE_WAY = {"23505", "40001", "40P01", "55P03"}  # another one's key, a serialization failure, a deadlock, a lock that isn't free
+# another one's key, a serialization failure, a deadlock, a lock that isn't free
+IN_THE_WAY = {"23505", "40001", "40P01", "55P03"}
 UNKNOWN_USER = {"28000", "28P01"}
 NO_RIGHT = "42501"
 NO_DATABASE = "3D000"
 NO_TABLE = "42P01"
 NO_ROOM = "53100"
 READ_ONLY = "25006"
-UNFIT = ("22", "23", "54")  # classes: values that no column holds, constraints, limits of the server
+# classes: values that no column holds, constraints, limits of the server
+UNFIT = ("22", "23", "54")
 
 
 @contextmanager
@@ -42,9 +48,14 @@ def explained(where: str) -> Generator[None]:
     except OF_DRIVER as error:
         raise _of_database(where, error) from error
     except TimeoutError as error:
-        raise StoreUnavailable(where, "it doesn't answer. See whether the server runs, and can be reached from here.") from error
+        raise StoreUnavailable(
+            where, "it doesn't answer. See whether the server runs, and can be reached from here."
+        ) from error
     except OSError as error:
-        raise StoreUnavailable(where, f"it can't be reached ({error.strerror or error}). See whether the server runs there.") from error
+        raise StoreUnavailable(
+            where,
+            f"it can't be reached ({error.strerror or error}). See whether the server runs there.",
+        ) from error
 
 
 def _of_database(where: str, error: BaseException | None) -> Exception:
@@ -62,13 +73,24 @@ def _by_code(where: str, code: str, said: str) -> WorkflowError:
     if code == NO_DATABASE:
         return StoreMissing(where, f"{said}. Create it first, or name another.")
     if code == NO_TABLE:
-        return NotAStore(where, f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.")
+        return NotAStore(
+            where,
+            f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
+        )
     if code == NO_ROOM:
-        return StoreFull(where, f"there is no room for the write ({said}). Nothing of it was stored; make room and try again.")
+        return StoreFull(
+            where,
+            f"there is no room for the write ({said}). Nothing of it was stored; make room and try"
+            " again.",
+        )
     if code == READ_ONLY:
         return StoreReadOnly(
-            where, f"{said}. After a failover it passes by itself. Otherwise name the primary server, with a user who may write."
+            where,
+            f"{said}. After a failover it passes by itself. Otherwise name the primary server, with"
+            " a user who may write.",
         )
     if code.startswith(UNFIT):
         return WriteRejected(said)
-    return StoreUnavailable(where, f"it failed ({said}). Try again; if it goes on, look at the server's log.")
+    return StoreUnavailable(
+        where, f"it failed ({said}). Try again; if it goes on, look at the server's log."
+    )

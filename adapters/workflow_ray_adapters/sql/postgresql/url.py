@@ -22,15 +22,23 @@ class Target(NamedTuple):
 def target(url: str) -> Target:
     """Raises InvalidInput: it can't be read, or names no database."""
     parts = parsed(url, "a PostgreSQL URL", SHAPE)
-    options = {name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()}
+    options = {
+        name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
+    }
     try:
         port = parts.port or int(options.get("port", PORT))
     except ValueError:
-        raise InvalidInput("a PostgreSQL URL", f"its port is not a number. Its shape is {SHAPE}") from None
+        raise InvalidInput(
+            "a PostgreSQL URL", f"its port is not a number. Its shape is {SHAPE}"
+        ) from None
     ssl = options.pop("ssl", None)
     opening = parts.set(drivername="postgresql", query=options)
     host = parts.host or options.get("host") or "localhost"
-    return Target(_canonical(host, port, parts.database or ""), opening.render_as_string(hide_password=False), ssl)
+    return Target(
+        _canonical(host, port, parts.database or ""),
+        opening.render_as_string(hide_password=False),
+        ssl,
+    )
 
 
 def _canonical(host: str, port: int, database: str) -> str:
@@ -38,5 +46,9 @@ def _canonical(host: str, port: int, database: str) -> str:
     as a host.
     """
     if host.startswith("/"):
-        return URL.create("postgresql", port=port, database=database, query={"host": host}).render_as_string()
-    return URL.create("postgresql", host=host.lower(), port=port, database=database).render_as_string()
+        return URL.create(
+            "postgresql", port=port, database=database, query={"host": host}
+        ).render_as_string()
+    return URL.create(
+        "postgresql", host=host.lower(), port=port, database=database
+    ).render_as_string()

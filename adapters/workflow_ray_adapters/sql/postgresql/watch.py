@@ -66,7 +66,8 @@ class Watch:
         try:
             yield
         finally:
-            self._leaving.set()  # not cancelled: to be cut off in the middle would cost the connection
+            # not cancelled: to be cut off in the middle would cost the connection
+            self._leaving.set()
             self._channel.has_something.set()
             try:
                 await keeping
@@ -91,7 +92,7 @@ class Watch:
             notification.add(Notification(unnamed=ALL))
         return notification
 
-    # --- the connection --------------------------------------------------------------------------
+    # --- the connection -------------------------------------------------------------------------
 
     async def _connect(self, patience: float) -> None:
         with explained(self._where):
@@ -113,7 +114,9 @@ class Watch:
         deadline = monotonic() + patience
         while self._exclusive and not await self._ask(func.pg_try_advisory_lock(*LOCK)):
             if monotonic() >= deadline:
-                raise StoreInUse(self._where, "another process serves it. Stop that one first, or attach to it.")
+                raise StoreInUse(
+                    self._where, "another process serves it. Stop that one first, or attach to it."
+                )
             await asyncio.sleep(PAUSE)
 
     async def _unlock(self) -> None:
@@ -140,7 +143,11 @@ class Watch:
                 await self._follow()
             except Exception as error:
                 unexpected = None if isinstance(error, StoreError) else error
-                log.warning("%s; until it answers again, other processes' commits are noticed late", error, exc_info=unexpected)
+                log.warning(
+                    "%s; until it answers again, other processes' commits are noticed late",
+                    error,
+                    exc_info=unexpected,
+                )
                 self._become_deaf()
                 with suppress(Exception):  # it is broken anyway
                     await self._leave()
@@ -168,7 +175,8 @@ class Watch:
         try:
             await self._ask(func.pg_notify(self._channel.name, self._channel.take()))
         except BaseException:
-            self._channel.tell(Notification(unnamed=ALL))  # what it was is gone: once it connects again others look
+            # what it was is gone: once it connects again others look
+            self._channel.tell(Notification(unnamed=ALL))
             raise
 
     async def _test(self) -> None:
@@ -179,7 +187,11 @@ class Watch:
                 await self._arrived.wait()
         except TimeoutError:
             if not self._is_deaf:
-                log.warning("%s: notifications don't arrive, as through a pooler of transactions. It is polled instead.", self._where)
+                log.warning(
+                    "%s: notifications don't arrive, as through a pooler of transactions. It is"
+                    " polled instead.",
+                    self._where,
+                )
             self._become_deaf()
         else:
             self._is_deaf = False

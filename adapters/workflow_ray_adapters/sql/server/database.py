@@ -41,7 +41,8 @@ class Access:
     """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name.
     """
     is_broken: Callable[[Any], bool]  # of a driver's connection
-    abort: Callable[[Any], None]  # end a driver's connection at once, without telling the server: what waits for it fails
+    # end a driver's connection at once, without telling the server: what waits for it fails
+    abort: Callable[[Any], None]
 
 
 class ServerDatabase(ABC):
@@ -73,7 +74,9 @@ class ServerDatabase(ABC):
         try:
             return await self._run(self._readers, look)
         except Aborted as error:  # such as by a standby that has to catch up
-            raise StoreUnavailable(self.where, f"it gave up a read ({error}). Try again.") from error
+            raise StoreUnavailable(
+                self.where, f"it gave up a read ({error}). Try again."
+            ) from error
 
     @abstractmethod
     async def notified(self, pace: Pace) -> Notification: ...
@@ -114,7 +117,8 @@ class ServerDatabase(ABC):
                     with self._access.explained(self.where):
                         return await connection.run_sync(work)
                 except BaseException as error:
-                    if self._access.is_broken(driver) or isinstance(error, StoreReadOnly):  # after a failover another server can write
+                    # after a failover another server can write
+                    if self._access.is_broken(driver) or isinstance(error, StoreReadOnly):
                         await connection.invalidate()
                     if deadline.when() <= loop.time():
                         raise TimeoutError from error

@@ -18,10 +18,18 @@ def checked(connection: Connection, where: str, store_id: str | None = None) -> 
     if revision is None:
         raise StoreMissing(where, "the database is empty. `workflow-ray deploy` makes it a store.")
     if revision < schema.REVISION:
-        raise StoreMismatch(where, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
+        raise StoreMismatch(
+            where,
+            f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray"
+            " deploy`.",
+        )
     found = _store_id(connection)
     if store_id not in (None, found):
-        raise StoreMismatch(where, f"its store id is {found}; this deployment was made on {store_id}. Name the database of that one.")
+        raise StoreMismatch(
+            where,
+            f"its store id is {found}; this deployment was made on {store_id}. Name the database of"
+            " that one.",
+        )
     return found
 
 
@@ -33,7 +41,11 @@ def make(connection: Connection, where: str) -> str:
     if revision is None or revision < schema.REVISION:
         schema.migrate(connection)
     if connection.scalar(select(deployment.c.store_id)) is None:
-        connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM))
+        connection.execute(
+            insert(deployment).values(
+                store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM
+            )
+        )
     return _store_id(connection)
 
 
@@ -43,7 +55,11 @@ def _revision(connection: Connection, where: str) -> str | None:
         raise NotAStore(where, "it holds another program's tables. Name a database of its own.")
     revision = schema.revision(connection)
     if revision is not None and schema.is_too_new(connection, revision):
-        raise StoreTooNew(where, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
+        raise StoreTooNew(
+            where,
+            f"its schema {revision} is newer than this code's {schema.REVISION}. Update"
+            " workflow_ray.",
+        )
     return revision
 
 

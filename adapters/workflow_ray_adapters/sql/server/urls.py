@@ -11,11 +11,16 @@ def parsed(url: str, what: str, shape: str) -> URL:
     piece of the password.
     """
     if url.count("@") > 1:
-        raise InvalidInput(what, f"it has more than one @. In a password and in options write it as %40. Its shape is {shape}")
+        raise InvalidInput(
+            what,
+            "it has more than one @. In a password and in options write it as %40. Its shape is"
+            f" {shape}",
+        )
     try:
         parts = make_url(url)
     except (ArgumentError, ValueError):
-        raise InvalidInput(what, f"it can't be read. Its shape is {shape}") from None  # the cause may show the password
+        # the cause may show the password
+        raise InvalidInput(what, f"it can't be read. Its shape is {shape}") from None
     if not parts.database:
         raise InvalidInput(what, f"it names no database. Its shape is {shape}")
     return parts

@@ -37,10 +37,17 @@ class SqliteAdapter:
 
     @asynccontextmanager
     async def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
         path = _path(url)
-        found = await asyncio.to_thread(file.checked, path, store_id)  # before the lock: its file isn't to be left beside what is no store
+        # before the lock: its file isn't to be left beside what is no store
+        found = await asyncio.to_thread(file.checked, path, store_id)
         async with AsyncExitStack() as stack:
             if exclusive:
                 await stack.enter_async_context(FileLock(path).held(patience))
@@ -60,5 +67,8 @@ def _path(url: str) -> str:
     """The inverse of `path_in_url`."""
     path = unquote(make_url(url).database or "")
     if path in ("", ":memory:"):
-        raise InvalidInput(url, "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.")
+        raise InvalidInput(
+            url,
+            "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.",
+        )
     return os.path.realpath(path)

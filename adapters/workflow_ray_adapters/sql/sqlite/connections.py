@@ -11,14 +11,17 @@ from sqlalchemy.pool import NullPool
 from workflow_ray_adapters.sql.sqlite.log import LIMIT
 
 PATIENCE = 5.0  # seconds to wait for another program's write lock
-WRITE = "BEGIN IMMEDIATE"  # takes the write lock before anything is read: SQLAlchemy's default takes it with the first write
+# takes the write lock before anything is read: SQLAlchemy's default takes it with the first write
+WRITE = "BEGIN IMMEDIATE"
 READ = "BEGIN"  # a snapshot, taken at the first look
 PRAGMAS = ("cache_size = -65536", "temp_store = MEMORY")
 DURABLE = (
     "journal_mode = WAL",
     "synchronous = FULL",  # a commit that was answered survives a power cut
-    "wal_autocheckpoint = 4000",  # pages: fewer checkpoints than by default, each of them sequential enough
-    f"journal_size_limit = {LIMIT}",  # a log that has grown beyond that gives the room back when it is reset
+    # pages: fewer checkpoints than by default, each of them sequential enough
+    "wal_autocheckpoint = 4000",
+    # a log that has grown beyond that gives the room back when it is reset
+    f"journal_size_limit = {LIMIT}",
 )
 
 
@@ -70,8 +73,10 @@ def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
             f"file:{quote(path)}?mode=rw",  # never creates it
             uri=True,
             timeout=PATIENCE,
-            isolation_level=None,  # transactions begin where SQLAlchemy begins them, by the statement below
-            check_same_thread=False,  # opened and closed by another thread than the one that works with it
+            # transactions begin where SQLAlchemy begins them, by the statement below
+            isolation_level=None,
+            # opened and closed by another thread than the one that works with it
+            check_same_thread=False,
         )
         for pragma in pragmas:
             raw.execute(f"PRAGMA {pragma}")

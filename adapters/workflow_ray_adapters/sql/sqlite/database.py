@@ -17,7 +17,15 @@ from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.sqlite import connections
-from workflow_ray_adapters.sql.sqlite.connections import READ, WRITE, driver, reading, set_patience, transaction, writing
+from workflow_ray_adapters.sql.sqlite.connections import (
+    READ,
+    WRITE,
+    driver,
+    reading,
+    set_patience,
+    transaction,
+    writing,
+)
 from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
 from workflow_ray_adapters.sql.sqlite.files import Files
 from workflow_ray_adapters.sql.sqlite.handover import Handover
@@ -99,7 +107,11 @@ class SqliteDatabase:
                 self._log.size = self._files.log_size()
         except Exception:
             if not self._closed:
-                log.exception("%s: its write-ahead log can't be shortened. It is tried again when it has grown.", self.where)
+                log.exception(
+                    "%s: its write-ahead log can't be shortened. It is tried again when it has"
+                    " grown.",
+                    self.where,
+                )
         finally:
             self._shortening = None
 
@@ -146,7 +158,7 @@ class SqliteDatabase:
             raise
 
     def _write(self, work: Callable[[Session], T], *, patient: bool = True) -> T:
-        """Checks the files once it has committed: what others can't find must not be acknowledged."""
+        """Checks the files after a commit: what others can't find must not be acknowledged."""
         self._be_patient(patient)
         with explained(self.where), transaction(self._writer, WRITE):
             result = work(Session(self._writer, SQLITE))

@@ -25,12 +25,21 @@ def checked(path: str, store_id: str | None = None) -> str:
         if revision is None:
             raise StoreMissing(path, "the file is empty. `workflow-ray deploy` makes it a store.")
         if revision < schema.REVISION:
-            raise StoreMismatch(path, f"its schema {revision} is older than this code's {schema.REVISION}. Run `workflow-ray deploy`.")
+            raise StoreMismatch(
+                path,
+                f"its schema {revision} is older than this code's {schema.REVISION}. Run"
+                " `workflow-ray deploy`.",
+            )
         found = _store_id(connection)
         if store_id not in (None, found):
-            raise StoreMismatch(path, f"its store id is {found}; this deployment was made on {store_id}. Name the file of that one.")
+            raise StoreMismatch(
+                path,
+                f"its store id is {found}; this deployment was made on {store_id}. Name the file of"
+                " that one.",
+            )
         connection.rollback()
-        driver(connection).executescript("BEGIN IMMEDIATE; ROLLBACK")  # finds out whether it can be written
+        # finds out whether it can be written
+        driver(connection).executescript("BEGIN IMMEDIATE; ROLLBACK")
     return found
 
 
@@ -50,11 +59,16 @@ def make(path: str) -> None:
     if is_current(path):  # somebody else was quicker
         return
     with explained(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # whoever else may read it is for its owner to say
+        # whoever else may read it is for its owner to say
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with closing(writing(path)) as connection, connection.begin():
             schema.migrate(connection)
             if connection.scalar(select(deployment.c.store_id)) is None:
-                connection.execute(insert(deployment).values(store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM))
+                connection.execute(
+                    insert(deployment).values(
+                        store_id=str(uuid4()), version=0, usable_from=schema.USABLE_FROM
+                    )
+                )
 
 
 def _probe(path: str) -> Connection:
@@ -69,7 +83,11 @@ def _revision(path: str, connection: Connection) -> str | None:
     if schema.is_foreign(connection):
         raise NotAStore(path, "it holds another program's tables. Name another file.")
     if revision is not None and schema.is_too_new(connection, revision):
-        raise StoreTooNew(path, f"its schema {revision} is newer than this code's {schema.REVISION}. Update workflow_ray.")
+        raise StoreTooNew(
+            path,
+            f"its schema {revision} is newer than this code's {schema.REVISION}. Update"
+            " workflow_ray.",
+        )
     return revision
 
 

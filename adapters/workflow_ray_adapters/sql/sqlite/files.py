@@ -31,7 +31,8 @@ class Files:
         self._file = _identity(path)
         self._log_file: Identity | None = None  # there is none before the first transaction
         self._log: int | None = None  # its descriptor
-        self._seen: tuple[int, int, int] | None = None  # the folder when the files were looked at; None: look again
+        # the folder when the files were looked at; None: look again
+        self._seen: tuple[int, int, int] | None = None
 
     def check(self) -> None:
         """Raises StoreMissing: a path does not name the open file any more."""
@@ -60,10 +61,18 @@ class Files:
 
     def _look(self) -> None:
         if _identity(self._path) != self._file:
-            raise StoreMissing(self._path, "the file was deleted or replaced while it was open. Put it back, and open it again.")
+            raise StoreMissing(
+                self._path,
+                "the file was deleted or replaced while it was open. Put it back, and open it"
+                " again.",
+            )
         found = _identity(self._log_path)
         if self._log_file is not None and found != self._log_file:
-            raise StoreMissing(self._path, "its -wal file was deleted or replaced while it was open. Put it back, and open it again.")
+            raise StoreMissing(
+                self._path,
+                "its -wal file was deleted or replaced while it was open. Put it back, and open it"
+                " again.",
+            )
         if found is not None and self._log is None:
             self._log_file = found
             self._log = os.open(self._log_path, os.O_RDONLY)

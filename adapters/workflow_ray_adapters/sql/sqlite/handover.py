@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from time import perf_counter, thread_time
 
 SLOW = 0.002
-"""Seconds of waiting, such as for a slow disk, from which on a transaction may be slow. It is, where
-it waited longer than it computed: what the loop loses by waiting is then more than what it would
-lose by competing.
+"""Seconds of waiting, such as for a slow disk, from which on a transaction may be slow. It is,
+where it waited longer than it computed: what the loop loses by waiting is then more than what it
+would lose by competing.
 """
 IN_A_ROW = 2
 """Slow transactions that are no accident, as the moving of the log into the file is."""

@@ -74,7 +74,9 @@ class FileLock:
         except BlockingIOError:
             _close(file)
             if monotonic() >= deadline:
-                raise StoreInUse(self._store, "another process serves it. Stop that one first, or attach to it.") from None
+                raise StoreInUse(
+                    self._store, "another process serves it. Stop that one first, or attach to it."
+                ) from None
             return False
         self._file = file
         return True

@@ -21,7 +21,8 @@ class Log:
         self.size = 0
         """Bytes that it has, as far as is known: whoever writes tells."""
         self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
-        self._tried_at = 0  # bytes that it had when it was last to be reset, or fewer that it has had since
+        # bytes that it had when it was last to be reset, or fewer that it has had since
+        self._tried_at = 0
         self._reads = 0
         self._is_open = asyncio.Event()  # whether reads may begin
         self._is_open.set()

@@ -1,4 +1,4 @@
-"""What a URL leads to: a store, or one clear line within 5 seconds that says what is wrong there."""
+"""What a URL leads to: a store, or within 5 seconds one clear line that says what is wrong."""
 
 import asyncio
 import logging
@@ -35,22 +35,36 @@ def test_mariadb_and_mysql_urls_find_the_adapter(scheme: str) -> None:
 
 
 def test_every_spelling_names_the_same_store_without_user_secrets_or_options() -> None:
-    spellings = ["mariadb://host/shop", "mysql+asyncmy://HOST:3306/shop", f"mysql://me:{QUOTED}@host/shop?ssl=true"]
+    spellings = [
+        "mariadb://host/shop",
+        "mysql+asyncmy://HOST:3306/shop",
+        f"mysql://me:{QUOTED}@host/shop?ssl=true",
+    ]
     assert {MariadbAdapter().canonical(url) for url in spellings} == {"mariadb://host:3306/shop"}
 
 
 def test_a_socket_is_part_of_the_name() -> None:
-    assert MariadbAdapter().canonical("mariadb:///shop?unix_socket=/run/db") == "mariadb:///shop?unix_socket=%2Frun%2Fdb"
+    assert (
+        MariadbAdapter().canonical("mariadb:///shop?unix_socket=/run/db")
+        == "mariadb:///shop?unix_socket=%2Frun%2Fdb"
+    )
 
 
-@pytest.mark.parametrize("url", ["mariadb://host", f"mariadb://me:{QUOTED}@host", f"mariadb://me:{QUOTED}@host:port/shop"])
-def test_a_url_that_names_no_database_is_refused_with_its_shape_and_without_its_secret(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["mariadb://host", f"mariadb://me:{QUOTED}@host", f"mariadb://me:{QUOTED}@host:port/shop"],
+)
+def test_a_url_that_names_no_database_is_refused_with_its_shape_and_without_its_secret(
+    url: str,
+) -> None:
     with pytest.raises(InvalidInput, match="mariadb://user:password@host:3306/database") as refused:
         MariadbAdapter().canonical(url)
     assert QUOTED not in str(refused.value)
 
 
-@pytest.mark.parametrize("password", ["open@sesame", "open@sesame/x", "open@sesame:x", "open@sesame?x"])
+@pytest.mark.parametrize(
+    "password", ["open@sesame", "open@sesame/x", "open@sesame:x", "open@sesame?x"]
+)
 def test_no_rest_of_a_password_with_an_unescaped_at_sign_is_shown(password: str) -> None:
     with pytest.raises(InvalidInput, match="write it as %40") as refused:
         MariadbAdapter().canonical(f"mariadb://me:{password}@host/shop")
@@ -67,7 +81,7 @@ def test_certificates_that_cannot_be_read_are_told() -> None:
         MariadbAdapter().canonical("mariadb://host/shop?ssl_ca=/nowhere.pem")
 
 
-# --- who isn't let in ----------------------------------------------------------------------------
+# --- who isn't let in ---------------------------------------------------------------------------
 
 
 async def refusal(url: str) -> WorkflowError:
@@ -90,13 +104,17 @@ async def guarded(mariadb_url: str) -> AsyncIterator[str]:
     name = f"guest_{uuid4().hex[:20]}"
     database = mariadb_url.rpartition("/")[2]
     await execute(
-        mariadb_url, f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{SECRET}'", f"GRANT ALL ON {database}.* TO {name}@'127.0.0.1'"
+        mariadb_url,
+        f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{SECRET}'",
+        f"GRANT ALL ON {database}.* TO {name}@'127.0.0.1'",
     )
     yield mariadb_url.replace("root@", f"{name}:{QUOTED}@")
     await execute(mariadb_url, f"DROP USER {name}@'127.0.0.1'")
 
 
-async def test_secrets_are_in_no_error_and_no_log_and_no_repr(guarded: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_in_no_error_and_no_log_and_no_repr(
+    guarded: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     error = await refusal(guarded.replace(QUOTED, "wrong%20sesame"))
     assert isinstance(error, AccessDenied)
@@ -104,7 +122,14 @@ async def test_secrets_are_in_no_error_and_no_log_and_no_repr(guarded: str, capl
     adapter = MariadbAdapter()
     await asyncio.to_thread(adapter.create, guarded)
     async with adapter.open_records(guarded, clock=SystemClock()) as store:
-        shown = [*traceback.format_exception(error), repr(error), caplog.text, repr(store), repr(vars(store)), store.stream_id]
+        shown = [
+            *traceback.format_exception(error),
+            repr(error),
+            caplog.text,
+            repr(store),
+            repr(vars(store)),
+            store.stream_id,
+        ]
     assert not [text for text in shown if "sesame" in text]
 
 
@@ -143,14 +168,16 @@ async def test_a_server_that_speaks_no_tls_is_not_spoken_to_in_the_clear(guarded
     assert isinstance(await refusal(f"{guarded}?ssl=true"), StoreUnavailable)
 
 
-# --- what stands there ---------------------------------------------------------------------------
+# --- what stands there --------------------------------------------------------------------------
 
 
 async def test_an_empty_database_becomes_a_store_by_create_only(mariadb_url: str) -> None:
     with pytest.raises(StoreMissing, match="workflow-ray deploy"):
         await MariadbAdapter().open_records(mariadb_url, clock=SystemClock()).__aenter__()
     store_id = await asyncio.to_thread(MariadbAdapter().create, mariadb_url)
-    async with MariadbAdapter().open_records(mariadb_url, clock=SystemClock(), store_id=store_id) as store:
+    async with MariadbAdapter().open_records(
+        mariadb_url, clock=SystemClock(), store_id=store_id
+    ) as store:
         assert store.store_id == store_id
 
 
@@ -159,9 +186,13 @@ async def test_of_several_who_create_at_once_each_gets_the_one_store(mariadb_url
     assert len(set(await asyncio.gather(*creating))) == 1
 
 
-async def test_creating_a_store_logs_nothing(mariadb_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_creating_a_store_logs_nothing(
+    mariadb_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     await asyncio.to_thread(MariadbAdapter().create, mariadb_url)
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
+    ] == []
 
 
 async def test_another_programs_database_is_left_as_it_is(mariadb_url: str) -> None:
@@ -169,7 +200,9 @@ async def test_another_programs_database_is_left_as_it_is(mariadb_url: str) -> N
     assert isinstance(await refusal(mariadb_url), NotAStore)
 
 
-async def test_lost_tables_are_not_made_again_behind_the_owners_back(url: str, opened: Opener) -> None:
+async def test_lost_tables_are_not_made_again_behind_the_owners_back(
+    url: str, opened: Opener
+) -> None:
     await execute(url, "DROP TABLE topology")
     async with opened() as store:
         with pytest.raises(NotAStore, match="restore lost ones from a backup"):

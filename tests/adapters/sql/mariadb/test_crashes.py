@@ -20,7 +20,18 @@ from tests.servers import MariaDB
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Role, RunQuery, RunState, Version
-from workflow_ray.testing.conformance.runs import CONSUMERS, SHIPPED, acquire, deploy, event, group, new_run, received, step, workflow
+from workflow_ray.testing.conformance.runs import (
+    CONSUMERS,
+    SHIPPED,
+    acquire,
+    deploy,
+    event,
+    group,
+    new_run,
+    received,
+    step,
+    workflow,
+)
 from workflow_ray_adapters.sql import MariadbAdapter
 from workflow_ray_adapters.sql.mariadb.connections import autocommit
 from workflow_ray_adapters.sql.mariadb.url import target
@@ -47,7 +58,10 @@ asyncio.run(serve())
 async def disconnect(url: str) -> int:
     """End every connection to the database but this one's; how many there were."""
     async with autocommit(target(url)).connect() as connection:
-        others = text("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+        others = text(
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <>"
+            " CONNECTION_ID()"
+        )
         found = (await connection.execute(others)).scalars().all()
         for number in found:
             await connection.exec_driver_sql(f"KILL {number}")
@@ -71,7 +85,9 @@ async def everything_stands_once(store: SqlStore, count: int) -> None:
         assert [entry.version for entry in await store.history(run.run_id)] == [1, 2]
 
 
-async def test_a_server_killed_in_the_middle_of_work_loses_and_doubles_nothing(server_folder: Path) -> None:
+async def test_a_server_killed_in_the_middle_of_work_loses_and_doubles_nothing(
+    server_folder: Path,
+) -> None:
     with MariaDB(server_folder) as server, server.database(f"test_{uuid4().hex}") as url:
         await asyncio.to_thread(MariadbAdapter().create, url)
         async with MariadbAdapter().open_records(url, clock=CLOCK) as store:
@@ -90,7 +106,9 @@ async def test_a_server_killed_in_the_middle_of_work_loses_and_doubles_nothing(s
             assert len({item.event.run_id for item in items}) == len(items) == RUNS
 
 
-async def test_connections_that_break_in_the_middle_of_work_are_replaced(url: str, opened: Opener) -> None:
+async def test_connections_that_break_in_the_middle_of_work_are_replaced(
+    url: str, opened: Opener
+) -> None:
     async with opened() as store:
         working = asyncio.create_task(go_through(store, 50))
         broken = 0
@@ -102,7 +120,9 @@ async def test_connections_that_break_in_the_middle_of_work_are_replaced(url: st
         await everything_stands_once(store, 50)
 
 
-async def test_connections_that_broke_while_nobody_used_them_are_replaced_unnoticed(url: str, opened: Opener) -> None:
+async def test_connections_that_broke_while_nobody_used_them_are_replaced_unnoticed(
+    url: str, opened: Opener
+) -> None:
     async with opened() as store:
         fence = await acquire(store, CONSUMERS)
         await store.positions(CONSUMERS)
@@ -112,14 +132,16 @@ async def test_connections_that_broke_while_nobody_used_them_are_replaced_unnoti
         await store.positions(CONSUMERS)
 
 
-# --- who serves it -------------------------------------------------------------------------------
+# --- who serves it ------------------------------------------------------------------------------
 
 
 @contextmanager
 def serving(url: str) -> Generator[subprocess.Popen[bytes]]:
     """A process that has the store open exclusively."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"open\n"
         try:
@@ -152,7 +174,9 @@ async def test_a_second_server_of_the_store_waits_for_the_first_to_leave(opened:
     assert await asyncio.wait_for(waiting, 10)
 
 
-async def test_the_lock_is_taken_again_when_its_connection_breaks(url: str, opened: Opener, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_lock_is_taken_again_when_its_connection_breaks(
+    url: str, opened: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened(exclusive=True) as store:
         await disconnect(url)
         async with asyncio.timeout(20):
@@ -171,7 +195,7 @@ async def is_free(opened: Opener, *, patience: float = 0) -> bool:
         return False
 
 
-# --- who waits -----------------------------------------------------------------------------------
+# --- who waits ----------------------------------------------------------------------------------
 
 
 async def test_who_waits_is_told_of_another_process_within_a_moment(opened: Opener) -> None:

@@ -5,7 +5,13 @@ import asyncio
 import pytest
 from asyncmy.errors import OperationalError
 
-from workflow_ray.errors import StoreFull, StoreReadOnly, StoreUnavailable, WorkflowError, WriteRejected
+from workflow_ray.errors import (
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    WorkflowError,
+    WriteRejected,
+)
 from workflow_ray.records import MAX_FOREIGN_ID, ActiveRun, Stored, Version
 from workflow_ray.testing.conformance.runs import new_run, step, store_all, stored, stored_run
 from workflow_ray_adapters.sql.database import Aborted
@@ -14,19 +20,45 @@ from workflow_ray_adapters.sql.mariadb.faults import explained
 from .conftest import Opener
 
 LARGE = 8 * 1024 * 1024
-NAMES = ("a", "a ", "a  ", " a", "A", "ä", "a\u0308", "Ä", "ß", "ss", "😀", "😁", "a\t", "%", "_", "'", "\\", '"', "\N{ZERO WIDTH SPACE}a")
+NAMES = (
+    "a",
+    "a ",
+    "a  ",
+    " a",
+    "A",
+    "ä",
+    "a\u0308",
+    "Ä",
+    "ß",
+    "ss",
+    "😀",
+    "😁",
+    "a\t",
+    "%",
+    "_",
+    "'",
+    "\\",
+    '"',
+    "\N{ZERO WIDTH SPACE}a",
+)
 
 
 async def test_foreign_ids_are_told_apart_by_every_character(opened: Opener) -> None:
     async with opened() as store:
         runs = [new_run(name) for name in NAMES]
         assert await store_all(store, *runs) == [Stored(run.run_id, Version(1)) for run in runs]
-        assert [record and record.run_id for record in await store.latest("orders", NAMES)] == [run.run_id for run in runs]
+        assert [record and record.run_id for record in await store.latest("orders", NAMES)] == [
+            run.run_id for run in runs
+        ]
         again = [new_run(name) for name in NAMES]
-        assert await store_all(store, *again) == [ActiveRun(new.run_id, old.run_id) for new, old in zip(again, runs, strict=True)]
+        assert await store_all(store, *again) == [
+            ActiveRun(new.run_id, old.run_id) for new, old in zip(again, runs, strict=True)
+        ]
 
 
-async def test_a_foreign_id_of_the_longest_has_as_many_characters_of_any_kind(opened: Opener) -> None:
+async def test_a_foreign_id_of_the_longest_has_as_many_characters_of_any_kind(
+    opened: Opener,
+) -> None:
     async with opened() as store:
         run = new_run("😀" * MAX_FOREIGN_ID, key="😁" * MAX_FOREIGN_ID)
         await store_all(store, run)
@@ -43,10 +75,14 @@ async def test_8_mib_of_any_bytes_come_back_as_they_were(opened: Opener) -> None
         assert [entry.data for entry in await store.history(run.run_id)] == [data, data[::-1]]
 
 
-async def test_what_the_server_takes_no_packet_for_is_rejected_and_others_are_not(opened: Opener) -> None:
+async def test_what_the_server_takes_no_packet_for_is_rejected_and_others_are_not(
+    opened: Opener,
+) -> None:
     async with opened() as store:
         huge, small = new_run(data=b'"' * 2 * LARGE), [new_run() for _ in range(3)]
-        answers = await asyncio.gather(*(store_all(store, run) for run in (small[0], huge, *small[1:])), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(store_all(store, run) for run in (small[0], huge, *small[1:])), return_exceptions=True
+        )
         assert isinstance(answers[1], WriteRejected)
         assert "max_allowed_packet" in str(answers[1])
         assert [await stored(store, run.run_id) for run in small]
@@ -69,7 +105,9 @@ async def test_what_the_server_takes_no_packet_for_is_rejected_and_others_are_no
         (1040, "Too many connections", StoreUnavailable),
     ],
 )
-def test_what_the_server_says_becomes_an_error_of_ours(code: int, said: str, kind: type[Exception]) -> None:
+def test_what_the_server_says_becomes_an_error_of_ours(
+    code: int, said: str, kind: type[Exception]
+) -> None:
     with pytest.raises(kind) as raised, explained("mariadb://host:3306/shop"):
         raise OperationalError(code, said)
     assert said in str(raised.value)

@@ -26,17 +26,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Certificates: of two authorities, and of a server and a client by the first of them."""
     folder = tmp_path_factory.mktemp("certificates")
     for authority in (OURS, ANOTHER):
-        openssl(folder, *new_key(authority), "-x509", "-days", "2", "-subj", f"/CN={authority}", "-out", authority)
+        openssl(
+            folder,
+            *new_key(authority),
+            "-x509",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={authority}",
+            "-out",
+            authority,
+        )
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
     for name in ("server", "client"):
         openssl(folder, *new_key(f"{name}.pem"), "-subj", f"/CN={name}", "-out", f"{name}.csr")
         by = ["-CA", OURS, "-CAkey", f"{OURS}.key", "-CAcreateserial", "-extfile", "names"]
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", *by, "-days", "2", "-out", f"{name}.pem")
+        openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", *by, "-days", "2", "-out", f"{name}.pem"
+        )
     return folder
 
 
 def new_key(of: str) -> list[str]:
-    return ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{of}.key"]
+    return [
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        f"{of}.key",
+    ]
 
 
 def openssl(folder: Path, *arguments: str) -> None:
@@ -50,7 +71,9 @@ def url(folder: Path, server_folder: Path) -> Iterator[str]:
         (server_folder / name).write_bytes((folder / name).read_bytes())
         (server_folder / name).chmod(0o644)  # it runs as another user
     settings = {"ssl-ca": OURS, "ssl-cert": "server.pem", "ssl-key": "server.pem.key"}
-    with MariaDB(server_folder, {name: str(server_folder / file) for name, file in settings.items()}) as server:
+    with MariaDB(
+        server_folder, {name: str(server_folder / file) for name, file in settings.items()}
+    ) as server:
         yield server.url
 
 
@@ -62,7 +85,11 @@ async def test_a_server_of_the_authority_named_is_spoken_to_by_tls(url: str, fol
     secure = f"{url}?ssl_ca={folder / OURS}"
     await create(secure)
     async with autocommit(target(secure)).connect() as connection:
-        assert (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'"))).one()[1].startswith("TLS")
+        assert (
+            (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'")))
+            .one()[1]
+            .startswith("TLS")
+        )
     async with MariadbAdapter().open_records(secure, clock=SystemClock()) as store:
         assert (await store.deployment()).version == 0
 
@@ -73,8 +100,14 @@ async def test_a_server_of_another_authority_is_not_trusted(url: str, folder: Pa
             await create(f"{url}?{options}")
 
 
-async def test_a_user_who_must_show_a_certificate_is_let_in_with_it_only(url: str, folder: Path) -> None:
-    await execute(url, "CREATE USER guest@'127.0.0.1' REQUIRE X509", "GRANT ALL ON test.* TO guest@'127.0.0.1'")
+async def test_a_user_who_must_show_a_certificate_is_let_in_with_it_only(
+    url: str, folder: Path
+) -> None:
+    await execute(
+        url,
+        "CREATE USER guest@'127.0.0.1' REQUIRE X509",
+        "GRANT ALL ON test.* TO guest@'127.0.0.1'",
+    )
     guest = f"{url.replace('root@', 'guest@')}?ssl_ca={folder / OURS}"
     before = open_sockets()
     for _ in range(10):

@@ -28,8 +28,12 @@ async def url(postgres_url: str) -> str:
 def opened(url: str) -> Opener:
     """Opens the store, with the adapter's options."""
 
-    def opened(*, exclusive: bool = False, patience: float = 0.0, store_id: str | None = None) -> AbstractAsyncContextManager[SqlStore]:
-        return PostgresqlAdapter().open_records(url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id)
+    def opened(
+        *, exclusive: bool = False, patience: float = 0.0, store_id: str | None = None
+    ) -> AbstractAsyncContextManager[SqlStore]:
+        return PostgresqlAdapter().open_records(
+            url, clock=SystemClock(), exclusive=exclusive, patience=patience, store_id=store_id
+        )
 
     return opened
 

@@ -1,4 +1,4 @@
-"""What a URL leads to: a store, or one clear line within 5 seconds that says what is wrong there."""
+"""What a URL leads to: a store, or within 5 seconds one clear line that says what is wrong."""
 
 import asyncio
 import logging
@@ -43,28 +43,46 @@ def test_every_spelling_names_the_same_store_without_user_secrets_or_options() -
         f"postgresql://host/shop?user=me&password={QUOTED}&ssl=require",
         "postgresql:///shop?host=host&port=5432",
     ]
-    assert {PostgresqlAdapter().canonical(url) for url in spellings} == {"postgresql://host:5432/shop"}
+    assert {PostgresqlAdapter().canonical(url) for url in spellings} == {
+        "postgresql://host:5432/shop"
+    }
 
 
 def test_a_folder_of_sockets_is_part_of_the_name() -> None:
-    assert PostgresqlAdapter().canonical("postgresql:///shop?host=/run/pg") == "postgresql://:5432/shop?host=%2Frun%2Fpg"
+    assert (
+        PostgresqlAdapter().canonical("postgresql:///shop?host=/run/pg")
+        == "postgresql://:5432/shop?host=%2Frun%2Fpg"
+    )
 
 
-@pytest.mark.parametrize("url", ["postgresql://host", f"postgresql://me:{QUOTED}@host", f"postgresql://me:{QUOTED}@host:port/shop"])
-def test_a_url_that_names_no_database_is_refused_with_its_shape_and_without_its_secret(url: str) -> None:
-    with pytest.raises(InvalidInput, match="postgresql://user:password@host:5432/database") as refused:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://host",
+        f"postgresql://me:{QUOTED}@host",
+        f"postgresql://me:{QUOTED}@host:port/shop",
+    ],
+)
+def test_a_url_that_names_no_database_is_refused_with_its_shape_and_without_its_secret(
+    url: str,
+) -> None:
+    with pytest.raises(
+        InvalidInput, match="postgresql://user:password@host:5432/database"
+    ) as refused:
         PostgresqlAdapter().canonical(url)
     assert QUOTED not in str(refused.value)
 
 
-@pytest.mark.parametrize("password", ["open@sesame", "open@sesame/x", "open@sesame:x", "open@sesame?x"])
+@pytest.mark.parametrize(
+    "password", ["open@sesame", "open@sesame/x", "open@sesame:x", "open@sesame?x"]
+)
 def test_no_rest_of_a_password_with_an_unescaped_at_sign_is_shown(password: str) -> None:
     with pytest.raises(InvalidInput, match="write it as %40") as refused:
         PostgresqlAdapter().canonical(f"postgresql://me:{password}@host/shop")
     assert "sesame" not in str(refused.value)
 
 
-# --- who isn't let in ----------------------------------------------------------------------------
+# --- who isn't let in ---------------------------------------------------------------------------
 
 
 async def refusal(url: str) -> WorkflowError:
@@ -105,7 +123,9 @@ async def make_guest(url: str) -> None:
         await connection.execute(text("GRANT CREATE ON SCHEMA public TO guest"))
 
 
-async def test_secrets_are_in_no_error_and_no_log_and_no_repr(guarded: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_in_no_error_and_no_log_and_no_repr(
+    guarded: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = guarded.replace(QUOTED, "wrong%20sesame")
     error = await refusal(wrong)
@@ -114,7 +134,15 @@ async def test_secrets_are_in_no_error_and_no_log_and_no_repr(guarded: str, capl
     adapter = PostgresqlAdapter()
     await asyncio.to_thread(adapter.create, guarded)
     async with adapter.open_records(guarded, clock=SystemClock()) as store:
-        shown = [repr(error), str(error), caplog.text, repr(adapter), repr(store), repr(vars(store)), store.stream_id]
+        shown = [
+            repr(error),
+            str(error),
+            caplog.text,
+            repr(adapter),
+            repr(store),
+            repr(vars(store)),
+            store.stream_id,
+        ]
     assert not [text for text in shown if "sesame" in text]
 
 
@@ -154,14 +182,16 @@ async def test_a_host_without_a_name_is_unavailable() -> None:
     assert isinstance(await refusal("postgresql://no-such-host.invalid/shop"), StoreUnavailable)
 
 
-# --- what stands there ---------------------------------------------------------------------------
+# --- what stands there --------------------------------------------------------------------------
 
 
 async def test_an_empty_database_becomes_a_store_by_create_only(postgres_url: str) -> None:
     with pytest.raises(StoreMissing, match="workflow-ray deploy"):
         await PostgresqlAdapter().open_records(postgres_url, clock=SystemClock()).__aenter__()
     store_id = await asyncio.to_thread(PostgresqlAdapter().create, postgres_url)
-    async with PostgresqlAdapter().open_records(postgres_url, clock=SystemClock(), store_id=store_id) as store:
+    async with PostgresqlAdapter().open_records(
+        postgres_url, clock=SystemClock(), store_id=store_id
+    ) as store:
         assert store.store_id == store_id
 
 
@@ -179,7 +209,12 @@ async def test_another_programs_database_is_left_as_it_is(postgres_url: str) -> 
     async with autocommit(target(postgres_url)).connect() as connection:
         await connection.execute(text("CREATE TABLE customers (name TEXT)"))
         assert isinstance(await refusal(postgres_url), NotAStore)
-        assert await connection.scalar(text("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")) == 1
+        assert (
+            await connection.scalar(
+                text("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")
+            )
+            == 1
+        )
 
 
 async def test_a_newer_schema_asks_for_newer_code(url: str, sql: Sql) -> None:

@@ -64,7 +64,9 @@ async def test_a_server_that_gave_up_waiting_holds_nothing(opened: Opener) -> No
 
 async def test_a_killed_server_lets_go(url: str, opened: Opener) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, url], stdout=subprocess.PIPE, env=environment
+    ) as server:
         assert server.stdout
         assert server.stdout.readline() == b"open\n"
         with pytest.raises(StoreInUse):
@@ -74,7 +76,9 @@ async def test_a_killed_server_lets_go(url: str, opened: Opener) -> None:
         pass
 
 
-async def test_the_lock_is_taken_again_when_its_connection_was_lost(opened: Opener, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_lock_is_taken_again_when_its_connection_was_lost(
+    opened: Opener, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch, "POLL", 0.01)
     async with opened(exclusive=True):
         before = await holder(sql)
@@ -87,7 +91,9 @@ async def test_the_lock_is_taken_again_when_its_connection_was_lost(opened: Open
 
 async def holder(sql: Sql) -> int | None:
     """The server's process that holds the lock."""
-    found: int | None = await sql("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+    found: int | None = await sql(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    )
     return found
 
 
@@ -97,7 +103,9 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
             await beside.share("member", [Role(CONSUMER)], [], lease=30)
 
 
-async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(opened: Opener) -> None:
+async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(
+    opened: Opener,
+) -> None:
     async with opened() as deploying, opened() as taking:
         first = await acquire(taking)
         for deploys in range(1, 21):

@@ -69,7 +69,9 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
     settings = {"synchronous_standby_names": "nobody", "synchronous_commit": "local"}
     with Postgres(server_folder, settings) as server, server.database("shop") as url:
         await asyncio.to_thread(PostgresqlAdapter().create, url)
-        async with PostgresqlAdapter().open_records(url, clock=SystemClock(), exclusive=False) as store:
+        async with PostgresqlAdapter().open_records(
+            url, clock=SystemClock(), exclusive=False
+        ) as store:
             driver: Any
             async with autocommit(target(url)).connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
@@ -87,10 +89,16 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
 
 async def _waits_for_a_standby(url: str) -> bool:
     async with autocommit(target(url)).connect() as connection:
-        return bool(await connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")))
+        return bool(
+            await connection.scalar(
+                text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            )
+        )
 
 
-async def test_what_others_write_to_the_database_makes_nobody_look(opened: Opener, sql: Sql, looks: list[object]) -> None:
+async def test_what_others_write_to_the_database_makes_nobody_look(
+    opened: Opener, sql: Sql, looks: list[object]
+) -> None:
     run = new_run()
     async with opened() as store:
         waiting = await waits(store.watch({run.run_id: Version(0)}, wait=LONG))
@@ -153,7 +161,9 @@ async def test_where_notifications_do_not_arrive_it_is_polled(
         assert record.run_id == run.run_id
 
 
-async def test_commits_that_gather_while_one_is_told_are_told_together(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commits_that_gather_while_one_is_told_are_told_together(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent, runs, all_stored = Counter[str](), [new_run() for _ in range(100)], asyncio.Event()
     async with opened() as here, opened() as there:
         send = watch_of(there)._send  # pyright: ignore[reportPrivateUsage]
@@ -165,7 +175,9 @@ async def test_commits_that_gather_while_one_is_told_are_told_together(opened: O
             await send()
 
         monkeypatch.setattr(watch_of(there), "_send", counting)
-        waiting = [await waits(here.watch({run.run_id: Version(0)}, wait=LONG)) for run in runs[-3:]]
+        waiting = [
+            await waits(here.watch({run.run_id: Version(0)}, wait=LONG)) for run in runs[-3:]
+        ]
         for run in runs:
             await store_all(there, run)
         all_stored.set()
@@ -182,7 +194,10 @@ async def test_who_was_cut_off_from_notifications_looks_when_they_are_back(
     run = new_run()
     async with opened() as here, opened() as there:
         waiting = await waits(here.watch({run.run_id: Version(0)}, wait=LONG))
-        await sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_notify%' AND pid <> pg_backend_pid()")
+        await sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_notify%'"
+            " AND pid <> pg_backend_pid()"
+        )
         await store_all(there, run)
         (record,) = await asyncio.wait_for(waiting, LONG)
         assert record.run_id == run.run_id

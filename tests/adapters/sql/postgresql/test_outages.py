@@ -14,7 +14,16 @@ from tests.servers import Postgres
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import Fence, RunId, Stored, Version
-from workflow_ray.testing.conformance.runs import acquire, group, new_run, results, step, store_all, stored, versions
+from workflow_ray.testing.conformance.runs import (
+    acquire,
+    group,
+    new_run,
+    results,
+    step,
+    store_all,
+    stored,
+    versions,
+)
 from workflow_ray_adapters.sql import PostgresqlAdapter
 from workflow_ray_adapters.sql.postgresql import watch
 from workflow_ray_adapters.sql.server import database
@@ -54,9 +63,13 @@ async def advance(store: SqlStore, fence: Fence, *, to: int, halfway: asyncio.Ev
     return write.run_id
 
 
-async def test_a_server_that_is_killed_and_started_again_has_every_version_once(server: Postgres, store: SqlStore) -> None:
+async def test_a_server_that_is_killed_and_started_again_has_every_version_once(
+    server: Postgres, store: SqlStore
+) -> None:
     fence, halfway = await acquire(store), asyncio.Event()
-    working = [asyncio.create_task(advance(store, fence, to=60, halfway=halfway)) for _ in range(20)]
+    working = [
+        asyncio.create_task(advance(store, fence, to=60, halfway=halfway)) for _ in range(20)
+    ]
     await halfway.wait()
     server.kill()
     await asyncio.to_thread(server.start)
@@ -64,11 +77,17 @@ async def test_a_server_that_is_killed_and_started_again_has_every_version_once(
         assert await versions(store, run_id) == list(range(1, 61))
 
 
-async def test_while_the_server_is_down_every_call_says_so_at_once(server: Postgres, store: SqlStore) -> None:
+async def test_while_the_server_is_down_every_call_says_so_at_once(
+    server: Postgres, store: SqlStore
+) -> None:
     run = new_run()
     await store_all(store, run)
     server.kill()
-    for call in (partial(store.lookup, [run.run_id]), partial(store_all, store, new_run()), partial(store.counts, "orders")):
+    for call in (
+        partial(store.lookup, [run.run_id]),
+        partial(store_all, store, new_run()),
+        partial(store.counts, "orders"),
+    ):
         start = monotonic()
         with pytest.raises(StoreUnavailable, match=r"can't be reached|failed"):
             await call()
@@ -81,7 +100,12 @@ async def test_a_server_that_hangs_is_unavailable_and_then_goes_on(
     first, second = new_run(), new_run()
     await store_all(store, first)
     assert (await store.lookup([first.run_id]))[0]
-    for module, seconds in ((database, "DEADLINE"), (database, "CONNECTING"), (watch, "PATIENCE"), (watch, "CONNECTING")):
+    for module, seconds in (
+        (database, "DEADLINE"),
+        (database, "CONNECTING"),
+        (watch, "PATIENCE"),
+        (watch, "CONNECTING"),
+    ):
         monkeypatch.setattr(module, seconds, 0.3)
     server.freeze()
     for call in (partial(store.lookup, [first.run_id]), partial(store_all, store, second)):
@@ -92,7 +116,9 @@ async def test_a_server_that_hangs_is_unavailable_and_then_goes_on(
     assert (await stored(store, second.run_id)).version == 1
 
 
-async def test_connections_dropped_while_nobody_used_them_are_replaced_unnoticed(opened: Opener, sql: Sql) -> None:
+async def test_connections_dropped_while_nobody_used_them_are_replaced_unnoticed(
+    opened: Opener, sql: Sql
+) -> None:
     run, other = new_run(), new_run()
     async with opened() as store:
         await store_all(store, run)
@@ -105,4 +131,7 @@ async def test_connections_dropped_while_nobody_used_them_are_replaced_unnoticed
 
 async def dropped(sql: Sql) -> None:
     """The server ends every other connection to this database."""
-    await sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    await sql(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname ="
+        " current_database() AND pid <> pg_backend_pid()"
+    )

@@ -32,7 +32,19 @@ def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
 
 def certify(certificate: Path, key: Path) -> None:
     """Self-signed, and the server's own as its other files are."""
-    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2"]
+    made = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+        "-days",
+        "2",
+    ]
     named = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(["openssl", *made, *named], check=True, capture_output=True)
     owner = key.parent.stat()
@@ -42,7 +54,9 @@ def certify(certificate: Path, key: Path) -> None:
     certificate.chmod(0o644)
 
 
-@pytest.mark.parametrize("options", ["sslmode=require", "ssl=require", "sslmode=verify-full&sslrootcert={certificate}"])
+@pytest.mark.parametrize(
+    "options", ["sslmode=require", "ssl=require", "sslmode=verify-full&sslrootcert={certificate}"]
+)
 async def test_a_server_is_reached_by_tls(certified: tuple[str, Path], options: str) -> None:
     url, certificate = certified
     url = f"{url}?{options.format(certificate=certificate)}"
@@ -51,13 +65,20 @@ async def test_a_server_is_reached_by_tls(certified: tuple[str, Path], options: 
         assert await store.counts("orders") == []
 
 
-async def test_a_server_that_is_not_trusted_is_told_nothing(certified: tuple[str, Path], postgres: Postgres, tmp_path: Path) -> None:
+async def test_a_server_that_is_not_trusted_is_told_nothing(
+    certified: tuple[str, Path], postgres: Postgres, tmp_path: Path
+) -> None:
     url, _ = certified
     certify(tmp_path / "other.crt", tmp_path / "other.key")
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
-        await asyncio.to_thread(PostgresqlAdapter().create, f"{url}?sslmode=verify-full&sslrootcert={tmp_path}/other.crt")
+        await asyncio.to_thread(
+            PostgresqlAdapter().create,
+            f"{url}?sslmode=verify-full&sslrootcert={tmp_path}/other.crt",
+        )
 
 
-async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(postgres_url: str) -> None:
+async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(
+    postgres_url: str,
+) -> None:
     with pytest.raises(StoreUnavailable, match="rejected SSL upgrade"):
         await asyncio.to_thread(PostgresqlAdapter().create, f"{postgres_url}?sslmode=require")

@@ -1,4 +1,6 @@
-"""`toyrecords:///FILE`: runs, roles and timeouts in one file, which each call reads, changes and writes anew. Simple, and slow."""
+"""`toyrecords:///FILE`: runs, roles and timeouts in one file, which each call reads, changes and
+writes anew. Simple, and slow.
+"""
 
 from toyrecords.adapter import ToyRecordsAdapter
 

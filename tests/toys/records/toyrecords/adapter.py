@@ -36,7 +36,13 @@ class ToyRecordsAdapter:
             return state.deployment.store_id
 
     def open_records(
-        self, url: str, *, clock: Clock, store_id: str | None = None, exclusive: bool = True, patience: float = 5.0
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        store_id: str | None = None,
+        exclusive: bool = True,
+        patience: float = 5.0,
     ) -> AbstractAsyncContextManager[ToyStore]:
         return self._open(File(_path(url)), clock, store_id, patience if exclusive else None)
 
@@ -44,7 +50,9 @@ class ToyRecordsAdapter:
         return self._open(File(_path(url)), clock, None, None)
 
     @asynccontextmanager
-    async def _open(self, file: File, clock: Clock, store_id: str | None, patience: float | None) -> AsyncGenerator[ToyStore]:
+    async def _open(
+        self, file: File, clock: Clock, store_id: str | None, patience: float | None
+    ) -> AsyncGenerator[ToyStore]:
         """patience: to have the file exclusively; None: beside others."""
         if not file.path.exists():
             raise StoreMissing(str(file.path), "nothing was deployed there yet.")
@@ -66,7 +74,10 @@ async def _alone(file: File, clock: Clock, patience: float, stack: AsyncExitStac
             return
         except BlockingIOError:
             if clock.now() >= deadline:
-                raise StoreInUse(str(file.path), f"another process has it, and didn't leave within {patience:g} s.") from None
+                raise StoreInUse(
+                    str(file.path),
+                    f"another process has it, and didn't leave within {patience:g} s.",
+                ) from None
             await clock.wait(asyncio.Event(), POLL)
 
 

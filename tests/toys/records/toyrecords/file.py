@@ -20,7 +20,9 @@ POLL = 0.5
 
 
 class File:
-    """A change is all there or not at all, whatever process dies; the crash of a machine may undo the last ones."""
+    """A change is all there or not at all, whatever process dies; the crash of a machine may undo
+    the last ones.
+    """
 
     _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
 
@@ -29,7 +31,10 @@ class File:
 
     @contextmanager
     def transaction(self) -> Generator[State, None, None]:
-        """The state, to read and to change; nobody else does meanwhile. An exception leaves it as it was."""
+        """The state, to read and to change; nobody else does meanwhile.
+
+        An exception leaves it as it was.
+        """
         with self.locked("lock"):
             before = self.path.read_bytes()
             state = msgspec.msgpack.decode(before, type=State)
@@ -46,7 +51,10 @@ class File:
 
     @contextmanager
     def locked(self, suffix: str, how: int = fcntl.LOCK_EX) -> Generator[None, None, None]:
-        """Hold a lock that ends with this process. Raises BlockingIOError where `how` says not to wait for it."""
+        """Hold a lock that ends with this process.
+
+        Raises BlockingIOError where `how` says not to wait for it.
+        """
         with self.path.with_suffix(f".{suffix}").open("w") as file:
             fcntl.flock(file, how)
             yield

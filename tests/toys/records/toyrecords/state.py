@@ -1,4 +1,7 @@
-"""What the file holds. Each method looks, decides and changes; the store makes transactions of them."""
+"""What the file holds.
+
+Each method looks, decides and changes; the store makes transactions of them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,7 +9,13 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import asdict, replace
 
-from workflow_ray.errors import DeploymentConflict, PartitionsChanged, RoleLost, RoleRetired, StatusRenumbered
+from workflow_ray.errors import (
+    DeploymentConflict,
+    PartitionsChanged,
+    RoleLost,
+    RoleRetired,
+    StatusRenumbered,
+)
 from workflow_ray.ports import assigned
 from workflow_ray.records import (
     NO_VERSION,
@@ -71,7 +80,7 @@ class State(msgspec.Struct):
     timeouts: list[Timeout] = []
     completed: list[tuple[TimeoutKey, datetime]] = []
 
-    # --- writes ----------------------------------------------------------------------------------
+    # --- writes ---------------------------------------------------------------------------------
 
     def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
         if group.fence and (current := self.epoch(group.fence.role)) != group.fence.epoch:
@@ -79,7 +88,10 @@ class State(msgspec.Struct):
         for position in group.positions:
             rows = self.positions.setdefault(position.group, {})
             rows[position.partition] = _merged(rows.get(position.partition), position)
-        results = tuple(self._answer(write) or self._make(write, now, group.timeouts_apart) for write in group.writes)
+        results = tuple(
+            self._answer(write) or self._make(write, now, group.timeouts_apart)
+            for write in group.writes
+        )
         for event in group.events:
             self._put(event, None)
         return Committed(results)
@@ -108,10 +120,16 @@ class State(msgspec.Struct):
         if write.new is None:
             record = replace(write.onto(self.records[write.run_id]), updated_at=now)
         else:
-            new = {"awaited": write.version if write.asks else NO_VERSION, "created_at": now, "updated_at": now}
+            new = {
+                "awaited": write.version if write.asks else NO_VERSION,
+                "created_at": now,
+                "updated_at": now,
+            }
             record = msgspec.convert({**said, **asdict(write.new), **new}, Record)
         self.records[write.run_id] = record
-        self.history.setdefault(write.run_id, []).append(msgspec.convert({**said, "at": now}, HistoryEntry))
+        self.history.setdefault(write.run_id, []).append(
+            msgspec.convert({**said, "at": now}, HistoryEntry)
+        )
         for asked in write.events:
             event = msgspec.convert({**said, **asdict(asked)}, Event)
             self._put(event, now + timedelta(seconds=asked.delay) if asked.delay > 0 else None)
@@ -126,9 +144,11 @@ class State(msgspec.Struct):
     def _put(self, what: Event | Timeout, due_at: datetime | None) -> None:
         self.last_entry += 1
         event, timeout = (what, None) if isinstance(what, Event) else (None, what)
-        self.outbox.append(OutboxEntry(id=self.last_entry, event=event, timeout=timeout, due_at=due_at))
+        self.outbox.append(
+            OutboxEntry(id=self.last_entry, event=event, timeout=timeout, due_at=due_at)
+        )
 
-    # --- timeouts --------------------------------------------------------------------------------
+    # --- timeouts -------------------------------------------------------------------------------
 
     def create(self, timeout: Timeout) -> None:
         if timeout.key not in (known.key for known in self.timeouts):
@@ -146,7 +166,7 @@ class State(msgspec.Struct):
         self.timeouts = [timeout for timeout in self.timeouts if timeout.key not in keys]
         return len(keys)
 
-    # --- what should run -------------------------------------------------------------------------
+    # --- what should run ------------------------------------------------------------------------
 
     def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         if expected != self.deployment.version:
@@ -159,14 +179,18 @@ class State(msgspec.Struct):
             for status, number in workflow.statuses.items():
                 if numbers.setdefault(status, number) != number:
                     raise StatusRenumbered(workflow.name, status, numbers[status], number)
-        before = {holding.role.group: self.shards(holding.role.group) for holding in self.holdings.values()}
+        before = {
+            holding.role.group: self.shards(holding.role.group)
+            for holding in self.holdings.values()
+        }
         self.deployment = replace(self.deployment, version=expected + 1, workflows=tuple(workflows))
         for holding in self.holdings.values():
-            if self.shards(holding.role.group) != before[holding.role.group]:  # fences off whoever holds it, dead or alive
+            # fences off whoever holds it, dead or alive
+            if self.shards(holding.role.group) != before[holding.role.group]:
                 holding.epoch, holding.until = holding.epoch + 1, None
         return self.deployment
 
-    # --- roles -----------------------------------------------------------------------------------
+    # --- roles ----------------------------------------------------------------------------------
 
     def epoch(self, role: RoleName) -> int:
         """The newest; 0: nobody ever acquired the role."""
@@ -177,7 +201,14 @@ class State(msgspec.Struct):
             raise RoleLost(fence.role, fence.epoch, current)
 
     def shards(self, group: str) -> int | None:
-        return next((workflow.shards(group) for workflow in self.deployment.workflows if group in workflow.groups), None)
+        return next(
+            (
+                workflow.shards(group)
+                for workflow in self.deployment.workflows
+                if group in workflow.groups
+            ),
+            None,
+        )
 
     def acquire(self, role: Role) -> Fence:
         current = self.shards(role.group)
@@ -193,15 +224,28 @@ class State(msgspec.Struct):
         if 0 < self.epoch(fence.role) == fence.epoch:
             self.holdings[fence.role].until = None
 
-    def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, now: datetime, until: datetime) -> Shared:
+    def share(
+        self,
+        worker: str,
+        roles: Sequence[Role],
+        held: Sequence[Fence],
+        *,
+        now: datetime,
+        until: datetime,
+    ) -> Shared:
         self.workers = {name: other for name, other in self.workers.items() if other.until > now}
         self.workers[worker] = Worker(list(roles), until)
         kept = [fence.role for fence in held if 0 < self.epoch(fence.role) == fence.epoch]
         for name in kept:
             self.holdings[name].worker, self.holdings[name].until = worker, until
         mine = {name for name, target in self._targets(now).items() if target == worker}
-        new = mine.difference(fence.role for fence in held)  # a lost role is stopped before it is acquired again
-        free = [role for role in roles if role.name in new and self._holder(role.name, now) in (None, worker)]
+        # a lost role is stopped before it is acquired again
+        new = mine.difference(fence.role for fence in held)
+        free = [
+            role
+            for role in roles
+            if role.name in new and self._holder(role.name, now) in (None, worker)
+        ]
         return Shared(
             acquired=tuple(self._lend(role, worker, now, until) for role in free),
             lost=tuple(fence.role for fence in held if fence.role not in kept),
@@ -223,10 +267,16 @@ class State(msgspec.Struct):
             for role in worker.able:
                 if self.shards(role.group) == role.shards:
                     able.setdefault(role.name, []).append(name)
-        return assigned(able, {name: holder for name in self.holdings if (holder := self._holder(name, now))})
+        return assigned(
+            able, {name: holder for name in self.holdings if (holder := self._holder(name, now))}
+        )
 
     def _lend(self, role: Role, worker: str, now: datetime, until: datetime) -> Fence:
-        """Acquire the role. Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same fence again."""
+        """Acquire the role.
+
+        Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same
+        fence again.
+        """
         again = self._holder(role.name, now) == worker
         fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role)
         self.holdings[role.name].worker, self.holdings[role.name].until = worker, until
@@ -238,10 +288,18 @@ def _merged(before: Position | None, written: Position) -> Position:
         return written
     if written.incarnation < before.incarnation:
         return before
-    return replace(written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun))
+    return replace(
+        written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun)
+    )
 
 
 def _timeout(write: Write, asked: NewTimeout, now: datetime) -> Timeout:
     due_at = asked.at if asked.at is not None else now + timedelta(seconds=asked.after or 0.0)
     key = TimeoutKey(write.run_id, write.visit, asked.name)
-    return Timeout(key=key, workflow=asked.workflow, status=write.status, partition=asked.partition, due_at=due_at)
+    return Timeout(
+        key=key,
+        workflow=asked.workflow,
+        status=write.status,
+        partition=asked.partition,
+        due_at=due_at,
+    )

@@ -50,7 +50,7 @@ class ToyStore:
         self.store_id = store_id
         self._delayed_first = False
 
-    # --- RecordStore: writes ---------------------------------------------------------------------
+    # --- RecordStore: writes --------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for group in groups:
@@ -60,15 +60,26 @@ class ToyStore:
             return [state.commit(group, self._clock.now()) for group in groups]
 
     async def pending(
-        self, fence: Fence, *, limit: int, wait: float, without: Sequence[tuple[Topic, int]] = (), timeouts_only: bool = False
+        self,
+        fence: Fence,
+        *,
+        limit: int,
+        wait: float,
+        without: Sequence[tuple[Topic, int]] = (),
+        timeouts_only: bool = False,
     ) -> list[OutboxEntry]:
         def look(state: State) -> list[OutboxEntry]:
             state.check(fence)
-            due = [entry for entry in state.outbox if entry.due_at is None or entry.due_at <= self._clock.now()]
+            due = [
+                entry
+                for entry in state.outbox
+                if entry.due_at is None or entry.due_at <= self._clock.now()
+            ]
             asked = [entry for entry in due if _is_asked_for(entry, without, timeouts_only)]
             return _shared(asked, limit, delayed_first=self._delayed_first)
 
-        self._delayed_first = not self._delayed_first  # by turns, so that a limit of one starves neither
+        # by turns, so that a limit of one starves neither
+        self._delayed_first = not self._delayed_first
         return await self._file.poll(look, self._clock, wait)
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
@@ -78,7 +89,11 @@ class ToyStore:
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         def look(state: State) -> list[Deployment]:
-            return [state.deployment] if newer_than is None or state.deployment.version > newer_than else []
+            return (
+                [state.deployment]
+                if newer_than is None or state.deployment.version > newer_than
+                else []
+            )
 
         for found in await self._file.poll(look, self._clock, wait):
             return found
@@ -89,7 +104,7 @@ class ToyStore:
         with self._file.transaction() as state:
             return state.deploy(expected, workflows)
 
-    # --- RecordStore: questions ------------------------------------------------------------------
+    # --- RecordStore: questions -----------------------------------------------------------------
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         with self._file.transaction() as state:
@@ -97,7 +112,11 @@ class ToyStore:
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
         with self._file.transaction() as state:
-            newest = {record.foreign_id: record for record in _by_run_id(state) if record.workflow == workflow}
+            newest = {
+                record.foreign_id: record
+                for record in _by_run_id(state)
+                if record.workflow == workflow
+            }
         return [newest.get(foreign_id) for foreign_id in foreign_ids]
 
     async def runs(self, query: RunQuery) -> list[Record]:
@@ -105,22 +124,49 @@ class ToyStore:
             records = _by_run_id(state)
         found = [record for record in records if _matches(record, query)]
         if query.newest_first:
-            return _page([record for record in reversed(found) if query.after is None or record.run_id < query.after], query.limit)
-        return _page([record for record in found if query.after is None or record.run_id > query.after], query.limit)
+            return _page(
+                [
+                    record
+                    for record in reversed(found)
+                    if query.after is None or record.run_id < query.after
+                ],
+                query.limit,
+            )
+        return _page(
+            [record for record in found if query.after is None or record.run_id > query.after],
+            query.limit,
+        )
 
     async def counts(self, workflow: str) -> list[RunCount]:
         with self._file.transaction() as state:
-            counts = Counter((record.status, record.run_state) for record in state.records.values() if record.workflow == workflow)
-        return [RunCount(status, run_state, runs) for (status, run_state), runs in sorted(counts.items())]
+            counts = Counter(
+                (record.status, record.run_state)
+                for record in state.records.values()
+                if record.workflow == workflow
+            )
+        return [
+            RunCount(status, run_state, runs)
+            for (status, run_state), runs in sorted(counts.items())
+        ]
 
-    async def history(self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000) -> list[HistoryEntry]:
+    async def history(
+        self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
+    ) -> list[HistoryEntry]:
         with self._file.transaction() as state:
             return _page(state.history.get(run_id, [])[after:], limit)
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         def look(state: State) -> list[Record]:
-            newer = [record for record in _by_run_id(state) if record.version > seen.get(record.run_id, record.version)]
-            return _page([record for record in newer if record.run_state.at_rest or not at_rest], len(seen))
+            newer = [
+                record
+                for record in _by_run_id(state)
+                if record.version > seen.get(record.run_id, record.version)
+            ]
+            return _page(
+                [record for record in newer if record.run_state.at_rest or not at_rest], len(seen)
+            )
 
         return await self._file.poll(look, self._clock, wait)
 
@@ -132,14 +178,26 @@ class ToyStore:
         with self._file.transaction() as state:
             since = self._clock.now() - timedelta(seconds=query.quiet)
             woken = {entry.event.run_id for entry in state.outbox if entry.event}
-            places = [record for record in _by_run_id(state) if (record.workflow, record.partition) == (query.workflow, query.partition)]
-        asked = [record for record in places if record.awaits is Awaits.EVENT and record.run_id > (query.after or "")]
+            places = [
+                record
+                for record in _by_run_id(state)
+                if (record.workflow, record.partition) == (query.workflow, query.partition)
+            ]
+        asked = [
+            record
+            for record in places
+            if record.awaits is Awaits.EVENT and record.run_id > (query.after or "")
+        ]
         looked_at = asked[: query.limit]
-        quiet = [record for record in looked_at if record.updated_at <= since and record.run_id not in woken]
+        quiet = [
+            record
+            for record in looked_at
+            if record.updated_at <= since and record.run_id not in woken
+        ]
         after = looked_at[-1].run_id if len(asked) > query.limit else None
         return Waiting(events=tuple(_awakening(record) for record in quiet), after=after)
 
-    # --- RoleScheduler ---------------------------------------------------------------------------
+    # --- RoleScheduler --------------------------------------------------------------------------
 
     async def acquire(self, role: Role) -> Fence:
         with self._file.transaction() as state:
@@ -149,19 +207,28 @@ class ToyStore:
         with self._file.transaction() as state:
             state.release(fence)
 
-    async def share(self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float) -> Shared:
+    async def share(
+        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
+    ) -> Shared:
         try:
-            with self._file.locked("served", fcntl.LOCK_SH | fcntl.LOCK_NB), self._file.transaction() as state:
+            with (
+                self._file.locked("served", fcntl.LOCK_SH | fcntl.LOCK_NB),
+                self._file.transaction() as state,
+            ):
                 now = self._clock.now()
-                return state.share(worker, roles, held, now=now, until=now + timedelta(seconds=lease))
+                return state.share(
+                    worker, roles, held, now=now, until=now + timedelta(seconds=lease)
+                )
         except BlockingIOError:
-            raise StoreInUse(str(self._file.path), "a process has it to itself: none of its roles are shared.") from None
+            raise StoreInUse(
+                str(self._file.path), "a process has it to itself: none of its roles are shared."
+            ) from None
 
     async def leave(self, worker: str) -> None:
         with self._file.transaction() as state:
             state.leave(worker)
 
-    # --- TimeoutStore ----------------------------------------------------------------------------
+    # --- TimeoutStore ---------------------------------------------------------------------------
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
         with self._file.transaction() as state:
@@ -169,13 +236,32 @@ class ToyStore:
                 state.create(timeout)
 
     async def due(
-        self, workflow: str, status: int, partitions: Collection[int], *, limit: int, wait: float, after: Timeout | None = None
+        self,
+        workflow: str,
+        status: int,
+        partitions: Collection[int],
+        *,
+        limit: int,
+        wait: float,
+        after: Timeout | None = None,
     ) -> list[Timeout]:
         def look(state: State) -> list[Timeout]:
-            mine = [timeout for timeout in state.timeouts if (timeout.workflow, timeout.status) == (workflow, status)]
-            due = [timeout for timeout in mine if timeout.partition in partitions and timeout.due_at <= self._clock.now()]
-            unfinished = sorted((timeout for timeout in due if timeout.key not in state.completed_keys()), key=_when)
-            return [timeout for timeout in unfinished if after is None or _when(timeout) > _when(after)][:limit]
+            mine = [
+                timeout
+                for timeout in state.timeouts
+                if (timeout.workflow, timeout.status) == (workflow, status)
+            ]
+            due = [
+                timeout
+                for timeout in mine
+                if timeout.partition in partitions and timeout.due_at <= self._clock.now()
+            ]
+            unfinished = sorted(
+                (timeout for timeout in due if timeout.key not in state.completed_keys()), key=_when
+            )
+            return [
+                timeout for timeout in unfinished if after is None or _when(timeout) > _when(after)
+            ][:limit]
 
         return await self._file.poll(look, self._clock, wait)
 
@@ -222,21 +308,31 @@ def _matches(record: Record, query: RunQuery) -> bool:
 def _awakening(record: Record) -> Event:
     """The event that should have woken the run."""
     topic = status_topic(record.workflow, record.status)
-    return Event(run_id=record.run_id, topic=topic, partition=record.partition, version=record.awaited, status=record.status)
+    return Event(
+        run_id=record.run_id,
+        topic=topic,
+        partition=record.partition,
+        version=record.awaited,
+        status=record.status,
+    )
 
 
 def _when(timeout: Timeout) -> tuple[datetime, str, int, str]:
     return timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name
 
 
-def _is_asked_for(entry: OutboxEntry, without: Sequence[tuple[Topic, int]], timeouts_only: bool) -> bool:
+def _is_asked_for(
+    entry: OutboxEntry, without: Sequence[tuple[Topic, int]], timeouts_only: bool
+) -> bool:
     if entry.event is None:
         return True
     return not timeouts_only and (entry.event.topic, entry.event.partition) not in without
 
 
 def _shared(due: Sequence[OutboxEntry], limit: int, *, delayed_first: bool) -> list[OutboxEntry]:
-    """Half of the limit for entries that were delayed, half for the others, and the rest for whoever has more. In commit order."""
+    """Half of the limit for entries that were delayed, half for the others, and the rest for
+    whoever has more. In commit order.
+    """
     kinds = [[entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]]
     first, second = kinds if delayed_first else reversed(kinds)
     share = max(limit - len(second), (limit + 1) // 2)

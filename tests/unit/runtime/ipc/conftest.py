@@ -11,7 +11,9 @@ from tests.unit.runtime.ipc.serving import VisibleStore
 from workflow_ray.runtime.ipc import Bounds, IpcServer, IpcTransport
 
 Connect: TypeAlias = Callable[[], Awaitable[IpcTransport]]
-BOUNDS = Bounds(requests=6, requests_per_connection=4, size=6_000_000, size_per_connection=4_000_000)
+BOUNDS = Bounds(
+    requests=6, requests_per_connection=4, size=6_000_000, size_per_connection=4_000_000
+)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ SERVED = About(store_id="s", stream_id="s", moves=True, trims=True)
 
 
 class VisibleStore(MemoryStore):
-    """`lag` answers LAG at once, `watch` waits for good, `store` until `written` is set; `sent` counts what `send` appended."""
+    """`lag` answers LAG at once, `watch` waits for good, `store` until `written` is set; `sent`
+    counts what `send` appended.
+    """
 
     def __init__(self) -> None:
         super().__init__(SystemClock())
@@ -34,7 +36,9 @@ class VisibleStore(MemoryStore):
         await self._wait(self.written)
         return []
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         await self._wait(asyncio.Event())
         return []
 

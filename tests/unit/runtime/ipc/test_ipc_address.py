@@ -88,7 +88,9 @@ def test_a_socket_about_to_listen_is_not_cleaned_up() -> None:
             assert Path(first).exists()
 
 
-@pytest.mark.parametrize("name", ["../../elsewhere.sock", "/elsewhere.sock", "", "1-0a1b2c3d.sock/.."])
+@pytest.mark.parametrize(
+    "name", ["../../elsewhere.sock", "/elsewhere.sock", "", "1-0a1b2c3d.sock/.."]
+)
 def test_a_pointer_to_anything_but_a_socket_beside_it_is_ignored(name: str) -> None:
     with announce(URL) as path, listening(path):
         (Path(path).parent / "current").write_text(name)
@@ -119,7 +121,9 @@ def test_a_link_in_the_folders_place_is_refused(root: Path) -> None:
         pass
 
 
-def test_a_server_without_the_users_runtime_folder_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_a_server_without_the_users_runtime_folder_is_found_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     (root / "run").mkdir()
     with announce(URL) as path, listening(path):
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "run"))
@@ -129,7 +133,9 @@ def test_a_server_without_the_users_runtime_folder_is_found_all_the_same(monkeyp
             assert find(URL) == beside
 
 
-def test_a_path_too_long_for_a_socket_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_refused_with_advice(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     deep = root / ("d" * 100)
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))

@@ -10,7 +10,16 @@ import pytest
 
 from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC, VisibleStore, until
 from workflow_ray.errors import StoreBusy, StoreUnavailable
-from workflow_ray.records import BATCH_DATA, MAX_DATA, Cause, Record, RunId, RunQuery, RunState, Version
+from workflow_ray.records import (
+    BATCH_DATA,
+    MAX_DATA,
+    Cause,
+    Record,
+    RunId,
+    RunQuery,
+    RunState,
+    Version,
+)
 from workflow_ray.runtime.ipc import Bounds, IpcServer, IpcTransport, store_over
 from workflow_ray.runtime.ipc.frames import HIGH_WATER, MAX_BODY, Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
@@ -43,7 +52,9 @@ def record(size: int) -> Record:
 
 
 class LargeStore(VisibleStore):
-    """Answers `runs` with 1 MiB at once, and `watch` with as much once `arrived` is set; `looked` counts the former."""
+    """Answers `runs` with 1 MiB at once, and `watch` with as much once `arrived` is set; `looked`
+    counts the former.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +65,9 @@ class LargeStore(VisibleStore):
         self.looked += 1
         return [record(MIB)]
 
-    async def watch(self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False) -> list[Record]:
+    async def watch(
+        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
+    ) -> list[Record]:
         await self._wait(self.arrived)
         return [record(MIB)]
 
@@ -88,7 +101,14 @@ class Peer(Wire):
         return [frame for frame in self.frames if frame.kind is Kind.CALL]
 
     def ask(self, number: int, method: str, *args: Any, **named: Any) -> None:
-        self.send(Frame(Kind.CALL, number, method, METHODS[method].request(METHODS[method].arguments(*args, **named))))
+        self.send(
+            Frame(
+                Kind.CALL,
+                number,
+                method,
+                METHODS[method].request(METHODS[method].arguments(*args, **named)),
+            )
+        )
 
     def outcome(self, method: str, number: int) -> Any:
         """What the request was answered with: LARGE for that record; an error is an outcome too."""
@@ -135,7 +155,7 @@ async def turns(count: int = 50) -> None:
         await asyncio.sleep(0)
 
 
-# --- the server --------------------------------------------------------------------------------
+# --- the server -------------------------------------------------------------------------------
 
 
 async def test_no_request_is_begun_for_a_client_that_does_not_read_and_all_are_once_it_reads(
@@ -154,12 +174,15 @@ async def test_no_request_is_begun_for_a_client_that_does_not_read_and_all_are_o
     assert [client.outcome("runs", number) for number in range(MANY)] == [LARGE] * MANY
 
 
-async def test_requests_of_a_client_that_does_not_read_stay_where_they_are_until_it_reads(client: Peer, store: LargeStore) -> None:
+async def test_requests_of_a_client_that_does_not_read_stay_where_they_are_until_it_reads(
+    client: Peer, store: LargeStore
+) -> None:
     client.stop_reading()
     for number in range(MANY):
         client.ask(number, "runs", RunQuery(workflow="orders"))
     await until(lambda: store.looked > HIGH_WATER // MIB)
-    for number in range(MANY, MANY + 10_000):  # each of them would get an answer, be it that there are too many
+    # each of them would get an answer, be it that there are too many
+    for number in range(MANY, MANY + 10_000):
         client.ask(number, "leave", "w" * 100)
     await turns()
     unread = client.unread
@@ -216,7 +239,9 @@ async def test_a_small_answer_is_never_dropped(store: LargeStore, socket_path: s
         client.break_off("the test is over")
 
 
-async def test_requests_in_hand_are_bounded_in_bytes_for_a_connection_and_in_all(connect: Connect, store: LargeStore) -> None:
+async def test_requests_in_hand_are_bounded_in_bytes_for_a_connection_and_in_all(
+    connect: Connect, store: LargeStore
+) -> None:
     """Each request of this test has 1 MB; 4 MiB of one connection and 6 MiB in all are allowed."""
     seen = {RunId("r" * 1_000_000): Version(1)}
     first, second = [store_over(await connect(), SERVED) for _ in range(2)]
@@ -250,16 +275,19 @@ async def test_a_client_that_leaves_without_reading_leaves_nothing_behind(
 
 def test_what_one_answer_may_hold_fits_into_a_frame() -> None:
     largest = [record(BATCH_DATA), record(MAX_DATA)]
-    size = len(METHODS["runs"].request(METHODS["deploy"].arguments(0, largest)))  # any list encodes the same
+    # any list encodes the same
+    size = len(METHODS["runs"].request(METHODS["deploy"].arguments(0, largest)))
     assert size < MAX_BODY
 
 
-# --- the client --------------------------------------------------------------------------------
+# --- the client -------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def silent(socket_path: str) -> AsyncIterator[list[Peer]]:
-    """Servers, one for each connection, that read nothing before `read_again` and answer nothing by themselves."""
+    """Servers, one for each connection, that read nothing before `read_again` and answer nothing by
+    themselves.
+    """
     peers: list[Peer] = []
 
     def accept() -> Peer:
@@ -298,7 +326,9 @@ async def test_a_client_buffers_a_bounded_amount_for_a_server_that_does_not_read
         assert await asyncio.gather(*calls) == [b"done"] * MANY
 
 
-async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_sent(connection: IpcTransport, silent: list[Peer]) -> None:
+async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_sent(
+    connection: IpcTransport, silent: list[Peer]
+) -> None:
     first = asyncio.create_task(connection.call("store", bytes(2 * HIGH_WATER), deadline=60))
     await turns()
     with pytest.raises(StoreUnavailable, match="no answer to lag"):
@@ -313,8 +343,13 @@ async def test_a_call_that_is_given_up_before_the_server_read_so_far_is_never_se
     later.cancel()
 
 
-async def test_calls_that_wait_for_room_fail_at_once_when_the_connection_breaks(connection: IpcTransport, silent: list[Peer]) -> None:
-    calls = [asyncio.create_task(connection.call("store", bytes(HIGH_WATER + 1), deadline=60)) for _ in range(3)]
+async def test_calls_that_wait_for_room_fail_at_once_when_the_connection_breaks(
+    connection: IpcTransport, silent: list[Peer]
+) -> None:
+    calls = [
+        asyncio.create_task(connection.call("store", bytes(HIGH_WATER + 1), deadline=60))
+        for _ in range(3)
+    ]
     await turns()
     silent[0].break_off("the test says so")
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -325,7 +360,12 @@ async def test_a_server_whose_large_answer_takes_long_to_arrive_is_alive(socket_
     async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"runs")
         request = int.from_bytes(head[-13:-5], "little")
-        writer.write((MIB).to_bytes(4, "little") + bytes([Kind.ANSWER]) + request.to_bytes(8, "little") + b"\0")
+        writer.write(
+            (MIB).to_bytes(4, "little")
+            + bytes([Kind.ANSWER])
+            + request.to_bytes(8, "little")
+            + b"\0"
+        )
         for _ in range(32):
             await asyncio.sleep(0.01)  # 0.32 s in all; three pings are missed after 0.15 s
             writer.write(bytes(MIB // 32))

@@ -20,7 +20,9 @@ Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
 @asynccontextmanager
 async def process(path: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
-    running = await asyncio.create_subprocess_exec(sys.executable, serving.__file__, path, stdout=asyncio.subprocess.PIPE)
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, serving.__file__, path, stdout=asyncio.subprocess.PIPE
+    )
     assert running.stdout is not None
     assert await running.stdout.readline() == b"ready\n"
     try:
@@ -46,7 +48,9 @@ def poll(store: Store) -> asyncio.Task[object]:
     return asyncio.create_task(store.watch({RunId("r"): Version(1)}, wait=60))
 
 
-async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: Start, socket_path: str) -> None:
+async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(
+    start: Start, socket_path: str
+) -> None:
     server = await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
     store = store_over(connection, SERVED)
@@ -63,7 +67,9 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(start: 
         await IpcTransport.connect(socket_path)
 
 
-async def test_a_suspended_server_is_noticed_by_missing_pongs(start: Start, socket_path: str) -> None:
+async def test_a_suspended_server_is_noticed_by_missing_pongs(
+    start: Start, socket_path: str
+) -> None:
     server = await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.05)
     store = store_over(connection, SERVED)
@@ -75,7 +81,9 @@ async def test_a_suspended_server_is_noticed_by_missing_pongs(start: Start, sock
     assert connection.broken
 
 
-async def test_a_loop_that_was_blocked_for_long_does_not_take_its_server_for_dead(start: Start, socket_path: str) -> None:
+async def test_a_loop_that_was_blocked_for_long_does_not_take_its_server_for_dead(
+    start: Start, socket_path: str
+) -> None:
     await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.01)
     for _ in range(5):
@@ -85,7 +93,9 @@ async def test_a_loop_that_was_blocked_for_long_does_not_take_its_server_for_dea
     connection.close()
 
 
-async def test_a_call_finds_the_next_server_when_its_own_is_killed(start: Start, socket_path: str) -> None:
+async def test_a_call_finds_the_next_server_when_its_own_is_killed(
+    start: Start, socket_path: str
+) -> None:
     found: list[str] = []
 
     async def find() -> str:

@@ -35,7 +35,9 @@ def look(port: type) -> Method:
 
 
 @pytest.mark.parametrize(("caller", "store"), [(Older, Newer), (Newer, Older)])
-async def test_a_parameter_with_a_default_may_be_added_at_either_end_first(caller: type, store: type) -> None:
+async def test_a_parameter_with_a_default_may_be_added_at_either_end_first(
+    caller: type, store: type
+) -> None:
     async def asked(run: str, *, deep: bool, also: str = "") -> int:
         assert (run, deep, also) == ("r", True, "")
         return 7
@@ -49,7 +51,9 @@ async def test_arguments_and_answers_of_other_code_are_refused_with_advice() -> 
         return 7
 
     body = look(Older).request(look(Older).arguments("r", deep=True))
-    with pytest.raises(StoreError, match=r"the arguments of 'look' can't be decoded .*`also`.*Upgrade both"):
+    with pytest.raises(
+        StoreError, match=r"the arguments of 'look' can't be decoded .*`also`.*Upgrade both"
+    ):
         await look(Demanding).perform(asked, body)
     with pytest.raises(StoreError, match=r"the answer to 'look' can't be decoded .*Upgrade both"):
         look(Changed).result(await look(Older).perform(asked, body))

@@ -22,10 +22,16 @@ from workflow_ray_adapters.memory import MemoryStore
 
 
 class TestStoreOverIpc(
-    RecordStoreConformance, EventStreamerConformance, TimeoutStoreConformance, RoleSchedulerConformance, OutboxMoverConformance
+    RecordStoreConformance,
+    EventStreamerConformance,
+    TimeoutStoreConformance,
+    RoleSchedulerConformance,
+    OutboxMoverConformance,
 ):
     lacks: ClassVar = {
-        Capability.FAULTS: "what it serves is in memory: a broken connection leaves no transaction open",
+        Capability.FAULTS: (
+            "what it serves is in memory: a broken connection leaves no transaction open"
+        ),
         Capability.DURABILITY: "what it serves is in memory",
     }
 

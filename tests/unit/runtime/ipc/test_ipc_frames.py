@@ -64,7 +64,13 @@ async def test_frames_sent_in_one_turn_of_the_loop_leave_in_one_write() -> None:
 async def test_frames_come_whole_and_in_order_however_the_stream_is_cut(rng: random.Random) -> None:
     sizes = [0, 1, 100, 65_000, 70_000, 300_000]
     frames = [
-        Frame(rng.choice(list(Kind)), rng.getrandbits(64), rng.choice(["", "lag"]), rng.randbytes(rng.choice(sizes))) for _ in range(60)
+        Frame(
+            rng.choice(list(Kind)),
+            rng.getrandbits(64),
+            rng.choice(["", "lag"]),
+            rng.randbytes(rng.choice(sizes)),
+        )
+        for _ in range(60)
     ]
     stream, end = b"".join(await written(*frames)), End()
     while stream:
@@ -86,11 +92,16 @@ async def test_a_large_frame_holds_its_room_only_while_it_comes() -> None:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ((MAX_BODY + 1).to_bytes(4, "little") + b"\x01" + bytes(9), f"{MAX_BODY + 1} bytes where {MAX_BODY} are allowed"),
+        (
+            (MAX_BODY + 1).to_bytes(4, "little") + b"\x01" + bytes(9),
+            f"{MAX_BODY + 1} bytes where {MAX_BODY} are allowed",
+        ),
         (bytes(4) + b"\x63" + bytes(9), "kind 99"),
     ],
 )
-async def test_what_is_no_frame_breaks_the_connection_once_and_says_why(header: bytes, reason: str) -> None:
+async def test_what_is_no_frame_breaks_the_connection_once_and_says_why(
+    header: bytes, reason: str
+) -> None:
     end = End()
     end.read(header)
     end.wire.connection_lost(None)

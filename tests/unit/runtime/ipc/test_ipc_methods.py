@@ -61,7 +61,9 @@ from workflow_ray_adapters.memory import MemoryStore
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)
 RUN, OTHER, TOPIC = RunId("0190-run"), RunId("0190-other"), Topic("orders-1")
 FENCE = Fence(RoleName("orders-1-consumer-2-of-4"), 7)
-POSITION = Position("orders-1-consumer", 5, 9, begun=40, trying=(9, 11), log="kafka", incarnation=2, in_use=FENCE)
+POSITION = Position(
+    "orders-1-consumer", 5, 9, begun=40, trying=(9, 11), log="kafka", incarnation=2, in_use=FENCE
+)
 RECORD = Record(
     run_id=RUN,
     workflow="orders",
@@ -78,7 +80,14 @@ RECORD = Record(
     created_at=NOW,
     updated_at=NOW,
 )
-EVENT = Event(run_id=RUN, topic=TOPIC, partition=5, version=Version(3), status=1, headers={"traceparent": "00-1"})
+EVENT = Event(
+    run_id=RUN,
+    topic=TOPIC,
+    partition=5,
+    version=Version(3),
+    status=1,
+    headers={"traceparent": "00-1"},
+)
 WRITE = Write(
     run_id=RUN,
     write_id=WriteId("w1"),
@@ -93,20 +102,45 @@ WRITE = Write(
     events=(OutgoingEvent(topic=TOPIC, partition=5, delay=1.5),),
 )
 ENTRY = HistoryEntry(
-    run_id=RUN, version=Version(1), status=1, run_state=RunState.INITIATED, cause=Cause.TRIGGER, by="client", at=NOW, write_id=WriteId("w1")
+    run_id=RUN,
+    version=Version(1),
+    status=1,
+    run_state=RunState.INITIATED,
+    cause=Cause.TRIGGER,
+    by="client",
+    at=NOW,
+    write_id=WriteId("w1"),
 )
 ORDERS = DeployedWorkflow(
-    name="orders", reference="shop:orders", python_path=("/app",), statuses={"CREATED": 1}, partitions=16, groups={"orders-1-consumer": 4}
+    name="orders",
+    reference="shop:orders",
+    python_path=("/app",),
+    statuses={"CREATED": 1},
+    partitions=16,
+    groups={"orders-1-consumer": 4},
 )
-EVERYTHING = RunQuery(workflow="orders", statuses=(1, 2), run_states=(RunState.PAUSED,), created_from=NOW, newest_first=True, after=RUN)
+EVERYTHING = RunQuery(
+    workflow="orders",
+    statuses=(1, 2),
+    run_states=(RunState.PAUSED,),
+    created_from=NOW,
+    newest_first=True,
+    after=RUN,
+)
 KEY = TimeoutKey(RUN, Version(2), "expiry")
 TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
 ROLE = Role("orders-1-consumer", 2, 4)
-RESULTS = (Stored(RUN, Version(1)), Conflict(RUN, Version(4)), KeyUsed(RUN, OTHER), ActiveRun(RUN, OTHER))
+RESULTS = (
+    Stored(RUN, Version(1)),
+    Conflict(RUN, Version(4)),
+    KeyUsed(RUN, OTHER),
+    ActiveRun(RUN, OTHER),
+)
 
 PORTS: tuple[type, ...] = (Store, WholeStore, Trimmer)
 
-CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional and named arguments, answer
+# positional and named arguments, answer
+CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {
     "store": (
         [(WriteGroup(writes=(WRITE,), positions=(POSITION,), fence=FENCE, events=(EVENT,)),)],
         {},
@@ -130,7 +164,11 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional an
         {},
         Waiting(events=(EVENT,), after=OTHER),
     ),
-    "deployment": ([], {"newer_than": 1, "wait": 0.5}, Deployment(store_id="s", version=2, workflows=(ORDERS,))),
+    "deployment": (
+        [],
+        {"newer_than": 1, "wait": 0.5},
+        Deployment(store_id="s", version=2, workflows=(ORDERS,)),
+    ),
     "deploy": ([2, (ORDERS,)], {}, Deployment(store_id="s", version=3)),
     "acquire": ([ROLE], {}, FENCE),
     "release": ([FENCE], {}, None),
@@ -145,7 +183,11 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {  # positional an
     "receive": (
         [TOPIC, {5: 9, 6: 0}],
         {"reader": ROLE.name, "limit": 500, "wait": 1.0},
-        Arrivals(events=(Received(event=EVENT, offset=9, record=RECORD),), read={5: 10, 6: 3}, lost={7: 2}),
+        Arrivals(
+            events=(Received(event=EVENT, offset=9, record=RECORD),),
+            read={5: 10, 6: 3},
+            lost={7: 2},
+        ),
     ),
     "lag": ([TOPIC, {5: 9}], {}, 12),
     "ends": ([TOPIC, (5, 6)], {}, {5: 9, 6: 0}),
@@ -179,7 +221,16 @@ class RecordingStore:
         async def method(*args: Any, **named: Any) -> Any:
             bound = inspect.signature(method_of(name)).bind(self, *args, **named)
             bound.apply_defaults()
-            self.asked.append((name, {key: as_decoded(value) for key, value in bound.arguments.items() if key != "self"}))
+            self.asked.append(
+                (
+                    name,
+                    {
+                        key: as_decoded(value)
+                        for key, value in bound.arguments.items()
+                        if key != "self"
+                    },
+                )
+            )
             if isinstance(self._outcome, Exception):
                 raise self._outcome
             return self._outcome
@@ -242,7 +293,9 @@ async def test_a_store_whose_events_are_elsewhere_moves_none() -> None:
         await store.move(FENCE, limit=1, wait=0)
 
 
-async def test_a_streamer_that_keeps_its_log_is_trimmed_through_ipc_also_where_no_event_moves() -> None:
+async def test_a_streamer_that_keeps_its_log_is_trimmed_through_ipc_also_where_no_event_moves() -> (
+    None
+):
     records, events = MemoryStore(SystemClock()), MemoryStore(SystemClock())
     store = await remote_store(Loopback(mixed(records, events, None)))
     assert isinstance(store, Trimmer)
@@ -301,18 +354,35 @@ def test_what_travels_is_maps_by_the_names_of_parameters() -> None:
         "limit": 10,
         "wait": 0.5,
     }
-    assert receive.result(msgspec.msgpack.encode({"value": Arrivals(events=())})) == Arrivals(events=())
+    assert receive.result(msgspec.msgpack.encode({"value": Arrivals(events=())})) == Arrivals(
+        events=()
+    )
     assert METHODS["leave"].result(msgspec.msgpack.encode({"value": None})) is None
     with pytest.raises(RoleLost):
-        receive.result(msgspec.msgpack.encode({"raised": {"error": "RoleLost", "fields": ["role", 7, 8]}}))
+        receive.result(
+            msgspec.msgpack.encode({"raised": {"error": "RoleLost", "fields": ["role", 7, 8]}})
+        )
 
 
 def sample(kind: type[WorkflowError]) -> WorkflowError:
-    values: dict[object, object] = {str: "x", int: 3, float: 0.5, Sequence[str]: ["a", "b"], Sequence[tuple[str, int]]: [("a", 1)]}
-    return kind(*(values.get(each.annotation) for each in inspect.signature(kind).parameters.values()))  # None for the others
+    values: dict[object, object] = {
+        str: "x",
+        int: 3,
+        float: 0.5,
+        Sequence[str]: ["a", "b"],
+        Sequence[tuple[str, int]]: [("a", 1)],
+    }
+    # None for the others
+    return kind(
+        *(values.get(each.annotation) for each in inspect.signature(kind).parameters.values())
+    )
 
 
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, WorkflowError) and kind is not WorkflowError]
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, WorkflowError) and kind is not WorkflowError
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -325,7 +395,12 @@ async def test_an_error_of_the_store_arrives_as_itself(kind: type[WorkflowError]
     assert str(caught.value) == str(raised)
 
 
-async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR), pytest.raises(StoreUnavailable, match="deployment failed there \\(ZeroDivisionError\\)"):
+async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        caplog.at_level(logging.ERROR),
+        pytest.raises(StoreUnavailable, match="deployment failed there \\(ZeroDivisionError\\)"),
+    ):
         await store_over(Loopback(RecordingStore(ZeroDivisionError("secret"))), SERVED).deployment()
     assert [record.exc_info is not None for record in caplog.records] == [True]

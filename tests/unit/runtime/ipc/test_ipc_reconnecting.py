@@ -58,7 +58,9 @@ async def test_what_may_not_be_repeated_is_sent_once(breaking: str, method: str)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - ONCE))
-async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadline(breaking: str, method: str) -> None:
+async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadline(
+    breaking: str, method: str
+) -> None:
     find = Finder(breaking)
     connection = Reconnecting(find)
     with pytest.raises(StoreUnavailable):
@@ -80,14 +82,21 @@ async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_pa
 async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
     find = Finder(socket_path, nowhere())
     connection = Reconnecting(find)
-    assert await asyncio.gather(*(store_over(connection, SERVED).lag(TOPIC, {}) for _ in range(4))) == [LAG] * 4
+    assert (
+        await asyncio.gather(*(store_over(connection, SERVED).lag(TOPIC, {}) for _ in range(4)))
+        == [LAG] * 4
+    )
     assert find.asked == 2
     connection.close()
 
 
-async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(socket_path: str) -> None:
+async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(
+    socket_path: str,
+) -> None:
     connection = Reconnecting(Finder(socket_path))
-    with pytest.raises(StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"):
+    with pytest.raises(
+        StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"
+    ):
         await store_over(connection, SERVED, patience=0.05).lag(TOPIC, {})
 
 
@@ -97,7 +106,9 @@ async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str)
         await store_over(connection, SERVED).lag(TOPIC, {})
 
 
-async def test_a_call_to_a_server_that_was_stopped_is_answered_by_the_next(server: IpcServer, socket_path: str) -> None:
+async def test_a_call_to_a_server_that_was_stopped_is_answered_by_the_next(
+    server: IpcServer, socket_path: str
+) -> None:
     connection = Reconnecting(Finder(socket_path))
     store = store_over(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG

@@ -1,4 +1,7 @@
-"""The first tables. What they mean stands in tables.py; this file is history, and stays as it is."""
+"""The first tables.
+
+What they mean stands in tables.py; this file is history, and stays as it is.
+"""
 
 import sqlalchemy as sa
 
@@ -109,7 +112,12 @@ def _runs() -> None:
 def _events() -> None:
     create_table(
         "outbox",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+            primary_key=True,
+            autoincrement=True,
+        ),
         sa.Column("topic", KEY, nullable=False),
         sa.Column("partition_no", sa.Integer, nullable=False),
         sa.Column("run_id", UUID, nullable=False),

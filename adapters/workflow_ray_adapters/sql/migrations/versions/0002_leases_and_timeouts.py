@@ -1,4 +1,7 @@
-"""Leases on roles, the processes that share them, and timeouts. Only adds: code of before goes on beside it."""
+"""Leases on roles, the processes that share them, and timeouts.
+
+Only adds: code of before goes on beside it.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -12,7 +12,13 @@ import sqlalchemy as sa
 from alembic import op
 
 from workflow_ray_adapters.sql.columns import TEXT, key
-from workflow_ray_adapters.sql.definition import add_column, create_index, create_table, drop_column, drop_index
+from workflow_ray_adapters.sql.definition import (
+    add_column,
+    create_index,
+    create_table,
+    drop_column,
+    drop_index,
+)
 
 revision = "0003"
 down_revision = "0002"
@@ -24,13 +30,25 @@ EMBEDDED = "sqlite"
 EVENT, MESSAGE, NOBODY = 1, 2, 4
 PAUSED = 3
 STAY = 4
-NAMES = ("status", "run_state", "version", "cause", "partition_no", "awaits", "awaited", "awaiting", "resting")
+NAMES = (
+    "status",
+    "run_state",
+    "version",
+    "cause",
+    "partition_no",
+    "awaits",
+    "awaited",
+    "awaiting",
+    "resting",
+)
 COLUMNS = tuple(sa.column(name, sa.BigInteger) for name in NAMES)
 
 
 def upgrade() -> None:
     add_column("deployment", sa.Column("usable_from", key(32)))
-    op.execute(sa.update(sa.table("deployment", sa.column("usable_from"))).values(usable_from=revision))
+    op.execute(
+        sa.update(sa.table("deployment", sa.column("usable_from"))).values(usable_from=revision)
+    )
     _roles()
     _records()
     _counters()
@@ -46,25 +64,50 @@ def _records() -> None:
     """
     add_column("records", sa.Column("awaiting", sa.Integer))
     add_column("records", sa.Column("resting", sa.BigInteger))
-    add_column("records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0")))
-    add_column("records", sa.Column("awaits", sa.Integer, nullable=False, server_default=sa.text(str(EVENT))))
-    if op.get_bind().dialect.name != EMBEDDED:  # which has no such statement, and no server beside the one who migrates
+    add_column(
+        "records", sa.Column("awaited", sa.BigInteger, nullable=False, server_default=sa.text("0"))
+    )
+    add_column(
+        "records",
+        sa.Column("awaits", sa.Integer, nullable=False, server_default=sa.text(str(EVENT))),
+    )
+    # which has no such statement, and no server beside the one who migrates
+    if op.get_bind().dialect.name != EMBEDDED:
         op.execute("ALTER TABLE records ALTER COLUMN awaits DROP DEFAULT")
     records = sa.table("records", *COLUMNS)
     run_state, awaits = records.c.run_state, records.c.awaits
-    kinds = ((run_state >= PAUSED, sa.literal(NOBODY)), (records.c.cause == STAY, sa.literal(MESSAGE)))
-    op.execute(sa.update(records).values(awaits=sa.case(*kinds, else_=sa.literal(EVENT)), awaited=records.c.version))
+    kinds = (
+        (run_state >= PAUSED, sa.literal(NOBODY)),
+        (records.c.cause == STAY, sa.literal(MESSAGE)),
+    )
+    op.execute(
+        sa.update(records).values(
+            awaits=sa.case(*kinds, else_=sa.literal(EVENT)), awaited=records.c.version
+        )
+    )
     op.execute(
         sa.update(records).values(
             awaiting=sa.case((awaits == EVENT, records.c.partition_no)),
-            resting=sa.case((awaits != EVENT, sa.cast(records.c.status, sa.BigInteger) * 8 + run_state)),
+            resting=sa.case(
+                (awaits != EVENT, sa.cast(records.c.status, sa.BigInteger) * 8 + run_state)
+            ),
         )
     )
-    create_index("records_awaiting", "records", ["workflow", "awaiting", "run_id"], of_known="awaiting")
-    create_index("records_resting", "records", ["workflow", "resting", "run_id"], of_known="resting")
+    create_index(
+        "records_awaiting", "records", ["workflow", "awaiting", "run_id"], of_known="awaiting"
+    )
+    create_index(
+        "records_resting", "records", ["workflow", "resting", "run_id"], of_known="resting"
+    )
     if op.get_bind().dialect.name not in WITHOUT_PARTIAL_INDEXES:
         drop_index("records_unfinished", "records")
-        create_index("records_unfinished", "records", ["workflow", "unfinished"], unique=True, of_known="unfinished")
+        create_index(
+            "records_unfinished",
+            "records",
+            ["workflow", "unfinished"],
+            unique=True,
+            of_known="unfinished",
+        )
 
 
 def _counters() -> None:
@@ -79,13 +122,16 @@ def _counters() -> None:
     )
     op.execute("DELETE FROM counters")  # of a migration that was killed after it had counted
     op.execute(
-        "INSERT INTO counters (workflow, status, run_state, writer, runs)"
-        " SELECT workflow, status, run_state, '', count(*) FROM records GROUP BY workflow, status, run_state"
+        "INSERT INTO counters (workflow, status, run_state, writer, runs) SELECT workflow, status,"
+        " run_state, '', count(*) FROM records GROUP BY workflow, status, run_state"
     )
 
 
 def _roles() -> None:
-    """Whoever holds a role loses it. Earlier code acquires none: it asks for the dropped columns."""
+    """Whoever holds a role loses it.
+
+    Earlier code acquires none: it asks for the dropped columns.
+    """
     add_column("workflows", sa.Column("superseded", TEXT))
     add_column("topology", sa.Column("scaled", sa.Integer))
     add_column("topology", sa.Column("draining", sa.Boolean))
@@ -108,12 +154,19 @@ def _name_groups() -> None:
 
 def _positions() -> None:
     """The log is not known: it is the one that a consumer reads next."""
-    add_column("positions", sa.Column("begun", sa.BigInteger, nullable=False, server_default=sa.text("0")))
+    add_column(
+        "positions", sa.Column("begun", sa.BigInteger, nullable=False, server_default=sa.text("0"))
+    )
     add_column("positions", sa.Column("trying", TEXT))
     add_column("positions", sa.Column("in_use_role", KEY))
     add_column("positions", sa.Column("in_use_epoch", sa.BigInteger))
-    add_column("positions", sa.Column("incarnation", sa.BigInteger, nullable=False, server_default=sa.text("0")))
-    add_column("positions", sa.Column("log", key(1000), nullable=False, server_default=sa.text("''")))
+    add_column(
+        "positions",
+        sa.Column("incarnation", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    )
+    add_column(
+        "positions", sa.Column("log", key(1000), nullable=False, server_default=sa.text("''"))
+    )
 
 
 def _outbox_and_timeouts() -> None:
