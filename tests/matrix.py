@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
 
 class Results:
-    """A plugin of pytest that runs the conformance suites only, and keeps what they came to."""
+    """A plugin of pytest that runs the conformance suites only, and keeps their results."""
 
     def __init__(self) -> None:
         self.outcomes: dict[Cell, set[str]] = defaultdict(set)
@@ -144,7 +144,7 @@ def title(case: str) -> str:
 
 
 def shown(outcome: set[str], reasons: list[str]) -> str:
-    """The worst of what a case's variants came to. Adds to the reasons."""
+    """Return the worst result of a case's variants. Adds to the reasons."""
     lacking = sorted(outcome - {PASSED, FAILED})
     reasons += [text for text in lacking if text not in reasons]
     if FAILED in outcome:
@@ -155,7 +155,7 @@ def shown(outcome: set[str], reasons: list[str]) -> str:
 
 
 def main() -> int:
-    """Run them, and write the page, whatever they came to. The exit code is pytest's."""
+    """Run them, and write the page, whatever the results. The exit code is pytest's."""
     results = Results()
     code = pytest.main(["--quiet", str(ROOT / "tests" / "adapters")], plugins=[results])
     if results.outcomes:

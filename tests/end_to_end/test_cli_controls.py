@@ -102,7 +102,7 @@ def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: Comm
         (("resume",), 2, "runs: name some, or say which by filters, e.g. --failed"),
         (("resume", "a", "--failed"), 2, "runs: name runs or give filters, not both"),
         (("cancel", "c"), 2, "reason: give one: the history keeps why a run was cancelled"),
-        (("pause", "zzz", "--reason", "x"), 3, "there is no run 'zzz'."),
+        (("pause", "zzz", "--reason", "x"), 3, "no run 'zzz' exists."),
         (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),
         (("resume", "--older-than", "soon", "--yes"), 2, "--older-than: 'soon' is not a time"),
         (

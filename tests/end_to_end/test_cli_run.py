@@ -122,7 +122,7 @@ def test_an_input_that_cannot_be_read_starts_nothing(cli: CommandLine, tmp_path:
 def test_a_workflow_that_cannot_be_imported_is_one_clear_line(cli: CommandLine) -> None:
     done = cli("run", "examples.odrers:orders", "--input", "-", expect=2)
     assert done.stderr.startswith(
-        "workflow-ray: examples.odrers:orders: there is no module 'examples.odrers'"
+        "workflow-ray: examples.odrers:orders: found no module 'examples.odrers'"
     )
     assert done.stderr.count("\n") == 1
 

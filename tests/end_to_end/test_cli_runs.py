@@ -93,7 +93,7 @@ def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
     for command in ("show", "history"):
         assert (
             cli("runs", command, "nothing", expect=3).stderr
-            == "workflow-ray: there is no run 'nothing'.\n"
+            == "workflow-ray: no run 'nothing' exists.\n"
         )
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
     [
         (("parcels",), "workflow 'parcels' is not deployed here (deployed: letters)"),
         (("letters", "--status", "LOST"), "letters has no status 'LOST'; it has WRITTEN, SENT"),
-        (("letters", "--state", "ASLEEP"), "there is no run_state 'ASLEEP'"),
+        (("letters", "--state", "ASLEEP"), "'ASLEEP' is not a run state"),
     ],
 )
 def test_a_name_that_there_is_not_exits_with_2_and_says_what_there_is(

@@ -58,7 +58,7 @@ async def no_run() -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 
 
-@orders.step(OrderStatus.SHIPPED)  # mistake: None is no result
+@orders.step(OrderStatus.SHIPPED)  # mistake: None is not a result
 async def optional(run: OrderRun) -> Literal[OrderStatus.PAID] | None:
     return None
 
@@ -90,8 +90,10 @@ async def missing_branch(run: OrderRun) -> Literal[OrderStatus.PAID]:  # mistake
 
 
 @orders.step(OrderStatus.SHIPPED)
-# mistake
-async def wrong_resource(run: OrderRun, model: str = risk_model.value) -> Literal[OrderStatus.PAID]:
+async def wrong_resource(
+    run: OrderRun,
+    model: str = risk_model.value,  # mistake
+) -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 
 

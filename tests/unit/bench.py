@@ -229,9 +229,7 @@ class AtWork:
         await self.task
 
     async def abandon(self) -> None:
-        """Stop it, give it no time, and release its role: an orderly stop that came to its
-        deadline.
-        """
+        """Stop it without time left, and release its role: an orderly stop past its deadline."""
         self.stop.set()
         await asyncio.sleep(0)
         self.task.cancel()

@@ -53,7 +53,7 @@ def packing(partitions: int = 16) -> Parcels:
 def routed(*, attempts: int = 3, on_failure: Route | None = Route.LOST) -> Workflow[Parcel, Route]:
     """NEW -> PACKED -> SENT, and LOST beside it.
 
-    PACKED may be entered anew; its step may return every halt.
+    PACKED may be entered again; its step may return every halt.
     """
     workflow = Workflow("routed", Parcel, Route)
 

@@ -1,4 +1,4 @@
-"""What a job came to: shown as a table, written as JSON."""
+"""The results of a job: shown as a table, written as JSON."""
 
 from collections.abc import Iterator
 from pathlib import Path

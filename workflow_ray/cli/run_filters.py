@@ -189,7 +189,7 @@ def _run_state(name: str) -> RunState:
     except KeyError:
         raise InvalidInput(
             "--state",
-            f"there is no run_state {name!r}; there are {', '.join(RunState.__members__)}",
+            f"{name!r} is not a run state; choose from {', '.join(RunState.__members__)}",
         ) from None
 
 

@@ -100,7 +100,7 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
 def show_run(
     run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
 ) -> None:
-    """Show a run as it stands, with its data. Exit 3: there is no such run."""
+    """Show a run as it stands, with its data. Exit 3: the run does not exist."""
 
     async def found(store: RecordStore, names: Names) -> RunWithData:
         return names.run_with_data(await _references(store, names, workflow).find(run))
@@ -112,7 +112,7 @@ def show_run(
 def history(
     run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
 ) -> None:
-    """Show every version of a run: what wrote it, when and why. Exit 3: there is no such run."""
+    """Show every version of a run: what wrote it, when and why. Exit 3: the run does not exist."""
 
     async def found(store: RecordStore, names: Names) -> list[EntryView]:
         record = await _references(store, names, workflow).find(run)

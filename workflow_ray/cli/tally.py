@@ -47,7 +47,7 @@ class Timing:
 
 
 class Ends:
-    """Where runs came to stand."""
+    """The statuses at which runs stand."""
 
     def __init__(self, statuses: Mapping[int, str]) -> None:
         self._statuses = statuses

@@ -83,7 +83,7 @@ class Handle(Generic[D, S]):
             WaitTimeout: The time is over.
             RunUnreachable: No transition leads there any more; raised at once.
             RunPaused: An error has paused the run.
-            RunNotFound: There is no such run.
+            RunNotFound: The run does not exist.
             InvalidInput: It isn't a status of the run's workflow, or the timeout can't be used.
         """
         status = checked_status("status", self._workflow, status)
@@ -118,7 +118,7 @@ class Handle(Generic[D, S]):
         Raises:
             WaitTimeout: The time is over.
             RunPaused: An error has paused the run.
-            RunNotFound: There is no such run.
+            RunNotFound: The run does not exist.
         """
 
         async def ended(record: Record) -> bool:
@@ -142,7 +142,7 @@ class Handle(Generic[D, S]):
 
         Raises:
             ControlRefused: The run is finished.
-            RunNotFound: There is no such run.
+            RunNotFound: The run does not exist.
             InvalidInput: Nothing was written.
         """
         return await self._control(control(Action.PAUSE, by, reason))
@@ -163,7 +163,7 @@ class Handle(Generic[D, S]):
 
         Raises:
             ControlRefused: No attempt has failed, or the run is finished.
-            RunNotFound: There is no such run.
+            RunNotFound: The run does not exist.
             InvalidInput: Nothing was written.
         """
         return await self._control(control(Action.RETRY, by, reason))

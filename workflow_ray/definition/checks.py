@@ -47,8 +47,8 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         )
     if not _is_subclass(workflow.data, BaseModel):
         yield (
-            f"{workflow.where}: the data {workflow.data!r} is no pydantic model; hand in a subclass"
-            " of BaseModel"
+            f"{workflow.where}: the data {workflow.data!r} is not a pydantic model; hand in a"
+            " subclass of BaseModel"
         )
     if not is_count(workflow.partitions) or workflow.partitions > MAX_PARTITIONS:
         yield (
@@ -57,8 +57,8 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         )
     if not is_statuses(workflow.statuses):
         yield (
-            f"{workflow.where}: {workflow.statuses!r} is no enum of statuses; hand in a subclass of"
-            " Status that has members"
+            f"{workflow.where}: {workflow.statuses!r} is not an enum of statuses; hand in a"
+            " subclass of Status that has members"
         )
     else:
         yield from _number_mistakes(workflow.statuses, workflow.where)

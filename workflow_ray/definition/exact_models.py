@@ -3,7 +3,7 @@
 Where a field is of a simple type, without a constraint, a validator or a serializer, each value of
 exactly that type has a JSON of its own, but for some, such as NaN. A guard finds out whether data
 holds nothing else, which takes a tenth of the time of reading it back and comparing. Of other types
-(unions, validators, recursion) nothing is known, and there is no guard.
+(unions, validators, recursion) nothing is known, and they have no guard.
 """
 
 import math

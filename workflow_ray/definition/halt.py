@@ -30,8 +30,8 @@ class Pause:
 class Repeat:
     """Save the data and run the step again, `after` at the earliest, in the same visit.
 
-    Its idempotency key and timeouts stay; return the status itself to enter it anew. A repeat is no
-    failed attempt.
+    Its idempotency key and timeouts stay; return the status itself to enter it again. A repeat
+    is not a failed attempt.
     `after`: seconds, or a timedelta, from 0 to 100 years. Raises InvalidInput: it is neither.
     """
 

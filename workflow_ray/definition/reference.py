@@ -124,7 +124,7 @@ def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
     name, _, attribute = reference.partition(":")
     if not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
         raise NotImportable(
-            reference, 'is no reference; write "module:attribute", as in "shop.orders:orders"'
+            reference, 'is not a reference; write "module:attribute", as in "shop.orders:orders"'
         )
     _look_in(python_path)
     module = _import(reference, name)
@@ -163,7 +163,7 @@ def _import(reference: str, name: str) -> ModuleType:
             and f"{name}.".startswith(f"{error.name}.")
         ):
             why = (
-                f"there is no module {error.name!r} on the Python path; start in the folder that"
+                f"found no module {error.name!r} on the Python path; start in the folder that"
                 " holds it, or install it"
             )
         else:

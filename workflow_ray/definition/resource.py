@@ -33,7 +33,7 @@ class Resource(Generic[T]):
     def open(self) -> AbstractAsyncContextManager[T]:
         """Open it: `async with` gives the value, and closes it at the end.
 
-        Each call opens it anew.
+        Each call opens it again.
         """
         return self._open()
 
@@ -76,7 +76,7 @@ def resource(function: Callable[[], AsyncIterator[T]]) -> Resource[T]:
     """Make a resource of an async generator function without parameters: it yields the value once,
     and cleans up after it.
 
-    Raises InvalidInput: the function is no such thing.
+    Raises InvalidInput: the function is not an async generator of one value.
     """
     if not inspect.isasyncgenfunction(function) or inspect.signature(function).parameters:
         raise InvalidInput(

@@ -28,7 +28,7 @@ def is_async(function: AnyStep) -> bool:
 def kind_mistake(function: object) -> str | None:
     """What keeps `function` from being a step whatever its signature."""
     if not isinstance(function, FunctionType | MethodType):
-        return "is no function; decorate a `def` or an `async def`"
+        return "is not a function; decorate a `def` or an `async def`"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return "is a generator; return one result instead of yielding"
     return None
@@ -67,7 +67,7 @@ class Results(Generic[S]):
         elif choice is Parameter.empty:
             self._mistake("has no return annotation")
         elif choice is NoneType:
-            self._mistake("may return None, which is no result")
+            self._mistake("may return None, which is not a result")
         else:
             self._mistake(
                 f"may return {_shown(choice)}, which is neither a status of {statuses.__name__} nor"
@@ -140,7 +140,8 @@ class Parameters:
         else:
             way_out = "give it a default `RESOURCE.value`, or take it out"
             self.mistakes.append(
-                f"has a parameter {str(parameter)!r} beyond the run that is no resource; {way_out}"
+                f"has a parameter {str(parameter)!r} beyond the run that is not a resource;"
+                f" {way_out}"
             )
 
 

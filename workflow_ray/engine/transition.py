@@ -105,8 +105,7 @@ def is_counted(write: Write) -> bool:
 
 
 def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
-    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt came to
-    its end.
+    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt ended.
 
     Args:
         counted: The record as that write left it.

@@ -33,9 +33,7 @@ class RoleRetired(WorkflowError):
 
 
 class ResourceFailed(WorkflowError):
-    """A resource of a step did not open, or closed before its time, in a way that is no ordinary
-    error.
-    """
+    """A resource of a step did not open, or closed too early, and the cause is not an Exception."""
 
     def __init__(self, step: str, why: str) -> None:
         super().__init__(step, why)

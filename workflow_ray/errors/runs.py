@@ -20,7 +20,7 @@ class InvalidInput(WorkflowError):
 
 
 class RunNotFound(WorkflowError):
-    """There is no such run. `workflow` None: in no workflow."""
+    """No run has this id or foreign id. `workflow` None: in no workflow."""
 
     exit_code = 3
 
@@ -31,7 +31,7 @@ class RunNotFound(WorkflowError):
 
     def __str__(self) -> str:
         return (
-            f"there is no run {self.key!r}."
+            f"no run {self.key!r} exists."
             if self.workflow is None
             else f"workflow {self.workflow!r} has no run {self.key!r}."
         )

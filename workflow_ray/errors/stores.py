@@ -32,7 +32,7 @@ class StoreBusy(StoreError):
 
 
 class StoreMissing(StoreError):
-    """There is no such store: nothing was deployed there yet."""
+    """The store does not exist: nothing was deployed there yet."""
 
 
 class NotAStore(StoreError):
@@ -50,7 +50,7 @@ class StoreReadOnly(StoreError):
 
 
 class StoreFull(StoreError):
-    """There is no room for the write. Nothing of it was stored."""
+    """The store has no room for the write. Nothing of it was stored."""
 
     transient = True
 

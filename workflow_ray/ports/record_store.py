@@ -59,7 +59,7 @@ class RecordStore(Protocol):
         ...
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
-        """The records, in the order asked for; None where there is no such run.
+        """The records, in the order asked for; None where the run does not exist.
 
         It may answer a prefix, of one record at least where any was asked for: the record whose
         data exceeds BATCH_DATA is the last one. Whoever needs the others asks again for the rest.

@@ -59,8 +59,8 @@ class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
 
     events: tuple[Received, ...] = ()
     read: dict[int, int] = {}
-    """Of each partition asked for that was read: the offset to go on from. Everything below it was
-    answered here or before, is no event (a message of somebody else, an aborted transaction), or is
+    """The offset to read from next, for each partition that was read. Everything below it was
+    answered here or earlier, is not an event (a foreign message, an aborted transaction), or is
     gone.
     """
     lost: dict[int, int] = {}

@@ -52,4 +52,4 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     # those that should have woken the runs: the topic is the status's, the version the record's
     # `awaited`
     events: tuple[Event, ...] = ()
-    after: RunId | None = None  # where the next look goes on; None: this one came to the end
+    after: RunId | None = None  # where the next look goes on; None: this one reached the end

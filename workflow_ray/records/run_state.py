@@ -44,9 +44,7 @@ class Cause(IntEnum):
     status.
     """
     GIVEN_BACK = 10
-    """The role stopped before an attempt that was counted beforehand came to its end: it counts no
-    more.
-    """
+    """The role stopped before an attempt ended that it had counted; the attempt doesn't count."""
     RESUMED = 11
     """An operator let a paused run go on."""
     RETRIED = 12

@@ -52,7 +52,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         return Version(self.expected + 1)
 
     def onto(self, record: Record) -> Record:
-        """The record once this has landed on it; its times stay those of before."""
+        """The record once this has landed on it; its times stay as they were."""
         return msgspec.structs.replace(
             record,
             status=self.status,
@@ -98,7 +98,7 @@ class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
 class Conflict(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Left out: the record is at version `found`, not at the one expected.
 
-    NO_VERSION: there is no such run.
+    NO_VERSION: the run does not exist.
     """
 
     run_id: RunId

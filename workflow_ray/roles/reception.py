@@ -123,7 +123,7 @@ class Reception:
         return within, cut_off
 
     def _pass(self, read: Mapping[int, int]) -> None:
-        """Go on from there: what lies before is no event, as with messages of others."""
+        """Go on from there: what lies before are not events, but for example messages of others."""
         moved = [
             number
             for number, offset in read.items()

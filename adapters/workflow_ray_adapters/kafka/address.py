@@ -96,7 +96,7 @@ def parse(url: str) -> Address:
     if unknown := options.keys() - set(OPTIONS):
         raise InvalidInput(
             what,
-            f"there is no option {', '.join(sorted(unknown))}. The options: {', '.join(OPTIONS)}.",
+            f"unknown option {', '.join(sorted(unknown))}. The options: {', '.join(OPTIONS)}.",
         )
 
     def option(name: str, default: T, convert: Callable[[str], T], expected: str) -> T:
@@ -160,7 +160,7 @@ def _login(what: str, userinfo: str, mechanism: str | None) -> Login | None:
         return None
     if mechanism not in (None, *MECHANISMS):
         raise InvalidInput(
-            what, f"there is no mechanism {mechanism}. The mechanisms: {', '.join(MECHANISMS)}."
+            what, f"unknown mechanism {mechanism}. The mechanisms: {', '.join(MECHANISMS)}."
         )
     user, _, password = userinfo.partition(":")
     return Login(unquote(user), unquote(password), mechanism or MECHANISMS[0])

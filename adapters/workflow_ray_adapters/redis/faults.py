@@ -59,7 +59,7 @@ def _explanation(where: str, error: Exception) -> StoreError:
             )
         case exceptions.InvalidResponse():
             return NotAStore(
-                where, "what answers there is no Redis server. Name another host or port."
+                where, "what answers there is not a Redis server. Name another host or port."
             )
         case exceptions.ResponseError():
             return _refusal(where, str(error))

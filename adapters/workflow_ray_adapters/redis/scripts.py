@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 READS = "no-writes"
-WRITES = ""  # refused before it begins where there is no room
-FREES = "allow-oom"  # goes on where there is no room: it makes some, or takes hardly any
+WRITES = ""  # refused before it begins if the store is full
+FREES = "allow-oom"  # runs on a full store too: it frees memory, or needs hardly any
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Done:
     next_due: int | None = None
     drained: bool = False  # nothing of the outbox is due any more
     time: int | None = None  # microseconds: by the store's clock, where a statement has told it
-    undone: bool = False  # a move came to its limit
+    undone: bool = False  # a move reached its limit
 
 
 def perform(session: Session, work: Work) -> Done:

@@ -137,7 +137,7 @@ async def test_a_topic_made_again_is_lost_to_its_reader_and_goes_on(
         await later.prepare({ORDERS: 1})
         arrivals = await later.receive(ORDERS, {0: 3}, reader="test", limit=1, wait=30)
         assert (arrivals.events, arrivals.lost) == ((), {0: 0})
-    (run,) = await sent(streamer, 0)  # whose producer knows the topic of before
+    (run,) = await sent(streamer, 0)  # whose producer knows the earlier topic
     assert await everything(streamer, 1) == [run]
 
 

@@ -52,7 +52,7 @@ class Wreckage:
     def _copy(self) -> None:
         folder = self._into / str(len(self.copies))
         folder.mkdir(parents=True)
-        # the index of the log, -shm, is made anew by whoever opens the store after a crash
+        # the index of the log, -shm, is made again by whoever opens the store after a crash
         for suffix in ("", "-wal"):
             shutil.copy(f"{self._path}{suffix}", f"{folder / self._path.name}{suffix}")
         self.copies.append(folder / self._path.name)

@@ -320,7 +320,7 @@ async def test_a_migration_killed_anywhere_is_ended_by_the_next(
 
 
 async def killed(url: str, statement: int) -> bool:
-    """Whether a migration came to this statement, and no further."""
+    """Whether a migration got to this statement, and not further."""
     try:
         with killed_at(statement):
             await create(url)

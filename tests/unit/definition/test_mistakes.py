@@ -99,7 +99,7 @@ def test_another_name_is_refused(name: Any) -> None:
 
 
 def test_data_is_a_pydantic_model() -> None:
-    assert "is no pydantic model" in the_mistake_of(Workflow("w", untyped(dict), Other))
+    assert "is not a pydantic model" in the_mistake_of(Workflow("w", untyped(dict), Other))
 
 
 def test_there_is_at_least_one_partition() -> None:
@@ -116,8 +116,8 @@ def test_statuses_are_an_enum_with_members() -> None:
     class Empty(Status):
         pass
 
-    assert "no enum of statuses" in the_mistake_of(Workflow("w", Lamp, Empty))
-    assert "no enum of statuses" in the_mistake_of(Workflow("w", Lamp, untyped(int)))
+    assert "not an enum of statuses" in the_mistake_of(Workflow("w", Lamp, Empty))
+    assert "not an enum of statuses" in the_mistake_of(Workflow("w", Lamp, untyped(int)))
 
 
 def test_no_two_statuses_share_a_number() -> None:
@@ -275,19 +275,19 @@ REFUSED: list[tuple[object, str]] = [
     (unannotated, "has no return annotation; annotate `-> Literal[Light.RED]`"),
     (to_anything, "may return Light, which is neither"),
     (to_another_workflow, "may return Other.X, which is neither a status of Light nor a halt"),
-    (to_nothing, "may return None, which is no result"),
+    (to_nothing, "may return None, which is not a result"),
     (to_an_unknown_name, "fails with NameError: name 'Nowhere' is not defined"),
-    (with_a_parameter, "has a parameter 'hours: int = 3' beyond the run that is no resource"),
+    (with_a_parameter, "has a parameter 'hours: int = 3' beyond the run that is not a resource"),
     (
         with_the_resource_itself,
-        "has a parameter 'it: object = <resource tool>' beyond the run that is no resource",
+        "has a parameter 'it: object = <resource tool>' beyond the run that is not a resource",
     ),
     (with_any_parameters, "has a parameter '*args: object' beyond the run"),
     (without_run, "doesn't take the run"),
     (without_run_but_a_resource, "doesn't take the run"),
     (yielding, "is a generator"),
     (yielding_too, "is a generator"),
-    (print, "is no function"),
+    (print, "is not a function"),
 ]
 
 

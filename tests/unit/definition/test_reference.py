@@ -94,7 +94,7 @@ def test_a_workflow_of_a_script_cant_travel(tmp_path: Path) -> None:
     "reference", ["", "shop", "shop:", ":orders", "a b:c", "a..b:c", "shop:a.b", "shop:a:b"]
 )
 def test_a_reference_is_a_module_and_an_attribute(reference: str) -> None:
-    with pytest.raises(NotImportable, match="is no reference; write"):
+    with pytest.raises(NotImportable, match="is not a reference; write"):
         load(reference)
 
 
@@ -122,7 +122,7 @@ def test_what_keeps_a_workflow_from_loading_is_told(
 
 
 def test_a_module_that_isnt_there_is_told_by_name(name: str) -> None:
-    with pytest.raises(NotImportable, match=f"there is no module '{name}'"):
+    with pytest.raises(NotImportable, match=f"found no module '{name}'"):
         load(f"{name}.deep:orders")
 
 

@@ -1,4 +1,4 @@
-"""Logs that lose their tail, are made again, or hold what is no event (E7)."""
+"""Logs that lose their tail, are made again, or hold messages that are not events (E7)."""
 
 import asyncio
 from typing import Literal

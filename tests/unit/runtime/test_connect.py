@@ -67,7 +67,7 @@ async def test_a_client_without_a_runtime_reads_and_triggers(url: str) -> None:
 
 
 async def test_a_store_that_is_not_there_is_missed(url: str) -> None:
-    with pytest.raises(StoreMissing, match=r"nothing was deployed|there is no such file"):
+    with pytest.raises(StoreMissing, match=r"nothing was deployed|the file does not exist"):
         await connect(packing(), records=url).__aenter__()
 
 

@@ -28,7 +28,7 @@ class TestStoreOfSeveral(
     RoleSchedulerConformance,
 ):
     lacks: ClassVar = {
-        Capability.FAULTS: "its parts are in memory: there is no connection to break",
+        Capability.FAULTS: "its parts are in memory: it has no connection to break",
         Capability.DURABILITY: "its parts are in memory",
     }
 

@@ -101,7 +101,7 @@ class IpcTransport:
             if answer is not None and not answer.done():
                 answer.set_result(frame.body)
         elif frame.kind is not Kind.PONG:
-            self._wire.break_off("the other side is no server")
+            self._wire.break_off("the other side is not a server")
 
     def _send_ping(self) -> None:
         # Pings are counted, not seconds: a loop that was blocked for long reads what has arrived

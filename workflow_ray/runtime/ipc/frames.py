@@ -110,7 +110,7 @@ class Wire(asyncio.BufferedProtocol):
                 start += size
             self._keep(start)
         except _NotAFrame as error:
-            self.break_off(f"the other side sent what is no frame: {error}")
+            self.break_off(f"the other side sent something that is not a frame: {error}")
 
     def _frame_size(self, start: int) -> int:
         """Bytes of the frame that begins at `start`, as far as is known yet."""

@@ -91,7 +91,7 @@ def find(name: str, namespace: str) -> Actor:
     try:
         return Actor(ray.get_actor(name, namespace=namespace))
     except (RayError, ValueError) as error:
-        raise ActorGone(f"there is no actor {name!r} in namespace {namespace!r}") from error
+        raise ActorGone(f"no actor {name!r} in namespace {namespace!r}") from error
 
 
 def names(namespace: str) -> list[str]:

@@ -2,7 +2,7 @@
 subclasses, and no more:
 
     class TestMyStore(RecordStoreConformance, RoleSchedulerConformance):
-        lacks: ClassVar = {Capability.FAULTS: "it talks to nobody: there is no connection to break"}
+        lacks: ClassVar = {Capability.FAULTS: "it talks to nobody: it has no connection to break"}
 
         @pytest.fixture
         async def store(self, clock: FakeClock) -> AsyncIterator[Records]:

@@ -128,7 +128,7 @@ class Conformance:
         self.need(capability)
         pytest.fail(
             f"{type(self).__name__} has no fixture `{fixture}`. Define it, or say in `lacks` why"
-            f" there is no {capability.name}."
+            f" it has no {capability.name}."
         )
 
 

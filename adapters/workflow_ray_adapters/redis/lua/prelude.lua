@@ -44,7 +44,7 @@ local function later(at, microseconds)
   return instant(math.max(0, seconds), sum % MICROSECONDS)
 end
 
--- Microseconds from one time to another, as text; '' where there is no other.
+-- Microseconds from one time to another, as text; '' without an other.
 local function until_due(now, due)
   if due == '' then
     return ''
@@ -57,7 +57,7 @@ end
 -- time and the JSON of each version, and `data:<version>` the data of those that changed it.
 
 -- Version, status, run state, the version that has the data, the time of the last write, what the
--- run awaits, and the version that asked for it. Nothing where there is no such run.
+-- run awaits, and the version that asked for it. Nothing where the run does not exist.
 local function state_of(run_id)
   local state = redis.call('HGET', key('run:' .. run_id), 'state')
   if state then
@@ -76,7 +76,7 @@ local function entry_of(stored)
 end
 
 -- A record as JSON, [created at, origin, written at, last entry, awaits, awaited], and its data.
--- Nothing where there is no such run.
+-- Nothing where the run does not exist.
 local function record(run_id)
   local version, _, _, data_of, _, awaits, awaited = state_of(run_id)
   if version then

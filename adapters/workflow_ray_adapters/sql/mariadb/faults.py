@@ -98,8 +98,8 @@ def _of_writing(where: str, code: int, said: str) -> WorkflowError:
     if code in NO_ROOM or (code == FILE_SYSTEM and any(text in said for text in NO_ROOM_THERE)):
         return StoreFull(
             where,
-            f"there is no room for the write ({said}). Nothing of it was stored; make room and try"
-            " again.",
+            f"the store has no room for the write ({said}). Nothing of it was stored; make room and"
+            " try again.",
         )
     if code in READ_ONLY:
         return StoreReadOnly(

@@ -80,8 +80,8 @@ def _by_code(where: str, code: str, said: str) -> WorkflowError:
     if code == NO_ROOM:
         return StoreFull(
             where,
-            f"there is no room for the write ({said}). Nothing of it was stored; make room and try"
-            " again.",
+            f"the store has no room for the write ({said}). Nothing of it was stored; make room and"
+            " try again.",
         )
     if code == READ_ONLY:
         return StoreReadOnly(

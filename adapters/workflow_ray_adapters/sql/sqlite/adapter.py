@@ -46,7 +46,7 @@ class SqliteAdapter:
         patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
         path = _path(url)
-        # before the lock: its file isn't to be left beside what is no store
+        # before the lock: its file must not be left beside something that is not a store
         found = await asyncio.to_thread(file.checked, path, store_id)
         async with AsyncExitStack() as stack:
             if exclusive:
@@ -69,6 +69,7 @@ def _path(url: str) -> str:
     if path in ("", ":memory:"):
         raise InvalidInput(
             url,
-            "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use memory://shop.",
+            "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use"
+            " memory://shop.",
         )
     return os.path.realpath(path)

@@ -65,8 +65,8 @@ def _of_database(where: str, error: BaseException | None) -> WorkflowError:
     if code in NO_ROOM:
         return StoreFull(
             where,
-            f"there is no room for the write ({error}). Nothing of it was stored; make room and try"
-            " again.",
+            f"the store has no room for the write ({error}). Nothing of it was stored; make room"
+            " and try again.",
         )
     if primary in LOCKED:
         return StoreUnavailable(
@@ -79,7 +79,7 @@ def _of_database(where: str, error: BaseException | None) -> WorkflowError:
             f"it can't be written ({error}). Make the file and its folder writable for this user.",
         )
     if primary == sqlite3.SQLITE_NOTADB:
-        return NotAStore(where, "this is no SQLite database. Name another file.")
+        return NotAStore(where, "this is not a SQLite database. Name another file.")
     if primary == sqlite3.SQLITE_CORRUPT:
         return NotAStore(where, f"the database is damaged ({error}). Restore it from a backup.")
     if primary in UNFIT or isinstance(error, sqlite3.InterfaceError):
@@ -92,7 +92,7 @@ def _of_database(where: str, error: BaseException | None) -> WorkflowError:
 def _of_system(where: str, error: OSError) -> WorkflowError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreFull(
-            where, f"there is no room for it ({error.strerror}). Make room and try again."
+            where, f"the disk has no room for it ({error.strerror}). Make room and try again."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreReadOnly(

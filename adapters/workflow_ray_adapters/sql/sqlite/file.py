@@ -19,7 +19,7 @@ def checked(path: str, store_id: str | None = None) -> str:
     Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
     if not os.path.lexists(path):
-        raise StoreMissing(path, "there is no such file. `workflow-ray deploy` makes it.")
+        raise StoreMissing(path, "the file does not exist. `workflow-ray deploy` makes it.")
     with explained(path), closing(_probe(path)) as connection:
         revision = _revision(path, connection)
         if revision is None:
@@ -73,7 +73,7 @@ def make(path: str) -> None:
 
 def _probe(path: str) -> Connection:
     if not os.path.isfile(path):
-        raise NotAStore(path, "this is no file. Name another one.")
+        raise NotAStore(path, "this is not a file. Name another one.")
     return probing(path)
 
 

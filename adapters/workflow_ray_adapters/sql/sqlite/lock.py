@@ -40,7 +40,7 @@ class FileLock:
 
     @contextmanager
     def held_by_thread(self, patience: float) -> Generator[None]:
-        """As `held`, where there is no event loop."""
+        """As `held`, without an event loop."""
         deadline = monotonic() + patience
         while not self._acquired(deadline):
             time.sleep(PAUSE)  # flock's own wait has no end

@@ -1,5 +1,5 @@
 """`toyrecords:///FILE`: runs, roles and timeouts in one file, which each call reads, changes and
-writes anew. Simple, and slow.
+writes again. Simple, and slow.
 """
 
 from toyrecords.adapter import ToyRecordsAdapter

@@ -1,6 +1,6 @@
 """Leases on roles, the processes that share them, and timeouts.
 
-Only adds: code of before goes on beside it.
+Only adds: earlier code runs on beside it.
 """
 
 import sqlalchemy as sa
