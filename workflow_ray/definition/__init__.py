@@ -10,7 +10,7 @@ from workflow_ray.definition.reference import (
     python_path_of,
     reference_of,
 )
-from workflow_ray.definition.resource import Resource, resource
+from workflow_ray.definition.resources import Resource, resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run
 from workflow_ray.definition.source import defined_at, module_path

@@ -10,7 +10,7 @@ from types import FunctionType, MethodType, NoneType, UnionType
 from typing import Any, Generic, Literal, TypeGuard, Union, get_args, get_origin, get_type_hints
 
 from workflow_ray.definition.halt import HALTS, Halt
-from workflow_ray.definition.resource import Placeholder, Resource
+from workflow_ray.definition.resources import Placeholder, Resource
 from workflow_ray.definition.run import S
 from workflow_ray.definition.step import AnyStep
 

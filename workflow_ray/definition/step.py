@@ -6,7 +6,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, Ty
 
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.halt import Halt
-from workflow_ray.definition.resource import Resource
+from workflow_ray.definition.resources import Resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import D, Run, S
 
