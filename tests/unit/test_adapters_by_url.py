@@ -1,10 +1,17 @@
 """Which adapter answers to a URL, and what is said where none does."""
 
+import itertools
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from workflow_ray.errors import AdapterNotInstalled, UnfitAdapter, UnknownScheme
+from workflow_ray.errors import (
+    AdapterNotInstalled,
+    InvalidInput,
+    UnfitAdapter,
+    UnknownScheme,
+    WorkflowError,
+)
 from workflow_ray.ports import (
     adapter_for,
     adapters,
@@ -53,6 +60,24 @@ def test_the_scheme_says_which_adapter_and_a_driver_in_it_does_not_count(
     url: str, scheme: str
 ) -> None:
     assert scheme_of(url) == scheme
+
+
+@pytest.mark.parametrize("scheme", [*sorted(OURS.keys() - {"memory"}), "unknown"])
+@pytest.mark.parametrize("rest", ["@host:1/shop", "@host/0?prefix=x", "@:x/0", "@ho st"])
+def test_no_piece_of_a_password_is_shown_whatever_marks_are_in_it(scheme: str, rest: str) -> None:
+    for first, second in itertools.product("@?#/:%& [\\", repeat=2):
+        url = f"{scheme}://user:open{first}sesame{second}barley{rest}"
+        try:
+            shown = adapter_for(url).canonical(url)
+        except WorkflowError as refused:
+            shown = f"{refused} {refused!r} {refused.__context__!r}"
+        assert not {piece for piece in ("open", "sesame", "barley") if piece in shown}, url
+
+
+def test_a_url_without_a_scheme_is_not_shown_where_it_may_hold_a_password() -> None:
+    with pytest.raises(InvalidInput, match="begin it with a scheme") as refused:
+        adapter_for("sesame@host:5432/shop")
+    assert "sesame" not in str(refused.value)
 
 
 def test_an_unknown_scheme_lists_the_known_ones_each_with_its_extra(theirs: None) -> None:

@@ -2,13 +2,14 @@
 `workflow_ray.adapters`.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from workflow_ray.errors import AdapterNotInstalled, UnfitAdapter, UnknownScheme
+from workflow_ray.errors import AdapterNotInstalled, InvalidInput, UnfitAdapter, UnknownScheme
 from workflow_ray.ports.clock import Clock
 from workflow_ray.ports.event_streamer import EventStreamer
 from workflow_ray.ports.store import Records
@@ -115,6 +116,17 @@ def path_in_url(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
+def has_unescaped_userinfo(url: str) -> bool:
+    """Whether a user or password in the URL has a mark that is not percent-encoded.
+
+    Then an `@` stands twice, or behind the part that names the host. Any part of such a URL may be
+    a piece of the password, so none of it may be shown.
+    """
+    rest = url.partition("://")[2]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    return rest.count("@") > 1 or "@" in rest[len(authority) :]
+
+
 def scheme_of(url: str) -> str:
     """`sqlite` of `sqlite:///shop.db`; a driver, as in `postgresql+asyncpg`, doesn't count."""
     return url.partition(":")[0].partition("+")[0].lower()
@@ -123,9 +135,12 @@ def scheme_of(url: str) -> str:
 def adapter_for(url: str) -> Adapter:
     """The adapter that answers to the URL's scheme.
 
-    Raises UnknownScheme, naming the known ones; AdapterNotInstalled, naming the extra to install.
+    Raises InvalidInput: it doesn't begin with a scheme; UnknownScheme, naming the known ones;
+    AdapterNotInstalled, naming the extra to install.
     """
     scheme = scheme_of(url)
+    if "@" in scheme:  # which may be a piece of a password
+        raise InvalidInput("the URL", "begin it with a scheme, as in postgresql://host/database")
     if scheme in OURS:
         return _ours(scheme)
     others = {entry.name: entry for entry in entry_points(group=GROUP)}

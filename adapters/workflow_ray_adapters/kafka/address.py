@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import has_unescaped_userinfo
 
 T = TypeVar("T")
 
@@ -131,10 +132,10 @@ def _split(url: str) -> SplitResult:
         raise InvalidInput(
             "kafka://", "name the brokers, as in kafka://one:9092,two:9092/shop."
         ) from None
-    if "@" in parts.path + parts.query + parts.fragment:
+    if has_unescaped_userinfo(url):
         raise InvalidInput(
             "kafka://",
-            "a / ? or # in the user or the password is to be percent-encoded, as %2F %3F %23.",
+            "write a / ? # or @ in the user or the password percent-encoded: %2F %3F %23 %40.",
         )
     return parts
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import has_unescaped_userinfo
 
 EXAMPLE = "redis://user:password@localhost:6379/0?prefix=shop"
 PREFIX = "workflow_ray"
@@ -67,6 +68,10 @@ class Address:
 
 def parse(url: str) -> Address:
     """Raises InvalidInput, without what may be a password."""
+    if has_unescaped_userinfo(url):
+        raise _invalid(
+            "write a / ? # or @ in the user or the password percent-encoded: %2F %3F %23 %40"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "localhost", 6379 if parts.port is None else parts.port

@@ -64,12 +64,13 @@ class SqliteAdapter:
 
 
 def _path(url: str) -> str:
-    """The inverse of `path_in_url`."""
-    path = unquote(make_url(url).database or "")
+    """Return the absolute path of the URL's file: the inverse of `path_in_url`."""
+    has_host = not url.partition("://")[2].startswith("/")
+    path = "" if has_host else unquote(make_url(url).database or "")
     if path in ("", ":memory:"):
         raise InvalidInput(
-            url,
-            "a SQLite store needs a file, as in sqlite:///shop.db. For one in memory use"
+            "the URL of a SQLite store",
+            "name a file after three slashes, as in sqlite:///shop.db. For a store in memory use"
             " memory://shop.",
         )
     return os.path.realpath(path)
