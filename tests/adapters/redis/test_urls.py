@@ -17,7 +17,7 @@ CANONICAL = {
 }
 INVALID = {
     "redis://localhost:s3cret": "port",
-    "redis://me:s3cret/more@localhost/0": "port",
+    "redis://me:s3cret/more@localhost/0": "percent-encoded",
     "redis://localhost/s3cret": "number",
     "redis://localhost?prefix=a{b": "prefix",
     "redis://localhost?prefix=": "prefix",
