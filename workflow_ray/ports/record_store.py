@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from workflow_ray.records import (
+    Activity,
     DeployedWorkflow,
     Deployment,
     Fence,
@@ -147,6 +148,15 @@ class RecordStore(Protocol):
         in the stream, or lost.
 
         A look costs the same however many runs are finished, paused or wait for something else.
+        """
+        ...
+
+    async def activity(self, *, limit: int = 500) -> Activity:
+        """Look at who works, and at up to `limit` events that only time holds back, in one
+        snapshot.
+
+        It costs as much as there are roles and events in the answer, however many runs and events
+        there are.
         """
         ...
 

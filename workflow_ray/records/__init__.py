@@ -1,5 +1,6 @@
 """What is stored and sent. Structs, without behaviour beyond their own arithmetic."""
 
+from workflow_ray.records.activity import Activity, RoleHolder
 from workflow_ray.records.admission import check_write, flaw_of_key
 from workflow_ray.records.connector import ConnectorEvent
 from workflow_ray.records.deployment import SUPERSEDED, DeployedWorkflow, Deployment
@@ -55,6 +56,7 @@ __all__ = [
     "SUPERSEDED",
     "SWEEPER",
     "ActiveRun",
+    "Activity",
     "Arrivals",
     "Awaits",
     "Cause",
@@ -77,6 +79,7 @@ __all__ = [
     "Received",
     "Record",
     "Role",
+    "RoleHolder",
     "RoleName",
     "RunCount",
     "RunId",

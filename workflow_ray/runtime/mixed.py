@@ -56,6 +56,7 @@ class _Mixed:
         self.history = records.history
         self.watch = records.watch
         self.waiting = records.waiting
+        self.activity = records.activity
         self.pending = records.pending
         self.published = records.published
         self.positions = records.positions

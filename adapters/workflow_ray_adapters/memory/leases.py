@@ -31,7 +31,11 @@ class Leases:
         self._workers = {
             name: worker for name, worker in self._workers.items() if worker.until > now
         }
-        self._leases = {role: lease for role, lease in self._leases.items() if lease.until > now}
+        self._leases = self.current(now)
+
+    def current(self, now: datetime) -> dict[RoleName, Lease]:
+        """Those that have not ended."""
+        return {role: lease for role, lease in self._leases.items() if lease.until > now}
 
     def join(self, name: str, able: Sequence[Role], until: datetime) -> None:
         self._workers[name] = Worker(able, until)

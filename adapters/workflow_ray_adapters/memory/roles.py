@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from workflow_ray.errors import RoleLost, RoleRetired
-from workflow_ray.records import Fence, Role, RoleName, Shared
+from workflow_ray.records import Fence, Role, RoleHolder, RoleName, Shared
 from workflow_ray_adapters.memory.leases import Leases
 
 
@@ -74,6 +74,13 @@ class Roles:
             acquired=tuple(self._lease(role, worker, shards, until) for role in free),
             lost=tuple(lost),
             surplus=tuple(name for name in kept if name not in mine),
+        )
+
+    def holders(self, now: datetime) -> tuple[RoleHolder, ...]:
+        """Who holds what by a lease, by role."""
+        return tuple(
+            RoleHolder(role=role, epoch=self.epoch(role), worker=lease.worker, until=lease.until)
+            for role, lease in sorted(self._leases.current(now).items())
         )
 
     def leave(self, worker: str) -> None:

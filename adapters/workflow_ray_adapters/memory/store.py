@@ -8,6 +8,7 @@ from typing import TypeVar
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock, SystemClock
 from workflow_ray.records import (
+    Activity,
     Arrivals,
     DeployedWorkflow,
     Deployment,
@@ -126,6 +127,14 @@ class MemoryStore:
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return self._contents.waiting(query, self._now())
+
+    async def activity(self, *, limit: int = 500) -> Activity:
+        now = self._now()
+        return Activity(
+            now=now,
+            holders=self._contents.roles.holders(now),
+            delayed=tuple(self._contents.outbox.delayed(now)[:limit]),
+        )
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         def is_newer(deployment: Deployment) -> bool:

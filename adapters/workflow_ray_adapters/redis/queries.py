@@ -4,8 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from workflow_ray.records import (
     BATCH_DATA,
+    Activity,
     HistoryEntry,
     Record,
+    RoleHolder,
+    RoleName,
     RunCount,
     RunId,
     RunQuery,
@@ -15,14 +18,18 @@ from workflow_ray.records import (
     WaitingQuery,
 )
 from workflow_ray_adapters.redis.rows import (
+    DIGITS,
     found,
     microseconds,
+    moment,
     text,
+    to_entries,
     to_history,
     to_records,
     to_waiting,
 )
 from workflow_ray_adapters.redis.scripts import (
+    ACTIVITY,
     COUNTS,
     HISTORY,
     LATEST,
@@ -31,7 +38,7 @@ from workflow_ray_adapters.redis.scripts import (
     RUNS,
     WAITING,
 )
-from workflow_ray_adapters.redis.server import Server
+from workflow_ray_adapters.redis.server import Server, pairs
 
 LOOKED_AT = 2_000
 """Runs that one script looks at, at most: it holds up everybody else meanwhile."""
@@ -99,3 +106,25 @@ async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
         WAITING, now, query.workflow, query.partition, quiet, after, limit
     )
     return Waiting(events=to_waiting(query, answer), after=RunId(last.decode()) if last else None)
+
+
+async def activity(server: Server, now: str, limit: int) -> Activity:
+    """Look at who works, and at what only time holds back."""
+    answer = await server.call(ACTIVITY, now, min(limit, LOOKED_AT))
+    _, _, time, leases, epochs = answer
+    holders = [
+        RoleHolder(
+            role=RoleName(role.decode()),
+            epoch=int(epoch),
+            worker=lease[DIGITS:].decode(),
+            until=moment(lease[:DIGITS]),
+        )
+        for (role, lease), epoch in zip(pairs(leases), epochs, strict=True)
+        if lease[:DIGITS] > time
+    ]
+    delayed = sorted(to_entries(answer), key=lambda entry: (entry.due_at, entry.id))
+    return Activity(
+        now=moment(time),
+        holders=tuple(sorted(holders, key=lambda holder: holder.role)),
+        delayed=tuple(delayed),
+    )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from workflow_ray.ports import Clock, SystemClock
 from workflow_ray.records import (
+    Activity,
     Arrivals,
     DeployedWorkflow,
     Deployment,
@@ -142,6 +143,9 @@ class RedisStore:
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return await queries.waiting(self._server, self._now(), query)
+
+    async def activity(self, *, limit: int = 500) -> Activity:
+        return await queries.activity(self._server, self._now(), limit)
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:

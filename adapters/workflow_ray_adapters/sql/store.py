@@ -12,6 +12,7 @@ from typing import TypeVar
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
+    Activity,
     Arrivals,
     DeployedWorkflow,
     Deployment,
@@ -36,6 +37,7 @@ from workflow_ray.records import (
     WriteGroup,
 )
 from workflow_ray_adapters.sql import (
+    activity,
     deployments,
     leases,
     outbox,
@@ -175,6 +177,9 @@ class SqlStore:
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return await self._look_by_time(lambda session: waiting.waiting(session, query))
+
+    async def activity(self, *, limit: int = 500) -> Activity:
+        return await self._look_by_time(lambda session: activity.activity(session, limit))
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:

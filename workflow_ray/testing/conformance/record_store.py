@@ -3,6 +3,7 @@
 The fences that it checks are given out by RoleScheduler.acquire on the same store.
 """
 
+from workflow_ray.testing.conformance.activity import ActivityCases
 from workflow_ray.testing.conformance.breakage import BreakageCases
 from workflow_ray.testing.conformance.clocks import ClockCases
 from workflow_ray.testing.conformance.deployments import DeploymentCases
@@ -25,6 +26,7 @@ class RecordStoreConformance(
     QueryCases,
     FilterCases,
     WaitingCases,
+    ActivityCases,
     TimeCases,
     ClockCases,
     DeploymentCases,

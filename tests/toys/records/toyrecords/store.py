@@ -12,6 +12,7 @@ from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
     BATCH_DATA,
+    Activity,
     Awaits,
     DeployedWorkflow,
     Deployment,
@@ -23,6 +24,7 @@ from workflow_ray.records import (
     Position,
     Record,
     Role,
+    RoleHolder,
     RunCount,
     RunId,
     RunQuery,
@@ -196,6 +198,20 @@ class ToyStore:
         ]
         after = looked_at[-1].run_id if len(asked) > query.limit else None
         return Waiting(events=tuple(_awakening(record) for record in quiet), after=after)
+
+    async def activity(self, *, limit: int = 500) -> Activity:
+        now = self._clock.now()
+        with self._file.transaction() as state:
+            holders = [
+                RoleHolder(role=name, epoch=held.epoch, worker=held.worker, until=held.until)
+                for name, held in sorted(state.holdings.items())
+                if held.until and held.until > now
+            ]
+            delayed = [
+                entry for entry in state.outbox if entry.due_at is not None and entry.due_at > now
+            ]
+        delayed.sort(key=lambda entry: (entry.due_at, entry.id))
+        return Activity(now=now, holders=tuple(holders), delayed=tuple(delayed[:limit]))
 
     # --- RoleScheduler --------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from workflow_ray.ports.methods import properties_of
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
+    Activity,
     Arrivals,
     Cause,
     Committed,
@@ -36,6 +37,7 @@ from workflow_ray.records import (
     Received,
     Record,
     Role,
+    RoleHolder,
     RoleName,
     RunCount,
     RunId,
@@ -163,6 +165,15 @@ CASES: dict[str, tuple[Sequence[Any], dict[str, Any], Any]] = {
         [WaitingQuery(workflow="orders", partition=5, quiet=300.0, after=RUN, limit=10)],
         {},
         Waiting(events=(EVENT,), after=OTHER),
+    ),
+    "activity": (
+        [],
+        {"limit": 10},
+        Activity(
+            now=NOW,
+            holders=(RoleHolder(role=FENCE.role, epoch=7, worker="host-1", until=NOW),),
+            delayed=(OutboxEntry(id=2**40, event=EVENT, due_at=NOW),),
+        ),
     ),
     "deployment": (
         [],

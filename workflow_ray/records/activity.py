@@ -1,0 +1,28 @@
+"""What a store knows of the work in progress, for operators."""
+
+from datetime import datetime
+
+import msgspec
+
+from workflow_ray.records.event import OutboxEntry
+from workflow_ray.records.ids import RoleName
+
+
+class RoleHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker that holds a role by a lease."""
+
+    role: RoleName
+    epoch: int
+    worker: str  # the name that it gives in its heartbeats
+    until: datetime  # the end of the lease
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at who works, and at what waits for its time."""
+
+    now: datetime  # by the store's clock, like every time here
+    # by role; only leases that have not ended. A process that acquires roles without a lease, as on
+    # Ray, is not here.
+    holders: tuple[RoleHolder, ...] = ()
+    # events that are not due yet, such as retries: the next one first
+    delayed: tuple[OutboxEntry, ...] = ()
