@@ -1,6 +1,4 @@
-"""`workflow-ray runs pause|resume|retry|cancel`: of runs that are named, or that filters let
-through.
-"""
+"""The commands that control runs by name or by filters: pause, resume, retry and cancel."""
 
 import asyncio
 import getpass
