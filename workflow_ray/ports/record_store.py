@@ -41,9 +41,10 @@ class RecordStore(Protocol):
 
         Atomic: all that commits does so at once: records, history, outbox entries, timeouts and
             positions of every group. Left out: a write whose run is at another version (answers
-            Conflict); a new run whose idempotency key is taken (KeyUsed) or, failing that, whose
-            foreign id has an unfinished run (ActiveRun); a group whose epoch isn't the newest
-            (Fenced). Of two writes for one version the first in order wins.
+            Conflict); a new run whose idempotency key is taken (KeyUsed, with the digest that the
+            first run stored with the key) or, failing that, whose foreign id has an unfinished run
+            (ActiveRun); a group whose epoch isn't the newest (Fenced). Of two writes for one
+            version the first in order wins.
         Ordered: fences by role, then records by run_id, then the rest; a run's outbox entries by
             version.
         Idempotent: by run_id and write_id. A repeat gets Stored again and writes nothing.

@@ -20,6 +20,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     foreign_id: str
     partition: int
     idempotency_key: str | None = None
+    digest: bytes | None = None  # of what the key is used for; stored with the key
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -110,6 +111,7 @@ class KeyUsed(msgspec.Struct, frozen=True, tag=True, gc=False):
 
     run_id: RunId
     first: RunId
+    digest: bytes | None = None  # stored with the key by that run; None: it stored none
 
 
 class ActiveRun(msgspec.Struct, frozen=True, tag=True, gc=False):

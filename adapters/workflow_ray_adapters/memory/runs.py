@@ -45,7 +45,8 @@ class Runs:
         self._by_workflow: dict[str, list[RunId]] = {}
         self._by_foreign_id: dict[tuple[str, str], list[RunId]] = {}
         self._unfinished: dict[tuple[str, str], RunId] = {}
-        self._keys: dict[tuple[str, str], RunId] = {}
+        # (workflow, idempotency key) -> the run that used it first, its digest
+        self._keys: dict[tuple[str, str], tuple[RunId, bytes | None]] = {}
         self._counts: dict[str, Counter[tuple[int, RunState]]] = {}
         # by workflow and partition: those that await an event
         self._awaiting: dict[tuple[str, int], list[RunId]] = {}
@@ -73,9 +74,9 @@ class Runs:
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
         if new.idempotency_key is not None and (
-            first := self._keys.get((new.workflow, new.idempotency_key))
+            used := self._keys.get((new.workflow, new.idempotency_key))
         ):
-            return KeyUsed(run_id, first)
+            return KeyUsed(run_id, *used)
         if active := self._unfinished.get((new.workflow, new.foreign_id)):
             return ActiveRun(run_id, active)
         return None
@@ -90,6 +91,7 @@ class Runs:
         counts[record.status, record.run_state] += 1
         if before is None:
             self._index(record)
+            self._keep_key(write)
         else:
             counts[before.status, before.run_state] -= 1
         if record.run_state.finished:
@@ -104,8 +106,11 @@ class Runs:
         insort(self._by_workflow.setdefault(record.workflow, []), record.run_id)
         insort(self._by_foreign_id.setdefault(key, []), record.run_id)
         self._unfinished[key] = record.run_id
-        if record.idempotency_key is not None:
-            self._keys[record.workflow, record.idempotency_key] = record.run_id
+
+    def _keep_key(self, write: Write) -> None:
+        new = write.new
+        if new is not None and new.idempotency_key is not None:
+            self._keys[new.workflow, new.idempotency_key] = (write.run_id, new.digest)
 
     def _finish(self, record: Record) -> None:
         key = (record.workflow, record.foreign_id)

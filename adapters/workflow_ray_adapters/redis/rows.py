@@ -51,6 +51,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     foreign_id: str
     partition: int
     idempotency_key: str | None = None
+    digest: bytes | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +118,7 @@ class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.json.Encoder()
+_origin = msgspec.json.Decoder(Origin)
 _rows = msgspec.json.Decoder(list[Row | None])
 _received = msgspec.json.Decoder(list[ReceivedRow])
 _pending = msgspec.json.Decoder(list[PendingRow])
@@ -127,6 +129,11 @@ _history = msgspec.json.Decoder(list[HistoryRow])
 def encode(value: object) -> str:
     """As JSON, for Redis to keep: its scripts put such texts together, and read little of them."""
     return _encoder.encode(value).decode()
+
+
+def origin(stored: bytes) -> Origin:
+    """A run's origin, of its text."""
+    return _origin.decode(stored)
 
 
 def text(at: datetime) -> str:

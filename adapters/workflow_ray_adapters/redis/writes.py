@@ -33,6 +33,7 @@ from workflow_ray_adapters.redis.rows import (
     encode,
     entry_of,
     microseconds,
+    origin,
     text,
 )
 from workflow_ray_adapters.redis.timeouts import name_of, queues_of
@@ -95,6 +96,7 @@ def _new(run_id: RunId, new: NewRun) -> Plain:
         foreign_id=new.foreign_id,
         partition=new.partition,
         idempotency_key=new.idempotency_key,
+        digest=new.digest,
     )
     key = False if new.idempotency_key is None else new.idempotency_key
     return [new.workflow, new.foreign_id, key, str(new.partition), encode(origin)]
@@ -139,21 +141,20 @@ def _result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
     if group.fence and answer[:1] == [b"f"]:
         return Fenced(group.fence.role, int(answer[1]))
     return Committed(
-        tuple(
-            [_told(write, told.decode()) for write, told in zip(group.writes, answer, strict=True)]
-        )
+        tuple([_told(write, told) for write, told in zip(group.writes, answer, strict=True)])
     )
 
 
-def _told(write: Write, told: str) -> WriteResult:
+def _told(write: Write, told: bytes) -> WriteResult:
     """The result of a write, from a letter and what the write met."""
-    letter, met = told[0], told[1:]
+    letter, met = told[:1], told[1:]
     match letter:
-        case "c":
+        case b"c":
             return Conflict(write.run_id, Version(int(met)))
-        case "k":
-            return KeyUsed(write.run_id, RunId(met))
-        case "a":
-            return ActiveRun(write.run_id, RunId(met))
+        case b"k":
+            first = origin(met)
+            return KeyUsed(write.run_id, first.run_id, first.digest)
+        case b"a":
+            return ActiveRun(write.run_id, RunId(met.decode()))
         case _:
             return Stored(write.run_id, write.version)

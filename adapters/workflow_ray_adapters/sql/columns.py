@@ -3,7 +3,7 @@ none may change for a database that it was ever used on.
 """
 
 from sqlalchemy import LargeBinary, String, Text
-from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT, VARCHAR
+from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT, VARBINARY, VARCHAR
 
 
 def key(length: int = 255) -> String:
@@ -20,3 +20,4 @@ def key(length: int = 255) -> String:
 
 TEXT = Text().with_variant(LONGTEXT(charset="utf8mb4"), "mariadb", "mysql")
 BYTES = LargeBinary().with_variant(LONGBLOB(), "mariadb", "mysql")
+DIGEST = LargeBinary().with_variant(VARBINARY(16), "mariadb", "mysql")

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 
 from workflow_ray_adapters.sql.tables import deployment
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't
 import Alembic.
 """

@@ -6,7 +6,7 @@ stored as their numbers.
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, column
 
-from workflow_ray_adapters.sql.columns import BYTES, TEXT, key
+from workflow_ray_adapters.sql.columns import BYTES, DIGEST, TEXT, key
 
 metadata = MetaData()
 
@@ -120,6 +120,7 @@ idempotency_keys = _table(  # outlive the run
     Column("workflow", key(), primary_key=True),
     Column("idempotency_key", key(), primary_key=True),
     Column("run_id", key(36), nullable=False),
+    Column("digest", DIGEST),  # of what the key was used for; NULL: not known
 )
 history = _table(
     "history",

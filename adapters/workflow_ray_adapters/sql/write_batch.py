@@ -61,7 +61,8 @@ class Existing:
     """What the writes meet in the store. A run that isn't in `runs` doesn't exist."""
 
     runs: dict[RunId, Found]
-    keys: dict[tuple[str, str], RunId]  # (workflow, idempotency key) -> the run that used it first
+    # (workflow, idempotency key) -> the run that used it first, its digest
+    keys: dict[tuple[str, str], tuple[RunId, bytes | None]]
     unfinished: dict[tuple[str, str], RunId]  # (workflow, foreign id) -> its unfinished run
 
 
@@ -137,9 +138,9 @@ class WriteBatch:
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
         if new.idempotency_key is not None and (
-            first := self.existing.keys.get((new.workflow, new.idempotency_key))
+            used := self.existing.keys.get((new.workflow, new.idempotency_key))
         ):
-            return KeyUsed(run_id, first)
+            return KeyUsed(run_id, *used)
         if active := self.existing.unfinished.get((new.workflow, new.foreign_id)):
             return ActiveRun(run_id, active)
         return None
@@ -179,12 +180,13 @@ class WriteBatch:
         self.existing.unfinished[key] = write.run_id
         self._holders[write.run_id] = key
         if new.idempotency_key is not None:
-            self.existing.keys[new.workflow, new.idempotency_key] = write.run_id
+            self.existing.keys[new.workflow, new.idempotency_key] = (write.run_id, new.digest)
             self.keys.append(
                 {
                     "workflow": new.workflow,
                     "idempotency_key": new.idempotency_key,
                     "run_id": write.run_id,
+                    "digest": new.digest,
                 }
             )
         self.inserts[write.run_id] = row

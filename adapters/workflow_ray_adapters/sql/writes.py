@@ -31,7 +31,6 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, records
 from workflow_ray_adapters.sql.write_batch import Existing, Found, WriteBatch
 
-Key: TypeAlias = tuple[str, str]  # a workflow, and an idempotency key or a foreign id of it
 Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
 
@@ -121,26 +120,20 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     # active run, so whoever finds the run must find its key. Versions last: while that waits for a
     # lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
     # try finds it all; looked up afterwards it would seem to be another run that has the key.
-    unfinished = (
-        _by_key(
-            session.rows(
-                _unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new}
-            )
-        )
+    unfinished: list[tuple[str, str, RunId]] = (
+        session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})
         if new
-        else {}
+        else []
     )
-    known = _by_key(session.rows(_keys, workflows=workflows, keys=keys)) if keys else {}
+    used: list[tuple[str, str, RunId, bytes | None]] = (
+        session.rows(_keys, workflows=workflows, keys=keys) if keys else []
+    )
     rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
     return Existing(
         runs={found.run_id: found for found in map(Found._make, rows)},
-        keys=known,
-        unfinished=unfinished,
+        keys={(workflow, key): (run_id, digest) for workflow, key, run_id, digest in used},
+        unfinished={(workflow, foreign_id): run_id for workflow, foreign_id, run_id in unfinished},
     )
-
-
-def _by_key(rows: list[tuple[str, str, RunId]]) -> dict[Key, RunId]:
-    return {(workflow, key): run_id for workflow, key, run_id in rows}
 
 
 def _runs(dialect: Dialect) -> ClauseElement:
@@ -161,7 +154,7 @@ def _runs(dialect: Dialect) -> ClauseElement:
 def _keys(dialect: Dialect) -> ClauseElement:
     """Finds more than is asked for where there are several workflows: each key in each of them."""
     table = idempotency_keys.c
-    query = select(table.workflow, table.idempotency_key, table.run_id)
+    query = select(table.workflow, table.idempotency_key, table.run_id, table.digest)
     return query.where(
         dialect.among(table.workflow, "workflows"), dialect.among(table.idempotency_key, "keys")
     )

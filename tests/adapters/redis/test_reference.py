@@ -98,6 +98,7 @@ class Author:
             foreign_id=rng.choice("ab"),
             partition=rng.randrange(3),
             idempotency_key=rng.choice([None, None, "k", "l"]),
+            digest=rng.choice([None, bytes(16), b"\xff" * 16]),
         )
         run_state = rng.choice(list(RunState))
         return Write(

@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.exc import DBAPIError
 
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
@@ -56,7 +56,8 @@ from workflow_ray.testing.conformance.runs import (
     versions,
 )
 from workflow_ray_adapters.sql import schema
-from workflow_ray_adapters.sql.schema import MIGRATIONS, REVISION, VERSION_TABLE
+from workflow_ray_adapters.sql.schema import MIGRATIONS, REVISION, USABLE_FROM, VERSION_TABLE
+from workflow_ray_adapters.sql.tables import deployment
 
 from .databases import ALL, empty, execute, transact
 
@@ -85,6 +86,8 @@ def revisions() -> list[str]:
 
 
 EARLIER = revisions()[:-1]
+UNUSABLE = [revision for revision in EARLIER if revision < USABLE_FROM]
+"""Those whose code can't use the newest schema."""
 
 
 @pytest.fixture(params=ALL)
@@ -234,6 +237,7 @@ async def check_what_is_found_out(url: str) -> None:
         assert counted == {(CREATED, RunState.INITIATED): 3, (SHIPPED, RunState.COMPLETED): 1}
 
 
+@pytest.mark.parametrize("old", UNUSABLE, indirect=True)
 async def test_processes_of_an_earlier_version_that_still_run_are_fenced_off(old: str) -> None:
     await create(old)
     async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
@@ -244,7 +248,7 @@ async def test_processes_of_an_earlier_version_that_still_run_are_fenced_off(old
 
 # whoever migrates a SQLite file has it to itself
 @pytest.mark.parametrize("url", ALL[1:], indirect=True)
-@pytest.mark.parametrize("revision", EARLIER)
+@pytest.mark.parametrize("revision", UNUSABLE)
 async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(
     url: str, revision: str
 ) -> None:
@@ -257,6 +261,34 @@ async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(
     await create(url)
     with pytest.raises(DBAPIError, match="awaits"):
         await execute(url, beginning)
+
+
+@pytest.mark.parametrize("old", ["0003"], indirect=True)
+async def test_code_of_0003_goes_on_working_on_the_newest_schema(old: str) -> None:
+    before = await transact(old, usable_from)
+    await create(old)
+    assert await transact(old, usable_from) == before == "0003"
+    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+        write = step(await stored(store, WAITING))
+        fence = Fence(Role(CONSUMERS).name, HELD)
+        assert results(await store.store([group(write, fence=fence)])) == [
+            Stored(WAITING, Version(2))
+        ]
+        named = "INSERT INTO idempotency_keys (workflow, idempotency_key, run_id)"
+        await execute(old, f"{named} VALUES ('orders', 'cart-4', '{LATER}')")
+        again = new_run("order-9", key="cart-4", digest=bytes(16))
+        assert await store_all(store, again) == [KeyUsed(again.run_id, LATER)]
+
+
+def usable_from(connection: Connection) -> str | None:
+    return connection.scalar(select(deployment.c.usable_from))
+
+
+async def test_a_key_of_an_earlier_version_is_compared_with_nothing(old: str) -> None:
+    await create(old)
+    async with records_adapter(old).open_records(old, clock=FakeClock()) as store:
+        again = new_run("order-9", key="cart-1", digest=bytes(16))
+        assert await store_all(store, again) == [KeyUsed(again.run_id, DONE, None)]
 
 
 def whole(

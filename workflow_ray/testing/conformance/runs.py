@@ -65,6 +65,7 @@ def new_run(
     run_id: RunId | None = None,
     workflow: str = "orders",
     key: str | None = None,
+    digest: bytes | None = None,
     status: int = CREATED,
     data: bytes = b"{}",
     partition: int = 0,
@@ -77,6 +78,7 @@ def new_run(
         foreign_id=foreign_id or f"order-{run_id}",
         partition=partition,
         idempotency_key=key,
+        digest=digest,
     )
     return Write(
         run_id=run_id,

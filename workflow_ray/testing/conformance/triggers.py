@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from workflow_ray.errors import WriteRejected
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import ActiveRun, Conflict, KeyUsed, RunState, Stored, Version
 from workflow_ray.testing.conformance.base import Conformance
@@ -20,6 +21,10 @@ from workflow_ray.testing.conformance.runs import (
 )
 
 CALLERS = 50
+
+DIGEST = bytes(range(16))
+OTHER_DIGEST = b"\xff\0'\"\\" + b"\0" * 11
+"""It has bytes that are neither text nor JSON."""
 
 FOREIGN_IDS = {
     "one letter": "a",
@@ -162,6 +167,53 @@ class TriggerCases(Conformance):
         await store_all(store, used, active)
         late = new_run("order-2", key="k")
         assert await store_all(store, late) == [KeyUsed(late.run_id, used.run_id)]
+
+    async def test_a_used_key_is_answered_with_the_digest_that_its_first_run_stored(
+        self, store: RecordStore
+    ) -> None:
+        first, second = new_run(key="k", digest=DIGEST), new_run(key="k", digest=OTHER_DIGEST)
+        await store_all(store, first)
+        assert await store_all(store, second) == [KeyUsed(second.run_id, first.run_id, DIGEST)]
+        await store_all(store, step(first, run_state=RunState.COMPLETED))
+        assert await store_all(store, second) == [KeyUsed(second.run_id, first.run_id, DIGEST)]
+
+    async def test_a_key_used_twice_in_one_call_is_answered_with_its_digest(
+        self, store: RecordStore
+    ) -> None:
+        first, *others = [new_run(key="k", digest=DIGEST) for _ in range(3)]
+        answers = results(await store.store([group(first, others[0]), group(others[1])]))
+        assert answers == [
+            Stored(first.run_id, Version(1)),
+            *(KeyUsed(run.run_id, first.run_id, DIGEST) for run in others),
+        ]
+
+    async def test_a_key_that_was_stored_without_a_digest_is_answered_without_one(
+        self, store: RecordStore
+    ) -> None:
+        first, second = new_run(key="k"), new_run(key="k", digest=DIGEST)
+        await store_all(store, first)
+        assert await store_all(store, second) == [KeyUsed(second.run_id, first.run_id)]
+        assert await store_all(store, second) == [KeyUsed(second.run_id, first.run_id)]
+
+    async def test_keys_used_in_one_call_are_answered_with_the_digest_of_each(
+        self, store: RecordStore
+    ) -> None:
+        digests = {"a": DIGEST, "b": None, "c": OTHER_DIGEST}
+        used = [new_run(key=key, digest=digest) for key, digest in digests.items()]
+        await store_all(store, *used)
+        again = [new_run(key=key, digest=DIGEST) for key in digests]
+        assert await store_all(store, *again) == [
+            KeyUsed(run.run_id, first.run_id, digest)
+            for run, first, digest in zip(again, used, digests.values(), strict=True)
+        ]
+
+    @pytest.mark.parametrize("digest", [b"", b"x" * 15, b"x" * 17])
+    async def test_a_digest_of_another_length_is_refused(
+        self, store: RecordStore, digest: bytes
+    ) -> None:
+        with pytest.raises(WriteRejected, match="digest"):
+            await store_all(store, run := new_run(key="k", digest=digest))
+        assert await store.lookup([run.run_id], fresh=True) == [None]
 
     async def test_a_trigger_that_lost_its_foreign_id_uses_up_no_key(
         self, store: RecordStore

@@ -119,8 +119,14 @@ local function time(wanted, apart)
   end
 end
 
--- 's': stored, now or before; else 'c', 'k' or 'a' with what it met: a version, or the run that has
--- the key or the foreign id.
+-- The origin of a run: as it is stored, or as this call is going to store it.
+local function origin_of(run_id)
+  local run = runs[run_id]
+  return run and run.origin or redis.call('HGET', key('run:' .. run_id), 'origin')
+end
+
+-- 's': stored, now or before; else 'c', 'k' or 'a' with what it met: a version, the origin of the
+-- run that has the key, or the run that has the foreign id.
 local function decide(write, apart)
   local run_id, expected, version, write_id, status, run_state, at_rest, finished, awaits, asks, entry, data, new, events, wanted = unpack(write)
   local run = run_of(run_id)
@@ -131,7 +137,7 @@ local function decide(write, apart)
     local workflow, foreign_id, name = unpack(new)
     local first, active = name and get('keys:' .. workflow, name), get('unfinished:' .. workflow, foreign_id)
     if first or active then
-      return first and 'k' .. first or 'a' .. active
+      return first and 'k' .. origin_of(first) or 'a' .. active
     end
     create(run, unpack(new))
   end

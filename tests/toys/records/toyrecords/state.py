@@ -71,6 +71,7 @@ class State(msgspec.Struct):
     statuses: dict[str, dict[str, int]] = {}  # by workflow, for good
     partitions: dict[str, int] = {}  # the same
     records: dict[RunId, Record] = {}
+    digests: dict[RunId, bytes] = {}  # of the runs that have an idempotency key
     history: dict[RunId, list[HistoryEntry]] = {}
     outbox: list[OutboxEntry] = []  # in commit order
     last_entry: int = 0
@@ -109,7 +110,7 @@ class State(msgspec.Struct):
         others = [record for record in self.records.values() if record.workflow == new.workflow]
         for other in others:
             if new.idempotency_key is not None and other.idempotency_key == new.idempotency_key:
-                return KeyUsed(run_id, other.run_id)
+                return KeyUsed(run_id, other.run_id, self.digests.get(other.run_id))
         for other in others:
             if other.foreign_id == new.foreign_id and not other.run_state.finished:
                 return ActiveRun(run_id, other.run_id)
@@ -126,6 +127,8 @@ class State(msgspec.Struct):
                 "updated_at": now,
             }
             record = msgspec.convert({**said, **asdict(write.new), **new}, Record)
+            if write.new.digest is not None:
+                self.digests[write.run_id] = write.new.digest
         self.records[write.run_id] = record
         self.history.setdefault(write.run_id, []).append(
             msgspec.convert({**said, "at": now}, HistoryEntry)

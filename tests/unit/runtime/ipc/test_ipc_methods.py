@@ -100,7 +100,13 @@ WRITE = Write(
     cause=Cause.TRIGGER,
     by="client",
     data=b"{}",
-    new=NewRun(workflow="orders", foreign_id="order-1", partition=5, idempotency_key="line-1"),
+    new=NewRun(
+        workflow="orders",
+        foreign_id="order-1",
+        partition=5,
+        idempotency_key="line-1",
+        digest=b"\xff" * 16,
+    ),
     events=(OutgoingEvent(topic=TOPIC, partition=5, delay=1.5),),
 )
 ENTRY = HistoryEntry(
@@ -135,7 +141,7 @@ ROLE = Role("orders-1-consumer", 2, 4)
 RESULTS = (
     Stored(RUN, Version(1)),
     Conflict(RUN, Version(4)),
-    KeyUsed(RUN, OTHER),
+    KeyUsed(RUN, OTHER, b"\xff" * 16),
     ActiveRun(RUN, OTHER),
 )
 
