@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workflow_ray.cli.options import AsJson, Events, Records, Replace, Rollback, Timeouts
-from workflow_ray.cli.views import show
+from workflow_ray.cli.output import say
+from workflow_ray.cli.tables import show
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import SystemClock
@@ -79,8 +80,8 @@ def deploy(
 
     asyncio.run(deployed())
     for change in runtime.changes:
-        typer.echo(_told(change))
-    typer.echo(f"Running on {runtime.urls.places}.")
+        say(_told(change))
+    say(f"Running on {runtime.urls.places}.")
 
 
 def _told(change: "WorkflowChange") -> str:
@@ -97,7 +98,7 @@ def status(records: Records = None, as_json: AsJson = False) -> None:
     if actors or as_json:
         show(actors, ("name", "phase", "pid", "epoch", "failures", "why"), as_json=as_json)
     else:
-        typer.echo(f"Nothing runs on {place_of(records_url(records))}.")
+        say(f"Nothing runs on {place_of(records_url(records))}.")
 
 
 def scale(
@@ -135,9 +136,7 @@ def scale(
         return count
 
     count = asyncio.run(scaled())
-    typer.echo(
-        f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}."
-    )
+    say(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}.")
 
 
 def down(records: Records = None) -> None:
@@ -150,9 +149,9 @@ def down(records: Records = None) -> None:
     from workflow_ray.runtime.ray.deployment import down
 
     found = asyncio.run(down(records))
-    typer.echo(
+    say(
         f"{'Ended what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
         " records stay."
     )
     if stop_unused_cluster():
-        typer.echo("Stopped Ray on this machine.")
+        say("Stopped Ray on this machine.")

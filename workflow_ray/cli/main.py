@@ -1,30 +1,29 @@
-"""The entry point: runs a command, and says in one line what went wrong.
+"""The entry point: runs a command and says in one line what went wrong."""
 
-Exit codes: 0 done · 1 failed · 2 input that can't be used · 3 no such run · 4 the run doesn't allow
-it · 5 store or runtime can't be reached · 6 some lines were refused, the others went through · 7 a
-worker has abandoned steps · 8 an error has paused some runs · 130 interrupted.
-"""
-
+import signal
 import sys
 
-INTERRUPTED = 130
+from workflow_ray.cli import streams
+from workflow_ray.cli.exit_codes import ExitCode
 
 
 def main() -> None:
-    """What `workflow-ray` calls.
+    """Run `workflow-ray`. Always exits, with one of the exit codes.
 
-    Always exits; an error of ours is one line on stderr, without a traceback.
+    An error that the caller can mend is one line on standard error, without a traceback.
     """
+    streams.prepare()
     try:
-        # here, so that Ctrl-C is answered while the commands are still being imported
-        from workflow_ray.cli.app import app
-        from workflow_ray.errors import WorkflowError
+        # imported here, so that Ctrl-C is answered while the commands are still being imported
+        from workflow_ray.cli.invocation import invoke
 
-        try:
-            app(prog_name="workflow-ray")
-        except WorkflowError as error:
-            sys.stderr.write(f"workflow-ray: {error}\n")
-            sys.exit(error.exit_code)
+        code = invoke()
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        sys.exit(INTERRUPTED)
+        code = ExitCode.INTERRUPTED
+        if streams.is_open(sys.stderr):
+            sys.stderr.write("Interrupted.\n")
+    finally:
+        # while Python ends, Ctrl-C would print a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        streams.finish()
+    sys.exit(code)

@@ -1,6 +1,7 @@
 """The main job: a file of data through a workflow."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from workflow_ray.cli.job import Job
 from workflow_ray.cli.lines import Refused
+from workflow_ray.cli.log_lines import configure
 from workflow_ray.cli.options import Events, JsonFile, Records, Replace, Rollback, Timeouts
 from workflow_ray.cli.progress import shown
 from workflow_ray.cli.report import RefusedLine, Report
@@ -72,6 +74,7 @@ def run(
     refused, each with its number and reason on stderr; the others went through. Exit 8: an error
     has paused some runs; `workflow-ray runs list --failed` shows them.
     """
+    configure(logging.WARNING, "%(message)s")
     workflow = load(reference, [os.getcwd()])
     made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
     runtime = made(

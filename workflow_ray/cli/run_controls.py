@@ -9,8 +9,11 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.prompt import Confirm
+from rich.text import Text
 
 from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.output import complain, error_console, print_json, say
 from workflow_ray.cli.run_filters import (
     Failed,
     Filters,
@@ -23,7 +26,8 @@ from workflow_ray.cli.run_filters import (
     Stuck,
 )
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
-from workflow_ray.cli.views import Names, print_json
+from workflow_ray.cli.streams import is_open
+from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged
@@ -140,12 +144,14 @@ def _confirm(action: Action, count: int) -> None:
     if not count:
         return
     runs = "1 run" if count == 1 else f"{count} runs"
-    if not sys.stdin.isatty():
+    if not is_open(sys.stdin) or not sys.stdin.isatty():
         raise InvalidInput(
             "--yes",
             f"{runs} would be {action.participle}; pass it to have them {action.participle}",
         )
-    typer.confirm(f"{action.verb.capitalize()} {runs}?", abort=True)
+    question = Text(f"{action.verb.capitalize()} {runs}?")
+    if not Confirm.ask(question, console=error_console(), default=False):
+        raise typer.Abort
 
 
 async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
@@ -184,11 +190,11 @@ def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> N
         print_json(report)
     else:
         already = f" {report.unchanged} were so already." if report.unchanged else ""
-        typer.echo(
+        say(
             f"{report.changed} {'run' if report.changed == 1 else 'runs'}"
             f" {action.participle}.{already}"
         )
         for run_id, why in report.refused.items():
-            typer.echo(f"workflow-ray: {ControlRefused(run_id, action.verb, why)}", err=True)
+            complain(f"workflow-ray: {ControlRefused(run_id, action.verb, why)}")
     if report.refused:
         raise typer.Exit(ControlRefused.exit_code)

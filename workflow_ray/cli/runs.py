@@ -20,7 +20,8 @@ from workflow_ray.cli.run_filters import (
     Stuck,
 )
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
-from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData, show, show_one
+from workflow_ray.cli.tables import show, show_one
+from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import HistoryEntry, RunId, Version
 from workflow_ray.runtime.connect import open_beside

@@ -2,18 +2,14 @@
 numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
+from workflow_ray.cli.output import strict
 from workflow_ray.records import Deployment, HistoryEntry, Record, RunCount
-
-WIDE = 160
-"""Columns of text that goes to no terminal."""
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +68,7 @@ class Names:
         return RunView(**self._shared(record))
 
     def run_with_data(self, record: Record) -> RunWithData:
-        return RunWithData(**self._shared(record), data=msgspec.Raw(record.data))
+        return RunWithData(**self._shared(record), data=_raw(record.data))
 
     def count(self, workflow: str, count: RunCount) -> CountView:
         status = self.status(workflow, count.status)
@@ -109,47 +105,11 @@ class Names:
         }
 
 
-def show(views: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print them: a table of some columns, or everything as JSON."""
-    if as_json:
-        print_json(views)
-        return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for view in views:
-        table.add_row(*(_text(getattr(view, column)) for column in columns))
-    _console().print(table)
-
-
-def show_one(view: msgspec.Struct, *, as_json: bool) -> None:
-    """Print one thing, all of it: a line for each field, or JSON."""
-    if as_json:
-        print_json(view)
-        return
-    table = Table.grid(padding=(0, 2))
-    for field in view.__struct_fields__:
-        table.add_row(field, _text(getattr(view, field)))
-    _console().print(table)
-
-
-def print_json(value: object) -> None:
-    """On standard output, for other programs."""
-    _console().out(
-        msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), highlight=False
-    )
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case datetime():
-            return value.isoformat(sep=" ", timespec="milliseconds")
-        case msgspec.Raw():
-            return bytes(value).decode()
-        case _:
-            return str(value)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=WIDE)
+def _raw(data: bytes) -> msgspec.Raw:
+    """Stored data for JSON output. What is not JSON, as after a damage, becomes a string."""
+    data = strict(data)
+    try:
+        msgspec.json.format(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        data = msgspec.json.encode(data.decode(errors="backslashreplace"))
+    return msgspec.Raw(data)

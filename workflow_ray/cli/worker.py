@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from workflow_ray.cli.log_lines import configure
 from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
 from workflow_ray.definition import load
 from workflow_ray.runtime import Runtime
@@ -48,8 +49,7 @@ def worker(
 
     Exit 0: all steps were finished; 7: some were abandoned.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells each of its own steps
+    configure(logging.INFO, "%(asctime)s %(levelname)s %(message)s")
     workflows = [load(reference, [os.getcwd()]) for reference in references]
     runtime = Runtime.local(
         *workflows,

@@ -1,0 +1,50 @@
+"""The exit codes of all commands."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What became of a command. `WorkflowError.exit_code` is one of these too."""
+
+    DONE = 0
+    FAILED = 1
+    UNUSABLE = 2
+    NOT_FOUND = 3
+    NOT_ALLOWED = 4
+    UNREACHABLE = 5
+    LINES_REFUSED = 6
+    STEPS_ABANDONED = 7
+    RUNS_FAILED = 8
+    INTERRUPTED = 130
+    READER_GONE = 141
+
+
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed, not confirmed, or the output could not be written",
+    ExitCode.UNUSABLE: "an argument, a definition or the input can't be used",
+    ExitCode.NOT_FOUND: "there is no such run",
+    ExitCode.NOT_ALLOWED: "the state of a run does not allow it",
+    ExitCode.UNREACHABLE: "a store or the runtime can't be reached",
+    ExitCode.LINES_REFUSED: "some lines were refused; the others went through",
+    ExitCode.STEPS_ABANDONED: "the worker abandoned steps at its deadline",
+    ExitCode.RUNS_FAILED: "an error has paused some runs",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitCode.READER_GONE: "the reader of the output has gone, as in `| head -1`",
+}
+ALWAYS = (
+    ExitCode.DONE,
+    ExitCode.FAILED,
+    ExitCode.UNUSABLE,
+    ExitCode.UNREACHABLE,
+    ExitCode.INTERRUPTED,
+    ExitCode.READER_GONE,
+)
+"""Codes that every command can return."""
+
+
+def describe(*codes: ExitCode) -> str:
+    """Describe the codes in ALWAYS and the codes given, for the end of a command's --help."""
+    shown = sorted({*ALWAYS, *codes})
+    # the paragraphs keep Typer from joining the lines
+    return "\n\n".join(["Exit codes:", *(f"{code:>5}  {MEANINGS[code]}" for code in shown)])

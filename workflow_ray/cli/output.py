@@ -1,0 +1,141 @@
+"""Writes what a command has to say: text for people, JSON for programs."""
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from workflow_ray.cli.exit_codes import ExitCode
+from workflow_ray.cli.streams import discard, is_open
+from workflow_ray.errors import WorkflowError
+
+_NUMBER_OR_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+class OutputFailed(WorkflowError):
+    """Standard output can't be written."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"standard output can't be written: {self.why}"
+
+
+class ReaderGone(Exception):
+    """Whoever read standard output has closed it: the command ends without a word."""
+
+
+class _Output(Console):
+    """Standard output."""
+
+    def on_broken_pipe(self) -> None:
+        raise ReaderGone
+
+
+class _Errors(Console):
+    """Standard error. A reader that has gone does not end the work."""
+
+    def on_broken_pipe(self) -> None:
+        discard(sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Replace control characters, as in escape sequences, by what Python writes for them.
+
+    Text of one line stays one line, and can't change what a terminal shows: `\\x1b[2J`.
+    Invisible characters and those that change the direction of writing are replaced as well.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if _is_visible(character) else ascii(character)[1:-1] for character in text
+    )
+
+
+def console() -> Console:
+    """Standard output. Give it rich's objects and `Text` only: a `str` might hold markup."""
+    return _Output(highlight=False, markup=False, emoji=False)
+
+
+def error_console() -> Console:
+    """Standard error, as `console`."""
+    return _Errors(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def write(*things: RenderableType) -> None:
+    """Write rich's objects to standard output, each on lines of its own.
+
+    A `Text` is one line, which a terminal wraps. Other objects are laid out to the width.
+
+    Raises:
+        OutputFailed: Standard output is closed or full.
+        ReaderGone: Nobody reads it any more.
+    """
+    with _standard_output() as output:
+        for thing in things:
+            output.print(thing, soft_wrap=isinstance(thing, Text))
+
+
+def say(line: str, style: str = "") -> None:
+    """Print one line, made visible, on standard output. A terminal wraps it. Raises as `write`."""
+    write(Text(visible(line), style))
+
+
+def complain(line: str) -> None:
+    """Print one line, made visible, on standard error, if that can be written."""
+    try:
+        error_console().print(Text(visible(line)), soft_wrap=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def print_json(value: object) -> None:
+    """Print a value as strict JSON on standard output, for other programs. Raises as `write`."""
+    with _standard_output() as output:
+        output.out(to_json(value), highlight=False)
+
+
+def to_json(value: object) -> str:
+    """Convert a value to strict JSON in ASCII, indented.
+
+    It means the same in every encoding, and no character in it can control a terminal. NaN and
+    Infinity, which JSON lacks and stored data may hold, become strings: "NaN".
+    """
+    encoded = strict(msgspec.json.encode(value))
+    text = msgspec.json.format(encoded, indent=2).decode()
+    # all other characters are in strings
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def strict(encoded: bytes) -> bytes:
+    """Turn the NaN and Infinity of JSON that is not strict into strings."""
+    if b"NaN" not in encoded and b"Infinity" not in encoded:
+        return encoded
+    return _NUMBER_OR_STRING.sub(
+        lambda found: found[0] if found[0].startswith(b'"') else b'"%b"' % found[0], encoded
+    )
+
+
+@contextmanager
+def _standard_output() -> Generator[Console]:
+    if not is_open(sys.stdout):
+        raise OutputFailed("it is closed")
+    try:
+        yield console()
+    except OSError as error:
+        raise OutputFailed(error.strerror or str(error)) from None
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
