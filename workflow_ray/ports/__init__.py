@@ -22,12 +22,13 @@ from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, Positi
 from workflow_ray.ports.persistence import FIRST_PAUSE, LONGEST_PAUSE, persist
 from workflow_ray.ports.record_store import RecordStore, RoleScheduler
 from workflow_ray.ports.sharing import assigned
-from workflow_ray.ports.store import Records, Store, WholeStore
+from workflow_ray.ports.store import STORE_PORTS, Records, Store, WholeStore, ports_of
 from workflow_ray.ports.timeout_store import TimeoutStore
 
 __all__ = [
     "FIRST_PAUSE",
     "LONGEST_PAUSE",
+    "STORE_PORTS",
     "Adapter",
     "Clock",
     "ConnectorSource",
@@ -52,6 +53,7 @@ __all__ = [
     "has_unescaped_userinfo",
     "path_in_url",
     "persist",
+    "ports_of",
     "records_adapter",
     "scheme_of",
     "timeouts_adapter",

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from workflow_ray.ports.methods import not_repeatable
 from workflow_ray.records import Arrivals, Event, Fence, Position, Topic
 
 
@@ -27,6 +28,7 @@ class EventStreamer(Protocol):
         """
         ...
 
+    @not_repeatable  # it would append the events again
     async def send(self, events: Sequence[Event]) -> None:
         """Append the events, in the order given within each topic and partition. At least once: a
         repeat appends again.

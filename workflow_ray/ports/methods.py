@@ -1,13 +1,27 @@
-"""What a port consists of, as a table.
+"""The methods of the ports, as a table that is derived from their signatures.
 
-For code that passes calls on, to another process or to another event loop, and so needs every
-method without naming each.
+Code that forwards calls, to another process or to another event loop, forwards what the table
+lists. So a new method of a port needs no change there.
 """
 
 import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_NOT_REPEATABLE = "__not_repeatable__"
+
+
+def not_repeatable(function: Function) -> Function:
+    """Mark a port's method that must not be called again where its outcome is unknown.
+
+    All other methods may be repeated with the same arguments: they only read, are idempotent, or do
+    only what is still to be done.
+    """
+    setattr(function, _NOT_REPEATABLE, True)
+    return function
 
 
 @dataclass(frozen=True)
@@ -15,31 +29,38 @@ class PortMethod:
     """One asynchronous method of a port.
 
     Attributes:
-        name: As the port has it.
+        declared: The function in the port's class.
         parameters: In order, without `self`. The annotations are types, never strings.
-        answers: The type of what it returns; NoneType where it returns nothing.
+        returns: The type of what it returns; NoneType where it returns nothing.
     """
 
-    name: str
+    declared: Callable[..., Any]
     parameters: tuple[inspect.Parameter, ...]
-    answers: object
+    returns: object
 
     @property
-    def waits(self) -> bool:
-        """Whether it is a long poll: it has a `wait` in seconds, and can be cancelled."""
+    def name(self) -> str:
+        return self.declared.__name__
+
+    @property
+    def is_long_poll(self) -> bool:
+        """Whether it has a `wait` in seconds. Cancelling it loses nothing."""
         return any(parameter.name == "wait" for parameter in self.parameters)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it may be called again where its outcome is unknown."""
+        return not hasattr(self.declared, _NOT_REPEATABLE)
 
 
 def methods_of(*ports: type) -> dict[str, PortMethod]:
-    """The asynchronous methods of the ports by name, inherited ones included."""
+    """List the asynchronous methods of the ports by name, inherited ones included."""
     found = _members(ports)
-    return {
-        name: _method(name, member) for name, member in found if inspect.iscoroutinefunction(member)
-    }
+    return {name: _method(member) for name, member in found if inspect.iscoroutinefunction(member)}
 
 
 def properties_of(*ports: type) -> tuple[str, ...]:
-    """The names of the ports' properties, inherited ones included."""
+    """List the names of the ports' properties, inherited ones included."""
     names = (name for name, member in _members(ports) if isinstance(member, property))
     return tuple(dict.fromkeys(names))
 
@@ -52,10 +73,10 @@ def _members(ports: tuple[type, ...]) -> Iterator[tuple[str, object]]:
                     yield name, member
 
 
-def _method(name: str, function: typing.Callable[..., object]) -> PortMethod:
+def _method(function: Callable[..., Any]) -> PortMethod:
     hints = typing.get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
     resolved = tuple(
         parameter.replace(annotation=hints[parameter.name]) for parameter in parameters
     )
-    return PortMethod(name, resolved, hints["return"])
+    return PortMethod(function, resolved, hints["return"])

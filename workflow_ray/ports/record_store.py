@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from workflow_ray.ports.methods import not_repeatable
 from workflow_ray.records import (
     Activity,
     DeployedWorkflow,
@@ -168,6 +169,7 @@ class RecordStore(Protocol):
         """
         ...
 
+    @not_repeatable  # it would conflict with its own first attempt
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
         """Make `workflows` what should run, and `shards(group)` the current shard count of each of
         their groups; others are retired.

@@ -25,3 +25,13 @@ class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Trimmer, Protocol):
     """What a record store is where it holds events and timeouts too, so that a transaction can span
     them.
     """
+
+
+_OPTIONAL: tuple[type, ...] = (OutboxMover, Trimmer)
+STORE_PORTS: tuple[type, ...] = (Store, *_OPTIONAL)
+"""The ports that a store implements: Store always, each of the others only where it applies."""
+
+
+def ports_of(store: Store) -> tuple[type, ...]:
+    """Return those of STORE_PORTS that the store implements."""
+    return (Store, *(port for port in _OPTIONAL if isinstance(store, port)))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from workflow_ray.errors import RuntimeUnavailable, WorkflowError
-from workflow_ray.ports import OutboxMover, Records, Store, Trimmer
+from workflow_ray.ports import Records, Store, ports_of
 from workflow_ray.ports.methods import methods_of, properties_of
 
 T = TypeVar("T")
@@ -129,26 +129,22 @@ class Bridge:
 
 
 def bridged(store: Store, bridge: Bridge) -> Store:
-    """The store, which lives in the bridge's home loop, for callers in any event loop; an
-    OutboxMover and a Trimmer where it is one.
+    """Wrap a store that lives in the bridge's home loop, for callers in any event loop.
+
+    The result implements the ports that the store implements.
     """
-    ports: list[type] = [Store]
-    if isinstance(store, OutboxMover):
-        ports.append(OutboxMover)
-    if isinstance(store, Trimmer):
-        ports.append(Trimmer)
-    return cast(Store, _bridged(store, bridge, ports))
+    return cast(Store, _bridged(store, bridge, ports_of(store)))
 
 
 def bridged_records(records: Records, bridge: Bridge) -> Records:
-    """As `bridged`, of records alone."""
+    """As `bridged`, for the records alone."""
     return cast(Records, _bridged(records, bridge, [Records]))
 
 
 def _bridged(store: object, bridge: Bridge, ports: Sequence[type]) -> object:
     properties = {name: getattr(store, name) for name in properties_of(*ports)}
     methods = {
-        name: partial(bridge.poll if method.waits else bridge.call, getattr(store, name))
+        name: partial(bridge.poll if method.is_long_poll else bridge.call, getattr(store, name))
         for name, method in methods_of(*ports).items()
     }
     return SimpleNamespace(**properties, **methods)

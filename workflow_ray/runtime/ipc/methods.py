@@ -1,67 +1,49 @@
-"""The methods of the store as they travel.
+"""The table of the methods that a store serves: what each takes, returns and allows.
 
-Everything is derived from the ports: a method's arguments are a struct with its parameters as
-fields. A parameter that has a default may be added at any time, and is not known to older code.
+The table is derived from the signatures of the ports, and used by both sides. The arguments of a
+method travel as a struct whose fields are its parameters. So a parameter that has a default may be
+added at any time: older code does not send it, and ignores it.
 """
 
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 
-from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError, WriteRejected
-from workflow_ray.ports import OutboxMover, Store, Trimmer
+from workflow_ray.errors import StoreError, WriteRejected
+from workflow_ray.ports import STORE_PORTS
 from workflow_ray.ports.methods import PortMethod, methods_of
-from workflow_ray.runtime.ipc.answers import Answer, is_known, refusal, revived
-from workflow_ray.runtime.mixed import keeps_timeouts_apart
-
-_log = logging.getLogger(__name__)
-
-
-class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client has to know of a store before it calls a method.
-
-    Attributes:
-        moves: It is an OutboxMover.
-        trims: It is a Trimmer.
-        timeouts_apart: Its timeouts are in another store than its records.
-    """
-
-    store_id: str
-    stream_id: str
-    moves: bool
-    trims: bool = False
-    timeouts_apart: bool = False
-
-
-class _Described(Protocol):
-    async def about(self) -> About: ...
+from workflow_ray.runtime.ipc.about import Described
+from workflow_ray.runtime.ipc.answers import Answer, revived
 
 
 class Method:
-    """One method of the store: how its arguments and its answer are encoded and decoded.
+    """One method of the store, with the encoding of its arguments and of its answer.
 
     Attributes:
-        waits: It is a long poll, which may be cut short without loss.
-        arguments: A struct. It is built as the method is called, with the same defaults.
+        name: As the port has it.
+        declared: The function in the port's class.
+        is_long_poll: Whether it has a `wait` in seconds. Cancelling it loses nothing.
+        is_repeatable: Whether it may be called again where its outcome is unknown.
+        arguments: A struct. Its constructor takes what the method takes, with the same defaults.
     """
 
     def __init__(self, method: PortMethod) -> None:
         self.name = method.name
-        self.waits = method.waits
+        self.declared = method.declared
+        self.is_long_poll = method.is_long_poll
+        self.is_repeatable = method.is_repeatable
         self.arguments = _arguments(method)
-        # the last fields
+        # They are the last fields of `arguments`.
         self._named = [each.name for each in method.parameters if each.kind is each.KEYWORD_ONLY]
         self._decode_arguments = msgspec.msgpack.Decoder(self.arguments).decode
-        self._decode_answer = msgspec.msgpack.Decoder[Any](_answer_type(method.answers)).decode
+        self._decode_answer = msgspec.msgpack.Decoder[Any](_answer_type(method.returns)).decode
 
     def request(self, arguments: msgspec.Struct) -> bytes:
-        """The body of a request.
+        """Encode the arguments.
 
-        Raises WriteRejected: it has text that can't be encoded, nor stored.
+        Raises WriteRejected: they contain text that can be neither encoded nor stored.
         """
         try:
             return _encode(arguments)
@@ -108,9 +90,8 @@ def _arguments(method: PortMethod) -> type[msgspec.Struct]:
     return msgspec.defstruct(method.name, named, bases=(base,), kw_only=True)
 
 
-def _answer_type(answers: Any) -> Any:
-    # evaluated here and not by a type checker: the type is known at run time only
-    return Answer[answers]
+def _answer_type(returns: Any) -> Any:
+    return Answer[returns]  # a function, because a type checker does not know this type
 
 
 def _plain(value: object) -> object:
@@ -133,44 +114,5 @@ def _other_code(what: str, error: msgspec.DecodeError) -> StoreError:
     )
 
 
-ABOUT = Method(methods_of(_Described)["about"])
-METHODS = {name: Method(method) for name, method in methods_of(Store, OutboxMover, Trimmer).items()}
-
-
-async def _about(store: Store) -> About:
-    return About(
-        store_id=store.store_id,
-        stream_id=store.stream_id,
-        moves=isinstance(store, OutboxMover),
-        trims=isinstance(store, Trimmer),
-        timeouts_apart=keeps_timeouts_apart(store),
-    )
-
-
-async def answer(store: Store, method: str, body: bytes) -> bytes:
-    """Do what a request asks and encode the outcome, errors included.
-
-    Raises nothing but CancelledError.
-    """
-    try:
-        if method == ABOUT.name:
-            return await ABOUT.perform(partial(_about, store), body)
-        if method not in METHODS:
-            raise StoreError(
-                "the store",
-                f"doesn't know {method!r}: it runs older code than its caller. Upgrade the"
-                " deployment",
-            )
-        function = getattr(store, method, None)  # None: an optional port's
-        if function is None:
-            raise StoreError("the store", f"has no {method!r}, because its events are elsewhere")
-        return await METHODS[method].perform(function, body)
-    except Exception as error:
-        if isinstance(error, WorkflowError) and is_known(error):
-            return refusal(error)
-        _log.exception("the store failed in %s", method, extra={"method": method})
-        return refusal(
-            StoreUnavailable(
-                "the store", f"{method} failed there ({type(error).__name__}); its log says more"
-            )
-        )
+METHODS = {name: Method(method) for name, method in methods_of(Described, *STORE_PORTS).items()}
+ABOUT = METHODS[Described.about.__name__]

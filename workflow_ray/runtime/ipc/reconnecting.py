@@ -6,28 +6,23 @@ from collections.abc import Awaitable, Callable
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.runtime.ipc.client import PING, IpcTransport
+from workflow_ray.runtime.ipc.methods import METHODS
 
-ONCE = frozenset({"send", "deploy"})
-"""Not repeated after a break: `send` would append its events again, `deploy` would conflict with
-its own first attempt.
-
-All others may be repeated. They only read, are idempotent by their ids, or do only what is still to
-be done (`published`, `release`, `move`). A repeated `acquire` raises the epoch again.
-"""
 _BACKOFF, _MAX_DOUBLINGS = 0.02, 6  # seconds, with jitter: 0.02 to 1.28
 
 
 class Reconnecting:
-    """A Transport that asks for the server's socket again whenever the connection breaks, and
-    repeats what may be repeated.
+    """A Transport that looks for the server's socket again whenever the connection breaks.
 
-    A call that was in flight goes out again, byte for byte, for as long as its deadline allows; one
-    of ONCE raises StoreUnavailable instead. A call that wasn't sent yet waits for the connection,
-    whatever it is.
+    It sends a call that was in flight again, byte for byte, until the call's deadline. A call of a
+    method that is not repeatable raises StoreUnavailable instead. A call that was not sent yet
+    waits for the connection, whatever its method.
 
-    find: the socket's path, asked for before each attempt to connect. It raises StoreUnavailable
-        while there is none, and is asked again after a pause; any other error ends the call that
-        waits.
+    Args:
+        find: Returns the socket's path. It is called before each attempt to connect. It raises
+            StoreUnavailable while there is none, and is called again after a pause; any other error
+            ends the calls that wait.
+        ping: Seconds between pings.
     """
 
     def __init__(self, find: Callable[[], Awaitable[str]], *, ping: float = PING) -> None:
@@ -49,7 +44,8 @@ class Reconnecting:
             try:
                 answer = await connection.call(method, body, deadline=end - loop.time())
             except StoreUnavailable:
-                if method in ONCE or not connection.broken:  # not broken: the deadline is over
+                # where the connection is not broken, the deadline is over
+                if not METHODS[method].is_repeatable or not connection.broken:
                     raise
             else:
                 self._attempts = 0

@@ -1,12 +1,13 @@
 """A store that another process owns."""
 
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any, cast
 
-from workflow_ray.ports import OutboxMover, RecordStore, Store, Trimmer
+from workflow_ray.ports import RecordStore, Store
 from workflow_ray.ports.methods import methods_of
-from workflow_ray.runtime.ipc.methods import ABOUT, METHODS, About, Method
+from workflow_ray.runtime.ipc.about import About
+from workflow_ray.runtime.ipc.methods import ABOUT, METHODS, Method
 from workflow_ray.runtime.ipc.transport import Transport
 
 PATIENCE = 30.0
@@ -14,9 +15,9 @@ PATIENCE = 30.0
 
 
 class Remote:
-    """What asks the store at the other end.
+    """Sends calls to the store at the other end.
 
-    The methods of ports are added to subclasses, see `_with_methods`.
+    Subclasses get the methods of ports, see `_with_methods`.
     """
 
     def __init__(self, transport: Transport, patience: float) -> None:
@@ -25,7 +26,7 @@ class Remote:
 
 
 class RemoteStore(Remote):
-    """The store at the other end, with what is known of it."""
+    """The store at the other end, with its properties."""
 
     def __init__(self, transport: Transport, patience: float, about: About) -> None:
         super().__init__(transport, patience)
@@ -35,11 +36,13 @@ class RemoteStore(Remote):
 
 
 async def remote_store(transport: Transport, *, patience: float = PATIENCE) -> Store:
-    """The store at the other end; an OutboxMover and a Trimmer where that is one.
+    """Ask the store at the other end for its description, and return the store.
 
-    The contract, errors included, is that of the store at the other end.
+    The contract, errors included, is that of the store at the other end. The result implements the
+    optional ports that this store implements.
 
     Args:
+        transport: The way to the store.
         patience: Seconds for each answer, on top of what a call waits by itself.
 
     Raises:
@@ -50,34 +53,33 @@ async def remote_store(transport: Transport, *, patience: float = PATIENCE) -> S
 
 
 def store_over(transport: Transport, about: About, *, patience: float = PATIENCE) -> Store:
-    """The store at the other end, without asking what is known of it."""
-    optional = {OutboxMover: about.moves, Trimmer: about.trims}
-    ports = (Store, *(port for port, present in optional.items() if present))
-    return cast(Store, _with_methods(RemoteStore, *ports)(transport, patience, about))
+    """Return the store at the other end, of which `about` is known already."""
+    return cast(Store, _with_methods(RemoteStore, *about.ports)(transport, patience, about))
 
 
 def records_over(transport: Transport, *, patience: float = PATIENCE) -> RecordStore:
-    """The records at the other end; nothing has to be asked before the first call."""
+    """Return the records at the other end. Nothing is sent before the first call."""
     return cast(RecordStore, _with_methods(Remote, RecordStore)(transport, patience))
 
 
 @cache
 def _with_methods(base: type[Remote], *ports: type) -> Callable[..., object]:
-    """A subclass that has the methods of the ports.
+    """Make a subclass that has the methods of the ports.
 
-    What it is, the caller knows: no type checker can.
+    Its type is `object`, because type checkers can't derive it; a test compares its signatures with
+    those of the ports.
     """
     return type(
-        base.__name__, (base,), {name: _asking(METHODS[name]) for name in methods_of(*ports)}
+        base.__name__, (base,), {name: _sending(METHODS[name]) for name in methods_of(*ports)}
     )
 
 
-def _asking(method: Method) -> Callable[..., Awaitable[Any]]:
-    async def ask(self: Remote, *args: object, **named: object) -> Any:
+def _sending(method: Method) -> Callable[..., Awaitable[Any]]:
+    @wraps(method.declared)
+    async def send(self: Remote, *args: object, **named: object) -> Any:
         arguments: Any = method.arguments(*args, **named)
-        deadline = self.patience + arguments.wait if method.waits else self.patience
+        deadline = self.patience + arguments.wait if method.is_long_poll else self.patience
         body = await self.transport.call(method.name, method.request(arguments), deadline=deadline)
         return method.result(body)
 
-    ask.__name__ = method.name
-    return ask
+    return send

@@ -10,8 +10,9 @@ from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Store
 from workflow_ray.runtime.ipc.answers import refusal
 from workflow_ray.runtime.ipc.bounds import DEFAULT, Bounds, Load
+from workflow_ray.runtime.ipc.dispatch import answer
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
-from workflow_ray.runtime.ipc.methods import METHODS, answer
+from workflow_ray.runtime.ipc.methods import METHODS
 
 BACKLOG = 1024  # asyncio takes a full backlog for a connection that was made
 SMALL = 1024
@@ -153,7 +154,7 @@ class _Connection:
     def _begin(self, frame: Frame) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(frame))
         self._tasks[frame.request] = task
-        if frame.name in METHODS and METHODS[frame.name].waits:
+        if frame.name in METHODS and METHODS[frame.name].is_long_poll:
             self._polls.add(frame.request)
         size = len(frame.body)
         self._load.add(size)

@@ -10,7 +10,7 @@ import msgspec
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.roles.loopwatch import PATIENCE
 from workflow_ray.runtime.ipc import Reconnecting
-from workflow_ray.runtime.ipc.reconnecting import ONCE
+from workflow_ray.runtime.ipc.methods import METHODS
 from workflow_ray.runtime.ray.actors import STORE, Actor, ActorGone, find, this_node
 from workflow_ray.runtime.urls import Places, Urls
 
@@ -77,7 +77,7 @@ class ActorCalls:
                     except ActorGone as error:
                         failure = str(error)
                         # it may have been carried out
-                        if method in ONCE and self._actor is not None:
+                        if self._actor is not None and not METHODS[method].is_repeatable:
                             break
                         self._actor = None
                     await asyncio.sleep(RETRY)

@@ -1,4 +1,4 @@
-"""What is repeated after a break, what isn't, and how patiently."""
+"""Which calls are repeated after a break, and for how long."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,8 @@ from workflow_ray.errors import RuntimeUnavailable, StoreUnavailable
 from workflow_ray.runtime.ipc import IpcServer, Reconnecting, store_over
 from workflow_ray.runtime.ipc.frames import Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
-from workflow_ray.runtime.ipc.reconnecting import ONCE
+
+REPEATABLE = sorted(name for name, method in METHODS.items() if method.is_repeatable)
 
 
 class Finder:
@@ -48,8 +49,8 @@ def nowhere() -> StoreUnavailable:
     return StoreUnavailable("the store", "is starting")
 
 
-@pytest.mark.parametrize("method", sorted(ONCE))
-async def test_what_may_not_be_repeated_is_sent_once(breaking: str, method: str) -> None:
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - set(REPEATABLE)))
+async def test_a_call_that_is_not_repeatable_is_sent_once(breaking: str, method: str) -> None:
     find = Finder(breaking)
     connection = Reconnecting(find)
     with pytest.raises(StoreUnavailable, match="the connection"):
@@ -57,8 +58,8 @@ async def test_what_may_not_be_repeated_is_sent_once(breaking: str, method: str)
     assert find.asked == 1
 
 
-@pytest.mark.parametrize("method", sorted(METHODS.keys() - ONCE))
-async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadline(
+@pytest.mark.parametrize("method", REPEATABLE)
+async def test_a_repeatable_call_is_repeated_with_pauses_until_its_deadline(
     breaking: str, method: str
 ) -> None:
     find = Finder(breaking)
@@ -70,7 +71,9 @@ async def test_what_may_be_repeated_is_repeated_without_a_spin_until_its_deadlin
 
 
 @pytest.mark.usefixtures("server")
-async def test_what_was_not_sent_yet_waits_for_a_server_whatever_it_is(socket_path: str) -> None:
+async def test_a_call_that_was_not_sent_yet_waits_for_a_server_whatever_its_method(
+    socket_path: str,
+) -> None:
     find = Finder(socket_path, nowhere(), nowhere())
     connection = Reconnecting(find)
     await store_over(connection, SERVED).send([])

@@ -1,0 +1,277 @@
+"""A call and an answer for each method that is served, and one error of each class."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from workflow_ray import errors
+from workflow_ray.errors import WorkflowError
+from workflow_ray.records import (
+    NO_VERSION,
+    ActiveRun,
+    Activity,
+    Arrivals,
+    Awaits,
+    Cause,
+    Committed,
+    Conflict,
+    DeployedWorkflow,
+    Deployment,
+    Event,
+    Fence,
+    Fenced,
+    HistoryEntry,
+    KeyUsed,
+    NewRun,
+    NewTimeout,
+    OutboxEntry,
+    OutgoingEvent,
+    Position,
+    Received,
+    Record,
+    Role,
+    RoleHolder,
+    RoleName,
+    RunCount,
+    RunId,
+    RunQuery,
+    RunState,
+    Shared,
+    Stored,
+    Timeout,
+    TimeoutKey,
+    Topic,
+    Version,
+    Waiting,
+    WaitingQuery,
+    Write,
+    WriteGroup,
+    WriteId,
+)
+
+NOW = datetime(2026, 11, 23, 9, 30, 0, 123456, tzinfo=UTC)
+RUN, OTHER, TOPIC = RunId("0190-run"), RunId("0190-other"), Topic("orders-1")
+FENCE = Fence(RoleName("orders-1-consumer-2-of-4"), 7)
+POSITION = Position(
+    "orders-1-consumer", 5, 9, begun=40, trying=(9, 11), log="kafka", incarnation=2, in_use=FENCE
+)
+RECORD = Record(
+    run_id=RUN,
+    workflow="orders",
+    foreign_id="order-ü",
+    status=1,
+    run_state=RunState.RUNNING,
+    version=Version(3),
+    visit=Version(2),
+    attempt=1,
+    cause=Cause.RETRY,
+    reason="boom",
+    partition=5,
+    data=b'{"total":40}',
+    created_at=NOW,
+    updated_at=NOW,
+    idempotency_key="line-1",
+    awaits=Awaits.MESSAGE,
+    awaited=Version(2),
+)
+EVENT = Event(
+    run_id=RUN,
+    topic=TOPIC,
+    partition=5,
+    version=Version(3),
+    status=1,
+    headers={"traceparent": "00-1"},
+)
+WRITE = Write(
+    run_id=RUN,
+    write_id=WriteId("w1"),
+    expected=NO_VERSION,
+    status=1,
+    run_state=RunState.INITIATED,
+    visit=Version(1),
+    cause=Cause.TRIGGER,
+    by="client",
+    data=b"{}",
+    new=NewRun(
+        workflow="orders",
+        foreign_id="order-1",
+        partition=5,
+        idempotency_key="line-1",
+        digest=b"\xff" * 16,
+    ),
+    events=(OutgoingEvent(topic=TOPIC, partition=5, delay=1.5, headers={"traceparent": "00-1"}),),
+    timeouts=(
+        NewTimeout(name="expiry", workflow="orders", partition=5, after=60.0),
+        NewTimeout(name="reminder", workflow="orders", partition=5, at=NOW),
+    ),
+    asks=True,
+)
+FAILURE = Write(
+    run_id=OTHER,
+    write_id=WriteId("w2"),
+    expected=Version(3),
+    status=1,
+    run_state=RunState.PAUSED,
+    visit=Version(2),
+    cause=Cause.FAILED,
+    by="orders-1-consumer-2-of-4",
+    attempt=5,
+    reason="boom",
+    awaits=Awaits.NOBODY,
+)
+ENTRY = HistoryEntry(
+    run_id=RUN,
+    version=Version(1),
+    status=1,
+    run_state=RunState.INITIATED,
+    cause=Cause.TRIGGER,
+    by="client",
+    at=NOW,
+    write_id=WriteId("w1"),
+    reason="boom",
+    data=b"{}",
+)
+ORDERS = DeployedWorkflow(
+    name="orders",
+    reference="shop:orders",
+    python_path=("/app",),
+    statuses={"CREATED": 1},
+    partitions=16,
+    groups={"orders-1-consumer": 4},
+    code="c2",
+    superseded=("c1",),
+    scaled={"orders-1-consumer": 8},
+    draining=("orders-1-consumer",),
+)
+EVERYTHING = RunQuery(
+    workflow="orders",
+    statuses=(1, 2),
+    run_states=(RunState.PAUSED,),
+    foreign_id="order-1",
+    created_before=NOW,
+    causes=(Cause.FAILED,),
+    updated_before=NOW,
+    limit=20,
+    created_from=NOW,
+    newest_first=True,
+    after=RUN,
+)
+KEY = TimeoutKey(RUN, Version(2), "expiry")
+TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
+ROLE = Role("orders-1-consumer", 2, 4)
+RESULTS = (
+    Stored(RUN, Version(1)),
+    Conflict(RUN, Version(4)),
+    KeyUsed(RUN, OTHER, b"\xff" * 16),
+    ActiveRun(RUN, OTHER),
+)
+
+
+class Case(NamedTuple):
+    arguments: Sequence[Any]
+    named: Mapping[str, Any]
+    answer: Any
+
+
+CASES = {
+    "store": Case(
+        [
+            (
+                WriteGroup(
+                    writes=(WRITE, FAILURE),
+                    positions=(POSITION,),
+                    fence=FENCE,
+                    events=(EVENT,),
+                    timeouts_apart=True,
+                ),
+            )
+        ],
+        {},
+        [Committed(RESULTS), Fenced(FENCE.role, 8)],
+    ),
+    "lookup": Case([(RUN, OTHER)], {"fresh": True}, [RECORD, None]),
+    "latest": Case(["orders", ("order-1", "order-2")], {}, [None, RECORD]),
+    "runs": Case([EVERYTHING], {}, [RECORD]),
+    "counts": Case(["orders"], {}, [RunCount(1, RunState.PAUSED, 3)]),
+    "history": Case([RUN], {"after": Version(1), "limit": 10}, [ENTRY]),
+    "watch": Case(
+        [{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25, "at_rest": True}, [RECORD]
+    ),
+    "positions": Case(["orders-1-consumer"], {}, [POSITION]),
+    "pending": Case(
+        [FENCE],
+        {"limit": 10, "wait": 0.5, "without": ((TOPIC, 5),), "timeouts_only": True},
+        [OutboxEntry(id=2**40, event=EVENT, due_at=NOW), OutboxEntry(id=1, timeout=TIMEOUT)],
+    ),
+    "published": Case([FENCE, (1, 2**40)], {}, None),
+    "waiting": Case(
+        [WaitingQuery(workflow="orders", partition=5, quiet=300.0, after=RUN, limit=10)],
+        {},
+        Waiting(events=(EVENT,), after=OTHER),
+    ),
+    "activity": Case(
+        [],
+        {"limit": 10},
+        Activity(
+            now=NOW,
+            holders=(RoleHolder(role=FENCE.role, epoch=7, worker="host-1", until=NOW),),
+            delayed=(OutboxEntry(id=2**40, event=EVENT, due_at=NOW),),
+        ),
+    ),
+    "deployment": Case(
+        [],
+        {"newer_than": 1, "wait": 0.5},
+        Deployment(store_id="s", version=2, workflows=(ORDERS,)),
+    ),
+    "deploy": Case([2, (ORDERS,)], {}, Deployment(store_id="s", version=3)),
+    "acquire": Case([ROLE], {}, FENCE),
+    "release": Case([FENCE], {}, None),
+    "share": Case(
+        ["host-1", (ROLE,), (FENCE,)],
+        {"lease": 10.0},
+        Shared(acquired=(FENCE,), lost=(FENCE.role,), surplus=(FENCE.role,)),
+    ),
+    "leave": Case(["host-1"], {}, None),
+    "prepare": Case([{TOPIC: 16}], {}, None),
+    "send": Case([(EVENT,)], {}, None),
+    "receive": Case(
+        [TOPIC, {5: 9, 6: 0}],
+        {"reader": ROLE.name, "limit": 500, "wait": 1.0},
+        Arrivals(
+            events=(Received(event=EVENT, offset=9, record=RECORD),),
+            read={5: 10, 6: 3},
+            lost={7: 2},
+        ),
+    ),
+    "lag": Case([TOPIC, {5: 9}], {}, 12),
+    "ends": Case([TOPIC, (5, 6)], {}, {5: 9, 6: 0}),
+    "create": Case([(TIMEOUT,)], {}, None),
+    "due": Case(["orders", 1, (5, 6)], {"limit": 10, "wait": 0.5, "after": TIMEOUT}, [TIMEOUT]),
+    "complete": Case([(KEY,)], {}, None),
+    "move": Case([FENCE], {"limit": 500, "wait": 1.0}, 499),
+    "trim": Case([FENCE, TOPIC, {5: 9}], {"limit": 500}, 7),
+    "trim_timeouts": Case([], {"completed": 60.0, "limit": 500}, 3),
+}
+
+
+ERRORS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, WorkflowError) and kind is not WorkflowError
+]
+
+
+def sample(kind: type[WorkflowError]) -> WorkflowError:
+    """Make an error whose fields are fixed values of their types."""
+    values: dict[object, object] = {
+        str: "x",
+        int: 3,
+        float: 0.5,
+        Sequence[str]: ["a", "b"],
+        Sequence[tuple[str, int]]: [("a", 1)],
+    }
+    # None for the others
+    return kind(
+        *(values.get(each.annotation) for each in inspect.signature(kind).parameters.values())
+    )
