@@ -59,6 +59,14 @@ class FakeActor:
             self._dead, self._report = last is None, last or self._report
             self._changed.notify_all()
 
+    async def fail_to_load(self, why: str) -> None:
+        """End, because the definition can't be loaded."""
+        await self.end(
+            msgspec.structs.replace(
+                self._report, phase=Phase.ENDED, why=why, crashed=True, unusable=True
+            )
+        )
+
     async def acquire(self) -> None:
         """Acquire the role that it is on standby for."""
         async with self._changed:

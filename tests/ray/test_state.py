@@ -6,6 +6,7 @@ from workflow_ray.records import DeployedWorkflow, Deployment, Role
 from workflow_ray.runtime.ray.state import (
     DRAINING,
     LONGEST_DELAY,
+    LONGEST_UNUSABLE_DELAY,
     STEADY,
     ActorReport,
     Drain,
@@ -13,6 +14,7 @@ from workflow_ray.runtime.ray.state import (
     Slot,
     Start,
     Wanted,
+    forgiven,
     next_due,
     plan,
     reported,
@@ -114,6 +116,29 @@ def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
     assert plan([STORE], slots(slot), now=0.1) == []
     assert next_due([STORE], slots(slot), now=0.1) == 0.2
     assert plan([STORE], slots(slot), now=0.2) == [Start(STORE)]
+
+
+def unloadable(slot: Slot, now: float) -> Slot:
+    """The slot after its next actor could not load its definition."""
+    code = slot.wanted.code
+    report = ActorReport(phase=Phase.ENDED, pid=1, node="n", code=code, crashed=True, unusable=True)
+    return vacated(reported(started(slot, slot.wanted), report, now), "no module", now)
+
+
+def test_a_definition_that_can_not_be_loaded_is_tried_ever_more_seldom() -> None:
+    slot = started(None, shard(1, 1))
+    delays: list[float] = []
+    for _ in range(8):
+        slot = unloadable(slot, now=100.0)
+        delays.append(slot.due - 100.0)
+    assert delays == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, *[LONGEST_UNUSABLE_DELAY] * 2]
+
+
+def test_other_code_is_tried_at_once_where_the_earlier_could_not_be_loaded() -> None:
+    slot = unloadable(started(None, shard(1, 1, "v1")), now=100.0)
+    assert plan([shard(1, 1, "v1")], slots(slot), now=101.0) == []
+    assert plan([shard(1, 1, "v2")], slots(slot), now=101.0) == [Start(shard(1, 1, "v2"))]
+    assert plan([shard(1, 1, "v1")], slots(forgiven(slot)), now=101.0) == [Start(shard(1, 1))]
 
 
 def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:

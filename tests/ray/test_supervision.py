@@ -6,7 +6,17 @@ import time
 import msgspec
 import pytest
 
-from tests.ray.fakes import ALL, CONSUMER, PUBLISHER, SILENT, FakeRegistry, orders, running, until
+from tests.ray.fakes import (
+    ALL,
+    CONSUMER,
+    OF_TWO,
+    PUBLISHER,
+    SILENT,
+    FakeRegistry,
+    orders,
+    running,
+    until,
+)
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import Deployment
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
@@ -131,6 +141,28 @@ async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_lo
         await registry.left(CONSUMER, failed)
     (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
     assert (consumer.hopeless, consumer.why) == (True, "NotImportable: no module shop")
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_roles(
+    registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.target = Deployment(store_id="s", version=2, workflows=(orders(shards=2),))
+    why = "workflow 'orders': shop:orders: there is no module 'shop'"
+    supervision = Supervision(registry, silent=SILENT)
+    for _ in range(2):
+        for name in OF_TWO:
+            await running(supervision, name)
+            failed = registry.holders[name]
+            await failed.fail_to_load(why)
+            await registry.left(name, failed)
+        found = await supervision.settled(OF_TWO, wait=0.0)
+        assert [(one.phase, one.hopeless, one.why) for one in found] == [("failing", True, why)] * 2
+        await supervision.restart(OF_TWO)  # it does not wait for its turn
+    told = [record for record in caplog.records if why in record.getMessage()]
+    assert [(one.levelname, one.getMessage()) for one in told] == [
+        ("ERROR", f"some roles can't run: {why}")
+    ]
     await supervision.shutdown(deadline=0.0)
 
 

@@ -8,6 +8,7 @@ import typer
 from workflow_ray.cli.cluster import deploy, down, scale, status
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
+from workflow_ray.cli.undeploy import undeploy
 from workflow_ray.cli.worker import worker
 
 app = typer.Typer(
@@ -41,5 +42,6 @@ app.command()(worker)
 app.command()(deploy)
 app.command()(status)
 app.command()(scale)
+app.command()(undeploy)
 app.command()(down)
 app.add_typer(runs)

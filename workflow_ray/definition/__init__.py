@@ -3,6 +3,7 @@
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
 from workflow_ray.definition.reference import (
+    MAIN,
     by_name,
     code_of,
     known_as,
@@ -19,6 +20,7 @@ from workflow_ray.definition.step import Step
 from workflow_ray.definition.workflow import Workflow
 
 __all__ = [
+    "MAIN",
     "Cancel",
     "Fatal",
     "Graph",

@@ -1,6 +1,6 @@
 """Errors of definitions and deployments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workflow_ray.errors.base import WorkflowError
 
@@ -168,4 +168,28 @@ class UnknownWorkflow(WorkflowError):
         return (
             f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first:"
             " `workflow-ray deploy`."
+        )
+
+
+class RunsUnfinished(WorkflowError):
+    """A workflow that is to be removed from the deployment has unfinished runs.
+
+    `unfinished`: how many of them are in which run state. Nothing was written.
+    """
+
+    exit_code = 4
+
+    def __init__(self, workflow: str, unfinished: Mapping[str, int]) -> None:
+        super().__init__(workflow, dict(unfinished))
+        self.workflow = workflow
+        self.unfinished = dict(unfinished)
+
+    def __str__(self) -> str:
+        total = sum(self.unfinished.values())
+        runs = "1 unfinished run" if total == 1 else f"{total} unfinished runs"
+        states = ", ".join(f"{count} {state}" for state, count in sorted(self.unfinished.items()))
+        return (
+            f"workflow {self.workflow!r} has {runs} ({states}). Wait for their end, or cancel them:"
+            f" `workflow-ray runs cancel --workflow {self.workflow} --reason WHY`. To remove it all"
+            " the same: --force, in a program force=True; its runs go on once it is deployed again."
         )

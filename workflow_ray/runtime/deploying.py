@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 import msgspec
 
 from workflow_ray.definition import (
+    MAIN,
     Status,
     code_of,
     defined_at,
@@ -60,13 +61,22 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
     return DeployedWorkflow(
         name=workflow.name,
-        reference=known_as(workflow),
+        reference=_reference_of(workflow),
         python_path=python_path_of(workflow),
         code=code_of(workflow),
         statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
         groups={**groups, **dict.fromkeys(FOR_ALL, 1)},
     )
+
+
+def _reference_of(workflow: AnyWorkflow) -> str:
+    """What other processes import the workflow by.
+
+    Nobody is to import a script: that would run it. So its workflows are stored without attribute.
+    """
+    reference = known_as(workflow)
+    return reference if workflow.module not in MAIN else f"{reference.partition(':')[0]}:"
 
 
 async def merge(

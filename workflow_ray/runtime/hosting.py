@@ -43,6 +43,11 @@ def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
     return [role for group, shards in groups.items() for role in group_roles(group, shards)]
 
 
+def own_groups(workflow: DeployedWorkflow) -> list[str]:
+    """The groups of the workflow's own roles, without those that a deployment has once."""
+    return [group for group in workflow.groups if group not in FOR_ALL]
+
+
 def group_roles(group: str, shards: int) -> list[Role]:
     """The roles of a group that has that many shards."""
     return [Role(group, shard, shards) for shard in range(1, shards + 1)]
@@ -50,12 +55,27 @@ def group_roles(group: str, shards: int) -> list[Role]:
 
 def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
     """Those that the role needs. Raises NotImportable, InvalidDefinition."""
-    needed = [
-        workflow
-        for workflow in deployment.workflows
-        if role.group in workflow.groups and role.group not in FOR_ALL
+    return [
+        _loaded(workflow) for workflow in deployment.workflows if role.group in own_groups(workflow)
     ]
-    return [load(workflow.reference, workflow.python_path) for workflow in needed]
+
+
+def _loaded(workflow: DeployedWorkflow) -> AnyWorkflow:
+    """The workflow's definition. Raises NotImportable, with a way out, and InvalidDefinition."""
+    name = workflow.name
+    remove = f"or remove it: `workflow-ray undeploy {name}`"
+    if workflow.reference.endswith(":"):
+        why = (
+            f"it was deployed by a script, or no name of its module ({workflow.reference[:-1]}) is"
+            " bound to it, so other processes can't import it"
+        )
+        raise NotImportable(f"workflow {name!r}", f"{why}. Deploy it from a module, {remove}")
+    try:
+        return load(workflow.reference, workflow.python_path)
+    except NotImportable as error:
+        raise NotImportable(
+            f"workflow {name!r}", f"{error}. Put it back, deploy it again, {remove}"
+        ) from error
 
 
 async def run_role(

@@ -17,6 +17,7 @@ from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflo
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stop_signals import StopSignals
+from workflow_ray.runtime.undeploying import undeploy
 from workflow_ray.runtime.urls import Place, Urls
 
 if TYPE_CHECKING:
@@ -181,6 +182,30 @@ class Runtime(ABC):
             self.store, workflow.name, status.value, shards=shards, clock=self._clock
         )
 
+    async def undeploy(self, workflow: Workflow[Any, Any] | str, *, force: bool = False) -> None:
+        """Remove a workflow from what should run. Its roles stop, also those of other processes;
+        its runs and their history stay.
+
+        Steps that are running get a second to finish; the others are run again if the workflow is
+        deployed again, and no attempt is counted. It is deployed again by whoever enters a runtime
+        with it. Its shard counts are then those of the code.
+
+        Args:
+            workflow: One of those that this runtime was made with, or the name of any that is
+                deployed on the same records. Its module need not exist any more.
+            force: Remove it although it has unfinished runs. These stand still, and go on once it
+                is deployed again.
+
+        Raises:
+            UnknownWorkflow: It is not deployed.
+            RunsUnfinished: See `force`. Nothing was changed.
+            RuntimeUnavailable: See `store`.
+        """
+        await self._undeploy(self._name_of(workflow), force)
+
+    async def _undeploy(self, name: str, force: bool) -> None:
+        await undeploy(self.store, name, force=force, clock=self._clock)
+
     async def serve(self, *, deadline: Duration = SERVING_DEADLINE) -> bool:
         """Work until SIGTERM or SIGINT, finish what is in hand, and leave the runtime.
 
@@ -228,6 +253,15 @@ class Runtime(ABC):
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
         if self._workflows.get(workflow.name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
+
+    def _name_of(self, workflow: object) -> str:
+        """The name of a workflow of this runtime, or the name that was given."""
+        if isinstance(workflow, str) and workflow:
+            return workflow
+        if not isinstance(workflow, Workflow):
+            raise InvalidInput("workflow", f"give a workflow, or its name, not {workflow!r}")
+        self._check_known(workflow)
+        return workflow.name
 
     def _entered(self, part: T | None) -> T:
         """A part that is there once the runtime is entered."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeAlias
 
 import msgspec
@@ -65,7 +65,7 @@ async def _scaled(
     prepare: Prepare | None,
 ) -> int:
     deployment = await records.deployment()
-    current = _deployed(deployment, name)
+    current = deployed_as(deployment, name)
     group = _checked(current, status, shards)
     others = {other: count for other, count in current.scaled.items() if other != group}
     target = msgspec.structs.replace(
@@ -77,13 +77,14 @@ async def _scaled(
         if prepare is not None:
             await _prepared(prepare, group, target.shards(group))
         draining = msgspec.structs.replace(current, draining=(group,))
-        deployment = await records.deploy(deployment.version, _with(deployment, draining))
-        await _drained(records, group, clock)
-    await records.deploy(deployment.version, _with(deployment, target))
+        deployment = await records.deploy(deployment.version, with_changed(deployment, draining))
+        await drained(records, [group], clock)
+    await records.deploy(deployment.version, with_changed(deployment, target))
     return target.shards(group)
 
 
-def _deployed(deployment: Deployment, name: str) -> DeployedWorkflow:
+def deployed_as(deployment: Deployment, name: str) -> DeployedWorkflow:
+    """The workflow of that name. Raises UnknownWorkflow."""
     for workflow in deployment.workflows:
         if workflow.name == name:
             return workflow
@@ -107,7 +108,8 @@ def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str
     return group
 
 
-def _with(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
+def with_changed(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
+    """The workflows of the deployment, one of them changed."""
     return [
         changed if workflow.name == changed.name else workflow for workflow in deployment.workflows
     ]
@@ -120,11 +122,15 @@ async def _prepared(prepare: Prepare, group: str, shards: int) -> None:
         log.warning("the %d new shards of %s start only after the change: %s", shards, group, error)
 
 
-async def _drained(records: RecordStore, group: str, clock: Clock) -> None:
-    """Wait until no shard has anything in hand, DRAIN seconds at most."""
+async def drained(records: RecordStore, groups: Collection[str], clock: Clock) -> None:
+    """Wait until no role of the groups has anything in hand, DRAIN seconds at most."""
     deadline = clock.monotonic() + DRAIN
-    while (
-        any(position.in_use is not None for position in await records.positions(group))
-        and clock.monotonic() < deadline
-    ):
+    while await _is_any_in_use(records, groups) and clock.monotonic() < deadline:
         await clock.wait(asyncio.Event(), LOOK)
+
+
+async def _is_any_in_use(records: RecordStore, groups: Collection[str]) -> bool:
+    for group in groups:
+        if any(position.in_use is not None for position in await records.positions(group)):
+            return True
+    return False

@@ -7,13 +7,16 @@ from workflow_ray.runtime.ray.state import Phase, Slot
 HOPELESS = 2
 """Failures in a row after which an actor that ends by its own errors is not waited for."""
 WAITING = "waiting"
+FAILING = "failing"
 
 
 class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one actor of a deployment."""
 
     name: str  # of its role; `store`, the adapter actor; `supervisor`
-    phase: str  # starting, standby, running, draining; waiting: for its next start
+    # starting, standby, running, draining; waiting: for its next start; failing: likewise, but its
+    # workflow's definition can't be loaded
+    phase: str
     pid: int | None = None
     node: str | None = None  # Ray's id of it
     epoch: int | None = None  # of its role
@@ -33,7 +36,14 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hopeless(self) -> bool:
         """Whether it is useless to wait for it any longer."""
+        if self.failing:
+            return True
         return not self.prepared and self.crashed and self.failures >= HOPELESS
+
+    @property
+    def failing(self) -> bool:
+        """Whether its workflow's definition can't be loaded; `why` says more."""
+        return self.phase == FAILING
 
 
 def status_of(name: str, slot: Slot | None) -> ActorStatus:
@@ -44,7 +54,7 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
         name=name, phase=WAITING, failures=slot.failures, why=slot.why, crashed=slot.crashed
     )
     if not slot.occupied:
-        return past
+        return msgspec.structs.replace(past, phase=FAILING) if slot.unusable else past
     if slot.report is None:
         return msgspec.structs.replace(past, phase=Phase.STARTING.value)
     now = slot.report

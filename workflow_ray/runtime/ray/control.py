@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from workflow_ray.errors import RuntimeUnavailable
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import FOREVER, SUPERVISOR, ActorGone
+from workflow_ray.runtime.ray.registry import role_named
 from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.ray.supervision import DRAIN, SLACK
 from workflow_ray.runtime.ray.supervisor import Supervisor
@@ -105,6 +106,20 @@ class Control:
                     f"the deployment {self.deployed.namespace!r}", _excuse(down)
                 )
 
+    async def wait_for_end(self, groups: Collection[str]) -> None:
+        """Have the supervisor read what should run, and wait until no actor has a role of these
+        groups.
+
+        Raises:
+            RuntimeUnavailable: It does not answer, or some of the actors do not end.
+        """
+        await self.refresh()
+        end = time.monotonic() + DRAIN + SLACK + RESTART
+        while names := [one.name for one in await self.status() if _group_of(one) in groups]:
+            if time.monotonic() > end:
+                raise _do_not_end(self.deployed.namespace, names)
+            await asyncio.sleep(RETRY)
+
     async def down(self, deadline: float = DRAIN) -> None:
         """End all actors of the namespace. Roles are drained for up to `deadline` seconds first."""
         namespace = self.deployed.namespace
@@ -142,13 +157,23 @@ async def _swept(namespace: str) -> None:
     end = time.monotonic() + RESTART
     while names := actors.names(namespace):
         if time.monotonic() > end:
-            raise RuntimeUnavailable(
-                f"the deployment {namespace!r}", f"some actors do not end: {', '.join(names)}"
-            )
+            raise _do_not_end(namespace, names)
         for name in sorted(names, key=lambda name: name != SUPERVISOR):
             with suppress(ActorGone):
                 actors.find(name, namespace).kill()
         await asyncio.sleep(RETRY)
+
+
+def _do_not_end(namespace: str, names: Sequence[str]) -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        f"the deployment {namespace!r}", f"some actors do not end: {', '.join(names)}"
+    )
+
+
+def _group_of(actor: ActorStatus) -> str | None:
+    """The group of its role; None: it has no role."""
+    role = role_named(actor.name)
+    return role.group if role else None
 
 
 def _excuse(down: Sequence[ActorStatus]) -> str:

@@ -1,7 +1,7 @@
 """A deployment on Ray, as its drivers see it. It stays when they end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,7 +12,7 @@ from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 from workflow_ray.runtime.deploying import deployed, merge
-from workflow_ray.runtime.hosting import group_roles, roles_of
+from workflow_ray.runtime.hosting import group_roles, own_groups, roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
@@ -24,6 +24,7 @@ from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stores import create, open_store
+from workflow_ray.runtime.undeploying import undeploy
 from workflow_ray.runtime.urls import Urls, place_of, records_url
 
 D = TypeVar("D", bound=BaseModel)
@@ -95,8 +96,9 @@ class RayRuntime(Runtime):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._store = None
-        self._transport.close()
+        if self._store is not None:
+            self._store = None
+            self._transport.close()
 
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
         """The roles are actors, and go on."""
@@ -115,14 +117,23 @@ class RayRuntime(Runtime):
         ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
         target = await merge(store, described, rollback=self._rollback, replace=self._replace)
         self.changes = changes(ran, target, self._workflows, restart=self._restart)
-        if asked := [role for one in self.changes if one.why == AS_ASKED for role in one.roles]:
-            await control.restart(asked)
         # As operators have scaled them.
         deployed_now = [
             workflow for workflow in target.workflows if workflow.name in self._workflows
         ]
-        await control.settle([role.name for role in roles_of(deployed_now)], target.version)
+        roles = [role.name for role in roles_of(deployed_now)]
+        if asked := await self._to_restart(control, roles):
+            await control.restart(asked)
+        await control.settle(roles, target.version)
         return store
+
+    async def _to_restart(self, control: Control, roles: Collection[str]) -> list[str]:
+        """The roles whose restart was asked for, and those that wait because their definition could
+        not be loaded: this process has loaded it.
+        """
+        asked = [role for one in self.changes if one.why == AS_ASKED for role in one.roles]
+        failing = [one.name for one in await control.status() if one.failing and one.name in roles]
+        return [*asked, *(name for name in failing if name not in asked)]
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
         """See `Runtime.scale`. The actors of the new shards are started before the current shards
@@ -144,6 +155,12 @@ class RayRuntime(Runtime):
         )
         await control.settle([role.name for role in group_roles(group, count)], deployment.version)
         return count
+
+    async def _undeploy(self, name: str, force: bool) -> None:
+        """See `Runtime.undeploy`. Returns once the actors have ended."""
+        control = self._entered(self._control)
+        removed = await undeploy(self.store, name, force=force, clock=self._clock)
+        await control.wait_for_end(own_groups(removed))
 
     async def status(self) -> list[ActorStatus]:
         """The status of the deployment's actors, those of other drivers' workflows included.
@@ -252,6 +269,28 @@ async def refresh(
     if control:
         await control.refresh()
     return control is not None
+
+
+async def wait_for_end(
+    groups: Collection[str],
+    *,
+    records: str | None = None,
+    address: str | None = None,
+    namespace: str | None = None,
+) -> None:
+    """Have the actors of groups that were removed end now, if they run on Ray.
+
+    Args:
+        groups: The groups of the actors' roles.
+        records: The store's URL.
+        address: Of the Ray cluster; see `Runtime.ray`.
+        namespace: Of the actors; see `Runtime.ray`.
+
+    Raises:
+        RuntimeUnavailable: The supervisor does not answer, or some actors do not end.
+    """
+    if control := await _found(records, address, namespace):
+        await control.wait_for_end(groups)
 
 
 async def prepare(

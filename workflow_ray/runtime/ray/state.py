@@ -19,6 +19,10 @@ twice as long...
 """
 LONGEST_DELAY = 10.0
 """...up to this."""
+UNUSABLE_DELAY = 5.0
+"""As FIRST_DELAY, for an actor whose definition can't be loaded; the first restart waits too..."""
+LONGEST_UNUSABLE_DELAY = 300.0
+"""...up to this. A deploy of other code starts it at once."""
 STEADY = 10.0
 """Seconds of running after which earlier failures are forgotten."""
 DRAINING = 5.0
@@ -46,6 +50,8 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""  # it ended
     # it ended by an error, and not because it was asked to or has lost its role
     crashed: bool = False
+    # its workflow's definition can't be loaded, so that another actor would end likewise
+    unusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Slot:
     due: float = 0.0  # the next start, if no actor holds the name
     why: str = ""  # the last actor ended
     crashed: bool = False  # the last actor ended by an error of its own, not by being killed
+    unusable: bool = False  # the last actor could not load its workflow's definition
 
     @property
     def running(self) -> bool:
@@ -159,7 +166,7 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
     starts = [
         Start(one)
         for one in target.values()
-        if one.shards_of not in held_up and _can_start(slots.get(one.name), now)
+        if one.shards_of not in held_up and _can_start(one, slots.get(one.name), now)
     ]
     return [*(Drain(name) for name in sorted(outdated - draining)), *starts]
 
@@ -185,6 +192,7 @@ def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slo
         failures=before.failures,
         why=before.why,
         crashed=before.crashed,
+        unusable=before.unusable,
     )
 
 
@@ -206,19 +214,31 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
     """
     steady = slot.draining or (slot.since is not None and now - slot.since >= STEADY)
     before = 0 if steady else slot.failures
-    delay = min(FIRST_DELAY * 2 ** (before - 1), LONGEST_DELAY) if before else 0.0
-    failures = 0 if slot.draining else before + 1
     crashed = slot.report is not None and slot.report.crashed
+    unusable = slot.report is not None and slot.report.unusable
     return replace(
         slot,
         report=None,
         occupied=False,
         draining=False,
-        failures=failures,
-        due=now + delay,
+        failures=0 if slot.draining else before + 1,
+        due=now + _delay(before, unusable=unusable),
         why=why,
         crashed=crashed,
+        unusable=unusable,
     )
+
+
+def forgiven(slot: Slot) -> Slot:
+    """The slot, whose next actor is started at once, as if none had failed."""
+    return replace(slot, failures=0, due=0.0, crashed=False, unusable=False)
+
+
+def _delay(failures: int, *, unusable: bool) -> float:
+    """Seconds before the next start, after so many failures before the last one."""
+    if unusable:
+        return min(UNUSABLE_DELAY * 2.0**failures, LONGEST_UNUSABLE_DELAY)
+    return min(FIRST_DELAY * 2.0 ** (failures - 1), LONGEST_DELAY) if failures else 0.0
 
 
 def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
@@ -237,5 +257,8 @@ def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:
     return slot.wanted != wanted
 
 
-def _can_start(slot: Slot | None, now: float) -> bool:
-    return slot is None or (not slot.occupied and now >= slot.due)
+def _can_start(wanted: Wanted, slot: Slot | None, now: float) -> bool:
+    if slot is None:
+        return True
+    is_mended = slot.unusable and slot.wanted != wanted  # other code was deployed
+    return not slot.occupied and (now >= slot.due or is_mended)

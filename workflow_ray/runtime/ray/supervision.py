@@ -21,6 +21,7 @@ from workflow_ray.runtime.ray.state import (
     Slot,
     Start,
     Wanted,
+    forgiven,
     next_due,
     plan,
     reported,
@@ -67,6 +68,7 @@ class Supervision:
         self._actors: dict[str, RegisteredActor] = {}
         self._changed = asyncio.Event()  # there is something for the next pass
         self._noticed = asyncio.Condition()  # a status has changed
+        self._unusable = set[str]()  # reasons that were logged
         self._tasks: set[asyncio.Task[None]] = set()
         self._supervising = [
             self._spawn(self._reconcile()),
@@ -141,7 +143,13 @@ class Supervision:
         return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if outdated else status
 
     async def restart(self, names: Sequence[str]) -> None:
-        """Have these actors end, those of them that run. The next pass starts them again."""
+        """Have these actors end, those of them that run. The next pass starts them again, and those
+        that wait for their next start too.
+        """
+        for name, slot in self._slots.items():
+            if name in names and not slot.occupied:
+                self._slots[name] = forgiven(slot)
+        self.refresh()
         await asyncio.gather(
             *(
                 self._drain(name, DRAIN)
@@ -238,8 +246,17 @@ class Supervision:
         finally:
             del self._actors[name]
             self._slots[name] = vacated(self._slots[name], why, time.monotonic())
-            log.warning("%s ended: %s", name, why, extra={"role": name})
+            self._log_end(name)
             await self._notice()
+
+    def _log_end(self, name: str) -> None:
+        slot = self._slots[name]
+        if not slot.unusable:
+            log.warning("%s ended: %s", name, slot.why, extra={"role": name})
+        elif slot.why not in self._unusable:
+            # The reason names the workflow. All of its roles have the same one, at each attempt.
+            self._unusable.add(slot.why)
+            log.error("some roles can't run: %s", slot.why, extra={"role": name})
 
     async def _follow(self, name: str, actor: RegisteredActor) -> str:
         seen: Phase | None = None

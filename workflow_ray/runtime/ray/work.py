@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.errors import RoleLost, RoleRetired
+from workflow_ray.errors import InvalidDefinition, NotImportable, RoleLost, RoleRetired
 from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actors import this_node
 from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
@@ -90,11 +90,13 @@ class ActorWork:
         await asyncio.wait({self._task})
 
     async def _run(self, work: Work) -> None:
-        why, crashed = "it was told to stop", False
+        why, crashed, unusable = "it was told to stop", False, False
         try:
             await work(self)
         except (RoleLost, RoleRetired) as error:
             why = str(error)
+        except (InvalidDefinition, NotImportable) as error:  # the supervisor logs it
+            why, crashed, unusable = str(error), True, True
         except asyncio.CancelledError:
             why, crashed = (
                 ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
@@ -107,7 +109,7 @@ class ActorWork:
             # Not exit_actor(), which waits for every call in hand: long polls of dead callers never
             # end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
-            await self._become(phase=Phase.ENDED, why=why, crashed=crashed)
+            await self._become(phase=Phase.ENDED, why=why, crashed=crashed, unusable=unusable)
 
     def _end_blocked(self, occupant: Occupant | None, seconds: float) -> None:
         """Called by the watcher's thread. The supervisor starts another actor."""

@@ -1,0 +1,48 @@
+"""`workflow-ray undeploy`: a workflow runs no more, and its records stay."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from workflow_ray.cli.options import Records
+from workflow_ray.ports import SystemClock
+from workflow_ray.records import DeployedWorkflow
+from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.hosting import own_groups
+from workflow_ray.runtime.undeploying import undeploy as remove
+from workflow_ray.runtime.urls import place_of, records_url
+
+Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Remove it although it has unfinished runs; they go on once it is deployed again.",
+    ),
+]
+
+
+def undeploy(workflow: Name, records: Records = None, force: Force = False) -> None:
+    """Remove a workflow from what runs on the records: on Ray, or in other processes.
+
+    Its roles stop; its runs and their history stay. Nothing imports it: its module may be gone.
+    It runs again once it is deployed again, or a worker starts with it.
+
+    Exit 2: no such workflow is deployed; 4: it has unfinished runs (see --force).
+    """
+    from workflow_ray.runtime.ray.deployment import wait_for_end
+
+    url = records_url(records)
+
+    async def removed() -> None:
+        undeployed = await _removed(url, workflow, force)
+        await wait_for_end(own_groups(undeployed), records=records)
+
+    asyncio.run(removed())
+    typer.echo(f"{workflow}: removed from what runs on {place_of(url)}. Its records stay.")
+
+
+async def _removed(url: str, workflow: str, force: bool) -> DeployedWorkflow:
+    async with open_beside(url, SystemClock()) as store:
+        return await remove(store, workflow, force=force)
