@@ -206,6 +206,6 @@ def test_two_scripts_of_one_folder_cannot_share_a_name(
     assert ran("-c", "import asyncio, shop; asyncio.run(shop.main())") == ""
     refused = ran("billing.py").splitlines()[-1]
     assert (
-        f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing:letters"
-        f" ({tmp_path}/billing.py:13)" in refused
+        f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing"
+        f" ({tmp_path}/billing.py)" in refused
     )
