@@ -1,10 +1,10 @@
 """A run's data as bytes and back."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Generic
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from workflow_ray.definition.exact_models import guard_of
@@ -73,6 +73,38 @@ class DataCodec(Generic[D]):
             ) from None
         if found := difference(data, read):
             raise InvalidInput(f"{self._what}, {found.path}", f"{found.why}.")
+
+
+def model_mistake(model: type[BaseModel], scope: Mapping[str, object]) -> str | None:
+    """Why a model's fields can't be resolved, and the way out; None: the model is complete now.
+
+    Args:
+        model: The model. Names that its fields use may have been defined after it.
+        scope: Names that the fields may use beside those of the model's module.
+    """
+    try:
+        if not model.__pydantic_complete__:
+            _complete(model, scope)
+    except PydanticUndefinedAnnotation as error:
+        return (
+            f"has fields that can't be read: name {error.name!r} is not defined; define or import"
+            f" it before the workflow is used, not only under TYPE_CHECKING, or call"
+            f" {model.__name__}.model_rebuild() where it is known"
+        )
+    except Exception as error:  # of code in an annotation, or of a type that pydantic can't handle
+        first, *_ = str(error).splitlines() or [""]
+        return (
+            f"can't be built by pydantic ({type(error).__name__}: {first}); mend its fields, and"
+            f" try {model.__name__}.model_rebuild()"
+        )
+    return None
+
+
+def _complete(model: type[BaseModel], scope: Mapping[str, object]) -> None:
+    try:
+        model.model_rebuild()
+    except PydanticUndefinedAnnotation:
+        model.model_rebuild(_types_namespace=dict(scope))
 
 
 def _unreadable(data: BaseModel, error: ValidationError) -> str:

@@ -1,14 +1,20 @@
-"""Reading a step's function: the results that its return annotation allows, the resources that its
-parameters name.
+"""Reading a step's function: the results that its return annotation allows, and the resources that
+its parameters name.
 """
 
-import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping
 from inspect import Parameter
-from types import FunctionType, MethodType, NoneType, UnionType
+from types import FunctionType, NoneType, UnionType
 from typing import Any, Generic, Literal, TypeGuard, Union, get_args, get_origin, get_type_hints
 
+from workflow_ray.definition.callables import (
+    call_mistake,
+    given_by_partials,
+    parameters_of,
+    takes,
+    written,
+)
 from workflow_ray.definition.halt import HALTS, Halt
 from workflow_ray.definition.resources import Placeholder, Resource
 from workflow_ray.definition.run import S
@@ -19,19 +25,7 @@ if sys.version_info >= (3, 14):
 
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-
-
-def is_async(function: AnyStep) -> bool:
-    return inspect.iscoroutinefunction(inspect.unwrap(function))
-
-
-def kind_mistake(function: object) -> str | None:
-    """What keeps `function` from being a step whatever its signature."""
-    if not isinstance(function, FunctionType | MethodType):
-        return "is not a function; decorate a `def` or an `async def`"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return "is a generator; return one result instead of yielding"
-    return None
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Results(Generic[S]):
@@ -43,67 +37,71 @@ class Results(Generic[S]):
     def __init__(self, function: AnyStep, scope: Mapping[str, object], statuses: type[S]) -> None:
         self.statuses: set[S] = set()
         self.halts: set[type[Halt]] = set()
-        self.mistakes: list[str] = []
-        example = next((f"{statuses.__name__}.{status.name}" for status in statuses), "...")
-        self._way_out = (
-            f"annotate `-> Literal[{example}]` with the statuses, and `| Cancel` or another halt,"
-            " that it may return"
-        )
+        self.mistake: str | None = None
+        self.way_out: str | None = None  # None: another annotation
         try:
             choices = list(_choices(_return_hint(function, scope)))
+        except NameError as error:
+            self.mistake = f"has a return annotation that can't be read: {error}"
+            self.way_out = "define or import the name before the step, not only under TYPE_CHECKING"
         except Exception as error:  # an annotation is code, and may raise whatever code raises
-            self._mistake(
+            self.mistake = (
                 f"has a return annotation that fails with {type(error).__name__}: {error}"
             )
         else:
-            for choice in choices:
-                self._sort(choice, statuses)
+            self._sort(choices, statuses)
 
-    def _sort(self, choice: object, statuses: type[S]) -> None:
-        if isinstance(choice, statuses):
-            self.statuses.add(choice)
-        elif _is_halt(choice):
-            self.halts.add(choice)
-        elif choice is Parameter.empty:
-            self._mistake("has no return annotation")
-        elif choice is NoneType:
-            self._mistake("may return None, which is not a result")
-        else:
-            self._mistake(
-                f"may return {_shown(choice)}, which is neither a status of {statuses.__name__} nor"
-                " a halt"
-            )
-
-    def _mistake(self, what: str) -> None:
-        self.mistakes.append(f"{what}; {self._way_out}")
+    def _sort(self, choices: list[object], statuses: type[S]) -> None:
+        others: list[object] = []
+        for choice in choices:
+            if isinstance(choice, statuses):
+                self.statuses.add(choice)
+            elif _is_halt(choice):
+                self.halts.add(choice)
+            else:
+                others.append(choice)
+        if others == [Parameter.empty]:
+            self.mistake = "has no return annotation"
+        elif others == [NoneType]:
+            self.mistake = "may return None, which is not a result"
+        elif others:
+            listed = " and ".join(dict.fromkeys(map(_shown, others)))
+            what = f"neither a status of {statuses.__name__} nor a halt"
+            self.mistake = f"may return {listed}, which {'are' if len(others) > 1 else 'is'} {what}"
 
 
 def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
-    """The return annotation, evaluated: with the names of its module and of the place where it was
-    decorated.
+    """The return annotation, evaluated with the names of the function's module and of the place
+    where it was decorated.
     """
-    inner = inspect.unwrap(function)
-    if sys.version_info >= (3, 14):
-        annotations = annotationlib.get_annotations(inner, format=annotationlib.Format.FORWARDREF)
-    else:
-        annotations = inner.__annotations__
-    if "return" not in annotations:
+    inner = written(function)
+    annotations = {} if inner is None else _annotations(inner)
+    if inner is None or "return" not in annotations:
         return Parameter.empty
 
     def alone() -> None: ...
 
-    # get_type_hints would evaluate the parameters' too
+    # get_type_hints would evaluate the annotations of the parameters, which need not be known
     alone.__annotations__ = {"return": annotations["return"]}
     return get_type_hints(alone, inner.__globals__, dict(scope))["return"]
 
 
+def _annotations(function: FunctionType) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 14):
+        return annotationlib.get_annotations(function, format=annotationlib.Format.FORWARDREF)
+    return function.__annotations__
+
+
 def _choices(hint: object) -> Iterator[object]:
-    """The members of a union, however nested, with Literals taken apart."""
-    if get_origin(hint) is Literal:
+    """The members of a union, however nested, with Literals and awaitables taken apart."""
+    origin = get_origin(hint)
+    if origin is Literal:
         yield from get_args(hint)
-    elif get_origin(hint) in (Union, UnionType):
+    elif origin in (Union, UnionType):
         for member in get_args(hint):
             yield from _choices(member)
+    elif origin in (Awaitable, Coroutine):
+        yield from _choices(get_args(hint)[-1])
     elif type(hint).__name__ == "TypeAliasType":  # Python 3.12's `type` statement
         yield from _choices(getattr(hint, "__value__", None))
     else:
@@ -115,7 +113,11 @@ def _is_halt(choice: object) -> TypeGuard[type[Halt]]:
 
 
 def _shown(choice: object) -> str:
-    return choice.__qualname__ if isinstance(choice, type) else str(choice)
+    if choice is NoneType:
+        return "None"
+    if isinstance(choice, type):
+        return choice.__qualname__
+    return repr(choice) if isinstance(choice, str) else str(choice)
 
 
 class Parameters:
@@ -124,19 +126,32 @@ class Parameters:
     def __init__(self, function: AnyStep) -> None:
         self.resources: dict[str, Resource[Any]] = {}
         self.mistakes: list[str] = []
-        parameters = _parameters(function)
-        if (
-            not parameters
-            or parameters[0].kind not in _BY_POSITION
-            or isinstance(parameters[0].default, Placeholder)
-        ):
+        self.are_hidden = False  # a decorator names none of them
+        self._function = function
+        self._given = given_by_partials(function)
+        parameters = parameters_of(function)
+        if parameters and all(parameter.kind in _VARIADIC for parameter in parameters):
+            self.are_hidden = True
+            self.mistakes.append(
+                f"takes {', '.join(map(str, parameters))} and names no parameters; make the run the"
+                " first one, and where a decorator hides it, use functools.wraps in the decorator"
+            )
+            return
+        if not parameters or not _is_run(parameters[0]):
             self.mistakes.append("doesn't take the run; make it the first parameter")
         for parameter in parameters[1:]:
             self._read(parameter, parameter.default)
+        if not self.mistakes and (why := call_mistake(function, set(self.resources))):
+            self.mistakes.append(
+                f"is wrapped by a function that can't be called with its arguments ({why}); give"
+                " the wrapper `*args, **kwargs` and hand them on"
+            )
 
     def _read(self, parameter: Parameter, default: object) -> None:
         if isinstance(default, Placeholder) and parameter.kind in _BY_NAME:
             self.resources[parameter.name] = default.resource
+        elif parameter.name in self._given or not takes(self._function, parameter.name):
+            pass  # a partial, or a wrapper, gives it a value
         else:
             way_out = "give it a default `RESOURCE.value`, or take it out"
             self.mistakes.append(
@@ -145,9 +160,5 @@ class Parameters:
             )
 
 
-def _parameters(function: AnyStep) -> list[Parameter]:
-    if sys.version_info >= (3, 14):
-        signature = inspect.signature(function, annotation_format=annotationlib.Format.STRING)
-    else:
-        signature = inspect.signature(function)
-    return list(signature.parameters.values())
+def _is_run(parameter: Parameter) -> bool:
+    return parameter.kind in _BY_POSITION and not isinstance(parameter.default, Placeholder)

@@ -2,8 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    overload,
+)
 
+from workflow_ray.definition.callables import name_of
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.halt import Halt
 from workflow_ray.definition.resources import Resource
@@ -63,7 +74,12 @@ class Declaration(Generic[S]):
 
     @property
     def name(self) -> str:
-        return str(getattr(self.function, "__qualname__", self.function))
+        return name_of(self.function)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether `.step` was written without parentheses, so that it got the function alone."""
+        return cast(object, self.status) is self.function
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,9 @@ class Step(Generic[S]):
     function: AnyStep
     name: str  # the function's qualified name
     where: str  # file:line
-    is_async: bool  # if not, the function belongs in a thread
+    # Whether a call only makes a coroutine. If not, the function belongs in a thread; what it
+    # returns may still be an awaitable
+    is_async: bool
     returns: frozenset[S]  # the statuses it may return
     halts: frozenset[type[Halt]]  # the halts it may return
     resources: Mapping[str, Resource[Any]]  # by the parameter's name

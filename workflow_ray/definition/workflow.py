@@ -1,10 +1,10 @@
 """The workflow: what a user defines, and everything else is handed."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
-from typing import Concatenate, Generic, cast
+from typing import Any, Concatenate, Generic, cast
 
-from workflow_ray.definition import checks
+from workflow_ray.definition import checks, reading
 from workflow_ray.definition.data import DataCodec
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.graph import Graph
@@ -17,7 +17,6 @@ from workflow_ray.definition.step import (
     Options,
     P,
     R,
-    Step,
     StepDecorator,
     StepFunction,
 )
@@ -54,13 +53,15 @@ class Workflow(Generic[D, S]):
         members = list(statuses) if checks.is_statuses(statuses) else []
         # None only where `checked` refuses it all
         self.start = cast(S, next(iter(members), None) if start is None else start)
-        self.entry: tuple[S, ...] = (entry,) if isinstance(entry, Status) else tuple(entry)
+        self.entry: tuple[S, ...] = _entries(entry)
         self.module = str(frame.f_globals.get("__name__", "__main__"))
         """The module that made it."""
         self.where = where(frame)
         """file:line of its making."""
         self._numbers = {status.value: status for status in members}
         self._declared: list[Declaration[S]] = []
+        self._unapplied: dict[object, str] = {}  # mistakes of decorators that decorate nothing yet
+        self._scope = local_names(frame)
         self._graph: Graph[S] | None = None
 
     def step(
@@ -73,24 +74,44 @@ class Workflow(Generic[D, S]):
         max_in_flight: int = 100,
         timeout: Duration | None = None,
     ) -> StepDecorator[D, S]:
-        """The step of the runs at `status`: an async function, or a plain one, which runs in a
-        thread.
+        """Declare the decorated function as the step of the runs at `status`.
 
-        It takes the run, then resources (`stock: Warehouse = warehouse.value`); its return
-        annotation, made of Literals of statuses and of halts, is the list of what it may return.
-        shards: the roles that share the work, 1 to the workflow's partitions.
-        on_failure: where a run goes whose attempts are used up, or that raised Fatal; by default it
-            is paused with the error.
-        max_in_flight: runs that one role works on at a time.
-        timeout: how long an attempt may take, in seconds or as a timedelta; then it has failed. An
-            async function is cancelled; a plain one goes on in its thread, and its result is
-            dropped. None: as long as it takes. Raises InvalidDefinition only after `checked`: who
-            has read the graph would never hear of the step.
+        The function takes the run, then resources (`stock: Warehouse = warehouse.value`). Its
+        return annotation, made of Literals of statuses and of halts, lists what it may return.
+
+        An async function runs in the event loop, a plain one in a thread. Where the function is
+        decorated, what is called decides: a plain wrapper runs in a thread, and an awaitable that
+        it returns is awaited in the event loop. The annotations are read through functools.wraps.
+
+        Args:
+            status: The status whose runs take the step.
+            shards: The number of roles that share the work, from 1 to the workflow's partitions.
+            retry: When a failed attempt is made again.
+            on_failure: The status that a run enters when its attempts are used up, or when the step
+                raises Fatal. None: the run is paused with the error.
+            max_in_flight: The number of runs that one role works on at a time.
+            timeout: How long an attempt may take, in seconds or as a timedelta. An attempt that
+                takes longer has failed: an async function is cancelled; a plain one goes on in its
+                thread, and its result is dropped. None: no limit.
+
+        Raises:
+            InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
+                `checked` raises them.
         """
         options = Options(shards, retry, on_failure, max_in_flight, timeout)
+        frame = calling_frame()
+        if not isinstance(status, Status) and callable(status):  # `@workflow.step` without `(...)`
+            self._declare(Declaration(status, status, options, where(frame), local_names(frame)))
+            return status
+        decorator = object()
+        self._unapplied[decorator] = (
+            f"{where(frame)}: a step of {status} has no function; write the call as a decorator,"
+            " with an @, directly before the function"
+        )
 
         def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:
             frame = calling_frame()
+            self._unapplied.pop(decorator, None)
             self._declare(Declaration(status, function, options, where(frame), local_names(frame)))
             return function
 
@@ -111,30 +132,16 @@ class Workflow(Generic[D, S]):
         Raises InvalidDefinition with all mistakes, each as "file:line: what is wrong; way out".
         """
         if self._graph is None:
-            graph, mistakes = self._read()
+            graph, mistakes = reading.read(
+                self, self._declared, list(self._unapplied.values()), self._scope
+            )
             if graph is None or mistakes:
                 raise InvalidDefinition(self.name, mistakes)
             self._graph = graph
-            self._declared.clear()  # their scopes would keep whole functions' names alive
+            # scopes would keep alive all that the functions around the definition know
+            self._declared.clear()
+            self._scope.clear()
         return self._graph
-
-    def _read(self) -> tuple[Graph[S] | None, list[str]]:
-        mistakes = list(checks.workflow_mistakes(self))
-        if not checks.is_statuses(self.statuses):
-            return None, mistakes  # without statuses nothing can be said about steps
-        steps: dict[S, Step[S]] = {}
-        for declared in self._declared:
-            mistakes += checks.step_mistakes(declared, self.statuses, self.partitions)
-            step, of_function = checks.read_step(declared, self.statuses)
-            mistakes += of_function
-            if step is not None:
-                steps.setdefault(step.status, step)
-        graph = Graph(steps.values())
-        mistakes += checks.duplicate_mistakes(self._declared)
-        mistakes += checks.unreachable_mistakes(
-            graph, self.statuses, (self.start, *self.entry), self.where
-        )
-        return graph, mistakes
 
     def status_of(self, number: int) -> S:
         """The status with that number. Raises KeyError: the code has none."""
@@ -163,3 +170,9 @@ class Workflow(Generic[D, S]):
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
+
+
+def _entries(entry: object) -> tuple[Any, ...]:
+    """The statuses of `entry=`; anything else stays as it is, for `checked` to refuse."""
+    is_several = isinstance(entry, Iterable) and not isinstance(entry, str | bytes)
+    return tuple(cast(Iterable[Any], entry)) if is_several else (entry,)

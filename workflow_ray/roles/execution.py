@@ -3,6 +3,7 @@ function raised.
 """
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeGuard
@@ -45,6 +46,8 @@ class Execution:
                 value, error = await self._threads.call(partial(self._function, run))
                 if error is not None:
                     return failed(error)
+                if inspect.isawaitable(value):  # of an async function that a plain one wraps
+                    value = await value
         except BaseException as error:
             if is_interrupt(error):
                 raise

@@ -4,6 +4,7 @@ ending.
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import threading
 import weakref
@@ -123,6 +124,8 @@ class Threads:
         if call.answer.cancelled():
             with self._changed:
                 self._abandoned -= 1
+            if inspect.iscoroutine(value):  # nobody awaits it: closed, it causes no warning
+                value.close()
         else:
             call.answer.set_result((value, error))
 

@@ -1,0 +1,137 @@
+"""The callable that a step is declared with: decorated or not, a method, a partial, an object."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from inspect import Parameter, Signature
+from types import FunctionType, MethodType
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+_WAY_OUT = "decorate a `def` or an `async def`"
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call only makes a coroutine, so that it may run in the event loop.
+
+    What a role calls decides: a wrapper of the other kind counts, not the function that it wraps.
+    """
+    return any(map(inspect.iscoroutinefunction, _forms(function)))
+
+
+def kind_mistake(function: object) -> str | None:
+    """Why the object can't be a step, whatever its signature is; None: it can be one."""
+    if isinstance(function, type):
+        return f"is a class; {_WAY_OUT}"
+    if not callable(function) or written(function) is None or not _has_signature(function):
+        return f"is not a function; {_WAY_OUT}"
+    generators = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_generator(form) for form in _forms(function) for is_generator in generators):
+        return "is a generator; return one result instead of yielding"
+    return None
+
+
+def name_of(function: object) -> str:
+    """The qualified name of the function, or of what stands for one."""
+    for layer in _layers(function):
+        if name := getattr(layer, "__qualname__", None):
+            return str(name)
+    return type(function).__qualname__ if callable(function) else repr(function)
+
+
+def written(function: object) -> FunctionType | None:
+    """The innermost function, whose annotations count; None: it is not written in Python."""
+    *_, innermost = _layers(function)
+    return innermost if isinstance(innermost, FunctionType) else None
+
+
+def given_by_partials(function: object) -> set[str]:
+    """The names of the parameters that `functools.partial` has given values to."""
+    return {name for layer in _layers(function) if _is_partial(layer) for name in layer.keywords}
+
+
+def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
+    """The parameters as they are written, read through decorators that use `functools.wraps`."""
+    return list(_signature(function, follow_wrapped=True).parameters.values())
+
+
+def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
+    """Why a call with the run and arguments of these names fails; None: it works.
+
+    Only a wrapper can differ from the parameters that `parameters_of` reads.
+    """
+    try:
+        _signature(function, follow_wrapped=False).bind(None, **dict.fromkeys(names))
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether the outermost callable takes an argument of that name."""
+    parameters = _signature(function, follow_wrapped=False).parameters
+    return name in parameters or any(
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+
+
+def _has_signature(function: Callable[..., Any]) -> bool:
+    try:
+        _signature(function, follow_wrapped=True)
+    except (TypeError, ValueError):  # of what is not written in Python, or wraps itself
+        return False
+    return True
+
+
+def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> Signature:
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    if sys.version_info >= (3, 14):
+        return inspect.signature(
+            function,
+            follow_wrapped=follow_wrapped,
+            annotation_format=annotationlib.Format.STRING,
+        )
+    return inspect.signature(function, follow_wrapped=follow_wrapped)
+
+
+def _forms(function: object) -> tuple[object, ...]:
+    """The callable without partials, and the `__call__` that its class may define."""
+    form: Any = function
+    while _is_partial(form):
+        form = form.func
+    return form, _call_of(form)
+
+
+def _layers(function: object) -> Iterator[Any]:
+    """The object, and what it calls in the end, from the outside in."""
+    seen = set[int]()
+    layer: Any = function
+    while layer is not None and id(layer) not in seen:
+        seen.add(id(layer))
+        yield layer
+        layer = _inner(layer)
+
+
+def _inner(layer: Any) -> Any:
+    if _is_partial(layer):
+        return layer.func
+    if isinstance(layer, MethodType):
+        return layer.__func__
+    if (wrapped := getattr(layer, "__wrapped__", None)) is not None:
+        return wrapped
+    if isinstance(layer, FunctionType):
+        return None
+    called = _call_of(layer)
+    return called if isinstance(called, FunctionType) else None
+
+
+def _call_of(value: object) -> object:
+    return inspect.getattr_static(type(value), "__call__", None)
+
+
+def _is_partial(value: Any) -> bool:
+    return isinstance(value, partial)
