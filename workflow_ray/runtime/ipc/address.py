@@ -1,8 +1,8 @@
-"""Where a store is served on this node, for clients that can't ask Ray.
+"""Finds the socket on which a store is served on this node, for clients that can't ask Ray.
 
-A folder of the user's, of mode 0700, holds one folder for each store; in it a socket for each
-server, and `current`, which names the newest. Nothing in it is trusted: a socket counts only if
-somebody accepts there.
+A folder of the user's, of mode 0700, holds a folder for each store. That folder holds a socket for
+each server, and `current`, which names the newest. Nothing in it is trusted: a socket counts only
+if a server accepts connections on it.
 """
 
 import contextlib
@@ -20,20 +20,24 @@ from pathlib import Path
 from workflow_ray.errors import StoreError
 
 MAX_PATH = 103
-"""Bytes of a socket's path that every system takes."""
+"""Bytes that the path of a socket may have on every system."""
 _CURRENT = "current"
-# the process that made it, and a random part: two servers may share a process
+# The process that made the socket, and a random part, because two servers may share a process.
 _NAME = re.compile(r"(?P<pid>\d+)-[0-9a-f]{8}\.sock")
 
 
 @contextlib.contextmanager
 def announce(url: str) -> Generator[str, None, None]:
-    """The path of a new socket to serve the store on, named to those who `find` the same url;
-    removed at the end.
+    """Give the path of a new socket on which to serve the store, so that `find` returns it.
 
-    url: as `Adapter.canonical` spells it. The newest announcement wins. Sockets that dead processes
-        left are cleaned up. Raises StoreError: the folder isn't this user's alone, or its path is
-        too long for a socket.
+    The newest announcement wins. The socket is removed at the end, and sockets that dead processes
+    have left are removed now.
+
+    Args:
+        url: The store's, as `Adapter.canonical` spells it.
+
+    Raises:
+        StoreError: Other users have access to the folder, or its path is too long for a socket.
     """
     folder = _private(_private(_roots()[0]) / _key(url))
     _clean(folder)
@@ -44,24 +48,28 @@ def announce(url: str) -> Generator[str, None, None]:
             f"a socket's path takes {MAX_PATH} bytes at most; set XDG_RUNTIME_DIR or TMPDIR to a"
             " shorter folder",
         )
-    named = path.with_suffix(".new")
-    named.write_text(path.name)
-    named.replace(folder / _CURRENT)
+    new = path.with_suffix(".new")
+    new.write_text(path.name)
+    new.replace(folder / _CURRENT)
     try:
         yield str(path)
     finally:
-        # `current` stays: it may name another server by now; else it names a socket that nobody
-        # accepts on
+        # `current` stays, because it may name another server by now. If it names this one, `find`
+        # sees that nobody accepts there.
         path.unlink(missing_ok=True)
 
 
 def find(url: str) -> str | None:
-    """The socket on which the store is served on this node, or None. url: as `Adapter.canonical`
-    spells it.
+    """Find the socket on which the store is served on this node; None: it is not served here.
 
-    Raises StoreError: the folder isn't this user's alone, and so neither is what it names.
+    Args:
+        url: The store's, as `Adapter.canonical` spells it.
+
+    Raises:
+        StoreError: Other users have access to the folder, so its content can't be trusted.
     """
-    for root in _roots():  # both: a server that Ray started may lack the user's XDG_RUNTIME_DIR
+    # A server that Ray started may lack the user's XDG_RUNTIME_DIR, so both folders are searched.
+    for root in _roots():
         folder = root / _key(url)
         with contextlib.suppress(FileNotFoundError):
             _verify(root)
@@ -91,21 +99,20 @@ def _private(folder: Path) -> Path:
 
 
 def _verify(folder: Path) -> None:
-    """Refuse what others could have put there, or could put things into. A link isn't followed."""
+    """Refuse a folder that others could have made, or can write to. A link isn't followed."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise StoreError(
             str(folder),
-            "must be a folder of yours with mode 0700, and isn't; remove it, or set TMPDIR to"
-            " another",
+            "is not a folder of yours with mode 0700; remove it, or set TMPDIR to another folder",
         )
 
 
 def _clean(folder: Path) -> None:
     for path in folder.glob("*-*.*"):
         pid = path.name.partition("-")[0]
-        # Both are checked: a live process may be about to listen, and the number of a dead one may
-        # have been reused.
+        # Both are checked, because a live process may be about to listen, and the id of a dead
+        # process may be in use again.
         if pid.isdigit() and not _alive(int(pid)) and not _accepts(path):
             path.unlink(missing_ok=True)
 
@@ -116,12 +123,12 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # another user's
+        pass  # The process is another user's.
     return True
 
 
 def _accepts(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        # EAGAIN: its queue is full, so somebody listens
+        # EAGAIN means that its queue is full, so a server listens.
         return probe.connect_ex(os.fspath(path)) in (0, errno.EAGAIN)

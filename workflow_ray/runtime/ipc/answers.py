@@ -1,4 +1,4 @@
-"""The answer to a request as it travels: a value, or an error of the store."""
+"""Encodes the answer to a request: a value, or an error of the store."""
 
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """An error of the store: the name of its class in workflow_ray.errors, and its fields."""
+    """An error of the store: the name of its class in `workflow_ray.errors`, and its fields."""
 
     error: str
     fields: tuple[Any, ...]
@@ -29,7 +29,7 @@ _ERRORS = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, WorkflowError)
 }
-# Whatever an error holds is sent as text, so that the error is not lost for one of its fields.
+# A field of any other type is sent as text, so that the error is not lost because of it.
 _encode = msgspec.msgpack.Encoder(enc_hook=str).encode
 
 
@@ -39,13 +39,13 @@ def is_known(error: Exception) -> bool:
 
 
 def refusal(error: WorkflowError) -> bytes:
-    """The answer that raises `error` at the caller."""
+    """Encode the answer that raises `error` at the caller."""
     return _encode(Answer[None](raised=Raised(type(error).__name__, error.args)))
 
 
 def revived(raised: Raised) -> WorkflowError:
-    """The error to raise at the caller."""
+    """Make the error to raise at the caller."""
     try:
         return _ERRORS[raised.error](*raised.fields)
-    except (KeyError, TypeError):  # the other side runs newer code
+    except (KeyError, TypeError):  # The other side runs newer code.
         return WorkflowError(f"{raised.error}: {', '.join(map(str, raised.fields))}")

@@ -1,4 +1,4 @@
-"""How much a server has in hand at a time, in requests and in bytes."""
+"""Bounds how much a server works on at a time, in requests and in bytes."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,17 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a server refuses beyond; one slow client takes up a connection's share at most.
+    """The load above which a server refuses requests.
+
+    The bounds of one connection are lower, so that one slow client leaves room for the others.
 
     Attributes:
-        requests: Requests in hand, of all connections; long polls included.
-        requests_per_connection: The same of one connection.
-        size: Bytes of the requests in hand, of all connections.
-        size_per_connection: The same of one connection.
+        requests: Unanswered requests of all connections, long polls included.
+        requests_per_connection: Unanswered requests of one connection.
+        size: Bytes of the unanswered requests of all connections.
+        size_per_connection: Bytes of the unanswered requests of one connection.
         unread: Bytes of answers that the client of one connection has not read yet. One answer
-            may go beyond it, where the client has read all others.
+            may exceed it if the client has read all others.
     """
 
     requests: int = 32768
@@ -30,7 +32,7 @@ DEFAULT = Bounds()
 
 @dataclass
 class Load:
-    """The requests in hand, of one connection or of all."""
+    """The unanswered requests of one connection or of all."""
 
     requests: int = 0
     size: int = 0
@@ -41,7 +43,7 @@ class Load:
         self.size += size
 
     def remove(self, size: int) -> None:
-        """Count it no longer."""
+        """Stop counting a request of `size` bytes."""
         self.requests -= 1
         self.size -= size
 

@@ -1,4 +1,4 @@
-"""The side of IPC that asks."""
+"""The client's side of IPC."""
 
 import asyncio
 import itertools
@@ -10,15 +10,14 @@ from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 PING = 1.0
 """Seconds between pings."""
 MISSES = 3
-"""Pings in a row without a byte from the server that count as a break."""
+"""Pings in a row without a byte from the server after which the connection counts as broken."""
 
 
 class IpcTransport:
-    """One connection to an IpcServer. Requests share it, and are answered in any order. Once broken
-    it stays so.
+    """One connection to an IpcServer. Requests share it, and are answered in any order.
 
-    A break (end of file, missed pings, a protocol error) fails all that is in flight at once, with
-    StoreUnavailable.
+    When it breaks (end of file, missed pings, a protocol error), all calls in flight raise
+    StoreUnavailable at once. A broken connection stays broken.
     """
 
     def __init__(self, path: str, ping: float) -> None:
@@ -27,7 +26,7 @@ class IpcTransport:
         self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(self._receive, self._lost)
-        # held by the first call that waits for room; the others wait behind it, in order
+        # The first call that waits for room holds it. The others wait behind it, in order.
         self._sending = asyncio.Lock()
         self._requests = itertools.count(1)
         self._pending: dict[int, asyncio.Future[bytes]] = {}
@@ -39,32 +38,37 @@ class IpcTransport:
     async def connect(cls, path: str, *, ping: float = PING) -> Self:
         """Connect to the socket `path`.
 
-        ping: seconds between pings. Raises StoreUnavailable: nobody listens there.
+        Args:
+            path: The socket's.
+            ping: Seconds between pings.
+
+        Raises:
+            StoreUnavailable: No server listens there.
         """
         connection = cls(path, ping)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: connection._wire, path)
         except OSError as error:
             raise StoreUnavailable(
-                path, f"nobody serves the store there ({error.strerror})"
+                path, f"no process serves the store there ({error.strerror})"
             ) from error
         connection._send_ping()
         return connection
 
     @property
-    def broken(self) -> bool:
+    def is_broken(self) -> bool:
         return self._broken is not None
 
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
-        """See Transport. A call that is given up is cancelled at the server too.
+        """See Transport. A call that is cancelled here is also cancelled at the server.
 
-        While the server does not read, calls wait, so that no more than HIGH_WATER and one request
-        are buffered here.
+        While the server does not read, calls wait, so that at most HIGH_WATER bytes and one more
+        request are buffered here.
         """
         if len(body) > MAX_BODY:
             raise WriteRejected(
-                f"{method} is asked with {len(body)} bytes, and {MAX_BODY} can be carried; send"
-                " fewer at once"
+                f"{method} is called with {len(body)} bytes, and at most {MAX_BODY} can be sent;"
+                " send fewer at once"
             )
         request = next(self._requests)
         try:
@@ -92,20 +96,20 @@ class IpcTransport:
         return answer
 
     def close(self) -> None:
-        """End the connection; what is in flight fails as in a break. Safe to repeat."""
+        """End the connection. Calls in flight raise StoreUnavailable. Safe to repeat."""
         self._wire.break_off("the connection was closed here")
 
     def _receive(self, frame: Frame) -> None:
         if frame.kind is Kind.ANSWER:
-            answer = self._pending.pop(frame.request, None)  # None: given up meanwhile
+            answer = self._pending.pop(frame.request, None)  # None: it was cancelled
             if answer is not None and not answer.done():
                 answer.set_result(frame.body)
         elif frame.kind is not Kind.PONG:
             self._wire.break_off("the other side is not a server")
 
     def _send_ping(self) -> None:
-        # Pings are counted, not seconds: a loop that was blocked for long reads what has arrived
-        # before it sends the next ping.
+        # Pings are counted, not seconds: a loop that was blocked for a long time reads what has
+        # arrived before it sends the next ping.
         self._misses = 0 if self._wire.has_received else self._misses + 1
         if self._misses >= MISSES:
             self._wire.break_off(f"the server didn't answer {MISSES} pings")

@@ -1,4 +1,4 @@
-"""Frames on a byte stream: many requests at once on one connection, each frame of bounded size."""
+"""Frames on a byte stream: one connection carries many requests at once, in bounded frames."""
 
 import asyncio
 import struct
@@ -9,14 +9,16 @@ from typing import NamedTuple, cast
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of one request or answer."""
 HIGH_WATER, LOW_WATER = 8 * 1024 * 1024, 2 * 1024 * 1024
-"""Bytes that wait to be read by the other side: above the first no more should be sent, until it is
-the second.
+"""Bytes that the other side has not read yet. Above the first, senders should wait until they are
+below the second.
 """
-_BUFFER = 64 * 1024  # bytes; a larger frame gets a buffer of its size while it comes
+_BUFFER = 64 * 1024  # bytes; a larger frame gets a buffer of its size while it arrives
 _HEADER = struct.Struct("<IBQB")  # the body's length, the kind, the request, the name's length
 
 
 class Kind(IntEnum):
+    """What a frame is. The numbers travel: never change one."""
+
     CALL = 1
     ANSWER = 2
     CANCEL = 3
@@ -33,7 +35,7 @@ class _NotAFrame(Exception):
 
 class Frame(NamedTuple):
     kind: Kind
-    request: int = 0  # chosen by the caller; its answer bears it too
+    request: int = 0  # chosen by the caller; the answer has the same
     name: str = ""  # of the method called
     body: bytes = b""
 
@@ -43,9 +45,9 @@ class Wire(asyncio.BufferedProtocol):
 
     Args:
         receive: Called with each frame, in order.
-        lost: Called once, with the reason, however the connection ends.
-        answers: This is the side that answers: it reads no further requests while the other side
-            does not read its answers. The side that asks always reads, or both would wait.
+        lost: Called once with the reason when the connection ends.
+        answers: Whether this is the server's side. It reads no further requests while the client
+            does not read its answers. The client's side always reads, or both would wait.
     """
 
     def __init__(
@@ -64,15 +66,15 @@ class Wire(asyncio.BufferedProtocol):
         self._filled = 0
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._buffered = 0  # bytes in the transport's buffer when it was last looked at
-        # the transport's buffer is above HIGH_WATER, or was, and is not yet below LOW_WATER
+        self._buffered = 0  # bytes in the transport's buffer at the last look
+        # The transport's buffer has exceeded HIGH_WATER, and is not below LOW_WATER yet.
         self._paused = False
         self._room = asyncio.Event()
         self._room.set()
         self._ended = False
         self._closed = asyncio.Event()
         self.has_received = True
-        """Whether any byte has arrived since somebody set this to False."""
+        """Whether any byte has arrived since this was last set to False."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -113,12 +115,12 @@ class Wire(asyncio.BufferedProtocol):
             self.break_off(f"the other side sent something that is not a frame: {error}")
 
     def _frame_size(self, start: int) -> int:
-        """Bytes of the frame that begins at `start`, as far as is known yet."""
+        """Return the size in bytes of the frame at `start`, as far as it is known yet."""
         if self._filled - start < _HEADER.size:
             return _HEADER.size
         size, kind, _, name_size = _HEADER.unpack_from(self._incoming, start)
         if size > MAX_BODY or kind not in _KINDS:
-            raise _NotAFrame(f"kind {kind}, {size} bytes where {MAX_BODY} are allowed")
+            raise _NotAFrame(f"kind {kind}, {size} bytes, and at most {MAX_BODY} are allowed")
         return _HEADER.size + int(name_size) + int(size)
 
     def _frame(self, start: int, end: int) -> Frame:
@@ -133,7 +135,7 @@ class Wire(asyncio.BufferedProtocol):
         )
 
     def _keep(self, start: int) -> None:
-        """Make room for the frame that begins at `start`, and move what came of it to the front."""
+        """Make room for the frame that begins at `start`, and move its bytes to the front."""
         rest, size = self._incoming[start : self._filled], max(_BUFFER, self._frame_size(start))
         if start or size != len(self._incoming):
             room = self._incoming if size == len(self._incoming) else memoryview(bytearray(size))
@@ -141,7 +143,7 @@ class Wire(asyncio.BufferedProtocol):
             self._incoming, self._filled = room, len(rest)
 
     def send(self, frame: Frame) -> None:
-        """Send a frame whose body is at most MAX_BODY. After the connection's end: does nothing."""
+        """Send a frame of at most MAX_BODY bytes; nothing if the connection has ended."""
         if self._ended:
             return
         if not self._outgoing:
@@ -152,16 +154,16 @@ class Wire(asyncio.BufferedProtocol):
         self._outgoing.append(frame.body)
         self._outgoing_size += len(head) + len(frame.body)
         if self._outgoing_size + self._buffered > HIGH_WATER:
-            self._room.clear()  # until `_flush`, if the transport has room then
+            self._room.clear()  # until `_flush`, if there is room then
 
     @property
     def unread(self) -> int:
-        """Bytes of frames sent that the other side has not taken yet."""
+        """How many bytes of the frames sent the other side has not read yet."""
         return self._outgoing_size + self._look_at_buffer()
 
     @property
     def has_room(self) -> bool:
-        """Whether the other side keeps up; also after the connection's end."""
+        """Whether the other side keeps up. True once the connection has ended."""
         return self._room.is_set()
 
     async def room(self) -> None:
@@ -172,7 +174,7 @@ class Wire(asyncio.BufferedProtocol):
         outgoing, self._outgoing = self._outgoing, []
         self._outgoing_size = 0
         if self._transport is not None and outgoing:
-            self._transport.write(b"".join(outgoing))  # it may call pause_writing
+            self._transport.write(b"".join(outgoing))  # This may call pause_writing.
         self._look_at_buffer()
         if not self._paused:
             self._room.set()
@@ -182,7 +184,7 @@ class Wire(asyncio.BufferedProtocol):
         return self._buffered
 
     def break_off(self, why: str) -> None:
-        """End the connection now; what wasn't sent yet is lost."""
+        """End the connection now. Frames that were not sent yet are lost."""
         self._outgoing.clear()
         self._outgoing_size = 0
         if self._transport is not None:
@@ -190,7 +192,7 @@ class Wire(asyncio.BufferedProtocol):
         self._end(why)
 
     async def close(self) -> None:
-        """End the connection once all that was sent has left; returns then."""
+        """Wait until all frames have left, and end the connection."""
         self._flush()
         if self._transport is not None:
             self._transport.close()
@@ -199,5 +201,5 @@ class Wire(asyncio.BufferedProtocol):
     def _end(self, why: str) -> None:
         if not self._ended:
             self._ended = True
-            self._room.set()  # nobody waits for a connection that has ended
+            self._room.set()  # Nobody needs to wait for a connection that has ended.
             self._lost(why)

@@ -1,4 +1,4 @@
-"""A transport that finds its server again."""
+"""A transport that reconnects to its server."""
 
 import asyncio
 import random
@@ -30,13 +30,14 @@ class Reconnecting:
         self._ping = ping
         self._transport: IpcTransport | None = None
         self._connecting = asyncio.Lock()
-        # since a call was last answered: a server that accepts only to break doesn't make this spin
+        # Attempts since a call was last answered. A connection does not reset them, so that a
+        # server that accepts and breaks at once does not make this spin.
         self._attempts = 0
         self._failure = "not tried yet"
         self._closed = False
 
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
-        """See Transport. The time it takes to connect counts against the deadline."""
+        """See Transport. The deadline includes the time that it takes to connect."""
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
         while True:
@@ -45,25 +46,25 @@ class Reconnecting:
                 answer = await connection.call(method, body, deadline=end - loop.time())
             except StoreUnavailable:
                 # where the connection is not broken, the deadline is over
-                if not METHODS[method].is_repeatable or not connection.broken:
+                if not METHODS[method].is_repeatable or not connection.is_broken:
                     raise
             else:
                 self._attempts = 0
                 return answer
 
     def close(self) -> None:
-        """End the connection for good: every call fails with StoreUnavailable. Safe to repeat."""
+        """End the connection for good. Every call raises StoreUnavailable. Safe to repeat."""
         self._closed = True
         if self._transport is not None:
             self._transport.close()
 
     async def _connected(self, end: float) -> IpcTransport:
-        if self._transport is not None and not self._transport.broken:
+        if self._transport is not None and not self._transport.is_broken:
             return self._transport
         try:
-            # the calls that wait share one attempt
+            # The calls that wait share one attempt.
             async with asyncio.timeout_at(end), self._connecting:
-                while self._transport is None or self._transport.broken:
+                while self._transport is None or self._transport.is_broken:
                     await self._connect()
                 return self._transport
         except TimeoutError:

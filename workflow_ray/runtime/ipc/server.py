@@ -1,4 +1,4 @@
-"""The side of IPC that owns the store."""
+"""The server's side of IPC: the process that owns the store."""
 
 import asyncio
 import contextlib
@@ -14,20 +14,18 @@ from workflow_ray.runtime.ipc.dispatch import answer
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
 
-BACKLOG = 1024  # asyncio takes a full backlog for a connection that was made
+BACKLOG = 1024  # asyncio takes a connection that waits in a full backlog for an accepted one
 SMALL = 1024
-"""Bytes of an answer that is never dropped: so many are no more than the error that would take its
-place.
-"""
+"""Bytes of an answer that is never dropped, because the error in its place is not smaller."""
 
 
 class IpcServer:
-    """Serves a store on a Unix socket, each request in a task of its own. `async with` closes it at
-    the end.
+    """Serves a store on a Unix socket, each request in a task of its own.
 
-    A request beyond the bounds is answered with StoreBusy. While a client does not read its
-    answers, none of its further requests is read or begun. An answer to what was begun before is
-    dropped if it finds no room: its caller gets StoreUnavailable, and may repeat.
+    `async with` closes it at the end. A request beyond the bounds is answered with StoreBusy. While
+    a client does not read its answers, the server neither reads nor begins further requests of this
+    client. If there is not enough room for the answer to a request that was begun earlier, the
+    answer is dropped: its caller gets StoreUnavailable, and may repeat the call.
     """
 
     def __init__(self, store: Store, *, bounds: Bounds = DEFAULT) -> None:
@@ -45,11 +43,12 @@ class IpcServer:
         await self.close()
 
     async def start(self, path: str) -> None:
-        """Listen on the socket `path`; one left there by a dead process is replaced. Raises
-        OSError.
+        """Listen on the socket `path`, and replace one that a dead process has left there.
 
-        Whoever can open the socket can do anything to the store: it belongs in a folder of mode
-        0700.
+        A process that can open the socket can do anything to the store. So the socket belongs in a
+        folder of mode 0700.
+
+        Raises OSError.
         """
         self._path = Path(path)
         self._listener = await asyncio.get_running_loop().create_unix_server(
@@ -57,11 +56,13 @@ class IpcServer:
         )
 
     async def close(self, *, drain: float = 5.0) -> None:
-        """Stop listening, finish the requests in hand for up to `drain` seconds, and close every
-        connection. Safe to repeat.
+        """Stop listening, answer the requests that were begun, and close every connection.
 
-        Long polls are cut short, and what comes meanwhile isn't begun: their callers see a break,
-        and may repeat.
+        Long polls are cancelled, and requests that arrive meanwhile are not begun: their callers
+        see a broken connection, and may repeat. Safe to repeat.
+
+        Args:
+            drain: Seconds for the requests that were begun. After that they are cancelled.
         """
         if self._listener is None:
             return
@@ -81,25 +82,23 @@ class IpcServer:
 
 
 class _Connection:
-    """One client's connection, and its requests in hand. These are cancelled when it ends."""
+    """One client's connection. Its unanswered requests are cancelled when it ends."""
 
     def __init__(
-        self, store: Store, bounds: Bounds, in_all: Load, gone: Callable[["_Connection"], None]
+        self, store: Store, bounds: Bounds, total: Load, ended: Callable[["_Connection"], None]
     ) -> None:
         self._store = store
         self._bounds = bounds
-        self._in_all = in_all
+        self._total = total
         self._load = Load()
-        self._gone = gone
+        self._ended = ended
         self.wire = Wire(self._receive, self._lost, answers=True)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._polls: set[int] = set()
         self._finishing = False
 
     async def finish(self) -> None:
-        """Begin no further request, cancel long polls, and close the connection once the others are
-        answered.
-        """
+        """Begin no request, cancel long polls, answer the others, and close the connection."""
         self._finishing = True
         for request in self._polls:
             self._tasks[request].cancel()
@@ -108,7 +107,7 @@ class _Connection:
         await self.wire.close()
 
     async def abandon(self) -> None:
-        """Break the connection now, and wait until the requests in hand have been cancelled."""
+        """Break the connection now, and wait until its requests have been cancelled."""
         tasks = list(self._tasks.values())
         self.wire.break_off("the server stops")
         if tasks:
@@ -130,13 +129,14 @@ class _Connection:
 
     def _call(self, frame: Frame) -> None:
         if self._finishing:
-            # unanswered: the connection's end tells the client, and it may ask the next server
+            # It stays unanswered. The client sees the end of the connection, and may ask the next
+            # server.
             pass
         elif frame.request in self._tasks:
-            self.wire.break_off("a client gave two requests one number")
+            self.wire.break_off("a client gave two requests the same number")
         elif not self._may_begin(len(frame.body)):
             why = (
-                f"it has {self._load} of this connection in hand, and {self._in_all} in all; try"
+                f"it works on {self._load} of this connection, and on {self._total} in all; try"
                 " again in a moment"
             )
             self.wire.send(
@@ -146,10 +146,10 @@ class _Connection:
             self._begin(frame)
 
     def _may_begin(self, size: int) -> bool:
-        bounds, mine, in_all = self._bounds, self._load, self._in_all
-        if mine.requests >= bounds.requests_per_connection or in_all.requests >= bounds.requests:
+        bounds, load, total = self._bounds, self._load, self._total
+        if load.requests >= bounds.requests_per_connection or total.requests >= bounds.requests:
             return False
-        return mine.size + size <= bounds.size_per_connection and in_all.size + size <= bounds.size
+        return load.size + size <= bounds.size_per_connection and total.size + size <= bounds.size
 
     def _begin(self, frame: Frame) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(frame))
@@ -158,22 +158,23 @@ class _Connection:
             self._polls.add(frame.request)
         size = len(frame.body)
         self._load.add(size)
-        self._in_all.add(size)
+        self._total.add(size)
         task.add_done_callback(lambda _: self._end(frame.request, size))
 
     async def _serve(self, frame: Frame) -> None:
-        while not self.wire.has_room:  # what came with the last read is not begun either
+        # Requests that arrived with the last read wait here too.
+        while not self.wire.has_room:
             await self.wire.room()
         body = await answer(self._store, frame.name, frame.body)
-        self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._carried(frame.name, body)))
+        self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._sendable(frame.name, body)))
 
-    def _carried(self, method: str, body: bytes) -> bytes:
-        """The answer, or, where it can't be sent, the error that says so."""
+    def _sendable(self, method: str, body: bytes) -> bytes:
+        """Return the answer, or an error in its place if it can't be sent."""
         size, unread = len(body), self.wire.unread
         if size > MAX_BODY:
             why = (
-                f"the answer to {method} has {size} bytes, and {MAX_BODY} can be carried; ask for"
-                " fewer at once"
+                f"the answer to {method} has {size} bytes, and at most {MAX_BODY} can be sent; ask"
+                " for fewer at once"
             )
             return refusal(StoreError("the store", why))
         if size > SMALL and unread and unread + size > self._bounds.unread:
@@ -188,9 +189,9 @@ class _Connection:
         del self._tasks[request]
         self._polls.discard(request)
         self._load.remove(size)
-        self._in_all.remove(size)
+        self._total.remove(size)
 
     def _lost(self, why: str) -> None:
-        self._gone(self)
+        self._ended(self)
         for task in self._tasks.values():
             task.cancel()

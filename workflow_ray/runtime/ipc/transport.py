@@ -1,15 +1,26 @@
-"""How a request gets to the process that owns the store, and its answer back."""
+"""Carries requests to the process that owns the store, and its answers back."""
 
 from typing import Protocol
 
 
 class Transport(Protocol):
-    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
-        """The answer to one request, as `methods.answer` encodes it: errors of the store are in it,
-        not raised.
+    """A way to the process that owns the store."""
 
-        deadline: seconds; no answer by then raises StoreUnavailable.
-        Raises StoreUnavailable: the outcome is unknown; WriteRejected: the body is too large to be
-        carried, and wasn't sent. Cancelled, the outcome is unknown too.
+    async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
+        """Send one request, and return its answer. Errors of the store are part of the answer.
+
+        If it is cancelled, the outcome of the request is unknown.
+
+        Args:
+            method: The method's name.
+            body: Its arguments, as `Method.request` encodes them.
+            deadline: Seconds to wait for the answer.
+
+        Returns:
+            The answer, as `Method.result` decodes it.
+
+        Raises:
+            StoreUnavailable: There is no answer, and the outcome is unknown.
+            WriteRejected: The body is too large, and was not sent.
         """
         ...

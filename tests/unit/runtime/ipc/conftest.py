@@ -1,6 +1,7 @@
-"""A served store and its clients."""
+"""Fixtures: a served store and its clients."""
 
 import tempfile
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -38,7 +39,7 @@ async def server(store: VisibleStore, socket_path: str) -> AsyncIterator[IpcServ
 
 @pytest.fixture
 async def connect(server: IpcServer, socket_path: str) -> AsyncIterator[Connect]:
-    """Opens connections to the server, and closes them at the end."""
+    """Opens connections to the server, which are closed at the end."""
     connections: list[IpcTransport] = []
 
     async def connect() -> IpcTransport:
@@ -48,3 +49,12 @@ async def connect(server: IpcServer, socket_path: str) -> AsyncIterator[Connect]
     yield connect
     for connection in connections:
         connection.close()
+
+
+@pytest.fixture
+def memory() -> Iterator[Callable[[], int]]:
+    """The bytes in use that were allocated since the test began."""
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    yield lambda: tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""A store whose waits a test can see, and a process that serves one: `python serving.py SOCKET`."""
+"""A store whose waits a test can see. `python serving.py SOCKET` serves one."""
 
 import asyncio
 import sys
@@ -15,8 +15,8 @@ SERVED = About(store_id="s", stream_id="s", moves=True, trims=True)
 
 
 class VisibleStore(MemoryStore):
-    """`lag` answers LAG at once, `watch` waits for good, `store` until `written` is set; `sent`
-    counts what `send` appended.
+    """A store that answers `lag` with LAG at once, never ends `watch`, and ends `store` once
+    `written` is set. `sent` counts the calls of `send`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class VisibleStore(MemoryStore):
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until the condition holds; pytest's timeout bounds it."""
+    """Wait until the condition holds; pytest's timeout bounds it."""
     while not condition():
         await asyncio.sleep(0.001)
 

@@ -1,4 +1,4 @@
-"""Where clients without Ray find the socket, and whom they don't trust."""
+"""Clients without Ray find the socket of a store, and trust only the user's own folders."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ URL = "sqlite:////data/shop.db"
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary folder that stands for the system's; no XDG_RUNTIME_DIR."""
+    """A temporary folder in the place of the system's; XDG_RUNTIME_DIR is not set."""
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
@@ -40,10 +40,10 @@ def dead_process() -> int:
     return ended.pid
 
 
-def test_a_store_is_found_while_it_is_served_and_no_longer() -> None:
+def test_a_store_is_found_only_while_it_is_served() -> None:
     assert find(URL) is None
     with announce(URL) as path:
-        assert find(URL) is None  # nobody listens yet
+        assert find(URL) is None  # no server listens yet
         with listening(path):
             assert find(URL) == path
     assert find(URL) is None
@@ -55,7 +55,7 @@ def test_stores_do_not_share_an_address() -> None:
         assert find("sqlite:////data/other.db") is None
 
 
-def test_the_newest_announcement_wins_and_survives_the_end_of_the_one_before() -> None:
+def test_the_newest_announcement_wins_and_survives_the_end_of_an_earlier_one() -> None:
     with announce(URL) as newer, listening(newer):
         pass
     with announce(URL) as first, listening(first):
@@ -68,7 +68,7 @@ def test_the_newest_announcement_wins_and_survives_the_end_of_the_one_before() -
         second.__exit__(None, None, None)
 
 
-def test_what_a_killed_process_left_is_not_found_and_cleaned_up_by_the_next() -> None:
+def test_the_socket_of_a_killed_process_is_not_found_and_removed_by_the_next_one() -> None:
     with announce(URL) as path, listening(path):
         folder = Path(path).parent
     left = folder / f"{dead_process()}-0a1b2c3d.sock"
@@ -81,7 +81,7 @@ def test_what_a_killed_process_left_is_not_found_and_cleaned_up_by_the_next() ->
         assert not left.exists()
 
 
-def test_a_socket_about_to_listen_is_not_cleaned_up() -> None:
+def test_a_socket_that_is_about_to_listen_is_not_removed() -> None:
     with announce(URL) as first, socket.socket(socket.AF_UNIX) as bound:
         bound.bind(first)
         with announce(URL):
@@ -91,20 +91,20 @@ def test_a_socket_about_to_listen_is_not_cleaned_up() -> None:
 @pytest.mark.parametrize(
     "name", ["../../elsewhere.sock", "/elsewhere.sock", "", "1-0a1b2c3d.sock/.."]
 )
-def test_a_pointer_to_anything_but_a_socket_beside_it_is_ignored(name: str) -> None:
+def test_a_name_of_anything_but_a_socket_in_the_same_folder_is_ignored(name: str) -> None:
     with announce(URL) as path, listening(path):
         (Path(path).parent / "current").write_text(name)
         assert find(URL) is None
 
 
-def test_the_folders_are_the_users_alone(root: Path) -> None:
+def test_only_the_user_has_access_to_the_folders(root: Path) -> None:
     with announce(URL) as path:
         for folder in (Path(path).parent, Path(path).parent.parent):
             assert folder.stat().st_mode & 0o777 == 0o700
             assert folder.is_relative_to(root)
 
 
-def test_a_folder_open_to_others_is_refused() -> None:
+def test_a_folder_that_others_have_access_to_is_refused() -> None:
     with announce(URL) as path:
         Path(path).parent.parent.chmod(0o755)
         with pytest.raises(StoreError, match="mode 0700"):
@@ -113,7 +113,7 @@ def test_a_folder_open_to_others_is_refused() -> None:
             pass
 
 
-def test_a_link_in_the_folders_place_is_refused(root: Path) -> None:
+def test_a_link_in_place_of_the_folder_is_refused(root: Path) -> None:
     elsewhere = root / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     (root / f"workflow_ray-{os.getuid()}").symlink_to(elsewhere)
@@ -121,7 +121,7 @@ def test_a_link_in_the_folders_place_is_refused(root: Path) -> None:
         pass
 
 
-def test_a_server_without_the_users_runtime_folder_is_found_all_the_same(
+def test_a_server_that_lacks_the_users_runtime_folder_is_found(
     monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
     (root / "run").mkdir()
@@ -133,7 +133,7 @@ def test_a_server_without_the_users_runtime_folder_is_found_all_the_same(
             assert find(URL) == beside
 
 
-def test_a_path_too_long_for_a_socket_is_refused_with_advice(
+def test_a_path_that_is_too_long_for_a_socket_is_refused_with_advice(
     monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
     deep = root / ("d" * 100)

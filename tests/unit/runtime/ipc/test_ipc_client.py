@@ -1,4 +1,4 @@
-"""A client and the death of its server, in processes of their own."""
+"""A client notices that its server, in another process, has died or does not answer."""
 
 import asyncio
 import signal
@@ -35,7 +35,7 @@ async def process(path: str) -> AsyncGenerator[asyncio.subprocess.Process, None]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Starts a process that serves a store, and ends it with the test."""
+    """Starts processes that serve a store; they end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(path: str) -> asyncio.subprocess.Process:
@@ -48,11 +48,13 @@ def poll(store: Store) -> asyncio.Task[object]:
     return asyncio.create_task(store.watch({RunId("r"): Version(1)}, wait=60))
 
 
-async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(
+async def test_calls_in_flight_fail_at_once_when_the_server_is_killed(
     start: Start, socket_path: str
 ) -> None:
     server = await start(socket_path)
-    connection = await IpcTransport.connect(socket_path, ping=60)  # the break is seen without it
+    connection = await IpcTransport.connect(
+        socket_path, ping=60
+    )  # the break is noticed without a ping
     store = store_over(connection, SERVED)
     polls = [poll(store) for _ in range(10)]
     assert await store.lag(TOPIC, {}) == LAG
@@ -63,7 +65,7 @@ async def test_what_is_in_flight_fails_at_once_when_the_server_is_killed(
     with pytest.raises(StoreUnavailable):
         await store.lag(TOPIC, {})
     await server.wait()
-    with pytest.raises(StoreUnavailable, match="nobody serves the store there"):
+    with pytest.raises(StoreUnavailable, match="no process serves the store there"):
         await IpcTransport.connect(socket_path)
 
 
@@ -78,17 +80,17 @@ async def test_a_suspended_server_is_noticed_by_missing_pongs(
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable, match="didn't answer 3 pings"):
             await store.watch({}, wait=60)
-    assert connection.broken
+    assert connection.is_broken
 
 
-async def test_a_loop_that_was_blocked_for_long_does_not_take_its_server_for_dead(
+async def test_a_loop_that_was_blocked_for_a_long_time_does_not_take_its_server_for_dead(
     start: Start, socket_path: str
 ) -> None:
     await start(socket_path)
     connection = await IpcTransport.connect(socket_path, ping=0.01)
     for _ in range(5):
-        await asyncio.sleep(0)  # so that a ping may leave before each block
-        signal.sigtimedwait((), 0.05)  # blocks the thread, and with it the loop, for five pings
+        await asyncio.sleep(0)  # A ping may leave before each block.
+        signal.sigtimedwait((), 0.05)  # blocks the thread, and so the loop, for five pings
     assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     connection.close()
 
@@ -112,7 +114,7 @@ async def test_a_call_finds_the_next_server_when_its_own_is_killed(
     server.kill()
     await start(socket_path + "2")
     assert await store.lag(TOPIC, {}) == LAG
-    assert not waiting.done()  # it waits on, over the new connection
+    assert not waiting.done()  # it continues over the new connection
     assert found[-1] == socket_path + "2"
     connection.close()
     with pytest.raises(StoreUnavailable):

@@ -1,4 +1,4 @@
-"""IPC between different releases: what each may change, and what is refused with advice."""
+"""Different releases talk to each other, or refuse with advice."""
 
 from typing import Protocol, cast
 

@@ -1,4 +1,4 @@
-"""A store over IPC is a store: the public suite passes on it."""
+"""A store over IPC passes the public conformance suites."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,9 +30,9 @@ class TestStoreOverIpc(
 ):
     lacks: ClassVar = {
         Capability.FAULTS: (
-            "what it serves is in memory: a broken connection leaves no transaction open"
+            "the store served is in memory: a broken connection leaves no transaction open"
         ),
-        Capability.DURABILITY: "what it serves is in memory",
+        Capability.DURABILITY: "the store served is in memory",
     }
 
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""Frames come out as they went in, however the stream cuts them."""
+"""Frames arrive as they were sent, however the stream cuts them."""
 
 import asyncio
 import random
@@ -13,7 +13,9 @@ async def test_frames_sent_in_one_turn_of_the_loop_leave_in_one_write() -> None:
     assert len(await written(*(Frame(Kind.CALL, n, "lag", b"x") for n in range(100)))) == 1
 
 
-async def test_frames_come_whole_and_in_order_however_the_stream_is_cut(rng: random.Random) -> None:
+async def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(
+    rng: random.Random,
+) -> None:
     sizes = [0, 1, 100, 65_000, 70_000, 300_000]
     frames = [
         Frame(
@@ -33,7 +35,7 @@ async def test_frames_come_whole_and_in_order_however_the_stream_is_cut(rng: ran
     assert end.reasons == []
 
 
-async def test_a_large_frame_holds_its_room_only_while_it_comes() -> None:
+async def test_a_large_frame_takes_up_memory_only_while_it_arrives() -> None:
     end = End()
     usual = len(end.wire.get_buffer(-1))
     end.read(b"".join(await written(Frame(Kind.CALL, 1, "store", bytes(1_000_000)))))
@@ -46,12 +48,12 @@ async def test_a_large_frame_holds_its_room_only_while_it_comes() -> None:
     [
         (
             (MAX_BODY + 1).to_bytes(4, "little") + b"\x01" + bytes(9),
-            f"{MAX_BODY + 1} bytes where {MAX_BODY} are allowed",
+            f"{MAX_BODY + 1} bytes, and at most {MAX_BODY} are allowed",
         ),
         (bytes(4) + b"\x63" + bytes(9), "kind 99"),
     ],
 )
-async def test_what_is_no_frame_breaks_the_connection_once_and_says_why(
+async def test_bytes_that_are_not_a_frame_break_the_connection_once_and_say_why(
     header: bytes, reason: str
 ) -> None:
     end = End()

@@ -53,7 +53,9 @@ def test_the_remote_store_has_the_methods_and_signatures_of_its_ports() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_call_over_ipc_is_the_call_itself(name: str) -> None:
+async def test_a_call_over_ipc_has_the_arguments_and_the_answer_of_the_call_itself(
+    name: str,
+) -> None:
     args, named, expected = CASES[name]
     store = RecordingStore(expected)
     direct = await getattr(store, name)(*args, **named)
@@ -63,7 +65,7 @@ async def test_a_call_over_ipc_is_the_call_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, (_, named, _) in CASES.items() if "wait" in named])
-async def test_a_long_poll_has_the_time_that_it_waits_on_top_of_the_patience(name: str) -> None:
+async def test_the_deadline_of_a_long_poll_is_its_wait_plus_the_patience(name: str) -> None:
     args, named, expected = CASES[name]
     transport = Loopback(RecordingStore(expected))
     await getattr(store_over(transport, SERVED, patience=10.0), name)(*args, **named)
@@ -71,19 +73,19 @@ async def test_a_long_poll_has_the_time_that_it_waits_on_top_of_the_patience(nam
 
 
 class Still:
-    """A store that moves nothing."""
+    """A store that is not an OutboxMover."""
 
     store_id, stream_id = "s", "kafka"
 
 
-async def test_a_store_says_itself_what_kind_it_is() -> None:
+async def test_a_store_says_which_optional_ports_it_implements() -> None:
     moving = await remote_store(Loopback(MemoryStore(SystemClock())))
     still = await remote_store(Loopback(Still()))
     assert (isinstance(moving, OutboxMover), isinstance(still, OutboxMover)) == (True, False)
     assert (still.store_id, still.stream_id) == ("s", "kafka")
 
 
-async def test_a_store_whose_events_are_elsewhere_moves_none() -> None:
+async def test_a_store_whose_events_are_elsewhere_refuses_to_move_them() -> None:
     store = store_over(Loopback(Still()), SERVED)
     assert isinstance(store, OutboxMover)
     with pytest.raises(StoreError, match="its events are elsewhere"):
@@ -100,24 +102,24 @@ async def test_a_streamer_that_keeps_its_log_is_trimmed_through_ipc_also_where_n
     assert await store.trim(FENCE, TOPIC, {5: 9}, limit=500) == 0
 
 
-async def test_that_timeouts_are_in_another_store_is_known_through_ipc() -> None:
+async def test_clients_know_that_timeouts_are_in_another_store() -> None:
     records, timeouts = MemoryStore(SystemClock()), MemoryStore(SystemClock())
     assert keeps_timeouts_apart(await remote_store(Loopback(mixed(records, None, timeouts))))
     assert not keeps_timeouts_apart(await remote_store(Loopback(records)))
 
 
-def test_what_is_known_of_a_store_has_every_property_of_its_ports() -> None:
+def test_the_description_of_a_store_has_every_property_of_its_ports() -> None:
     assert set(properties_of(*STORE_PORTS)) <= set(About.__struct_fields__)
 
 
-async def test_records_are_asked_without_a_question_before_the_first_call() -> None:
+async def test_records_send_nothing_before_the_first_call() -> None:
     deployment = Deployment(store_id="s", version=2)
     transport = Loopback(RecordingStore(deployment))
     assert await records_over(transport, patience=5.0).deployment() == deployment
     assert transport.deadline == 5.0
 
 
-async def test_a_collection_of_any_type_is_carried() -> None:
+async def test_a_collection_of_any_type_is_sent() -> None:
     store = RecordingStore({})
     remote = store_over(Loopback(store), SERVED)
     await remote.ends(TOPIC, {5: "a", 6: "b"}.keys())
@@ -140,8 +142,8 @@ async def test_arguments_that_the_port_does_not_take_are_refused_at_the_call() -
         await remote.move(FENCE, 1, 0.0)  # limit and wait are named
 
 
-def test_what_travels_is_maps_by_the_names_of_parameters() -> None:
-    """Code of other releases reads this: a change here needs a new method."""
+def test_arguments_travel_as_maps_by_the_names_of_parameters() -> None:
+    """Code of other releases reads this, so a change here needs a new method."""
     receive = METHODS["receive"]
     request = receive.request(receive.arguments(TOPIC, {5: 9}, reader="r", limit=10, wait=0.5))
     assert msgspec.msgpack.decode(request) == {
@@ -171,7 +173,7 @@ async def test_an_error_of_the_store_arrives_as_itself(kind: type[WorkflowError]
     assert str(caught.value) == str(raised)
 
 
-async def test_any_other_exception_is_an_unknown_outcome_and_in_the_servers_log(
+async def test_any_other_exception_is_an_unknown_outcome_and_logged_by_the_server(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with (

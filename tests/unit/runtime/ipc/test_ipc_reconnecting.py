@@ -15,7 +15,7 @@ REPEATABLE = sorted(name for name, method in METHODS.items() if method.is_repeat
 
 
 class Finder:
-    """Gives `path` after `failures`."""
+    """Returns `path` after it has raised `failures`."""
 
     def __init__(self, path: str, *failures: Exception) -> None:
         self.asked = 0
@@ -93,12 +93,12 @@ async def test_calls_that_wait_share_one_connection(socket_path: str) -> None:
     connection.close()
 
 
-async def test_without_a_server_a_call_ends_at_its_deadline_and_says_what_was_missing(
+async def test_without_a_server_a_call_ends_at_its_deadline_and_says_why(
     socket_path: str,
 ) -> None:
     connection = Reconnecting(Finder(socket_path))
     with pytest.raises(
-        StoreUnavailable, match=r"no connection in time: .*nobody serves the store there"
+        StoreUnavailable, match=r"no connection in time: .*no process serves the store there"
     ):
         await store_over(connection, SERVED, patience=0.05).lag(TOPIC, {})
 
@@ -109,7 +109,7 @@ async def test_an_error_other_than_unavailable_ends_the_search(socket_path: str)
         await store_over(connection, SERVED).lag(TOPIC, {})
 
 
-async def test_a_call_to_a_server_that_was_stopped_is_answered_by_the_next(
+async def test_a_call_to_a_server_that_has_stopped_is_answered_by_the_next_one(
     server: IpcServer, socket_path: str
 ) -> None:
     connection = Reconnecting(Finder(socket_path))
@@ -123,7 +123,7 @@ async def test_a_call_to_a_server_that_was_stopped_is_answered_by_the_next(
 
 
 @pytest.mark.usefixtures("server")
-async def test_once_closed_it_stays_closed(socket_path: str) -> None:
+async def test_a_closed_transport_stays_closed(socket_path: str) -> None:
     connection = Reconnecting(Finder(socket_path))
     assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
     connection.close()

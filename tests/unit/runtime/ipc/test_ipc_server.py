@@ -1,4 +1,4 @@
-"""The server: concurrent requests, bounds, and how it stops."""
+"""The server answers requests concurrently, within bounds, and stops in an orderly way."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ async def test_a_connection_with_too_many_requests_is_busy_and_others_are_not(
     polls = [poll(connection) for _ in range(4)]
     await until(lambda: store.blocked == 4)
     with pytest.raises(
-        StoreBusy, match=r"4 requests with \d+ bytes of this connection in hand, and 4 .* in all"
+        StoreBusy, match=r"4 requests with \d+ bytes of this connection, and on 4 .* in all"
     ):
         await store_over(connection, SERVED).lag(TOPIC, {})
     assert await store_over(other, SERVED).lag(TOPIC, {}) == LAG
@@ -54,13 +54,13 @@ async def test_a_server_with_too_many_requests_is_busy_for_all(
     first, second = await connect(), await connect()
     polls = [poll(connection) for connection in (first, first, first, second, second, second)]
     await until(lambda: store.blocked == 6)
-    with pytest.raises(StoreBusy, match=r"and 6 requests with \d+ bytes in all"):
+    with pytest.raises(StoreBusy, match=r"and on 6 requests with \d+ bytes in all"):
         await store_over(await connect(), SERVED).lag(TOPIC, {})
     for each in polls:
         each.cancel()
 
 
-async def test_the_polls_of_a_client_that_went_away_are_cancelled(
+async def test_the_polls_of_a_client_that_has_left_are_cancelled(
     connect: Connect, store: VisibleStore
 ) -> None:
     connection = await connect()
@@ -73,7 +73,7 @@ async def test_the_polls_of_a_client_that_went_away_are_cancelled(
     ] * 2
 
 
-async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(
+async def test_a_call_that_ends_at_its_deadline_is_also_cancelled_at_the_server(
     connect: Connect, store: VisibleStore
 ) -> None:
     store_there = store_over(await connect(), SERVED, patience=0.05)
@@ -83,7 +83,7 @@ async def test_a_call_given_up_at_its_deadline_is_cancelled_at_the_server_too(
     assert await store_there.lag(TOPIC, {}) == LAG
 
 
-async def test_a_request_too_large_is_refused_before_it_is_sent_and_affects_no_other_call(
+async def test_a_request_that_is_too_large_is_not_sent_and_affects_no_other_call(
     connect: Connect, store: VisibleStore
 ) -> None:
     connection = await connect()
@@ -96,7 +96,7 @@ async def test_a_request_too_large_is_refused_before_it_is_sent_and_affects_no_o
     waiting.cancel()
 
 
-async def test_an_answer_too_large_is_an_error_and_affects_no_other_call(
+async def test_an_answer_that_is_too_large_is_an_error_and_affects_no_other_call(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflow_ray.runtime.ipc.server.MAX_BODY", 10)
@@ -115,14 +115,14 @@ async def test_only_the_peer_that_breaks_the_protocol_is_disconnected(
     connection = await connect()
     reader, writer = await asyncio.open_unix_connection(socket_path)
     writer.write(garbage)
-    # how it ends depends on what the server had read
+    # How it ends depends on what the server has read.
     with contextlib.suppress(ConnectionResetError):
         assert await reader.read() == b""
     writer.close()
     assert await store_over(connection, SERVED).lag(TOPIC, {}) == LAG
 
 
-async def test_a_server_that_stops_answers_what_it_has_in_hand_and_cuts_polls_short(
+async def test_a_server_that_stops_answers_what_it_has_begun_and_cancels_long_polls(
     connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
     connection = await connect()
@@ -140,7 +140,7 @@ async def test_a_server_that_stops_answers_what_it_has_in_hand_and_cuts_polls_sh
         await waiting
 
 
-async def test_a_server_that_stops_waits_no_longer_than_asked(
+async def test_a_server_that_stops_waits_no_longer_than_its_drain_time(
     connect: Connect, server: IpcServer, store: VisibleStore
 ) -> None:
     writing = asyncio.create_task(store_over(await connect(), SERVED).store([]))
