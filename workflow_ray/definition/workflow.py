@@ -100,7 +100,8 @@ class Workflow(Generic[D, S]):
         """
         options = Options(shards, retry, on_failure, max_in_flight, timeout)
         frame = calling_frame()
-        if not isinstance(status, Status) and callable(status):  # `@workflow.step` without `(...)`
+        # `@workflow.step` without parentheses
+        if callable(status) and not isinstance(status, Status | type):
             self._declare(Declaration(status, status, options, where(frame), local_names(frame)))
             return status
         decorator = object()
