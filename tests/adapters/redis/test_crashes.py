@@ -13,7 +13,6 @@ from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import RunId, Version, WaitingQuery, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended
-from workflow_ray.testing.conformance.event_streamer import sent
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     event,
@@ -26,6 +25,7 @@ from workflow_ray.testing.conformance.runs import (
     stored_run,
     versions,
 )
+from workflow_ray.testing.conformance.streams import sent
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 

@@ -12,7 +12,6 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import PUBLISHER, Arrivals, Committed, Fenced, Role, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, begun, ended, settled
-from workflow_ray.testing.conformance.event_streamer import sent
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED_TOPIC,
@@ -24,6 +23,7 @@ from workflow_ray.testing.conformance.runs import (
     stored_runs,
     workflow,
 )
+from workflow_ray.testing.conformance.streams import sent
 from workflow_ray_adapters.redis import RedisAdapter, listener
 from workflow_ray_adapters.redis.scripts import NOTIFIED, Script
 from workflow_ray_adapters.redis.store import RedisStore

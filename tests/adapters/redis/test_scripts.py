@@ -23,7 +23,6 @@ from workflow_ray.records import (
     Write,
 )
 from workflow_ray.testing.clock import START, FakeClock
-from workflow_ray.testing.conformance.event_streamer import sent
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED_TOPIC,
@@ -38,6 +37,7 @@ from workflow_ray.testing.conformance.runs import (
     versions,
 )
 from workflow_ray.testing.conformance.runs import START as BEGIN
+from workflow_ray.testing.conformance.streams import sent
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 

@@ -5,8 +5,8 @@ import pytest
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import Fence, RoleName
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.event_streamer import sent
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, event, new_run, store_all
+from workflow_ray.testing.conformance.streams import sent
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 

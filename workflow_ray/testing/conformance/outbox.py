@@ -1,7 +1,5 @@
 """Cases of RecordStore.pending and .published: the outbox, for streams that are elsewhere."""
 
-from datetime import timedelta
-
 import pytest
 
 from workflow_ray.errors import RoleLost
@@ -21,9 +19,6 @@ from workflow_ray.testing.conformance.base import (
     Conformance,
     begun,
     ended,
-    settled,
-    timed_out,
-    within,
 )
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
@@ -43,6 +38,8 @@ from workflow_ray.testing.conformance.runs import (
 
 
 class OutboxCases(Conformance):
+    """Events stay in the outbox until they are published."""
+
     async def test_an_event_says_what_its_write_made(self, store: Records) -> None:
         fence, run = await acquire(store), new_run()
         headers = {"traceparent": "00-abc-01", "naïve": "🦄"}
@@ -133,7 +130,7 @@ class OutboxCases(Conformance):
         assert again[:2] == entries[1:]
         assert len(again) == 4
 
-    # --- events that go in as they are ---------------------------------------------------------
+    # --- events that go in as they are ----------------------------------------------------------
 
     async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(
         self, store: Records
@@ -206,57 +203,6 @@ class OutboxCases(Conformance):
         await store.store([WriteGroup(events=(lost,))])
         assert events_of(await ended(pending)) == [lost]
 
-    # --- delays ---------------------------------------------------------------------------------
-
-    async def test_a_delayed_event_is_pending_when_due_and_not_before(
-        self, store: Records, clock: FakeClock
-    ) -> None:
-        fence, committed = await acquire(store), clock.now()
-        await store_all(store, new_run(events=[event(delay=90.5)]))
-        await clock.advance(timedelta(seconds=90.5, microseconds=-1))
-        assert await store.pending(fence, limit=10, wait=0) == []
-        await clock.advance(timedelta(microseconds=1))
-        (entry,) = await store.pending(fence, limit=10, wait=0)
-        assert entry.due_at == committed + timedelta(seconds=90.5)
-
-    async def test_a_delayed_event_holds_up_no_other(self, store: Records) -> None:
-        fence, prompt = await acquire(store), new_run(events=[event()])
-        await store_all(store, new_run(events=[event(delay=60)]), prompt)
-        assert [item.run_id for item in events_of(await store.pending(fence, limit=1, wait=0))] == [
-            prompt.run_id
-        ]
-
-    # --- waiting --------------------------------------------------------------------------------
-
-    async def test_pending_waits_and_is_woken_by_a_commit(
-        self, store: Records, clock: FakeClock
-    ) -> None:
-        fence, run = await acquire(store), new_run(events=[event()])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
-        await store_all(store, run)
-        assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
-
-    async def test_pending_waits_for_what_gets_due(self, store: Records, clock: FakeClock) -> None:
-        fence, run = await acquire(store), new_run(events=[event(delay=60)])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
-        await store_all(store, run)
-        await settled(clock)
-        await clock.advance(timedelta(seconds=59))
-        await settled(clock)
-        assert not pending.done()
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=1))] == [
-            run.run_id
-        ]
-
-    async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
-        fence = await acquire(store)
-        assert (
-            await timed_out(
-                clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5
-            )
-            == []
-        )
-
     # --- fences ---------------------------------------------------------------------------------
 
     async def test_an_old_fence_sees_and_removes_nothing(self, store: Records) -> None:
@@ -274,34 +220,6 @@ class OutboxCases(Conformance):
         with pytest.raises(RoleLost):
             await store.published(old, [entry.id])
         assert await store.pending(new, limit=10, wait=0) == [entry]
-
-    async def test_who_waits_for_pending_and_loses_its_role_meanwhile_is_told(
-        self, store: Records, clock: FakeClock
-    ) -> None:
-        old = await acquire(store)
-        pending = await begun(clock, store.pending(old, limit=10, wait=LONG))
-        new = await acquire(store)
-        await store_all(store, new_run(events=[event()]))
-        with pytest.raises(RoleLost):
-            await ended(pending)
-        assert len(await store.pending(new, limit=10, wait=0)) == 1
-
-    async def test_a_limit_of_one_starves_neither_delayed_entries_nor_immediate_ones(
-        self, store: Records, clock: FakeClock
-    ) -> None:
-        fence = await acquire(store)
-        late = [new_run(events=[event(delay=10)]) for _ in range(5)]
-        await store_all(store, *late)
-        await clock.advance(timedelta(seconds=10))
-        await store_all(store, *(new_run(events=[event()]) for _ in range(5)))
-        kinds = list[bool]()
-        for _ in range(10):
-            (entry,) = await store.pending(fence, limit=1, wait=0)
-            kinds.append(entry.due_at is not None)
-            await store.published(fence, [entry.id])
-        assert True in kinds[:2]
-        assert False in kinds[:2]
-        assert sum(kinds) == 5
 
 
 def partition(item: tuple[int, RunId]) -> int:

@@ -13,6 +13,7 @@ from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
+    PAID_CONSUMERS,
     QUARTER,
     acquire,
     deploy,
@@ -23,6 +24,7 @@ from workflow_ray.testing.conformance.runs import (
     step,
     store_all,
     stored,
+    stored_run,
     workflow,
 )
 
@@ -34,6 +36,32 @@ READ = Position(
 
 class ProgressCases(Conformance):
     # --- positions ------------------------------------------------------------------------------
+
+    async def test_positions_stand_though_writes_conflict(self, store: Records) -> None:
+        stale = step(step(await stored_run(store)))
+        await store.store([group(stale, positions=[Position(CONSUMERS, 2, 7)])])
+        assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 2, 7)]
+
+    async def test_positions_are_each_groups_own_and_listed_by_partition(
+        self, store: Records
+    ) -> None:
+        mine = [Position(CONSUMERS, partition, 10 + partition) for partition in (3, 0, 2)]
+        await store.store(
+            [group(positions=mine), group(positions=[Position(PAID_CONSUMERS, 1, 5)])]
+        )
+        assert await store.positions(CONSUMERS) == sorted(
+            mine, key=lambda position: position.partition
+        )
+        assert await store.positions(PAID_CONSUMERS) == [Position(PAID_CONSUMERS, 1, 5)]
+        assert await store.positions("nobody") == []
+
+    async def test_a_position_never_goes_back(self, store: Records) -> None:
+        for offsets in ([5, 3], [4], [9, 7, 8]):
+            await store.store(
+                [group(positions=[Position(CONSUMERS, 0, offset)]) for offset in offsets]
+            )
+        await store.store([group(positions=[Position(CONSUMERS, 0, 2), Position(CONSUMERS, 0, 1)])])
+        assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 0, 9)]
 
     async def test_a_position_is_kept_as_it_was_written(self, store: Records) -> None:
         await store.store([group(positions=[READ])])

@@ -4,11 +4,13 @@ The fences that it checks are given out by RoleScheduler.acquire on the same sto
 """
 
 from workflow_ray.testing.conformance.activity import ActivityCases
+from workflow_ray.testing.conformance.atomicity import AtomicityCases
 from workflow_ray.testing.conformance.breakage import BreakageCases
 from workflow_ray.testing.conformance.clocks import ClockCases
 from workflow_ray.testing.conformance.deployments import DeploymentCases
 from workflow_ray.testing.conformance.filters import FilterCases
 from workflow_ray.testing.conformance.outbox import OutboxCases
+from workflow_ray.testing.conformance.outbox_waits import OutboxWaitCases
 from workflow_ray.testing.conformance.processes import ProcessCases
 from workflow_ray.testing.conformance.progress import ProgressCases
 from workflow_ray.testing.conformance.queries import QueryCases
@@ -21,6 +23,7 @@ from workflow_ray.testing.conformance.writes import WriteCases
 
 class RecordStoreConformance(
     WriteCases,
+    AtomicityCases,
     ProgressCases,
     TriggerCases,
     QueryCases,
@@ -31,6 +34,7 @@ class RecordStoreConformance(
     ClockCases,
     DeploymentCases,
     OutboxCases,
+    OutboxWaitCases,
     ApartTimeoutCases,
     ProcessCases,
     BreakageCases,

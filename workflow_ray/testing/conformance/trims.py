@@ -9,7 +9,6 @@ import pytest
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import Fence, Received, RoleName
 from workflow_ray.testing.conformance.base import Conformance, MovingStore
-from workflow_ray.testing.conformance.event_streamer import sent
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PARTITIONS,
@@ -19,6 +18,7 @@ from workflow_ray.testing.conformance.runs import (
     received,
     store_all,
 )
+from workflow_ray.testing.conformance.streams import sent
 
 ALL = range(PARTITIONS)
 ELSEWHERE = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)

@@ -1,24 +1,14 @@
-"""Cases of RecordStore.store: versions, conflicts, repeats, fences and positions."""
+"""Cases of RecordStore.store: versions, data, conflicts and repeats."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
-from msgspec.structs import replace
 
-from workflow_ray.errors import WriteRejected
 from workflow_ray.ports import Records
 from workflow_ray.records import (
-    MAX_DATA,
-    MAX_FOREIGN_ID,
     NO_VERSION,
     Cause,
-    Committed,
     Conflict,
-    Fence,
-    Fenced,
-    Position,
-    RoleName,
     RunState,
     Stored,
     Version,
@@ -27,9 +17,7 @@ from workflow_ray.records import (
 )
 from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import (
-    CONSUMERS,
     PAID,
-    PAID_CONSUMERS,
     SHIPPED,
     acquire,
     event,
@@ -56,19 +44,10 @@ DATA = {
     "with NUL": b'"a\x00b"\x00',
 }
 
-FLAWED: dict[str, Callable[[], Write]] = {
-    "a long foreign id": lambda: new_run("x" * (MAX_FOREIGN_ID + 1)),
-    "NUL in a foreign id": lambda: new_run("order\0"),
-    "half a surrogate pair in a foreign id": lambda: new_run("order-\ud83e"),
-    "a long key": lambda: new_run(key="x" * (MAX_FOREIGN_ID + 1)),
-    "NUL in a key": lambda: new_run(key="\0order"),
-    "half a surrogate pair in a key": lambda: new_run(key="order-\udd84"),
-    "no data": lambda: replace(new_run(), data=None),
-    "too much data": lambda: new_run(data=b"x" * (MAX_DATA + 1)),
-}
-
 
 class WriteCases(Conformance):
+    """Each write makes one version, once."""
+
     async def test_a_write_makes_the_next_version(self, store: Records) -> None:
         before = await stored_run(store)
         write = step(before, status=PAID, data=b'{"paid":true}')
@@ -243,96 +222,3 @@ class WriteCases(Conformance):
         answers = await asyncio.gather(*(store_all(store, write) for _ in range(WRITERS)))
         assert answers == [[Stored(write.run_id, Version(2))]] * WRITERS
         assert await versions(store, write.run_id) == [1, 2]
-
-    # --- all or nothing -------------------------------------------------------------------------
-
-    async def test_what_commits_together_is_seen_together(self, store: Records) -> None:
-        record = await stored_run(store)
-
-        async def write() -> None:
-            before = record
-            for _ in range(30):
-                await store.store(
-                    [group(step(before), positions=[Position(CONSUMERS, 0, before.version + 1)])]
-                )
-                before = await stored(store, record.run_id)
-
-        writer = asyncio.create_task(write())
-        while not writer.done():
-            offset = max(
-                (position.offset for position in await store.positions(CONSUMERS)), default=0
-            )
-            (found,) = await store.lookup([record.run_id])
-            assert found is not None
-            assert found.version >= offset
-            assert len(await store.history(record.run_id)) >= found.version
-            await asyncio.sleep(0)
-        await writer
-
-    async def test_a_group_with_an_old_fence_writes_nothing(self, store: Records) -> None:
-        publisher, old = await acquire(store), await acquire(store, CONSUMERS)
-        new = await acquire(store, CONSUMERS)
-        one, two = await stored_runs(store, count=2)
-        refused = group(
-            step(one, events=[event()]), fence=old, positions=[Position(CONSUMERS, 0, 7)]
-        )
-        answers = await store.store([refused, group(step(two), fence=new)])
-        assert answers == [
-            Fenced(old.role, new.epoch),
-            Committed((Stored(two.run_id, Version(2)),)),
-        ]
-        assert await stored(store, one.run_id) == one
-        assert await versions(store, one.run_id) == [1]
-        assert await store.positions(CONSUMERS) == []
-        assert await store.pending(publisher, limit=10, wait=0) == []
-
-    @pytest.mark.parametrize("off", [-1, 1, 99])
-    async def test_an_epoch_that_nobody_was_given_is_refused(
-        self, store: Records, off: int
-    ) -> None:
-        held, record = await acquire(store, CONSUMERS), await stored_run(store)
-        forged = Fence(held.role, held.epoch + off)
-        assert await store.store([group(step(record), fence=forged)]) == [
-            Fenced(held.role, held.epoch)
-        ]
-
-    async def test_the_fence_of_a_role_that_nobody_took_is_refused(self, store: Records) -> None:
-        fence = Fence(RoleName("orders-1-consumer-1-of-1"), 1)
-        assert await store.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, 0)]
-
-    @pytest.mark.parametrize("flawed", FLAWED.values(), ids=FLAWED.keys())
-    async def test_a_rejected_write_leaves_nothing_of_the_call(
-        self, store: Records, flawed: Callable[[], Write]
-    ) -> None:
-        good = new_run()
-        with pytest.raises(WriteRejected):
-            await store.store([group(good), group(flawed())])
-        assert await store.lookup([good.run_id], fresh=True) == [None]
-
-    # --- positions ------------------------------------------------------------------------------
-
-    async def test_positions_stand_though_writes_conflict(self, store: Records) -> None:
-        stale = step(step(await stored_run(store)))
-        await store.store([group(stale, positions=[Position(CONSUMERS, 2, 7)])])
-        assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 2, 7)]
-
-    async def test_positions_are_each_groups_own_and_listed_by_partition(
-        self, store: Records
-    ) -> None:
-        mine = [Position(CONSUMERS, partition, 10 + partition) for partition in (3, 0, 2)]
-        await store.store(
-            [group(positions=mine), group(positions=[Position(PAID_CONSUMERS, 1, 5)])]
-        )
-        assert await store.positions(CONSUMERS) == sorted(
-            mine, key=lambda position: position.partition
-        )
-        assert await store.positions(PAID_CONSUMERS) == [Position(PAID_CONSUMERS, 1, 5)]
-        assert await store.positions("nobody") == []
-
-    async def test_a_position_never_goes_back(self, store: Records) -> None:
-        for offsets in ([5, 3], [4], [9, 7, 8]):
-            await store.store(
-                [group(positions=[Position(CONSUMERS, 0, offset)]) for offset in offsets]
-            )
-        await store.store([group(positions=[Position(CONSUMERS, 0, 2), Position(CONSUMERS, 0, 1)])])
-        assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 0, 9)]

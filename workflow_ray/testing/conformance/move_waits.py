@@ -1,0 +1,130 @@
+"""Cases of OutboxMover.move: delayed entries, and moves that wait for entries."""
+
+import asyncio
+from datetime import timedelta
+
+from workflow_ray.records import RunId, Version
+from workflow_ray.testing.clock import FakeClock
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    MovingStore,
+    begun,
+    ended,
+    settled,
+    timed_out,
+    within,
+)
+from workflow_ray.testing.conformance.runs import (
+    CREATED_TOPIC,
+    START,
+    acquire,
+    event,
+    names,
+    new_run,
+    receive,
+    received,
+    store_all,
+)
+
+
+class MoveWaitCases(Conformance):
+    """A move publishes an entry once it is due."""
+
+    # --- delays ---------------------------------------------------------------------------------
+
+    async def test_a_delayed_event_moves_when_due_and_not_before(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence = await acquire(store)
+        await store_all(store, new_run(events=[event(delay=60)]))
+        await clock.advance(timedelta(seconds=60, microseconds=-1))
+        assert await store.move(fence, limit=10, wait=0) == 0
+        await clock.advance(timedelta(microseconds=1))
+        assert await store.move(fence, limit=10, wait=0) == 1
+
+    async def test_a_delayed_event_holds_up_no_other(self, store: MovingStore) -> None:
+        fence, prompt = await acquire(store), new_run(events=[event()])
+        await store_all(store, new_run(events=[event(delay=60)]), prompt)
+        assert await store.move(fence, limit=10, wait=0) == 1
+        assert names(await received(store)) == [(prompt.run_id, prompt.version)]
+
+    async def test_events_due_by_now_move_in_commit_order(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence, runs = (
+            await acquire(store),
+            [new_run(events=[event(delay=delay)]) for delay in (30, 10, 0, 20)],
+        )
+        for run in runs:
+            await store_all(store, run)
+        await clock.advance(timedelta(seconds=60))
+        await store.move(fence, limit=10, wait=0)
+        assert names(await received(store)) == [(run.run_id, run.version) for run in runs]
+
+    # --- waiting --------------------------------------------------------------------------------
+
+    async def test_while_it_waits_a_move_publishes_what_is_committed(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
+        move = await begun(clock, store.move(fence, limit=10, wait=5))
+        for at, run in enumerate(runs):
+            await store_all(store, run)
+            assert names(await receive(store, CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [
+                (run.run_id, run.version)
+            ]
+        assert await timed_out(clock, move, seconds=5) == 3
+
+    async def test_while_it_waits_a_move_publishes_more_than_its_limit(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(25)]
+        await store_all(store, *runs[:20])
+        move = await begun(clock, store.move(fence, limit=3, wait=5))
+        await store_all(store, *runs[20:])
+        offsets, seen = dict(START), list[tuple[RunId, Version]]()
+        while len(seen) < len(runs):
+            items = await receive(store, CREATED_TOPIC, offsets, limit=50, wait=LONG)
+            offsets |= {item.event.partition: item.offset + 1 for item in items}
+            seen += names(items)
+        assert seen == [(run.run_id, run.version) for run in runs]
+        assert await timed_out(clock, move, seconds=5) == 25
+
+    async def test_move_waits_for_what_gets_due(self, store: MovingStore, clock: FakeClock) -> None:
+        fence = await acquire(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        await store_all(store, new_run(events=[event(delay=60)]))
+        await settled(clock)
+        await clock.advance(timedelta(seconds=59))
+        await settled(clock)
+        assert await received(store) == []
+        receiving = asyncio.create_task(receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
+        assert len(await within(clock, receiving, seconds=1)) == 1
+        move.cancel()
+
+    async def test_move_ends_with_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
+        fence = await acquire(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=5))
+        await store_all(store, new_run())  # without an event
+        assert await timed_out(clock, move, seconds=5) == 0
+
+    async def test_a_move_wakes_who_waits_to_receive(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence, run = await acquire(store), new_run(events=[event(2)])
+        receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
+        await store_all(store, run)
+        await store.move(fence, limit=10, wait=0)
+        assert names(await ended(receiving)) == [(run.run_id, run.version)]
+
+    async def test_a_waiting_move_given_up_loses_no_event(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
+        fence = await acquire(store)
+        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        move.cancel()
+        await asyncio.wait([move])
+        await store_all(store, new_run(events=[event()]))
+        await store.move(fence, limit=10, wait=0)
+        assert len(await received(store)) == 1
