@@ -2,20 +2,30 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import BaseModel
 
 from workflow_ray.client.handle import Handle
+from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import view_of
-from workflow_ray.errors import InvalidInput, RunActive, RunNotFound
+from workflow_ray.errors import InvalidInput, KeyReused, RunActive, RunNotFound
 from workflow_ray.ports import Clock, RecordStore
-from workflow_ray.records import Committed, RunId, RunQuery, RunState, Version, Write, WriteGroup
+from workflow_ray.records import (
+    Committed,
+    RunId,
+    RunQuery,
+    RunState,
+    Version,
+    Write,
+    WriteGroup,
+    WriteResult,
+)
 
 GRACE = 1.0
 """Seconds that a wait which times out keeps asking for what to tell of the run."""
@@ -60,40 +70,59 @@ class Client(Generic[D, S]):
             foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
             data: The run's data.
             start_at: The first status; default: the workflow's start.
-            idempotency_key: Whoever triggers with the same one again gets the first run, even when
-                that is long finished.
+            idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
+                repeated with it gets the first run, even when that is long finished. Each workflow
+                has keys of its own: the same key starts a run of each.
             if_active: What to do where the foreign id has an unfinished run: raise RunActive, or
                 join: return that run.
+
+        Returns:
+            The run's handle. Its `outcome` tells a new run (STARTED) from one that was there: the
+            key's first run (KNOWN), or the one that it joined (ACTIVE).
 
         Raises:
             InvalidInput: Nothing was written.
             RunActive: See `if_active`.
+            KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
+                Nothing was written. Data is equal if the model reads it as equal: the order in a
+                set does not count. Keys stored by workflow_ray's versions without digests are not
+                compared.
         """
         if if_active not in ("raise", "join"):
             raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
         write = write_of(self._workflow, Trigger(foreign_id, data, start_at, idempotency_key), BY)
-        ((handle, outcome),) = await self._start([write])
-        if outcome is TriggerOutcome.ACTIVE and if_active == "raise":
-            raise RunActive(self._workflow.name, foreign_id, handle.run_id)
-        return handle
+        (started,) = await self._start([write])
+        run_id = started.handle.run_id
+        if started.outcome is TriggerOutcome.KEY_REUSED:
+            raise KeyReused(self._workflow.name, idempotency_key or "", run_id, started.differing)
+        if started.outcome is TriggerOutcome.ACTIVE and if_active == "raise":
+            raise RunActive(self._workflow.name, foreign_id, run_id)
+        return started.handle
 
     async def trigger_many(
         self, triggers: Iterable[Trigger[D, S]]
     ) -> list[tuple[Handle[D, S], TriggerOutcome]]:
         """Start many runs, in batches of 500: one answer each, in order.
 
-        A foreign id or key in use leaves that one out. Each batch commits whole. All triggers are
-        checked before the first is written.
+        A foreign id or key in use leaves that one out, also a key that was used for another trigger
+        (KEY_REUSED). Each batch commits whole. All triggers are checked before the first is
+        written.
         Raises InvalidInput, naming the trigger: nothing was written.
         """
         writes = [self._checked(number, trigger) for number, trigger in enumerate(triggers)]
-        return [started for batch in batches(writes) for started in await self._start(batch)]
+        started = [each for batch in batches(writes) for each in await self._start(batch)]
+        return [(each.handle, each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """The run with this id; whether there is one shows when it is used."""
-        return self._handle(run_id, None)
+        return self._handle(run_id)
 
-    def _handle(self, run_id: str, started: Version | None) -> Handle[D, S]:
+    def _handle(
+        self,
+        run_id: str,
+        started: Version | None = None,
+        outcome: TriggerOutcome | None = None,
+    ) -> Handle[D, S]:
         return Handle(
             self._workflow,
             self._records,
@@ -102,6 +131,7 @@ class Client(Generic[D, S]):
             self._watcher,
             RunId(run_id),
             started,
+            outcome,
         )
 
     async def get(self, run_id: str) -> Run[D, S]:
@@ -181,16 +211,29 @@ class Client(Generic[D, S]):
         except InvalidInput as error:
             raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
-    async def _start(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
+    async def _start(self, writes: list[Write]) -> "list[_Started[D, S]]":
         group = WriteGroup(writes=tuple(writes))
         (answer,) = await self._records.store([group])
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
-        found = zip(writes, map(outcome_of, answer.results), strict=True)
+        reused = await find_reused(self._workflow, self._records, writes, answer.results)
         return [
-            (self._handle(run_id, _under_way(write, outcome)), outcome)
-            for write, (run_id, outcome) in found
+            self._started(write, result, reused.get(write.run_id, ()))
+            for write, result in zip(writes, answer.results, strict=True)
         ]
+
+    def _started(
+        self, write: Write, result: WriteResult, differing: tuple[str, ...]
+    ) -> "_Started[D, S]":
+        run_id, outcome = outcome_of(result, is_reused=bool(differing))
+        handle = self._handle(run_id, _under_way(write, outcome), outcome)
+        return _Started(handle, outcome, differing)
+
+
+class _Started(NamedTuple, Generic[D, S]):
+    handle: Handle[D, S]
+    outcome: TriggerOutcome
+    differing: tuple[str, ...]  # from what the key was first used for
 
 
 def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:

@@ -9,6 +9,7 @@ from workflow_ray.client.controls import apply, check_allowed, control
 from workflow_ray.client.history import Entry
 from workflow_ray.client.inputs import checked_status
 from workflow_ray.client.patience import BY
+from workflow_ray.client.triggers import TriggerOutcome
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
@@ -40,6 +41,7 @@ class Handle(Generic[D, S]):
         watcher: Watcher,
         run_id: RunId,
         started: Version | None = None,
+        outcome: TriggerOutcome | None = None,
     ) -> None:
         """hasty: The records, which a wait that has timed out asks: it gives up soon where they
         don't answer.
@@ -53,6 +55,8 @@ class Handle(Generic[D, S]):
         self._watcher = watcher
         self._started = started
         self.run_id = run_id
+        self.outcome = outcome
+        """What the trigger that returned this handle led to. None: no trigger returned it."""
 
     def __repr__(self) -> str:
         return f"<Handle {self._workflow.name} {self.run_id}>"

@@ -9,12 +9,14 @@ from pydantic import BaseModel
 
 from workflow_ray.client.inputs import checked_data, checked_key, checked_start
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.engine.idempotency import digest_of
 from workflow_ray.engine.runs import first_write
 from workflow_ray.records import (
     BATCH_DATA,
     ActiveRun,
     Conflict,
     KeyUsed,
+    RunId,
     Stored,
     Write,
     WriteResult,
@@ -37,8 +39,9 @@ class Trigger(Generic[D, S]):
         foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
         data: The run's data.
         start_at: The first status; None: the workflow's start.
-        idempotency_key: Unique per workflow, for good: whoever triggers with it again gets the
-            first run, finished or not.
+        idempotency_key: 1 to 255 characters, unique per workflow, for good: whoever repeats the
+            trigger with it gets the first run, finished or not. With another foreign id, start_at
+            or data it is refused.
     """
 
     foreign_id: str
@@ -48,25 +51,40 @@ class Trigger(Generic[D, S]):
 
 
 class TriggerOutcome(Enum):
+    """What a trigger led to."""
+
     STARTED = "started"
+    """A new run."""
     KNOWN = "known"
-    """The idempotency key belongs to a run already, maybe a finished one."""
+    """The run that an earlier trigger with the same idempotency key started. It may be finished."""
     ACTIVE = "active"
-    """The foreign id has an unfinished run already."""
+    """The unfinished run that has the foreign id. Nothing was started."""
+    KEY_REUSED = "key_reused"
+    """The run that has the idempotency key. It was triggered with another foreign id, start_at or
+    data. Nothing was started.
+    """
 
 
 def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], by: str) -> Write:
     """The first write of a trigger's run. Raises InvalidInput."""
-    key = trigger.idempotency_key
+    foreign_id = checked_key("foreign_id", trigger.foreign_id)
+    data = checked_data(workflow, trigger.data)
+    start = checked_start(workflow, trigger.start_at)
+    key = digest = None
+    if trigger.idempotency_key is not None:
+        key = checked_key("idempotency_key", trigger.idempotency_key)
+        named = None if trigger.start_at is None else start.value
+        digest = digest_of(foreign_id, data, named)
     return first_write(
         workflow,
-        checked_key("foreign_id", trigger.foreign_id),
-        checked_data(workflow, trigger.data),
-        checked_start(workflow, trigger.start_at),
+        foreign_id,
+        data,
+        start,
         run_id=new_run_id(),
         write_id=new_write_id(),
         by=by,
-        idempotency_key=None if key is None else checked_key("idempotency_key", key),
+        idempotency_key=key,
+        digest=digest,
     )
 
 
@@ -84,13 +102,13 @@ def batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
         yield batch
 
 
-def outcome_of(result: WriteResult) -> tuple[str, TriggerOutcome]:
-    """The run that a trigger leads to, and how."""
+def outcome_of(result: WriteResult, *, is_reused: bool) -> tuple[RunId, TriggerOutcome]:
+    """The run that a trigger led to, and how. is_reused: its key was used for something else."""
     match result:
         case Stored(run_id):
             return run_id, TriggerOutcome.STARTED
         case KeyUsed(_, first):
-            return first, TriggerOutcome.KNOWN
+            return first, TriggerOutcome.KEY_REUSED if is_reused else TriggerOutcome.KNOWN
         case ActiveRun(_, active):
             return active, TriggerOutcome.ACTIVE
         case Conflict(run_id):

@@ -98,6 +98,7 @@ def first_write(
     write_id: WriteId,
     by: str,
     idempotency_key: str | None = None,
+    digest: bytes | None = None,
 ) -> Write:
     """A run's first version. One that starts at a status without a step is complete at once."""
     partition = partition_of(run_id, workflow.partitions)
@@ -118,6 +119,7 @@ def first_write(
             foreign_id=foreign_id,
             partition=partition,
             idempotency_key=idempotency_key,
+            digest=digest,
         ),
         events=() if ends else (event,),
         awaits=Awaits.NOBODY if ends else Awaits.EVENT,

@@ -104,6 +104,39 @@ class RunActive(WorkflowError):
         return f'{where} Wait for its end, or pass if_active="join" to get that run.'
 
 
+class KeyReused(WorkflowError):
+    """An idempotency key was used for another trigger before. Nothing was written.
+
+    Args:
+        workflow: The workflow's name.
+        idempotency_key: The key.
+        run_id: The run that the key's first trigger started.
+        differing: Which arguments differ from those of the first trigger: of "foreign_id",
+            "start_at" and "data" one or more.
+    """
+
+    exit_code = 4
+
+    def __init__(
+        self, workflow: str, idempotency_key: str, run_id: str, differing: Sequence[str]
+    ) -> None:
+        super().__init__(workflow, idempotency_key, run_id, list(differing))
+        self.workflow = workflow
+        self.idempotency_key = idempotency_key
+        self.run_id = run_id
+        self.differing = list(differing)
+
+    def __str__(self) -> str:
+        differing = " and ".join(
+            "other data" if name == "data" else f"another {name}" for name in self.differing
+        )
+        return (
+            f"workflow {self.workflow!r}: idempotency key {self.idempotency_key!r} was first used"
+            f" for run {self.run_id}, with {differing}."
+            " Repeat a trigger unchanged, or use another key for another run."
+        )
+
+
 class RunUnreachable(WorkflowError):
     """A wait for a status that the run can no longer get to."""
 

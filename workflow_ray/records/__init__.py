@@ -17,7 +17,7 @@ from workflow_ray.records.ids import (
     partition_of,
     status_topic,
 )
-from workflow_ray.records.limits import BATCH_DATA, MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.limits import BATCH_DATA, DIGEST_SIZE, MAX_DATA, MAX_FOREIGN_ID
 from workflow_ray.records.position import Position
 from workflow_ray.records.query import RunCount, RunQuery, Waiting, WaitingQuery
 from workflow_ray.records.record import HistoryEntry, Record
@@ -49,6 +49,7 @@ from workflow_ray.records.write import (
 __all__ = [
     "BATCH_DATA",
     "CONSUMER",
+    "DIGEST_SIZE",
     "MAX_DATA",
     "MAX_FOREIGN_ID",
     "NO_VERSION",

@@ -4,7 +4,7 @@ import re
 
 from workflow_ray.errors import WriteRejected
 from workflow_ray.records.ids import NO_VERSION
-from workflow_ray.records.limits import DIGEST, MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.limits import DIGEST_SIZE, MAX_DATA, MAX_FOREIGN_ID
 from workflow_ray.records.write import Write
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -23,9 +23,9 @@ def check_write(write: Write) -> None:
         for name, key in (("foreign id", new.foreign_id), ("idempotency key", new.idempotency_key)):
             if key is not None and (why := flaw_of_key(key)):
                 raise WriteRejected(f"run {write.run_id} has a {name} that can't be used: {why}")
-        if new.digest is not None and len(new.digest) != DIGEST:
+        if new.digest is not None and len(new.digest) != DIGEST_SIZE:
             raise WriteRejected(
-                f"run {write.run_id} has a digest of {len(new.digest)} bytes; it must have {DIGEST}"
+                f"run {write.run_id} has a digest of {len(new.digest)} bytes, not of {DIGEST_SIZE}"
             )
 
 

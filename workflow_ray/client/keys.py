@@ -1,0 +1,55 @@
+"""Triggers whose idempotency key was used before, for something else."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from workflow_ray.definition import Workflow
+from workflow_ray.engine.idempotency import differences, has_same_data
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import KeyUsed, RunId, Write, WriteResult
+
+AT_ONCE = 16
+"""First runs that are read at the same time."""
+
+
+async def find_reused(
+    workflow: Workflow[Any, Any],
+    records: RecordStore,
+    writes: Sequence[Write],
+    results: Sequence[WriteResult],
+) -> dict[RunId, tuple[str, ...]]:
+    """Find the triggers that differ from those that their key was first used for.
+
+    Reads nothing while the digests are equal. Otherwise the data is compared as the model reads
+    it, because the same data is not always the same bytes: sets have no order, and a model may have
+    got a field with a default.
+
+    Args:
+        workflow: The workflow of all writes.
+        records: The store.
+        writes: The triggers.
+        results: The store's answer to each of them.
+
+    Returns:
+        By the run id of the trigger's own write, the arguments that differ. A trigger that repeats
+        the first one is left out.
+    """
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def look(write: Write, used: KeyUsed) -> tuple[RunId, tuple[str, ...]]:
+        ours, theirs = write.new.digest if write.new else None, used.digest
+        if ours is None or theirs is None or ours == theirs:
+            return write.run_id, ()
+        if has_same_data(ours, theirs):
+            return write.run_id, differences(workflow, write, theirs, None)
+        async with places:
+            first, *_ = await records.history(used.first, limit=1)
+        return write.run_id, differences(workflow, write, theirs, first)
+
+    looks = [
+        look(write, result)
+        for write, result in zip(writes, results, strict=True)
+        if isinstance(result, KeyUsed)
+    ]
+    return {run_id: found for run_id, found in await asyncio.gather(*looks) if found}

@@ -1,0 +1,68 @@
+"""Idempotency keys that come again: for the same trigger as before, or for another one."""
+
+from hashlib import blake2b
+from typing import Any
+
+from workflow_ray.definition import Workflow
+from workflow_ray.definition.fidelity import difference
+from workflow_ray.records import DIGEST_SIZE, HistoryEntry, Write
+
+HALF = DIGEST_SIZE // 2
+
+
+def digest_of(foreign_id: str, data: bytes, start_at: int | None) -> bytes:
+    """Make the digest of what a key is used for, the same in every process and version of Python.
+
+    Args:
+        foreign_id: Its digest is the first half.
+        data: As it is stored. Its digest, together with `start_at`, is the second half.
+        start_at: The number of the status that the trigger names. None if it names none, so that
+            the digest stays the same when a deploy changes the workflow's start.
+    """
+    rest = blake2b(b"" if start_at is None else str(start_at).encode(), digest_size=HALF)
+    rest.update(b"\0")  # no JSON begins with it, so the number's end is known
+    rest.update(data)
+    return blake2b(foreign_id.encode(), digest_size=HALF).digest() + rest.digest()
+
+
+def has_same_data(one: bytes, other: bytes) -> bool:
+    """Whether two digests are of the same data and first status.
+
+    False only says that the bytes differ: the items of a set, for example, are written in another
+    order by another process.
+    """
+    return one[HALF:] == other[HALF:]
+
+
+def differences(
+    workflow: Workflow[Any, Any], write: Write, digest: bytes, first: HistoryEntry | None
+) -> tuple[str, ...]:
+    """Find the arguments of a trigger that differ from those that its key was first used with.
+
+    Args:
+        workflow: The workflow of both runs.
+        write: The trigger's write; it has a digest.
+        digest: The digest that the first run stored.
+        first: The first run's first version. None if the digests have the same data.
+
+    Returns:
+        Of "foreign_id", "start_at" and "data" those that differ. None of them do if the trigger is
+        a repeat.
+    """
+    new = write.new
+    assert new, "only a trigger has a key"
+    assert new.digest, "the caller has looked"
+    found = [] if new.digest[:HALF] == digest[:HALF] else ["foreign_id"]
+    if first is not None:
+        if first.status != write.status:
+            found.append("start_at")
+        if not _is_equal(workflow, first.data or b"", write.data or b""):
+            found.append("data")
+    return tuple(found)
+
+
+def _is_equal(workflow: Workflow[Any, Any], one: bytes, other: bytes) -> bool:
+    try:
+        return difference(workflow.decode(one), workflow.decode(other)) is None
+    except Exception:  # the first data was deleted, or is of an earlier model
+        return False
