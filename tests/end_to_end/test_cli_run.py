@@ -110,6 +110,37 @@ async def test_a_line_is_refused_whose_foreign_id_has_an_unfinished_run_from_els
     assert other.run_id in cli(*LETTERS, given=letter("b", "bob"), expect=6).stderr
 
 
+async def test_a_line_that_comes_again_with_other_data_is_refused_and_no_run_is_lost(
+    cli: CommandLine,
+) -> None:
+    cli(*LETTERS, given=letter("a", "ann") + letter("b", "bob"))
+    runs = {run["foreign_id"]: run["run_id"] for run in cli.json("runs", "list", "letters")}
+    given = letter("a", "ann") + letter("b", "s3cret") + letter("c", "cem")
+    done = cli(*LETTERS, given=given, expect=6)
+    (refused,) = [line for line in done.stderr.splitlines() if "refused" in line]
+    assert refused == (
+        f"line 2 refused: foreign_id: 'b' is the idempotency key of run {runs['b']}, which was"
+        " triggered with other data, or not by a line"
+    )
+    assert "s3cret" not in done.stdout + done.stderr
+    assert "started now             1" in done.stdout
+    assert "known already           1" in done.stdout
+    after = {run["foreign_id"]: run["run_id"] for run in cli.json("runs", "list", "letters")}
+    assert after.keys() == {"a", "b", "c"}
+    assert after.items() >= runs.items()
+    async with connect(letters, records=cli.records) as client:
+        assert (await client.get(runs["b"])).data == Letter(to="bob")
+
+
+async def test_a_line_is_refused_whose_foreign_id_is_the_key_of_a_run_from_elsewhere(
+    cli: CommandLine,
+) -> None:
+    cli(*LETTERS, given=letter("a", "ann"))
+    async with connect(letters, records=cli.records) as client:
+        other = await client.trigger("z", Letter(to="somebody"), idempotency_key="b")
+    assert other.run_id in cli(*LETTERS, given=letter("b", "somebody"), expect=6).stderr
+
+
 def test_an_input_that_cannot_be_read_starts_nothing(cli: CommandLine, tmp_path: Path) -> None:
     done = cli(*ORDERS, "nowhere.jsonl", expect=2)
     assert (

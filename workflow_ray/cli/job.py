@@ -98,6 +98,13 @@ class Job:
                     )
                     refuse(Refused(line.number, taken))
                     continue
+                case TriggerOutcome.KEY_REUSED:
+                    reused = (
+                        f"foreign_id: {line.foreign_id!r} is the idempotency key of run"
+                        f" {handle.run_id}, which was triggered with other data, or not by a line"
+                    )
+                    refuse(Refused(line.number, reused))
+                    continue
             self._open[handle.run_id] = NO_VERSION
 
     async def _follow(self, show: Show) -> None:

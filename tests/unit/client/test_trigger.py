@@ -76,9 +76,10 @@ async def test_an_idempotency_key_leads_to_its_first_run_even_when_that_has_ende
     client: ParcelClient, if_active: Literal["raise", "join"]
 ) -> None:
     first = await client.trigger("1", Parcel(), start_at=Route.SENT, idempotency_key="k")
-    again = await client.trigger("2", Parcel(weight=2), idempotency_key="k", if_active=if_active)
+    again = await client.trigger(
+        "1", Parcel(), start_at=Route.SENT, idempotency_key="k", if_active=if_active
+    )
     assert again.run_id == first.run_id
-    assert (await again.get()).data == Parcel()
 
 
 class Other(Parcel):
@@ -142,25 +143,29 @@ async def test_many_triggers_get_one_answer_each_in_order(client: ParcelClient) 
         [
             Trigger("new", Parcel(weight=1)),
             Trigger("active", Parcel(weight=2)),
-            Trigger("other", Parcel(weight=3), idempotency_key="k"),
+            Trigger("ended", Parcel(), start_at=Route.SENT, idempotency_key="k"),
             Trigger("new", Parcel(weight=4)),
+            Trigger("ended", Parcel(weight=3), idempotency_key="k"),
             Trigger("late", Parcel(weight=5), start_at=Route.PACKED),
         ]
     )
     outcomes = [outcome for _, outcome in answers]
-    started, late = answers[0][0], answers[4][0]
+    started, late = answers[0][0], answers[5][0]
     assert outcomes == [
         TriggerOutcome.STARTED,
         TriggerOutcome.ACTIVE,
         TriggerOutcome.KNOWN,
         TriggerOutcome.ACTIVE,
+        TriggerOutcome.KEY_REUSED,
         TriggerOutcome.STARTED,
     ]
+    assert [handle.outcome for handle, _ in answers] == outcomes
     assert [handle.run_id for handle, _ in answers] == [
         started.run_id,
         active.run_id,
         known.run_id,
         started.run_id,
+        known.run_id,
         late.run_id,
     ]
     assert ((await started.get()).data, (await late.get()).status) == (
