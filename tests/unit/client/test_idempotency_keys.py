@@ -152,7 +152,9 @@ async def test_each_workflow_has_keys_of_its_own(store: CountingStore) -> None:
 async def test_repeats_are_recognised_by_their_digests_and_nothing_is_read_for_them(
     client: ParcelClient, store: CountingStore
 ) -> None:
-    triggers = [Trigger(f"{n}", Parcel(weight=n), idempotency_key=f"{n}") for n in range(50)]
+    triggers: list[Trigger[Parcel, Route]] = [
+        Trigger(f"{n}", Parcel(weight=n), idempotency_key=f"{n}") for n in range(50)
+    ]
     await client.trigger_many(triggers)
     answers = await client.trigger_many(triggers)
     assert {outcome for _, outcome in answers} == {TriggerOutcome.KNOWN}
@@ -162,9 +164,13 @@ async def test_repeats_are_recognised_by_their_digests_and_nothing_is_read_for_t
 async def test_many_triggers_may_reuse_keys_beside_others_that_repeat_them(
     client: ParcelClient,
 ) -> None:
-    firsts = [Trigger(f"{n}", Parcel(weight=n), idempotency_key=f"{n}") for n in range(60)]
+    firsts: list[Trigger[Parcel, Route]] = [
+        Trigger(f"{n}", Parcel(weight=n), idempotency_key=f"{n}") for n in range(60)
+    ]
     started = [handle.run_id for handle, _ in await client.trigger_many(firsts)]
-    again = [Trigger(f"{n}", Parcel(weight=n % 40), idempotency_key=f"{n}") for n in range(60)]
+    again: list[Trigger[Parcel, Route]] = [
+        Trigger(f"{n}", Parcel(weight=n % 40), idempotency_key=f"{n}") for n in range(60)
+    ]
     answers = await client.trigger_many(again)
     expected = [TriggerOutcome.KNOWN] * 40 + [TriggerOutcome.KEY_REUSED] * 20
     assert [outcome for _, outcome in answers] == expected

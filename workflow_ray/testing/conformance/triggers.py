@@ -211,8 +211,9 @@ class TriggerCases(Conformance):
     async def test_a_digest_of_another_length_is_refused(
         self, store: RecordStore, digest: bytes
     ) -> None:
+        run = new_run(key="k", digest=digest)
         with pytest.raises(WriteRejected, match="digest"):
-            await store_all(store, run := new_run(key="k", digest=digest))
+            await store_all(store, run)
         assert await store.lookup([run.run_id], fresh=True) == [None]
 
     async def test_a_trigger_that_lost_its_foreign_id_uses_up_no_key(

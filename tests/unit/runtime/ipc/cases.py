@@ -270,6 +270,7 @@ def sample(kind: type[WorkflowError]) -> WorkflowError:
         float: 0.5,
         Sequence[str]: ["a", "b"],
         Sequence[tuple[str, int]]: [("a", 1)],
+        Mapping[str, int]: {"a": 1},
     }
     # None for the others
     return kind(
