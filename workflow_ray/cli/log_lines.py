@@ -1,24 +1,8 @@
 """Log lines on standard error, as a worker and a job print them."""
 
 import logging
-from types import TracebackType
-from typing import TypeAlias
 
-from workflow_ray.cli.output import visible
-
-ExceptionInfo: TypeAlias = (
-    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-)
-
-
-class VisibleFormatter(logging.Formatter):
-    """Makes visible what data, reasons and foreign ids bring into a log line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return visible(super().formatMessage(record))
-
-    def formatException(self, ei: ExceptionInfo) -> str:
-        return "\n".join(visible(line) for line in super().formatException(ei).split("\n"))
+from workflow_ray.runtime.logs import VisibleFormatter
 
 
 def configure(level: int, template: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from rich.text import Text
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.streams import discard, is_open
 from workflow_ray.errors import WorkflowError
+from workflow_ray.runtime.visible import visible as visible
 
 _NUMBER_OR_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
 _NOT_ASCII = re.compile(r"[^\n -~]")
@@ -48,19 +48,6 @@ class _Errors(Console):
 
     def on_broken_pipe(self) -> None:
         discard(sys.stderr)
-
-
-def visible(text: str) -> str:
-    """Replace control characters, as in escape sequences, by what Python writes for them.
-
-    Text of one line stays one line, and can't change what a terminal shows: `\\x1b[2J`.
-    Invisible characters and those that change the direction of writing are replaced as well.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        character if _is_visible(character) else ascii(character)[1:-1] for character in text
-    )
 
 
 def console() -> Console:
@@ -135,7 +122,3 @@ def _standard_output() -> Generator[Console]:
         yield console()
     except OSError as error:
         raise OutputFailed(error.strerror or str(error)) from None
-
-
-def _is_visible(character: str) -> bool:
-    return character.isprintable() or unicodedata.category(character) == "Zs"

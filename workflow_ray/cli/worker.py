@@ -11,6 +11,7 @@ from workflow_ray.cli.log_lines import configure
 from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
 from workflow_ray.definition import load
 from workflow_ray.runtime import Runtime
+from workflow_ray.runtime.logs import WITH_TIME
 
 ABANDONED = 7
 """The exit code of a worker that has abandoned steps."""
@@ -49,7 +50,7 @@ def worker(
 
     Exit 0: all steps were finished; 7: some were abandoned.
     """
-    configure(logging.INFO, "%(asctime)s %(levelname)s %(message)s")
+    configure(logging.INFO, WITH_TIME)
     workflows = [load(reference, [os.getcwd()]) for reference in references]
     runtime = Runtime.local(
         *workflows,

@@ -26,6 +26,7 @@ from workflow_ray.records import (
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.execution import Execution
 from workflow_ray.roles.failures import log_failure
+from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.loopwatch import Occupant, running_step
 from workflow_ray.roles.observation import Observation
@@ -71,8 +72,12 @@ class Consumer:
         events: EventStreamer,
         clock: Clock,
         observation: Observation | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
-        """observation: Shared with the other roles of this process and event loop."""
+        """observation: Shared with the other roles of this process and event loop.
+
+        in_flight: Shared with the other roles of this process.
+        """
         graph = work.workflow.checked()
         step = graph.step(work.status)
         if step is None:
@@ -86,6 +91,7 @@ class Consumer:
         self._events = events
         self._clock = clock
         self._observation = observation or Observation()
+        self._in_flight = in_flight or InFlight()
         self._topic = status_topic(work.workflow.name, work.status.value)
         self._owned = work.role.owned(work.workflow.partitions)
         self._partitions: dict[int, Partition] = {}
@@ -127,7 +133,10 @@ class Consumer:
                 self._results,
                 self._clock,
             )
-            with running_step(asyncio.get_running_loop()).found_by(self._occupant):
+            with (
+                running_step(asyncio.get_running_loop()).found_by(self._occupant),
+                self._in_flight.counted(self._fence.role, self._steps.running),
+            ):
                 await self._work_apart(stop, resources)
 
     async def _work_apart(self, stop: asyncio.Event, resources: Opened) -> None:

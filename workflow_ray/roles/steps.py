@@ -111,6 +111,10 @@ class Steps:
         if self._time_limit is not None:
             await self._time_limit.run()
 
+    def running(self) -> int:
+        """How many attempts run now. Called by any thread."""
+        return len(self._running)
+
     def record_of(self, task: asyncio.Task[Any]) -> Record | None:
         """What the attempt is about that the task makes; None: it makes none.
 

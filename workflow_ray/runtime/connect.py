@@ -16,8 +16,10 @@ from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkf
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
 from workflow_ray.runtime.bridge import Bridge, bridged_records
 from workflow_ray.runtime.ipc.address import find
+from workflow_ray.runtime.ipc.process import process_at
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
 from workflow_ray.runtime.ipc.remote import remote_store
+from workflow_ray.runtime.process_status import ProcessStatus
 from workflow_ray.runtime.urls import Place, records_url
 
 D = TypeVar("D", bound=BaseModel)
@@ -66,6 +68,24 @@ async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
     transport = Reconnecting(partial(_socket, where))
     try:
         yield await remote_store(transport)
+    finally:
+        transport.close()
+
+
+async def process_status(url: str) -> ProcessStatus | None:
+    """The status of the local process that runs the roles of an embedded store; None: none does,
+    or the store is a server's.
+
+    Raises:
+        StoreError: The process does not answer, or runs older code.
+    """
+    adapter = records_adapter(url)
+    where = adapter.canonical(url)
+    if adapter.shared or find(where) is None:
+        return None
+    transport = Reconnecting(partial(_socket, where))
+    try:
+        return await process_at(transport)
     finally:
         transport.close()
 

@@ -17,6 +17,7 @@ from workflow_ray.records import (
     consumer_group,
 )
 from workflow_ray.roles.consumer import Consumer, StepWork
+from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.publisher import MovingPublisher, SendingPublisher
 from workflow_ray.roles.sweeper import Sweeper
@@ -88,15 +89,20 @@ async def run_role(
     *,
     replaced: Replaced | None = None,
     observation: Observation | None = None,
+    in_flight: InFlight | None = None,
 ) -> None:
     """Run a role that was acquired until `stop`, then finish what is in hand: the role may be
     released then.
 
     observation: Shared by the roles of this process and event loop.
+    in_flight: Shared by the roles of this process.
 
     Raises RoleLost: leave for good; anything else: it crashed.
     """
-    await role_process(role, fence, workflows, store, clock, replaced or {}, observation).run(stop)
+    process = role_process(
+        role, fence, workflows, store, clock, replaced or {}, observation, in_flight
+    )
+    await process.run(stop)
 
 
 def role_process(
@@ -107,6 +113,7 @@ def role_process(
     clock: Clock,
     replaced: Replaced,
     observation: Observation | None = None,
+    in_flight: InFlight | None = None,
 ) -> RoleProcess:
     """What the role does, from its group."""
     if role.group == SWEEPER:
@@ -117,7 +124,13 @@ def role_process(
         return SendingPublisher(fence, store, clock, timeouts_apart=keeps_timeouts_apart(store))
     workflow, status = _work_of(role, workflows)
     return Consumer(
-        StepWork(role, workflow, status, replaced), fence, store, store, clock, observation
+        StepWork(role, workflow, status, replaced),
+        fence,
+        store,
+        store,
+        clock,
+        observation,
+        in_flight,
     )
 
 

@@ -1,8 +1,11 @@
 """Roles as tasks of this process: alone on an embedded store, one of several on a server's."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +20,7 @@ from workflow_ray.runtime.following import SoleWorker, follow
 from workflow_ray.runtime.hosting import FOR_ALL
 from workflow_ray.runtime.ipc.address import announce
 from workflow_ray.runtime.ipc.server import IpcServer
+from workflow_ray.runtime.process_status import ProcessStatus
 from workflow_ray.runtime.role_runner import STOPPING, RoleRunner
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
@@ -137,7 +141,10 @@ class LocalRuntime(Runtime):
         """
         deployment = await self._deployed(described)
         path = self._stack.enter_context(announce(self.urls.places.records))
-        server = await self._stack.enter_async_context(IpcServer(self._opened))
+        since = self._clock.now()
+        server = await self._stack.enter_async_context(
+            IpcServer(self._opened, process=lambda: _process_status(runner, since))
+        )
         await server.start(path)
         self._stack.push_async_callback(self._stop, runner.close)
         worker = SoleWorker(runner, self._opened, self._clock, _groups(described))
@@ -169,6 +176,12 @@ class LocalRuntime(Runtime):
 def _groups(described: Sequence[DeployedWorkflow]) -> set[str]:
     """Those that this process has the code of."""
     return {group for workflow in described for group in workflow.groups}
+
+
+def _process_status(runner: RoleRunner, since: datetime) -> ProcessStatus:
+    return ProcessStatus(
+        host=socket.gethostname(), pid=os.getpid(), since=since, roles=runner.statuses()
+    )
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -4,14 +4,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from workflow_ray.errors import RoleLost, WorkflowError
 from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
 from workflow_ray.records import Fence, Role, RoleName
+from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow, run_role
+from workflow_ray.runtime.process_status import RolePhase, RoleStatus
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,19 @@ class _Held:
 
     role: Role
     fence: Fence
+    since: datetime
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     ending: bool = False  # it runs no more, and is being released
+    waiting: bool = False  # for its next start
+    failures: int = 0
+    why: str = ""  # the last failure
+    failed_at: datetime | None = None
+
+    @property
+    def phase(self) -> RolePhase:
+        if self.stop.is_set():
+            return RolePhase.DRAINING
+        return RolePhase.WAITING if self.waiting else RolePhase.RUNNING
 
 
 class RoleRunner:
@@ -69,6 +83,7 @@ class RoleRunner:
         self._clock = clock
         self._run_apart = run_apart
         self._observation = Observation()
+        self._in_flight = InFlight()
         self._held: dict[RoleName, _Held] = {}
         # also of roles that were abandoned, until they have ended
         self._tasks: dict[_Held, asyncio.Task[None]] = {}
@@ -86,9 +101,24 @@ class RoleRunner:
         """The roles that are stopping."""
         return {name for name, held in self._held.items() if held.stop.is_set()}
 
+    def statuses(self) -> tuple[RoleStatus, ...]:
+        """The status of each role that is held, by name."""
+        return tuple(
+            RoleStatus(
+                name=name,
+                phase=held.phase,
+                since=held.since,
+                in_flight=self._in_flight.of(name),
+                failures=held.failures,
+                why=held.why,
+                failed_at=held.failed_at,
+            )
+            for name, held in sorted(self._held.items())
+        )
+
     def start(self, role: Role, fence: Fence) -> None:
         """Run a role that was just acquired."""
-        held = self._held[role.name] = _Held(role, fence)
+        held = self._held[role.name] = _Held(role, fence, self._clock.now())
         task = self._tasks[held] = asyncio.create_task(self._keep(held), name=role.name)
         task.add_done_callback(lambda _: self._ended(held))
 
@@ -178,13 +208,18 @@ class RoleRunner:
             except BaseException as error:
                 if is_from_outside(error):
                     raise
+                held.failures += 1
+                held.why = f"{type(error).__name__}: {error}"
+                held.failed_at = self._clock.now()
                 log.exception(
                     "role %s crashed; starting it again in %.1f s",
                     held.role.name,
                     pause,
                     extra=where,
                 )
+            held.waiting = True
             await self._clock.wait(held.stop, pause)
+            held.waiting = False
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _run_once(self, held: _Held) -> None:
@@ -197,6 +232,7 @@ class RoleRunner:
                 self._clock,
                 stop,
                 observation=self._observation,
+                in_flight=self._in_flight,
             )
 
         if self._run_apart is None or held.role.group in FOR_ALL:

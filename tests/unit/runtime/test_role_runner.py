@@ -68,6 +68,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, body: Body) -> list[tuple[Fence, Obser
         stop: asyncio.Event,
         *,
         observation: Any,
+        in_flight: Any,
     ) -> None:
         begun.append((fence, observation))
         await store.store(

@@ -1,5 +1,7 @@
 """The status of a deployment's actors, as drivers and the command line show it."""
 
+from datetime import datetime
+
 import msgspec
 
 from workflow_ray.runtime.ray.state import Phase, Slot
@@ -20,6 +22,10 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     node: str | None = None  # Ray's id of it
     epoch: int | None = None  # of its role
+    host: str = ""
+    since: datetime | None = None  # it has been running, by its node's clock
+    log: str = ""  # the path of its log file on its node; "": it has none
+    output: str = ""  # the path of the file that it prints to; "": it is not known
     failures: int = 0  # in a row
     why: str = ""  # the previous actor of this name ended
     crashed: bool = False  # by an error of its own, not by being killed
@@ -60,5 +66,13 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
     now = slot.report
     phase = Phase.DRAINING if slot.draining else now.phase
     return msgspec.structs.replace(
-        past, phase=phase.value, pid=now.pid, node=now.node, epoch=now.epoch
+        past,
+        phase=phase.value,
+        pid=now.pid,
+        node=now.node,
+        epoch=now.epoch,
+        host=now.host,
+        since=now.since,
+        log=now.log,
+        output=now.output,
     )

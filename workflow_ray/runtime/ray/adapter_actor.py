@@ -6,6 +6,8 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
 from workflow_ray.runtime.ipc import IpcServer, announce, answer
+from workflow_ray.runtime.ray.actors import STORE
+from workflow_ray.runtime.ray.log_files import write_log
 from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.ray.supervisor_watch import watch_supervisor
@@ -31,7 +33,8 @@ class AdapterActor:
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
         self._open: asyncio.Future[tuple[Store, str]] = asyncio.get_running_loop().create_future()
-        self._work = ActorWork(self._serve, deployed.limits)
+        log_path = write_log(deployed.logs, STORE)
+        self._work = ActorWork(self._serve, deployed.limits, log_path=log_path)
 
     async def report(self, seen: Phase | None, wait: float) -> ActorReport:
         return await self._work.report(seen, wait)

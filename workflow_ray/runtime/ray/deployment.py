@@ -19,6 +19,7 @@ from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.changes import AS_ASKED, WorkflowChange, changes
 from workflow_ray.runtime.ray.control import Control
+from workflow_ray.runtime.ray.log_files import log_folder
 from workflow_ray.runtime.ray.stores import LIMITS, Deployed, Limits, Route, transport_to
 from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
@@ -214,6 +215,7 @@ class RayRuntime(Runtime):
             store_id=store_id,
             namespace=namespace,
             node=actors.this_node(),
+            logs=str(log_folder(namespace)),
             route=self._route,
             limits=self._limits,
         )

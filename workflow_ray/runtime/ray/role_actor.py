@@ -7,10 +7,12 @@ from functools import partial
 from workflow_ray.errors import RoleRetired, WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, persist
 from workflow_ray.records import Deployment, Fence, Role, WriteGroup
+from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.hosting import definitions, roles_of, run_role
 from workflow_ray.runtime.ipc import remote_store
+from workflow_ray.runtime.ray.log_files import write_log
 from workflow_ray.runtime.ray.state import DRAINING, ActorReport, Phase, Wanted, wanted_by
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
 from workflow_ray.runtime.ray.work import ActorWork
@@ -39,10 +41,16 @@ class RoleActor:
         self._deployment = deployment
         self._deployed = deployed
         self._observation = Observation()  # of this process: it runs one role
-        self._work = ActorWork(self._run, deployed.limits, code, self._charge)
+        self._in_flight = InFlight()
+        log_path = write_log(deployed.logs, role.name)
+        self._work = ActorWork(self._run, deployed.limits, code, self._charge, log_path)
 
     async def report(self, seen: Phase | None, wait: float) -> ActorReport:
         return await self._work.report(seen, wait)
+
+    async def in_flight(self) -> int | None:
+        """How many steps it runs now; None: its role has no step, or does not run."""
+        return self._in_flight.of(self._role.name)
 
     async def drain(self, deadline: float) -> None:
         await self._work.drain(deadline)
@@ -57,7 +65,14 @@ class RoleActor:
         await work.running(fence.epoch)
         try:
             await run_role(
-                self._role, fence, workflows, store, clock, work.stop, observation=self._observation
+                self._role,
+                fence,
+                workflows,
+                store,
+                clock,
+                work.stop,
+                observation=self._observation,
+                in_flight=self._in_flight,
             )
         except (Exception, asyncio.CancelledError):
             await self._release(fence, store, clock)

@@ -5,6 +5,7 @@ Pure: no Ray, and no clock of its own.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
@@ -47,6 +48,10 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     node: str  # Ray's id of it
     code: str = ""  # that it was started with, as in `Wanted`
     epoch: int | None = None  # of the role that it holds
+    host: str = ""
+    since: datetime | None = None  # it has been running, by its node's clock
+    log: str = ""  # the path of its log file on its node; "": it has none
+    output: str = ""  # the path of the file that it prints to; "": it is not known
     why: str = ""  # it ended
     # it ended by an error, and not because it was asked to or has lost its role
     crashed: bool = False

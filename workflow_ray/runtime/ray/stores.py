@@ -42,6 +42,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     # server's.
     node: str
     limits: Limits = LIMITS
+    logs: str = ""  # the folder of the actors' log files, on each node; "": they have none
     route: Route = "auto"  # to the store: auto is IPC on its node, and actor calls elsewhere
 
 

@@ -2,11 +2,14 @@
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import SUPERVISOR, find, this_node
+from workflow_ray.runtime.ray.log_files import output_file, write_log
 from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
 from workflow_ray.runtime.ray.registry import RayRegistry
 from workflow_ray.runtime.ray.state import Phase
@@ -21,6 +24,8 @@ class Supervisor:
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
+        self._log = write_log(deployed.logs, SUPERVISOR)
+        self._since = datetime.now(UTC)
         self._supervision = Supervision(RayRegistry(deployed), silent=deployed.limits.silent)
         LoopWatcher(_end, limit=deployed.limits.blocked)
 
@@ -32,7 +37,14 @@ class Supervisor:
 
     async def status(self) -> list[ActorStatus]:
         me = ActorStatus(
-            name=SUPERVISOR, phase=Phase.RUNNING.value, pid=os.getpid(), node=this_node()
+            name=SUPERVISOR,
+            phase=Phase.RUNNING.value,
+            pid=os.getpid(),
+            node=this_node(),
+            host=socket.gethostname(),
+            since=self._since,
+            log=self._log,
+            output=output_file(),
         )
         return [me, *self._supervision.status()]
 

@@ -4,8 +4,10 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import msgspec
@@ -13,6 +15,7 @@ import msgspec
 from workflow_ray.errors import InvalidDefinition, NotImportable, RoleLost, RoleRetired
 from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actors import this_node
+from workflow_ray.runtime.ray.log_files import output_file
 from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
 from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Limits
@@ -39,7 +42,12 @@ class ActorWork:
     """
 
     def __init__(
-        self, work: Work, limits: Limits, code: str = "", charge: Charge | None = None
+        self,
+        work: Work,
+        limits: Limits,
+        code: str = "",
+        charge: Charge | None = None,
+        log_path: str = "",
     ) -> None:
         """Start the work. Called in the actor's `__init__`: nothing here waits or fails.
 
@@ -48,12 +56,19 @@ class ActorWork:
             limits: How long the loop may be blocked, once the work runs; then the process ends.
             code: See `Wanted`. Reported to a supervisor that did not start this actor.
             charge: Called before that, if a step blocks the loop.
+            log_path: The file that the process logs to.
         """
         self._limits = limits
         self._charge = charge
         self.stop = asyncio.Event()
         self._report = ActorReport(
-            phase=Phase.STARTING, pid=os.getpid(), node=this_node(), code=code
+            phase=Phase.STARTING,
+            pid=os.getpid(),
+            node=this_node(),
+            code=code,
+            host=socket.gethostname(),
+            log=log_path,
+            output=output_file(),
         )
         self._changed = asyncio.Condition()
         self._task = asyncio.get_running_loop().create_task(self._run(work))
@@ -66,7 +81,7 @@ class ActorWork:
         """Called by the work once it has started up."""
         _collect_seldom()
         LoopWatcher(self._end_blocked, limit=self._limits.blocked)
-        await self._become(phase=Phase.RUNNING, epoch=epoch)
+        await self._become(phase=Phase.RUNNING, epoch=epoch, since=datetime.now(UTC))
 
     async def report(self, seen: Phase | None, wait: float) -> ActorReport:
         """The actor's report, as soon as its phase is not the one that was seen, or after `wait`
