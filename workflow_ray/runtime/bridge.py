@@ -22,6 +22,22 @@ thread that competes with the caller's for the interpreter, just when that has w
 """
 
 
+def runtime_left() -> WorkflowError:
+    """The error of a call on the client of a runtime that has ended."""
+    return RuntimeUnavailable(
+        "the runtime",
+        "it was left before this call or during it; use a client of a runtime that is running, or"
+        " of `connect`",
+    )
+
+
+def connection_closed() -> WorkflowError:
+    """The error of a call on a client of `connect` whose `async with` has ended."""
+    return RuntimeUnavailable(
+        "the client", "its connection was closed before this call or during it; connect again"
+    )
+
+
 class Mailbox:
     """Callbacks that other threads hand over to an event loop. All that gather until the loop gets
     to them share one wake-up, which is a system call.
@@ -57,10 +73,20 @@ class Mailbox:
 
 
 class Bridge:
-    """Calls into the event loop `home`, from whatever event loop its callers run in."""
+    """Calls into the event loop `home`, from whatever event loop its callers run in.
 
-    def __init__(self, home: asyncio.AbstractEventLoop) -> None:
+    Args:
+        home: The loop that the called objects belong to.
+        ended: Makes the error of a call that comes, or is under way, when the bridge is closed.
+    """
+
+    def __init__(
+        self, home: asyncio.AbstractEventLoop, ended: Callable[[], WorkflowError] = runtime_left
+    ) -> None:
         self._home = home
+        self._ended = ended
+        self._is_closed = False
+        self._polls = set[asyncio.Task[Any]]()  # long polls of callers in the home loop
         self._mailbox = Mailbox(home)
         self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
         self._calls = set["_Call"]()  # those under way
@@ -81,19 +107,38 @@ class Bridge:
     async def poll(
         self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any
     ) -> T:
-        """As `call`, of a long poll: it begins with the next call, or after PATIENCE."""
-        return await self._called(partial(function, *arguments, **named), self._put_lazily)
+        """As `call`, of a long poll: it begins with the next call, or after PATIENCE. `close` ends
+        it.
+        """
+        call = partial(function, *arguments, **named)
+        if asyncio.get_running_loop() is self._home:
+            return await self._polled_at_home(call)
+        return await self._called(call, self._put_lazily)
+
+    async def _polled_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self._check_open()
+        poll = asyncio.create_task(function())
+        self._polls.add(poll)
+        try:
+            return await poll
+        except asyncio.CancelledError:
+            if self._is_closed and not _is_cancelled_itself():
+                raise self._ended() from None
+            raise
+        finally:
+            self._polls.discard(poll)
 
     async def _called(
         self,
         function: Callable[[], Coroutine[Any, Any, T]],
         put: Callable[[Callable[[], None]], None],
     ) -> T:
+        self._check_open()
         caller = asyncio.get_running_loop()
         if caller is self._home:
             return await function()
         answer: asyncio.Future[T] = caller.create_future()
-        call = _Call(function, answer, self._mailbox_of(caller), self._calls.discard)
+        call = _Call(function, answer, self._mailbox_of(caller), self._calls.discard, self._ended)
         self._calls.add(call)
         put(call.begin)
         try:
@@ -105,9 +150,20 @@ class Bridge:
             raise
 
     def close(self) -> None:
-        """Answer the calls that the home loop, which has ended, did not come to."""
+        """End what waits, and refuse every further call. Called in the home loop, or once that has
+        ended.
+        """
+        self._is_closed = True
         for call in tuple(self._calls):
-            call.answer(None, _left())
+            call.answer(None, self._ended())
+            with contextlib.suppress(RuntimeError):  # the home loop is closed
+                call.cancel()
+        for poll in self._polls:
+            poll.cancel()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise self._ended()
 
     def _mailbox_of(self, loop: asyncio.AbstractEventLoop) -> Mailbox:
         mailbox = self._callers.get(loop)
@@ -117,7 +173,7 @@ class Bridge:
         try:
             self._mailbox.put(callback)
         except RuntimeError:
-            raise _left() from None
+            raise self._ended() from None
 
     def _put_lazily(self, callback: Callable[[], None]) -> None:
         self._mailbox.put_lazily(callback)
@@ -159,11 +215,14 @@ class _Call:
         answer: asyncio.Future[Any],
         caller: Mailbox,
         ended: "Callable[[_Call], None]",
+        error: Callable[[], WorkflowError],
     ) -> None:
+        """error: Makes the error of a call that ends with the home loop."""
         self._function = function
         self._answer = answer
         self._caller = caller
         self._ended = ended
+        self._error = error
         self._task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
 
@@ -187,7 +246,7 @@ class _Call:
         try:
             value = await self._function()
         except asyncio.CancelledError:
-            self.answer(None, _left())
+            self.answer(None, self._error())
         except Exception as error:
             self.answer(None, error)
         else:
@@ -204,5 +263,7 @@ def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None
         answer.set_exception(error)
 
 
-def _left() -> WorkflowError:
-    return RuntimeUnavailable("the runtime", "it was left while this call was under way, or before")
+def _is_cancelled_itself() -> bool:
+    """Whether the current task is cancelled, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -14,7 +14,7 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
-from workflow_ray.runtime.bridge import Bridge, bridged_records
+from workflow_ray.runtime.bridge import Bridge, bridged_records, connection_closed
 from workflow_ray.runtime.ipc.address import find
 from workflow_ray.runtime.ipc.process import process_at
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
@@ -44,13 +44,13 @@ async def connect(
     workflow.checked()
     seconds = seconds_of("patience", patience)
     clock = SystemClock()
-    bridge = Bridge(asyncio.get_running_loop())
-    try:
-        async with open_beside(records_url(records), clock) as opened:
-            await _check_deployed(workflow, opened)
+    bridge = Bridge(asyncio.get_running_loop(), connection_closed)
+    async with open_beside(records_url(records), clock) as opened:
+        await _check_deployed(workflow, opened)
+        try:
             yield Client(workflow, bridged_records(opened, bridge), clock, patience=seconds)
-    finally:
-        bridge.close()
+        finally:
+            bridge.close()
 
 
 @asynccontextmanager

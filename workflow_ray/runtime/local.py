@@ -62,6 +62,7 @@ class LocalRuntime(Runtime):
 
     async def __aenter__(self) -> Self:
         self._check_left()
+        self._deadline = STOPPING  # `serve` may have set another one before
         described = [deployed_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop

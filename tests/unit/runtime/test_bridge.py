@@ -153,9 +153,9 @@ async def test_calls_that_wait_when_the_home_loop_ends_say_so_and_later_ones_too
     waiting = asyncio.create_task(bridge.call(wait))
     await asyncio.to_thread(begun.wait)
     await thread.stop()
-    with pytest.raises(RuntimeUnavailable, match="it was left"):
+    with pytest.raises(RuntimeUnavailable, match="it was left before this call or during it"):
         await waiting
-    with pytest.raises(RuntimeUnavailable, match="it was left"):
+    with pytest.raises(RuntimeUnavailable, match="it was left before this call or during it"):
         await bridge.call(where)
 
 
@@ -168,7 +168,7 @@ async def test_a_call_that_the_home_loop_did_not_begin_is_answered_when_the_brid
     await asyncio.sleep(0)
     home.close()
     bridge.close()
-    with pytest.raises(RuntimeUnavailable, match="it was left"):
+    with pytest.raises(RuntimeUnavailable, match="it was left before this call or during it"):
         await waiting
 
 

@@ -11,6 +11,7 @@ from workflow_ray.definition import Status, Workflow
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
+from workflow_ray.runtime.bridge import Bridge, bridged
 from workflow_ray.runtime.deploying import deployed, merge
 from workflow_ray.runtime.hosting import group_roles, own_groups, roles_of
 from workflow_ray.runtime.ipc import remote_store
@@ -84,11 +85,13 @@ class RayRuntime(Runtime):
         control, is_new = await self._found_or_started(urls, described)
         self._transport = transport_to(control.deployed)
         try:
-            self._store = await self._deployed(control, described, is_new=is_new)
+            store = await self._deployed(control, described, is_new=is_new)
         except BaseException:
             self._transport.close()
             raise
         self._control = control
+        self._bridge = Bridge(asyncio.get_running_loop())
+        self._store = bridged(store, self._bridge)
         return self
 
     async def __aexit__(
@@ -99,6 +102,7 @@ class RayRuntime(Runtime):
     ) -> None:
         if self._store is not None:
             self._store = None
+            self._bridge.close()
             self._transport.close()
 
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:

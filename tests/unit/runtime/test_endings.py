@@ -1,0 +1,198 @@
+"""What a client meets once its runtime, or its connection, has ended (U8)."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytest
+
+from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
+from workflow_ray import Client, Handle, Runtime, connect
+from workflow_ray.errors import RuntimeUnavailable
+
+SOON = timedelta(seconds=20)
+AT_ONCE = 5.0
+"""Seconds; a client repeats a call for 30."""
+
+ParcelClient: TypeAlias = Client[Parcel, Stage]
+ParcelHandle: TypeAlias = Handle[Parcel, Stage]
+
+
+@pytest.fixture(
+    params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.server)],
+)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    match request.param:
+        case "memory":
+            return f"memory://{tmp_path}"
+        case "sqlite":
+            return f"sqlite:///{tmp_path}/runs.db"
+        case _:
+            place: str = request.getfixturevalue("postgres_url")
+            return place
+
+
+def standing() -> Parcels:
+    """A workflow whose step takes longer than any of these tests."""
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await asyncio.sleep(600)
+        return Stage.DONE
+
+    return workflow
+
+
+@asynccontextmanager
+async def of_runtime(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
+    async with Runtime.local(workflow, records=url) as runtime:
+        runtime._deadline = 0.1
+        yield runtime.client(workflow)
+
+
+@asynccontextmanager
+async def of_connect(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
+    async with Runtime.local(workflow, records=url) as runtime:
+        runtime._deadline = 0.1
+        async with connect(workflow, records=url) as client:
+            yield client
+
+
+@asynccontextmanager
+async def of_connect_alone(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
+    async with Runtime.local(workflow, records=url):
+        pass
+    async with connect(workflow, records=url) as client:
+        yield client
+
+
+KINDS = [
+    (of_runtime, "the runtime: it was left before this call or during it; use a client"),
+    (of_connect, "the client: its connection was closed before this call or during it; connect"),
+    (of_connect_alone, "the client: its connection was closed before this call or during it; con"),
+]
+
+
+async def refused(call: Awaitable[object], why: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(RuntimeUnavailable, match=why):
+        await call
+    assert time.monotonic() - begun < AT_ONCE
+
+
+async def all_runs(client: ParcelClient) -> list[Any]:
+    return [run async for run in client.runs()]
+
+
+@pytest.mark.parametrize(("opened", "why"), KINDS)
+async def test_every_call_after_the_end_fails_at_once_and_says_why(
+    url: str, opened: Callable[[Parcels, str], Any], why: str
+) -> None:
+    async with opened(standing(), url) as client:
+        handle = await client.trigger("1", Parcel())
+    for call in (
+        client.trigger("2", Parcel()),
+        client.latest("1"),
+        client.counts(),
+        all_runs(client),
+        handle.get(),
+        handle.wait(),
+        handle.wait_for(Stage.DONE, timeout=60),
+        handle.history(),
+        handle.cancel("late"),
+    ):
+        await refused(call, why)
+
+
+@pytest.mark.parametrize(("opened", "why"), KINDS)
+async def test_whoever_waits_at_the_end_gets_an_error_from_every_loop(
+    url: str, opened: Callable[[Parcels, str], Any], why: str
+) -> None:
+    async with opened(standing(), url) as client:
+        handle = await client.trigger("1", Parcel())
+
+        async def wait(handle: ParcelHandle = handle) -> None:
+            await handle.wait()
+
+        async def wait_for(handle: ParcelHandle = handle) -> None:
+            await handle.wait_for(Stage.DONE, timeout=600)
+
+        waiting = [
+            asyncio.create_task(wait()),
+            asyncio.create_task(wait_for()),
+            asyncio.create_task(asyncio.to_thread(asyncio.run, wait())),
+            asyncio.create_task(asyncio.to_thread(asyncio.run, wait_for())),
+        ]
+        await asyncio.sleep(0.3)  # they wait
+    for one in waiting:
+        await refused(one, why)
+
+
+@pytest.mark.parametrize(("opened", "why"), KINDS)
+async def test_a_waiter_that_is_cancelled_is_cancelled_and_nothing_else(
+    url: str, opened: Callable[[Parcels, str], Any], why: str
+) -> None:
+    async with opened(standing(), url) as client:
+        handle = await client.trigger("1", Parcel())
+        waiting = asyncio.create_task(handle.wait())
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert (await handle.get()).status is Stage.NEW
+
+
+async def test_a_runtime_is_entered_again_once_it_has_ended_with_new_clients(url: str) -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    runtime = Runtime.local(workflow, records=url)
+    for number in range(3):
+        async with runtime:
+            client = runtime.client(workflow)
+            handle = await client.trigger(f"{number}", Parcel())
+            assert (await handle.wait(timeout=SOON)).status is Stage.DONE
+        await refused(client.counts(), "the runtime: it was left")
+
+
+async def test_a_handle_of_one_loop_is_used_in_another(url: str) -> None:
+    workflow, gate = parcels(), asyncio.Event()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        await gate.wait()
+        return Stage.DONE
+
+    async with (
+        Runtime.local(workflow, records=url) as runtime,
+        connect(workflow, records=url) as connected,
+    ):
+        for number, client in enumerate((runtime.client(workflow), connected)):
+            gate.clear()
+
+            async def trigger(client: ParcelClient = client, number: int = number) -> ParcelHandle:
+                return await client.trigger(f"{number}", Parcel())
+
+            handle = await asyncio.to_thread(asyncio.run, trigger())  # that loop is closed
+            assert (await handle.get()).status is Stage.NEW
+            waiting = asyncio.create_task(handle.wait(timeout=SOON))
+            await asyncio.sleep(0.1)
+            gate.set()
+            assert (await waiting).status is Stage.DONE
+
+
+async def test_a_runtime_that_has_served_ends_with_its_usual_deadline_next_time(url: str) -> None:
+    runtime = Runtime.local(standing(), records=url)
+    async with runtime:
+        usual = runtime._deadline
+        await runtime._drain(0.1, asyncio.Event())
+    async with runtime:
+        assert runtime._deadline == usual
