@@ -179,7 +179,7 @@ class _Connection:
         while not self.wire.has_room:
             await self.wire.room()
         body = await self._answer(frame.name, frame.body)
-        self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._carried(frame.name, body)))
+        self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._sendable(frame.name, body)))
 
     def _sendable(self, method: str, body: bytes) -> bytes:
         """Return the answer, or an error in its place if it can't be sent."""
