@@ -1,5 +1,7 @@
 """docs/adapters.md: what it shows, and that it is the page of today's suites."""
 
+from collections import Counter
+
 from tests.matrix import ABSENT, ADAPTERS, FAILED, PAGE, PASSED, Cell, cases, page, suites, title
 
 SUITE = "TimeoutStore"
@@ -22,6 +24,12 @@ def test_the_page_lists_the_cases_that_there_are_now_and_none_failed() -> None:
         title(case) for suite in suites().values() for case in cases(suite)
     ], "run `make matrix`"
     assert FAILED not in written
+
+
+def test_no_case_hides_another_of_the_same_name() -> None:
+    """An adapter's test class combines suites. Of two cases with one name only the first runs."""
+    count = Counter(case for suite in suites().values() for case in cases(suite))
+    assert [case for case, suites_with_it in count.items() if suites_with_it > 1] == []
 
 
 def test_a_case_has_the_worst_of_what_its_variants_came_to_with_an_adapter() -> None:

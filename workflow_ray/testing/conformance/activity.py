@@ -21,7 +21,9 @@ LEASE = 30.0
 
 
 class ActivityCases(Conformance):
-    async def test_nothing_goes_on_in_a_new_store(self, store: Records, clock: FakeClock) -> None:
+    async def test_a_new_store_has_no_role_holders_and_no_delayed_events(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         assert await store.activity() == Activity(now=clock.now())
 
     async def test_the_holder_of_a_role_is_known_until_its_lease_ends(
@@ -47,7 +49,7 @@ class ActivityCases(Conformance):
         await acquire(store)
         assert (await store.activity()).holders == ()
 
-    async def test_delayed_events_come_in_the_order_in_which_they_get_due(
+    async def test_delayed_events_are_sorted_by_due_time(
         self, store: Records, clock: FakeClock
     ) -> None:
         delays = (60, 10, 3600, 20)
@@ -58,14 +60,14 @@ class ActivityCases(Conformance):
         assert [entry.event and entry.event.run_id for entry in found] == by_delay
         assert found[0].due_at == clock.now() + timedelta(seconds=10)
 
-    async def test_no_more_delayed_events_are_read_than_asked_for(self, store: Records) -> None:
+    async def test_at_most_the_limit_of_delayed_events_is_read(self, store: Records) -> None:
         runs = [new_run(events=[event(delay=delay)]) for delay in (30, 20, 10)]
         await store_all(store, *runs)
         found = (await store.activity(limit=2)).delayed
         expected = [runs[2].run_id, runs[1].run_id]
         assert [entry.event and entry.event.run_id for entry in found] == expected
 
-    async def test_an_event_that_is_due_is_not_delayed_any_more(
+    async def test_an_event_that_is_due_is_no_longer_delayed(
         self, store: Records, clock: FakeClock
     ) -> None:
         await store_all(store, new_run(events=[event(delay=10)]), new_run(events=[event(delay=20)]))

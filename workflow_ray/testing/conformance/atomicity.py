@@ -49,7 +49,7 @@ FLAWED: dict[str, Callable[[], Write]] = {
 class AtomicityCases(Conformance):
     """All that commits does so at once, or nothing of it does."""
 
-    async def test_what_commits_together_is_seen_together(self, store: Records) -> None:
+    async def test_writes_that_commit_together_are_seen_together(self, store: Records) -> None:
         record = await stored_run(store)
 
         async def write() -> None:
@@ -90,7 +90,7 @@ class AtomicityCases(Conformance):
         assert await store.pending(publisher, limit=10, wait=0) == []
 
     @pytest.mark.parametrize("off", [-1, 1, 99])
-    async def test_an_epoch_that_nobody_was_given_is_refused(
+    async def test_an_epoch_that_was_never_given_out_is_refused(
         self, store: Records, off: int
     ) -> None:
         held, record = await acquire(store, CONSUMERS), await stored_run(store)
@@ -99,12 +99,14 @@ class AtomicityCases(Conformance):
             Fenced(held.role, held.epoch)
         ]
 
-    async def test_the_fence_of_a_role_that_nobody_took_is_refused(self, store: Records) -> None:
+    async def test_the_fence_of_a_role_that_was_never_acquired_is_refused(
+        self, store: Records
+    ) -> None:
         fence = Fence(RoleName("orders-1-consumer-1-of-1"), 1)
         assert await store.store([group(new_run(), fence=fence)]) == [Fenced(fence.role, 0)]
 
     @pytest.mark.parametrize("flawed", FLAWED.values(), ids=FLAWED.keys())
-    async def test_a_rejected_write_leaves_nothing_of_the_call(
+    async def test_a_rejected_write_prevents_the_whole_call(
         self, store: Records, flawed: Callable[[], Write]
     ) -> None:
         good = new_run()

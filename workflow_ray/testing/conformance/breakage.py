@@ -43,7 +43,7 @@ PARTS = 6
 
 
 class BreakageCases(Conformance):
-    async def test_cut_after_any_message_all_of_a_transition_is_there_or_nothing(
+    async def test_a_transition_cut_after_any_message_is_stored_whole_or_not_at_all(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher, landed = await acquire(store), list[bool]()
@@ -59,7 +59,7 @@ class BreakageCases(Conformance):
             landed.append(parts[0])
         assert (landed[0], landed[-1]) == (False, True)
 
-    async def test_a_transition_repeated_after_a_cut_lands_once(
+    async def test_a_transition_repeated_after_a_cut_is_stored_once(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
@@ -76,7 +76,7 @@ class BreakageCases(Conformance):
                 )
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
-    async def test_a_transition_repeated_while_the_first_is_still_open_lands_once(
+    async def test_a_transition_repeated_while_the_first_is_open_is_stored_once(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
@@ -93,7 +93,7 @@ class BreakageCases(Conformance):
                 )
             assert await parts_landed(store, transition, publisher) == [True] * PARTS
 
-    async def test_a_trigger_that_is_overtaken_while_its_transaction_is_open_is_told_of_the_key(
+    async def test_a_trigger_overtaken_while_its_transaction_is_open_learns_that_its_key_is_used(
         self, store: Records, fragile: Fragile
     ) -> None:
         async for number, hold in holds(fragile):
@@ -105,7 +105,7 @@ class BreakageCases(Conformance):
             answers = [*await ended(storing), *await ended(overtaking)]
             one_won_and_the_others_were_told(answers, told=KeyUsed)
 
-    async def test_what_was_cut_off_works_again_once_it_is_healed(
+    async def test_a_store_that_was_cut_off_works_again_once_it_is_healed(
         self, store: Records, fragile: Fragile
     ) -> None:
         run = new_run()
@@ -119,7 +119,7 @@ class BreakageCases(Conformance):
         )
         assert await stored(fragile.store, run.run_id) == await stored(store, run.run_id)
 
-    async def test_an_epoch_raised_while_a_transaction_is_open_fences_what_commits_after_it(
+    async def test_an_epoch_raised_while_a_transaction_is_open_fences_later_commits(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher = await acquire(store)
@@ -141,7 +141,7 @@ class BreakageCases(Conformance):
             ), "something of the old epoch landed after the new one began"
             assert await fragile.store.store([group(fence=old)]) == [Fenced(old.role, new.epoch)]
 
-    async def test_what_commits_late_is_pending_though_later_events_were_published(
+    async def test_an_event_that_commits_late_is_pending_after_later_ones_were_published(
         self, store: Records, fragile: Fragile
     ) -> None:
         fence = await acquire(store)
@@ -154,7 +154,7 @@ class BreakageCases(Conformance):
             published = [*await ended(publishing), *await _published(store, fence)]
             assert sorted(published) == sorted([prompt.run_id, late.run_id])
 
-    def test_it_declares_that_no_crash_and_no_failover_loses_what_was_answered(self) -> None:
+    def test_no_crash_and_no_failover_loses_an_answered_write_by_declaration(self) -> None:
         """No test can pull the plug.
 
         Who can't promise it says in `lacks` what may be lost, and when.

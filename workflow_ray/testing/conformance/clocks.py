@@ -40,7 +40,7 @@ class ClockCases(Conformance):
     """For a RecordStore and RoleScheduler."""
 
     @WAYS
-    async def test_a_delayed_event_is_late_by_the_jump_at_most(
+    async def test_a_delayed_event_is_late_by_at_most_the_jump(
         self, store: Records, clock: FakeClock, way: float
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
@@ -51,7 +51,7 @@ class ClockCases(Conformance):
             item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
         ] == [run.run_id]
 
-    async def test_what_is_written_while_the_clock_is_ahead_is_late_by_the_jump_at_most(
+    async def test_an_event_written_while_the_clock_is_ahead_is_late_by_at_most_the_jump(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
@@ -64,7 +64,7 @@ class ClockCases(Conformance):
             item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
         ] == [run.run_id]
 
-    async def test_what_is_written_once_the_clock_is_right_again_is_not_late(
+    async def test_an_event_written_once_the_clock_is_right_again_is_not_late(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
@@ -78,7 +78,7 @@ class ClockCases(Conformance):
         ]
 
     @WAYS
-    async def test_a_wait_is_as_long_as_it_says(
+    async def test_a_wait_keeps_its_length(
         self, store: Records, clock: FakeClock, way: float
     ) -> None:
         pending = await begun(clock, store.pending(await acquire(store), limit=10, wait=5))
@@ -96,7 +96,7 @@ class ClockCases(Conformance):
             assert await store.share("live", [Role(CONSUMERS)], held, lease=LEASE) == Shared()
             assert (await store.share("other", [Role(CONSUMERS)], [], lease=LEASE)).acquired == ()
 
-    async def test_a_dead_workers_lease_is_longer_by_the_jump_at_most(
+    async def test_the_lease_of_a_dead_worker_is_longer_by_at_most_the_jump(
         self, store: Records, clock: FakeClock
     ) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 1}))
@@ -106,7 +106,7 @@ class ClockCases(Conformance):
         await clock.advance(timedelta(seconds=LEASE + JUMP))
         assert len((await store.share("other", [Role(CONSUMERS)], [], lease=LEASE)).acquired) == 1
 
-    async def test_a_run_is_quiet_later_by_the_jump_at_most(
+    async def test_a_run_counts_as_quiet_late_by_at_most_the_jump(
         self, store: Records, clock: FakeClock
     ) -> None:
         jump(clock, JUMP)
@@ -122,7 +122,7 @@ class TimeoutClockCases(Conformance):
     """For a TimeoutStore."""
 
     @WAYS
-    async def test_a_timeout_is_late_by_the_jump_at_most(
+    async def test_a_timeout_is_late_by_at_most_the_jump(
         self, store: TimeoutStore, clock: FakeClock, way: float
     ) -> None:
         timeout = at(DELAY)
@@ -131,7 +131,7 @@ class TimeoutClockCases(Conformance):
         jump(clock, way)
         assert await within(clock, waiting, seconds=DELAY + JUMP) == [timeout]
 
-    async def test_a_completed_timeout_is_forgotten_later_by_the_jump_at_most(
+    async def test_a_completed_timeout_is_forgotten_late_by_at_most_the_jump(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         timeout = at(-1)

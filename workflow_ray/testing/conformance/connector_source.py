@@ -34,7 +34,9 @@ class ConnectorSourceConformance(Conformance):
     the `clock`, and `put` (see Put).
     """
 
-    async def test_a_message_comes_as_it_was_written(self, source: SourceReader, put: Put) -> None:
+    async def test_a_message_is_received_as_it_was_written(
+        self, source: SourceReader, put: Put
+    ) -> None:
         await put(1, b"\x00\xff", key="order-42 🦄", headers={"traceparent": "00-abc-01"})
         (message,) = await everything(source)
         assert (message.data, message.key, message.partition) == (b"\x00\xff", "order-42 🦄", 1)
@@ -53,7 +55,7 @@ class ConnectorSourceConformance(Conformance):
         assert await everything(source) == []
         assert source.source_id
 
-    async def test_within_a_partition_messages_come_in_the_order_of_their_offsets(
+    async def test_messages_of_a_partition_are_sorted_by_offset(
         self, source: SourceReader, put: Put
     ) -> None:
         for number in range(10):
@@ -68,7 +70,7 @@ class ConnectorSourceConformance(Conformance):
                 {message.offset for message in of_it}
             )
 
-    async def test_received_again_a_message_has_the_same_id_and_no_other_has_it(
+    async def test_a_message_has_an_id_of_its_own_each_time_that_it_is_received(
         self, source: SourceReader, put: Put
     ) -> None:
         for number in range(6):
@@ -86,7 +88,7 @@ class ConnectorSourceConformance(Conformance):
         for _ in range(2):
             assert await source.receive({0: messages[4].offset}, limit=10, wait=0) == messages[4:]
 
-    async def test_who_begins_at_the_end_gets_what_comes_from_then_on(
+    async def test_a_reader_that_begins_at_the_end_gets_later_messages_only(
         self, source: SourceReader, put: Put
     ) -> None:
         await put(0, b"before")
@@ -98,7 +100,7 @@ class ConnectorSourceConformance(Conformance):
             b"after"
         ]
 
-    async def test_who_begins_at_the_start_gets_all_that_is_there(
+    async def test_a_reader_that_begins_at_the_start_gets_every_message(
         self, source: SourceReader, put: Put
     ) -> None:
         for number in range(4):
@@ -115,7 +117,7 @@ class ConnectorSourceConformance(Conformance):
         ]
         assert await source.ends([1]) == {1: 1}
 
-    async def test_lag_counts_what_stands_at_or_after_the_offsets(
+    async def test_lag_counts_the_messages_at_or_after_the_offsets(
         self, source: SourceReader, put: Put
     ) -> None:
         for number in range(5):
@@ -127,7 +129,7 @@ class ConnectorSourceConformance(Conformance):
 
     # --- batches --------------------------------------------------------------------------------
 
-    async def test_batches_that_follow_each_other_give_every_message_once(
+    async def test_successive_batches_give_every_message_once(
         self, source: SourceReader, put: Put
     ) -> None:
         for number in range(20):
@@ -139,7 +141,7 @@ class ConnectorSourceConformance(Conformance):
             seen += [message.data for message in messages]
         assert sorted(seen) == sorted(str(number).encode() for number in range(20))
 
-    async def test_no_partition_waits_for_anothers_backlog(
+    async def test_the_backlog_of_a_partition_delays_no_message_of_another(
         self, source: SourceReader, put: Put
     ) -> None:
         for _ in range(40):
@@ -150,7 +152,9 @@ class ConnectorSourceConformance(Conformance):
             messages = await source.receive(offsets, limit=10, wait=0)
             assert {message.partition for message in messages} == {0, 1}
 
-    async def test_a_batch_is_bounded_by_its_data(self, source: SourceReader, put: Put) -> None:
+    async def test_a_batch_of_messages_is_bounded_by_its_data(
+        self, source: SourceReader, put: Put
+    ) -> None:
         count = BATCH_DATA // (MIB // 2) * 2
         for number in range(count):
             await put(number % 2, b"x" * (MIB // 2))
@@ -163,14 +167,14 @@ class ConnectorSourceConformance(Conformance):
 
     # --- waiting --------------------------------------------------------------------------------
 
-    async def test_receive_waits_and_is_woken(
+    async def test_a_new_message_wakes_a_reader_that_waits(
         self, source: SourceReader, put: Put, clock: FakeClock
     ) -> None:
         receiving = await begun(clock, source.receive({0: 0, 1: 0}, limit=10, wait=LONG))
         await put(1, b"late")
         assert [message.data for message in await ended(receiving)] == [b"late"]
 
-    async def test_receive_ends_with_its_wait(
+    async def test_receive_ends_after_its_wait_for_messages(
         self, source: SourceReader, put: Put, clock: FakeClock
     ) -> None:
         receiving = await begun(clock, source.receive({0: 0}, limit=10, wait=5))

@@ -19,7 +19,7 @@ class DeploymentCases(Conformance):
         assert deployment == Deployment(store_id=deployment.store_id, version=0, workflows=())
         assert deployment.store_id
 
-    async def test_what_was_deployed_last_should_run(self, store: RecordStore) -> None:
+    async def test_the_last_deploy_says_what_should_run(self, store: RecordStore) -> None:
         full = DeployedWorkflow(
             name="naïve_orders",
             reference="shop.orders:orders",
@@ -34,19 +34,21 @@ class DeploymentCases(Conformance):
         assert (second.version, second.workflows) == (2, (ORDERS, full))
         assert await store.deployment() == second
 
-    async def test_a_workflow_left_out_is_retired(self, store: RecordStore) -> None:
+    async def test_a_workflow_that_a_deploy_leaves_out_is_retired(self, store: RecordStore) -> None:
         await deploy(store, ORDERS, INVOICES)
         await deploy(store, INVOICES)
         assert (await store.deployment()).workflows == (INVOICES,)
 
-    async def test_a_deploy_on_an_old_version_is_refused(self, store: RecordStore) -> None:
+    async def test_a_deploy_that_expects_an_old_version_is_refused(
+        self, store: RecordStore
+    ) -> None:
         await deploy(store, ORDERS)
         with pytest.raises(DeploymentConflict) as refusal:
             await store.deploy(0, [INVOICES])
         assert (refusal.value.expected, refusal.value.found) == (0, 1)
         assert (await store.deployment()).workflows == (ORDERS,)
 
-    async def test_of_many_deploys_at_once_one_wins(self, store: RecordStore) -> None:
+    async def test_one_of_many_concurrent_deploys_wins(self, store: RecordStore) -> None:
         answers = await asyncio.gather(
             *(store.deploy(0, [ORDERS]) for _ in range(10)), return_exceptions=True
         )
@@ -58,7 +60,7 @@ class DeploymentCases(Conformance):
 
     # --- what is kept for good ------------------------------------------------------------------
 
-    async def test_a_renumbered_status_is_refused_and_nothing_deployed(
+    async def test_a_renumbered_status_is_refused_and_nothing_is_deployed(
         self, store: RecordStore
     ) -> None:
         before = await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
@@ -70,17 +72,19 @@ class DeploymentCases(Conformance):
         # the refused one bound nobody
         await deploy(store, workflow("invoices", partitions=INVOICES.partitions * 2, groups={}))
 
-    async def test_numbers_that_change_places_are_refused(self, store: RecordStore) -> None:
+    async def test_numbers_that_are_exchanged_are_refused(self, store: RecordStore) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
         with pytest.raises(StatusRenumbered):
             await deploy(store, workflow(statuses={"CREATED": 2, "PAID": 1}))
 
-    async def test_a_new_status_may_join(self, store: RecordStore) -> None:
+    async def test_a_new_status_may_be_added(self, store: RecordStore) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1}))
         wider = workflow(statuses={"CREATED": 1, "PAID": 2})
         assert (await deploy(store, wider)).workflows == (wider,)
 
-    async def test_a_status_left_out_keeps_its_number(self, store: RecordStore) -> None:
+    async def test_a_status_that_a_deploy_leaves_out_keeps_its_number(
+        self, store: RecordStore
+    ) -> None:
         await deploy(store, workflow(statuses={"CREATED": 1, "PAID": 2}))
         await deploy(store, workflow(statuses={"CREATED": 1}))
         with pytest.raises(StatusRenumbered):

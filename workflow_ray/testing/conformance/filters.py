@@ -52,7 +52,7 @@ class FilterCases(Conformance):
             assert [record.run_id for record in await store.runs(query)] == expected, filters
             assert await in_pages(store, replace(query, limit=5)) == expected, filters
 
-    async def test_created_from_counts_itself_in_and_created_before_out(
+    async def test_created_from_is_inclusive_and_created_before_is_exclusive(
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         begin = clock.now()
@@ -65,7 +65,7 @@ class FilterCases(Conformance):
         assert await store.runs(RunQuery(workflow="orders", created_before=begin)) == []
 
     @pytest.mark.parametrize("pair", LOOKALIKES.values(), ids=LOOKALIKES.keys())
-    async def test_a_foreign_id_is_asked_for_byte_for_byte(
+    async def test_a_foreign_id_filter_compares_bytes(
         self, store: RecordStore, pair: tuple[str, str]
     ) -> None:
         runs = [new_run(foreign_id) for foreign_id in pair]
@@ -77,7 +77,7 @@ class FilterCases(Conformance):
             ] == [run.run_id]
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_pages_neither_repeat_nor_skip_while_runs_come_in(
+    async def test_pages_neither_repeat_nor_skip_runs_while_others_are_created(
         self, store: RecordStore, newest_first: bool
     ) -> None:
         before = [record.run_id for record in await stored_runs(store, count=25)]
@@ -92,7 +92,7 @@ class FilterCases(Conformance):
         )
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    async def test_a_page_ends_with_the_run_whose_data_is_too_much(
+    async def test_a_page_ends_with_the_run_whose_data_exceeds_the_bound(
         self, store: RecordStore, newest_first: bool
     ) -> None:
         runs = sorted(await heavy_runs(store), reverse=newest_first)
@@ -108,7 +108,7 @@ class FilterCases(Conformance):
         assert pages == [5, 1]
         assert len(await store.runs(replace(query, limit=4))) == 4
 
-    async def test_a_run_that_changes_stays_in_its_place(self, store: RecordStore) -> None:
+    async def test_a_run_that_changes_keeps_its_place(self, store: RecordStore) -> None:
         one, two, three = await stored_runs(store, count=3)
         await store_all(store, step(one))
         assert [

@@ -49,7 +49,9 @@ class LeaseCases(Conformance):
         await deploy(store, workflow(groups={CONSUMERS: SHARDS}, partitions=SHARDS))
         return store
 
-    async def test_who_comes_first_acquires_all_that_it_can_run(self, deployed: Records) -> None:
+    async def test_the_first_worker_acquires_every_role_that_it_can_run(
+        self, deployed: Records
+    ) -> None:
         worker = Worker(deployed, "a", ROLES[:5])
         shared = await worker.heartbeat()
         assert {fence.role for fence in shared.acquired} == {role.name for role in ROLES[:5]}
@@ -57,9 +59,7 @@ class LeaseCases(Conformance):
         for fence in worker.held.values():
             assert isinstance(await answer(deployed, fence), Committed)
 
-    async def test_heartbeats_keep_what_is_held_beyond_its_lease(
-        self, deployed: Records, clock: FakeClock
-    ) -> None:
+    async def test_heartbeats_renew_leases(self, deployed: Records, clock: FakeClock) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
         await heartbeats(one, two, one, two)
         before = dict(one.held), dict(two.held)
@@ -68,7 +68,7 @@ class LeaseCases(Conformance):
             assert [await one.heartbeat(), await two.heartbeat()] == [Shared(), Shared()]
         assert (one.held, two.held) == before
 
-    async def test_a_second_worker_gets_its_fair_share_of_what_the_first_releases(
+    async def test_a_second_worker_gets_its_fair_share_once_the_first_has_released_it(
         self, deployed: Records
     ) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
@@ -79,7 +79,7 @@ class LeaseCases(Conformance):
         assert len(shared.acquired) == SHARDS // 2
         share_all_between([one, two])
 
-    async def test_surplus_stays_the_holders_until_it_is_released(
+    async def test_a_surplus_role_stays_with_its_holder_until_it_is_released(
         self, deployed: Records, clock: FakeClock
     ) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
@@ -90,7 +90,7 @@ class LeaseCases(Conformance):
             assert (len(shared.surplus), shared.lost) == (SHARDS // 2, ())
             assert (await two.heartbeat()).acquired == ()
 
-    async def test_a_worker_that_stopped_is_replaced_when_its_leases_are_over_and_not_before(
+    async def test_a_worker_that_stopped_is_replaced_only_when_its_leases_are_over(
         self, deployed: Records, clock: FakeClock
     ) -> None:
         stopped, other = Worker(deployed, "a"), Worker(deployed, "b")
@@ -105,7 +105,7 @@ class LeaseCases(Conformance):
         held = set(stopped.held)
         assert set((await stopped.heartbeat()).lost) == held
 
-    async def test_a_worker_that_was_late_keeps_what_nobody_took_meanwhile(
+    async def test_a_worker_that_was_late_keeps_the_roles_that_no_other_acquired(
         self, deployed: Records, clock: FakeClock
     ) -> None:
         worker = Worker(deployed, "a")
@@ -115,7 +115,7 @@ class LeaseCases(Conformance):
         assert await worker.heartbeat() == Shared()
         assert worker.held == before
 
-    async def test_who_leaves_is_replaced_at_once(self, deployed: Records) -> None:
+    async def test_a_worker_that_leaves_is_replaced_at_once(self, deployed: Records) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
         await heartbeats(one, two, one, two)
         await deployed.leave("a")
@@ -132,7 +132,7 @@ class LeaseCases(Conformance):
         (acquired,) = (await two.heartbeat()).acquired
         assert acquired.epoch > fence.epoch
 
-    async def test_who_was_fenced_off_and_releases_ends_no_lease_of_the_next_holder(
+    async def test_a_release_under_an_old_fence_keeps_the_lease_of_the_next_holder(
         self, deployed: Records, clock: FakeClock
     ) -> None:
         old, new = Worker(deployed, "a", ROLES[:1]), Worker(deployed, "b", ROLES[:1])
@@ -152,14 +152,12 @@ class LeaseCases(Conformance):
         (answered,) = {type(await answer(deployed, fence)) for fence in two.held.values()}
         assert answered is Committed
 
-    async def test_a_heartbeat_whose_answer_was_lost_gets_the_same_again(
-        self, deployed: Records
-    ) -> None:
+    async def test_a_repeated_heartbeat_gets_the_same_answer(self, deployed: Records) -> None:
         first = await deployed.share("a", ROLES, [], lease=LEASE)
         again = await deployed.share("a", ROLES, [], lease=LEASE)
         assert set(again.acquired) == set(first.acquired)
 
-    async def test_a_role_that_is_taken_is_lost_to_who_shares_it_and_free_for_others(
+    async def test_a_role_that_another_process_acquires_is_lost_and_then_free_for_others(
         self, deployed: Records
     ) -> None:
         worker = Worker(deployed, "a")
@@ -169,7 +167,7 @@ class LeaseCases(Conformance):
         await worker.heartbeat()  # at the latest now: it has no lease
         assert worker.held[ROLES[0].name].epoch > acquired.epoch
 
-    async def test_what_is_retired_weighs_nothing_in_a_fair_share(self, deployed: Records) -> None:
+    async def test_retired_roles_do_not_count_in_a_fair_share(self, deployed: Records) -> None:
         new = [Role(CONSUMERS, shard, 4) for shard in range(1, 5)]
         await heartbeats(Worker(deployed, "a", [*ROLES, *new]))
         await deploy(deployed, workflow(groups={CONSUMERS: 4}, partitions=SHARDS))
@@ -178,7 +176,7 @@ class LeaseCases(Conformance):
             "the other two are for the worker whose roles are retired by now"
         )
 
-    async def test_a_role_of_another_number_of_shards_is_lost_and_never_taken(
+    async def test_a_role_of_another_shard_count_is_lost_and_never_acquired(
         self, deployed: Records
     ) -> None:
         worker = Worker(deployed, "a")
@@ -190,7 +188,9 @@ class LeaseCases(Conformance):
         worker.roles = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
         assert len((await worker.heartbeat()).acquired) == 2
 
-    async def test_what_a_worker_can_run_no_more_is_surplus(self, deployed: Records) -> None:
+    async def test_a_role_that_a_worker_can_no_longer_run_is_surplus(
+        self, deployed: Records
+    ) -> None:
         worker = Worker(deployed, "a")
         await worker.heartbeat()
         worker.roles = ROLES[1:]
@@ -204,7 +204,7 @@ class LeaseCases(Conformance):
 
     # --- several processes ----------------------------------------------------------------------
 
-    async def test_of_workers_whose_heartbeats_come_at_once_each_role_goes_to_one(
+    async def test_concurrent_heartbeats_give_each_role_to_one_worker(
         self, deployed: Records, another: Another
     ) -> None:
         async with openings(another, count=6) as stores:
@@ -215,7 +215,7 @@ class LeaseCases(Conformance):
         share_all_between(workers)
 
     @pytest.mark.parametrize("seed", [1, 2])
-    async def test_workers_come_and_go_and_roles_are_shared_fairly(
+    async def test_roles_are_shared_fairly_while_workers_come_and_go(
         self, deployed: Records, another: Another, clock: FakeClock, seed: int
     ) -> None:
         chance = random.Random(seed)

@@ -33,7 +33,7 @@ class MoveWaitCases(Conformance):
 
     # --- delays ---------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_moves_when_due_and_not_before(
+    async def test_a_delayed_event_moves_only_when_it_is_due(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence = await acquire(store)
@@ -43,13 +43,13 @@ class MoveWaitCases(Conformance):
         await clock.advance(timedelta(microseconds=1))
         assert await store.move(fence, limit=10, wait=0) == 1
 
-    async def test_a_delayed_event_holds_up_no_other(self, store: MovingStore) -> None:
+    async def test_a_move_does_not_wait_for_delayed_events(self, store: MovingStore) -> None:
         fence, prompt = await acquire(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
         assert await store.move(fence, limit=10, wait=0) == 1
         assert names(await received(store)) == [(prompt.run_id, prompt.version)]
 
-    async def test_events_due_by_now_move_in_commit_order(
+    async def test_events_that_are_due_move_in_commit_order(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, runs = (
@@ -64,7 +64,7 @@ class MoveWaitCases(Conformance):
 
     # --- waiting --------------------------------------------------------------------------------
 
-    async def test_while_it_waits_a_move_publishes_what_is_committed(
+    async def test_a_move_that_waits_publishes_events_as_they_are_committed(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
@@ -76,7 +76,7 @@ class MoveWaitCases(Conformance):
             ]
         assert await timed_out(clock, move, seconds=5) == 3
 
-    async def test_while_it_waits_a_move_publishes_more_than_its_limit(
+    async def test_a_move_that_waits_publishes_more_events_than_its_limit(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(25)]
@@ -91,7 +91,9 @@ class MoveWaitCases(Conformance):
         assert seen == [(run.run_id, run.version) for run in runs]
         assert await timed_out(clock, move, seconds=5) == 25
 
-    async def test_move_waits_for_what_gets_due(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_move_waits_for_events_to_become_due(
+        self, store: MovingStore, clock: FakeClock
+    ) -> None:
         fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=LONG))
         await store_all(store, new_run(events=[event(delay=60)]))
@@ -103,13 +105,13 @@ class MoveWaitCases(Conformance):
         assert len(await within(clock, receiving, seconds=1)) == 1
         move.cancel()
 
-    async def test_move_ends_with_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
+    async def test_a_move_ends_after_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await acquire(store)
         move = await begun(clock, store.move(fence, limit=10, wait=5))
         await store_all(store, new_run())  # without an event
         assert await timed_out(clock, move, seconds=5) == 0
 
-    async def test_a_move_wakes_who_waits_to_receive(
+    async def test_a_move_wakes_readers_that_wait(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(2)])
@@ -118,7 +120,7 @@ class MoveWaitCases(Conformance):
         await store.move(fence, limit=10, wait=0)
         assert names(await ended(receiving)) == [(run.run_id, run.version)]
 
-    async def test_a_waiting_move_given_up_loses_no_event(
+    async def test_a_waiting_move_that_is_cancelled_loses_no_event(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence = await acquire(store)

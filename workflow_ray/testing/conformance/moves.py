@@ -66,13 +66,15 @@ class MoveCases(Conformance):
         assert await store.move(fence, limit=100, wait=0) == 10
         assert [item.event.version for item in await received(store)] == list(range(1, 11))
 
-    async def test_a_moved_event_is_pending_no_more(self, store: MovingStore) -> None:
+    async def test_a_moved_event_is_no_longer_pending(self, store: MovingStore) -> None:
         fence, run = await acquire(store), new_run(events=[event(), event(1)])
         await store_all(store, run)
         await store.move(fence, limit=1, wait=0)
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
-    async def test_events_sent_and_moved_share_the_offsets(self, store: MovingStore) -> None:
+    async def test_events_that_are_sent_and_moved_share_the_offsets(
+        self, store: MovingStore
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
         await store_all(store, run)
         (entry,) = await store.pending(fence, limit=10, wait=0)
@@ -83,7 +85,7 @@ class MoveCases(Conformance):
         assert first.event == second.event
         assert first.offset < second.offset
 
-    async def test_moves_at_once_publish_each_event_once(self, store: MovingStore) -> None:
+    async def test_concurrent_moves_publish_each_event_once(self, store: MovingStore) -> None:
         fence, runs = await acquire(store), [new_run(events=[event(at % 4)]) for at in range(40)]
         await store_all(store, *runs)
         moved = await asyncio.gather(*(store.move(fence, limit=7, wait=0) for _ in range(10)))
@@ -92,7 +94,7 @@ class MoveCases(Conformance):
             (run.run_id, run.version) for run in runs
         )
 
-    async def test_who_follows_the_offsets_while_others_write_and_move_misses_nothing(
+    async def test_a_reader_that_follows_the_offsets_misses_no_event_while_others_write_and_move(
         self, store: MovingStore
     ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event(at % 4)]) for at in range(200)]
@@ -109,7 +111,7 @@ class MoveCases(Conformance):
             moving.cancel()
         assert sorted(seen) == sorted((run.run_id, run.version) for run in runs)
 
-    async def test_offsets_follow_commit_order_though_a_transaction_was_open_across_a_move(
+    async def test_offsets_follow_commit_order_although_a_transaction_is_open_during_a_move(
         self, store: MovingStore, fragile: Fragile
     ) -> None:
         fence, offset = await acquire(store), 0
@@ -130,7 +132,7 @@ class MoveCases(Conformance):
                 (run.run_id, run.version) for run in (late, prompt)
             )
 
-    async def test_a_move_cut_after_any_message_loses_and_doubles_nothing(
+    async def test_a_move_cut_after_any_message_neither_loses_nor_repeats_an_event(
         self, store: MovingStore, fragile: Fragile
     ) -> None:
         expected: list[tuple[RunId, Version]] = []
@@ -144,7 +146,7 @@ class MoveCases(Conformance):
             expected += [(run.run_id, run.version) for run in runs]
             assert names(await received(store)) == expected
 
-    async def test_what_was_sent_but_not_removed_is_moved_again_and_nothing_is_lost(
+    async def test_events_that_were_sent_but_not_removed_are_moved_again(
         self, store: MovingStore
     ) -> None:
         crashed, runs = await acquire(store), [new_run(events=[event()]) for _ in range(5)]
@@ -177,7 +179,7 @@ class MoveCases(Conformance):
             assert names(await heard(clock, receiving)) == [(run.run_id, run.version)]
         moving.cancel()
 
-    async def test_a_move_ends_when_another_process_takes_its_role(
+    async def test_a_move_ends_when_another_process_acquires_its_role(
         self, store: MovingStore, another: Another, clock: FakeClock
     ) -> None:
         moving = await begun(clock, store.move(await acquire(store), limit=10, wait=LONG))
@@ -190,7 +192,9 @@ class MoveCases(Conformance):
 
     # --- records beside events ------------------------------------------------------------------
 
-    async def test_an_event_comes_with_its_run_as_it_is_by_now(self, store: MovingStore) -> None:
+    async def test_an_event_is_received_with_the_current_record_of_its_run(
+        self, store: MovingStore
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
@@ -210,7 +214,9 @@ class MoveCases(Conformance):
         assert len(batch) == sum(item.record is not None for item in batch)
         assert 0 < size <= BATCH_DATA + MIB
 
-    async def test_a_run_larger_than_a_batch_is_received_alone(self, store: MovingStore) -> None:
+    async def test_the_event_of_a_run_larger_than_a_batch_is_received_alone(
+        self, store: MovingStore
+    ) -> None:
         fence, run = await acquire(store), new_run(data=b"x" * (BATCH_DATA + 1), events=[event()])
         await store_all(store, run)
         await store.move(fence, limit=100, wait=0)
@@ -231,7 +237,7 @@ class MoveCases(Conformance):
         assert await received(store) == []
         assert await store.move(new, limit=10, wait=0) == 1
 
-    async def test_a_move_whose_role_is_taken_while_it_waits_moves_nothing(
+    async def test_a_move_that_loses_its_role_while_it_waits_moves_nothing(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         old = await acquire(store)

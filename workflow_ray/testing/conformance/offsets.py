@@ -34,9 +34,7 @@ class OffsetCases(Conformance):
             await receive(store, CREATED_TOPIC, {0: items[-1].offset + 1}, limit=10, wait=0) == []
         )
 
-    async def test_batches_that_follow_each_other_give_every_event_once(
-        self, store: EventStreamer
-    ) -> None:
+    async def test_successive_batches_give_every_event_once(self, store: EventStreamer) -> None:
         events = await sent(store, [at * at % PARTITIONS for at in range(50)])
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
         while items := await receive(store, CREATED_TOPIC, offsets, limit=7, wait=0):
@@ -53,7 +51,7 @@ class OffsetCases(Conformance):
         items = await receive(store, CREATED_TOPIC, {1: 0, 3: 0}, limit=10, wait=0)
         assert sorted(names(items)) == keys(event for event in events if event.partition in (1, 3))
 
-    async def test_lag_counts_what_stands_at_or_after_the_offsets(
+    async def test_lag_counts_the_events_at_or_after_the_offsets(
         self, store: EventStreamer
     ) -> None:
         await sent(store, [0, 0, 0, 1, 1, 2])
@@ -66,7 +64,7 @@ class OffsetCases(Conformance):
 
     # --- ends -----------------------------------------------------------------------------------
 
-    async def test_who_begins_at_the_earliest_gets_all_and_at_the_latest_what_comes_then(
+    async def test_readers_begin_at_the_start_with_every_event_or_at_the_end_with_later_ones(
         self, store: EventStreamer
     ) -> None:
         before = await sent(store, [0, 1, 1, 3])
@@ -86,10 +84,10 @@ class OffsetCases(Conformance):
         items = await receive(store, CREATED_TOPIC, ends, limit=10, wait=0)
         assert {item.event.partition: item.offset for item in items} == ends
 
-    async def test_what_was_never_sent_to_ends_where_it_begins(self, store: EventStreamer) -> None:
+    async def test_a_partition_without_events_ends_at_its_start(self, store: EventStreamer) -> None:
         assert await store.ends(OTHER_TOPIC, range(PARTITIONS)) == START
 
-    async def test_a_partition_that_ends_below_its_offset_is_lost_alone(
+    async def test_a_partition_that_ends_below_its_offset_is_lost_and_others_are_read(
         self, store: EventStreamer
     ) -> None:
         events = await sent(store, [0, 0, 1])
@@ -108,7 +106,7 @@ class OffsetCases(Conformance):
         )
         assert (arrivals.events, set(arrivals.lost)) == ((), {3})
 
-    async def test_a_lost_partition_is_read_from_its_beginning_beside_the_others(
+    async def test_a_lost_partition_is_read_from_its_start_along_with_the_others(
         self, store: EventStreamer
     ) -> None:
         events = await sent(store, [0, 1])
@@ -121,7 +119,7 @@ class OffsetCases(Conformance):
         )
         assert (sorted(names(arrivals.events)), arrivals.lost) == (keys(events), {})
 
-    async def test_that_a_partition_lost_events_is_logged_once(
+    async def test_the_loss_of_events_is_logged_once_per_partition(
         self, store: EventStreamer, caplog: pytest.LogCaptureFixture
     ) -> None:
         await sent(store, [0])
@@ -133,7 +131,9 @@ class OffsetCases(Conformance):
             ).lost
         assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
-    async def test_what_was_read_is_told_for_each_partition(self, store: EventStreamer) -> None:
+    async def test_an_answer_says_how_far_each_partition_was_read(
+        self, store: EventStreamer
+    ) -> None:
         await sent(store, [0, 0, 1])
         arrivals = await store.receive(CREATED_TOPIC, START, reader="conformance", limit=10, wait=0)
         ends = await store.ends(CREATED_TOPIC, range(PARTITIONS))

@@ -40,7 +40,7 @@ from workflow_ray.testing.conformance.runs import (
 class OutboxCases(Conformance):
     """Events stay in the outbox until they are published."""
 
-    async def test_an_event_says_what_its_write_made(self, store: Records) -> None:
+    async def test_an_event_describes_the_version_that_its_write_made(self, store: Records) -> None:
         fence, run = await acquire(store), new_run()
         headers = {"traceparent": "00-abc-01", "naïve": "🦄"}
         await store_all(
@@ -95,14 +95,14 @@ class OutboxCases(Conformance):
             item.version for item in events_of(await store.pending(fence, limit=100, wait=0))
         ] == list(range(1, 11))
 
-    async def test_no_more_are_pending_than_asked_for(self, store: Records) -> None:
+    async def test_at_most_the_limit_of_entries_is_returned(self, store: Records) -> None:
         fence, run = await acquire(store), new_run(events=[event() for _ in range(5)])
         await store_all(store, run)
         first = await store.pending(fence, limit=2, wait=0)
         assert len(first) == 2
         assert first == (await store.pending(fence, limit=10, wait=0))[:2]
 
-    async def test_a_partition_that_fails_is_left_out_and_holds_up_no_other(
+    async def test_a_partition_that_fails_is_left_out_and_delays_no_other(
         self, store: Records
     ) -> None:
         fence = await acquire(store)
@@ -119,7 +119,7 @@ class OutboxCases(Conformance):
         )
         assert len(await store.pending(fence, limit=100, wait=0)) == 51
 
-    async def test_what_was_sent_but_not_removed_is_sent_again_by_the_next_publisher(
+    async def test_entries_that_were_sent_but_not_removed_are_pending_for_the_next_publisher(
         self, store: Records
     ) -> None:
         crashed = await acquire(store)
@@ -132,7 +132,7 @@ class OutboxCases(Conformance):
 
     # --- events that go in as they are ----------------------------------------------------------
 
-    async def test_events_of_a_group_are_put_in_as_they_are_and_leave_the_run_alone(
+    async def test_events_of_a_group_enter_the_outbox_unchanged_and_do_not_change_the_run(
         self, store: Records
     ) -> None:
         publisher, record = await acquire(store), await stored_run(store)
@@ -173,7 +173,7 @@ class OutboxCases(Conformance):
         assert {item.run_id for item in events_of(entries)} == {record.run_id, write.run_id}
         assert await store.positions(CONSUMERS) == [position]
 
-    async def test_a_group_with_an_old_fence_puts_no_events_in(self, store: Records) -> None:
+    async def test_a_group_with_an_old_fence_adds_no_events(self, store: Records) -> None:
         publisher, record = await acquire(store), await stored_run(store)
         old, new = await acquire(store, CONSUMERS), await acquire(store, CONSUMERS)
         lost = Event(
@@ -188,7 +188,7 @@ class OutboxCases(Conformance):
         ]
         assert await store.pending(publisher, limit=10, wait=0) == []
 
-    async def test_events_of_a_group_wake_who_waits_for_pending(
+    async def test_events_of_a_group_wake_publishers_that_wait(
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher, record = await acquire(store), await stored_run(store)

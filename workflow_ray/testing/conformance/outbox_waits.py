@@ -30,7 +30,7 @@ class OutboxWaitCases(Conformance):
 
     # --- delays ---------------------------------------------------------------------------------
 
-    async def test_a_delayed_event_is_pending_when_due_and_not_before(
+    async def test_a_delayed_event_is_pending_only_when_it_is_due(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, committed = await acquire(store), clock.now()
@@ -41,7 +41,7 @@ class OutboxWaitCases(Conformance):
         (entry,) = await store.pending(fence, limit=10, wait=0)
         assert entry.due_at == committed + timedelta(seconds=90.5)
 
-    async def test_a_delayed_event_holds_up_no_other(self, store: Records) -> None:
+    async def test_a_delayed_event_delays_no_other(self, store: Records) -> None:
         fence, prompt = await acquire(store), new_run(events=[event()])
         await store_all(store, new_run(events=[event(delay=60)]), prompt)
         assert [item.run_id for item in events_of(await store.pending(fence, limit=1, wait=0))] == [
@@ -75,7 +75,9 @@ class OutboxWaitCases(Conformance):
         await store_all(store, run)
         assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
 
-    async def test_pending_waits_for_what_gets_due(self, store: Records, clock: FakeClock) -> None:
+    async def test_pending_waits_for_events_to_become_due(
+        self, store: Records, clock: FakeClock
+    ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=60)])
         pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
@@ -87,7 +89,7 @@ class OutboxWaitCases(Conformance):
             run.run_id
         ]
 
-    async def test_pending_ends_with_its_wait(self, store: Records, clock: FakeClock) -> None:
+    async def test_pending_ends_after_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await acquire(store)
         assert (
             await timed_out(
@@ -96,7 +98,7 @@ class OutboxWaitCases(Conformance):
             == []
         )
 
-    async def test_who_waits_for_pending_and_loses_its_role_meanwhile_is_told(
+    async def test_a_publisher_that_loses_its_role_while_it_waits_gets_an_error(
         self, store: Records, clock: FakeClock
     ) -> None:
         old = await acquire(store)

@@ -42,7 +42,7 @@ ROUNDS = 10
 
 
 class ProcessCases(Conformance):
-    async def test_of_many_writers_in_several_processes_one_wins_each_version(
+    async def test_one_of_many_writers_in_several_processes_wins_each_version(
         self, store: Records, another: Another
     ) -> None:
         record = await stored_run(store)
@@ -57,7 +57,7 @@ class ProcessCases(Conformance):
                 record = await stored(store, record.run_id)
         assert await versions(store, record.run_id) == [1, 2, 3, 4]
 
-    async def test_of_many_triggers_in_several_processes_one_gets_the_foreign_id(
+    async def test_one_of_many_triggers_in_several_processes_gets_the_foreign_id(
         self, store: Records, another: Another
     ) -> None:
         async with openings(another, count=PROCESSES) as stores:
@@ -65,7 +65,7 @@ class ProcessCases(Conformance):
         one_won_and_the_others_were_told(answers, told=ActiveRun)
         assert [count.runs for count in await store.counts("orders")] == [1]
 
-    async def test_of_many_triggers_in_several_processes_one_gets_the_key(
+    async def test_one_of_many_triggers_in_several_processes_gets_the_key(
         self, store: Records, another: Another
     ) -> None:
         async with openings(another, count=PROCESSES) as stores:
@@ -101,7 +101,7 @@ class ProcessCases(Conformance):
                 records = [await stored(store, record.run_id) for record in records]
         assert {record.version for record in records} == {ROUNDS + 1}
 
-    async def test_processes_that_begin_the_same_runs_in_opposite_orders_are_all_answered(
+    async def test_processes_that_trigger_the_same_runs_in_opposite_orders_are_all_answered(
         self, store: Records, another: Another
     ) -> None:
         async with another() as other:
@@ -115,7 +115,7 @@ class ProcessCases(Conformance):
                 for answers in zip(forward, reversed(backward), strict=True):
                     one_won_and_the_others_were_told(list(answers), told=KeyUsed)
 
-    async def test_what_one_process_commits_the_others_see(
+    async def test_the_commits_of_a_process_are_visible_to_others(
         self, store: Records, another: Another
     ) -> None:
         async with another() as other:
@@ -125,7 +125,7 @@ class ProcessCases(Conformance):
             await store_all(store, step(record))
             assert await versions(other, record.run_id) == [1, 2]
 
-    async def test_a_watch_hears_of_what_another_process_writes(
+    async def test_a_watch_notices_the_writes_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         record = await stored_run(store)
@@ -134,7 +134,7 @@ class ProcessCases(Conformance):
             await store_all(other, step(record))
             assert await heard(clock, watch) == [await stored(store, record.run_id)]
 
-    async def test_pending_hears_of_what_another_process_commits(
+    async def test_pending_notices_the_commits_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
@@ -143,7 +143,7 @@ class ProcessCases(Conformance):
             await store_all(other, run)
             assert [item.run_id for item in events_of(await heard(clock, pending))] == [run.run_id]
 
-    async def test_a_wait_for_a_newer_deployment_hears_of_another_processs_deploy(
+    async def test_a_wait_for_a_newer_deployment_notices_the_deploy_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         first = await deploy(store, workflow())
@@ -152,7 +152,7 @@ class ProcessCases(Conformance):
             second = await deploy(other, workflow("invoices", groups={}))
             assert await heard(clock, waiting) == second
 
-    async def test_of_deploys_in_several_processes_one_wins(
+    async def test_one_of_several_deploys_in_several_processes_wins(
         self, store: Records, another: Another
     ) -> None:
         async with openings(another, count=PROCESSES) as stores:

@@ -37,12 +37,12 @@ READ = Position(
 class ProgressCases(Conformance):
     # --- positions ------------------------------------------------------------------------------
 
-    async def test_positions_stand_though_writes_conflict(self, store: Records) -> None:
+    async def test_positions_are_stored_although_writes_conflict(self, store: Records) -> None:
         stale = step(step(await stored_run(store)))
         await store.store([group(stale, positions=[Position(CONSUMERS, 2, 7)])])
         assert await store.positions(CONSUMERS) == [Position(CONSUMERS, 2, 7)]
 
-    async def test_positions_are_each_groups_own_and_listed_by_partition(
+    async def test_each_group_has_positions_of_its_own_sorted_by_partition(
         self, store: Records
     ) -> None:
         mine = [Position(CONSUMERS, partition, 10 + partition) for partition in (3, 0, 2)]
@@ -67,7 +67,7 @@ class ProgressCases(Conformance):
         await store.store([group(positions=[READ])])
         assert await store.positions(CONSUMERS) == [READ]
 
-    async def test_of_one_incarnation_the_further_offsets_hold_and_the_rest_is_the_last_written(
+    async def test_positions_of_one_incarnation_keep_the_further_offsets_and_the_last_other_fields(
         self, store: Records
     ) -> None:
         later = Position(CONSUMERS, 0, 12, begun=13, log="a log", incarnation=1)
@@ -91,9 +91,7 @@ class ProgressCases(Conformance):
         )
         assert await store.positions(CONSUMERS) == [READ]
 
-    async def test_positions_of_one_call_replace_one_another_in_their_order(
-        self, store: Records
-    ) -> None:
+    async def test_positions_of_one_call_replace_each_other_in_order(self, store: Records) -> None:
         first = replace(READ, offset=20, begun=25)
         between = replace(READ, log="another", offset=1, begun=2)
         await store.store([group(positions=[first])])
@@ -102,7 +100,7 @@ class ProgressCases(Conformance):
 
     # --- what a run waits for -------------------------------------------------------------------
 
-    async def test_what_a_run_awaits_is_kept_with_the_version_that_asked_for_the_step(
+    async def test_a_record_keeps_what_it_awaits_and_the_version_that_asked_for_the_step(
         self, store: Records
     ) -> None:
         run = new_run()
@@ -121,7 +119,7 @@ class ProgressCases(Conformance):
 
     # --- the outbox -----------------------------------------------------------------------------
 
-    async def test_delayed_entries_that_are_due_and_immediate_ones_share_an_answer(
+    async def test_due_delayed_entries_and_immediate_ones_share_an_answer(
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher = await acquire(store)
@@ -138,7 +136,7 @@ class ProgressCases(Conformance):
 
     # --- bounds ---------------------------------------------------------------------------------
 
-    async def test_a_lookup_may_answer_a_prefix_and_the_rest_when_it_is_asked_for(
+    async def test_a_lookup_may_return_a_prefix_and_the_next_one_returns_the_rest(
         self, store: Records
     ) -> None:
         runs = [new_run(data=QUARTER) for _ in range(12)]
@@ -154,7 +152,7 @@ class ProgressCases(Conformance):
 
     # --- the deployment -------------------------------------------------------------------------
 
-    async def test_who_waits_for_a_newer_deployment_gets_it_as_it_comes(
+    async def test_a_wait_for_a_newer_deployment_ends_when_it_is_deployed(
         self, store: Records, clock: FakeClock
     ) -> None:
         first = await deploy(store, workflow())

@@ -28,7 +28,7 @@ class QueryCases(Conformance):
     # --- single runs ----------------------------------------------------------------------------
 
     @pytest.mark.parametrize("fresh", [False, True])
-    async def test_a_lookup_answers_in_the_order_asked_for(
+    async def test_a_lookup_returns_records_in_the_order_of_its_arguments(
         self, store: RecordStore, fresh: bool
     ) -> None:
         one, two, three = await stored_runs(store, count=3)
@@ -36,13 +36,15 @@ class QueryCases(Conformance):
         assert await store.lookup(run_ids, fresh=fresh) == [three, None, one, two, one]
         assert await store.lookup([], fresh=fresh) == []
 
-    async def test_a_lookup_may_ask_for_thousands(self, store: RecordStore) -> None:
+    async def test_a_lookup_may_name_thousands_of_runs(self, store: RecordStore) -> None:
         runs = [new_run() for _ in range(2000)]
         await store_all(store, *runs)
         found = await store.lookup([run.run_id for run in runs])
         assert [record and record.run_id for record in found] == [run.run_id for run in runs]
 
-    async def test_latest_is_the_newest_run_finished_or_not(self, store: RecordStore) -> None:
+    async def test_latest_is_the_newest_run_whether_finished_or_not(
+        self, store: RecordStore
+    ) -> None:
         first, second = new_run("order-42"), new_run("order-42")
         other = new_run("order-43")
         await store_all(store, first, step(first, run_state=RunState.COMPLETED), second)
@@ -59,7 +61,7 @@ class QueryCases(Conformance):
             await stored(store, second.run_id),
         ]
 
-    async def test_history_is_ascending_and_comes_in_pages(self, store: RecordStore) -> None:
+    async def test_history_is_ascending_and_read_in_pages(self, store: RecordStore) -> None:
         write = new_run()
         writes = [write, *(write := step(write) for _ in range(9))]
         await store_all(store, *writes)
@@ -77,7 +79,7 @@ class QueryCases(Conformance):
             [],
         ]
 
-    async def test_a_page_of_a_history_ends_with_the_entry_whose_data_is_too_much(
+    async def test_a_page_of_history_ends_with_the_entry_whose_data_exceeds_the_bound(
         self, store: RecordStore
     ) -> None:
         write = new_run(data=QUARTER)
@@ -100,7 +102,7 @@ class QueryCases(Conformance):
 
     # --- counts ---------------------------------------------------------------------------------
 
-    async def test_counts_tell_where_runs_stand_now(self, store: RecordStore) -> None:
+    async def test_counts_are_by_current_status_and_run_state(self, store: RecordStore) -> None:
         one, two, three, _ = await stored_runs(store, count=4)
         await store_all(
             store,
@@ -122,7 +124,7 @@ class QueryCases(Conformance):
 
     # --- watching -------------------------------------------------------------------------------
 
-    async def test_a_watch_tells_at_once_what_is_newer(self, store: RecordStore) -> None:
+    async def test_a_watch_returns_newer_versions_at_once(self, store: RecordStore) -> None:
         one, two, three = await stored_runs(store, count=3)
         await store_all(store, step(one), step(three))
         changed = [await stored(store, record.run_id) for record in (one, three)]
@@ -141,21 +143,19 @@ class QueryCases(Conformance):
         await store_all(store, step(two))
         assert await ended(watch) == [await stored(store, two.run_id)]
 
-    async def test_a_watch_sees_a_run_come_into_being(
-        self, store: RecordStore, clock: FakeClock
-    ) -> None:
+    async def test_a_watch_notices_a_new_run(self, store: RecordStore, clock: FakeClock) -> None:
         run = new_run()
         watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
         await store_all(store, run)
         assert await ended(watch) == [await stored(store, run.run_id)]
 
-    async def test_a_watch_ends_with_its_wait(self, store: RecordStore, clock: FakeClock) -> None:
+    async def test_a_watch_ends_after_its_wait(self, store: RecordStore, clock: FakeClock) -> None:
         record, other = await stored_runs(store, count=2)
         watch = await begun(clock, store.watch({record.run_id: record.version}, wait=5))
         await store_all(store, step(other))
         assert await timed_out(clock, watch, seconds=5) == []
 
-    async def test_a_watch_for_runs_at_rest_passes_over_the_others(
+    async def test_a_watch_for_runs_at_rest_ignores_other_runs(
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         one, two = await stored_runs(store, count=2)
@@ -171,7 +171,7 @@ class QueryCases(Conformance):
             await stored(store, run_id) for run_id in sorted(seen)
         ]
 
-    async def test_a_watch_tells_of_as_many_runs_as_a_page_holds(self, store: RecordStore) -> None:
+    async def test_a_watch_returns_at_most_a_page_of_runs(self, store: RecordStore) -> None:
         runs = await heavy_runs(store)
         seen = dict.fromkeys(runs, Version(0))
         first = await store.watch(seen, wait=LONG)
@@ -181,7 +181,7 @@ class QueryCases(Conformance):
         )
         assert [record.run_id for record in rest] == sorted(runs)[5:]
 
-    async def test_every_watch_of_a_run_is_woken(
+    async def test_a_write_wakes_every_watch_of_its_run(
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         record = await stored_run(store)
@@ -195,7 +195,7 @@ class QueryCases(Conformance):
             == [[await stored(store, record.run_id)]] * 10
         )
 
-    async def test_a_watch_given_up_harms_nobody(
+    async def test_a_cancelled_watch_does_not_affect_others(
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         record = await stored_run(store)

@@ -25,7 +25,7 @@ class ReceiveCases(Conformance):
 
     # --- fairness -------------------------------------------------------------------------------
 
-    async def test_no_partition_waits_for_anothers_backlog(self, store: EventStreamer) -> None:
+    async def test_the_backlog_of_a_partition_delays_no_other(self, store: EventStreamer) -> None:
         await sent(store, [0] * 100 + [3])
         for _ in range(PARTITIONS):  # not by turns only: each time
             items = await receive(store, CREATED_TOPIC, START, limit=10, wait=0)
@@ -44,12 +44,14 @@ class ReceiveCases(Conformance):
 
     # --- waiting --------------------------------------------------------------------------------
 
-    async def test_receive_waits_and_is_woken(self, store: EventStreamer, clock: FakeClock) -> None:
+    async def test_a_new_event_wakes_a_reader_that_waits(
+        self, store: EventStreamer, clock: FakeClock
+    ) -> None:
         receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         events = await sent(store, [2])
         assert [item.event for item in await ended(receiving)] == events
 
-    async def test_receive_hears_of_what_another_process_sends(
+    async def test_a_reader_notices_the_events_of_another_process(
         self, store: EventStreamer, another: Another, clock: FakeClock
     ) -> None:
         receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
@@ -57,12 +59,14 @@ class ReceiveCases(Conformance):
             events = await sent(other, [3])
             assert [item.event for item in await heard(clock, receiving)] == events
 
-    async def test_receive_ends_with_its_wait(self, store: EventStreamer, clock: FakeClock) -> None:
+    async def test_receive_ends_after_its_wait(
+        self, store: EventStreamer, clock: FakeClock
+    ) -> None:
         receiving = await begun(clock, receive(store, CREATED_TOPIC, {0: 0}, limit=10, wait=5))
         await sent(store, [1])
         await sent(store, [0], topic=OTHER_TOPIC)
         assert await timed_out(clock, receiving, seconds=5) == []
 
-    async def test_what_came_before_is_received_without_waiting(self, store: EventStreamer) -> None:
+    async def test_earlier_events_are_received_without_waiting(self, store: EventStreamer) -> None:
         await sent(store, [0])
         assert len(await receive(store, CREATED_TOPIC, START, limit=10, wait=LONG)) == 1

@@ -32,16 +32,14 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
     Uses `another` and `fragile`.
     """
 
-    async def test_each_acquiring_raises_the_epoch(self, store: Records) -> None:
+    async def test_each_acquire_raises_the_epoch(self, store: Records) -> None:
         fences = [await acquire(store, CONSUMERS) for _ in range(5)]
         assert {fence.role for fence in fences} == {ROLE.name}
         epochs = [fence.epoch for fence in fences]
         assert epochs == sorted(set(epochs))
         assert epochs[0] > 0
 
-    async def test_of_many_who_acquire_at_once_each_gets_an_epoch_of_its_own(
-        self, store: Records
-    ) -> None:
+    async def test_concurrent_acquires_get_different_epochs(self, store: Records) -> None:
         await deploy(store, workflow())
         fences = await asyncio.gather(*(store.acquire(ROLE) for _ in range(50)))
         assert len({fence.epoch for fence in fences}) == 50
@@ -50,7 +48,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         refused = [answer for answer in answers if answer == Fenced(ROLE.name, newest.epoch)]
         assert len(refused) == 49
 
-    async def test_of_many_processes_that_acquire_at_once_each_gets_an_epoch_of_its_own(
+    async def test_concurrent_acquires_of_several_processes_get_different_epochs(
         self, store: Records, another: Another
     ) -> None:
         await deploy(store, workflow())
@@ -64,7 +62,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
                 (answer,) = await stores[0].store([group(fence=fence)])
                 assert isinstance(answer, Fenced) == (fence.epoch < max(epochs))
 
-    async def test_acquiring_fences_off_the_holder_before(self, store: Records) -> None:
+    async def test_acquiring_a_role_fences_off_its_previous_holder(self, store: Records) -> None:
         old, new = await acquire(store, CONSUMERS), await acquire(store, CONSUMERS)
         assert await store.store([group(new_run(), fence=old)]) == [Fenced(old.role, new.epoch)]
 
@@ -86,7 +84,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await store.release(fence)
         assert [position.in_use for position in await store.positions(CONSUMERS)] == [None, None]
 
-    async def test_a_holder_that_was_fenced_off_still_frees_its_positions_and_no_others(
+    async def test_a_release_under_an_old_fence_frees_its_own_positions_only(
         self, store: Records
     ) -> None:
         old = await acquire(store, CONSUMERS)
@@ -96,7 +94,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await store.release(old)
         assert [position.in_use for position in await store.positions(CONSUMERS)] == [None, new]
 
-    async def test_who_acquires_finds_what_a_holder_that_did_not_release_had_in_use(
+    async def test_a_new_holder_sees_which_positions_were_in_use_without_a_release(
         self, store: Records
     ) -> None:
         old = await acquire(store, CONSUMERS)
@@ -104,7 +102,9 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await acquire(store, CONSUMERS)
         assert await store.positions(CONSUMERS) == [in_use(old, 0)]
 
-    async def test_releasing_a_role_that_nobody_acquired_does_nothing(self, store: Records) -> None:
+    async def test_releasing_a_role_that_was_never_acquired_does_nothing(
+        self, store: Records
+    ) -> None:
         await deploy(store, workflow())
         await store.release(Fence(ROLE.name, 1))
         assert (await store.acquire(ROLE)).epoch > 0
@@ -116,12 +116,12 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
             await store.acquire(ROLE)
         assert (retired.value.role, retired.value.current) == (ROLE.name, None)
 
-    async def test_every_shard_of_the_current_number_may_be_acquired(self, store: Records) -> None:
+    async def test_every_shard_of_the_current_count_may_be_acquired(self, store: Records) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 4}))
         fences = [await store.acquire(Role(CONSUMERS, shard, 4)) for shard in range(1, 5)]
         assert len({fence.role for fence in fences}) == 4
 
-    async def test_a_role_of_another_number_of_shards_is_retired(self, store: Records) -> None:
+    async def test_a_role_of_another_shard_count_is_retired(self, store: Records) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 1}))
         await deploy(store, workflow(groups={CONSUMERS: 2}))
         with pytest.raises(RoleRetired) as retired:
@@ -129,14 +129,14 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         assert retired.value.current == 2
         assert (await store.acquire(Role(CONSUMERS, 1, 2))).epoch > 0
 
-    async def test_a_group_left_out_of_a_deploy_is_retired(self, store: Records) -> None:
+    async def test_a_group_that_a_deploy_leaves_out_is_retired(self, store: Records) -> None:
         await deploy(store, workflow())
         await deploy(store, workflow(groups={}))
         with pytest.raises(RoleRetired) as retired:
             await store.acquire(ROLE)
         assert retired.value.current is None
 
-    async def test_a_group_that_workflows_share_lasts_as_long_as_one_of_them(
+    async def test_a_group_of_several_workflows_lasts_as_long_as_one_of_them(
         self, store: Records
     ) -> None:
         orders, invoices = (
@@ -148,7 +148,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await deploy(store, invoices)
         assert (await store.acquire(Role(PUBLISHER))).epoch > first.epoch
 
-    async def test_epochs_go_on_where_they_were_when_a_role_comes_back(
+    async def test_epochs_continue_when_a_retired_role_is_deployed_again(
         self, store: Records
     ) -> None:
         before = await acquire(store, CONSUMERS)
@@ -156,7 +156,7 @@ class RoleSchedulerConformance(ScalingCases, LeaseCases):
         await deploy(store, workflow())
         assert (await acquire(store, CONSUMERS)).epoch > before.epoch
 
-    async def test_a_refused_deploy_retires_nobody(self, store: Records) -> None:
+    async def test_a_refused_deploy_retires_no_role(self, store: Records) -> None:
         await deploy(store, workflow(groups={CONSUMERS: 1}, partitions=4))
         with pytest.raises(PartitionsChanged):
             await deploy(store, workflow(groups={CONSUMERS: 2}, partitions=8))

@@ -40,7 +40,7 @@ class ScalingCases(Conformance):
             await store.acquire(Role(CONSUMERS, 1, 2))
         assert (await store.acquire(Role(CONSUMERS, 4, 4))).epoch > 0
 
-    async def test_a_count_that_comes_back_brings_no_old_shard_back(self, store: Records) -> None:
+    async def test_an_earlier_shard_count_does_not_revive_old_shards(self, store: Records) -> None:
         await scale(store, 2)
         first = await store.acquire(Role(CONSUMERS, 1, 2))
         await scale(store, 4)
@@ -51,7 +51,7 @@ class ScalingCases(Conformance):
         assert again.epoch > first.epoch
         assert await fenced_off(store, [first, between, again]) == [True, True, False]
 
-    async def test_the_count_of_the_code_holds_again_once_the_operators_is_reset(
+    async def test_the_shard_count_of_the_code_applies_once_the_operators_is_reset(
         self, store: Records
     ) -> None:
         await scale(store, 4)
@@ -65,14 +65,14 @@ class ScalingCases(Conformance):
         await deploy(store)
         assert await fenced_off(store, [fence]) == [True]
 
-    async def test_a_deploy_that_changes_no_shard_count_fences_nobody_off(
+    async def test_a_deploy_that_changes_no_shard_count_fences_no_role(
         self, store: Records
     ) -> None:
         fence = await acquire(store, CONSUMERS)
         await deploy(store, replace(workflow(), code="another", draining=(CONSUMERS,)))
         assert await fenced_off(store, [fence]) == [False]
 
-    async def test_what_old_shards_had_in_use_stays_in_doubt_for_the_new_ones(
+    async def test_positions_in_use_by_old_shards_stay_in_doubt_for_the_new_ones(
         self, store: Records
     ) -> None:
         await scale(store, 2)
@@ -87,7 +87,7 @@ class ScalingCases(Conformance):
             "it lives, and gives back what it had in hand"
         )
 
-    async def test_of_shards_acquired_while_the_count_changes_none_of_the_old_count_may_write(
+    async def test_no_shard_of_the_old_count_may_write_if_acquired_while_the_count_changes(
         self, store: Records, another: Another
     ) -> None:
         await scale(store, 2)
@@ -99,7 +99,7 @@ class ScalingCases(Conformance):
         assert len(fences) + len(refused) == 10
         assert await fenced_off(store, fences) == [True] * len(fences)
 
-    async def test_a_count_changed_while_a_transaction_is_open_fences_the_old_shards(
+    async def test_a_shard_count_changed_while_a_transaction_is_open_fences_the_old_shards(
         self, store: Records, fragile: Fragile
     ) -> None:
         count = 2

@@ -29,7 +29,7 @@ from workflow_ray.testing.conformance.streams import NEW_TOPIC, TOPICS, keys, se
 class SendCases(Conformance):
     """Events that are sent are received, in order, and none is lost."""
 
-    async def test_events_come_back_as_they_were_sent(self, store: EventStreamer) -> None:
+    async def test_events_are_received_as_they_were_sent(self, store: EventStreamer) -> None:
         event = Event(
             run_id=new_run_id(),
             topic=CREATED_TOPIC,
@@ -50,7 +50,7 @@ class SendCases(Conformance):
         assert offsets == sorted(set(offsets))
         assert offsets[0] >= 0
 
-    async def test_within_a_partition_events_keep_the_order_given(
+    async def test_events_of_a_partition_keep_the_order_in_which_they_are_sent(
         self, store: EventStreamer
     ) -> None:
         events = await sent(store, [2, 0, 1, 0, 2, 2, 1, 0])
@@ -66,15 +66,15 @@ class SendCases(Conformance):
         await store.send([event])
         assert [item.event for item in await received(store)] == [event, event]
 
-    async def test_nothing_sent_is_nothing_received(self, store: EventStreamer) -> None:
+    async def test_sending_no_events_adds_none(self, store: EventStreamer) -> None:
         await store.send([])
         assert await received(store) == []
 
-    async def test_thousands_may_be_sent_at_once(self, store: EventStreamer) -> None:
+    async def test_thousands_of_events_may_be_sent_in_one_call(self, store: EventStreamer) -> None:
         events = await sent(store, [at % PARTITIONS for at in range(2000)])
         assert sorted(names(await received(store))) == keys(events)
 
-    async def test_processes_that_send_at_once_lose_and_overwrite_nothing(
+    async def test_processes_that_send_concurrently_lose_and_overwrite_no_event(
         self, store: EventStreamer, another: Another
     ) -> None:
         async with openings(another, count=3) as stores:
@@ -94,13 +94,13 @@ class SendCases(Conformance):
 
     # --- topics ---------------------------------------------------------------------------------
 
-    async def test_preparing_again_changes_nothing(self, store: EventStreamer) -> None:
+    async def test_preparing_topics_again_changes_nothing(self, store: EventStreamer) -> None:
         events = await sent(store, [0, 1])
         await store.prepare(TOPICS)
         await store.prepare({})
         assert sorted(names(await received(store))) == keys(events)
 
-    async def test_a_topic_with_another_number_of_partitions_is_refused_and_none_made(
+    async def test_a_topic_with_another_number_of_partitions_is_refused_and_none_is_created(
         self, store: EventStreamer
     ) -> None:
         self.need(Capability.SIZED_TOPICS)
@@ -108,7 +108,7 @@ class SendCases(Conformance):
             await store.prepare({NEW_TOPIC: 2, CREATED_TOPIC: PARTITIONS + 1})
         await store.prepare({NEW_TOPIC: 3})
 
-    async def test_every_opening_names_the_same_log(
+    async def test_every_opening_has_the_same_stream_id(
         self, store: EventStreamer, another: Another
     ) -> None:
         async with another() as other:
@@ -117,7 +117,7 @@ class SendCases(Conformance):
 
     # --- shards ---------------------------------------------------------------------------------
 
-    async def test_nothing_is_lost_or_out_of_order_when_the_number_of_shards_changes(
+    async def test_no_event_is_lost_or_out_of_order_when_the_shard_count_changes(
         self, store: EventStreamer
     ) -> None:
         events = list[Event]()

@@ -88,7 +88,7 @@ class ApartTimeoutCases(Conformance):
         assert entry.timeout is not None
         assert entry.timeout.key.run_id == run.run_id
 
-    async def test_who_waits_for_timeouts_only_is_woken_by_them_and_answers_no_event(
+    async def test_pending_for_timeouts_only_is_woken_by_timeouts_and_returns_no_event(
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher, run = await acquire(store), timed(new_run(events=[event()]), late())
@@ -99,7 +99,7 @@ class ApartTimeoutCases(Conformance):
         await apart(store, run)
         assert [entry.timeout for entry in await ended(pending)] == [due(run, clock.now(), 60)]
 
-    async def test_who_waits_for_timeouts_only_hears_of_what_another_process_commits(
+    async def test_pending_for_timeouts_only_notices_the_commits_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         publisher, run = await acquire(store), timed(new_run(), late())
@@ -147,7 +147,7 @@ class TimedWriteCases(Conformance):
         await clock.advance(timedelta(seconds=60))
         assert await found(store) == []
 
-    async def test_of_two_of_one_name_in_a_visit_the_first_stands_and_another_visit_has_its_own(
+    async def test_the_first_timeout_of_a_name_counts_in_each_visit(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         run = timed(new_run(), late())
@@ -170,7 +170,7 @@ class TimedWriteCases(Conformance):
         (timeout,) = await store.due("orders", PAID, [3], limit=10, wait=0)
         assert (timeout.key, timeout.status, timeout.partition) == (key(paid), PAID, 3)
 
-    async def test_who_waits_for_timeouts_is_woken_as_one_of_a_write_gets_due(
+    async def test_the_timeout_of_a_write_wakes_callers_that_wait_when_it_is_due(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         waiting = await begun(clock, store.due("orders", CREATED, [0], limit=10, wait=LONG))

@@ -27,7 +27,7 @@ from workflow_ray.testing.conformance.timeouts import ALL, at, due
 class TimeoutStoreConformance(TimeoutClockCases):
     """For a `store` that is a TimeoutStore. Uses `another` and `fragile`."""
 
-    async def test_a_timeout_is_due_at_its_time_and_not_before(
+    async def test_a_timeout_is_due_only_at_its_time(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         timeout = at(90.5)
@@ -37,7 +37,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await clock.advance(timedelta(microseconds=1))
         assert await due(store) == [timeout]
 
-    async def test_a_timeout_comes_back_as_it_was_given(self, store: TimeoutStore) -> None:
+    async def test_a_timeout_is_read_as_it_was_created(self, store: TimeoutStore) -> None:
         timeout = Timeout(
             key=TimeoutKey(new_run_id(), Version(2**40), "naïve 🦄: a/b 'c'"),
             workflow="naïve_orders",
@@ -64,7 +64,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         (found,) = await due(store)
         assert found.due_at == timeout.due_at
 
-    async def test_the_due_come_by_time_then_run_then_visit_then_name(
+    async def test_due_timeouts_are_sorted_by_time_run_visit_and_name(
         self, store: TimeoutStore
     ) -> None:
         one, two = sorted(new_run_id() for _ in range(2))
@@ -81,7 +81,9 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert await due(store) == ordered
         assert await due(store, limit=3) == ordered[:3]
 
-    async def test_what_is_due_is_answered_until_it_is_completed(self, store: TimeoutStore) -> None:
+    async def test_a_due_timeout_is_returned_until_it_is_completed(
+        self, store: TimeoutStore
+    ) -> None:
         one, two = at(-2), at(-1)
         await store.create([one, two])
         assert await due(store) == [one, two]
@@ -92,7 +94,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.complete([two.key])
         assert await due(store) == []
 
-    async def test_timeouts_that_cannot_be_completed_now_hide_no_later_ones(
+    async def test_timeouts_that_cannot_be_completed_now_do_not_hide_later_ones(
         self, store: TimeoutStore
     ) -> None:
         ordered = [at(-at_once) for at_once in (5, 4, 3, 2, 1)]
@@ -104,7 +106,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
             seen += page
         assert seen == ordered
 
-    async def test_pages_neither_repeat_nor_skip_timeouts_that_are_due_at_one_moment(
+    async def test_pages_neither_repeat_nor_skip_timeouts_that_are_due_at_the_same_time(
         self, store: TimeoutStore
     ) -> None:
         run_ids = sorted(new_run_id() for _ in range(3))
@@ -122,7 +124,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
             seen += page
         assert seen == ordered
 
-    async def test_who_waits_for_those_after_one_is_woken_by_a_later_one_only(
+    async def test_a_wait_for_timeouts_after_one_is_ended_by_a_later_one_only(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         earlier, given, later = at(-2), at(-1), at(60)
@@ -135,7 +137,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert not waiting.done()
         assert await within(clock, waiting, seconds=60) == [later]
 
-    async def test_one_that_was_completed_before_it_was_created_is_created(
+    async def test_completing_an_unknown_timeout_does_not_prevent_its_creation(
         self, store: TimeoutStore
     ) -> None:
         timeout = at(-1)
@@ -156,7 +158,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert [await store.trim_timeouts(completed=60, limit=2) for _ in range(3)] == [2, 1, 0]
         assert await due(store) == [open_one]
 
-    async def test_completed_before_it_is_due_it_never_is(
+    async def test_a_timeout_that_is_completed_early_is_never_due(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         timeout = at(60)
@@ -165,7 +167,9 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await clock.advance(timedelta(seconds=61))
         assert await due(store) == []
 
-    async def test_of_two_with_one_key_the_first_stands(self, store: TimeoutStore) -> None:
+    async def test_the_first_of_two_timeouts_with_the_same_key_stays(
+        self, store: TimeoutStore
+    ) -> None:
         first = at(-10)
         later = replace(first, due_at=START + timedelta(hours=1), status=PAID, partition=1)
         await store.create([first])
@@ -173,23 +177,21 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert await due(store) == [first]
         assert await due(store, status=PAID) == []
 
-    async def test_of_two_with_one_key_in_one_call_the_first_stands(
+    async def test_the_first_of_two_timeouts_with_the_same_key_in_one_call_stays(
         self, store: TimeoutStore
     ) -> None:
         first = at(-10)
         await store.create([first, replace(first, due_at=START - timedelta(seconds=5))])
         assert await due(store) == [first]
 
-    async def test_a_completed_one_never_comes_back(self, store: TimeoutStore) -> None:
+    async def test_a_completed_timeout_is_not_created_again(self, store: TimeoutStore) -> None:
         timeout = at(-10)
         await store.create([timeout])
         await store.complete([timeout.key])
         await store.create([timeout])
         assert await due(store) == []
 
-    async def test_run_visit_and_name_make_a_timeout_one_of_its_own(
-        self, store: TimeoutStore
-    ) -> None:
+    async def test_timeouts_differ_by_run_visit_and_name(self, store: TimeoutStore) -> None:
         run_id = new_run_id()
         timeouts = [
             at(-10 + visit, run_id=run_id, visit=visit, name=name)
@@ -201,7 +203,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
             timeout.key for timeout in timeouts
         }
 
-    async def test_only_the_workflow_status_and_partitions_named_are_due(
+    async def test_only_timeouts_of_the_workflow_status_and_partitions_named_are_due(
         self, store: TimeoutStore
     ) -> None:
         timeouts = {partition: at(-1, partition=partition) for partition in ALL}
@@ -212,7 +214,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert {timeout.key for timeout in found} == {timeouts[1].key, timeouts[3].key}
         assert await store.due("orders", CREATED, [], limit=10, wait=0) == []
 
-    async def test_thousands_may_be_created_and_completed_at_once(
+    async def test_thousands_of_timeouts_may_be_created_and_completed_in_one_call(
         self, store: TimeoutStore
     ) -> None:
         timeouts = [at(-5000 + number, partition=number % PARTITIONS) for number in range(2000)]
@@ -221,14 +223,14 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.complete([timeout.key for timeout in timeouts[:1999]])
         assert await due(store) == timeouts[1999:]
 
-    async def test_none_is_created_and_none_completed_by_empty_calls(
+    async def test_empty_calls_neither_create_nor_complete_a_timeout(
         self, store: TimeoutStore
     ) -> None:
         await store.create([])
         await store.complete([])
         assert await due(store) == []
 
-    async def test_cut_after_any_message_all_timeouts_are_there_or_none(
+    async def test_a_creation_cut_after_any_message_creates_all_timeouts_or_none(
         self, store: TimeoutStore, fragile: Fragile
     ) -> None:
         async for number, cut in cuts(fragile):
@@ -245,7 +247,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
 
     # --- waiting --------------------------------------------------------------------------------
 
-    async def test_due_waits_for_the_first_to_be_due(
+    async def test_due_waits_until_the_first_timeout_is_due(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         timeout = at(60)
@@ -256,7 +258,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
         assert not waiting.done()
         assert await within(clock, waiting, seconds=1) == [timeout]
 
-    async def test_due_waits_and_is_woken_by_one_that_is_created(
+    async def test_a_new_timeout_wakes_callers_of_due_that_wait(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
@@ -264,12 +266,12 @@ class TimeoutStoreConformance(TimeoutClockCases):
         await store.create([timeout])
         assert await ended(waiting) == [timeout]
 
-    async def test_due_ends_with_its_wait(self, store: TimeoutStore, clock: FakeClock) -> None:
+    async def test_due_ends_after_its_wait(self, store: TimeoutStore, clock: FakeClock) -> None:
         await store.create([at(60)])
         waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=5))
         assert await timed_out(clock, waiting, seconds=5) == []
 
-    async def test_what_one_process_creates_and_completes_another_sees(
+    async def test_the_timeouts_of_a_process_are_visible_to_others(
         self, store: TimeoutStore, another: Another, clock: FakeClock
     ) -> None:
         one, two = at(-2), at(-1)

@@ -40,7 +40,7 @@ class TimeCases(Conformance):
         time.tzset()
 
     @pytest.mark.parametrize("begin", CLOCK_CHANGES.values(), ids=CLOCK_CHANGES.keys())
-    async def test_times_are_the_clocks_in_utc_to_the_microsecond(
+    async def test_times_are_read_from_the_clock_in_utc_to_the_microsecond(
         self, local_zone: None, store: Records, clock: FakeClock, begin: datetime
     ) -> None:
         clock.jump(begin)
@@ -58,7 +58,7 @@ class TimeCases(Conformance):
             } == {timedelta(0)}
 
     @pytest.mark.parametrize("begin", CLOCK_CHANGES.values(), ids=CLOCK_CHANGES.keys())
-    async def test_a_question_may_name_its_times_in_any_zone(
+    async def test_a_query_may_give_its_times_in_any_zone(
         self, local_zone: None, store: Records, clock: FakeClock, begin: datetime
     ) -> None:
         clock.jump(begin)
@@ -79,7 +79,7 @@ class TimeCases(Conformance):
                 assert [record.run_id for record in await store.runs(query)] == [run.run_id]
 
     @pytest.mark.parametrize("begin", CLOCK_CHANGES.values(), ids=CLOCK_CHANGES.keys())
-    async def test_a_delay_is_as_long_as_it_says_though_clocks_change(
+    async def test_a_delay_keeps_its_length_when_daylight_saving_begins_or_ends(
         self, local_zone: None, store: Records, clock: FakeClock, begin: datetime
     ) -> None:
         clock.jump(begin)

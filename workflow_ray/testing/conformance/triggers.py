@@ -51,7 +51,7 @@ LOOKALIKES = {
 class TriggerCases(Conformance):
     # --- foreign ids ----------------------------------------------------------------------------
 
-    async def test_of_many_triggers_at_once_one_gets_the_foreign_id(
+    async def test_one_of_many_concurrent_triggers_gets_the_foreign_id(
         self, store: RecordStore
     ) -> None:
         runs = [new_run("order-42") for _ in range(CALLERS)]
@@ -59,7 +59,7 @@ class TriggerCases(Conformance):
         one_won_and_the_others_were_told([answer for (answer,) in answers], told=ActiveRun)
         assert [count.runs for count in await store.counts("orders")] == [1]
 
-    async def test_of_many_triggers_in_one_call_the_first_gets_the_foreign_id(
+    async def test_the_first_of_many_triggers_in_one_call_gets_the_foreign_id(
         self, store: RecordStore
     ) -> None:
         runs = [new_run("order-42") for _ in range(CALLERS)]
@@ -82,7 +82,7 @@ class TriggerCases(Conformance):
             Conflict(first.run_id, Version(2))
         ]
 
-    async def test_a_run_that_finishes_frees_its_foreign_id_within_the_call(
+    async def test_a_run_that_finishes_frees_its_foreign_id_in_the_same_call(
         self, store: RecordStore
     ) -> None:
         first, second = new_run("order-42"), new_run("order-42")
@@ -102,7 +102,7 @@ class TriggerCases(Conformance):
         await store_all(store, first, step(first, run_state=state))
         assert await store_all(store, second) == [ActiveRun(second.run_id, first.run_id)]
 
-    async def test_another_write_of_a_finished_run_leaves_the_foreign_id_to_the_next(
+    async def test_a_write_of_a_finished_run_does_not_take_its_foreign_id_back(
         self, store: RecordStore
     ) -> None:
         first, second, third = new_run("order-42"), new_run("order-42"), new_run("order-42")
@@ -120,7 +120,7 @@ class TriggerCases(Conformance):
         ]
 
     @pytest.mark.parametrize("foreign_id", FOREIGN_IDS.values(), ids=FOREIGN_IDS.keys())
-    async def test_a_foreign_id_and_a_key_come_back_as_they_were_given(
+    async def test_a_foreign_id_and_a_key_are_stored_as_they_were_given(
         self, store: RecordStore, foreign_id: str
     ) -> None:
         run = new_run(foreign_id, key=foreign_id)
@@ -141,12 +141,12 @@ class TriggerCases(Conformance):
 
     # --- idempotency keys -----------------------------------------------------------------------
 
-    async def test_of_many_triggers_at_once_one_gets_the_key(self, store: RecordStore) -> None:
+    async def test_one_of_many_concurrent_triggers_gets_the_key(self, store: RecordStore) -> None:
         runs = [new_run(key="k") for _ in range(CALLERS)]
         answers = await asyncio.gather(*(store_all(store, run) for run in runs))
         one_won_and_the_others_were_told([answer for (answer,) in answers], told=KeyUsed)
 
-    async def test_of_many_triggers_in_one_call_the_first_gets_the_key(
+    async def test_the_first_of_many_triggers_in_one_call_gets_the_key(
         self, store: RecordStore
     ) -> None:
         runs = [new_run(key="k") for _ in range(CALLERS)]
@@ -162,7 +162,9 @@ class TriggerCases(Conformance):
         assert await store_all(store, second) == [KeyUsed(second.run_id, first.run_id)]
         assert await store.lookup([second.run_id], fresh=True) == [None]
 
-    async def test_a_used_key_is_told_before_an_active_run(self, store: RecordStore) -> None:
+    async def test_a_used_key_is_reported_rather_than_an_active_run(
+        self, store: RecordStore
+    ) -> None:
         used, active = new_run("order-1", key="k"), new_run("order-2")
         await store_all(store, used, active)
         late = new_run("order-2", key="k")
@@ -216,7 +218,7 @@ class TriggerCases(Conformance):
             await store_all(store, run)
         assert await store.lookup([run.run_id], fresh=True) == [None]
 
-    async def test_a_trigger_that_lost_its_foreign_id_uses_up_no_key(
+    async def test_a_trigger_whose_foreign_id_is_taken_uses_up_no_key(
         self, store: RecordStore
     ) -> None:
         await store_all(store, new_run("order-1"), new_run("order-1", key="k"))
@@ -229,7 +231,7 @@ class TriggerCases(Conformance):
 
     # --- repeats --------------------------------------------------------------------------------
 
-    async def test_a_repeated_trigger_gets_the_first_answer_even_when_the_run_is_over(
+    async def test_a_repeated_trigger_gets_the_first_answer_after_the_run_has_finished(
         self, store: RecordStore
     ) -> None:
         first, second = new_run("order-42", key="k"), new_run("order-42")
@@ -237,7 +239,7 @@ class TriggerCases(Conformance):
         assert await store_all(store, first) == [Stored(first.run_id, Version(1))]
         assert await versions(store, first.run_id) == [1, 2]
 
-    async def test_first_answers_stand_though_the_run_is_over_and_its_data_deleted(
+    async def test_repeats_get_the_first_answers_after_the_run_has_finished_and_its_data_is_deleted(
         self, store: RecordStore
     ) -> None:
         run = new_run("order-42", key="k", data=b'{"card":"4242"}')
@@ -253,9 +255,7 @@ class TriggerCases(Conformance):
         assert await store_all(store, late) == [KeyUsed(late.run_id, run.run_id)]
         assert await versions(store, run.run_id) == [1, 2, 3, 4]
 
-    async def test_another_trigger_under_a_run_id_in_use_conflicts(
-        self, store: RecordStore
-    ) -> None:
+    async def test_another_trigger_with_a_run_id_in_use_conflicts(self, store: RecordStore) -> None:
         record = await stored_run(store)
         assert await store_all(store, new_run(run_id=record.run_id)) == [
             Conflict(record.run_id, Version(1))

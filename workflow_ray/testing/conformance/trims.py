@@ -27,7 +27,7 @@ ELSEWHERE = Fence(RoleName("elsewhere-publisher-1-of-1"), 7)
 class TrimCases(Conformance):
     """For a store that holds records and events."""
 
-    async def test_events_below_the_offsets_are_trimmed_by_a_bounded_amount_and_offsets_stay(
+    async def test_events_below_the_offsets_are_trimmed_up_to_the_limit_and_offsets_stay(
         self, store: MovingStore
     ) -> None:
         fence = await acquire(store)
@@ -40,7 +40,7 @@ class TrimCases(Conformance):
         ]
         assert (await received(store), await store.ends(CREATED_TOPIC, ALL)) == (before[7:], ends)
 
-    async def test_the_limit_is_for_all_partitions_together_and_others_are_left_alone(
+    async def test_the_limit_covers_all_partitions_named_and_others_are_not_trimmed(
         self, store: MovingStore
     ) -> None:
         fence = await acquire(store)
@@ -55,7 +55,7 @@ class TrimCases(Conformance):
         assert (removed[0], sum(removed), removed[-1]) == (3, 8, 0)
         assert await received(store) == [item for item in before if item.event.partition == 2]
 
-    async def test_the_next_event_after_all_were_trimmed_gets_the_end_as_its_offset(
+    async def test_the_next_event_after_a_trim_of_all_gets_the_end_as_its_offset(
         self, store: MovingStore
     ) -> None:
         fence = await acquire(store)
@@ -66,7 +66,7 @@ class TrimCases(Conformance):
         assert [item.offset for item in await published(store, fence, [0])] == [end]
         assert await store.lag(CREATED_TOPIC, {0: 0}) == 1
 
-    async def test_who_reads_from_below_what_was_trimmed_goes_on_behind_it_and_nothing_is_lost(
+    async def test_a_reader_below_the_trimmed_events_continues_after_them_and_loses_nothing(
         self, store: MovingStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         fence = await acquire(store)
@@ -92,7 +92,7 @@ class TrimCases(Conformance):
         )
         assert await received(store) == before
 
-    async def test_a_store_of_events_trims_for_a_role_that_the_records_elsewhere_know(
+    async def test_a_store_without_the_role_trims_for_the_records_of_another_store(
         self, store: MovingStore
     ) -> None:
         await sent(store, [0])

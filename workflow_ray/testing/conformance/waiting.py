@@ -22,7 +22,7 @@ MINUTES = 300.0
 
 
 class WaitingCases(Conformance):
-    async def test_a_waiting_run_is_answered_as_the_event_that_should_have_woken_it(
+    async def test_a_waiting_run_is_returned_as_the_event_that_should_have_woken_it(
         self, store: Records, clock: FakeClock
     ) -> None:
         run = new_run(partition=3)
@@ -39,7 +39,7 @@ class WaitingCases(Conformance):
         found = await store.waiting(WaitingQuery(workflow="orders", partition=3, quiet=MINUTES))
         assert found.events == (expected,)
 
-    async def test_a_run_is_answered_once_it_was_left_alone_for_as_long_as_asked(
+    async def test_a_run_is_returned_once_it_has_been_quiet_for_the_given_time(
         self, store: Records, clock: FakeClock
     ) -> None:
         early, late = new_run(), new_run()
@@ -50,7 +50,7 @@ class WaitingCases(Conformance):
         await clock.advance(timedelta(microseconds=1))
         assert await waiting_runs(store) == [early.run_id]
 
-    async def test_only_runs_that_await_an_event_are_answered(
+    async def test_only_runs_that_await_an_event_are_returned(
         self, store: Records, clock: FakeClock
     ) -> None:
         run, rests, ends = new_run(), new_run(), new_run()
@@ -59,7 +59,7 @@ class WaitingCases(Conformance):
         await clock.advance(timedelta(seconds=MINUTES))
         assert await waiting_runs(store) == [run.run_id]
 
-    async def test_a_run_that_an_entry_of_the_outbox_will_wake_is_left_out(
+    async def test_a_run_with_an_event_in_the_outbox_is_left_out(
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher, now, later = (
@@ -74,7 +74,7 @@ class WaitingCases(Conformance):
         await store.published(publisher, [entry.id for entry in entries])
         assert await waiting_runs(store) == [now.run_id]
 
-    async def test_only_the_workflow_and_the_partition_asked_for_are_looked_at(
+    async def test_only_runs_of_the_workflow_and_partition_are_returned(
         self, store: Records, clock: FakeClock
     ) -> None:
         one = new_run(partition=1)
@@ -83,7 +83,7 @@ class WaitingCases(Conformance):
         found = await store.waiting(WaitingQuery(workflow="orders", partition=1, quiet=MINUTES))
         assert [item.run_id for item in found.events] == [one.run_id]
 
-    async def test_bounded_looks_come_to_the_end_and_answer_each_run_once(
+    async def test_bounded_queries_reach_the_end_and_return_each_run_once(
         self, store: Records, clock: FakeClock
     ) -> None:
         """Most of the runs that a look goes through have an entry in the outbox, and are not

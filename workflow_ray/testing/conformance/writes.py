@@ -66,7 +66,7 @@ class WriteCases(Conformance):
         )
         assert after.data == b'{"paid":true}'
 
-    async def test_the_history_keeps_what_the_write_said(self, store: Records) -> None:
+    async def test_the_history_keeps_the_fields_of_the_write(self, store: Records) -> None:
         before = await stored_run(store)
         failure = Write(
             run_id=before.run_id,
@@ -95,20 +95,20 @@ class WriteCases(Conformance):
             failure.write_id,
         )
 
-    async def test_a_write_without_data_leaves_it_as_it_was(self, store: Records) -> None:
+    async def test_a_write_without_data_keeps_the_previous_data(self, store: Records) -> None:
         run = new_run(data=b'{"total":40}')
         await store_all(store, run, step(run, data=None))
         assert (await stored(store, run.run_id)).data == b'{"total":40}'
         assert [entry.data for entry in await store.history(run.run_id)] == [b'{"total":40}', None]
 
     @pytest.mark.parametrize("data", DATA.values(), ids=DATA.keys())
-    async def test_data_comes_back_as_it_was_given(self, store: Records, data: bytes) -> None:
+    async def test_data_is_read_as_it_was_written(self, store: Records, data: bytes) -> None:
         run = new_run(data=data)
         await store_all(store, run)
         assert (await stored(store, run.run_id)).data == data
         assert (await last_entry(store, run.run_id)).data == data
 
-    async def test_a_call_may_bring_thousands_of_writes(self, store: Records) -> None:
+    async def test_a_call_may_have_thousands_of_writes(self, store: Records) -> None:
         runs = [new_run(partition=at % 4, events=[event(at % 4)]) for at in range(2000)]
         assert await store_all(store, *runs) == [Stored(run.run_id, Version(1)) for run in runs]
         assert await store_all(store, *map(step, runs)) == [
@@ -120,7 +120,7 @@ class WriteCases(Conformance):
 
     # --- conflicts ------------------------------------------------------------------------------
 
-    async def test_of_many_writers_one_wins_each_version(self, store: Records) -> None:
+    async def test_one_of_many_writers_wins_each_version(self, store: Records) -> None:
         record = await stored_run(store)
         for _ in range(4):
             answers = await asyncio.gather(
@@ -152,9 +152,7 @@ class WriteCases(Conformance):
             Conflict(run_id, NO_VERSION)
         ]
 
-    async def test_of_two_writes_for_one_version_the_first_in_order_wins(
-        self, store: Records
-    ) -> None:
+    async def test_the_first_of_two_writes_for_the_same_version_wins(self, store: Records) -> None:
         one, two = await stored_runs(store, count=2)
         first, second, third, fourth = (
             step(one, status=PAID),
@@ -169,7 +167,9 @@ class WriteCases(Conformance):
             PAID,
         ]
 
-    async def test_a_write_may_build_on_one_before_it_in_the_call(self, store: Records) -> None:
+    async def test_a_write_may_build_on_an_earlier_one_in_the_same_call(
+        self, store: Records
+    ) -> None:
         run = new_run()
         second = step(run)
         third = step(second, status=SHIPPED)
@@ -196,7 +196,7 @@ class WriteCases(Conformance):
         assert await versions(store, record.run_id) == [1, 2]
         assert len(await store.pending(fence, limit=10, wait=0)) == 1
 
-    async def test_a_repeat_after_the_run_went_on_gets_the_first_answer(
+    async def test_a_repeat_gets_the_first_answer_after_the_run_has_moved_on(
         self, store: Records
     ) -> None:
         record = await stored_run(store)
@@ -209,7 +209,7 @@ class WriteCases(Conformance):
         ]
         assert await versions(store, record.run_id) == [1, 2, 3]
 
-    async def test_a_write_twice_in_one_call_is_made_once(self, store: Records) -> None:
+    async def test_a_write_that_is_twice_in_one_call_is_made_once(self, store: Records) -> None:
         run = new_run()
         write = step(run)
         assert await store_all(store, run, run, write, write) == [
@@ -217,7 +217,7 @@ class WriteCases(Conformance):
         ]
         assert await versions(store, run.run_id) == [1, 2]
 
-    async def test_repeats_sent_at_once_are_made_once(self, store: Records) -> None:
+    async def test_concurrent_repeats_are_made_once(self, store: Records) -> None:
         write = step(await stored_run(store))
         answers = await asyncio.gather(*(store_all(store, write) for _ in range(WRITERS)))
         assert answers == [[Stored(write.run_id, Version(2))]] * WRITERS
