@@ -1,83 +1,99 @@
-"""What the pages of docs/ show is true: their files and commands are made and run in the order in
-which they stand.
+"""What the README and the pages of docs/ show is true: their files and commands are made and run
+in the order in which they stand.
 """
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TOOLS = {"workflow-ray": "-m workflow_ray.cli", "python": ""}
-PAGES = [
-    page for page in sorted((ROOT / "docs").glob("*.md")) if "```python\n# " in page.read_text()
-]
-"""Those that show the files that their commands are about."""
+from tests.end_to_end.pages import PAGES, ROOT, Session, blocks
+from tests.servers import Kafka
+
+SHOWN_ONLY = {"text", "toml"}
+"""The languages of blocks that tell the reader nothing to do."""
+ON_SERVERS = {"kafka", "mariadb", "postgresql"}
+"""Pages that need a server: each has a test of its own."""
+TOLD = [page for page in PAGES if any(block.language == "console" for block in blocks(page))]
+FILES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Of a shell in which the tools are installed."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, arguments in TOOLS.items():
-        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
-        (tools / name).chmod(0o755)
-    return {
-        **os.environ,
-        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
-        # a file may be changed within the second by which Python tells
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "WORKFLOW_RAY_HOME": str(tmp_path / "home"),
-    }
+def do(page: Path, folder: Path, places: dict[str, str]) -> None:
+    """Write the page's files and run its commands, in order."""
+    (folder / "work").mkdir()
+    with Session(folder / "work", folder / "home", places) as session:
+        for block in blocks(page):
+            if block.language == "console":
+                for command, shown in block.commands():
+                    session.run(command, shown)
+            elif block.file is not None:
+                session.write(block.file, block.text)
+        session.finish()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    for language, block in re.findall(
-        r"^```(python|console)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
-    ):
-        if language == "python":
-            (folder / block.split("\n", 1)[0].removeprefix("# ")).write_text(block)
-            continue
-        for entry in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, shown = entry.partition("\n")
-            done = subprocess.run(
-                ["bash", "-c", command],
-                cwd=folder,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert re.search(pattern(shown), spaced(done.stdout)), (
-                f"$ {command}\n{done.stdout}{done.stderr}"
-            )
+@pytest.mark.parametrize(
+    "page", [page for page in TOLD if page.stem not in ON_SERVERS], ids=lambda page: page.stem
+)
+def test_a_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
+    do(page, tmp_path, {})
 
 
-TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z"
-RUN_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-ANYTHING = r"[\s\S]*?"
-VARYING = {TIME: TIME, RUN_ID: RUN_ID, re.escape("..."): ANYTHING}
-"""What is not the same each time, as it is shown, and what may come in its place."""
-
-
-def pattern(shown: str) -> str:
-    parts = re.split("(" + "|".join(VARYING) + ")", spaced(shown))
-    return "".join(
-        next(
-            (other for this, other in VARYING.items() if re.fullmatch(this, part)), re.escape(part)
-        )
-        for part in parts
+def test_the_page_on_postgresql_does_what_it_shows(tmp_path: Path, postgres_url: str) -> None:
+    do(
+        ROOT / "docs" / "postgresql.md", tmp_path, {"postgresql://shop:secret@db/shop": postgres_url}
     )
 
 
-def spaced(text: str) -> str:
-    """Without the width of columns."""
-    return re.sub(" *\n", "\n", re.sub(" +", " ", text)).strip()
+def test_the_page_on_mariadb_does_what_it_shows(tmp_path: Path, mariadb_url: str) -> None:
+    url = urlsplit(mariadb_url)
+    options = f"--host={url.hostname} --port={url.port} --user={url.username} {url.path[1:]}"
+    places = {
+        "mariadb://shop:secret@db/shop": mariadb_url,
+        "--host=db --user=shop --password=secret shop": options,
+    }
+    do(ROOT / "docs" / "mariadb.md", tmp_path, places)
+
+
+def test_the_page_on_kafka_does_what_it_shows(tmp_path: Path, kafka: Kafka) -> None:
+    places = {"kafka://one:9092,two:9092/shop": f"{kafka.url}/page-{uuid4().hex}"}
+    do(ROOT / "docs" / "kafka.md", tmp_path, places)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_is_run_or_is_only_shown(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            assert block.file, f"names no file in its first line:\n{block.text}"
+        else:
+            assert block.language in {"console", *SHOWN_ONLY}, block.text
+    prose = re.sub(r"^```[\s\S]*?^```$", "", page.read_text(), flags=re.MULTILINE)
+    assert not re.search(r"^\n(?: {4}|\t)\S", prose, re.MULTILINE), "indented code is not run"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mypy")
+
+
+@pytest.mark.parametrize("page", FILES, ids=lambda page: page.stem)
+def test_the_files_of_a_page_pass_mypy(
+    page: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            (tmp_path / str(block.file)).write_text(block.text)
+    monkeypatch.setenv("MYPYPATH", f"{ROOT}:{ROOT / 'adapters'}")
+    files = sorted(map(str, tmp_path.glob("*.py")))
+    command = ["-m", "mypy", "--strict", "--explicit-package-bases", "--cache-dir", str(cache)]
+    done = subprocess.run(
+        [sys.executable, *command, *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,193 @@
+"""A page of Markdown, and a session that does what the page tells its reader to do."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TextIO
+from uuid import uuid4
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOOLS = {
+    "python": "",
+    "pytest": "-m pytest -p no:cacheprovider",
+    "workflow-ray": "-m workflow_ray.cli",
+}
+"""Commands that are the tests' own installation -> the arguments of its Python."""
+STARTING = 30.0
+"""Seconds within which a worker is at work."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `text` ends with a newline."""
+
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str | None:
+        """The name of the file that the block shows: its first line is a comment with it."""
+        named = re.match(r"# ([\w.]+\.\w+)\n", self.text)
+        return named[1] if named else None
+
+    def commands(self) -> Iterator[tuple[str, str]]:
+        """Each command of a console block, and the output shown for it.
+
+        A block that begins with ^C stops the workers first.
+        """
+        first, *entries = re.split(r"^\$ ", self.text, flags=re.MULTILINE)
+        if first:
+            yield first.strip(), ""
+        for entry in entries:
+            command, _, shown = entry.partition("\n")
+            yield command, shown
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"^```(.*)\n([\s\S]*?)^```$", page.read_text(), re.MULTILINE)
+    return [Block(language, text) for language, text in found]
+
+
+class Session:
+    """A reader at work: a folder with the page's files, and a shell in it.
+
+    Commands are run one after the other. `workflow-ray worker` works in the background until ^C or
+    the end of the session; where its output shows ^C, it is interrupted there.
+    """
+
+    def __init__(self, folder: Path, home: Path, places: Mapping[str, str]) -> None:
+        """places: What stands in the page -> what is there in this session, such as a URL."""
+        self.folder = folder
+        self._places = places
+        self._workers: list[Worker] = []
+        tools = home / "bin"
+        tools.mkdir(parents=True)
+        for name, arguments in TOOLS.items():
+            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+            (tools / name).chmod(0o755)
+        self._environment = {
+            **os.environ,
+            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
+            # A file may change within the second by which Python tells that it has changed.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "WORKFLOW_RAY_HOME": str(home),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:  # after a failure
+            worker.process.kill()
+            worker.process.wait()
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(self._here(text))
+
+    def run(self, command: str, shown: str) -> None:
+        """Run a command; its output must be what the page shows."""
+        if command == "^C":
+            self.finish()
+        elif command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self._environment[name] = self._here(value)
+        elif command.startswith("workflow-ray worker "):
+            self._work(command, shown)
+        else:
+            done = subprocess.run(
+                ["bash", "-c", self._here(command)],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            check(command, shown, done.stdout)
+            assert done.returncode == 0, f"$ {command}\nexit {done.returncode}\n{done.stdout}"
+
+    def finish(self) -> None:
+        """Stop the workers; each must have finished what it had in hand."""
+        while self._workers:
+            worker = self._workers.pop()
+            if worker.process.poll() is None:
+                worker.process.send_signal(signal.SIGINT)
+            assert worker.process.wait() == 0, worker.output()
+
+    def _work(self, command: str, shown: str) -> None:
+        log = self.folder.with_name(f"worker-{uuid4().hex}.log")
+        with log.open("w") as output:
+            worker = Worker(self._started(command, output), log)
+        self._workers.append(worker)
+        before, interrupted, after = shown.partition("^C\n")
+        worker.wait_for("SIGTERM or Ctrl-C stops it")
+        check(command, before, worker.output())
+        if interrupted:
+            worker.process.send_signal(signal.SIGINT)
+            worker.process.wait()
+            check(command, after, worker.output())
+
+    def _started(self, command: str, output: TextIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["bash", "-c", f"exec {self._here(command)}"],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def _here(self, text: str) -> str:
+        for shown, actual in self._places.items():
+            text = text.replace(shown, actual)
+        return text
+
+
+@dataclass(frozen=True)
+class Worker:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + STARTING
+        while text not in self.output():
+            assert self.process.poll() is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.02)
+
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d{3}Z?"
+RUN_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+SECONDS = r"\d+\.\d+ ?s\b"
+ANYTHING = r"[\s\S]*?"
+VARYING = {TIME: TIME, RUN_ID: RUN_ID, SECONDS: SECONDS, re.escape("..."): ANYTHING}
+"""What differs each time, as a page shows it, and what may come in its place."""
+
+
+def check(command: str, shown: str, output: str) -> None:
+    """The output must hold what the page shows: whole lines, whatever the width of columns."""
+    assert re.search(pattern(shown), spaced(output)), f"$ {command}\n{output}"
+
+
+def pattern(shown: str) -> str:
+    parts = re.split("(" + "|".join(VARYING) + ")", spaced(shown))
+    return "".join(
+        next(
+            (other for this, other in VARYING.items() if re.fullmatch(this, part)), re.escape(part)
+        )
+        for part in parts
+    )
+
+
+def spaced(text: str) -> str:
+    return re.sub(" *\n", "\n", re.sub(" +", " ", text)).strip()
