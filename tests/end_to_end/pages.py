@@ -67,6 +67,7 @@ class Session:
         self.folder = folder
         self._places = places
         self._workers: list[Worker] = []
+        self._deployed = False
         tools = home / "bin"
         tools.mkdir(parents=True)
         for name, arguments in TOOLS.items():
@@ -88,6 +89,8 @@ class Session:
         for worker in self._workers:  # after a failure
             worker.process.kill()
             worker.process.wait()
+        if self._deployed:
+            self._shell("workflow-ray down")
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(self._here(text))
@@ -102,15 +105,8 @@ class Session:
         elif command.startswith("workflow-ray worker "):
             self._work(command, shown)
         else:
-            done = subprocess.run(
-                ["bash", "-c", self._here(command)],
-                cwd=self.folder,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
+            self._deployed |= command.startswith("workflow-ray deploy ")
+            done = self._shell(command)
             check(command, shown, done.stdout)
             assert done.returncode == 0, f"$ {command}\nexit {done.returncode}\n{done.stdout}"
 
@@ -134,6 +130,17 @@ class Session:
             worker.process.send_signal(signal.SIGINT)
             worker.process.wait()
             check(command, after, worker.output())
+
+    def _shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", self._here(command)],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
 
     def _started(self, command: str, output: TextIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
