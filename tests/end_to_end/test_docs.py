@@ -44,7 +44,9 @@ def test_a_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
 
 def test_the_page_on_postgresql_does_what_it_shows(tmp_path: Path, postgres_url: str) -> None:
     do(
-        ROOT / "docs" / "postgresql.md", tmp_path, {"postgresql://shop:secret@db/shop": postgres_url}
+        ROOT / "docs" / "postgresql.md",
+        tmp_path,
+        {"postgresql://shop:secret@db/shop": postgres_url},
     )
 
 

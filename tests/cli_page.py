@@ -1,0 +1,42 @@
+"""The reference of the command line, from its commands: `make cli-page` writes docs/cli.md."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from workflow_ray.cli.exit_codes import MEANINGS
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+INTRODUCTION = """\
+# Command line
+
+`workflow-ray COMMAND --help` shows what this page shows. `make cli-page` writes the page from the
+commands.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+"""
+
+
+def text() -> str:
+    """The page, as the commands of today make it."""
+    codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in MEANINGS.items())
+    return f"{INTRODUCTION}{codes}\n{_commands()}"
+
+
+def _commands() -> str:
+    """Typer's own reference, without its title: usage is not a session to be run."""
+    command = [sys.executable, "-m", "typer", "workflow_ray.cli.app", "utils", "docs"]
+    done = subprocess.run(
+        [*command, "--name", "workflow-ray"], capture_output=True, text=True, check=True
+    )
+    _, _, commands = done.stdout.partition("## `workflow-ray ")
+    usage = re.sub(r"```console\n\$ (.*)\n```", r"```text\n\1\n```", f"## `workflow-ray {commands}")
+    return usage.rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text())
