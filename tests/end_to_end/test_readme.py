@@ -4,12 +4,24 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
+
+import pytest
 
 from tests.end_to_end.pages import ROOT
 
 README = (ROOT / "README.md").read_text()
-NAMED = sorted(set(re.findall(r"\b(?:docs|examples)/[\w./-]+\w|\b[\w-]+\.(?:md|yaml)\b", README)))
+NAMED = re.compile(r"\b(?:docs|examples|benchmarks)/[\w./-]+\w|\b[\w-]+\.(?:md|yaml)\b")
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution and the wheel."""
+    folder = tmp_path_factory.mktemp("distributions")
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    return folder
 
 
 def test_no_link_of_the_readme_is_relative() -> None:
@@ -17,11 +29,21 @@ def test_no_link_of_the_readme_is_relative() -> None:
     assert re.findall(r"\]\((?!https://)([^)]*)\)", README) == []
 
 
-def test_every_file_that_the_readme_names_is_in_the_source_distribution(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    (archive,) = tmp_path.glob("*.tar.gz")
+def test_every_file_that_the_readme_names_is_in_the_source_distribution(
+    distributions: Path,
+) -> None:
+    (archive,) = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as distribution:
         names = {name.partition("/")[2] for name in distribution.getnames()}
     names |= {str(folder) for name in names for folder in Path(name).parents}
-    assert [name for name in NAMED if name not in names and f"docs/{name}" not in names] == []
+    named = {name.replace("\\", "") for name in NAMED.findall(README)}
+    assert {name for name in named if name not in names and f"docs/{name}" not in names} == set()
+
+
+def test_the_wheel_has_the_packages_the_readme_and_nothing_else(distributions: Path) -> None:
+    (archive,) = distributions.glob("*.whl")
+    with zipfile.ZipFile(archive) as wheel:
+        (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+        folders = {name.partition("/")[0] for name in wheel.namelist()}
+        assert folders == {"workflow_ray", "workflow_ray_adapters", metadata.partition("/")[0]}
+        assert wheel.read(metadata).decode().endswith(README)

@@ -67,7 +67,7 @@ class ActivityCases(Conformance):
         expected = [runs[2].run_id, runs[1].run_id]
         assert [entry.event and entry.event.run_id for entry in found] == expected
 
-    async def test_an_event_that_is_due_is_no_longer_delayed(
+    async def test_an_event_that_is_due_is_not_delayed_any_more(
         self, store: Records, clock: FakeClock
     ) -> None:
         await store_all(store, new_run(events=[event(delay=10)]), new_run(events=[event(delay=20)]))

@@ -66,7 +66,7 @@ class MoveCases(Conformance):
         assert await store.move(fence, limit=100, wait=0) == 10
         assert [item.event.version for item in await received(store)] == list(range(1, 11))
 
-    async def test_a_moved_event_is_no_longer_pending(self, store: MovingStore) -> None:
+    async def test_a_moved_event_is_not_pending_any_more(self, store: MovingStore) -> None:
         fence, run = await acquire(store), new_run(events=[event(), event(1)])
         await store_all(store, run)
         await store.move(fence, limit=1, wait=0)
