@@ -5,7 +5,7 @@ import os
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -35,6 +35,14 @@ class Refused:
 
     number: int
     why: str
+
+
+class _Seen(NamedTuple):
+    """The first line of a foreign id, and hashes of its data."""
+
+    number: int
+    written: int
+    stored: int
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,8 +77,7 @@ class Parser:
     def __init__(self, workflow: Workflow[Any, Any]) -> None:
         self._workflow = workflow
         self._read = 0
-        # foreign id -> the number of its line, a hash of its data
-        self._seen: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, _Seen] = {}  # by foreign id
         self.repeats = 0
         """Lines that say again what an earlier one said."""
 
@@ -86,19 +93,21 @@ class Parser:
                 except InvalidInput as error:
                     yield Refused(self._read, str(error))
 
-    def _parsed(self, number: int, text: bytes) -> Iterator[Line]:
-        written = _written(text)
+    def _parsed(self, number: int, line: bytes) -> Iterator[Line]:
+        written = _written(line)
         foreign_id = checked_key("foreign_id", written.foreign_id)
-        data = self._validated(bytes(written.data))
-        content = hash(checked_data(self._workflow, data))
-        first, known = self._seen.setdefault(foreign_id, (number, content))
-        if first == number:
+        text = bytes(written.data)
+        data = self._validated(text)
+        seen = _Seen(number, hash(text), hash(checked_data(self._workflow, data)))
+        first = self._seen.setdefault(foreign_id, seen)
+        if first is seen:
             yield Line(number, foreign_id, data)
-        elif known == content:
+        # the same text is not always stored as the same bytes: a default factory may make up an id
+        elif first.written == seen.written or first.stored == seen.stored:
             self.repeats += 1
         else:
             raise InvalidInput(
-                "foreign_id", f"{foreign_id!r} stands on line {first} with other data"
+                "foreign_id", f"{foreign_id!r} stands on line {first.number} with other data"
             )
 
     def _validated(self, data: bytes) -> BaseModel:

@@ -69,10 +69,11 @@ def run(
 ) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
-    A line's foreign id is its run's idempotency key too: given again, it leads to the run that
-    there is, and nothing is done twice. A run that pauses counts as ended. Exit 6: some lines were
-    refused, each with its number and reason on stderr; the others went through. Exit 8: an error
-    has paused some runs; `workflow-ray runs list --failed` shows them.
+    A line's foreign id is its run's idempotency key too: given again with the same data, it leads
+    to the run that there is, and nothing is done twice. With other data the line is refused. A run
+    that pauses counts as ended. Exit 6: some lines were refused, each with its number and reason on
+    stderr; the others went through. Exit 8: an error has paused some runs; `workflow-ray runs list
+    --failed` shows them.
     """
     configure(logging.WARNING, "%(message)s")
     workflow = load(reference, [os.getcwd()])

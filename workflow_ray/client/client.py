@@ -1,6 +1,6 @@
 """What a program does with a workflow's runs: no roles, no Ray, only the records."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -84,14 +84,15 @@ class Client(Generic[D, S]):
             InvalidInput: Nothing was written.
             RunActive: See `if_active`.
             KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
-                Nothing was written. Data is equal if the model reads it as equal: the order in a
-                set does not count. Keys stored by workflow_ray's versions without digests are not
-                compared.
+                Nothing was written. Data is compared as the model reads it, so the order in a set
+                does not count. Neither does a field that was not given and whose default factory
+                makes up a value, such as an id or a time. Keys that an earlier version of
+                workflow_ray stored are not compared.
         """
         if if_active not in ("raise", "join"):
             raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
         write = write_of(self._workflow, Trigger(foreign_id, data, start_at, idempotency_key), BY)
-        (started,) = await self._start([write])
+        (started,) = await self._start([write], {write.run_id: data})
         run_id = started.handle.run_id
         if started.outcome is TriggerOutcome.KEY_REUSED:
             raise KeyReused(self._workflow.name, idempotency_key or "", run_id, started.differing)
@@ -109,8 +110,14 @@ class Client(Generic[D, S]):
         written.
         Raises InvalidInput, naming the trigger: nothing was written.
         """
-        writes = [self._checked(number, trigger) for number, trigger in enumerate(triggers)]
-        started = [each for batch in batches(writes) for each in await self._start(batch)]
+        writes: list[Write] = []
+        with_key: dict[RunId, D] = {}
+        for number, trigger in enumerate(triggers):
+            write = self._checked(number, trigger)
+            writes.append(write)
+            if trigger.idempotency_key is not None:
+                with_key[write.run_id] = trigger.data
+        started = [each for batch in batches(writes) for each in await self._start(batch, with_key)]
         return [(each.handle, each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
@@ -211,12 +218,12 @@ class Client(Generic[D, S]):
         except InvalidInput as error:
             raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
-    async def _start(self, writes: list[Write]) -> "list[_Started[D, S]]":
+    async def _start(self, writes: list[Write], data: Mapping[RunId, D]) -> "list[_Started[D, S]]":
         group = WriteGroup(writes=tuple(writes))
         (answer,) = await self._records.store([group])
         if not isinstance(answer, Committed):
             raise AssertionError("a group without a fence can't be fenced off")
-        reused = await find_reused(self._workflow, self._records, writes, answer.results)
+        reused = await find_reused(self._workflow, self._records, data, writes, answer.results)
         return [
             self._started(write, result, reused.get(write.run_id, ()))
             for write, result in zip(writes, answer.results, strict=True)

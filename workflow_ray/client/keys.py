@@ -1,8 +1,10 @@
 """Triggers whose idempotency key was used before, for something else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pydantic import BaseModel
 
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.idempotency import differences, has_same_data
@@ -16,19 +18,21 @@ AT_ONCE = 16
 async def find_reused(
     workflow: Workflow[Any, Any],
     records: RecordStore,
+    data: Mapping[RunId, BaseModel],
     writes: Sequence[Write],
     results: Sequence[WriteResult],
 ) -> dict[RunId, tuple[str, ...]]:
     """Find the triggers that differ from those that their key was first used for.
 
     Reads nothing while the digests are equal. Otherwise the data is compared as the model reads
-    it, because the same data is not always the same bytes: sets have no order, and a model may have
-    got a field with a default.
+    it, because a repeat is not always the same bytes: sets have no order, a default factory makes
+    up an id, or a model has got a field with a default.
 
     Args:
         workflow: The workflow of all writes.
         records: The store.
-        writes: The triggers.
+        data: The data of the triggers that have a key, by the run id of the write.
+        writes: The triggers' writes.
         results: The store's answer to each of them.
 
     Returns:
@@ -41,11 +45,11 @@ async def find_reused(
         ours, theirs = write.new.digest if write.new else None, used.digest
         if ours is None or theirs is None or ours == theirs:
             return write.run_id, ()
-        if has_same_data(ours, theirs):
-            return write.run_id, differences(workflow, write, theirs, None)
-        async with places:
-            first, *_ = await records.history(used.first, limit=1)
-        return write.run_id, differences(workflow, write, theirs, first)
+        first = None
+        if not has_same_data(ours, theirs):
+            async with places:
+                first, *_ = await records.history(used.first, limit=1)
+        return write.run_id, differences(workflow, data[write.run_id], write, theirs, first)
 
     looks = [
         look(write, result)

@@ -1,13 +1,18 @@
 """Idempotency keys that come again: for the same trigger as before, or for another one."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, get_origin
+
+from pydantic import BaseModel
 
 from workflow_ray.definition import Workflow
 from workflow_ray.definition.fidelity import difference
 from workflow_ray.records import DIGEST_SIZE, HistoryEntry, Write
 
 HALF = DIGEST_SIZE // 2
+PLAIN_FACTORIES = frozenset({list, dict, set, frozenset, tuple, str, bytes, int, float, bool})
+"""Default factories that always make the same. Others may make a new id, or the time of day."""
 
 
 def digest_of(foreign_id: str, data: bytes, start_at: int | None) -> bytes:
@@ -35,12 +40,17 @@ def has_same_data(one: bytes, other: bytes) -> bool:
 
 
 def differences(
-    workflow: Workflow[Any, Any], write: Write, digest: bytes, first: HistoryEntry | None
+    workflow: Workflow[Any, Any],
+    data: BaseModel,
+    write: Write,
+    digest: bytes,
+    first: HistoryEntry | None,
 ) -> tuple[str, ...]:
     """Find the arguments of a trigger that differ from those that its key was first used with.
 
     Args:
         workflow: The workflow of both runs.
+        data: The trigger's data.
         write: The trigger's write; it has a digest.
         digest: The digest that the first run stored.
         first: The first run's first version. None if the digests have the same data.
@@ -56,13 +66,43 @@ def differences(
     if first is not None:
         if first.status != write.status:
             found.append("start_at")
-        if not _is_equal(workflow, first.data or b"", write.data or b""):
+        if not _is_repeated(workflow, data, first.data or b""):
             found.append("data")
     return tuple(found)
 
 
-def _is_equal(workflow: Workflow[Any, Any], one: bytes, other: bytes) -> bool:
+def _is_repeated(workflow: Workflow[Any, Any], data: BaseModel, stored: bytes) -> bool:
     try:
-        return difference(workflow.decode(one), workflow.decode(other)) is None
+        first = workflow.decode(stored)
+        return difference(first, _without_made_up(data, first)) is None
     except Exception:  # the first data was deleted, or is of an earlier model
         return False
+
+
+def _without_made_up(value: Any, first: Any) -> Any:
+    """Put the first trigger's values in place of those that a default factory made up. The caller
+    did not give them, and a repeat has others.
+    """
+    if _is_a(value, BaseModel) and type(value) is type(first):
+        return value.model_copy(update=_given(value, first))
+    if _is_a(value, list, tuple) and _is_a(first, list, tuple) and len(value) == len(first):
+        return [_without_made_up(ours, theirs) for ours, theirs in zip(value, first, strict=True)]
+    if _is_a(value, Mapping) and _is_a(first, Mapping) and value.keys() == first.keys():
+        return {key: _without_made_up(value[key], first[key]) for key in value}
+    return value
+
+
+def _given(value: BaseModel, first: BaseModel) -> dict[str, Any]:
+    """The fields as the caller gave them; made-up ones as the first trigger has them."""
+    fields: dict[str, Any] = {}
+    for name, field in type(value).model_fields.items():
+        ours, theirs = getattr(value, name), getattr(first, name)
+        factory = field.default_factory
+        made_up = factory is not None and (get_origin(factory) or factory) not in PLAIN_FACTORIES
+        is_given = name in value.model_fields_set or not made_up
+        fields[name] = _without_made_up(ours, theirs) if is_given else theirs
+    return fields
+
+
+def _is_a(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds)

@@ -5,9 +5,10 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from workflow_ray import Status, Workflow
 from workflow_ray.cli.lines import CHUNK, MAX_LINE, Line, Parser, Refused, arriving
@@ -88,6 +89,15 @@ def test_a_key_that_comes_again_with_the_same_data_is_a_repeat() -> None:
     parser = Parser(letters)
     answers = list(parser.parse([ANN, b'{"data": {"to": "ann", "stamps": 1}, "foreign_id": "a"}']))
     assert (len(answers), parser.repeats) == (1, 1)
+
+
+def test_a_line_that_comes_again_is_a_repeat_whatever_a_default_factory_makes_up() -> None:
+    class Dated(BaseModel):
+        dated: UUID = Field(default_factory=uuid4)
+
+    parser = Parser(Workflow("dated", Dated, LetterStatus))
+    (line,) = parser.parse([b'{"foreign_id": "a", "data": {}}'] * 2)
+    assert (line.number, parser.repeats) == (1, 1)
 
 
 def test_a_key_that_comes_again_with_other_data_is_refused() -> None:

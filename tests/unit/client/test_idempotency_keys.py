@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
+from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tests.unit.bench import FaultyStore
 from tests.unit.parcels import Parcel, Route, packing, routed
@@ -285,6 +288,52 @@ async def test_a_repeat_by_code_whose_model_has_a_new_field_is_known(
     assert (await client.trigger("1", Grown(), idempotency_key="k")).outcome is TriggerOutcome.KNOWN
     with pytest.raises(KeyReused):
         await client.trigger("1", Grown(note="new"), idempotency_key="k")
+
+
+class Line(BaseModel):
+    item: str
+    line_id: UUID = Field(default_factory=uuid4)
+
+
+class Order(BaseModel):
+    lines: list[Line] = Field(default_factory=list[Line])
+    by_name: dict[str, Line] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    ordered_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+def order(**fields: Any) -> Order:
+    return Order(lines=[Line(item="pen")], by_name={"pen": Line(item="pen")}, **fields)
+
+
+async def test_what_default_factories_make_up_does_not_count(store: CountingStore) -> None:
+    client = Client(staged(Order), store, FakeClock())
+    first = await client.trigger("1", one := order(), idempotency_key="k")
+    assert one != order()
+    again = await client.trigger("1", order(), idempotency_key="k")
+    assert (again.run_id, again.outcome) == (first.run_id, TriggerOutcome.KNOWN)
+    assert (await again.get()).data == one
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: Order(lines=[Line(item="ink")], by_name={"pen": Line(item="pen")}),
+        lambda: Order(lines=[Line(item="pen")] * 2, by_name={"pen": Line(item="pen")}),
+        lambda: Order(lines=[Line(item="pen")], by_name={"ink": Line(item="pen")}),
+        lambda: Order(lines=[Line(item="pen")]),
+        lambda: order(ordered_at=datetime(2020, 1, 1, tzinfo=UTC)),
+        lambda: order(notes=["a"]),
+    ],
+    ids=range(6),
+)
+async def test_what_the_caller_gives_counts(
+    store: CountingStore, other: Callable[[], Order]
+) -> None:
+    client = Client(staged(Order), store, FakeClock())
+    await client.trigger("1", order(), idempotency_key="k")
+    with pytest.raises(KeyReused, match="with other data"):
+        await client.trigger("1", other(), idempotency_key="k")
 
 
 async def test_a_repeat_is_known_after_a_deploy_that_moves_the_start(store: CountingStore) -> None:
