@@ -106,7 +106,7 @@ async def test_a_server_that_never_answers_says_so() -> None:
 
 async def test_a_server_of_another_kind_is_no_store() -> None:
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        await refused(f"redis://127.0.0.1:{port}/0", NotAStore, "no Redis server")
+        await refused(f"redis://127.0.0.1:{port}/0", NotAStore, "not a Redis server")
 
 
 async def test_a_wrong_password_is_refused(own: Served) -> None:

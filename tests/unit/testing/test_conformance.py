@@ -46,7 +46,7 @@ def test_the_adapter_that_the_docs_show_passes_its_suite(tmp_path: Path) -> None
 def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(SETTINGS)
     (tmp_path / "test_incomplete.py").write_text(INCOMPLETE)
-    outcome = run(tmp_path, "-k", "another_sees")
+    outcome = run(tmp_path, "-k", "visible_to_others")
     assert (
         "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why there is no"
         " OPENINGS." in outcome

@@ -19,6 +19,8 @@ from workflow_ray_adapters.sql.mariadb.url import target
 from ..databases import execute
 
 OURS, ANOTHER = "authority.pem", "another.pem"
+AUTHORITY = "keyUsage=critical,keyCertSign"
+"""What a key is for: Python from 3.13 on accepts no authority that doesn't say so."""
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "2",
             "-subj",
             f"/CN={authority}",
+            "-addext",
+            AUTHORITY,
             "-out",
             authority,
         )
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
     for name in ("server", "client"):
         openssl(folder, *new_key(f"{name}.pem"), "-subj", f"/CN={name}", "-out", f"{name}.csr")
         by = ["-CA", OURS, "-CAkey", f"{OURS}.key", "-CAcreateserial", "-extfile", "names"]
