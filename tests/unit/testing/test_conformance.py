@@ -48,7 +48,7 @@ def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path)
     (tmp_path / "test_incomplete.py").write_text(INCOMPLETE)
     outcome = run(tmp_path, "-k", "visible_to_others")
     assert (
-        "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why there is no"
+        "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why it has no"
         " OPENINGS." in outcome
     )
     assert "lacks several openings: nobody else can get at it" in outcome
