@@ -28,7 +28,7 @@ from workflow_ray.testing.conformance import (
     RoleSchedulerConformance,
     TimeoutStoreConformance,
 )
-from workflow_ray.testing.conformance.base import begun, ended, timed_out
+from workflow_ray.testing.conformance.base import begin, result_at_timeout, result_of
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     CREATED_TOPIC,
@@ -213,8 +213,8 @@ class TestMemoryAdapter:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
         async with adapter.open_records(url, clock=clock):
-            second = await begun(clock, opened(adapter, url, clock))
-        await ended(second)
+            second = await begin(clock, opened(adapter, url, clock))
+        await result_of(second)
 
     async def test_a_second_server_gives_up_when_its_patience_ends(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
@@ -223,9 +223,9 @@ class TestMemoryAdapter:
             adapter.open_records(url, clock=clock),
             adapter.open_records(url, clock=clock, exclusive=False),
         ):
-            second = await begun(clock, opened(adapter, url, clock))
+            second = await begin(clock, opened(adapter, url, clock))
             with pytest.raises(StoreInUse):
-                await timed_out(clock, second, seconds=5)
+                await result_at_timeout(clock, second, seconds=5)
 
 
 async def opened(adapter: MemoryAdapter, url: str, clock: FakeClock) -> None:

@@ -52,7 +52,7 @@ INSTALL = (
 )
 LACKS = {
     Capability.FAULTS: (
-        "it talks to nobody: a file is changed in one piece, and it has no connection to break"
+        "a file is changed in one piece, and there is no connection that could break"
     ),
     Capability.DURABILITY: (
         "a crash of the machine loses what was not on its disk yet; a process's loses nothing"

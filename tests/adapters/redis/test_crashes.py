@@ -12,7 +12,7 @@ from workflow_ray.errors import StoreFull, StoreMissing, StoreReadOnly
 from workflow_ray.ports import SystemClock, persist
 from workflow_ray.records import RunId, Version, WaitingQuery, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.base import LONG, begin, result_of
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     event,
@@ -86,11 +86,11 @@ async def test_who_waits_is_woken_after_the_server_was_killed(
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
             record = await stored_run(store)
-            watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+            watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
             await persist(lambda: store_all(store, step(record)), SystemClock(), "test")
-            assert [found.version for found in await ended(watch)] == [2]
+            assert [found.version for found in await result_of(watch)] == [2]
 
 
 # --- changed behind our back --------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import PUBLISHER, Arrivals, Committed, Fenced, Role, Version, WriteGroup
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended, settled
+from workflow_ray.testing.conformance.base import LONG, begin, result_of, settle
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED_TOPIC,
@@ -50,10 +50,10 @@ def calls(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Calls:
 async def listening(clock: FakeClock, store: RedisStore, calls: Calls) -> None:
     """Once the listener has caught up, and passes on what is published."""
     record = await stored_run(store)
-    watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+    watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
     await store_all(store, step(record))
-    await ended(watch)
-    await settled(clock)
+    await result_of(watch)
+    await settle(clock)
     calls.clear()
 
 
@@ -77,10 +77,10 @@ async def test_a_write_wakes_nobody_who_waits_for_something_else(
         lambda: store.deployment(newer_than=deployed, wait=LONG),
     ]
     waiting = [await begun_quickly(call) for call in beside]
-    await settled(clock)
+    await settle(clock)
     calls.clear()
     await store_all(store, step(one))
-    await settled(clock)
+    await settle(clock)
     assert calls == ["store"]
     assert not any(call.done() for call in waiting)
     for call in waiting:
@@ -99,15 +99,15 @@ async def test_an_event_wakes_the_readers_of_its_partition_alone(
 ) -> None:
     await listening(clock, store, calls)
     readers = [
-        await begun(
+        await begin(
             clock, store.receive(CREATED_TOPIC, {at: 0}, reader=f"reader-{at}", limit=10, wait=LONG)
         )
         for at in range(4)
     ]
     calls.clear()
     events = await sent(store, [2])
-    assert [item.event for item in (await ended(readers[2])).events] == events
-    await settled(clock)
+    assert [item.event for item in (await result_of(readers[2])).events] == events
+    await settle(clock)
     assert calls == ["send", "receive"]
     assert [reader.done() for reader in readers] == [False, False, True, False]
     for reader in readers:
@@ -119,10 +119,10 @@ async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(
 ) -> None:
     publisher = await acquired(store)
     await listening(clock, store, calls)
-    waiting = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
+    waiting = await begin(clock, store.pending(publisher, limit=10, wait=LONG))
     calls.clear()
     await store.acquire(Role("orders-1-consumer"))
-    await settled(clock)
+    await settle(clock)
     assert calls == ["acquire"]
     assert not waiting.done()
     await store.acquire(Role(PUBLISHER))
@@ -161,12 +161,12 @@ async def test_what_another_process_writes_wakes_who_waits(
     url: str, store: RedisStore, clock: FakeClock
 ) -> None:
     record = await stored_run(store)
-    watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+    watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
     new = new_run()
-    expected = await begun(clock, store.watch({new.run_id: Version(0)}, wait=LONG))
+    expected = await begin(clock, store.watch({new.run_id: Version(0)}, wait=LONG))
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as other:
         await store_all(other, step(record), new)
-    assert [len(await ended(call)) for call in (watch, expected)] == [1, 1]
+    assert [len(await result_of(call)) for call in (watch, expected)] == [1, 1]
 
 
 # --- idle roles ---------------------------------------------------------------------------------
@@ -177,23 +177,23 @@ async def test_a_reader_that_has_read_everything_waits_again_and_again_without_l
 ) -> None:
     await listening(clock, store, calls)
     for _ in range(5):
-        receiving = await begun(
+        receiving = await begin(
             clock, store.receive(CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=20)
         )
         await clock.advance(timedelta(seconds=20))
-        assert (await ended(receiving)).read == {0: 0, 1: 0}
+        assert (await result_of(receiving)).read == {0: 0, 1: 0}
     assert calls == ["receive"]
     events = await sent(store, [1])
-    await settled(clock)  # the notification comes between two calls
+    await settle(clock)  # the notification comes between two calls
     arrivals = await store.receive(
         CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=LONG
     )
     assert [item.event for item in arrivals.events] == events
-    moved = await begun(
+    moved = await begin(
         clock, store.receive(CREATED_TOPIC, {0: 0, 1: 1}, reader="reader", limit=10, wait=LONG)
     )
     await sent(store, [0])
-    assert len((await ended(moved)).events) == 1
+    assert len((await result_of(moved)).events) == 1
 
 
 async def test_a_reader_of_other_partitions_looks(
@@ -201,14 +201,14 @@ async def test_a_reader_of_other_partitions_looks(
 ) -> None:
     await listening(clock, store, calls)
     await sent(store, [1])
-    await settled(clock)
+    await settle(clock)
     for partition, found in ((0, 0), (1, 1), (0, 0)):
         receiving = await begun_quickly(
             partial(store.receive, CREATED_TOPIC, {partition: 0}, reader="reader", limit=10, wait=1)
         )
-        await settled(clock)
+        await settle(clock)
         await clock.advance(timedelta(seconds=1))
-        arrivals = await ended(receiving)
+        arrivals = await result_of(receiving)
         assert isinstance(arrivals, Arrivals)
         assert len(arrivals.events) == found
     assert calls == ["send", "receive", "receive", "receive"]

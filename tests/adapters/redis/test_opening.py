@@ -24,7 +24,7 @@ from workflow_ray.errors import (
 )
 from workflow_ray.records import Version
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.base import LONG, begin, result_of
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PARTITIONS,
@@ -266,9 +266,9 @@ async def test_the_permissions_that_the_documentation_names_are_enough(
         RedisAdapter().create(url)
         async with RedisAdapter().open_records(url, clock=clock) as store:
             publisher, run = await acquired(store), new_run(events=[event()])
-            watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
+            watch = await begin(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
             await store_all(store, run)
-            assert len(await ended(watch)) == 1
+            assert len(await result_of(watch)) == 1
             await store.prepare({CREATED_TOPIC: PARTITIONS})
             assert await store.move(publisher, limit=10, wait=0) == 1
             assert len(await published(store)) == 1

@@ -19,7 +19,7 @@ from workflow_ray.records import (
     WriteGroup,
 )
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.base import LONG, begin, result_of
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
 from workflow_ray_adapters.redis import RedisAdapter, leases
 from workflow_ray_adapters.redis.store import RedisStore
@@ -80,13 +80,13 @@ async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(
 ) -> None:
     old = await acquired(store)
     waiting = [
-        await begun(clock, store.pending(old, limit=10, wait=LONG)),
-        await begun(clock, store.move(old, limit=10, wait=LONG)),
+        await begin(clock, store.pending(old, limit=10, wait=LONG)),
+        await begin(clock, store.move(old, limit=10, wait=LONG)),
     ]
     await deploy(store, replace(workflow(), scaled={PUBLISHER: 2}))
     for call in waiting:
         with pytest.raises(RoleLost):
-            await ended(call)
+            await result_of(call)
 
 
 async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(
@@ -95,9 +95,9 @@ async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(
     first = await deploy(store, workflow())
     assert (await store.deployment(newer_than=0, wait=LONG)).version == first.version
     assert await store.deployment(newer_than=first.version, wait=0) == first
-    waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
+    waiting = await begin(clock, store.deployment(newer_than=first.version, wait=LONG))
     second = await deploy(store, replace(workflow(), code="another"))
-    assert await ended(waiting) == second
+    assert await result_of(waiting) == second
 
 
 # --- heartbeats ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tests.servers import Redis
 from tests.servers.ports import HOST, free_ports
 from workflow_ray.errors import InvalidInput, StoreUnavailable
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.base import LONG, begin, result_of
 from workflow_ray.testing.conformance.runs import step, store_all, stored_run
 from workflow_ray_adapters.redis import RedisAdapter
 
@@ -77,9 +77,9 @@ async def test_calls_and_notifications_travel_by_tls(
     RedisAdapter().create(url)
     async with RedisAdapter().open_records(url, clock=clock) as store:
         record = await stored_run(store)
-        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
         await store_all(store, step(record))
-        assert len(await ended(watch)) == 1
+        assert len(await result_of(watch)) == 1
 
 
 async def test_a_server_that_is_not_trusted_is_told_nothing(

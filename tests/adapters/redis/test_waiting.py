@@ -10,7 +10,7 @@ from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import Event, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, begun, ended
+from workflow_ray.testing.conformance.base import LONG, begin, result_of
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     CREATED_TOPIC,
@@ -46,12 +46,12 @@ async def test_one_connection_hears_the_notifications_for_all_who_wait(
 ) -> None:
     records = await stored_runs(store, count=20)
     watches = [
-        await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
         for record in records
     ]
     assert listeners(store, behind) == 1
     await store_all(store, *map(step, records))
-    assert [len(await ended(watch)) for watch in watches] == [1] * 20
+    assert [len(await result_of(watch)) for watch in watches] == [1] * 20
 
 
 async def test_notifications_are_heard_again_after_the_connection_for_them_broke(
@@ -59,10 +59,10 @@ async def test_notifications_are_heard_again_after_the_connection_for_them_broke
 ) -> None:
     record = await stored_run(store)
     await until(lambda: listeners(store, behind))
-    watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+    watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
     behind.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     await store_all(store, step(record))  # perhaps while nobody listens
-    assert await ended(watch) == [await stored(store, record.run_id)]
+    assert await result_of(watch) == [await stored(store, record.run_id)]
     await until(lambda: listeners(store, behind))
 
 
@@ -74,13 +74,13 @@ async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
         run_id=new_run_id(), topic=CREATED_TOPIC, partition=0, version=Version(1), status=CREATED
     )
     async with RedisAdapter().open_records(url, clock=clock, exclusive=False) as store:
-        receive = await begun(
+        receive = await begin(
             clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG)
         )
         behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")
         # As a script does it, but for what it publishes
         behind.hincrby(f"{BASE}:counters", "notifications", 1)
-        assert [item.event for item in (await ended(receive)).events] == [event]
+        assert [item.event for item in (await result_of(receive)).events] == [event]
 
 
 async def test_a_call_given_up_leaves_no_answer_for_the_next_one(

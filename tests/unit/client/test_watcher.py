@@ -14,7 +14,7 @@ from workflow_ray.client.watcher import AT_ONCE, TOGETHER, Watcher
 from workflow_ray.errors import NothingLeft, StoreBusy, StoreMismatch
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 from workflow_ray.testing import FakeClock, WorkflowTester
-from workflow_ray.testing.conformance.base import begun, ended, timed_out
+from workflow_ray.testing.conformance.base import begin, result_at_timeout, result_of
 from workflow_ray.testing.conformance.runs import new_run, step, store_all, stored_runs
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -76,13 +76,13 @@ async def waiting(
 async def told(tasks: Sequence[asyncio.Task[Record | None]]) -> list[Version | None]:
     return [
         None if record is None else record.version
-        for record in [await ended(task) for task in tasks]
+        for record in [await result_of(task) for task in tasks]
     ]
 
 
 async def test_a_wait_alone_is_one_call(store: Asked, clock: FakeClock, watcher: Watcher) -> None:
     (record,) = await stored_runs(store, count=1)
-    wait = await begun(clock, newer(watcher, record))
+    wait = await begin(clock, newer(watcher, record))
     await store_all(store, step(record))
     assert await told([wait]) == [2]
     assert len(store.asked) == 1
@@ -141,7 +141,7 @@ async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(
 ) -> None:
     (record,) = await stored_runs(store, count=1)
     first, second = [
-        await begun(clock, watcher.newer(record.run_id, Version(seen), wait=None))
+        await begin(clock, watcher.newer(record.run_id, Version(seen), wait=None))
         for seen in (1, 2)
     ]
     write = step(record)
@@ -157,8 +157,8 @@ async def test_waits_for_rest_are_woken_by_nothing_else(
 ) -> None:
     (record,) = await stored_runs(store, count=1)
     rest, change = (
-        await begun(clock, newer(watcher, record, at_rest=True)),
-        await begun(clock, newer(watcher, record)),
+        await begin(clock, newer(watcher, record, at_rest=True)),
+        await begin(clock, newer(watcher, record)),
     )
     write = step(record)
     await store_all(store, write)
@@ -172,9 +172,10 @@ async def test_a_wait_ends_with_its_time_and_the_others_go_on(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     one, two = await stored_runs(store, count=2)
-    patient = await begun(clock, newer(watcher, two))
+    patient = await begin(clock, newer(watcher, two))
     assert (
-        await timed_out(clock, await begun(clock, newer(watcher, one, wait=50)), seconds=50) is None
+        await result_at_timeout(clock, await begin(clock, newer(watcher, one, wait=50)), seconds=50)
+        is None
     )
     assert await newer(watcher, one, wait=0) is None
     await store_all(store, step(two))
@@ -185,7 +186,7 @@ async def test_a_wait_that_is_given_up_leaves_nothing_behind(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     records = await stored_runs(store, count=10)
-    waits = [await begun(clock, newer(watcher, record)) for record in records]
+    waits = [await begin(clock, newer(watcher, record)) for record in records]
     for wait in waits[:9]:
         wait.cancel()
     await clock.settle()
@@ -238,7 +239,7 @@ async def test_a_run_that_comes_into_being_is_waited_for_too(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     run = new_run()
-    wait = await begun(clock, watcher.newer(run.run_id, NO_VERSION, wait=None))
+    wait = await begin(clock, watcher.newer(run.run_id, NO_VERSION, wait=None))
     await store_all(store, run)
     assert await told([wait]) == [1]
 

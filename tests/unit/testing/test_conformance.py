@@ -25,7 +25,7 @@ class TestIncomplete(TimeoutStoreConformance):
         return MemoryStore(clock)
 
 class TestLacking(TestIncomplete):
-    lacks = {Capability.OPENINGS: "nobody else can get at it"}
+    lacks = {Capability.OPENINGS: "no other process can open it"}
 """
 SETTINGS = """
 [tool.pytest.ini_options]
@@ -39,11 +39,11 @@ def test_the_adapter_that_the_docs_show_passes_its_suite(tmp_path: Path) -> None
         (tmp_path / name).write_text(text)
     install(tmp_path, files["pyproject.toml"])
     outcome = run(tmp_path)
-    assert "lacks a way to break it: it talks to nobody" in outcome
+    assert "lacks a way to break it: it has no connection that could break" in outcome
     assert re.search(r"\n\d\d passed, 1 skipped in", outcome), outcome
 
 
-def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path) -> None:
+def test_a_fixture_that_a_suite_needs_is_defined_or_declared_lacking(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(SETTINGS)
     (tmp_path / "test_incomplete.py").write_text(INCOMPLETE)
     outcome = run(tmp_path, "-k", "visible_to_others")
@@ -51,12 +51,12 @@ def test_what_a_suite_needs_is_either_brought_or_lacked_in_words(tmp_path: Path)
         "TestIncomplete has no fixture `another`. Define it, or say in `lacks` why it has no"
         " OPENINGS." in outcome
     )
-    assert "lacks several openings: nobody else can get at it" in outcome
+    assert "lacks several openings: no other process can open it" in outcome
     assert re.search(r"\n1 skipped, \d+ deselected, 1 error in", outcome), outcome
 
 
 def install(project: Path, settings: str) -> None:
-    """As pip would: what the entry points say goes beside the modules."""
+    """Write the metadata with the entry points beside the modules, as pip does."""
     described = tomllib.loads(settings)["project"]
     folder = project / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
     folder.mkdir()

@@ -1,8 +1,9 @@
-"""What every adapter must do, as tests, one suite for each port. An adapter's own test file holds
-subclasses, and no more:
+"""Tests of everything that an adapter must do: one suite for each port.
+
+An adapter's own test file contains only subclasses:
 
     class TestMyStore(RecordStoreConformance, RoleSchedulerConformance):
-        lacks: ClassVar = {Capability.FAULTS: "it talks to nobody: it has no connection to break"}
+        lacks: ClassVar = {Capability.FAULTS: "it has no connection that could break"}
 
         @pytest.fixture
         async def store(self, clock: FakeClock) -> AsyncIterator[Records]:
@@ -14,20 +15,19 @@ subclasses, and no more:
         def another(self, store: Records, clock: FakeClock) -> Another:
             return lambda: my_adapter.open_records(URL, clock=clock, exclusive=False)
 
-The fixtures that a subclass brings:
+The fixtures that a subclass defines:
 
-store    a new, empty store, open by the `clock`, which stands still; not exclusively, or its roles
-couldn't be shared. What it must be
-         the suite's docstring says.
-another  opens the same store once more, by the same clock, as another process beside the first
-would. fragile  a further such opening (see `Fragile`), through something that a test can break in
-the middle of a transaction.
-         For a server that is a `workflow_ray.testing.faults.FaultyProxy`, and `Proxied` puts the
-         two together.
+store    a new, empty store, opened with the `clock`, which stands still. It must not be opened
+         exclusively, because its roles are shared. The suite's docstring says which port it is.
+another  opens the same store again with the same clock, as another process would.
+fragile  another opening of the store, over a connection that tests can break in the middle of a
+         transaction (see `Fragile`). For a server, `Proxied` makes it of a store and a
+         `workflow_ray.testing.faults.FaultyProxy`.
 
-Who can't bring `another` or `fragile` says so in `lacks`, as with whatever else a `Capability`
-names: the cases that need it are then
-reported as skipped, in the words "lacks <capability>: <reason>". Where neither is there they fail.
+An adapter that can't define `another` or `fragile` says so in `lacks`, as it does for each other
+`Capability` that it lacks. The cases that need the capability are then reported as skipped, as
+"lacks <capability>: <reason>". Without the fixture and the reason they fail.
+
 The tests are async: pytest-asyncio's mode must be `auto`.
 """
 
@@ -35,7 +35,7 @@ from pkgutil import iter_modules
 
 import pytest
 
-# Before the imports below, so that a case that fails shows its values.
+# This precedes the imports below, so that a case that fails shows its values.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
 
 from workflow_ray.testing.conformance.base import Another, Capability, Conformance, Fragile, Proxied  # noqa: E402 - see above

@@ -1,4 +1,4 @@
-"""Cases of RecordStore.activity: who works, and which events only time holds back."""
+"""Cases of RecordStore.activity: the holders of roles, and delayed events."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from workflow_ray.testing.conformance.runs import (
 )
 
 LEASE = 30.0
-"""Seconds."""
+"""In seconds."""
 
 
 class ActivityCases(Conformance):

@@ -1,6 +1,4 @@
-"""What the cases share: the fixtures that a subclass brings, what it may lack, and ways to wait
-without sleeping.
-"""
+"""Fixtures, capabilities that adapters may lack, and waits without sleeping, for all cases."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -18,64 +16,65 @@ from workflow_ray.testing.faults import FaultyProxy
 T = TypeVar("T")
 
 LONG = 3600.0
-"""Seconds by the fake clock: a wait that nothing but what it waits for can end."""
+"""Seconds by the fake clock of a wait that must not time out."""
 GRACE = 0.05
-"""Real seconds after which a call that hasn't returned is held to wait: no condition can say that a
-server won't answer.
+"""Real seconds after which a call that has not returned is taken to wait, because no condition can
+tell that a server will not answer.
 """
 PATIENCE = 20.0
-"""Real seconds after which a call that should return is held to hang."""
+"""Real seconds after which a call that should return is taken to hang."""
 
 STEP, SLACK = 20.0, 60.0
-"""Seconds by the fake clock: see `within`."""
+"""Seconds by the fake clock, see `result_within`."""
 
 
 class Capability(StrEnum):
-    """What some cases need, and not every adapter has."""
+    """What some cases need and not every adapter has."""
 
     OPENINGS = "several openings"
-    """Processes open the store side by side; the fixture `another` does."""
+    """Several processes can have the store open. The fixture `another` opens it again."""
     FAULTS = "a way to break it"
-    """What lies between a store and who has it open can be cut, or held up, in the middle of a
-    transaction; by the fixture `fragile`.
+    """The connection to the store can be cut or held up in the middle of a transaction. The fixture
+    `fragile` does so.
     """
     DURABILITY = "durability"
-    """No crash, of a process, a machine or a server that another takes over from, loses what was
-    answered. A promise: no case tries it.
+    """No crash of a process or a machine, and no failover of a server, loses an answered write. The
+    adapter declares it; no case tests it.
     """
     SIZED_TOPICS = "topics of a size"
-    """A topic knows how many partitions it has, and so can differ from what its workflow asks for.
-    """
+    """A topic has a number of partitions, which can differ from that of its workflow."""
 
 
 Another: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
-"""Opens what the suite is for: records, or a streamer, or a store of timeouts alone too."""
+"""Opens the port of the suite again: a store, records, a streamer or a timeout store."""
 
 
 class MovingStore(Store, OutboxMover, Trimmer, Protocol):
-    """Holds everything."""
+    """A store that implements every port."""
 
 
 class Fragile(Protocol):
-    """A further opening of a store, through something that breaks when it is told to.
+    """Another opening of the store, over a connection that tests can break.
 
     See `workflow_ray.testing.faults`.
     """
 
     @property
     def store(self) -> Any:
-        """What the suite is for."""
+        """The store under test."""
         ...
 
     def cut_after(self, messages: int) -> None:
-        """Let `messages` more messages through to the server, and then break; what follows fails
-        until it is healed.
+        """Let `messages` more messages through to the server, and then break the connection.
+
+        Later messages fail until `heal`.
         """
         ...
 
     def hold_after(self, messages: int) -> None:
-        """Let `messages` more messages through, and hold back those after them; a transaction stays
-        open meanwhile.
+        """Let `messages` more messages through, and hold back the later ones until `heal`.
+
+        A transaction stays open meanwhile.
         """
         ...
 
@@ -84,12 +83,12 @@ class Fragile(Protocol):
         ...
 
     def heal(self) -> None:
-        """Let everything through again, first what was held back."""
+        """Let every message through again, first the ones that were held back."""
         ...
 
 
 class Proxied:
-    """A Fragile for a server: a store that was opened through the proxy."""
+    """A Fragile for a server: the store was opened through the proxy."""
 
     def __init__(self, store: Any, proxy: FaultyProxy) -> None:
         self.store = store
@@ -100,11 +99,11 @@ class Proxied:
 
 
 class Conformance:
-    """Cases of one port. A subclass brings the fixtures that the package's docstring names."""
+    """Cases of one port. A subclass defines the fixtures that the package's docstring names."""
 
     lacks: ClassVar[Mapping[Capability, str]] = {}
-    """What the adapter hasn't got, and why: the cases that need it are reported as skipped, with
-    these words.
+    """The capabilities that the adapter lacks, with the reasons. The cases that need one are
+    reported as skipped, with its reason.
     """
 
     @pytest.fixture
@@ -120,7 +119,7 @@ class Conformance:
         self._absent("fragile", Capability.FAULTS)
 
     def need(self, capability: Capability) -> None:
-        """For a case: it ends here, as skipped, where the adapter lacks that."""
+        """Skip the case if the adapter lacks the capability."""
         if capability in self.lacks:
             pytest.skip(f"lacks {capability}: {self.lacks[capability]}")
 
@@ -134,27 +133,28 @@ class Conformance:
 
 @asynccontextmanager
 async def openings(another: Another, *, count: int) -> AsyncGenerator[list[Store]]:
-    """As many processes would open the store."""
+    """Open the store `count` times, as so many processes would."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(another()) for _ in range(count)]
 
 
-async def begun(clock: FakeClock, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """The call as a task that waits, as it should."""
+async def begin(clock: FakeClock, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start the call as a task, and check that it waits."""
     task = asyncio.create_task(call)
-    await settled(clock)
-    assert not task.done(), "it should wait, and has returned"
+    await settle(clock)
+    assert not task.done(), "it has returned, but should wait"
     return task
 
 
-async def ended(task: asyncio.Task[T]) -> T:
-    """What the task returns, time standing still."""
+async def result_of(task: asyncio.Task[T]) -> T:
+    """Return the result of the task, without advancing the clock."""
     return await asyncio.wait_for(task, timeout=PATIENCE)
 
 
-async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
-    """What the task returns when another process has given it cause to: hints may be lost, so the
-    poll beneath them may have to come.
+async def result_across_processes(clock: FakeClock, task: asyncio.Task[T]) -> T:
+    """Return the result of the task, which another process makes possible.
+
+    Notifications may be lost, so the clock advances until a poll has found the change.
     """
     async with asyncio.timeout(PATIENCE):
         while not task.done():
@@ -163,32 +163,32 @@ async def heard(clock: FakeClock, task: asyncio.Task[T]) -> T:
     return task.result()
 
 
-async def within(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
-    """What the task returns by then.
+async def result_within(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
+    """Return the result of the task, which is due `seconds` from now.
 
-    A store with threads or a server gets SLACK seconds more: time passes while it looks.
+    A store with threads or a server gets SLACK more seconds, because time passes while it works.
     """
     for _ in range(round((seconds + SLACK) / STEP)):
         if not task.done():
             await clock.advance(timedelta(seconds=STEP))
-            await settled(clock)
-    return await ended(task)
+            await settle(clock)
+    return await result_of(task)
 
 
-async def timed_out(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
-    """What the task returns when its wait of `seconds` is over, and not before."""
-    begin = clock.monotonic()
+async def result_at_timeout(clock: FakeClock, task: asyncio.Task[T], *, seconds: float) -> T:
+    """Return the result of the task, and check that it waited for `seconds`."""
+    start = clock.monotonic()
     async with asyncio.timeout(PATIENCE):
-        # again and again: a store with threads or a server may take a moment to notice
+        # A store with threads or a server may take a moment to notice, so this repeats.
         while not task.done():
             await clock.advance(timedelta(seconds=1))
             await asyncio.wait({task}, timeout=GRACE / 5)
-    assert clock.monotonic() - begin >= seconds
+    assert clock.monotonic() - start >= seconds
     return task.result()
 
 
-async def settled(clock: FakeClock) -> None:
-    """Let everybody come to where only time, or another call, takes them on; servers too."""
+async def settle(clock: FakeClock) -> None:
+    """Wait until every task and server waits for time or for another call."""
     await clock.settle()
     await asyncio.sleep(GRACE)
     await clock.settle()

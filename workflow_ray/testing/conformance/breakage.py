@@ -1,5 +1,6 @@
-"""Cases of a RecordStore whose connection breaks, or whose transaction stays open, after any of its
-messages.
+"""Cases of a RecordStore whose connection breaks after any message of a transaction.
+
+In some cases the transaction stays open instead.
 """
 
 import asyncio
@@ -21,17 +22,17 @@ from workflow_ray.records import (
     Write,
     WriteGroup,
 )
-from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, ended
+from workflow_ray.testing.conformance.base import GRACE, Capability, Conformance, Fragile, result_of
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     PAID,
     acquire,
+    check_one_won,
     event,
     events_of,
     group,
     new_run,
-    one_won_and_the_others_were_told,
     step,
     store_all,
     stored,
@@ -39,32 +40,34 @@ from workflow_ray.testing.conformance.runs import (
 )
 
 PARTS = 6
-"""Of a transition, which land together or not at all."""
+"""The parts of a transition that are stored together or not at all."""
 
 
 class BreakageCases(Conformance):
+    """A transition is stored whole and once, whatever breaks."""
+
     async def test_a_transition_cut_after_any_message_is_stored_whole_or_not_at_all(
         self, store: Records, fragile: Fragile
     ) -> None:
-        publisher, landed = await acquire(store), list[bool]()
+        publisher, complete = await acquire(store), list[bool]()
         async for number, cut in cuts(fragile):
-            transition = await a_transition(store, await acquire(store, CONSUMERS), number)
+            transition = await new_transition(store, await acquire(store, CONSUMERS), number)
             with cut:
                 await fragile.store.store([transition])
-            # waits for whoever still holds the fence: after it, nothing of the transaction is to
-            # come
+            # This waits for the transaction that may still lock the fence. After it nothing of the
+            # transaction can be stored.
             await acquire(store, CONSUMERS)
-            parts = await parts_landed(store, transition, publisher)
+            parts = await parts_stored(store, transition, publisher)
             assert parts == [parts[0]] * PARTS
-            landed.append(parts[0])
-        assert (landed[0], landed[-1]) == (False, True)
+            complete.append(parts[0])
+        assert (complete[0], complete[-1]) == (False, True)
 
     async def test_a_transition_repeated_after_a_cut_is_stored_once(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, cut in cuts(fragile):
-            transition = await a_transition(store, fence, number)
+            transition = await new_transition(store, fence, number)
             moved, begun = transition.writes
             with cut:
                 await fragile.store.store([transition])
@@ -74,24 +77,24 @@ class BreakageCases(Conformance):
                 assert answer == Committed(
                     (Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1)))
                 )
-            assert await parts_landed(store, transition, publisher) == [True] * PARTS
+            assert await parts_stored(store, transition, publisher) == [True] * PARTS
 
     async def test_a_transition_repeated_while_the_first_is_open_is_stored_once(
         self, store: Records, fragile: Fragile
     ) -> None:
         publisher, fence = await acquire(store), await acquire(store, CONSUMERS)
         async for number, hold in holds(fragile):
-            transition = await a_transition(store, fence, number)
+            transition = await new_transition(store, fence, number)
             moved, begun = transition.writes
             async with hold(fragile.store.store([transition])) as storing:
                 repeating = asyncio.create_task(answered(store, transition))
-                # it goes first, or has to wait for the transaction that is open
+                # It goes first, or waits for the open transaction.
                 await asyncio.wait({repeating}, timeout=GRACE)
-            for answer in (*await ended(storing), await ended(repeating)):
+            for answer in (*await result_of(storing), await result_of(repeating)):
                 assert answer == Committed(
                     (Stored(moved.run_id, Version(2)), Stored(begun.run_id, Version(1)))
                 )
-            assert await parts_landed(store, transition, publisher) == [True] * PARTS
+            assert await parts_stored(store, transition, publisher) == [True] * PARTS
 
     async def test_a_trigger_overtaken_while_its_transaction_is_open_learns_that_its_key_is_used(
         self, store: Records, fragile: Fragile
@@ -100,10 +103,10 @@ class BreakageCases(Conformance):
             slow, quick = (new_run(f"order-{number}", key=f"key-{number}") for _ in range(2))
             async with hold(store_all(fragile.store, slow)) as storing:
                 overtaking = asyncio.create_task(store_all(store, quick))
-                # it goes first, or has to wait for the transaction that is open
+                # It goes first, or waits for the open transaction.
                 await asyncio.wait({overtaking}, timeout=GRACE)
-            answers = [*await ended(storing), *await ended(overtaking)]
-            one_won_and_the_others_were_told(answers, told=KeyUsed)
+            answers = [*await result_of(storing), *await result_of(overtaking)]
+            check_one_won(answers, others=KeyUsed)
 
     async def test_a_store_that_was_cut_off_works_again_once_it_is_healed(
         self, store: Records, fragile: Fragile
@@ -125,20 +128,20 @@ class BreakageCases(Conformance):
         publisher = await acquire(store)
         async for number, hold in holds(fragile):
             old = await acquire(store, CONSUMERS)
-            transition = await a_transition(store, old, number)
+            transition = await new_transition(store, old, number)
             async with hold(fragile.store.store([transition])) as storing:
                 taking = asyncio.create_task(acquire(store, CONSUMERS))
-                # it goes first, or has to wait for the transaction that is open
+                # It goes first, or waits for the open transaction.
                 await asyncio.wait({taking}, timeout=GRACE)
-                before = await parts_landed(store, transition, publisher) if taking.done() else None
-            (answer,), new = await ended(storing), await ended(taking)
-            after = await parts_landed(store, transition, publisher)
+                before = await parts_stored(store, transition, publisher) if taking.done() else None
+            (answer,), new = await result_of(storing), await result_of(taking)
+            after = await parts_stored(store, transition, publisher)
             assert answer == Fenced(old.role, new.epoch) or isinstance(answer, Committed)
             assert after == [isinstance(answer, Committed)] * PARTS
             assert before in (
                 None,
                 after,
-            ), "something of the old epoch landed after the new one began"
+            ), "a write of the old epoch was stored after the new one began"
             assert await fragile.store.store([group(fence=old)]) == [Fenced(old.role, new.epoch)]
 
     async def test_an_event_that_commits_late_is_pending_after_later_ones_were_published(
@@ -150,22 +153,20 @@ class BreakageCases(Conformance):
             async with hold(store_all(fragile.store, late)) as storing:
                 publishing = asyncio.create_task(_stored_and_published(store, fence, prompt))
                 await asyncio.wait({publishing}, timeout=GRACE)  # as above
-            await ended(storing)
-            published = [*await ended(publishing), *await _published(store, fence)]
+            await result_of(storing)
+            published = [*await result_of(publishing), *await _published(store, fence)]
             assert sorted(published) == sorted([prompt.run_id, late.run_id])
 
     def test_no_crash_and_no_failover_loses_an_answered_write_by_declaration(self) -> None:
-        """No test can pull the plug.
+        """No test can cut the power.
 
-        Who can't promise it says in `lacks` what may be lost, and when.
+        An adapter that can't promise it says in `lacks` what may be lost, and when.
         """
         self.need(Capability.DURABILITY)
 
 
-async def a_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
-    """One run goes on, another begins, each with an event, and the position moves to the next
-    number.
-    """
+async def new_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
+    """Make a transition of one run and a trigger of another, with an event each and a position."""
     run, begun = new_run(), new_run(events=[event()])
     await store_all(store, run)
     return group(
@@ -176,9 +177,11 @@ async def a_transition(store: Records, fence: Fence, number: int) -> WriteGroup:
     )
 
 
-async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence) -> list[bool]:
-    """What of it is there: the moved run's history, the begun one's record and history, their
-    events, and the position.
+async def parts_stored(store: Records, transition: WriteGroup, publisher: Fence) -> list[bool]:
+    """Say for each part of the transition whether it is stored.
+
+    The parts are the history of the moved run, the record and the history of the new one, the event
+    of each, and the position.
     """
     moved, begun = transition.writes
     pending = [
@@ -198,7 +201,7 @@ async def parts_landed(store: Records, transition: WriteGroup, publisher: Fence)
 
 
 async def answered(store: Records, transition: WriteGroup) -> GroupResult:
-    """The answer of a store that may have to connect again first."""
+    """Return the answer of a store that may have to connect again first."""
     (answer,) = await persist(
         lambda: store.store([transition]), SystemClock(), "conformance", patience=5
     )
@@ -211,7 +214,7 @@ async def _stored_and_published(store: Records, fence: Fence, run: Write) -> lis
 
 
 async def _published(store: Records, fence: Fence) -> list[RunId]:
-    """Runs whose events were taken out of the outbox."""
+    """Publish the events in the outbox, and return their runs."""
     entries = await store.pending(fence, limit=10, wait=0)
     await store.published(fence, [entry.id for entry in entries])
     return [item.run_id for item in events_of(entries)]

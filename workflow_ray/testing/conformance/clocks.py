@@ -1,6 +1,6 @@
 """Cases of a clock that jumps: the time of day is set forward or back, while no time passes.
 
-A jump delays nothing for longer than its own length, and the length of a wait is not touched by it.
+A jump delays events by at most its own length, and does not change the length of waits.
 """
 
 from datetime import timedelta
@@ -13,10 +13,10 @@ from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import (
     LONG,
     Conformance,
-    begun,
-    settled,
-    timed_out,
-    within,
+    begin,
+    result_at_timeout,
+    result_within,
+    settle,
 )
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
@@ -45,45 +45,47 @@ class ClockCases(Conformance):
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
         await store_all(store, run)
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, way)
         assert [
-            item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
+            item.run_id
+            for item in events_of(await result_within(clock, pending, seconds=DELAY + JUMP))
         ] == [run.run_id]
 
     async def test_an_event_written_while_the_clock_is_ahead_is_late_by_at_most_the_jump(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, JUMP)
         await store_all(store, run)
-        await settled(clock)
+        await settle(clock)
         jump(clock, -JUMP)
         assert [
-            item.run_id for item in events_of(await within(clock, pending, seconds=DELAY + JUMP))
+            item.run_id
+            for item in events_of(await result_within(clock, pending, seconds=DELAY + JUMP))
         ] == [run.run_id]
 
     async def test_an_event_written_once_the_clock_is_right_again_is_not_late(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=DELAY)])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         jump(clock, JUMP)
         await store_all(store, new_run())
         jump(clock, -JUMP)
         await store_all(store, run)
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=DELAY))] == [
-            run.run_id
-        ]
+        assert [
+            item.run_id for item in events_of(await result_within(clock, pending, seconds=DELAY))
+        ] == [run.run_id]
 
     @WAYS
     async def test_a_wait_keeps_its_length(
         self, store: Records, clock: FakeClock, way: float
     ) -> None:
-        pending = await begun(clock, store.pending(await acquire(store), limit=10, wait=5))
+        pending = await begin(clock, store.pending(await acquire(store), limit=10, wait=5))
         jump(clock, way)
-        assert await timed_out(clock, pending, seconds=5) == []
+        assert await result_at_timeout(clock, pending, seconds=5) == []
 
     @WAYS
     async def test_a_live_worker_keeps_its_roles(
@@ -127,9 +129,9 @@ class TimeoutClockCases(Conformance):
     ) -> None:
         timeout = at(DELAY)
         await store.create([timeout])
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        waiting = await begin(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         jump(clock, way)
-        assert await within(clock, waiting, seconds=DELAY + JUMP) == [timeout]
+        assert await result_within(clock, waiting, seconds=DELAY + JUMP) == [timeout]
 
     async def test_a_completed_timeout_is_forgotten_late_by_at_most_the_jump(
         self, store: TimeoutStore, clock: FakeClock

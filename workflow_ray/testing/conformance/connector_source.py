@@ -7,16 +7,22 @@ from typing import Protocol
 from workflow_ray.ports import SourceReader
 from workflow_ray.records import BATCH_DATA, ConnectorEvent
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    begin,
+    result_at_timeout,
+    result_of,
+)
 
 MIB = 1024 * 1024
 BOTH = (0, 1)
 
 
 class Put(Protocol):
-    """Appends a message to a partition of the log, by its own means.
+    """Appends a message to a partition of the log, without the reader.
 
-    It can be received once this returns.
+    The message can be received once this returns.
     """
 
     async def __call__(
@@ -30,8 +36,9 @@ class Put(Protocol):
 
 
 class ConnectorSourceConformance(Conformance):
-    """For two fixtures: `source`, a SourceReader of a new, empty log of two partitions, opened by
-    the `clock`, and `put` (see Put).
+    """For two fixtures: `source` and `put` (see Put).
+
+    `source` is a SourceReader of a new, empty log with two partitions, opened with the `clock`.
     """
 
     async def test_a_message_is_received_as_it_was_written(
@@ -170,16 +177,16 @@ class ConnectorSourceConformance(Conformance):
     async def test_a_new_message_wakes_a_reader_that_waits(
         self, source: SourceReader, put: Put, clock: FakeClock
     ) -> None:
-        receiving = await begun(clock, source.receive({0: 0, 1: 0}, limit=10, wait=LONG))
+        receiving = await begin(clock, source.receive({0: 0, 1: 0}, limit=10, wait=LONG))
         await put(1, b"late")
-        assert [message.data for message in await ended(receiving)] == [b"late"]
+        assert [message.data for message in await result_of(receiving)] == [b"late"]
 
     async def test_receive_ends_after_its_wait_for_messages(
         self, source: SourceReader, put: Put, clock: FakeClock
     ) -> None:
-        receiving = await begun(clock, source.receive({0: 0}, limit=10, wait=5))
+        receiving = await begin(clock, source.receive({0: 0}, limit=10, wait=5))
         await put(1, b"elsewhere")
-        assert await timed_out(clock, receiving, seconds=5) == []
+        assert await result_at_timeout(clock, receiving, seconds=5) == []
 
 
 async def everything(source: SourceReader) -> list[ConnectorEvent]:

@@ -1,4 +1,4 @@
-"""Cases of a RecordStore's deployment: what should run."""
+"""Cases of RecordStore.deployment and .deploy: what should run."""
 
 import asyncio
 
@@ -69,7 +69,7 @@ class DeploymentCases(Conformance):
         error = refusal.value
         assert (error.workflow, error.status, error.stored, error.found) == ("orders", "PAID", 2, 3)
         assert await store.deployment() == before
-        # the refused one bound nobody
+        # the refused deploy has stored no numbers
         await deploy(store, workflow("invoices", partitions=INVOICES.partitions * 2, groups={}))
 
     async def test_numbers_that_are_exchanged_are_refused(self, store: RecordStore) -> None:

@@ -10,11 +10,11 @@ from workflow_ray.testing.conformance.streams import TOPICS
 
 
 class EventStreamerConformance(SendCases, OffsetCases, ReceiveCases):
-    """For a `store` that is an EventStreamer, and uses `another`.
+    """For a `store` that is an EventStreamer. Uses `another`.
 
-    What it does with an outbox and records of its own is OutboxMoverConformance. What an adapter
-    does about events that it can't send, or keeps no longer, is for its own tests: only they can
-    bring that about.
+    OutboxMoverConformance covers a streamer that also holds the outbox and the records. An
+    adapter's own tests cover events that it can't send or no longer keeps, because only they can
+    cause that.
     """
 
     @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Breaking a store after any message of a transaction, from the first to the last."""
+"""Break a store after any message of a transaction, from the first to the last."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
@@ -21,60 +21,59 @@ Hold: TypeAlias = Callable[[Coroutine[Any, Any, T]], AbstractAsyncContextManager
 
 
 async def cuts(fragile: Fragile) -> AsyncIterator[tuple[int, AbstractContextManager[None]]]:
-    """A cut after no message, after one, and so on, until a block goes through before it. Each with
-    its number.
+    """Cut the connection after 0 messages, after 1, and so on, until a block ends before the cut.
 
-    Each is a block that may end with StoreUnavailable. After it the store stays cut off until it is
-    healed, or the next turn.
+    Yields the number of messages and the cut: a context manager for a block that may end with
+    StoreUnavailable. The store stays cut off until `heal` or the next iteration.
     """
     for number in count():
-        went_through = False
+        has_completed = False
 
         @contextmanager
         def cut(messages: int = number) -> Generator[None]:
-            nonlocal went_through
+            nonlocal has_completed
             fragile.cut_after(messages)
             with suppress(StoreUnavailable):
                 yield
-                went_through = True
+                has_completed = True
 
         yield number, cut()
         fragile.heal()
-        if went_through:
-            assert number > 0, "it was cut, and went through"
+        if has_completed:
+            assert number > 0, "it should have been cut, but completed"
             return
 
 
 async def holds(fragile: Fragile) -> AsyncIterator[tuple[int, Hold[Any]]]:
-    """A call held up after no message, after one, and so on, until one is answered before it comes
-    to that. Each with its number.
+    """Hold a call up after 0 messages, after 1, and so on, until a call ends before that.
 
-    Within the block the call, as a task, is held up; at its end it goes on.
+    Yields the number of messages and a context manager for the call. It gives the call as a task,
+    which is held up within the block, and goes on at its end.
     """
     for number in count():
-        went_through = False
+        has_completed = False
 
         @asynccontextmanager
         async def hold(
             call: Coroutine[Any, Any, T], messages: int = number
         ) -> AsyncGenerator[asyncio.Task[T]]:
-            nonlocal went_through
+            nonlocal has_completed
             fragile.hold_after(messages)
             task = asyncio.create_task(call)
             try:
-                went_through = not await _is_held(fragile, task)
+                has_completed = not await _is_held(fragile, task)
                 yield task
             finally:
                 fragile.heal()
 
         yield number, hold
-        if went_through:
-            assert number > 0, "it was held up, and went through"
+        if has_completed:
+            assert number > 0, "it should have been held up, but completed"
             return
 
 
 async def _is_held(fragile: Fragile, task: asyncio.Task[Any]) -> bool:
-    """Once it is known: the call is held up, or else it was answered."""
+    """Wait until the call is held up or answered, and say which."""
     held = asyncio.create_task(fragile.held())
     await asyncio.wait({held, task}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     held.cancel()

@@ -1,4 +1,4 @@
-"""Cases of RecordStore.runs: its filters, its orders, and its pages."""
+"""Cases of RecordStore.runs: filters, orders and pages."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -123,7 +123,7 @@ class FilterCases(Conformance):
 
 
 async def various_runs(store: RecordStore, clock: FakeClock) -> list[Record]:
-    """Twelve, an hour apart: three per foreign id, at all statuses, in several run_states."""
+    """Store twelve runs, an hour apart: three per foreign id, in all statuses."""
     runs = [new_run(f"order-{at % 4}") for at in range(12)]
     for at, run in enumerate(runs):
         state = (
@@ -139,7 +139,7 @@ async def various_runs(store: RecordStore, clock: FakeClock) -> list[Record]:
 
 
 def every_filter() -> Iterator[dict[str, Any]]:
-    """None, each choice for each filter, and each with each of another filter's."""
+    """List no filter, each choice for each filter, and each pair of choices for two filters."""
     for many in range(3):
         for names in combinations(CHOICES, many):
             for values in product(*(CHOICES[name] for name in names)):

@@ -15,15 +15,13 @@ from workflow_ray.testing.conformance.base import Another, Conformance, openings
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, group, new_run, workflow
 
 LEASE = 30.0
-"""Seconds."""
+"""In seconds."""
 SHARDS = 12
 ROLES = [Role(CONSUMERS, shard, SHARDS) for shard in range(1, SHARDS + 1)]
 
 
 class Worker:
-    """A process that shares roles: it runs what it is given, and releases at once what it is to
-    leave.
-    """
+    """A process that shares roles: it holds what it acquires, and releases surplus at once."""
 
     def __init__(self, store: Records, name: str, roles: Sequence[Role] = ROLES) -> None:
         self.store = store
@@ -44,6 +42,8 @@ class Worker:
 
 
 class LeaseCases(Conformance):
+    """Each role has one holder, and live workers have fair shares."""
+
     @pytest.fixture
     async def deployed(self, store: Records) -> Records:
         await deploy(store, workflow(groups={CONSUMERS: SHARDS}, partitions=SHARDS))
@@ -57,7 +57,7 @@ class LeaseCases(Conformance):
         assert {fence.role for fence in shared.acquired} == {role.name for role in ROLES[:5]}
         assert (shared.lost, shared.surplus) == ((), ())
         for fence in worker.held.values():
-            assert isinstance(await answer(deployed, fence), Committed)
+            assert isinstance(await write_under(deployed, fence), Committed)
 
     async def test_heartbeats_renew_leases(self, deployed: Records, clock: FakeClock) -> None:
         one, two = Worker(deployed, "a"), Worker(deployed, "b")
@@ -77,7 +77,7 @@ class LeaseCases(Conformance):
         assert len((await one.heartbeat()).surplus) == SHARDS // 2
         shared = await two.heartbeat()
         assert len(shared.acquired) == SHARDS // 2
-        share_all_between([one, two])
+        check_fair_shares([one, two])
 
     async def test_a_surplus_role_stays_with_its_holder_until_it_is_released(
         self, deployed: Records, clock: FakeClock
@@ -101,7 +101,7 @@ class LeaseCases(Conformance):
         shared = await other.heartbeat()
         assert len(shared.acquired) == SHARDS
         for role, fence in stopped.held.items():
-            assert await answer(deployed, fence) == Fenced(role, other.held[role].epoch)
+            assert await write_under(deployed, fence) == Fenced(role, other.held[role].epoch)
         held = set(stopped.held)
         assert set((await stopped.heartbeat()).lost) == held
 
@@ -149,7 +149,7 @@ class LeaseCases(Conformance):
         await heartbeats(one, two)
         await deployed.leave("a")
         assert await two.heartbeat() == Shared()
-        (answered,) = {type(await answer(deployed, fence)) for fence in two.held.values()}
+        (answered,) = {type(await write_under(deployed, fence)) for fence in two.held.values()}
         assert answered is Committed
 
     async def test_a_repeated_heartbeat_gets_the_same_answer(self, deployed: Records) -> None:
@@ -211,8 +211,8 @@ class LeaseCases(Conformance):
             workers = [Worker(store, f"worker-{at}") for at, store in enumerate(stores)]
             for _ in range(6):
                 await asyncio.gather(*(worker.heartbeat() for worker in workers))
-                held_once(workers)
-        share_all_between(workers)
+                check_held_once(workers)
+        check_fair_shares(workers)
 
     @pytest.mark.parametrize("seed", [1, 2])
     async def test_roles_are_shared_fairly_while_workers_come_and_go(
@@ -223,7 +223,7 @@ class LeaseCases(Conformance):
             present = [Worker(chance.choice(stores), "worker")]
             for number in range(8):
                 if len(present) > 1 and chance.random() < 0.4:
-                    await gone(
+                    await depart(
                         present.pop(chance.randrange(len(present))),
                         clock,
                         present,
@@ -233,8 +233,8 @@ class LeaseCases(Conformance):
                     present.append(Worker(chance.choice(stores), f"worker-{number}"))
                 for _ in range(3):
                     await heartbeats(*chance.sample(present, len(present)))
-                    held_once(present)
-                share_all_between(present)
+                    check_held_once(present)
+                check_fair_shares(present)
 
 
 async def heartbeats(*workers: Worker) -> None:
@@ -242,10 +242,10 @@ async def heartbeats(*workers: Worker) -> None:
         await worker.heartbeat()
 
 
-async def gone(
+async def depart(
     worker: Worker, clock: FakeClock, others: Sequence[Worker], *, cleanly: bool
 ) -> None:
-    """It leaves; or else it dies, and its leases end while the others live on."""
+    """Let the worker leave, or let it die: its leases end while the others send heartbeats."""
     if cleanly:
         await worker.store.leave(worker.name)
     for _ in range(0 if cleanly else 2):
@@ -253,19 +253,19 @@ async def gone(
         await heartbeats(*others)
 
 
-async def answer(store: Records, fence: Fence) -> object:
-    """To a write under the fence."""
+async def write_under(store: Records, fence: Fence) -> object:
+    """Write under the fence, and return the answer."""
     (answer,) = await store.store([group(new_run(), fence=fence)])
     return answer
 
 
-def held_once(workers: Collection[Worker]) -> None:
+def check_held_once(workers: Collection[Worker]) -> None:
     held = list(chain.from_iterable(worker.held for worker in workers))
     assert len(held) == len(set(held))
 
 
-def share_all_between(workers: Collection[Worker]) -> None:
-    """Every role is held, and nobody holds two more than another."""
-    held_once(workers)
+def check_fair_shares(workers: Collection[Worker]) -> None:
+    """Check that every role is held, and that the shares differ by one role at most."""
+    check_held_once(workers)
     loads = [len(worker.held) for worker in workers]
     assert (sum(loads), max(loads) - min(loads) <= 1) == (SHARDS, True)

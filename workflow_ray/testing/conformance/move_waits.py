@@ -9,11 +9,11 @@ from workflow_ray.testing.conformance.base import (
     LONG,
     Conformance,
     MovingStore,
-    begun,
-    ended,
-    settled,
-    timed_out,
-    within,
+    begin,
+    result_at_timeout,
+    result_of,
+    result_within,
+    settle,
 )
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
@@ -68,20 +68,20 @@ class MoveWaitCases(Conformance):
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(3)]
-        move = await begun(clock, store.move(fence, limit=10, wait=5))
+        move = await begin(clock, store.move(fence, limit=10, wait=5))
         for at, run in enumerate(runs):
             await store_all(store, run)
             assert names(await receive(store, CREATED_TOPIC, {0: at}, limit=10, wait=LONG)) == [
                 (run.run_id, run.version)
             ]
-        assert await timed_out(clock, move, seconds=5) == 3
+        assert await result_at_timeout(clock, move, seconds=5) == 3
 
     async def test_a_move_that_waits_publishes_more_events_than_its_limit(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, runs = await acquire(store), [new_run(events=[event()]) for _ in range(25)]
         await store_all(store, *runs[:20])
-        move = await begun(clock, store.move(fence, limit=3, wait=5))
+        move = await begin(clock, store.move(fence, limit=3, wait=5))
         await store_all(store, *runs[20:])
         offsets, seen = dict(START), list[tuple[RunId, Version]]()
         while len(seen) < len(runs):
@@ -89,42 +89,42 @@ class MoveWaitCases(Conformance):
             offsets |= {item.event.partition: item.offset + 1 for item in items}
             seen += names(items)
         assert seen == [(run.run_id, run.version) for run in runs]
-        assert await timed_out(clock, move, seconds=5) == 25
+        assert await result_at_timeout(clock, move, seconds=5) == 25
 
     async def test_a_move_waits_for_events_to_become_due(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence = await acquire(store)
-        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        move = await begin(clock, store.move(fence, limit=10, wait=LONG))
         await store_all(store, new_run(events=[event(delay=60)]))
-        await settled(clock)
+        await settle(clock)
         await clock.advance(timedelta(seconds=59))
-        await settled(clock)
+        await settle(clock)
         assert await received(store) == []
         receiving = asyncio.create_task(receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
-        assert len(await within(clock, receiving, seconds=1)) == 1
+        assert len(await result_within(clock, receiving, seconds=1)) == 1
         move.cancel()
 
     async def test_a_move_ends_after_its_wait(self, store: MovingStore, clock: FakeClock) -> None:
         fence = await acquire(store)
-        move = await begun(clock, store.move(fence, limit=10, wait=5))
-        await store_all(store, new_run())  # without an event
-        assert await timed_out(clock, move, seconds=5) == 0
+        move = await begin(clock, store.move(fence, limit=10, wait=5))
+        await store_all(store, new_run())  # it has no event
+        assert await result_at_timeout(clock, move, seconds=5) == 0
 
     async def test_a_move_wakes_readers_that_wait(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(2)])
-        receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
+        receiving = await begin(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
         await store_all(store, run)
         await store.move(fence, limit=10, wait=0)
-        assert names(await ended(receiving)) == [(run.run_id, run.version)]
+        assert names(await result_of(receiving)) == [(run.run_id, run.version)]
 
     async def test_a_waiting_move_that_is_cancelled_loses_no_event(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         fence = await acquire(store)
-        move = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        move = await begin(clock, store.move(fence, limit=10, wait=LONG))
         move.cancel()
         await asyncio.wait([move])
         await store_all(store, new_run(events=[event()]))

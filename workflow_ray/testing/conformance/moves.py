@@ -14,9 +14,9 @@ from workflow_ray.testing.conformance.base import (
     Conformance,
     Fragile,
     MovingStore,
-    begun,
-    ended,
-    heard,
+    begin,
+    result_across_processes,
+    result_of,
 )
 from workflow_ray.testing.conformance.faults import cuts, holds
 from workflow_ray.testing.conformance.runs import (
@@ -119,12 +119,12 @@ class MoveCases(Conformance):
             late, prompt = new_run(events=[event()]), new_run(events=[event()])
             async with hold(store_all(fragile.store, late)) as storing:
                 moving = asyncio.create_task(_stored_and_moved(store, fence, prompt))
-                # it goes first, or has to wait for the transaction that is open
+                # It goes first, or waits for the open transaction.
                 await asyncio.wait({moving}, timeout=GRACE)
                 before = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
                 offset = max([offset, *(item.offset + 1 for item in before)])
-            await ended(storing)
-            await ended(moving)
+            await result_of(storing)
+            await result_of(moving)
             await store.move(fence, limit=10, wait=0)
             after = await receive(store, CREATED_TOPIC, {0: offset}, limit=10, wait=0)
             offset = max(item.offset + 1 for item in (*before, *after))
@@ -141,7 +141,7 @@ class MoveCases(Conformance):
             await store_all(store, *runs)
             with cut:
                 await fragile.store.move(fence, limit=10, wait=0)
-            # taken: whoever had the role before has ended
+            # The role is acquired again, so that the move that was cut has ended.
             await store.move(await acquire(store), limit=10, wait=0)
             expected += [(run.run_id, run.version) for run in runs]
             assert names(await received(store)) == expected
@@ -172,22 +172,24 @@ class MoveCases(Conformance):
         self, store: MovingStore, another: Another, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
-        receiving = await begun(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
-        moving = await begun(clock, store.move(fence, limit=10, wait=LONG))
+        receiving = await begin(clock, receive(store, CREATED_TOPIC, START, limit=10, wait=LONG))
+        moving = await begin(clock, store.move(fence, limit=10, wait=LONG))
         async with another() as other:
             await store_all(other, run)
-            assert names(await heard(clock, receiving)) == [(run.run_id, run.version)]
+            assert names(await result_across_processes(clock, receiving)) == [
+                (run.run_id, run.version)
+            ]
         moving.cancel()
 
     async def test_a_move_ends_when_another_process_acquires_its_role(
         self, store: MovingStore, another: Another, clock: FakeClock
     ) -> None:
-        moving = await begun(clock, store.move(await acquire(store), limit=10, wait=LONG))
+        moving = await begin(clock, store.move(await acquire(store), limit=10, wait=LONG))
         async with another() as other:
             await acquire(other)
             await store_all(other, new_run(events=[event()]))
             with pytest.raises(RoleLost):
-                await heard(clock, moving)
+                await result_across_processes(clock, moving)
         assert await received(store) == []
 
     # --- records beside events ------------------------------------------------------------------
@@ -241,11 +243,11 @@ class MoveCases(Conformance):
         self, store: MovingStore, clock: FakeClock
     ) -> None:
         old = await acquire(store)
-        move = await begun(clock, store.move(old, limit=10, wait=LONG))
+        move = await begin(clock, store.move(old, limit=10, wait=LONG))
         new = await acquire(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost):
-            await ended(move)
+            await result_of(move)
         assert await store.move(new, limit=10, wait=0) == 1
 
 

@@ -22,7 +22,7 @@ from workflow_ray.testing.conformance.streams import OTHER_TOPIC, keys, sent
 
 
 class OffsetCases(Conformance):
-    """Whoever receives names its offsets."""
+    """A reader names its offsets; the streamer keeps no cursor."""
 
     async def test_the_same_offsets_give_the_same_events_again(self, store: EventStreamer) -> None:
         await sent(store, [0] * 10)

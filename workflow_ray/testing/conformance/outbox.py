@@ -1,4 +1,4 @@
-"""Cases of RecordStore.pending and .published: the outbox, for streams that are elsewhere."""
+"""Cases of RecordStore.pending and .published: the outbox of events for a stream elsewhere."""
 
 import pytest
 
@@ -17,8 +17,8 @@ from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import (
     LONG,
     Conformance,
-    begun,
-    ended,
+    begin,
+    result_of,
 )
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
@@ -71,7 +71,9 @@ class OutboxCases(Conformance):
         assert await store.pending(fence, limit=10, wait=0) == entries
         await store.published(fence, [entry.id for entry in entries[:3]])
         assert await store.pending(fence, limit=10, wait=0) == entries[3:]
-        await store.published(fence, [entry.id for entry in entries])  # the first three again
+        await store.published(
+            fence, [entry.id for entry in entries]
+        )  # includes the first three again
         assert await store.pending(fence, limit=10, wait=0) == []
 
     async def test_pending_is_in_commit_order_per_partition(self, store: Records) -> None:
@@ -84,7 +86,7 @@ class OutboxCases(Conformance):
             (item.partition, item.run_id)
             for item in events_of(await store.pending(fence, limit=100, wait=0))
         ]
-        # sorting is stable
+        # Sorting is stable, so the order within each partition is compared.
         assert sorted(pending, key=partition) == sorted(committed, key=partition)
 
     async def test_a_runs_events_are_in_order_of_version(self, store: Records) -> None:
@@ -130,7 +132,7 @@ class OutboxCases(Conformance):
         assert again[:2] == entries[1:]
         assert len(again) == 4
 
-    # --- events that go in as they are ----------------------------------------------------------
+    # --- events of groups ----------------------------------------------------------
 
     async def test_events_of_a_group_enter_the_outbox_unchanged_and_do_not_change_the_run(
         self, store: Records
@@ -192,7 +194,7 @@ class OutboxCases(Conformance):
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher, record = await acquire(store), await stored_run(store)
-        pending = await begun(clock, store.pending(publisher, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(publisher, limit=10, wait=LONG))
         lost = Event(
             run_id=record.run_id,
             topic=CREATED_TOPIC,
@@ -201,7 +203,7 @@ class OutboxCases(Conformance):
             status=CREATED,
         )
         await store.store([WriteGroup(events=(lost,))])
-        assert events_of(await ended(pending)) == [lost]
+        assert events_of(await result_of(pending)) == [lost]
 
     # --- fences ---------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance.base import (
     LONG,
     Conformance,
-    begun,
-    ended,
-    settled,
-    timed_out,
-    within,
+    begin,
+    result_at_timeout,
+    result_of,
+    result_within,
+    settle,
 )
 from workflow_ray.testing.conformance.runs import (
     acquire,
@@ -71,29 +71,29 @@ class OutboxWaitCases(Conformance):
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
-        assert [item.run_id for item in events_of(await ended(pending))] == [run.run_id]
+        assert [item.run_id for item in events_of(await result_of(pending))] == [run.run_id]
 
     async def test_pending_waits_for_events_to_become_due(
         self, store: Records, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event(delay=60)])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         await store_all(store, run)
-        await settled(clock)
+        await settle(clock)
         await clock.advance(timedelta(seconds=59))
-        await settled(clock)
+        await settle(clock)
         assert not pending.done()
-        assert [item.run_id for item in events_of(await within(clock, pending, seconds=1))] == [
-            run.run_id
-        ]
+        assert [
+            item.run_id for item in events_of(await result_within(clock, pending, seconds=1))
+        ] == [run.run_id]
 
     async def test_pending_ends_after_its_wait(self, store: Records, clock: FakeClock) -> None:
         fence = await acquire(store)
         assert (
-            await timed_out(
-                clock, await begun(clock, store.pending(fence, limit=10, wait=5)), seconds=5
+            await result_at_timeout(
+                clock, await begin(clock, store.pending(fence, limit=10, wait=5)), seconds=5
             )
             == []
         )
@@ -102,9 +102,9 @@ class OutboxWaitCases(Conformance):
         self, store: Records, clock: FakeClock
     ) -> None:
         old = await acquire(store)
-        pending = await begun(clock, store.pending(old, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(old, limit=10, wait=LONG))
         new = await acquire(store)
         await store_all(store, new_run(events=[event()]))
         with pytest.raises(RoleLost):
-            await ended(pending)
+            await result_of(pending)
         assert len(await store.pending(new, limit=10, wait=0)) == 1

@@ -1,6 +1,4 @@
-"""Cases of a RecordStore that several processes have open: each of them sees and meets the others'
-writes.
-"""
+"""Cases of a RecordStore that several processes have open."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,15 +15,22 @@ from workflow_ray.records import (
     WriteResult,
 )
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Another, Conformance, begun, heard, openings
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Another,
+    Conformance,
+    begin,
+    openings,
+    result_across_processes,
+)
 from workflow_ray.testing.conformance.runs import (
     acquire,
+    check_one_won,
     deploy,
     event,
     events_of,
     group,
     new_run,
-    one_won_and_the_others_were_told,
     results,
     step,
     store_all,
@@ -62,7 +67,7 @@ class ProcessCases(Conformance):
     ) -> None:
         async with openings(another, count=PROCESSES) as stores:
             answers = await at_once(stores, [new_run("order-42") for _ in range(WRITERS)])
-        one_won_and_the_others_were_told(answers, told=ActiveRun)
+        check_one_won(answers, others=ActiveRun)
         assert [count.runs for count in await store.counts("orders")] == [1]
 
     async def test_one_of_many_triggers_in_several_processes_gets_the_key(
@@ -70,7 +75,7 @@ class ProcessCases(Conformance):
     ) -> None:
         async with openings(another, count=PROCESSES) as stores:
             answers = await at_once(stores, [new_run(key="k") for _ in range(WRITERS)])
-        one_won_and_the_others_were_told(answers, told=KeyUsed)
+        check_one_won(answers, others=KeyUsed)
 
     async def test_a_write_that_several_processes_repeat_is_made_once(
         self, store: Records, another: Another
@@ -113,7 +118,7 @@ class ProcessCases(Conformance):
                     store_all(store, *there), store_all(other, *back)
                 )
                 for answers in zip(forward, reversed(backward), strict=True):
-                    one_won_and_the_others_were_told(list(answers), told=KeyUsed)
+                    check_one_won(list(answers), others=KeyUsed)
 
     async def test_the_commits_of_a_process_are_visible_to_others(
         self, store: Records, another: Another
@@ -129,28 +134,32 @@ class ProcessCases(Conformance):
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         record = await stored_run(store)
-        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
         async with another() as other:
             await store_all(other, step(record))
-            assert await heard(clock, watch) == [await stored(store, record.run_id)]
+            assert await result_across_processes(clock, watch) == [
+                await stored(store, record.run_id)
+            ]
 
     async def test_pending_notices_the_commits_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         fence, run = await acquire(store), new_run(events=[event()])
-        pending = await begun(clock, store.pending(fence, limit=10, wait=LONG))
+        pending = await begin(clock, store.pending(fence, limit=10, wait=LONG))
         async with another() as other:
             await store_all(other, run)
-            assert [item.run_id for item in events_of(await heard(clock, pending))] == [run.run_id]
+            assert [
+                item.run_id for item in events_of(await result_across_processes(clock, pending))
+            ] == [run.run_id]
 
     async def test_a_wait_for_a_newer_deployment_notices_the_deploy_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         first = await deploy(store, workflow())
-        waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
+        waiting = await begin(clock, store.deployment(newer_than=first.version, wait=LONG))
         async with another() as other:
             second = await deploy(other, workflow("invoices", groups={}))
-            assert await heard(clock, waiting) == second
+            assert await result_across_processes(clock, waiting) == second
 
     async def test_one_of_several_deploys_in_several_processes_wins(
         self, store: Records, another: Another
@@ -165,9 +174,7 @@ class ProcessCases(Conformance):
 
 
 async def at_once(stores: Sequence[Records], writes: Sequence[Write]) -> list[WriteResult]:
-    """The answers to the writes, each of which one of the stores is called for; all at the same
-    time.
-    """
+    """Store the writes at the same time, each through one of the stores, and return the answers."""
     calls = (store_all(stores[at % len(stores)], write) for at, write in enumerate(writes))
     return [answer for (answer,) in await asyncio.gather(*calls)]
 

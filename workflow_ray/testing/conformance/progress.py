@@ -1,6 +1,4 @@
-"""Cases of a RecordStore for what roles keep of their progress, what writes carry, and answers that
-are bounded.
-"""
+"""Cases of a RecordStore: positions, what runs await, and answers of bounded size."""
 
 from datetime import timedelta
 
@@ -10,7 +8,13 @@ from msgspec.structs import replace
 from workflow_ray.ports import Records
 from workflow_ray.records import Awaits, Fence, Position, RoleName, RunState
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    begin,
+    result_at_timeout,
+    result_of,
+)
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     PAID_CONSUMERS,
@@ -157,11 +161,11 @@ class ProgressCases(Conformance):
     ) -> None:
         first = await deploy(store, workflow())
         assert await store.deployment(newer_than=0, wait=LONG) == first
-        waiting = await begun(clock, store.deployment(newer_than=first.version, wait=LONG))
+        waiting = await begin(clock, store.deployment(newer_than=first.version, wait=LONG))
         second = await deploy(
             store,
             replace(workflow(), scaled={CONSUMERS: 2}, draining=(CONSUMERS,), superseded=("a",)),
         )
-        assert await ended(waiting) == second
-        waiting = await begun(clock, store.deployment(newer_than=second.version, wait=5))
-        assert await timed_out(clock, waiting, seconds=5) == second
+        assert await result_of(waiting) == second
+        waiting = await begin(clock, store.deployment(newer_than=second.version, wait=5))
+        assert await result_at_timeout(clock, waiting, seconds=5) == second

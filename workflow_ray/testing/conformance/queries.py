@@ -1,4 +1,4 @@
-"""Cases of a RecordStore's questions: records, pages, counts, histories, and word of changes."""
+"""Cases of a RecordStore's reads: records, pages, counts, histories and watches."""
 
 import asyncio
 
@@ -7,7 +7,13 @@ import pytest
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import RunCount, RunState, Version, new_run_id
 from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.base import LONG, Conformance, begun, ended, timed_out
+from workflow_ray.testing.conformance.base import (
+    LONG,
+    Conformance,
+    begin,
+    result_at_timeout,
+    result_of,
+)
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     PAID,
@@ -137,23 +143,23 @@ class QueryCases(Conformance):
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         one, two = await stored_runs(store, count=2)
-        watch = await begun(
+        watch = await begin(
             clock, store.watch({one.run_id: one.version, two.run_id: two.version}, wait=LONG)
         )
         await store_all(store, step(two))
-        assert await ended(watch) == [await stored(store, two.run_id)]
+        assert await result_of(watch) == [await stored(store, two.run_id)]
 
     async def test_a_watch_notices_a_new_run(self, store: RecordStore, clock: FakeClock) -> None:
         run = new_run()
-        watch = await begun(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
+        watch = await begin(clock, store.watch({run.run_id: Version(0)}, wait=LONG))
         await store_all(store, run)
-        assert await ended(watch) == [await stored(store, run.run_id)]
+        assert await result_of(watch) == [await stored(store, run.run_id)]
 
     async def test_a_watch_ends_after_its_wait(self, store: RecordStore, clock: FakeClock) -> None:
         record, other = await stored_runs(store, count=2)
-        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=5))
+        watch = await begin(clock, store.watch({record.run_id: record.version}, wait=5))
         await store_all(store, step(other))
-        assert await timed_out(clock, watch, seconds=5) == []
+        assert await result_at_timeout(clock, watch, seconds=5) == []
 
     async def test_a_watch_for_runs_at_rest_ignores_other_runs(
         self, store: RecordStore, clock: FakeClock
@@ -162,10 +168,10 @@ class QueryCases(Conformance):
         seen = {one.run_id: one.version, two.run_id: two.version}
         await store_all(store, step(one))
         assert await store.watch(seen, wait=0, at_rest=True) == []
-        watch = await begun(clock, store.watch(seen, wait=LONG, at_rest=True))
+        watch = await begin(clock, store.watch(seen, wait=LONG, at_rest=True))
         await store_all(store, step(await stored(store, one.run_id)))
         await store_all(store, step(two, run_state=RunState.PAUSED))
-        assert await ended(watch) == [await stored(store, two.run_id)]
+        assert await result_of(watch) == [await stored(store, two.run_id)]
         await store_all(store, step(await stored(store, one.run_id), run_state=RunState.COMPLETED))
         assert await store.watch(seen, wait=LONG, at_rest=True) == [
             await stored(store, run_id) for run_id in sorted(seen)
@@ -186,12 +192,12 @@ class QueryCases(Conformance):
     ) -> None:
         record = await stored_run(store)
         watches = [
-            await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+            await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
             for _ in range(10)
         ]
         await store_all(store, step(record))
         assert (
-            await asyncio.gather(*map(ended, watches))
+            await asyncio.gather(*map(result_of, watches))
             == [[await stored(store, record.run_id)]] * 10
         )
 
@@ -199,7 +205,7 @@ class QueryCases(Conformance):
         self, store: RecordStore, clock: FakeClock
     ) -> None:
         record = await stored_run(store)
-        watch = await begun(clock, store.watch({record.run_id: record.version}, wait=LONG))
+        watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
         watch.cancel()
         await asyncio.wait([watch])
         await store_all(store, step(record))

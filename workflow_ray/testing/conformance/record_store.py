@@ -1,6 +1,6 @@
 """All that a RecordStore must do.
 
-The fences that it checks are given out by RoleScheduler.acquire on the same store.
+RoleScheduler.acquire of the same store gives out the fences that it checks.
 """
 
 from workflow_ray.testing.conformance.activity import ActivityCases
@@ -39,7 +39,7 @@ class RecordStoreConformance(
     ProcessCases,
     BreakageCases,
 ):
-    """For a `store` that is a Records, so a RecordStore and a RoleScheduler.
+    """For a `store` that is a Records: a RecordStore and a RoleScheduler.
 
     Uses `another` and `fragile`.
     """

@@ -27,7 +27,7 @@ def in_use(fence: Fence, partition: int) -> Position:
 
 
 class RoleSchedulerConformance(ScalingCases, LeaseCases):
-    """For a `store` that is a Records, so a RecordStore and a RoleScheduler.
+    """For a `store` that is a Records: a RecordStore and a RoleScheduler.
 
     Uses `another` and `fragile`.
     """

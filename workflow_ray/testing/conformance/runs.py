@@ -1,4 +1,4 @@
-"""Runs, writes and roles to try a store with."""
+"""Runs, writes, roles and events for the cases."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -51,9 +51,9 @@ CREATED_TOPIC = status_topic("orders", CREATED)
 CONSUMERS = consumer_group("orders", CREATED)
 PAID_CONSUMERS = consumer_group("orders", PAID)
 START = dict.fromkeys(range(PARTITIONS), 0)
-"""The offsets of one who has received nothing yet."""
+"""The offsets of a reader that has received nothing yet."""
 QUARTER = b"x" * (BATCH_DATA // 4)
-"""Data of which four fit into a page, and the fifth is its last."""
+"""Data of a size such that the fifth run is the last one of a page."""
 
 
 # --- writes -------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def new_run(
     partition: int = 0,
     events: Sequence[OutgoingEvent] = (),
 ) -> Write:
-    """A trigger; with a foreign id of its own unless one is given."""
+    """Make a trigger. Without a foreign id it gets a unique one."""
     run_id = run_id or new_run_id()
     new = NewRun(
         workflow=workflow,
@@ -104,7 +104,7 @@ def step(
     data: bytes | None = None,
     events: Sequence[OutgoingEvent] = (),
 ) -> Write:
-    """The write that takes a run on from `before`, under a write id of its own."""
+    """Make a write that moves the run on from `before`, with a new write id."""
     return Write(
         run_id=before.run_id,
         write_id=new_write_id(),
@@ -139,7 +139,7 @@ async def store_all(
 
 
 def results(answers: Sequence[GroupResult]) -> list[WriteResult]:
-    """Of groups that all commit: the results of their writes."""
+    """Return the results of the writes of groups that have all committed."""
     found: list[WriteResult] = []
     for answer in answers:
         assert isinstance(answer, Committed)
@@ -147,17 +147,15 @@ def results(answers: Sequence[GroupResult]) -> list[WriteResult]:
     return found
 
 
-def one_won_and_the_others_were_told(
-    answers: list[WriteResult], *, told: type[ActiveRun] | type[KeyUsed]
-) -> None:
-    """Check that of triggers that exclude each other, the losers name the winner."""
+def check_one_won(answers: list[WriteResult], *, others: type[ActiveRun] | type[KeyUsed]) -> None:
+    """Check that one of several triggers was stored, and that the answers to the others name it."""
     (winner,) = [answer.run_id for answer in answers if isinstance(answer, Stored)]
-    others = [answer for answer in answers if not isinstance(answer, Stored)]
-    assert others == [told(other.run_id, winner) for other in others]
+    losers = [answer for answer in answers if not isinstance(answer, Stored)]
+    assert losers == [others(loser.run_id, winner) for loser in losers]
 
 
 async def stored_runs(store: RecordStore, *, count: int) -> list[Record]:
-    """New runs, by run id."""
+    """Store new runs, and return their records in the order of their run ids."""
     writes = [new_run() for _ in range(count)]
     await store_all(store, *writes)
     return [await stored(store, write.run_id) for write in writes]
@@ -169,14 +167,14 @@ async def stored_run(store: RecordStore) -> Record:
 
 
 async def stored(store: RecordStore, run_id: RunId) -> Record:
-    """The run as it is by now."""
+    """Return the current record of the run."""
     (record,) = await store.lookup([run_id], fresh=True)
     assert record is not None
     return record
 
 
 async def heavy_runs(store: RecordStore) -> list[RunId]:
-    """Six runs, of which five make a page."""
+    """Store six runs, of which five make a page."""
     runs = [new_run(data=QUARTER) for _ in range(6)]
     for run in runs:
         await store_all(store, run)
@@ -184,12 +182,12 @@ async def heavy_runs(store: RecordStore) -> list[RunId]:
 
 
 async def next_page(store: RecordStore, query: RunQuery, seen: list[RunId]) -> list[Record]:
-    """The page after the runs seen."""
+    """Return the page after the runs seen."""
     return await store.runs(replace(query, after=seen[-1]) if seen else query)
 
 
 async def versions(store: RecordStore, run_id: RunId) -> list[int]:
-    """Those that the run's history holds."""
+    """Return the versions in the run's history."""
     return [entry.version for entry in await store.history(run_id)]
 
 
@@ -223,27 +221,27 @@ async def deploy(store: RecordStore, *workflows: DeployedWorkflow) -> Deployment
 
 
 async def acquire(store: Records, group: str = PUBLISHER) -> Fence:
-    """Acquire the first role of a group, deployed if need be."""
+    """Acquire the first role of a group, and deploy a workflow first if there is none."""
     if (await store.deployment()).version == 0:
         await deploy(store, workflow())
     return await store.acquire(Role(group))
 
 
 async def received(store: EventStreamer, *, topic: Topic = CREATED_TOPIC) -> list[Received]:
-    """All that was ever published to the topic."""
+    """Return every event that was published to the topic."""
     return await receive(store, topic, START, limit=10_000, wait=0)
 
 
 async def receive(
     store: EventStreamer, topic: Topic, offsets: Mapping[int, int], *, limit: int, wait: float
 ) -> list[Received]:
-    """The events of one look, by a reader that every case has."""
+    """Return the events of one call of `receive`."""
     arrivals = await store.receive(topic, offsets, reader="conformance", limit=limit, wait=wait)
     return list(arrivals.events)
 
 
 def names(events: Sequence[Received], partition: int | None = None) -> list[tuple[RunId, Version]]:
-    """Run and version of the events, or of those in one partition."""
+    """Return run and version of the events, or of the events of one partition."""
     return [
         (item.event.run_id, item.event.version)
         for item in events
@@ -252,5 +250,5 @@ def names(events: Sequence[Received], partition: int | None = None) -> list[tupl
 
 
 def events_of(entries: Sequence[OutboxEntry]) -> list[Event]:
-    """The events of entries of the outbox, those that carry a timeout left out."""
+    """Return the events of outbox entries, without the entries that carry a timeout."""
     return [entry.event for entry in entries if entry.event is not None]

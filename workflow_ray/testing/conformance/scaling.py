@@ -1,6 +1,4 @@
-"""Cases of deploys that change shard counts: every shard of the group is fenced off at once, dead
-or alive.
-"""
+"""Cases of deploys that change shard counts, and so fence off every shard, dead or alive."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,7 +9,7 @@ from msgspec.structs import replace
 from workflow_ray.errors import RoleRetired
 from workflow_ray.ports import Records
 from workflow_ray.records import Committed, Deployment, Fence, Fenced, Position, Role
-from workflow_ray.testing.conformance.base import GRACE, Another, Conformance, Fragile, ended
+from workflow_ray.testing.conformance.base import GRACE, Another, Conformance, Fragile, result_of
 from workflow_ray.testing.conformance.faults import holds
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
@@ -109,23 +107,23 @@ class ScalingCases(Conformance):
             run = new_run(events=[event()])
             async with hold(fragile.store.store([group(run, fence=old)])) as storing:
                 scaling = asyncio.create_task(scale(store, 6 - count))
-                # it goes first, or has to wait for the transaction that is open
+                # It goes first, or waits for the open transaction.
                 await asyncio.wait({scaling}, timeout=GRACE)
                 before = await store.lookup([run.run_id], fresh=True) if scaling.done() else None
-            (answer,), count = await ended(storing), 6 - count
-            await ended(scaling)
+            (answer,), count = await result_of(storing), 6 - count
+            await result_of(scaling)
             after = await store.lookup([run.run_id], fresh=True)
             assert isinstance(answer, Committed) == (after != [None])
-            assert before in (None, after), "something of an old shard landed after the change"
+            assert before in (None, after), "a write of an old shard was stored after the change"
             assert await fenced_off(fragile.store, [old]) == [True]
 
 
 async def scale(store: Records, shards: int) -> Deployment:
-    """As an operator would."""
+    """Set the shard count as an operator does."""
     return await deploy(store, replace(DEPLOYED, scaled={CONSUMERS: shards}))
 
 
 async def fenced_off(store: Records, fences: Sequence[Fence]) -> list[bool]:
-    """Of which of the fences writes are refused."""
+    """Say for each fence whether writes under it are refused."""
     answers = await store.store([group(new_run(), fence=fence) for fence in fences])
     return [isinstance(answer, Fenced) for answer in answers]

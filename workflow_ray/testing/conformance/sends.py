@@ -129,7 +129,7 @@ class SendCases(Conformance):
                     partition: positions[partition]
                     for partition in Role(CONSUMERS, shard, shards).owned(PARTITIONS)
                 }
-                # and leaves the rest to who comes next
+                # The next shard receives the rest.
                 items = await receive(store, CREATED_TOPIC, owned, limit=5, wait=0)
                 positions |= {item.event.partition: item.offset + 1 for item in items}
                 seen += items

@@ -17,7 +17,7 @@ TOPICS = {CREATED_TOPIC: PARTITIONS, OTHER_TOPIC: PARTITIONS}
 async def sent(
     store: EventStreamer, partitions: list[int], *, topic: Topic = CREATED_TOPIC
 ) -> list[Event]:
-    """An event for each of the partitions, in that order, sent in one call."""
+    """Send an event to each of the partitions, in that order, in one call."""
     events = [
         Event(
             run_id=new_run_id(),

@@ -1,6 +1,4 @@
-"""Cases of timeouts that writes ask for: kept by the store itself, or put into the outbox for
-another one.
-"""
+"""Cases of the timeouts of writes: the store keeps them, or puts them into the outbox."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -23,9 +21,9 @@ from workflow_ray.testing.conformance.base import (
     Another,
     Conformance,
     MovingStore,
-    begun,
-    ended,
-    heard,
+    begin,
+    result_across_processes,
+    result_of,
 )
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
@@ -45,7 +43,7 @@ FAR = timezone(timedelta(hours=5, minutes=45))
 
 
 class ApartTimeoutCases(Conformance):
-    """For a RecordStore whose timeouts another store holds."""
+    """For a RecordStore whose timeouts are in another store."""
 
     async def test_timeouts_apart_are_pending_until_they_are_published(
         self, store: Records, clock: FakeClock
@@ -57,7 +55,7 @@ class ApartTimeoutCases(Conformance):
         ]
         run = timed(new_run(events=[event()]), *asked)
         await apart(store, run)
-        await apart(store, run)  # a repeat asks for nothing again
+        await apart(store, run)  # a repeat adds nothing
         expected = [due(run, committed, 90.5), due(run, committed, 86_400, name="day")]
         entries = await store.pending(publisher, limit=10, wait=0, timeouts_only=True)
         assert [entry.timeout for entry in entries] == expected
@@ -92,24 +90,26 @@ class ApartTimeoutCases(Conformance):
         self, store: Records, clock: FakeClock
     ) -> None:
         publisher, run = await acquire(store), timed(new_run(events=[event()]), late())
-        pending = await begun(
+        pending = await begin(
             clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True)
         )
         await store_all(store, new_run(events=[event()]))
         await apart(store, run)
-        assert [entry.timeout for entry in await ended(pending)] == [due(run, clock.now(), 60)]
+        assert [entry.timeout for entry in await result_of(pending)] == [due(run, clock.now(), 60)]
 
     async def test_pending_for_timeouts_only_notices_the_commits_of_another_process(
         self, store: Records, another: Another, clock: FakeClock
     ) -> None:
         publisher, run = await acquire(store), timed(new_run(), late())
-        pending = await begun(
+        pending = await begin(
             clock, store.pending(publisher, limit=10, wait=LONG, timeouts_only=True)
         )
         async with another() as other:
             await apart(other, run)
             assert [
-                entry.timeout.key for entry in await heard(clock, pending) if entry.timeout
+                entry.timeout.key
+                for entry in await result_across_processes(clock, pending)
+                if entry.timeout
             ] == [key(run)]
 
 
@@ -124,7 +124,7 @@ class TimedWriteCases(Conformance):
             timed(new_run(), late(), late(name="day", at=clock.now() + timedelta(days=1))),
         )
         await store_all(store, run)
-        await store_all(store, run)  # a repeat asks for nothing again
+        await store_all(store, run)  # a repeat adds nothing
         assert await found(store) == []
         await clock.advance(timedelta(seconds=60))
         assert await found(store) == [due(run, committed, 60)]
@@ -173,10 +173,10 @@ class TimedWriteCases(Conformance):
     async def test_the_timeout_of_a_write_wakes_callers_that_wait_when_it_is_due(
         self, store: MovingStore, clock: FakeClock
     ) -> None:
-        waiting = await begun(clock, store.due("orders", CREATED, [0], limit=10, wait=LONG))
+        waiting = await begin(clock, store.due("orders", CREATED, [0], limit=10, wait=LONG))
         run = timed(new_run(), late(at=clock.now()))
         await store_all(store, run)
-        assert [timeout.key for timeout in await ended(waiting)] == [key(run)]
+        assert [timeout.key for timeout in await result_of(waiting)] == [key(run)]
 
     async def test_an_entry_that_carries_a_timeout_is_never_moved(self, store: MovingStore) -> None:
         fence, run = await acquire(store), timed(new_run(events=[event()]), late())
@@ -197,7 +197,7 @@ def late(
     at: datetime | None = None,
     partition: int = 0,
 ) -> NewTimeout:
-    """In a minute, unless said otherwise."""
+    """Ask for a timeout; by default in a minute."""
     after = 60 if after is None and at is None else after
     return NewTimeout(name=name, workflow="orders", partition=partition, after=after, at=at)
 
@@ -207,7 +207,7 @@ def key(write: Write, name: str = "late") -> TimeoutKey:
 
 
 def due(write: Write, committed: datetime, seconds: float, *, name: str = "late") -> Timeout:
-    """What a write that was committed then has asked for."""
+    """Make the timeout of a write that was committed at that time."""
     due_at = committed + timedelta(seconds=seconds)
     return Timeout(
         key=key(write, name), workflow="orders", status=write.status, partition=0, due_at=due_at

@@ -11,12 +11,12 @@ from workflow_ray.testing.conformance.base import (
     LONG,
     Another,
     Fragile,
-    begun,
-    ended,
-    heard,
-    settled,
-    timed_out,
-    within,
+    begin,
+    result_across_processes,
+    result_at_timeout,
+    result_of,
+    result_within,
+    settle,
 )
 from workflow_ray.testing.conformance.clocks import TimeoutClockCases
 from workflow_ray.testing.conformance.faults import cuts
@@ -129,13 +129,13 @@ class TimeoutStoreConformance(TimeoutClockCases):
     ) -> None:
         earlier, given, later = at(-2), at(-1), at(60)
         await store.create([earlier, given, later])
-        waiting = await begun(
+        waiting = await begin(
             clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG, after=given)
         )
         await store.create([at(-3)])
-        await settled(clock)
+        await settle(clock)
         assert not waiting.done()
-        assert await within(clock, waiting, seconds=60) == [later]
+        assert await result_within(clock, waiting, seconds=60) == [later]
 
     async def test_completing_an_unknown_timeout_does_not_prevent_its_creation(
         self, store: TimeoutStore
@@ -239,7 +239,7 @@ class TimeoutStoreConformance(TimeoutClockCases):
                 await fragile.store.create(timeouts)
             landed = await due(store)
             assert len(landed) in (0, len(ALL))
-            await store.create(timeouts)  # safe to repeat
+            await store.create(timeouts)  # repeating is safe
             assert {timeout.key for timeout in await due(store)} == {
                 timeout.key for timeout in timeouts
             }
@@ -252,33 +252,33 @@ class TimeoutStoreConformance(TimeoutClockCases):
     ) -> None:
         timeout = at(60)
         await store.create([timeout])
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        waiting = await begin(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         await clock.advance(timedelta(seconds=59))
-        await settled(clock)
+        await settle(clock)
         assert not waiting.done()
-        assert await within(clock, waiting, seconds=1) == [timeout]
+        assert await result_within(clock, waiting, seconds=1) == [timeout]
 
     async def test_a_new_timeout_wakes_callers_of_due_that_wait(
         self, store: TimeoutStore, clock: FakeClock
     ) -> None:
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        waiting = await begin(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         timeout = at(-1)
         await store.create([timeout])
-        assert await ended(waiting) == [timeout]
+        assert await result_of(waiting) == [timeout]
 
     async def test_due_ends_after_its_wait(self, store: TimeoutStore, clock: FakeClock) -> None:
         await store.create([at(60)])
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=5))
-        assert await timed_out(clock, waiting, seconds=5) == []
+        waiting = await begin(clock, store.due("orders", CREATED, ALL, limit=10, wait=5))
+        assert await result_at_timeout(clock, waiting, seconds=5) == []
 
     async def test_the_timeouts_of_a_process_are_visible_to_others(
         self, store: TimeoutStore, another: Another, clock: FakeClock
     ) -> None:
         one, two = at(-2), at(-1)
-        waiting = await begun(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
+        waiting = await begin(clock, store.due("orders", CREATED, ALL, limit=10, wait=LONG))
         async with another() as other:
             await other.create([one])
-            assert await heard(clock, waiting) == [one]
+            assert await result_across_processes(clock, waiting) == [one]
             await store.complete([one.key])
             await other.create([one, two])
             assert await due(other) == [two]

@@ -1,4 +1,4 @@
-"""Timeouts to try a store with."""
+"""Timeouts for the cases."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,7 +19,7 @@ def at(
     name: str = "timeout",
     partition: int = 0,
 ) -> Timeout:
-    """A timeout that many seconds from when the clock began."""
+    """Make a timeout that is due `seconds` after the start of the clock."""
     key = TimeoutKey(run_id or new_run_id(), Version(visit), name)
     return Timeout(
         key=key,

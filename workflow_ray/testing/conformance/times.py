@@ -1,6 +1,4 @@
-"""Cases of a RecordStore's times: UTC to the microsecond, wherever the process is and whatever zone
-a question names.
-"""
+"""Cases of a RecordStore's times: UTC to the microsecond, whatever zone a process or query uses."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import acquire, event, new_run, step, store_all, stored
 
 CENTRAL_EUROPE = "CET-1CEST,M3.5.0,M10.5.0/3"
-# of central Europe: to summer time, and back, when an hour of the clock comes twice
+# Daylight saving time begins and ends in central Europe; at its end an hour comes twice.
 CLOCK_CHANGES = {
     "spring": datetime(2030, 3, 31, 0, 30, 0, 123_457, tzinfo=UTC),
     "autumn": datetime(2030, 10, 26, 23, 30, 0, 999_999, tzinfo=UTC),
@@ -32,7 +30,7 @@ HALF_AN_HOUR = timedelta(minutes=30)
 class TimeCases(Conformance):
     @pytest.fixture
     def local_zone(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """The process is where clocks change."""
+        """Set the zone of the process to one with daylight saving time."""
         with monkeypatch.context() as patch:
             patch.setenv("TZ", CENTRAL_EUROPE)
             time.tzset()
@@ -69,7 +67,7 @@ class TimeCases(Conformance):
             await store_all(store, run)
             await clock.advance(HALF_AN_HOUR)
         for at, run in enumerate(runs):
-            for zone in (*ZONES, None):  # None: the process's own
+            for zone in (*ZONES, None):  # None: the zone of the process
                 moment = times[at].astimezone(zone)
                 query = RunQuery(
                     workflow="orders",

@@ -9,9 +9,9 @@ from workflow_ray.ports import RecordStore
 from workflow_ray.records import ActiveRun, Conflict, KeyUsed, RunState, Stored, Version
 from workflow_ray.testing.conformance.base import Conformance
 from workflow_ray.testing.conformance.runs import (
+    check_one_won,
     group,
     new_run,
-    one_won_and_the_others_were_told,
     results,
     step,
     store_all,
@@ -24,7 +24,7 @@ CALLERS = 50
 
 DIGEST = bytes(range(16))
 OTHER_DIGEST = b"\xff\0'\"\\" + b"\0" * 11
-"""It has bytes that are neither text nor JSON."""
+"""It contains bytes that are neither text nor JSON."""
 
 FOREIGN_IDS = {
     "one letter": "a",
@@ -56,7 +56,7 @@ class TriggerCases(Conformance):
     ) -> None:
         runs = [new_run("order-42") for _ in range(CALLERS)]
         answers = await asyncio.gather(*(store_all(store, run) for run in runs))
-        one_won_and_the_others_were_told([answer for (answer,) in answers], told=ActiveRun)
+        check_one_won([answer for (answer,) in answers], others=ActiveRun)
         assert [count.runs for count in await store.counts("orders")] == [1]
 
     async def test_the_first_of_many_triggers_in_one_call_gets_the_foreign_id(
@@ -134,7 +134,7 @@ class TriggerCases(Conformance):
         self, store: RecordStore, pair: tuple[str, str]
     ) -> None:
         runs = [new_run(text, key=text) for text in pair]
-        for run in runs:  # in calls of their own: the second meets the first as it is stored
+        for run in runs:  # in separate calls, so that the second finds the first one stored
             assert await store_all(store, run) == [Stored(run.run_id, Version(1))]
         found = await store.latest("orders", pair)
         assert [record and record.run_id for record in found] == [run.run_id for run in runs]
@@ -144,7 +144,7 @@ class TriggerCases(Conformance):
     async def test_one_of_many_concurrent_triggers_gets_the_key(self, store: RecordStore) -> None:
         runs = [new_run(key="k") for _ in range(CALLERS)]
         answers = await asyncio.gather(*(store_all(store, run) for run in runs))
-        one_won_and_the_others_were_told([answer for (answer,) in answers], told=KeyUsed)
+        check_one_won([answer for (answer,) in answers], others=KeyUsed)
 
     async def test_the_first_of_many_triggers_in_one_call_gets_the_key(
         self, store: RecordStore

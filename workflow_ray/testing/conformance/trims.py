@@ -1,6 +1,4 @@
-"""Cases of a Trimmer: published events that nobody needs any more are removed, a bounded amount at
-a time.
-"""
+"""Cases of Trimmer.trim: it removes published events that no group needs any more."""
 
 import logging
 
@@ -77,7 +75,7 @@ class TrimCases(Conformance):
                 CREATED_TOPIC, {0: 0}, reader="conformance", limit=10, wait=0
             )
         assert (list(arrivals.events), arrivals.lost) == (before[3:], {})
-        assert not caplog.records, "what was trimmed is not reported as gone"
+        assert not caplog.records, "trimmed events are not reported as lost"
 
     async def test_an_old_fence_trims_nothing(self, store: MovingStore) -> None:
         old = await acquire(store)
@@ -102,7 +100,7 @@ class TrimCases(Conformance):
 
 
 async def published(store: MovingStore, fence: Fence, partitions: list[int]) -> list[Received]:
-    """All events that there are, once one for each of the partitions was published."""
+    """Publish an event to each of the partitions, and return all events of the topic."""
     for partition in partitions:
         await store_all(store, new_run(partition=partition, events=[event(partition)]))
     await store.move(fence, limit=100, wait=0)

@@ -1,4 +1,4 @@
-"""Cases of RecordStore.waiting: runs that await an event which is not in the outbox."""
+"""Cases of RecordStore.waiting: runs that await an event that is not in the outbox."""
 
 from datetime import timedelta
 
@@ -86,9 +86,7 @@ class WaitingCases(Conformance):
     async def test_bounded_queries_reach_the_end_and_return_each_run_once(
         self, store: Records, clock: FakeClock
     ) -> None:
-        """Most of the runs that a look goes through have an entry in the outbox, and are not
-        answered.
-        """
+        """Most runs that a query examines have an event in the outbox, and are not returned."""
         lost = {
             run_id
             for at, run_id in enumerate(sorted(new_run_id() for _ in range(24)))
