@@ -7,6 +7,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import msgspec
 from pydantic import BaseModel
 
+from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
@@ -48,12 +49,14 @@ class Client(Generic[D, S]):
         clock: Clock,
         *,
         patience: float = PATIENCE,
+        attendance: Attendance | None = None,
     ) -> None:
         self._workflow = workflow
         self._records = patient(records, clock, patience)
         self._hasty = patient(records, clock, min(patience, GRACE))
         self._clock = clock
-        self._watcher = Watcher(self._records, clock)
+        self._attendance = attendance or Attendance(workflow, records)
+        self._watcher = Watcher(self._records, clock, self._attendance.warn_if_nobody_runs_it)
 
     async def trigger(
         self,
@@ -136,6 +139,7 @@ class Client(Generic[D, S]):
             self._hasty,
             self._clock,
             self._watcher,
+            self._attendance,
             RunId(run_id),
             started,
             outcome,

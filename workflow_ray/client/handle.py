@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.controls import apply, check_allowed, control
 from workflow_ray.client.history import Entry
 from workflow_ray.client.inputs import checked_status
@@ -39,6 +40,7 @@ class Handle(Generic[D, S]):
         hasty: RecordStore,
         clock: Clock,
         watcher: Watcher,
+        attendance: Attendance,
         run_id: RunId,
         started: Version | None = None,
         outcome: TriggerOutcome | None = None,
@@ -53,6 +55,7 @@ class Handle(Generic[D, S]):
         self._hasty = hasty
         self._clock = clock
         self._watcher = watcher
+        self._attendance = attendance
         self._started = started
         self.run_id = run_id
         self.outcome = outcome
@@ -236,6 +239,6 @@ class Handle(Generic[D, S]):
         record = await self._record(self._hasty)
         before = Version(max(NO_VERSION, record.version - SHOWN))
         last = await self._entries(record.version, after=before, records=self._hasty)
-        return WaitTimeout(
-            self.run_id, wanted, seconds, [str(Entry(self._workflow, entry)) for entry in last]
-        )
+        history = [str(Entry(self._workflow, entry)) for entry in last]
+        excuse = await self._attendance.excuse(record)
+        return WaitTimeout(self.run_id, wanted, seconds, history, excuse)

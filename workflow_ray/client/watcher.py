@@ -19,6 +19,8 @@ AT_ONCE = 2
 GATHERING = 0.01
 """Seconds after which those who came while both were out are asked for too, by the machine's clock.
 """
+QUIET = 5.0
+"""Seconds without any change after which it is looked for a reason; then after twice as long."""
 PER_WAIT = 10e-6
 """Seconds to the next call for each wait in it: the more waits it serves, the more changes one
 answer should bring.
@@ -46,11 +48,16 @@ class Watcher:
 
     Args:
         records: Repeats its calls while the store doesn't answer.
+        clock: Measures the waits.
+        quiet: Called when waits have brought no change for a while.
     """
 
-    def __init__(self, records: RecordStore, clock: Clock) -> None:
+    def __init__(
+        self, records: RecordStore, clock: Clock, quiet: Callable[[], Awaitable[None]]
+    ) -> None:
         self._records = records
         self._clock = clock
+        self._quiet = quiet
         # Of each loop; those for runs at rest apart
         self._calls = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, set[_Call]]]()
 
@@ -90,12 +97,45 @@ class Watcher:
             return soon
         if len(room) >= AT_ONCE:
             return min(room, key=len)
-        call = _Call(partial(self._watch, at_rest), calls.discard)
+        call = _Call(
+            partial(self._watch, at_rest), calls.discard, _Silence(self._clock, self._quiet)
+        )
         calls.add(call)
         return call
 
-    async def _watch(self, at_rest: bool, seen: Mapping[RunId, Version]) -> list[Record]:
-        return await self._records.watch(seen, wait=LONG_POLL, at_rest=at_rest)
+    async def _watch(
+        self, at_rest: bool, seen: Mapping[RunId, Version], wait: float
+    ) -> list[Record]:
+        return await self._records.watch(seen, wait=wait, at_rest=at_rest)
+
+
+class _Silence:
+    """Measures how long a call has brought no change, and has it looked into after a while.
+
+    Each time after twice as long as before, so that a long wait costs few looks.
+    """
+
+    def __init__(self, clock: Clock, look: Callable[[], Awaitable[None]]) -> None:
+        self._clock = clock
+        self._look = look
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pause = QUIET
+        self._due = self._clock.monotonic() + QUIET
+
+    def poll(self) -> float:
+        """Return the seconds that the next poll may take."""
+        return min(LONG_POLL, max(self._due - self._clock.monotonic(), 0.0) or LONG_POLL)
+
+    async def heard(self, changed: Collection[Record]) -> None:
+        """Take note of an answer."""
+        if changed:
+            self._begin()
+        elif self._clock.monotonic() >= self._due:
+            self._pause *= 2
+            self._due = self._clock.monotonic() + self._pause
+            await self._look()
 
 
 class _Call:
@@ -103,11 +143,13 @@ class _Call:
 
     def __init__(
         self,
-        watch: Callable[[Mapping[RunId, Version]], Awaitable[list[Record]]],
+        watch: Callable[[Mapping[RunId, Version], float], Awaitable[list[Record]]],
         ended: Callable[["_Call"], None],
+        silence: _Silence,
     ) -> None:
         self._watch = watch
         self._ended = ended
+        self._silence = silence
         self._waits: set[_Wait] = set()
         self._timer: asyncio.Timeout | None = None  # breaks off the call that is out
         self._task = asyncio.create_task(self._run())
@@ -136,7 +178,9 @@ class _Call:
         while self._waits:
             asked = tuple(self._waits)
             try:
-                self._hand_out(asked, await self._changed(asked))
+                changed = await self._changed(asked)
+                self._hand_out(asked, changed)
+                await self._silence.heard(changed)
             except Exception as error:
                 for waiting in asked:
                     waiting.set_answer(error)
@@ -153,7 +197,7 @@ class _Call:
         timer = self._timer = asyncio.timeout(None)
         try:
             async with timer:
-                return await self._watch(seen)
+                return await self._watch(seen, self._silence.poll())
         except TimeoutError:
             if not timer.expired():
                 raise

@@ -190,25 +190,36 @@ class ControlRefused(WorkflowError):
 
 
 class WaitTimeout(WorkflowError, TimeoutError):
-    """The time given to a wait is over. Shows the last entries of the run's history."""
+    """The time given to a wait is over. Shows the last entries of the run's history, and says so if
+    no process runs the step that the run waits for.
+    """
 
     exit_code = 4
 
-    def __init__(self, run_id: str, wanted: str, seconds: float, history: Sequence[str]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        wanted: str,
+        seconds: float,
+        history: Sequence[str],
+        excuse: str = "",
+    ) -> None:
         super().__init__()
         # handed to TimeoutError, an OSError, two of them would get lost
-        self.args = (run_id, wanted, seconds, list(history))
+        self.args = (run_id, wanted, seconds, list(history), excuse)
         self.run_id = run_id
         self.wanted = wanted
         self.seconds = seconds
         self.history = list(history)
+        self.excuse = excuse
 
     def __str__(self) -> str:
         tail = "; ".join(self.history) or "none"
-        return (
+        text = (
             f"run {self.run_id} didn't get to {self.wanted} within {self.seconds:g} s. Its last"
             f" history: {tail}."
         )
+        return f"{text} {self.excuse[:1].upper()}{self.excuse[1:]}." if self.excuse else text
 
 
 class NothingLeft(WorkflowError):

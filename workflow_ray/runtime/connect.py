@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
+from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.patience import PATIENCE
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
@@ -20,7 +21,7 @@ from workflow_ray.runtime.ipc.process import process_at
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
 from workflow_ray.runtime.ipc.remote import remote_store
 from workflow_ray.runtime.process_status import ProcessStatus
-from workflow_ray.runtime.urls import Place, records_url
+from workflow_ray.runtime.urls import Place, place_of, records_url
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -45,10 +46,13 @@ async def connect(
     seconds = seconds_of("patience", patience)
     clock = SystemClock()
     bridge = Bridge(asyncio.get_running_loop(), connection_closed)
-    async with open_beside(records_url(records), clock) as opened:
+    url = records_url(records)
+    async with open_beside(url, clock) as opened:
         await _check_deployed(workflow, opened)
+        calls = bridged_records(opened, bridge)
+        attendance = Attendance(workflow, calls, place_of(url), partial(_is_served, url))
         try:
-            yield Client(workflow, bridged_records(opened, bridge), clock, patience=seconds)
+            yield Client(workflow, calls, clock, patience=seconds, attendance=attendance)
         finally:
             bridge.close()
 
@@ -97,6 +101,12 @@ async def _socket(where: str) -> str:
             where, "the process that served it is gone, and no other serves it yet"
         )
     return path
+
+
+async def _is_served(url: str) -> bool:
+    """Whether a process may run roles on the records: one that has them open, if they are embedded."""
+    adapter = records_adapter(url)
+    return adapter.shared or await asyncio.to_thread(find, adapter.canonical(url)) is not None
 
 
 async def _check_deployed(workflow: Workflow[D, S], records: Records) -> None:

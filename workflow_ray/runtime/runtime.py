@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
+from workflow_ray.client.attendance import Attendance
 from workflow_ray.definition import Status, Workflow, by_name
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow
@@ -161,7 +162,8 @@ class Runtime(ABC):
         Raises UnknownWorkflow, and RuntimeUnavailable: see `store`.
         """
         self._check_known(workflow)
-        return Client(workflow, self.store, self._clock)
+        attendance = Attendance(workflow, self.store, self.urls.places.records)
+        return Client(workflow, self.store, self._clock, attendance=attendance)
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
         """Set the shard count of a status's step while it runs; the count that holds now. It holds

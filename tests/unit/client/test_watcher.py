@@ -28,6 +28,11 @@ class Asked(MemoryStore):
         self.out = 0  # calls that wait now
         self.most_out = 0
         self.errors: list[Exception] = []  # of the next calls
+        self.looks = 0
+
+    async def look(self) -> None:
+        """Called when nothing has changed for a while."""
+        self.looks += 1
 
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
@@ -55,7 +60,7 @@ def store(clock: FakeClock) -> Asked:
 
 @pytest.fixture
 def watcher(store: Asked, clock: FakeClock) -> Watcher:
-    return Watcher(patient(store, clock, PATIENCE), clock)
+    return Watcher(patient(store, clock, PATIENCE), clock, store.look)
 
 
 def newer(

@@ -1,0 +1,103 @@
+"""A client of a workflow that no process runs, or that one runs (U17)."""
+
+import sys
+from asyncio.subprocess import PIPE, create_subprocess_exec
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
+from tests.unit.runtime.sharer import Work, sharing
+from tests.unit.runtime.test_hosting import shipping
+from workflow_ray import Client, Runtime, connect
+from workflow_ray.errors import WaitTimeout
+
+ROOT = Path(__file__).parents[3]
+SHORT = 0.3
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.server)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    match request.param:
+        case "memory":
+            return f"memory://{tmp_path}"
+        case "sqlite":
+            return f"sqlite:///{tmp_path}/runs.db"
+        case _:
+            place: str = request.getfixturevalue("postgres_url")
+            return place
+
+
+def standing() -> Parcels:
+    """A workflow whose step never ends."""
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        run.data.weight += 1
+        raise RuntimeError("again")
+
+    return workflow
+
+
+async def told(client: Client[Parcel, Stage]) -> str:
+    """What a wait says that times out."""
+    handle = await client.trigger("1", Parcel(), if_active="join")
+    with pytest.raises(WaitTimeout) as raised:
+        await handle.wait(timeout=SHORT)
+    return str(raised.value)
+
+
+async def test_where_nothing_runs_a_wait_that_times_out_says_so(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        pass
+    async with connect(workflow, records=url) as client:
+        text = await told(client)
+        assert "No process runs the step of NEW, so the run does not go on. Start one:" in text
+        assert "`workflow-ray worker MODULE:ATTRIBUTE --records " in text
+
+
+async def test_where_a_process_runs_other_workflows_only_it_says_so_too(url: str) -> None:
+    workflow = packing()
+    async with Runtime.local(workflow, records=url):
+        pass
+    async with (
+        Runtime.local(shipping, records=url),
+        connect(workflow, records=url) as client,
+    ):
+        assert "No process runs the step of NEW" in await told(client)
+
+
+async def test_where_its_step_fails_again_and_again_no_process_is_missed(url: str) -> None:
+    workflow = standing()
+    async with (
+        Runtime.local(workflow, records=url) as runtime,
+        connect(workflow, records=url) as client,
+    ):
+        for one in (client, runtime.client(workflow)):
+            assert "o process runs" not in await told(one)
+        await runtime.undeploy(workflow, force=True)
+        assert "No process runs the step of NEW" in await told(client)
+
+
+async def test_a_process_that_was_killed_is_missed_where_the_records_are_a_file(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/runs.db"
+    process = await create_subprocess_exec(
+        *(sys.executable, "-m", "tests.unit.runtime.sharer", url, str(tmp_path / "gate")),
+        cwd=ROOT,
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    process.kill()
+    await process.communicate()
+    async with connect(sharing, records=url) as client:
+        handle = await client.trigger("1", Work())
+        with pytest.raises(WaitTimeout, match="No process runs the step of NEW") as raised:
+            await handle.wait(timeout=SHORT)
+        assert f"worker tests.unit.runtime.sharer:sharing --records {url}`" in str(raised.value)
