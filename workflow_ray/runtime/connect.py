@@ -104,7 +104,7 @@ async def _socket(where: str) -> str:
 
 
 async def _is_served(url: str) -> bool:
-    """Whether a process may run roles on the records: one that has them open, if they are embedded."""
+    """Whether a process may run roles there. Embedded records are served by those that do."""
     adapter = records_adapter(url)
     return adapter.shared or await asyncio.to_thread(find, adapter.canonical(url)) is not None
 
