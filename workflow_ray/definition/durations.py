@@ -16,7 +16,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether it is a whole number from 1 up."""
     return type(value) is int and value >= 1
 
@@ -34,9 +34,16 @@ def seconds_of(what: str, given: object) -> float:
     if isinstance(given, timedelta):
         seconds = given.total_seconds()
     elif is_number(given):
-        seconds = float(given)
+        seconds = _as_float(given)
     else:
         raise InvalidInput(what, f"give seconds or a timedelta, not {type(given).__name__}")
     if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
         raise InvalidInput(what, f"it is from 0 seconds to 100 years, not {given}")
     return seconds
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an int may be of any size
+        return math.inf

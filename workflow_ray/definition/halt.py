@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias, get_args
 
+from workflow_ray.definition.arguments import checked_text
 from workflow_ray.definition.durations import Duration, seconds_of
 
 
@@ -16,6 +17,9 @@ class Cancel:
 
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        checked_text("the reason of Cancel", self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -24,6 +28,9 @@ class Pause:
     """
 
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        checked_text("the reason of Pause", self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
+from workflow_ray.definition.arguments import checked_count, checked_text, checked_time
 from workflow_ray.definition.status import Status
-from workflow_ray.errors import UnknownStatus, UnreadableData
+from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
 from workflow_ray.records import RunId, RunState, new_run_id
 
 D = TypeVar("D", bound=BaseModel)
@@ -55,36 +56,89 @@ class Run(Generic[D, S]):
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> None:
-        """run_id: a new one by default.
+        """Make a run for a test.
 
-        created_at: now by default. updated_at: created_at by default.
+        Args:
+            data: The run's data.
+            status: Where it stands.
+            run_id: A new one by default.
+            foreign_id: The caller's key.
+            run_state: What the run is doing.
+            version: From 1.
+            visit: The version at which it entered its status, from 1.
+            attempt: How many attempts have failed, from 0.
+            reason: The reason of a halt, or the error of the last failed attempt.
+            created_at: With a timezone; now by default.
+            updated_at: With a timezone; `created_at` by default.
+
+        Raises:
+            InvalidInput: An argument is of another type or out of range.
         """
+        _check_kind("data", data, BaseModel)
+        _check_kind("status", status, Status)
+        _check_kind("run_state", run_state, RunState)
+        checked_text("foreign_id", foreign_id)
+        checked_count("version", version)
+        checked_count("visit", visit)
+        if attempt != 0:
+            checked_count("attempt", attempt)
+        created_at = datetime.now(UTC) if created_at is None else created_at
+        self._fill(
+            data,
+            status,
+            run_id=new_run_id() if run_id is None else checked_text("run_id", run_id),
+            foreign_id=foreign_id,
+            run_state=run_state,
+            version=version,
+            visit=visit,
+            attempt=attempt,
+            reason=None if reason is None else checked_text("reason", reason),
+            created_at=checked_time("created_at", created_at),
+            updated_at=checked_time("updated_at", created_at if updated_at is None else updated_at),
+        )
+
+    def _fill(
+        self,
+        data: D,
+        status: S,
+        *,
+        run_id: str,
+        foreign_id: str,
+        run_state: RunState,
+        version: int,
+        visit: int,
+        attempt: int,
+        reason: str | None,
+        created_at: datetime,
+        updated_at: datetime,
+    ) -> None:
         self._data = data
         self._read_data: Callable[[], D] | None = None
         self._status = status
         self._read_status: Callable[[], S] | None = None
-        self._run_id = run_id or new_run_id()
+        self._run_id = run_id
         self._foreign_id = foreign_id
         self._run_state = run_state
         self._version = version
         self._visit = visit
         self._attempt = attempt
         self._reason = reason
-        self._created_at = created_at or datetime.now(UTC)
-        self._updated_at = updated_at or self._created_at
+        self._created_at = created_at
+        self._updated_at = updated_at
 
     @staticmethod
     def unread(
         read_data: Callable[[], OfData], read_status: Callable[[], OfStatus], **fields: Any
     ) -> "Run[OfData, OfStatus]":
-        """A run whose data and status are read when they are first looked at, as a client's are.
+        """Make a run whose data and status are read at their first use, as a client's are.
 
         Args:
             read_data: Raises UnreadableData.
             read_status: Raises UnknownStatus.
-            fields: The keyword arguments of Run.
+            fields: All keyword arguments of Run.
         """
-        run = Run(cast(OfData, None), cast(OfStatus, None), **fields)
+        run = cast(Run[OfData, OfStatus], Run.__new__(Run))
+        run._fill(cast(OfData, None), cast(OfStatus, None), **fields)
         run._read_data = read_data
         run._read_status = read_status
         return run
@@ -178,3 +232,8 @@ class Run(Generic[D, S]):
         where = f"{status} {self._run_state.name} version={self._version}"
         # without the data: it may be personal
         return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"
+
+
+def _check_kind(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise InvalidInput(what, f"it must be a {kind.__name__}, not {type(value).__name__}")
