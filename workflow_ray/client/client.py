@@ -9,11 +9,24 @@ from pydantic import BaseModel
 
 from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.handle import Handle
+from workflow_ray.client.inputs import (
+    checked_iterable,
+    checked_run_state,
+    checked_several,
+    checked_status,
+)
 from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.definition.arguments import (
+    checked_count,
+    checked_flag,
+    checked_text,
+    checked_time,
+    shown,
+)
 from workflow_ray.engine.runs import view_of
 from workflow_ray.errors import InvalidInput, KeyReused, RunActive, RunNotFound
 from workflow_ray.ports import Clock, RecordStore
@@ -93,7 +106,7 @@ class Client(Generic[D, S]):
                 workflow_ray stored are not compared.
         """
         if if_active not in ("raise", "join"):
-            raise InvalidInput("if_active", f'it is "raise" or "join", not {if_active!r}')
+            raise InvalidInput("if_active", f'it is "raise" or "join", not {shown(if_active)}')
         write = write_of(self._workflow, Trigger(foreign_id, data, start_at, idempotency_key), BY)
         (started,) = await self._start([write], {write.run_id: data})
         run_id = started.handle.run_id
@@ -115,7 +128,7 @@ class Client(Generic[D, S]):
         """
         writes: list[Write] = []
         with_key: dict[RunId, D] = {}
-        for number, trigger in enumerate(triggers):
+        for number, trigger in enumerate(checked_iterable("triggers", triggers)):
             write = self._checked(number, trigger)
             writes.append(write)
             if trigger.idempotency_key is not None:
@@ -125,7 +138,7 @@ class Client(Generic[D, S]):
 
     def handle(self, run_id: str) -> Handle[D, S]:
         """The run with this id; whether there is one shows when it is used."""
-        return self._handle(run_id)
+        return self._handle(checked_text("run_id", run_id))
 
     def _handle(
         self,
@@ -151,6 +164,7 @@ class Client(Generic[D, S]):
 
     async def latest(self, foreign_id: str) -> Run[D, S]:
         """The newest run of a foreign id, finished or not. Raises RunNotFound."""
+        checked_text("foreign_id", foreign_id)
         (record,) = await self._records.latest(self._workflow.name, [foreign_id])
         if record is None:
             raise RunNotFound(self._workflow.name, foreign_id)
@@ -184,17 +198,15 @@ class Client(Generic[D, S]):
         Raises:
             InvalidInput: When it is first asked for a run.
         """
-        if page_size < 1:
-            raise InvalidInput("page_size", f"a page has one run at least, not {page_size}")
         query = RunQuery(
             workflow=self._workflow.name,
-            statuses=tuple(s.value for s in _several(status, Status)),
-            run_states=_several(run_state, RunState),
-            foreign_id=foreign_id,
-            created_from=_aware("created_from", created_from),
-            created_before=_aware("created_before", created_before),
-            newest_first=newest_first,
-            limit=page_size,
+            statuses=tuple(s.value for s in checked_several("status", status, self._status)),
+            run_states=checked_several("run_state", run_state, checked_run_state),
+            foreign_id=None if foreign_id is None else checked_text("foreign_id", foreign_id),
+            created_from=_time("created_from", created_from),
+            created_before=_time("created_before", created_before),
+            newest_first=checked_flag("newest_first", newest_first),
+            limit=checked_count("page_size", page_size),
         )
         while page := await self._records.runs(query):
             for record in page:
@@ -210,6 +222,9 @@ class Client(Generic[D, S]):
             (self._status_or_number(count.status), count.run_state): count.runs for count in counted
         }
 
+    def _status(self, what: str, status: object) -> S:
+        return checked_status(what, self._workflow, status)
+
     def _status_or_number(self, number: int) -> S | int:
         try:
             return self._workflow.status_of(number)
@@ -217,6 +232,10 @@ class Client(Generic[D, S]):
             return number
 
     def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
+        if not isinstance(trigger, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+            raise InvalidInput(
+                f"triggers[{number}]", f"it must be a Trigger, not {type(trigger).__name__}"
+            )
         try:
             return write_of(self._workflow, trigger, BY)
         except InvalidInput as error:
@@ -254,16 +273,5 @@ def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
     )
 
 
-V = TypeVar("V")
-
-
-def _several(given: "V | Collection[V] | None", kind: type) -> tuple[V, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, kind) else tuple(given)  # type: ignore[arg-type,return-value]  # a V, or some
-
-
-def _aware(what: str, time: datetime | None) -> datetime | None:
-    if time is not None and time.tzinfo is None:
-        raise InvalidInput(what, "it has no timezone; give one, e.g. datetime.now(UTC)")
-    return time
+def _time(what: str, time: datetime | None) -> datetime | None:
+    return None if time is None else checked_time(what, time)

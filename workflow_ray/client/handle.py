@@ -13,6 +13,7 @@ from workflow_ray.client.patience import BY
 from workflow_ray.client.triggers import TriggerOutcome
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
+from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
@@ -201,6 +202,7 @@ class Handle(Generic[D, S]):
         not be looked at.
         """
         seconds = None if timeout is None else seconds_of("timeout", timeout)
+        checked_flag("through_errors", through_errors)
         start = self._clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):

@@ -1,13 +1,16 @@
 """What callers hand in, refused before anything is written."""
 
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition.arguments import checked_text, shown
 from workflow_ray.errors import InvalidInput
-from workflow_ray.records import MAX_DATA, flaw_of_key
+from workflow_ray.records import MAX_DATA, RunState, flaw_of_key
 
+V = TypeVar("V")
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
@@ -24,16 +27,14 @@ def checked_by(by: object) -> str:
 
 def checked_reason(reason: object) -> str:
     """Why somebody asks for something: text that says anything."""
-    if not isinstance(reason, str):
-        raise InvalidInput("reason", f"it must be text, not {type(reason).__name__}")
-    if not reason.strip():
+    text = checked_text("reason", reason)
+    if not text.strip():
         raise InvalidInput("reason", "it is empty; the history keeps it, so say why")
-    return reason
+    return text
 
 
-def _short_text(what: str, text: object, when_empty: str) -> str:
-    if not isinstance(text, str):
-        raise InvalidInput(what, f"it must be text, not {type(text).__name__}")
+def _short_text(what: str, given: object, when_empty: str) -> str:
+    text = checked_text(what, given)
     if not text:
         raise InvalidInput(what, when_empty)
     if why := flaw_of_key(text):
@@ -63,6 +64,50 @@ def checked_status(what: str, workflow: Workflow[D, S], status: object) -> S:
         known = f"{workflow.statuses.__name__}.{next(iter(workflow.statuses)).name}"
         raise InvalidInput(
             what,
-            f"{status!r} is not a status of workflow {workflow.name!r}; give one, e.g. {known}",
+            f"{shown(status)} is not a status of workflow {workflow.name!r}; give one, e.g."
+            f" {known}",
         )
     return status
+
+
+def checked_workflow(workflow: Workflow[D, S]) -> Workflow[D, S]:
+    """A workflow, not its name or something else."""
+    if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+        raise InvalidInput(
+            "workflow", f"hand in the Workflow itself, not {type(workflow).__name__}"
+        )
+    return workflow
+
+
+def checked_run_state(what: str, run_state: object) -> RunState:
+    """A run_state."""
+    if not isinstance(run_state, RunState):
+        raise InvalidInput(
+            what, f"{shown(run_state)} is not a run_state; give one, e.g. RunState.PAUSED"
+        )
+    return run_state
+
+
+def checked_iterable(what: str, given: Iterable[V]) -> Iterable[V]:
+    """Several values, not a single one."""
+    if isinstance(given, str) or not _is_iterable(given):
+        raise InvalidInput(what, f"hand in several, e.g. a list, not {type(given).__name__}")
+    return given
+
+
+def _is_iterable(value: object) -> bool:
+    return isinstance(value, Iterable)
+
+
+def checked_several(what: str, given: object, check: Callable[[str, object], V]) -> tuple[V, ...]:
+    """The values of a filter that takes one or several; none where it is None.
+
+    Args:
+        what: The argument's name, for errors.
+        given: What the caller handed in.
+        check: Checks one value.
+    """
+    if given is None:
+        return ()
+    several = given if isinstance(given, Collection) and not isinstance(given, str) else (given,)
+    return tuple(check(what, one) for one in several)

@@ -1,9 +1,13 @@
 """Checks of what callers hand in: each refuses a wrong value at once, and names the argument."""
 
+import reprlib
 from datetime import datetime
+from typing import TypeGuard
 
-from workflow_ray.definition.durations import is_count
 from workflow_ray.errors import InvalidInput
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 
 
 def checked_text(what: str, text: object) -> str:
@@ -16,14 +20,14 @@ def checked_text(what: str, text: object) -> str:
 def checked_flag(what: str, flag: object) -> bool:
     """True or False. Raises InvalidInput."""
     if not isinstance(flag, bool):
-        raise InvalidInput(what, f"it is True or False, not {flag!r}")
+        raise InvalidInput(what, f"it is True or False, not {shown(flag)}")
     return flag
 
 
 def checked_count(what: str, count: object) -> int:
     """A whole number from 1 up. Raises InvalidInput."""
     if not is_count(count):
-        raise InvalidInput(what, f"it is a whole number from 1 up, not {count!r}")
+        raise InvalidInput(what, f"it is a whole number from 1 up, not {shown(count)}")
     return count
 
 
@@ -34,3 +38,20 @@ def checked_time(what: str, time: object) -> datetime:
     if time.tzinfo is None:
         raise InvalidInput(what, "it has no timezone; give one, e.g. datetime.now(UTC)")
     return time
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number from 1 up."""
+    return type(value) is int and value >= 1
+
+
+def shown(value: object) -> str:
+    """A wrong value for an error's text, shortened."""
+    try:
+        return _SHORT.repr(value)
+    except Exception:  # an int of more than 4,300 digits, or a __repr__ of the caller's that raises
+        return f"a value of type {type(value).__name__}"

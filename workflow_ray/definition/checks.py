@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from workflow_ray.definition.arguments import is_count, shown
 from workflow_ray.definition.data import model_mistake
-from workflow_ray.definition.durations import is_count, seconds_of
+from workflow_ray.definition.durations import seconds_of
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
 from workflow_ray.definition.status import Status
@@ -46,10 +47,10 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
         or len(workflow.name) > MAX_NAME
     ):
         allowed = f"use up to {MAX_NAME} of A-Z a-z 0-9 . _ -, a letter or digit first"
-        yield f"{place} the name {workflow.name!r} can't be part of a role or topic; {allowed}"
+        yield f"{place} the name {shown(workflow.name)} can't be part of a role or topic; {allowed}"
     if not is_count(workflow.partitions) or workflow.partitions > MAX_PARTITIONS:
         yield (
-            f"{place} partitions={workflow.partitions!r} is not a whole number from 1 to"
+            f"{place} partitions={shown(workflow.partitions)} is not a whole number from 1 to"
             f" {MAX_PARTITIONS}; the default is 16"
         )
     if _is_subclass(workflow.data, Status) and _is_subclass(workflow.statuses, BaseModel):
@@ -64,14 +65,14 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
         yield from (f"{place} {mistake}" for mistake in _begin_mistakes(workflow))
     else:
         yield (
-            f"{place} {workflow.statuses!r} is not an enum of statuses; hand in a subclass of"
+            f"{place} {shown(workflow.statuses)} is not an enum of statuses; hand in a subclass of"
             " Status that has members"
         )
 
 
 def _data_mistakes(data: type[BaseModel], scope: Mapping[str, object]) -> Iterator[str]:
     if not _is_subclass(data, BaseModel) or data is BaseModel:
-        yield f"the data {data!r} is not a pydantic model; hand in a subclass of BaseModel"
+        yield f"the data {shown(data)} is not a pydantic model; hand in a subclass of BaseModel"
     elif mistake := model_mistake(data, scope):
         yield f"the data model {data.__name__} {mistake}"
 
@@ -80,11 +81,11 @@ def _begin_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
     name = workflow.statuses.__name__
     if not isinstance(workflow.start, workflow.statuses):
         yield (
-            f"start={_shown(workflow.start)} is not a status of {name}; name one, or leave it out"
+            f"start={_named(workflow.start)} is not a status of {name}; name one, or leave it out"
         )
     others = [entry for entry in workflow.entry if not isinstance(entry, workflow.statuses)]
     if others:
-        listed = " and ".join(map(repr, others))
+        listed = " and ".join(map(shown, others))
         what = "which is not a status" if len(others) == 1 else "which are not statuses"
         yield f"entry has {listed}, {what} of {name}; take it out"
 
@@ -108,7 +109,7 @@ def _number_mistakes(statuses: type[Status], where: str) -> Iterator[str]:
             )
         elif not is_count(status.value) or status.value > MAX_NUMBER:
             yield (
-                f"{where}: {status} = {status.value!r} is not a whole number from 1 to"
+                f"{where}: {status} = {shown(status.value)} is not a whole number from 1 to"
                 f" {MAX_NUMBER}; give it one"
             )
 
@@ -120,12 +121,12 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     way_out = f"name a status of {statuses.__name__}"
     if not step.is_bare and not isinstance(step.status, statuses):
         yield (
-            f"{place} stands at {_shown(step.status)}, which is not a status of this workflow;"
+            f"{place} stands at {_named(step.status)}, which is not a status of this workflow;"
             f" {way_out}"
         )
     if options.on_failure is not None and not isinstance(options.on_failure, statuses):
         yield (
-            f"{place} has on_failure={_shown(options.on_failure)}, which is not a status of this"
+            f"{place} has on_failure={_named(options.on_failure)}, which is not a status of this"
             f" workflow; {way_out}"
         )
     elif options.on_failure is not None and options.on_failure is step.status:
@@ -135,16 +136,16 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     if not is_count(options.shards) or (is_count(partitions) and options.shards > partitions):
         most = partitions if is_count(partitions) else MAX_PARTITIONS
         allowed = f"use 1 to {most}, the workflow's partitions"
-        yield f"{place} can't have shards={options.shards!r}; {allowed}"
+        yield f"{place} can't have shards={shown(options.shards)}; {allowed}"
     if not is_count(options.max_in_flight):
         yield (
-            f"{place} can't have max_in_flight={options.max_in_flight!r}; use a whole number from 1"
-            " up"
+            f"{place} can't have max_in_flight={shown(options.max_in_flight)}; use a whole number"
+            " from 1 up"
         )
     if (mistake := _timeout_mistake(options.timeout)) is not None:
-        yield f"{place} can't have timeout={options.timeout!r}: {mistake}"
+        yield f"{place} can't have timeout={shown(options.timeout)}: {mistake}"
     if not _is_a(options.retry, Retry):
-        yield f"{place} has retry={options.retry!r}; use Retry(...)"
+        yield f"{place} has retry={shown(options.retry)}; use Retry(...)"
 
 
 def is_placed(step: Declaration[S], statuses: type[S]) -> bool:
@@ -168,8 +169,8 @@ def _timeout_mistake(timeout: object) -> str | None:
     return "an attempt needs some time; leave it out for no limit" if is_none_at_all else None
 
 
-def _shown(value: object) -> str:
-    return str(value) if isinstance(value, Status) else repr(value)
+def _named(value: object) -> str:
+    return str(value) if isinstance(value, Status) else shown(value)
 
 
 def _is_a(value: object, kind: type) -> bool:

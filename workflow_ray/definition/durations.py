@@ -2,23 +2,15 @@
 
 import math
 from datetime import timedelta
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias
 
+from workflow_ray.definition.arguments import is_number, shown
 from workflow_ray.errors import InvalidInput
 
 Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds as int or float."""
 LONGEST = 100 * 365 * 86_400.0
 """Seconds. Beyond it an end could be one that no clock or database holds."""
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def is_count(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number from 1 up."""
-    return type(value) is int and value >= 1
 
 
 def seconds_of(what: str, given: object) -> float:
@@ -38,7 +30,7 @@ def seconds_of(what: str, given: object) -> float:
     else:
         raise InvalidInput(what, f"give seconds or a timedelta, not {type(given).__name__}")
     if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
-        raise InvalidInput(what, f"it is from 0 seconds to 100 years, not {given}")
+        raise InvalidInput(what, f"it is from 0 seconds to 100 years, not {shown(given)}")
     return seconds
 
 

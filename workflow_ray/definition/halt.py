@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias, get_args
 
-from workflow_ray.definition.arguments import checked_text
+from workflow_ray.definition.arguments import checked_text, shown
 from workflow_ray.definition.durations import Duration, seconds_of
 
 
@@ -45,7 +45,7 @@ class Repeat:
     after: Duration = timedelta(0)
 
     def __post_init__(self) -> None:
-        seconds_of(f"Repeat(after={self.after!r})", self.after)
+        seconds_of(f"Repeat(after={shown(self.after)})", self.after)
 
 
 @dataclass(frozen=True, slots=True)

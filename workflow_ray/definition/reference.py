@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from workflow_ray.definition.own_modules import own_modules
 from workflow_ray.definition.workflow import Workflow
-from workflow_ray.errors import DuplicateWorkflow, NotImportable
+from workflow_ray.errors import DuplicateWorkflow, InvalidInput, NotImportable
 
 MAIN = ("__main__", "__mp_main__")
 """Names of the module that a script is; the second in processes that `multiprocessing` starts."""
@@ -57,9 +57,20 @@ def known_as(workflow: Workflow[Any, Any]) -> str:
 
 
 def by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, Any]]:
-    """A program's workflows by name. Raises DuplicateWorkflow: two of them have the same one."""
+    """The workflows of a program, by name.
+
+    Raises:
+        InvalidInput: One of them is not a workflow.
+        DuplicateWorkflow: Two of them have the same name.
+    """
     named: dict[str, Workflow[Any, Any]] = {}
     for workflow in workflows:
+        if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
+            raise InvalidInput(
+                "workflows",
+                "hand in one after the other, as in Runtime.local(orders, invoices), not a"
+                f" {type(workflow).__name__}",
+            )
         first = named.setdefault(workflow.name, workflow)
         if first is not workflow:
             raise DuplicateWorkflow(

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
+from workflow_ray.definition.arguments import shown
 from workflow_ray.errors import InvalidInput
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ def resource(function: Callable[[], AsyncIterator[T]]) -> Resource[T]:
     """
     if not inspect.isasyncgenfunction(function) or inspect.signature(function).parameters:
         raise InvalidInput(
-            f"@resource {function!r}",
+            f"@resource {shown(function)}",
             "must be `async def` without parameters, with one `yield` of the open resource.",
         )
     return Resource(function)

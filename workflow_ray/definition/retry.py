@@ -5,7 +5,8 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from workflow_ray.definition.durations import Duration, is_count, is_number, seconds_of
+from workflow_ray.definition.arguments import is_count, is_number, shown
+from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput
 
 
@@ -28,14 +29,14 @@ class Retry:
     def __post_init__(self) -> None:
         if not is_count(self.attempts):
             raise InvalidInput(
-                f"Retry(attempts={self.attempts})",
+                f"Retry(attempts={shown(self.attempts)})",
                 "a step is tried at least once; attempts=1 means no retry.",
             )
-        seconds_of(f"Retry(backoff={self.backoff!r})", self.backoff)
-        seconds_of(f"Retry(max_backoff={self.max_backoff!r})", self.max_backoff)
+        seconds_of(f"Retry(backoff={shown(self.backoff)})", self.backoff)
+        seconds_of(f"Retry(max_backoff={shown(self.max_backoff)})", self.max_backoff)
         if not is_number(self.factor) or not 1 <= self.factor < math.inf:
             raise InvalidInput(
-                f"Retry(factor={self.factor})",
+                f"Retry(factor={shown(self.factor)})",
                 "delays can't shrink or be endless; factor=1 keeps them the same.",
             )
 

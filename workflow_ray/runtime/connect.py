@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from workflow_ray.client import Client
 from workflow_ray.client.attendance import Attendance
+from workflow_ray.client.inputs import checked_workflow
 from workflow_ray.client.patience import PATIENCE
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.durations import Duration, seconds_of
@@ -42,7 +43,7 @@ async def connect(
         sqlite:///workflow.db. Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't
         deployed there; StatusRenumbered; what `open_records` raises.
     """
-    workflow.checked()
+    checked_workflow(workflow).checked()
     seconds = seconds_of("patience", patience)
     clock = SystemClock()
     bridge = Bridge(asyncio.get_running_loop(), connection_closed)

@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from workflow_ray.client import Client
 from workflow_ray.client.attendance import Attendance
+from workflow_ray.client.inputs import checked_status, checked_workflow
 from workflow_ray.definition import Status, Workflow, by_name
+from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
@@ -52,17 +54,10 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> None:
-        for workflow in workflows:
-            if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
-                raise InvalidInput(
-                    "workflows",
-                    "hand in one after the other, as in Runtime.local(orders, invoices), not a"
-                    f" {type(workflow).__name__}",
-                )
         self._workflows = by_name(workflows)
         self.urls = urls
-        self._rollback = rollback
-        self._replace = replace
+        self._rollback = checked_flag("rollback", rollback)
+        self._replace = checked_flag("replace", replace)
         self._clock = clock or SystemClock()
         self._store: Store | None = None  # while the runtime is entered
 
@@ -180,9 +175,8 @@ class Runtime(ABC):
             RuntimeUnavailable: See `store`.
         """
         self._check_known(workflow)
-        return await scale(
-            self.store, workflow.name, status.value, shards=shards, clock=self._clock
-        )
+        number: int = checked_status("status", workflow, status).value
+        return await scale(self.store, workflow.name, number, shards=shards, clock=self._clock)
 
     async def undeploy(self, workflow: Workflow[Any, Any] | str, *, force: bool = False) -> None:
         """Remove a workflow from what should run. Its roles stop, also those of other processes;
@@ -203,7 +197,7 @@ class Runtime(ABC):
             RunsUnfinished: See `force`. Nothing was changed.
             RuntimeUnavailable: See `store`.
         """
-        await self._undeploy(self._name_of(workflow), force)
+        await self._undeploy(self._name_of(workflow), checked_flag("force", force))
 
     async def _undeploy(self, name: str, force: bool) -> None:
         await undeploy(self.store, name, force=force, clock=self._clock)
@@ -253,7 +247,7 @@ class Runtime(ABC):
             )
 
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
-        if self._workflows.get(workflow.name) is not workflow:
+        if self._workflows.get(checked_workflow(workflow).name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
 
     def _name_of(self, workflow: object) -> str:

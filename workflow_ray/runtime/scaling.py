@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_ray.definition.arguments import is_count
 from workflow_ray.errors import DeploymentConflict, InvalidInput, UnknownWorkflow, WorkflowError
 from workflow_ray.ports import Clock, RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
@@ -100,9 +101,9 @@ def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str
             f"{workflow.name}.{names[0] if names else status}",
             "it has no step; name a status that has one",
         )
-    if shards is not None and not 1 <= shards <= workflow.partitions:
+    if shards is not None and not (is_count(shards) and shards <= workflow.partitions):
         raise InvalidInput(
-            f"shards={shards}",
+            f"shards={shards!r}",
             f"must be from 1 to {workflow.partitions}, the partitions of {workflow.name!r}",
         )
     return group

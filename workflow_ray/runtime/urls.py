@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_ray.definition.arguments import checked_text
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordsAdapter, adapter_for, path_in_url, scheme_of
 
@@ -57,8 +58,8 @@ class Urls:
         records = records_url(records)
         return cls(
             records,
-            events or os.environ.get(EVENTS) or records,
-            timeouts or os.environ.get(TIMEOUTS) or records,
+            _url("events", events) or os.environ.get(EVENTS) or records,
+            _url("timeouts", timeouts) or os.environ.get(TIMEOUTS) or records,
         )
 
     @property
@@ -95,7 +96,14 @@ def records_url(given: Place | None) -> str:
         raise InvalidInput(
             "records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}"
         )
-    return given or os.environ.get(RECORDS) or DEFAULT_RECORDS
+    return _url("records", given) or os.environ.get(RECORDS) or DEFAULT_RECORDS
+
+
+def _url(what: str, given: str | None) -> str | None:
+    """The URL, checked: an empty one must not stand for the default, which is another store."""
+    if given is not None and not checked_text(what, given):
+        raise InvalidInput(what, "it is empty; give a URL, or leave it out for the default")
+    return given
 
 
 def place_of(url: str) -> str:

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
+from workflow_ray.client.inputs import checked_workflow
 from workflow_ray.definition import Resource, Status, Workflow, by_name
-from workflow_ray.errors import NothingLeft, UnknownWorkflow
+from workflow_ray.definition.arguments import checked_time
+from workflow_ray.definition.durations import Duration, seconds_of
+from workflow_ray.errors import InvalidInput, NothingLeft, UnknownWorkflow
 from workflow_ray.records import OutboxEntry, Record, Role, RunId, Version
 from workflow_ray.roles.consumer import Consumer
 from workflow_ray.runtime.deploying import deployed_here, merge
@@ -42,9 +45,11 @@ class WorkflowTester:
         resources: Mapping[Resource[Any], object] | None = None,
         start: datetime = START,
     ) -> None:
+        if not workflows:
+            raise InvalidInput("workflows", "hand in at least one, as in WorkflowTester(orders)")
         self._workflows = by_name(workflows)
-        self._resources = dict(resources or {})
-        self._clock = FakeClock(start)
+        self._resources = _checked_resources(resources)
+        self._clock = FakeClock(checked_time("start", start))
         self._roles = _Roles(self._clock)
         self._store = _TestedStore(self._clock, self._roles, self._workflows)
 
@@ -78,13 +83,20 @@ class WorkflowTester:
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
         """A client of one of the workflows under test. Raises UnknownWorkflow."""
-        if self._workflows.get(workflow.name) is not workflow:
+        if self._workflows.get(checked_workflow(workflow).name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
         return Client(workflow, self._store, self._clock)
 
-    async def advance(self, by: timedelta) -> None:
-        """Let time pass. What gets due on the way happens at its own time, in order."""
-        target = self.now + by
+    async def advance(self, by: Duration) -> None:
+        """Let time pass. What gets due on the way happens at its own time, in order.
+
+        Args:
+            by: Seconds, or a timedelta.
+
+        Raises:
+            InvalidInput: It is neither, or negative.
+        """
+        target = self.now + timedelta(seconds=seconds_of("by", by))
         while self.now < target:
             await self.settle()
             due = self._store.delayed()
@@ -210,6 +222,16 @@ class _TestedStore(MemoryStore):
         record = self._contents.runs.get(run_id)
         assert record is not None, "events and waits are about runs that are stored"
         return record
+
+
+def _checked_resources(given: object) -> dict[Resource[Any], object]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(key, Resource) for key in given):
+        raise InvalidInput(
+            "resources", "hand in values by resource, as in {warehouse: Warehouse()}"
+        )
+    return dict(cast(Mapping[Resource[Any], object], given))
 
 
 async def _first(

@@ -7,7 +7,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
+from workflow_ray.client.inputs import checked_status
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition.arguments import checked_flag, checked_text
 from workflow_ray.errors import RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
@@ -61,9 +63,9 @@ class RayRuntime(Runtime):
         replace: bool = False,
     ) -> None:
         super().__init__(workflows, urls, rollback=rollback, replace=replace)
-        self._address = address
-        self._namespace = namespace
-        self._restart = restart
+        self._address = None if address is None else checked_text("address", address)
+        self._namespace = None if namespace is None else checked_text("namespace", namespace)
+        self._restart = checked_flag("restart", restart)
         self.changes: Sequence[WorkflowChange] = ()
         """What entering it has started, restarted and left as it was, by workflow."""
         self._route: Route = route
@@ -145,19 +147,18 @@ class RayRuntime(Runtime):
         stop. Returns once the new shards run.
         """
         self._check_known(workflow)
+        number: int = checked_status("status", workflow, status).value
         control = self._entered(self._control)
         count = await scale(
             self.store,
             workflow.name,
-            status.value,
+            number,
             shards=shards,
             clock=self._clock,
             prepare=control.prepare,
         )
-        group, deployment = (
-            consumer_group(workflow.name, status.value),
-            await self.store.deployment(),
-        )
+        group = consumer_group(workflow.name, number)
+        deployment = await self.store.deployment()
         await control.settle([role.name for role in group_roles(group, count)], deployment.version)
         return count
 

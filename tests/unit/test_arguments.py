@@ -1,0 +1,342 @@
+"""Each wrong argument of a public call is one error that names the argument."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from math import inf, nan
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from pydantic import BaseModel
+
+import workflow_ray
+from workflow_ray import (
+    Cancel,
+    Client,
+    Handle,
+    Pause,
+    Repeat,
+    Retry,
+    Run,
+    RunState,
+    Runtime,
+    Status,
+    Trigger,
+    Workflow,
+    WorkflowError,
+    connect,
+    resource,
+)
+from workflow_ray.errors import InvalidInput, UnknownScheme
+from workflow_ray.testing import WorkflowTester
+
+
+class At(Status):
+    NEW = 1
+    DONE = 2
+
+
+class Other(Status):
+    X = 1
+
+
+class Order(BaseModel):
+    total: int = 0
+
+
+class Invoice(BaseModel):
+    total: int = 0
+
+
+orders = Workflow("orders", Order, At)
+
+
+@orders.step(At.NEW)
+async def finish(run: Run[Order, At]) -> Literal[At.DONE]:
+    return At.DONE
+
+
+class World(NamedTuple):
+    """What calls are made on."""
+
+    tester: WorkflowTester
+    runtime: Runtime
+    client: Client[Order, At]
+    handle: Handle[Order, At]
+
+
+NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  it is a wrong argument
+TEXT = [5, None, b"text"]
+TEXT_OR_NONE = [5, b"text"]
+FLAG = ["no", 1, None]
+COUNT = [0, -1, 1.5, "1", True]
+DURATION = ["5s", -1, nan, inf, timedelta.max, True, 10**400, 10**5000]
+TIME = ["now", 5, NAIVE]
+STATUS = [1, "NEW", Other.X]
+WORKFLOW = ["orders", None, 5, [orders]]
+URL = [5, b"memory://x", "", ["memory://x"]]
+REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
+WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
+
+Wrong = Mapping[str, list[Any]]
+MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
+    "Cancel": (Cancel, {}, {"reason": TEXT}),
+    "Pause": (Pause, {}, {"reason": TEXT}),
+    "Repeat": (Repeat, {}, {"after": [*DURATION, None]}),
+    "Retry": (
+        Retry,
+        {},
+        {
+            "attempts": [*COUNT, None],
+            "backoff": [*DURATION, None],
+            "factor": [0.5, "2", nan, inf, None, True],
+            "max_backoff": [*DURATION, None],
+        },
+    ),
+    "Run": (
+        Run,
+        {"data": Order(), "status": At.NEW},
+        {
+            "data": [None, {}, "x", Order],
+            "status": [None, 1, "NEW"],
+            "run_id": TEXT_OR_NONE,
+            "foreign_id": TEXT,
+            "run_state": ["RUNNING", 2, None],
+            "version": [*COUNT, None],
+            "visit": [*COUNT, None],
+            "attempt": [-1, 1.5, "1", None],
+            "reason": TEXT_OR_NONE,
+            "created_at": TIME,
+            "updated_at": TIME,
+        },
+    ),
+    "resource": (resource, {}, {"function": [None, 5, print, finish, lambda: None, Order]}),
+    "Runtime.local": (
+        lambda workflows=orders, **options: Runtime.local(workflows, **options),
+        {"records": "memory://arguments"},
+        {
+            "workflows": WORKFLOW,
+            "records": URL,
+            "events": URL,
+            "timeouts": URL,
+            "rollback": FLAG,
+            "replace": FLAG,
+        },
+    ),
+    "Runtime.ray": (
+        lambda workflows=orders, **options: Runtime.ray(workflows, **options),
+        {"records": "postgresql://nowhere/x"},
+        {
+            "workflows": WORKFLOW,
+            "records": URL,
+            "events": URL,
+            "timeouts": URL,
+            "address": TEXT_OR_NONE,
+            "namespace": TEXT_OR_NONE,
+            "restart": FLAG,
+            "rollback": FLAG,
+            "replace": FLAG,
+        },
+    ),
+    "WorkflowTester": (
+        lambda workflows=orders, **options: WorkflowTester(workflows, **options),
+        {},
+        {"workflows": WORKFLOW, "resources": [5, {"a": 1}, [1]], "start": [*TIME, None]},
+    ),
+}
+"""Calls that return at once: what makes it, right arguments, and wrong ones."""
+AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], Wrong]] = {
+    "Client.trigger": (
+        lambda world: world.client.trigger,
+        {"foreign_id": "1", "data": Order()},
+        {
+            "foreign_id": [*TEXT, "", "x" * 300, "a\0"],
+            "data": [None, {}, Invoice(), Order, "x"],
+            "start_at": STATUS,
+            "idempotency_key": [*TEXT_OR_NONE, "", "x" * 300],
+            "if_active": [None, "wait", [], 5],
+        },
+    ),
+    "Client.trigger_many": (
+        lambda world: world.client.trigger_many,
+        {},
+        {
+            "triggers": [
+                None,
+                5,
+                "text",
+                Trigger("1", Order()),
+                [5],
+                ["text"],
+                [Trigger(5, Order())],  # type: ignore[arg-type]  # it is wrong
+                [Trigger("1", Order(), start_at=Other.X)],
+            ]
+        },
+    ),
+    "Client.handle": (lambda world: world.client.handle, {}, {"run_id": TEXT}),
+    "Client.get": (lambda world: world.client.get, {}, {"run_id": TEXT}),
+    "Client.latest": (lambda world: world.client.latest, {}, {"foreign_id": TEXT}),
+    "Client.runs": (
+        lambda world: world.client.runs,
+        {},
+        {
+            "status": [*STATUS, [Other.X], [1], {"NEW"}],
+            "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
+            "foreign_id": TEXT_OR_NONE,
+            "created_from": TIME,
+            "created_before": TIME,
+            "newest_first": FLAG,
+            "page_size": [*COUNT, None],
+        },
+    ),
+    "Client.counts": (lambda world: world.client.counts, {}, {}),
+    "Handle.get": (lambda world: world.handle.get, {}, {}),
+    "Handle.history": (lambda world: world.handle.history, {}, {}),
+    "Handle.wait": (lambda world: world.handle.wait, {}, WAITING),
+    "Handle.wait_for": (
+        lambda world: world.handle.wait_for,
+        {"status": At.DONE},
+        {"status": [*STATUS, None, [At.DONE]], **WAITING},
+    ),
+    "Handle.pause": (lambda world: world.handle.pause, {"reason": "a test"}, REASON),
+    "Handle.resume": (lambda world: world.handle.resume, {}, REASON),
+    "Handle.retry": (lambda world: world.handle.retry, {}, REASON),
+    "Handle.cancel": (lambda world: world.handle.cancel, {"reason": "a test"}, REASON),
+    "Runtime.client": (lambda world: world.runtime.client, {}, {"workflow": WORKFLOW}),
+    "Runtime.scale": (
+        lambda world: world.runtime.scale,
+        {"workflow": orders, "status": At.NEW, "shards": 1},
+        {"workflow": WORKFLOW, "status": [*STATUS, None], "shards": [*COUNT, 17]},
+    ),
+    "Runtime.undeploy": (
+        lambda world: world.runtime.undeploy,
+        {"workflow": "elsewhere"},
+        {"workflow": [None, 5, ""], "force": FLAG},
+    ),
+    "Runtime.serve": (lambda world: world.runtime.serve, {}, {"deadline": [*DURATION, None]}),
+    "connect": (
+        lambda _: connect,
+        {"workflow": orders, "records": "memory://arguments"},
+        {"workflow": WORKFLOW, "records": URL, "patience": [*DURATION, None]},
+    ),
+    "WorkflowTester.client": (lambda world: world.tester.client, {}, {"workflow": WORKFLOW}),
+    "WorkflowTester.advance": (
+        lambda world: world.tester.advance,
+        {},
+        {"by": [*DURATION, None]},
+    ),
+}
+"""Calls on a running workflow."""
+ELSEWHERE = {
+    "Workflow": "test_one_mistake.py: its mistakes are collected",
+    "Workflow.step": "test_one_mistake.py: its mistakes are collected",
+    "Workflow.encode": "test_data.py: it takes data alone",
+    "Workflow.decode": "for what is stored: its errors are pydantic's",
+    "Workflow.status_of": "for what is stored: its error is KeyError",
+    "Workflow.checked": "it takes nothing",
+    "Retry.delay": "for this package",
+    "Run.unread": "for this package: it takes what is stored",
+    "Trigger": "checked by trigger_many, which names its place in the list",
+    "Stay": "it takes nothing",
+    "Fatal": "an exception takes anything",
+    "WorkflowError": "an exception takes anything",
+    "Client": "made by `connect` and `Runtime.client`",
+    "Handle": "made by a client",
+    "Entry": "made by a handle",
+    "Runtime": "made by `local` and `ray`",
+    "WorkflowTester.settle": "it takes nothing",
+    "WorkflowTester.due": "it takes nothing",
+}
+ENUMS = {"Cause", "RunState", "Status", "TriggerOutcome"}
+
+
+def wrong_of(calls: Mapping[str, tuple[Any, dict[str, Any], Wrong]]) -> list[Any]:
+    return [
+        pytest.param(name, argument, value, id=f"{name}({argument}={short(value)})")
+        for name, (_, _, arguments) in calls.items()
+        for argument, values in arguments.items()
+        for value in values
+    ]
+
+
+def short(value: object) -> str:
+    return "a huge int" if isinstance(value, int) and value > 10**9 else str(value)[:40]
+
+
+def check(error: WorkflowError, argument: str, value: object) -> None:
+    text = str(error)
+    names_it = argument in text or "@resource" in text
+    assert names_it or (isinstance(error, UnknownScheme) and str(value) in text), text
+    assert "\n" not in text
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), wrong_of(MADE))
+def test_a_wrong_argument_is_one_error_that_names_it(name: str, argument: str, value: Any) -> None:
+    call, right, _ = MADE[name]
+    with pytest.raises(WorkflowError) as raised:
+        call(**{**right, argument: value})
+    check(raised.value, argument, value)
+
+
+@pytest.mark.parametrize("name", AWAITED)
+async def test_wrong_arguments_of_a_call_are_errors_that_name_them(name: str) -> None:
+    async with (
+        WorkflowTester(orders) as tester,
+        Runtime.local(orders, records="memory://arguments") as runtime,
+    ):
+        client = tester.client(orders)
+        handle = await client.trigger("first", Order())
+        await handle.wait()
+        world = World(tester, runtime, client, handle)
+        call, right, arguments = AWAITED[name]
+        for argument, values in arguments.items():
+            for value in values:
+                with pytest.raises(WorkflowError) as raised:
+                    await finished(call(world)(**{**right, argument: value}))
+                check(raised.value, argument, value)
+        assert await client.counts() == {(At.DONE, RunState.COMPLETED): 1}, "nothing was written"
+
+
+async def finished(called: Any) -> None:
+    if hasattr(called, "__aiter__"):
+        async for _ in called:
+            pass
+    elif hasattr(called, "__aenter__"):
+        async with called:
+            pass
+    else:
+        await called
+
+
+def test_every_argument_of_every_public_call_is_tested() -> None:
+    known = {**{name: set(wrong) for name, (_, _, wrong) in {**MADE, **AWAITED}.items()}}
+    missing = []
+    for name, call in public_calls():
+        if name in ELSEWHERE:
+            continue
+        parameters = [each for each in inspect.signature(call).parameters if each != "self"]
+        missing += [f"{name}({each}=)" for each in parameters if each not in known.get(name, set())]
+        missing += [] if name in known else [name]
+    assert missing == []
+
+
+def public_calls() -> list[tuple[str, Callable[..., Any]]]:
+    calls: list[tuple[str, Callable[..., Any]]] = []
+    named = {name: getattr(workflow_ray, name) for name in workflow_ray.__all__}
+    for name, public in {**named, "WorkflowTester": WorkflowTester}.items():
+        if name in ENUMS:
+            continue
+        calls.append((name, public))
+        if inspect.isclass(public) and not issubclass(public, Exception):
+            calls += [
+                (f"{name}.{method}", function)
+                for method, function in inspect.getmembers(public, inspect.isfunction)
+                if not method.startswith("_")
+            ]
+    return calls
+
+
+def test_a_tester_has_at_least_one_workflow() -> None:
+    with pytest.raises(InvalidInput, match="workflows: hand in at least one"):
+        WorkflowTester()
