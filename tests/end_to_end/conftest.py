@@ -43,6 +43,20 @@ class CommandLine:
         """What a command prints with --json."""
         return msgspec.json.decode(self(*arguments, "--json").stdout)
 
+    def roles(self) -> list[Any]:
+        """What `status` says of the roles and of other actors; none where there are no records."""
+        done = subprocess.run(
+            self._command(("status", "--json")),
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 5), done.stderr
+        roles: list[Any] = msgspec.json.decode(done.stdout)["roles"] if done.stdout else []
+        return [role for role in roles if role["phase"] != "stopped"]
+
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, its streams piped."""
         return subprocess.Popen(

@@ -69,7 +69,7 @@ class Project:
         return label
 
     def pids(self) -> Mapping[str, int]:
-        return {actor["name"]: actor["pid"] for actor in self.cli.json("status")}
+        return {actor["name"]: actor["pid"] for actor in self.cli.roles()}
 
 
 @pytest.fixture

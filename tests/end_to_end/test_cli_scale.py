@@ -64,12 +64,10 @@ def test_shards_change_on_ray_while_it_runs(cli: CommandLine) -> None:
     try:
         cli("deploy", "tests.end_to_end.letters:letters")
         cli("scale", "letters", "WRITTEN", "--shards", "3")
-        started = {
-            actor["phase"] for actor in cli.json("status") if actor["name"].endswith("-of-3")
-        }
+        started = {actor["phase"] for actor in cli.roles() if actor["name"].endswith("-of-3")}
         assert started <= {"standby", "running"}, "they were started before the count changed"
         cli("deploy", "tests.end_to_end.letters:letters")
-        running = {actor["name"] for actor in cli.json("status") if actor["phase"] == "running"}
+        running = {actor["name"] for actor in cli.roles() if actor["phase"] == "running"}
         assert {f"letters-1-consumer-{shard}-of-3" for shard in (1, 2, 3)} <= running
         assert "letters-1-consumer-1-of-1" not in running
     finally:

@@ -67,7 +67,7 @@ def test_where_nobody_answers_one_line_says_so_within_5_seconds(
 
 def test_nothing_is_started_on_ray_for_what_cannot_be_reached(cli: CommandLine) -> None:
     refused(cli, "deploy", "tests.end_to_end.letters:letters", "--events", "kafka://127.0.0.1:1")
-    assert cli.json("status") == []
+    assert cli.roles() == []
 
 
 # --- what is refused ----------------------------------------------------------------------------

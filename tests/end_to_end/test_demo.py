@@ -21,7 +21,7 @@ def cli(cli: CommandLine) -> Iterator[CommandLine]:
     """The command line; whatever the test left on Ray ends with it."""
     yield cli
     cli("down")
-    assert cli.json("status") == []
+    assert cli.roles() == []
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
     assert job.stdin is not None
     job.stdin.write("".join(Path(source).read_text().splitlines(keepends=True)[: COUNT // 2]))
     job.stdin.flush()
-    while not any(actor["name"].startswith("orders-1-consumer") for actor in cli.json("status")):
+    while not any(actor["name"].startswith("orders-1-consumer") for actor in cli.roles()):
         assert job.poll() is None
     code, said = interrupted(job)
     assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (
@@ -59,7 +59,7 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
     assert (second["started"], second["known"], second["runs"]) == (0, COUNT, first["runs"])
     assert "2,000, none processed twice" in again
 
-    actors = cli.json("status")
+    actors = cli.roles()
     assert {actor["phase"] for actor in actors} == {"running"}
     assert "Stopped Ray on this machine." in cli("down").stdout
     assert [actor["name"] for actor in actors if alive(actor["pid"])] == []
@@ -72,7 +72,7 @@ def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
         deployed
         == f"orders: started, 3 roles.\nletters: started, 1 role.\nRunning on {cli.records}.\n"
     )
-    names = [actor["name"] for actor in cli.json("status")]
+    names = [actor["name"] for actor in cli.roles()]
     assert {"orders-1-consumer-1-of-1", "letters-1-consumer-1-of-1"} <= set(names)
 
 

@@ -150,7 +150,7 @@ async def test_on_sqlite_every_order_is_made_once_though_the_adapter_actor_is_ki
 ) -> None:
     try:
         cli("deploy", "examples.orders:orders")
-        (pid,) = (actor["pid"] for actor in cli.json("status") if actor["name"] == "store")
+        (pid,) = (actor["pid"] for actor in cli.roles() if actor["name"] == "store")
         await run_through_a_crash(cli, "ray", lambda: os.kill(pid, signal.SIGKILL), lambda: None)
     finally:
         cli("down")

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from workflow_ray.cli.cluster import deploy, down, scale, status
+from workflow_ray.cli.cluster import deploy, down, scale
+from workflow_ray.cli.logs import logs
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
+from workflow_ray.cli.status import status
 from workflow_ray.cli.undeploy import undeploy
 from workflow_ray.cli.worker import worker
 
@@ -41,6 +43,7 @@ app.command()(run)
 app.command()(worker)
 app.command()(deploy)
 app.command()(status)
+app.command()(logs)
 app.command()(scale)
 app.command()(undeploy)
 app.command()(down)

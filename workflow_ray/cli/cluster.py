@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workflow_ray.cli.options import AsJson, Events, Records, Replace, Rollback, Timeouts
+from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
 from workflow_ray.cli.output import say
-from workflow_ray.cli.tables import show
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import SystemClock
@@ -88,17 +87,6 @@ def _told(change: "WorkflowChange") -> str:
     count = len(change.roles)
     roles = f"{count} role" if count == 1 else f"{count} roles"
     return f"{change.workflow}: {change.change}, {roles}{', ' if change.why else ''}{change.why}."
-
-
-def status(records: Records = None, as_json: AsJson = False) -> None:
-    """Show the actors that work on the records, and how they fare."""
-    from workflow_ray.runtime.ray.deployment import status
-
-    actors = asyncio.run(status(records))
-    if actors or as_json:
-        show(actors, ("name", "phase", "pid", "epoch", "failures", "why"), as_json=as_json)
-    else:
-        say(f"Nothing runs on {place_of(records_url(records))}.")
 
 
 def scale(

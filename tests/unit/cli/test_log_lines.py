@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from workflow_ray.cli.log_lines import VisibleFormatter
+from workflow_ray.runtime.logs import VisibleFormatter
 
 
 def test_what_data_brings_into_a_log_line_is_made_visible() -> None:

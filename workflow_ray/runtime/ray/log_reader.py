@@ -12,7 +12,7 @@ TAIL = 256 * 1024
 """Bytes of each file that are looked at for its last entries."""
 PORTION = 1024 * 1024
 """Bytes of each file that one look at what was added reads."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ")
 
 
 class Entry(NamedTuple):
@@ -101,7 +101,7 @@ def _entries(actor: str, text: bytes) -> list[Entry]:
     entries: list[Entry] = []
     for line in text.decode("utf-8", "replace").splitlines():
         if found := _TIME.match(line):
-            entries.append(Entry(found[0], actor, line))
+            entries.append(Entry(found[1], actor, line))
         elif entries:
             last = entries[-1]
             entries[-1] = last._replace(text=f"{last.text}\n{line}")

@@ -1,0 +1,102 @@
+"""The roles of a deployment and who holds each: from what a process, the store or Ray tells."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from workflow_ray.cli.status_views import STOPPED, RoleView
+from workflow_ray.cli.views import Names
+from workflow_ray.records import Deployment, RoleHolder, RoleName, consumer_group
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.process_status import ProcessStatus, RolePhase
+
+if TYPE_CHECKING:
+    from workflow_ray.runtime.ray.actor_status import ActorStatus
+
+_WORKER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]+")
+
+
+def held_by_process(process: ProcessStatus) -> list[RoleView]:
+    """The roles of the only process that works on an embedded store."""
+    return [
+        RoleView(
+            name=role.name,
+            phase=role.phase.value,
+            host=process.host,
+            pid=process.pid,
+            since=role.since,
+            in_flight=role.in_flight,
+            failures=role.failures,
+            why=role.why,
+            failed_at=role.failed_at,
+        )
+        for role in process.roles
+    ]
+
+
+def held_by_workers(holders: Iterable[RoleHolder]) -> list[RoleView]:
+    """The roles that workers share by leases."""
+    return [_held_by_worker(holder.role, holder.worker) for holder in holders]
+
+
+def held_by_actors(actors: "Iterable[ActorStatus]", in_flight: Mapping[str, int]) -> list[RoleView]:
+    """The actors on Ray, those without a role included."""
+    return [
+        RoleView(
+            name=actor.name,
+            phase=actor.phase,
+            host=actor.host or None,
+            pid=actor.pid,
+            node=actor.node,
+            since=actor.since,
+            in_flight=in_flight.get(actor.name),
+            failures=actor.failures,
+            why=actor.why,
+            log=actor.log,
+            output=actor.output,
+        )
+        for actor in actors
+    ]
+
+
+def deployed_roles(
+    deployment: Deployment, names: Names, held: Sequence[RoleView]
+) -> list[RoleView]:
+    """Every role that is deployed, with who holds it, and whatever else runs; by status and shard.
+
+    Where nobody holds a role its phase is STOPPED.
+    """
+    by_name = {role.name: role for role in held}
+    statuses = status_of_group(deployment, names)
+    roles = roles_of(deployment.workflows)
+    shown = [
+        replace(
+            by_name.pop(role.name, RoleView(name=role.name, phase=STOPPED)),
+            status=statuses.get(role.group),
+            shard=role.shard,
+        )
+        for role in roles
+    ]
+    return [*shown, *by_name.values()]
+
+
+def status_of_group(deployment: Deployment, names: Names) -> dict[str, str]:
+    """A group that runs a step -> its status, as workflow.STATUS."""
+    return {
+        group: f"{workflow.name}.{names.status(workflow.name, number)}"
+        for workflow in deployment.workflows
+        for number in workflow.statuses.values()
+        if (group := consumer_group(workflow.name, number)) in workflow.groups
+    }
+
+
+def _held_by_worker(role: RoleName, worker: str) -> RoleView:
+    found = _WORKER.fullmatch(worker)
+    return RoleView(
+        name=role,
+        phase=RolePhase.RUNNING.value,
+        host=found["host"] if found else worker,
+        pid=int(found["pid"]) if found else None,
+    )

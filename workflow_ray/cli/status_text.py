@@ -1,0 +1,160 @@
+"""The status of a deployment as text for people."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from workflow_ray.cli.output import say
+from workflow_ray.cli.status_views import STOPPED, Report, RoleView, StatusView
+from workflow_ray.cli.tables import show
+from workflow_ray.runtime.process_status import RolePhase
+
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+class _StatusRow(msgspec.Struct, frozen=True, kw_only=True):
+    status: str
+    shards: str
+    backlog: int
+    in_flight: int | None
+    paused: int
+    next_retry: str
+
+
+class _FailureRow(msgspec.Struct, frozen=True, kw_only=True):
+    status: str
+    failed: str
+    foreign_id: str
+    reason: str
+
+
+class _RoleRow(msgspec.Struct, frozen=True, kw_only=True):
+    role: str
+    phase: str
+    held_by: str
+    since: str
+    why: str
+
+
+def print_report(report: Report) -> None:
+    """Print it for people: where it runs, the statuses, the last failures, and the roles."""
+    say(_headline(report))
+    for line in _notes(report):
+        say(line)
+    if report.statuses:
+        say("")
+        columns = ["status", "shards", "backlog", "in_flight", "paused", "next_retry"]
+        show([_status_row(each, report.at) for each in report.statuses], columns, as_json=False)
+    failures = [_failure_row(each, report.at) for each in report.statuses if each.last_failure]
+    if failures:
+        say("")
+        show(failures, ["status", "failed", "foreign_id", "reason"], as_json=False)
+    if report.state == "running":
+        _print_roles(report)
+
+
+def _headline(report: Report) -> str:
+    where = report.records
+    if report.events != report.records:
+        where += f", events on {report.events}"
+    if report.state == "empty":
+        return f"Nothing is deployed on {where}."
+    if report.state == "stopped":
+        return f"Nothing runs on {where}. Deployed: {_workflows(report.roles)}."
+    running = _workflows([role for role in report.roles if role.phase != STOPPED])
+    if report.runs_on == "ray":
+        return f"Ray runs {running} on {where}."
+    processes = _processes(report.roles)
+    if len(processes) == 1:
+        return f"Process {processes[0]} runs {running} on {where}."
+    return f"{len(processes)} processes run {running} on {where}."
+
+
+def _workflows(roles: Sequence[RoleView]) -> str:
+    """Those whose steps the roles run."""
+    names = dict.fromkeys(role.status.rpartition(".")[0] for role in roles if role.status)
+    return ", ".join(names) or "no workflow"
+
+
+def _notes(report: Report) -> list[str]:
+    """What else has to be known, each a line."""
+    notes: list[str] = []
+    match report.logs.where:
+        case "stderr":
+            notes.append("Logs: on the standard error of each process.")
+        case "files":
+            notes.append(f"Logs: workflow-ray logs; in {report.logs.folder} on each node.")
+        case _:
+            pass
+    if report.state == "stopped":
+        notes.append("Start it with `workflow-ray worker` or `workflow-ray deploy`.")
+    if report.delayed_read_until is not None:
+        notes.append("There are more retries than were looked at: the next 500.")
+    return notes
+
+
+def _print_roles(report: Report) -> None:
+    """Print the roles, but for what the headline says."""
+    roles = report.roles
+    is_plain = all(role.phase == RolePhase.RUNNING and not role.failures for role in roles)
+    if is_plain and report.runs_on == "local" and len(_processes(roles)) == 1:
+        say("")
+        say(f"Every role runs in it ({len(roles)}).")
+        return
+    columns = ["role", "phase", "held_by", "since"]
+    rows = [_role_row(role, report.at) for role in roles]
+    say("")
+    show(rows, [*columns, "why"] if any(row.why for row in rows) else columns, as_json=False)
+
+
+def _status_row(view: StatusView, now: datetime) -> _StatusRow:
+    return _StatusRow(
+        status=view.status,
+        shards=f"{view.running}/{view.shards}" if view.shards else "",
+        backlog=view.backlog,
+        in_flight=view.in_flight,
+        paused=view.paused,
+        next_retry="" if view.next_retry_at is None else f"in {_span(now, view.next_retry_at)}",
+    )
+
+
+def _failure_row(view: StatusView, now: datetime) -> _FailureRow:
+    assert view.last_failure is not None
+    return _FailureRow(
+        status=view.status,
+        failed=f"{_span(view.last_failure.at, now)} ago",
+        foreign_id=view.last_failure.foreign_id,
+        reason=view.last_failure.reason,
+    )
+
+
+def _role_row(role: RoleView, now: datetime) -> _RoleRow:
+    failures = f"{role.failures} crashes: {role.why}" if role.failures else role.why
+    return _RoleRow(
+        role=role.name,
+        phase=role.phase,
+        held_by="" if role.host is None else _process(role),
+        since="" if role.since is None else f"{_span(role.since, now)} ago",
+        why=failures,
+    )
+
+
+def _processes(roles: Sequence[RoleView]) -> list[str]:
+    """Those that hold roles, the one that holds most first."""
+    counted = Counter(_process(role) for role in roles if role.host is not None)
+    return [process for process, _ in counted.most_common()]
+
+
+def _process(role: RoleView) -> str:
+    return f"{role.pid} on {role.host}"
+
+
+def _span(begin: datetime, end: datetime) -> str:
+    """How long it is, in the largest unit that fits; never less than nothing: clocks differ."""
+    seconds = max(0.0, (end - begin).total_seconds())
+    for unit, length in UNITS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

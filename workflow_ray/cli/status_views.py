@@ -1,0 +1,75 @@
+"""What `workflow-ray status` shows, and the fields of its JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+STOPPED = "stopped"
+"""The phase of a role that nobody holds."""
+
+
+class RoleView(msgspec.Struct, frozen=True, kw_only=True):
+    """One role, or another actor on Ray. What is not known is null, or empty."""
+
+    name: str
+    status: str | None = None  # as workflow.STATUS; null: it is a role for all workflows
+    shard: int | None = None
+    phase: str  # running, draining, waiting (for its next start), starting, standby, stopped
+    host: str | None = None
+    pid: int | None = None
+    node: str | None = None  # Ray's id of it
+    since: datetime | None = None
+    in_flight: int | None = None  # steps that run now
+    failures: int | None = None  # crashes of the role in a row
+    why: str = ""  # the last crash
+    failed_at: datetime | None = None  # the last crash
+    log: str = ""  # the path of its log file on its node
+    output: str = ""  # the path of the file that it prints to
+
+
+class FailureView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last failed attempt at a status, as far as it is known."""
+
+    at: datetime
+    reason: str
+    run_id: str
+    foreign_id: str
+    is_final: bool  # the run is paused by it; else it is tried again
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """One status of a workflow that has a step, or runs that have not ended."""
+
+    status: str  # as workflow.STATUS; the number where the name is not known
+    number: int
+    shards: int  # 0: it has no step
+    running: int  # shards whose role runs
+    backlog: int  # runs at the status that are not paused, those in flight included
+    in_flight: int | None  # steps that run now; null: it is not known
+    lag: int | None  # events that its roles have not finished; null: it is not known
+    paused: int  # runs, those paused by an error included
+    next_retry_at: datetime | None  # the first of the delayed events that were read
+    last_failure: FailureView | None
+
+
+class LogsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the processes write what they log."""
+
+    where: str  # stderr: of the processes; files: see `folder`; or nowhere
+    folder: str = ""  # of the files, one for each role; the same path on each node
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs on a store, and how its runs fare."""
+
+    records: str
+    events: str
+    state: str  # running; stopped: deployed, but nothing runs; empty: nothing is deployed
+    runs_on: str | None  # local, ray, or null
+    at: datetime  # by the store's clock
+    statuses: Sequence[StatusView] = ()
+    roles: Sequence[RoleView] = ()
+    logs: LogsView
+    # null: all delayed events were read; else those that get due after this time were not
+    delayed_read_until: datetime | None = None

@@ -1,0 +1,118 @@
+"""The log files of every node of a Ray cluster, through one reader on each node."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from workflow_ray.runtime.ray import cluster
+from workflow_ray.runtime.ray.actors import ray, this_node
+from workflow_ray.runtime.ray.log_reader import Entry, LogReader
+
+PATIENCE = 20.0
+"""Seconds for the reader of a node to start and to answer."""
+
+
+class Reader(Protocol):
+    """A LogReader, here or on another node."""
+
+    async def ask(self, method: str, *arguments: object) -> Any:
+        """Call a method of the LogReader. Raises NodeSilent."""
+        ...
+
+
+class NodeSilent(Exception):
+    """The reader of a node does not answer."""
+
+
+@dataclass(frozen=True)
+class _Here:
+    reader: LogReader
+
+    async def ask(self, method: str, *arguments: object) -> Any:
+        return await asyncio.to_thread(getattr(self.reader, method), *arguments)
+
+
+@dataclass(frozen=True)
+class _There:
+    """An actor that ends with this process."""
+
+    node: str
+    actor: Any
+
+    async def ask(self, method: str, *arguments: object) -> Any:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await getattr(self.actor, method).remote(*arguments)
+        except (RayError, TimeoutError) as error:
+            raise NodeSilent(self.node) from error
+
+
+@dataclass
+class NodeLogs:
+    """The logs of all nodes.
+
+    Attributes:
+        silent: The nodes that did not answer, by Ray's id. They are not asked again.
+    """
+
+    readers: list[Reader]
+    silent: set[str] = field(default_factory=set[str])
+
+    async def actors(self) -> list[str]:
+        """The names of the actors that have a log file, those that have ended included."""
+        found: list[list[str]] = await self._ask("actors")
+        return sorted({name for names in found for name in names})
+
+    async def last(self, names: Collection[str], limit: int) -> list[Entry]:
+        """The last entries of these actors, up to `limit` of all together, by time."""
+        found: list[list[Entry]] = await self._ask("last", list(names), limit)
+        return sorted(entry for entries in found for entry in entries)[-limit:] if limit else []
+
+    async def added(self, names: Collection[str]) -> list[Entry]:
+        """The entries that were added since the last call, by time."""
+        found: list[list[Entry]] = await self._ask("added", list(names))
+        return sorted(entry for entries in found for entry in entries)
+
+    async def _ask(self, method: str, *arguments: object) -> list[Any]:
+        async def answer(reader: Reader) -> Any:
+            try:
+                return await reader.ask(method, *arguments)
+            except NodeSilent as error:
+                self.silent.add(str(error))
+                self.readers.remove(reader)
+                return []
+
+        return list(await asyncio.gather(*map(answer, list(self.readers))))
+
+
+def logs_here(folder: str) -> NodeLogs:
+    """The logs of this machine, whether or not Ray runs."""
+    return NodeLogs([_Here(LogReader(folder))])
+
+
+def logs_of_cluster(folder: str) -> NodeLogs:
+    """The logs of every node of the cluster that this process is connected to."""
+    here = this_node()
+    nodes: Sequence[str] = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    others: list[Reader] = [_reader_on(node, folder) for node in nodes if node != here]
+    return NodeLogs([_Here(LogReader(folder)), *others])
+
+
+async def is_on_ray() -> bool:
+    """Whether there is a cluster to ask. Connects to it."""
+    if not cluster.exists(None):
+        return False
+    await asyncio.to_thread(cluster.connect, None)
+    return True
+
+
+def _reader_on(node: str, folder: str) -> _There:
+    options: dict[str, Any] = {
+        "num_cpus": 0,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
+    }
+    return _There(node, ray.remote(LogReader).options(**options).remote(folder))
