@@ -28,7 +28,7 @@ from workflow_ray.cli.run_filters import (
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
-from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, looked_up
+from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged
 from workflow_ray.errors import ControlRefused, InvalidInput
@@ -167,7 +167,7 @@ async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[R
 async def _applied_to(
     store: RecordStore, asked: Control, run_ids: Sequence[RunId]
 ) -> dict[RunId, Outcome]:
-    found = await looked_up(store, run_ids)
+    found = await look_up(store, run_ids)
     missing: dict[RunId, Outcome] = {run_id: Missing() for run_id in run_ids}
     return missing | await apply(store, asked, found)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from workflow_ray.cli.run_references import chosen_workflows
 from workflow_ray.cli.views import Names
-from workflow_ray.client.controls import looked_up
+from workflow_ray.client.controls import look_up
 from workflow_ray.definition.durations import seconds_of
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
@@ -145,7 +145,7 @@ class Selection:
                 look = WaitingQuery(workflow=query.workflow, partition=partition, quiet=quiet)
                 while True:
                     found = await self._store.waiting(look)
-                    for record in await looked_up(
+                    for record in await look_up(
                         self._store, [event.run_id for event in found.events]
                     ):
                         if _passes(record, query):

@@ -1,4 +1,4 @@
-"""How the outside triggers runs, reads them and waits for them."""
+"""What a program uses to trigger runs, read them and wait for them."""
 
 from workflow_ray.client.client import Client
 from workflow_ray.client.handle import Handle

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Attendance:
     """Finds out whether a process has acquired the roles of a workflow's steps.
 
-    A process that has a role names itself in the role's positions until it releases the role. One
-    that was killed is still named there, so that it is missed only where `is_served` tells.
+    A process that has a role names itself in the role's positions until it releases the role. A
+    process that was killed is still named there: only `is_served` can tell that it is gone.
     """
 
     def __init__(
@@ -27,13 +27,13 @@ class Attendance:
         place: str = "URL",
         is_served: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """Make it, without asking anything.
+        """Make it. Nothing is asked yet.
 
         Args:
-            workflow: The one whose runs are waited for.
-            records: Asked once for each question, without repeating it where it does not answer.
-            place: Where the records are, for the command that is shown. Without a password.
-            is_served: Whether any process runs roles on the records; None: that can't be told.
+            workflow: The workflow of the runs that are waited for.
+            records: The store. A question that it does not answer is not repeated.
+            place: Where the records are, without a password, for the command that is shown.
+            is_served: Tells whether any process runs roles on the records. None: unknown.
         """
         self._workflow = workflow
         self._records = records
@@ -42,7 +42,7 @@ class Attendance:
         self._has_warned = False
 
     async def warn_if_nobody_runs_it(self) -> None:
-        """Log a warning where no process runs any of the workflow's steps; once."""
+        """Log a warning, once, if no process runs any of the workflow's steps."""
         if self._has_warned:
             return
         groups = [self._group(step.status.value) for step in self._workflow.checked().steps]
@@ -54,7 +54,7 @@ class Attendance:
         )
 
     async def excuse(self, record: Record) -> str:
-        """Say that no process runs the step that a run waits for, if so; else ""."""
+        """Return a sentence if no process runs the step that a run waits for, else ""."""
         steps = self._workflow.checked().steps
         step = next((step for step in steps if step.status.value == record.status), None)
         if step is None or record.awaits is not Awaits.EVENT:
@@ -67,9 +67,9 @@ class Attendance:
         return consumer_group(self._workflow.name, status)
 
     async def _is_any_held(self, groups: Sequence[str], partition: int | None = None) -> bool:
-        """Whether a process has a role of one of the groups; True where that can't be told.
+        """Return whether a process has a role of one of the groups. True if that is unknown.
 
-        partition: Only the role that works on this one. None: any.
+        partition: Only the role that works on this partition counts. None: any role.
         """
         try:
             if self._is_served is not None and not await self._is_served():

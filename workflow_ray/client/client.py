@@ -1,4 +1,4 @@
-"""What a program does with a workflow's runs: no roles, no Ray, only the records."""
+"""The client of one workflow. It needs only the record store, neither roles nor Ray."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import datetime
@@ -42,17 +42,17 @@ from workflow_ray.records import (
 )
 
 GRACE = 1.0
-"""Seconds that a wait which times out keeps asking for what to tell of the run."""
+"""Seconds that a wait which has timed out may take to read what its error says about the run."""
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
 class Client(Generic[D, S]):
-    """One workflow's runs. Safe to share by the tasks of one event loop.
+    """Triggers, reads and finds the runs of one workflow.
 
-    Calls repeat themselves, with the same ids, while the store doesn't answer; after `patience`
-    seconds they raise StoreUnavailable.
+    The tasks of one event loop may share a client. A call is repeated, with the same ids, while the
+    store does not answer. After `patience` seconds it raises StoreUnavailable.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Client(Generic[D, S]):
     ) -> None:
         self._workflow = workflow
         self._records = patient(records, clock, patience)
-        self._hasty = patient(records, clock, min(patience, GRACE))
+        self._impatient = patient(records, clock, min(patience, GRACE))
         self._clock = clock
         self._attendance = attendance or Attendance(workflow, records)
         self._watcher = Watcher(self._records, clock, self._attendance.warn_if_nobody_runs_it)
@@ -80,24 +80,24 @@ class Client(Generic[D, S]):
         idempotency_key: str | None = None,
         if_active: Literal["raise", "join"] = "raise",
     ) -> Handle[D, S]:
-        """Start a run; it is stored when this returns.
+        """Start a run. It is stored when this returns.
 
         Args:
-            foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
+            foreign_id: The caller's key, 1 to 255 characters. At most one unfinished run has it.
             data: The run's data.
-            start_at: The first status; default: the workflow's start.
+            start_at: The first status. None: the workflow's start.
             idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
                 repeated with it gets the first run, even when that is long finished. Each workflow
-                has keys of its own: the same key starts a run of each.
-            if_active: What to do where the foreign id has an unfinished run: raise RunActive, or
-                join: return that run.
+                has its own keys: the same key starts a run of each workflow. None: no key.
+            if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, or
+                "join" that run and return its handle.
 
         Returns:
-            The run's handle. Its `outcome` tells a new run (STARTED) from one that was there: the
-            key's first run (KNOWN), or the one that it joined (ACTIVE).
+            The run's handle. Its `outcome` tells a new run (STARTED) from an earlier one: the key's
+            first run (KNOWN), or the unfinished run that it joined (ACTIVE).
 
         Raises:
-            InvalidInput: Nothing was written.
+            InvalidInput: An argument can't be used. Nothing was written.
             RunActive: See `if_active`.
             KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
                 Nothing was written. Data is compared as the model reads it, so the order in a set
@@ -119,12 +119,19 @@ class Client(Generic[D, S]):
     async def trigger_many(
         self, triggers: Iterable[Trigger[D, S]]
     ) -> list[tuple[Handle[D, S], TriggerOutcome]]:
-        """Start many runs, in batches of 500: one answer each, in order.
+        """Start many runs, in batches of 500. Each batch is one transaction.
 
-        A foreign id or key in use leaves that one out, also a key that was used for another trigger
-        (KEY_REUSED). Each batch commits whole. All triggers are checked before the first is
-        written.
-        Raises InvalidInput, naming the trigger: nothing was written.
+        A trigger whose foreign id or key is in use starts nothing; the others do. So does one whose
+        key was used for another trigger (KEY_REUSED).
+
+        Args:
+            triggers: The runs to start. All are checked before the first is written.
+
+        Returns:
+            For each trigger, in order, the handle of the run that it led to, and the outcome.
+
+        Raises:
+            InvalidInput: It names the trigger. Nothing was written.
         """
         writes: list[Write] = []
         with_key: dict[RunId, D] = {}
@@ -137,7 +144,7 @@ class Client(Generic[D, S]):
         return [(each.handle, each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
-        """The run with this id; whether there is one shows when it is used."""
+        """Return a handle of the run with this id. Only its use shows whether the run exists."""
         return self._handle(checked_text("run_id", run_id))
 
     def _handle(
@@ -149,7 +156,7 @@ class Client(Generic[D, S]):
         return Handle(
             self._workflow,
             self._records,
-            self._hasty,
+            self._impatient,
             self._clock,
             self._watcher,
             self._attendance,
@@ -159,11 +166,11 @@ class Client(Generic[D, S]):
         )
 
     async def get(self, run_id: str) -> Run[D, S]:
-        """The run as it stands. Raises RunNotFound."""
+        """Return the run as it stands now. Raises RunNotFound."""
         return await self.handle(run_id).get()
 
     async def latest(self, foreign_id: str) -> Run[D, S]:
-        """The newest run of a foreign id, finished or not. Raises RunNotFound."""
+        """Return the newest run of a foreign id, finished or not. Raises RunNotFound."""
         checked_text("foreign_id", foreign_id)
         (record,) = await self._records.latest(self._workflow.name, [foreign_id])
         if record is None:
@@ -181,22 +188,23 @@ class Client(Generic[D, S]):
         newest_first: bool = False,
         page_size: int = 500,
     ) -> AsyncIterator[Run[D, S]]:
-        """The runs that all given filters let through, by age, read page by page.
+        """List the runs that pass all given filters, by age. They are read page by page.
 
-        A run that existed when the iteration began comes exactly once if it passes the filters all
-        along.
+        A run that existed when the iteration began is listed exactly once if it passes the filters
+        during the whole iteration.
 
         Args:
-            status: One, or any of several.
-            run_state: One, or any of several.
+            status: One status, or several: any of them.
+            run_state: One run state, or several: any of them.
             foreign_id: The caller's key.
-            created_from: Inclusive; with a timezone.
-            created_before: Exclusive; with a timezone.
+            created_from: The earliest creation time, with a timezone.
+            created_before: The end of the creation times, itself excluded, with a timezone.
             newest_first: Default: the oldest first.
-            page_size: Runs read at once, from 1; fewer where their data is large.
+            page_size: The number of runs that are read at once, from 1. Fewer are read if their
+                data is large.
 
         Raises:
-            InvalidInput: When it is first asked for a run.
+            InvalidInput: Raised when the first run is asked for.
         """
         query = RunQuery(
             workflow=self._workflow.name,
@@ -214,8 +222,10 @@ class Client(Generic[D, S]):
             query = msgspec.structs.replace(query, after=page[-1].run_id)
 
     async def counts(self) -> dict[tuple[S | int, RunState], int]:
-        """How many runs stand at each status in each run_state, in one snapshot, without zeros. A
-        status that the code no longer has is there by its number.
+        """Count the runs at each status in each run state, in one snapshot.
+
+        Combinations without runs are left out. A status that the code no longer has is listed by
+        its number.
         """
         counted = await self._records.counts(self._workflow.name)
         return {
@@ -267,7 +277,7 @@ class _Started(NamedTuple, Generic[D, S]):
 
 
 def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
-    """The version of a run that has just begun; None if it isn't new, or ended at once."""
+    """Return the version of a run that was started now. None if it is not new, or ended at once."""
     return (
         write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
     )

@@ -20,7 +20,7 @@ from workflow_ray.records import (
 )
 
 BATCH = 500
-"""Runs controlled by one call to the store."""
+"""The largest number of runs that one call to the store controls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ Outcome: TypeAlias = Changed | Unchanged | Refused | Missing
 
 
 def control(action: Action, by: object, reason: object = None) -> Control:
-    """Check what a caller handed in. Raises InvalidInput."""
+    """Make a control of what a caller handed in. Raises InvalidInput."""
     if reason is None and action in (Action.PAUSE, Action.CANCEL):
         raise InvalidInput(
             "reason", f"give one: the history keeps why a run was {action.participle}"
@@ -50,7 +50,7 @@ def control(action: Action, by: object, reason: object = None) -> Control:
 async def apply(
     records: RecordStore, asked: Control, found: Sequence[Record]
 ) -> dict[RunId, Outcome]:
-    """Apply a control to runs, in batches; one outcome for each.
+    """Apply a control to runs, in batches.
 
     A run that changes meanwhile is looked up again and decided again, until the action is committed
     or the run does not allow it.
@@ -59,6 +59,9 @@ async def apply(
         records: The store.
         asked: The control.
         found: The runs as they were found.
+
+    Returns:
+        One outcome for each run.
     """
     outcomes: dict[RunId, Outcome] = {}
     for start in range(0, len(found), BATCH):
@@ -66,7 +69,7 @@ async def apply(
         while batch:
             outcomes |= await _apply_once(records, asked, batch)
             lost = [record.run_id for record in batch if record.run_id not in outcomes]
-            batch = await looked_up(records, lost, fresh=True)
+            batch = await look_up(records, lost, fresh=True)
             outcomes |= {
                 run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}
             }
@@ -76,7 +79,7 @@ async def apply(
 async def _apply_once(
     records: RecordStore, asked: Control, batch: Sequence[Record]
 ) -> dict[RunId, Outcome]:
-    """The outcomes of those runs that did not change meanwhile."""
+    """Apply a control to a batch. Runs that changed meanwhile have no outcome."""
     outcomes: dict[RunId, Outcome] = {}
     writes: list[Write] = []
     for record in batch:
@@ -98,15 +101,15 @@ async def _apply_once(
     return outcomes
 
 
-async def looked_up(
+async def look_up(
     records: RecordStore, run_ids: Sequence[RunId], *, fresh: bool = False
 ) -> list[Record]:
-    """Those of the runs that exist, in the order asked for.
+    """Look up runs, in the order given. Runs that do not exist are left out.
 
     Args:
         records: The store.
-        run_ids: Any number of them.
-        fresh: Miss nothing that was committed before the call.
+        run_ids: Any number of run ids.
+        fresh: Read where writes commit, so that nothing committed before the call is missed.
     """
     found: list[Record | None] = []
     while rest := run_ids[len(found) :]:
@@ -115,6 +118,6 @@ async def looked_up(
 
 
 def check_allowed(run_id: RunId, asked: Control, outcome: Outcome) -> None:
-    """Raises ControlRefused: the run did not allow the action."""
+    """Check that the run allowed the action. Raises ControlRefused."""
     if isinstance(outcome, Refused):
         raise ControlRefused(run_id, asked.action.verb, outcome.why)

@@ -1,4 +1,4 @@
-"""One run, from outside: look at it, wait for it, control it."""
+"""The handle of one run: read it, wait for it, control it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -26,19 +26,19 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 PAGE = 1000
-"""History entries read at once."""
+"""The largest number of history entries that are read at once."""
 SHOWN = 5
-"""History entries that a wait which times out shows."""
+"""The number of history entries that a WaitTimeout shows."""
 
 
 class Handle(Generic[D, S]):
-    """A run that may be anywhere on its way. Cheap: it holds no connection of its own."""
+    """Reads, waits for and controls one run. It is cheap: it has no connection of its own."""
 
     def __init__(
         self,
         workflow: Workflow[D, S],
         records: RecordStore,
-        hasty: RecordStore,
+        impatient: RecordStore,
         clock: Clock,
         watcher: Watcher,
         attendance: Attendance,
@@ -46,53 +46,63 @@ class Handle(Generic[D, S]):
         started: Version | None = None,
         outcome: TriggerOutcome | None = None,
     ) -> None:
-        """hasty: The records, which a wait that has timed out asks: it gives up soon where they
-        don't answer.
-        started: The version that its trigger wrote just now, if the run takes steps from there:
-        it need not be looked up.
+        """Make a handle.
+
+        Args:
+            workflow: The run's workflow.
+            records: The store.
+            impatient: The same store, which gives up soon if there is no answer: a wait that has
+                timed out asks it.
+            clock: Measures the waits.
+            watcher: Wakes the waits.
+            attendance: Tells whether a process runs the workflow.
+            run_id: The run.
+            started: The version that its trigger has just written, if the run takes steps from
+                there. It need not be looked up.
+            outcome: What its trigger led to. None: no trigger returned this handle.
         """
         self._workflow = workflow
         self._records = records
-        self._hasty = hasty
+        self._impatient = impatient
         self._clock = clock
         self._watcher = watcher
         self._attendance = attendance
         self._started = started
         self.run_id = run_id
         self.outcome = outcome
-        """What the trigger that returned this handle led to. None: no trigger returned it."""
+        """What its trigger led to, such as a new run. None: no trigger returned this handle."""
 
     def __repr__(self) -> str:
         return f"<Handle {self._workflow.name} {self.run_id}>"
 
     async def get(self) -> Run[D, S]:
-        """The run as it stands. Raises RunNotFound."""
+        """Return the run as it stands now. Raises RunNotFound."""
         return view_of(self._workflow, await self._record())
 
     async def history(self) -> list[Entry[D, S]]:
-        """Every version of the run, from the first. Raises RunNotFound."""
+        """List every version of the run, from the first. Raises RunNotFound."""
         record = await self._record()
         return [Entry(self._workflow, entry) for entry in await self._entries(record.version)]
 
     async def wait_for(
         self, status: S, *, timeout: Duration | None = None, through_errors: bool = False
     ) -> Run[D, S]:
-        """Wait until the run is at the status, or has been.
+        """Wait until the run is at the status, or has been there.
 
         Args:
-            status: Of the run's workflow.
-            timeout: Seconds, or a timedelta. None waits for ever.
-            through_errors: Wait on while an error keeps the run paused.
+            status: A status of the run's workflow.
+            timeout: Seconds, or a timedelta. None: no limit.
+            through_errors: Go on waiting while an error keeps the run paused.
 
         Returns:
-            The run as it stands then, which may be further on.
+            The run as it stands then. It may be past the status.
 
         Raises:
             WaitTimeout: The time is over.
-            RunUnreachable: No transition leads there any more; raised at once.
+            RunUnreachable: No transition leads to the status any more. Raised at once.
             RunPaused: An error has paused the run.
             RunNotFound: The run does not exist.
-            InvalidInput: It isn't a status of the run's workflow, or the timeout can't be used.
+            InvalidInput: An argument can't be used.
         """
         status = checked_status("status", self._workflow, status)
         graph, names = self._workflow.checked(), {s.value: s.name for s in self._workflow.statuses}
@@ -102,7 +112,7 @@ class Handle(Generic[D, S]):
         async def there(record: Record) -> bool:
             nonlocal read
             visited.add(record.status)
-            if record.status != status.value:  # it may have been there between two looks
+            if record.status != status.value:  # It may have been there between two looks.
                 entries = await self._entries(record.version, after=read)
                 # Versions above the record's were written since: the next look finds the run there.
                 visited.update(entry.status for entry in entries if entry.version <= record.version)
@@ -117,11 +127,11 @@ class Handle(Generic[D, S]):
     async def wait(
         self, *, timeout: Duration | None = None, through_errors: bool = False
     ) -> Run[D, S]:
-        """Wait for the run's end, whatever it is: completed or cancelled.
+        """Wait until the run has ended, completed or cancelled.
 
         Args:
-            timeout: Seconds, or a timedelta. None waits for ever.
-            through_errors: Wait on while an error keeps the run paused.
+            timeout: Seconds, or a timedelta. None: no limit.
+            through_errors: Go on waiting while an error keeps the run paused.
 
         Raises:
             WaitTimeout: The time is over.
@@ -135,15 +145,15 @@ class Handle(Generic[D, S]):
         return await self._until(ended, "its end", timeout, through_errors, at_rest=True)
 
     async def pause(self, reason: str, *, by: str = BY) -> Run[D, S]:
-        """Keep the run from taking further steps, until it is resumed.
+        """Pause the run: it takes no further step until it is resumed.
 
-        A step that is under way is not interrupted. Whichever commits first wins: the pause, and
-        then the step's result is dropped and the step runs again after `resume`; or the step, and
-        then the run is paused at its next status. A run that is paused stays as it is.
+        A step that is under way is not interrupted. If the pause commits first, the step's result
+        is dropped, and the step runs again after `resume`. If the step commits first, the run is
+        paused at its next status. A run that is already paused stays as it is.
 
         Args:
-            reason: Why; the history keeps up to 2,000 characters.
-            by: Who, 1 to 255 characters, for the history.
+            reason: Why the run is paused. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
 
         Returns:
             The run as it stands then.
@@ -151,36 +161,36 @@ class Handle(Generic[D, S]):
         Raises:
             ControlRefused: The run is finished.
             RunNotFound: The run does not exist.
-            InvalidInput: Nothing was written.
+            InvalidInput: An argument can't be used. Nothing was written.
         """
         return await self._control(control(Action.PAUSE, by, reason))
 
     async def resume(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
-        """Let a paused run go on from its status. One that an error has paused gets all attempts of
-        its step again. A run that is not paused stays as it is.
+        """Resume a paused run: it goes on from its status.
 
-        The arguments, the result and the errors are those of `pause`.
+        A run that an error has paused gets all attempts of its step again. A run that is not paused
+        stays as it is. The arguments, the result and the errors are those of `pause`.
         """
         return await self._control(control(Action.RESUME, by, reason))
 
     async def retry(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
-        """Have the step of a failed run tried again, at once and with all its attempts: of one that
-        an error has paused, or one that waits for its next attempt.
+        """Try the step of a failed run again, at once and with all its attempts.
 
-        The arguments and the result are those of `pause`.
+        An error has paused the run, or the run waits for its next attempt. The arguments and the
+        result are those of `pause`.
 
         Raises:
             ControlRefused: No attempt has failed, or the run is finished.
             RunNotFound: The run does not exist.
-            InvalidInput: Nothing was written.
+            InvalidInput: An argument can't be used. Nothing was written.
         """
         return await self._control(control(Action.RETRY, by, reason))
 
     async def cancel(self, reason: str, *, by: str = BY) -> Run[D, S]:
-        """End the run as CANCELLED. Its foreign id is free again. A step that is under way is not
-        interrupted; its result is dropped. A cancelled run stays as it is.
+        """Cancel the run: it ends, and its foreign id is free again.
 
-        The arguments, the result and the errors are those of `pause`.
+        A step that is under way is not interrupted, but its result is dropped. A cancelled run
+        stays as it is. The arguments, the result and the errors are those of `pause`.
         """
         return await self._control(control(Action.CANCEL, by, reason))
 
@@ -198,8 +208,9 @@ class Handle(Generic[D, S]):
         *,
         at_rest: bool = False,
     ) -> Run[D, S]:
-        """at_rest: What is waited for comes with the run at rest, so that the versions before need
-        not be looked at.
+        """Wait until the run has reached something.
+
+        at_rest: That can only be while the run is at rest, so earlier versions are not looked at.
         """
         seconds = None if timeout is None else seconds_of("timeout", timeout)
         checked_flag("through_errors", through_errors)
@@ -229,7 +240,7 @@ class Handle(Generic[D, S]):
     async def _entries(
         self, upto: Version, *, after: Version = NO_VERSION, records: RecordStore | None = None
     ) -> list[HistoryEntry]:
-        """Those of the versions above `after`, to `upto` at least."""
+        """Read the entries of the versions above `after`, up to `upto` at least."""
         asked = records or self._records
         entries: list[HistoryEntry] = []
         while after < upto and (read := await asked.history(self.run_id, after=after, limit=PAGE)):
@@ -238,9 +249,9 @@ class Handle(Generic[D, S]):
         return entries
 
     async def _timed_out(self, wanted: str, seconds: float) -> WaitTimeout:
-        record = await self._record(self._hasty)
+        record = await self._record(self._impatient)
         before = Version(max(NO_VERSION, record.version - SHOWN))
-        last = await self._entries(record.version, after=before, records=self._hasty)
+        last = await self._entries(record.version, after=before, records=self._impatient)
         history = [str(Entry(self._workflow, entry)) for entry in last]
         excuse = await self._attendance.excuse(record)
         return WaitTimeout(self.run_id, wanted, seconds, history, excuse)

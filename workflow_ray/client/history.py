@@ -1,4 +1,4 @@
-"""A run's history, typed."""
+"""The typed entries of a run's history."""
 
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Status)
 
 
 class Entry(Generic[D, S]):
-    """One version of a run. Its data and status are read when they are looked at."""
+    """One version of a run. Its data and status are decoded when they are read."""
 
     def __init__(self, workflow: Workflow[D, S], stored: HistoryEntry) -> None:
         self._workflow = workflow
@@ -29,7 +29,7 @@ class Entry(Generic[D, S]):
 
     @cached_property
     def status(self) -> S:
-        """Raises UnknownStatus: the code has no status of the stored number."""
+        """The run's status. Raises UnknownStatus: the code has no status of the stored number."""
         return status_of(self._workflow, self._stored.run_id, self._stored.status)
 
     @property
@@ -42,7 +42,7 @@ class Entry(Generic[D, S]):
 
     @property
     def by(self) -> str:
-        """The role that wrote it, or who asked for it: "client" where nobody said."""
+        """The role that wrote it, or who asked for it. "client" if the caller gave no name."""
         return self._stored.by
 
     @property
@@ -52,18 +52,21 @@ class Entry(Generic[D, S]):
 
     @property
     def at(self) -> datetime:
-        """UTC, by the store's clock."""
+        """When it was written: UTC, by the store's clock."""
         return self._stored.at
 
     @cached_property
     def data(self) -> D | None:
-        """None: as in the version before. Raises UnreadableData: it doesn't fit the model."""
+        """The run's data. None: it is the data of the previous version.
+
+        Raises UnreadableData: it does not fit the model.
+        """
         data = self._stored.data
         return None if data is None else decoded(self._workflow, self._stored.run_id, data)
 
     @property
     def unreadable(self) -> str | None:
-        """Why this code can't read the entry's status or data; None: it can."""
+        """Why this code can't read the entry's status or data. None: it can."""
         try:
             _ = self.status, self.data
         except (UnknownStatus, UnreadableData) as error:
@@ -71,7 +74,7 @@ class Entry(Generic[D, S]):
         return None
 
     def __eq__(self, other: object) -> bool:
-        """Whether they are the same version of the same run, with the same in it."""
+        """Whether both are the same version of the same run, with the same content."""
         return isinstance(other, Entry) and self._stored == cast("Entry[D, S]", other)._stored
 
     def __hash__(self) -> int:

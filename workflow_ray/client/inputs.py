@@ -1,4 +1,4 @@
-"""What callers hand in, refused before anything is written."""
+"""Checks of what callers hand in, before anything is written."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
@@ -16,17 +16,20 @@ S = TypeVar("S", bound=Status)
 
 
 def checked_key(what: str, key: object) -> str:
-    """A foreign id or idempotency key: text of 1 to 255 characters that every database can hold."""
+    """Check a foreign id or idempotency key: 1 to 255 characters that every database can store.
+
+    `what` names the argument in the error. Raises InvalidInput.
+    """
     return _short_text(what, key, "it is empty; give each run a key of its own")
 
 
 def checked_by(by: object) -> str:
-    """Who asks for something: text of 1 to 255 characters that every database can hold."""
+    """Check the name of who asks for something: like a key. Raises InvalidInput."""
     return _short_text("by", by, "it is empty; say who asks for it")
 
 
 def checked_reason(reason: object) -> str:
-    """Why somebody asks for something: text that says anything."""
+    """Check that a reason is text and not blank. Raises InvalidInput."""
     text = checked_text("reason", reason)
     if not text.strip():
         raise InvalidInput("reason", "it is empty; the history keeps it, so say why")
@@ -43,8 +46,9 @@ def _short_text(what: str, given: object, when_empty: str) -> str:
 
 
 def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
-    """The data as it is stored. Raises InvalidInput: it isn't the model's, can't be written as
-    JSON, or is too long.
+    """Return the data as it is stored.
+
+    Raises InvalidInput: it is not of the model, does not read back equal, or is too long.
     """
     encoded = workflow.encode(data)
     if len(encoded) > MAX_DATA:
@@ -55,11 +59,12 @@ def checked_data(workflow: Workflow[D, S], data: D) -> bytes:
 
 
 def checked_start(workflow: Workflow[D, S], start_at: S | None) -> S:
+    """Return the status that a run starts at: the one given, or the workflow's start."""
     return workflow.start if start_at is None else checked_status("start_at", workflow, start_at)
 
 
 def checked_status(what: str, workflow: Workflow[D, S], status: object) -> S:
-    """A status of the workflow."""
+    """Check that this is a status of the workflow. Raises InvalidInput."""
     if not isinstance(status, workflow.statuses):
         known = f"{workflow.statuses.__name__}.{next(iter(workflow.statuses)).name}"
         raise InvalidInput(
@@ -71,7 +76,7 @@ def checked_status(what: str, workflow: Workflow[D, S], status: object) -> S:
 
 
 def checked_workflow(workflow: Workflow[D, S]) -> Workflow[D, S]:
-    """A workflow, not its name or something else."""
+    """Check that this is a workflow, and not its name, for example. Raises InvalidInput."""
     if not isinstance(workflow, Workflow):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
         raise InvalidInput(
             "workflow", f"hand in the Workflow itself, not {type(workflow).__name__}"
@@ -80,7 +85,7 @@ def checked_workflow(workflow: Workflow[D, S]) -> Workflow[D, S]:
 
 
 def checked_run_state(what: str, run_state: object) -> RunState:
-    """A run_state."""
+    """Check that this is a run state. Raises InvalidInput."""
     if not isinstance(run_state, RunState):
         raise InvalidInput(
             what, f"{shown(run_state)} is not a run_state; give one, e.g. RunState.PAUSED"
@@ -89,7 +94,7 @@ def checked_run_state(what: str, run_state: object) -> RunState:
 
 
 def checked_iterable(what: str, given: Iterable[V]) -> Iterable[V]:
-    """Several values, not a single one."""
+    """Check that these are several values, not a single one. Raises InvalidInput."""
     if isinstance(given, str) or not _is_iterable(given):
         raise InvalidInput(what, f"hand in several, e.g. a list, not {type(given).__name__}")
     return given
@@ -100,7 +105,7 @@ def _is_iterable(value: object) -> bool:
 
 
 def checked_several(what: str, given: object, check: Callable[[str, object], V]) -> tuple[V, ...]:
-    """The values of a filter that takes one or several; none where it is None.
+    """Return the values of a filter that takes one or several. None gives no values.
 
     Args:
         what: The argument's name, for errors.

@@ -1,4 +1,4 @@
-"""How long a client puts up with a store that doesn't answer."""
+"""Repeats calls to a store that does not answer."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
@@ -16,7 +16,7 @@ StoreUnavailable.
 
 
 def patient(records: RecordStore, clock: Clock, patience: float) -> RecordStore:
-    """The records; each call is repeated, with the same ids, while the store gives no answer.
+    """Make a store that repeats its calls, with the same ids, while the given one does not answer.
 
     Args:
         records: The store.

@@ -1,4 +1,4 @@
-"""Starting runs: what is asked for, and what came of it."""
+"""Triggers: what a caller asks for, the write that it leads to, and its outcome."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 BATCH = 500
-"""Runs triggered by one call to the store."""
+"""The largest number of runs that one call to the store starts."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Trigger(Generic[D, S]):
     """A run to start.
 
     Args:
-        foreign_id: The caller's key, 1 to 255 characters; at most one unfinished run has it.
+        foreign_id: The caller's key, 1 to 255 characters. At most one unfinished run has it.
         data: The run's data.
-        start_at: The first status; None: the workflow's start.
-        idempotency_key: 1 to 255 characters, unique per workflow, for good: whoever repeats the
-            trigger with it gets the first run, finished or not. With another foreign id, start_at
-            or data it is refused.
+        start_at: The first status. None: the workflow's start.
+        idempotency_key: 1 to 255 characters, unique per workflow, for good. A trigger that is
+            repeated with it gets the first run, finished or not. With another foreign id,
+            `start_at` or data it is refused. None: the trigger has no key.
     """
 
     foreign_id: str
@@ -66,7 +66,7 @@ class TriggerOutcome(Enum):
 
 
 def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], by: str) -> Write:
-    """The first write of a trigger's run. Raises InvalidInput."""
+    """Check a trigger and make the first write of its run. Raises InvalidInput."""
     foreign_id = checked_key("foreign_id", trigger.foreign_id)
     data = checked_data(workflow, trigger.data)
     start = checked_start(workflow, trigger.start_at)
@@ -89,7 +89,7 @@ def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], by: str) -> Write
 
 
 def batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
-    """The writes in order, in batches of bounded number and size."""
+    """Split the writes, in order, into batches of bounded number and size."""
     batch: list[Write] = []
     size = 0
     for write in writes:
@@ -103,7 +103,12 @@ def batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
 
 
 def outcome_of(result: WriteResult, *, is_reused: bool) -> tuple[RunId, TriggerOutcome]:
-    """The run that a trigger led to, and how. is_reused: its key was used for something else."""
+    """Return the run that a trigger led to, and the outcome.
+
+    Args:
+        result: The store's answer to the trigger's write.
+        is_reused: The trigger's key was first used for another trigger.
+    """
     match result:
         case Stored(run_id):
             return run_id, TriggerOutcome.STARTED

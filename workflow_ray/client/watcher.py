@@ -1,4 +1,4 @@
-"""Waiting for runs to change: all waits of a client share their calls to the store."""
+"""Waits for runs to change. All waits of a client share their calls to the store."""
 
 import asyncio
 import weakref
@@ -11,19 +11,20 @@ from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Record, RunId, Version
 
 LONG_POLL = 20.0
-"""Seconds that a store is asked to wait for a change; it answers at once when there is one."""
+"""Seconds that a store is asked to wait for a change. It answers at once when there is one."""
 TOGETHER = 1000
-"""Waits that one call is made for."""
+"""The largest number of waits that one call serves."""
 AT_ONCE = 2
-"""Calls out at a time that aren't full: one for those who wait already, one for those who come."""
+"""The largest number of calls in flight that have room: one for earlier and one for new waits."""
 GATHERING = 0.01
-"""Seconds after which those who came while both were out are asked for too, by the machine's clock.
+"""Seconds, by the machine's clock, after which a call in flight is made again with the waits that
+have joined it.
 """
 QUIET = 5.0
-"""Seconds without any change after which it is looked for a reason; then after twice as long."""
+"""Seconds without a change after which a call looks for a reason; then after twice as long."""
 PER_WAIT = 10e-6
-"""Seconds to the next call for each wait in it: the more waits it serves, the more changes one
-answer should bring.
+"""Seconds of pause before the next call, for each of its waits: the more waits a call serves, the
+more changes one answer should bring.
 """
 
 
@@ -36,18 +37,20 @@ class _Wait:
 
     def set_answer(self, answer: Record | Exception) -> None:
         if isinstance(answer, WorkflowError):
-            # Several may get the same error: each raises one of its own
+            # Several waits may get the same error, so each raises its own instance.
             answer = type(answer)(*answer.args)
         self.answer = answer
         self.answered.set()
 
 
 class Watcher:
-    """Wakes waits when their runs change. There is nothing to close: its tasks end with the waits
-    that they are for. Waits of different event loops share nothing.
+    """Wakes waits when their runs change.
+
+    It needs no closing, because its tasks end with the waits that they serve. Waits of different
+    event loops share nothing.
 
     Args:
-        records: Repeats its calls while the store doesn't answer.
+        records: A store that repeats its calls while there is no answer.
         clock: Measures the waits.
         quiet: Called when waits have brought no change for a while.
     """
@@ -58,16 +61,25 @@ class Watcher:
         self._records = records
         self._clock = clock
         self._quiet = quiet
-        # Of each loop; those for runs at rest apart
+        # by event loop; then by whether the call is for runs at rest only
         self._calls = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bool, set[_Call]]]()
 
     async def newer(
         self, run_id: RunId, seen: Version, *, wait: float | None, at_rest: bool = False
     ) -> Record | None:
-        """The run's record once its version is above the one seen; None: `wait` seconds are over.
-        `wait` None: as long as it takes.
+        """Wait until the run's version is above the one seen.
 
-        at_rest: only once it takes no further step by itself. Raises what the store's `watch` does.
+        Args:
+            run_id: The run.
+            seen: The version that the caller knows.
+            wait: Seconds. None: no limit.
+            at_rest: Wait until the run also takes no further step by itself.
+
+        Returns:
+            The run's record. None: the time is over.
+
+        Raises:
+            WorkflowError: What the store's `watch` raises.
         """
         waiting = _Wait(run_id, seen)
         call = self._next_call(at_rest)
@@ -85,14 +97,14 @@ class Watcher:
         return waiting.answer
 
     def _next_call(self, at_rest: bool) -> "_Call":
-        """The one to join: that is made soon, or else made for newcomers, or else made again for
-        them before long.
+        """Return the call that a new wait joins: one that is not in flight yet, else a new one,
+        else the smallest one in flight, which is soon made again.
         """
         calls = self._calls.setdefault(asyncio.get_running_loop(), {False: set(), True: set()})[
             at_rest
         ]
         room = [call for call in calls if len(call) < TOGETHER]
-        soon = next((call for call in room if not call.out), None)
+        soon = next((call for call in room if not call.is_in_flight), None)
         if soon is not None:
             return soon
         if len(room) >= AT_ONCE:
@@ -110,9 +122,9 @@ class Watcher:
 
 
 class _Silence:
-    """Measures how long a call has brought no change, and has it looked into after a while.
+    """Measures how long a call has brought no change, and looks for a reason after a while.
 
-    Each time after twice as long as before, so that a long wait costs few looks.
+    The time to the next look doubles, so that a long wait costs few of them.
     """
 
     def __init__(self, clock: Clock, look: Callable[[], Awaitable[None]]) -> None:
@@ -139,7 +151,7 @@ class _Silence:
 
 
 class _Call:
-    """A call to the store that is repeated as long as somebody waits for its answer."""
+    """A call to the store that is repeated as long as it has waits."""
 
     def __init__(
         self,
@@ -151,24 +163,24 @@ class _Call:
         self._ended = ended
         self._silence = silence
         self._waits: set[_Wait] = set()
-        self._timer: asyncio.Timeout | None = None  # breaks off the call that is out
+        self._timer: asyncio.Timeout | None = None  # ends the call in flight
         self._task = asyncio.create_task(self._run())
 
     def __len__(self) -> int:
         return len(self._waits)
 
     @property
-    def out(self) -> bool:
+    def is_in_flight(self) -> bool:
         return self._timer is not None
 
     def add(self, waiting: _Wait) -> None:
-        """Ask for this one too: with the next call, which is made soon."""
+        """Add a wait. The next call, which is made soon, asks for its run too."""
         self._waits.add(waiting)
         if self._timer is not None and self._timer.when() is None:
             self._timer.reschedule(asyncio.get_running_loop().time() + GATHERING)
 
     def remove(self, waiting: _Wait) -> None:
-        """It waits no longer. Does nothing for one that has its answer."""
+        """Remove a wait. Does nothing for one that has its answer."""
         self._waits.discard(waiting)
         if not self._waits:
             self._ended(self)
@@ -190,7 +202,7 @@ class _Call:
         self._ended(self)
 
     async def _changed(self, asked: Collection[_Wait]) -> list[Record]:
-        """The answer to a call; none where it was broken off for newcomers."""
+        """Make the call and return its answer; nothing if it was ended because of new waits."""
         seen: dict[RunId, Version] = {}
         for waiting in asked:
             seen[waiting.run_id] = min(waiting.seen, seen.get(waiting.run_id, waiting.seen))
