@@ -7,7 +7,7 @@ from datetime import datetime
 from workflow_ray.cli.role_states import deployed_roles, status_of_group
 from workflow_ray.cli.status_views import FailureView, LogsView, Report, RoleView, StatusView
 from workflow_ray.cli.views import Names
-from workflow_ray.client.controls import looked_up
+from workflow_ray.client.controls import look_up
 from workflow_ray.engine.prospects import paused_by_error
 from workflow_ray.ports import EventStreamer, RecordStore
 from workflow_ray.records import (
@@ -108,7 +108,7 @@ class StatusReader:
             entry.event.run_id: entry for entry in reversed(activity.delayed) if entry.event
         }  # of a run with several the first
         waiting: dict[Topic, _Waiting] = {}
-        for record in await looked_up(self._store, list(due)):
+        for record in await look_up(self._store, list(due)):
             if record.cause is Cause.RETRY:
                 topic = status_topic(record.workflow, record.status)
                 found = waiting.setdefault(topic, _Waiting())
