@@ -12,12 +12,28 @@ from tests.typing.shop import (
     OrderRun,
     OrderStatus,
     RiskModel,
+    invoices,
     orders,
     reserve_stock,
     risk_model,
+    traced,
     warehouse,
 )
-from workflow_ray import Cancel, Client, Pause, Repeat, Run, Status, Workflow
+from workflow_ray import (
+    Cancel,
+    Client,
+    Pause,
+    Repeat,
+    Retry,
+    Run,
+    Runtime,
+    Status,
+    Trigger,
+    Workflow,
+    connect,
+)
+from workflow_ray.runtime.local import LocalRuntime
+from workflow_ray.testing import WorkflowTester
 
 
 class Other(Status):
@@ -26,6 +42,28 @@ class Other(Status):
 
 Workflow("orders", Order, Order)  # mistake
 Workflow("orders", str, OrderStatus)  # mistake
+Retry(backoff="1s")  # mistake
+Retry(attempts=1.5)  # mistake
+Cancel(ValueError("a reason is text"))  # mistake
+Run(Order(total=1), "CREATED")  # mistake
+Runtime.local([orders])  # mistake
+WorkflowTester(Order)  # mistake
+
+
+@orders.step  # mistake: without the status
+async def bare(run: OrderRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED, retry=3)  # mistake
+async def wrong_retry(run: OrderRun) -> Literal[OrderStatus.PAID]:
+    return OrderStatus.PAID
+
+
+@orders.step(OrderStatus.SHIPPED)  # mistake: the decorator does not change what is wrong
+@traced
+async def traced_and_foreign(run: OrderRun) -> Literal[Other.X]:
+    return Other.X
 
 
 @orders.step(OrderStatus.SHIPPED)
@@ -79,7 +117,7 @@ async def typo(run: OrderRun) -> Literal[OrderStatus.PAID]:
 
 
 @orders.step(OrderStatus.SHIPPED, on_failure=Other.X)  # mistake
-async def wrong_exhausted(run: OrderRun) -> Literal[OrderStatus.PAID]:
+async def wrong_on_failure(run: OrderRun) -> Literal[OrderStatus.PAID]:
     return OrderStatus.PAID
 
 
@@ -109,6 +147,24 @@ async def use(client: Client[Order, OrderStatus]) -> None:
     await client.trigger("1", Order(total=1), start_at=InvoiceStatus.DRAFT)  # mistake
     handle = await client.trigger("1", Order(total=1))
     await handle.wait_for(Other.X)  # mistake
+    await handle.wait_for("SHIPPED")  # mistake
+    await handle.wait(timeout="5s")  # mistake
+    await handle.pause()  # mistake: without a reason
+    await handle.cancel(5)  # mistake
+    client.runs(status=InvoiceStatus.DRAFT)  # mistake
+    client.runs(run_state="PAUSED")  # mistake
+    await client.trigger("1", Order(total=1), if_active="wait")  # mistake
+    await client.trigger_many([Trigger("1", Invoice(total=1))])  # mistake
+    (await handle.get()).data.weight  # noqa: B018  # mistake
     await reserve_stock(Run(Order(total=1), OrderStatus.CREATED), RiskModel())  # mistake
     await reserve_stock(Run(Invoice(total=1), InvoiceStatus.DRAFT))  # mistake
     warehouse()  # mistake: a role opens it
+
+
+async def operate(runtime: LocalRuntime) -> None:
+    await runtime.scale(orders, InvoiceStatus.DRAFT, shards=2)  # mistake
+    await runtime.scale(orders, OrderStatus.CREATED, shards="2")  # mistake
+    client: Client[Invoice, InvoiceStatus] = runtime.client(orders)  # mistake
+    print(client)
+    async with connect(invoices) as invoicing:
+        await invoicing.trigger("1", Order(total=1))  # mistake

@@ -1,8 +1,9 @@
 """A shop's orders, as a user writes them. Both type checkers accept this file; it also runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from functools import wraps
+from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -10,15 +11,25 @@ from workflow_ray import (
     Cancel,
     Client,
     Fatal,
+    Handle,
     Pause,
     Repeat,
     Retry,
     Run,
+    RunState,
+    Runtime,
     Status,
     Stay,
+    Trigger,
+    TriggerOutcome,
     Workflow,
+    connect,
     resource,
 )
+from workflow_ray.testing import WorkflowTester
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class OrderStatus(Status):
@@ -27,6 +38,7 @@ class OrderStatus(Status):
     PAID = 3
     SHIPPED = 4
     FAILED = 5
+    RETURNED = 6
 
 
 class Order(BaseModel):
@@ -35,7 +47,14 @@ class Order(BaseModel):
 
 
 OrderRun: TypeAlias = Run[Order, OrderStatus]
-orders = Workflow("orders", Order, OrderStatus)
+orders = Workflow(
+    "orders",
+    Order,
+    OrderStatus,
+    start=OrderStatus.CREATED,
+    entry=OrderStatus.RETURNED,
+    partitions=8,
+)
 
 
 class InvoiceStatus(Status):
@@ -92,12 +111,21 @@ async def reserve_stock(
 Paid: TypeAlias = Literal[OrderStatus.PAID] | Repeat | Stay
 
 
+def traced(function: Callable[P, R]) -> Callable[P, R]:
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 @orders.step(OrderStatus.AWAITING_PAYMENT)
+@traced
 async def await_payment(run: OrderRun) -> Paid:
     return OrderStatus.PAID if run.data.receipt else Repeat(after=timedelta(minutes=1))
 
 
-@orders.step(OrderStatus.PAID, max_in_flight=8)
+@orders.step(OrderStatus.PAID, max_in_flight=8, timeout=30)
 def ship(
     run: OrderRun, *, model: RiskModel = risk_model.value
 ) -> Literal[OrderStatus.SHIPPED, OrderStatus.FAILED]:
@@ -108,6 +136,51 @@ def ship(
 def send(run: InvoiceRun) -> Literal[InvoiceStatus.SENT]:
     run.data = Invoice(total=run.data.total)
     return InvoiceStatus.SENT
+
+
+async def develop(records: str) -> Run[Order, OrderStatus]:
+    """One process, no server."""
+    async with Runtime.local(orders, invoices, records=records) as runtime:
+        client: Client[Order, OrderStatus] = runtime.client(orders)
+        handle = await client.trigger("order-42", Order(total=40, receipt="r1"))
+        run = await handle.wait_for(OrderStatus.SHIPPED, timeout=timedelta(seconds=20))
+        shards: int = await runtime.scale(orders, OrderStatus.CREATED, shards=8)
+        assert shards == 8
+        await use_from_elsewhere(records)
+    return run
+
+
+async def use_from_elsewhere(records: str) -> None:
+    """A web service is only a client."""
+    async with connect(orders, records=records, patience=5) as client:
+        handle: Handle[Order, OrderStatus] = await client.trigger(
+            "order-43", Order(total=7), if_active="join"
+        )
+        paused: Run[Order, OrderStatus] = await handle.pause("held by support")
+        async for run in client.runs(run_state=RunState.PAUSED, status=list(OrderStatus)):
+            print(run.run_id, run.status, run.reason, paused.version)
+        for entry in await handle.history():
+            before: Order | None = entry.data
+            print(entry.version, entry.status, entry.cause, entry.at, before)
+        await handle.resume()
+        await handle.cancel("a test", by="support")
+        ended = await handle.wait(timeout=5)
+        assert ended.run_state is RunState.CANCELLED
+        started = await client.trigger_many(
+            [Trigger("order-44", Order(total=1), start_at=OrderStatus.RETURNED)]
+        )
+        outcomes: list[TriggerOutcome] = [outcome for _, outcome in started]
+        counts: dict[tuple[OrderStatus | int, RunState], int] = await client.counts()
+        print(outcomes, counts)
+
+
+async def unpaid_orders_wait() -> Run[Order, OrderStatus]:
+    """In a test time stands still."""
+    async with WorkflowTester(orders, invoices, resources={warehouse: Warehouse()}) as tester:
+        handle = await tester.client(orders).trigger("order-42", Order(total=40))
+        await handle.wait_for(OrderStatus.AWAITING_PAYMENT)
+        await tester.advance(timedelta(hours=49))
+        return await handle.get()
 
 
 async def use(client: Client[Order, OrderStatus]) -> str | None:

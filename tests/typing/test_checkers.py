@@ -17,12 +17,14 @@ from tests.typing.shop import (
     Order,
     OrderStatus,
     Warehouse,
+    develop,
     invoices,
     orders,
     reserve_stock,
     send,
+    unpaid_orders_wait,
 )
-from workflow_ray import Cancel, Run
+from workflow_ray import Cancel, Run, RunState
 
 ROOT = Path(__file__).parents[2]
 SHOP = Path("tests/typing/shop.py")
@@ -82,6 +84,15 @@ def test_a_checker_rejects_each_marked_line_and_no_other(
 def test_the_shop_has_no_mistakes() -> None:
     assert len(orders.checked().steps) == 3
     assert len(invoices.checked().steps) == 1
+
+
+async def test_the_shop_runs_in_one_process() -> None:
+    run = await develop("memory://typing")
+    assert (run.status, run.run_state) == (OrderStatus.SHIPPED, RunState.COMPLETED)
+
+
+async def test_the_shop_runs_in_a_test_while_time_stands_still() -> None:
+    assert (await unpaid_orders_wait()).status is OrderStatus.AWAITING_PAYMENT
 
 
 async def test_a_step_is_tried_alone_by_calling_it() -> None:
