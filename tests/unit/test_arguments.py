@@ -78,6 +78,19 @@ URL = [5, b"memory://x", "", ["memory://x"]]
 REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
 WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
 
+
+def local(workflows: Any = orders, **options: Any) -> Runtime:
+    return Runtime.local(workflows, **options)
+
+
+def ray(workflows: Any = orders, **options: Any) -> Runtime:
+    return Runtime.ray(workflows, **options)
+
+
+def of_tester(workflows: Any = orders, **options: Any) -> WorkflowTester:
+    return WorkflowTester(workflows, **options)
+
+
 Wrong = Mapping[str, list[Any]]
 MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
     "Cancel": (Cancel, {}, {"reason": TEXT}),
@@ -110,9 +123,9 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "updated_at": TIME,
         },
     ),
-    "resource": (resource, {}, {"function": [None, 5, print, finish, lambda: None, Order]}),
+    "resource": (resource, {}, {"function": [None, 5, print, finish, int, Order]}),
     "Runtime.local": (
-        lambda workflows=orders, **options: Runtime.local(workflows, **options),
+        local,
         {"records": "memory://arguments"},
         {
             "workflows": WORKFLOW,
@@ -124,7 +137,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
         },
     ),
     "Runtime.ray": (
-        lambda workflows=orders, **options: Runtime.ray(workflows, **options),
+        ray,
         {"records": "postgresql://nowhere/x"},
         {
             "workflows": WORKFLOW,
@@ -139,7 +152,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
         },
     ),
     "WorkflowTester": (
-        lambda workflows=orders, **options: WorkflowTester(workflows, **options),
+        of_tester,
         {},
         {"workflows": WORKFLOW, "resources": [5, {"a": 1}, [1]], "start": [*TIME, None]},
     ),
@@ -311,7 +324,7 @@ async def finished(called: Any) -> None:
 
 def test_every_argument_of_every_public_call_is_tested() -> None:
     known = {**{name: set(wrong) for name, (_, _, wrong) in {**MADE, **AWAITED}.items()}}
-    missing = []
+    missing: list[str] = []
     for name, call in public_calls():
         if name in ELSEWHERE:
             continue

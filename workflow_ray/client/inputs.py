@@ -1,7 +1,7 @@
 """Checks of what callers hand in, before anything is written."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -114,5 +114,7 @@ def checked_several(what: str, given: object, check: Callable[[str, object], V])
     """
     if given is None:
         return ()
-    several = given if isinstance(given, Collection) and not isinstance(given, str) else (given,)
+    several: Collection[object] = (given,)
+    if isinstance(given, Collection) and not isinstance(given, str):
+        several = cast(Collection[object], given)
     return tuple(check(what, one) for one in several)

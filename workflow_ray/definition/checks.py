@@ -81,7 +81,7 @@ def _begin_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
     name = workflow.statuses.__name__
     if not isinstance(workflow.start, workflow.statuses):
         yield (
-            f"start={_named(workflow.start)} is not a status of {name}; name one, or leave it out"
+            f"start={named(workflow.start)} is not a status of {name}; name one, or leave it out"
         )
     others = [entry for entry in workflow.entry if not isinstance(entry, workflow.statuses)]
     if others:
@@ -121,12 +121,12 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     way_out = f"name a status of {statuses.__name__}"
     if not step.is_bare and not isinstance(step.status, statuses):
         yield (
-            f"{place} stands at {_named(step.status)}, which is not a status of this workflow;"
+            f"{place} stands at {named(step.status)}, which is not a status of this workflow;"
             f" {way_out}"
         )
     if options.on_failure is not None and not isinstance(options.on_failure, statuses):
         yield (
-            f"{place} has on_failure={_named(options.on_failure)}, which is not a status of this"
+            f"{place} has on_failure={named(options.on_failure)}, which is not a status of this"
             f" workflow; {way_out}"
         )
     elif options.on_failure is not None and options.on_failure is step.status:
@@ -161,16 +161,17 @@ def timeout_seconds(timeout: object) -> float | None:
     return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
 
 
+def named(value: object) -> str:
+    """A status by its name, another value as it is."""
+    return str(value) if isinstance(value, Status) else shown(value)
+
+
 def _timeout_mistake(timeout: object) -> str | None:
     try:
         is_none_at_all = timeout is not None and seconds_of("timeout", timeout) == 0
     except InvalidInput as error:
         return error.why
     return "an attempt needs some time; leave it out for no limit" if is_none_at_all else None
-
-
-def _named(value: object) -> str:
-    return str(value) if isinstance(value, Status) else shown(value)
 
 
 def _is_a(value: object, kind: type) -> bool:

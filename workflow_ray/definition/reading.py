@@ -111,7 +111,7 @@ class _Reader(Generic[S]):
             if status in self._results.statuses
             or (status in missing and status != self._declared.status)
         ]
-        parts = []
+        parts: list[str] = []
         if names := ", ".join(map(str, targets or self._next())):
             parts.append(f"Literal[{names}]")
         parts += sorted(halt.__name__ for halt in self._results.halts)

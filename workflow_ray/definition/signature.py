@@ -75,8 +75,7 @@ def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
     where it was decorated.
     """
     inner = written(function)
-    annotations = {} if inner is None else _annotations(inner)
-    if inner is None or "return" not in annotations:
+    if inner is None or "return" not in (annotations := _annotations(inner)):
         return Parameter.empty
 
     def alone() -> None: ...

@@ -100,14 +100,14 @@ class Workflow(Generic[D, S]):
         """
         options = Options(shards, retry, on_failure, max_in_flight, timeout)
         frame = calling_frame()
-        # `@workflow.step` without parentheses
-        if callable(status) and not isinstance(status, Status | type):
-            self._declare(Declaration(status, status, options, where(frame), local_names(frame)))
-            return status
+        if _is_function(status):  # `@workflow.step` without parentheses
+            function = cast(Any, status)
+            self._declare(Declaration(status, function, options, where(frame), local_names(frame)))
+            return cast(StepDecorator[D, S], function)
         decorator = object()
         self._unapplied[decorator] = (
-            f"{where(frame)}: a step of {status} has no function; write the call as a decorator,"
-            " with an @, directly before the function"
+            f"{where(frame)}: a step of {checks.named(status)} has no function; write the call as a"
+            " decorator, with an @, directly before the function"
         )
 
         def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:
@@ -173,7 +173,13 @@ class Workflow(Generic[D, S]):
         return f"<workflow {self.name}>"
 
 
+def _is_function(value: object) -> bool:
+    return callable(value) and not isinstance(value, Status | type)
+
+
 def _entries(entry: object) -> tuple[Any, ...]:
     """The statuses of `entry=`; anything else stays as it is, for `checked` to refuse."""
-    is_several = isinstance(entry, Iterable) and not isinstance(entry, str | bytes)
-    return tuple(cast(Iterable[Any], entry)) if is_several else (entry,)
+    if isinstance(entry, Iterable) and not isinstance(entry, str | bytes):
+        several: Iterable[Any] = entry
+        return tuple(several)
+    return (cast(Any, entry),)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -48,7 +48,7 @@ class WorkflowTester:
         if not workflows:
             raise InvalidInput("workflows", "hand in at least one, as in WorkflowTester(orders)")
         self._workflows = by_name(workflows)
-        self._resources = _checked_resources(resources)
+        self._resources = {} if resources is None else _checked_resources(resources)
         self._clock = FakeClock(checked_time("start", start))
         self._roles = _Roles(self._clock)
         self._store = _TestedStore(self._clock, self._roles, self._workflows)
@@ -224,14 +224,16 @@ class _TestedStore(MemoryStore):
         return record
 
 
-def _checked_resources(given: object) -> dict[Resource[Any], object]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(key, Resource) for key in given):
+def _checked_resources(given: Mapping[Resource[Any], object]) -> dict[Resource[Any], object]:
+    if not _is_a(given, Mapping) or not all(_is_a(key, Resource) for key in given):
         raise InvalidInput(
             "resources", "hand in values by resource, as in {warehouse: Warehouse()}"
         )
-    return dict(cast(Mapping[Resource[Any], object], given))
+    return dict(given)
+
+
+def _is_a(value: object, kind: type) -> bool:
+    return isinstance(value, kind)
 
 
 async def _first(

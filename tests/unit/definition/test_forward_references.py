@@ -213,11 +213,10 @@ def test_a_steps_annotation_may_use_the_names_of_the_function_around_it() -> Non
         A = 1
         B = 2
 
-    Results = Literal[Local.B]
     workflow = Workflow("late", After, Local)
 
     @workflow.step(Local.A)
-    async def finish(run: Run[After, Local]) -> Results:
+    async def finish(run: Run[After, Local]) -> Literal[Local.B]:
         return Local.B
 
     assert workflow.checked().targets(Local.A) == {Local.B}

@@ -5,7 +5,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial, partialmethod, update_wrapper, wraps
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from unittest.mock import AsyncMock
 
 import pytest
@@ -343,7 +343,7 @@ def without_wraps(function: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]  # as careless code has it
         return await function(*args, **kwargs)
 
-    return wrapper
+    return cast(Callable[..., Any], wrapper)
 
 
 def that_takes_the_run_alone(function: Callable[..., Any]) -> Callable[..., Any]:
