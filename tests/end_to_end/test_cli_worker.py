@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,16 @@ def test_a_worker_with_nothing_to_do_ends_at_once(cli: CommandLine) -> None:
         process.terminate()
         process.communicate()
     assert process.returncode == 0
+
+
+async def test_a_worker_whose_file_was_deleted_ends_and_says_so_once(cli: CommandLine) -> None:
+    with worker(cli) as process:
+        await triggered(cli, process, 0.5)
+        path = Path(cli.records.removeprefix("sqlite:///"))
+        path.rename(path.with_name("elsewhere.db"))
+        _, said = process.communicate()
+    assert process.returncode == 5
+    assert said.count("the file was deleted or replaced while it was open") <= 5, said
+    assert said.count("no role can run: ") == 1
+    assert said.splitlines()[-1].startswith("workflow-ray: ")
+    assert "Traceback" not in said

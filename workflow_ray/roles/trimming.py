@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from workflow_ray.errors import StoreError
+from workflow_ray.errors import StoreError, StoreMismatch, StoreMissing
 from workflow_ray.ports import Clock, Store, Trimmer
 from workflow_ray.records import DeployedWorkflow, Fence, Topic, consumer_group, status_topic
 from workflow_ray.roles.waiting import Interruptible
@@ -82,6 +82,8 @@ class Trimming:
             for topic in self._topics.values():
                 if topic.due <= self._clock.monotonic():
                     await self._look_at(topic)
+        except (StoreMissing, StoreMismatch):
+            raise
         except StoreError as error:  # it is done at a later look
             log.warning(
                 "%s; published events are removed later", error, extra={"role": self._fence.role}

@@ -1,6 +1,7 @@
 """A client from anywhere: no roles, no Ray."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,11 +13,14 @@ from workflow_ray.client import Client
 from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.inputs import checked_workflow
 from workflow_ray.client.patience import PATIENCE
-from workflow_ray.definition import Status, Workflow
+from workflow_ray.definition import Status, Workflow, known_as, python_path_of
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
 from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
+from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.bridge import Bridge, bridged_records, connection_closed
+from workflow_ray.runtime.identity import is_same
+from workflow_ray.runtime.identity import place_of as definition_place
 from workflow_ray.runtime.ipc.address import find
 from workflow_ray.runtime.ipc.process import process_at
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
@@ -26,6 +30,8 @@ from workflow_ray.runtime.urls import Place, place_of, records_url
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -115,7 +121,25 @@ async def _check_deployed(workflow: Workflow[D, S], records: Records) -> None:
     known = {deployed.name: deployed for deployed in deployment.workflows}
     if workflow.name not in known:
         raise UnknownWorkflow(workflow.name, sorted(known))
+    _warn_of_another(workflow, known[workflow.name])
     statuses = known[workflow.name].statuses
     for status in workflow.statuses:
         if statuses.get(status.name, status.value) != status.value:
             raise StatusRenumbered(workflow.name, status.name, statuses[status.name], status.value)
+
+
+def _warn_of_another(workflow: Workflow[D, S], deployed: DeployedWorkflow) -> None:
+    """Warn where another definition is deployed under the name. It is not refused, because a
+    program that only has a client may find the module under another name.
+    """
+    reference = known_as(workflow)
+    if not is_same(deployed, reference, python_path_of(workflow)):
+        log.warning(
+            "workflow %r is deployed here from %s, and this client has %s (%s). If these are two"
+            " workflows, give one of them another name, or its own records",
+            workflow.name,
+            definition_place(deployed),
+            reference.removesuffix(":"),
+            workflow.where,
+            extra={"workflow": workflow.name},
+        )

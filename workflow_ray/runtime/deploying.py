@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeAlias, cast
 
 import msgspec
@@ -12,9 +11,7 @@ from workflow_ray.definition import (
     MAIN,
     Status,
     code_of,
-    defined_at,
     known_as,
-    module_path,
     python_path_of,
     reference_of,
 )
@@ -29,6 +26,7 @@ from workflow_ray.ports import Store
 from workflow_ray.records import DeployedWorkflow, Deployment, Topic, consumer_group, status_topic
 from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
+from workflow_ray.runtime.identity import is_same, place_of
 
 log = logging.getLogger(__name__)
 
@@ -166,38 +164,16 @@ def _merged(
     """The workflow that should run, in place of the one before."""
     if before is None:
         return workflow
-    if not replace and not _is_same(before, workflow):
-        raise WorkflowNameTaken(workflow.name, _place(before), _place(workflow))
+    if not replace and not is_same(before, workflow.reference, workflow.python_path):
+        raise WorkflowNameTaken(workflow.name, place_of(before), place_of(workflow))
     _check_stored(before, workflow)
     if workflow.code in before.superseded and not rollback:
         raise DefinitionSuperseded(
             workflow.name,
-            _place(workflow),
+            place_of(workflow),
             len(before.superseded) - before.superseded.index(workflow.code),
         )
     return _with_settings(before, workflow)
-
-
-def _is_same(before: DeployedWorkflow, workflow: DeployedWorkflow) -> bool:
-    """Whether both are one workflow, perhaps changed, or in another folder."""
-    if not before.reference or not workflow.reference:  # earlier code did not store all of them
-        return True
-    old_module, _, old_name = before.reference.partition(":")
-    module, _, name = workflow.reference.partition(":")
-    if old_name and name and old_name != name:
-        return False
-    return old_module == module or bool(_files(before, old_module) & _files(workflow, module))
-
-
-def _files(workflow: DeployedWorkflow, module: str) -> set[Path]:
-    return {module_path(folder, module) for folder in workflow.python_path}
-
-
-def _place(workflow: DeployedWorkflow) -> str:
-    """ "module:attribute (file:line)", as far as it is known here."""
-    where = defined_at(workflow.reference, workflow.python_path)
-    name = workflow.reference.removesuffix(":")
-    return f"{name} ({where})" if where else name
 
 
 def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> DeployedWorkflow:

@@ -61,7 +61,7 @@ class LocalRuntime(Runtime):
         self._is_finished = True  # whether leaving it has abandoned nothing
 
     async def __aenter__(self) -> Self:
-        self._check_left()
+        self._begin_again()
         self._deadline = STOPPING  # `serve` may have set another one before
         described = [deployed_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
@@ -124,7 +124,11 @@ class LocalRuntime(Runtime):
 
     async def _begin(self, described: Sequence[DeployedWorkflow], user_loop: UserLoop) -> None:
         self._runner = RoleRunner(
-            list(self._workflows.values()), self._opened, self._clock, user_loop.run
+            list(self._workflows.values()),
+            self._opened,
+            self._clock,
+            user_loop.run,
+            lambda error: user_loop.call_soon(self._tell_store_gone, error),
         )
         begin = self._share if self._is_shared else self._run_all
         worker = await begin(described, self._runner)

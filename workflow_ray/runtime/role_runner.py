@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.errors import RoleLost, StoreError, StoreMismatch, StoreMissing, WorkflowError
 from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
 from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray.roles.in_flight import InFlight
@@ -69,6 +69,7 @@ class RoleRunner:
 
     Args:
         run_apart: Runs those that run user code; None: they run in this event loop.
+        store_gone: Called when a role finds that the store is gone, or another one.
     """
 
     def __init__(
@@ -77,11 +78,14 @@ class RoleRunner:
         store: Store,
         clock: Clock,
         run_apart: RunApart | None = None,
+        store_gone: Callable[[StoreError], None] = lambda _: None,
     ) -> None:
         self._workflows = workflows
         self._store = store
         self._clock = clock
         self._run_apart = run_apart
+        self._store_gone = store_gone
+        self._is_store_gone = False
         self._observation = Observation()
         self._in_flight = InFlight()
         self._held: dict[RoleName, _Held] = {}
@@ -211,16 +215,22 @@ class RoleRunner:
                 held.failures += 1
                 held.why = f"{type(error).__name__}: {error}"
                 held.failed_at = self._clock.now()
-                log.exception(
-                    "role %s crashed; starting it again in %.1f s",
-                    held.role.name,
-                    pause,
-                    extra=where,
-                )
+                self._log_crash(error, held.role.name, pause)
             held.waiting = True
             await self._clock.wait(held.stop, pause)
             held.waiting = False
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _log_crash(self, error: BaseException, role: RoleName, pause: float) -> None:
+        """Called while the error is handled."""
+        if not isinstance(error, StoreMissing | StoreMismatch):
+            log.exception(
+                "role %s crashed; starting it again in %.1f s", role, pause, extra={"role": role}
+            )
+        elif not self._is_store_gone:  # else all roles log it, at each attempt
+            self._is_store_gone = True
+            log.error("no role can run: %s", error, extra={"role": role})
+            self._store_gone(error)
 
     async def _run_once(self, held: _Held) -> None:
         def work(store: Store, stop: asyncio.Event) -> Coroutine[Any, Any, None]:

@@ -16,7 +16,7 @@ from workflow_ray.client.inputs import checked_status, checked_workflow
 from workflow_ray.definition import Status, Workflow, by_name
 from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
-from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow
+from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreError, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stop_signals import StopSignals
@@ -218,6 +218,8 @@ class Runtime(ABC):
         Raises:
             RuntimeUnavailable: Outside of the `async with`, or not in the main thread.
             InvalidInput: The deadline can't be used.
+            StoreMissing: The store is gone: its file was deleted or replaced, for example. No role
+                of this process can run then.
         """
         seconds = seconds_of("deadline", deadline)
         self._entered(self._store)
@@ -227,7 +229,7 @@ class Runtime(ABC):
                 ", ".join(self._workflows),
                 self.urls.places,
             )
-            await signals.first.wait()
+            await self._until_told(signals)
             log.info(
                 "%s: finishing what runs, for up to %g s; a second signal ends that",
                 signals.name,
@@ -235,16 +237,35 @@ class Runtime(ABC):
             )
             return await self._drain(seconds, signals.second)
 
+    async def _until_told(self, signals: StopSignals) -> None:
+        """Wait for a signal. Leave the runtime, and raise the error, if the store is gone first."""
+        gone = self._store_gone
+        signal = asyncio.ensure_future(signals.first.wait())
+        try:
+            await asyncio.wait({signal, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            signal.cancel()
+        if gone.done() and not signals.first.is_set():
+            await self._drain(0.0, signals.second)
+            raise gone.result()
+
+    def _tell_store_gone(self, error: StoreError) -> None:
+        """Called in the loop that the runtime was entered in."""
+        if not self._store_gone.done():
+            self._store_gone.set_result(error)
+
     @property
     def store(self) -> Store:
         """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
         return self._entered(self._store)
 
-    def _check_left(self) -> None:
+    def _begin_again(self) -> None:
+        """Called when the runtime is entered, before anything else."""
         if self._store is not None:
             raise RuntimeUnavailable(
                 "the runtime", "it runs already; leave it first, or make another one"
             )
+        self._store_gone: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
 
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
         if self._workflows.get(checked_workflow(workflow).name) is not workflow:

@@ -64,12 +64,12 @@ class UserLoop:
         role = _Role(asyncio.get_running_loop().create_future())
         self._roles.add(role)
         role.outcome.add_done_callback(lambda _: self._roles.discard(role))
-        self._call_soon(self._begin, role, work, asyncio.get_running_loop())
+        self.call_soon(self._begin, role, work, asyncio.get_running_loop())
         forwarding = asyncio.create_task(self._forward(stop, role))
         try:
             await self._end_of(role)
         except asyncio.CancelledError:
-            self._call_soon(_cancel, role)
+            self.call_soon(_cancel, role)
             with contextlib.suppress(LoopLost):
                 await self._end_of(role)
             raise
@@ -128,16 +128,17 @@ class UserLoop:
         finally:
             giving_up.cancel()
         if not role.outcome.done():
-            self._call_soon(_cancel, role)
+            self.call_soon(_cancel, role)
             raise LoopLost
         if error := role.outcome.result():
             raise error
 
     async def _forward(self, stop: asyncio.Event, role: _Role) -> None:
         await stop.wait()
-        self._call_soon(role.stop.set)
+        self.call_soon(role.stop.set)
 
-    def _call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call something in the user's loop soon. Raises LoopLost: it has ended."""
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:

@@ -15,6 +15,13 @@ from workflow_ray.runtime.ipc.remote import RemoteStore
 
 SOON = timedelta(seconds=20)
 
+namesake = Workflow("parcels", Parcel, Stage)
+
+
+@namesake.step(Stage.NEW)
+async def unpack(run: ParcelRun) -> Literal[Stage.DONE]:
+    return Stage.DONE
+
 
 async def test_beside_a_runtime_a_client_goes_through_its_socket(url: str) -> None:
     workflow = packing()
@@ -86,6 +93,18 @@ async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_tha
         UnknownWorkflow, match=r"'others' is not deployed here \(deployed: parcels\)"
     ):
         await connect(other, records=url).__aenter__()
+
+
+async def test_another_workflow_of_a_deployed_name_is_connected_with_a_warning(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Runtime.local(packing(), records=url):
+        async with connect(packing(), records=url):
+            assert "deployed here from" not in caplog.text
+        async with connect(namesake, records=url):
+            pass
+    assert f"workflow 'parcels' is deployed here from {packing().module} (" in caplog.text
+    assert f"this client has {__name__}:namesake ({__file__}:" in caplog.text
 
 
 async def test_a_definition_with_mistakes_is_refused(url: str) -> None:

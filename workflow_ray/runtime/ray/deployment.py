@@ -73,7 +73,7 @@ class RayRuntime(Runtime):
         self._control: Control | None = None  # from the first entering on
 
     async def __aenter__(self) -> Self:
-        self._check_left()
+        self._begin_again()
         for workflow in self._workflows.values():
             workflow.checked()
         described = [deployed(workflow) for workflow in self._workflows.values()]
