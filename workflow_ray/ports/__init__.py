@@ -1,6 +1,6 @@
-"""What an adapter implements: typed protocols, async and batch-first.
+"""The ports: typed protocols that adapters implement, asynchronous and batch-first.
 
-The docstrings are the contract.
+Their docstrings are the contract.
 """
 
 from workflow_ray.ports.adapters import (

@@ -1,4 +1,6 @@
-"""Adapters by URL: ours by a lazy table, third parties' by entry points of the group
+"""Finds adapters by the scheme of a URL.
+
+Ours are in a table that imports nothing. Others are entry points of the group
 `workflow_ray.adapters`.
 """
 
@@ -31,36 +33,40 @@ OURS = {  # a scheme -> its adapter, and the extra that brings what it needs
 
 
 class Adapter(Protocol):
-    """What a scheme stands for.
+    """Opens what the URLs of a scheme name.
 
-    Nothing is imported or opened before it is asked for. What it can hold its `open_` methods say.
+    It imports and opens nothing before it is asked to. Its `open_` methods say what it can hold.
     """
 
     def canonical(self, url: str) -> str:
-        """The one spelling of `url` by which everybody names what is there: absolute, without what
-        doesn't matter, and without secrets.
+        """Return the one spelling of `url` that all processes use: absolute, without secrets, and
+        without what makes no difference.
         """
         ...
 
     def create(self, url: str) -> str:
-        """Make what isn't there yet, bring its schema up to date, and return its id. Safe to
-        repeat, and by several at once.
+        """Make the store if it does not exist, bring its schema up to date, and return its id.
 
-        Answers or raises within 5 seconds where nobody is there: StoreUnavailable; AccessDenied;
-        StoreMissing: the server has no such database; NotAStore, StoreTooNew, StoreReadOnly,
-        StoreFull, StoreInUse. Not for an event loop's thread: it may block.
+        It may be repeated, and several processes may call it at once. It may block, so do not call
+        it in the thread of an event loop. If the server does not answer, it raises within 5
+        seconds.
+
+        Raises:
+            StoreMissing: The server does not have the database.
+            StoreError: Another of its kinds, such as StoreUnavailable, AccessDenied, NotAStore,
+                StoreTooNew, StoreReadOnly, StoreFull or StoreInUse.
         """
         ...
 
 
 @runtime_checkable
 class RecordsAdapter(Adapter, Protocol):
-    """Holds records; and events and timeouts too, where what it opens is a WholeStore."""
+    """An adapter that holds records, and events and timeouts too if it opens a WholeStore."""
 
     @property
     def shared(self) -> bool:
-        """True for a server's, that several processes work on side by side; False for an embedded
-        one's.
+        """Whether several processes can work on a store side by side. True for a server's store,
+        False for an embedded one.
         """
         ...
 
@@ -73,46 +79,53 @@ class RecordsAdapter(Adapter, Protocol):
         exclusive: bool = True,
         patience: float = 5.0,
     ) -> AbstractAsyncContextManager[Records]:
-        """The store, not yet open: `async with` opens it, and never creates it.
+        """Return the store, not yet open: `async with` opens it. It never creates the store.
 
-        store_id: refuse (StoreMismatch) a store with another id.
-        exclusive: be the one process that serves roles, for as long as it is open, after waiting up
-            to `patience` seconds for another such process to go (then StoreInUse); it ends with the
-            process, however that ends. False: a client beside it, or one of several that share
-            roles; safe, since every write is a transaction that trusts nothing read before it.
-            Raises, when entered, StoreMissing and what `create` raises.
+        Args:
+            url: The URL of the store.
+            clock: The store's clock. For SystemClock the store reads its own clock.
+            store_id: The id that the store must have. None: any.
+            exclusive: Be the one process that serves roles as long as the store is open. The lock
+                ends with the process, however that ends. False: be a client, or one of several
+                processes that share roles. Both are safe, because each write is a transaction that
+                checks what it builds on.
+            patience: Seconds to wait until another exclusive process has gone.
+
+        Raises:
+            StoreMissing: When it is entered: the store does not exist.
+            StoreMismatch: When it is entered: the store has another id.
+            StoreInUse: When it is entered: another process has the store exclusively.
+            StoreError: When it is entered: what `create` raises.
         """
         ...
 
 
 @runtime_checkable
 class EventsAdapter(Adapter, Protocol):
-    """Holds events."""
+    """An adapter that holds events."""
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
-        """The streamer, for events whose records are elsewhere.
+        """Return the streamer, not yet open, for events whose records are in another store.
 
-        Raises, when entered, what `create` raises.
+        When it is entered, it raises what `create` raises.
         """
         ...
 
 
 @runtime_checkable
 class TimeoutsAdapter(Adapter, Protocol):
-    """Holds timeouts."""
+    """An adapter that holds timeouts."""
 
     def open_timeouts(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
-        """The store of timeouts, for records that are elsewhere.
+        """Return the store of timeouts, not yet open, for records that are in another store.
 
-        Raises, when entered, what `create` raises.
+        When it is entered, it raises what `create` raises.
         """
         ...
 
 
 def path_in_url(path: str) -> str:
-    """A file's path as a URL has it: the characters that would end it are written as %3F and the
-    like.
-    """
+    """Write a file's path as part of a URL: `?` becomes %3F, for example."""
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
@@ -128,18 +141,20 @@ def has_unescaped_userinfo(url: str) -> bool:
 
 
 def scheme_of(url: str) -> str:
-    """`sqlite` of `sqlite:///shop.db`; a driver, as in `postgresql+asyncpg`, doesn't count."""
+    """Return `sqlite` for `sqlite:///shop.db`; for `postgresql+asyncpg://...`, `postgresql`."""
     return url.partition(":")[0].partition("+")[0].lower()
 
 
 def adapter_for(url: str) -> Adapter:
-    """The adapter that answers to the URL's scheme.
+    """Return the adapter of the URL's scheme.
 
-    Raises InvalidInput: it doesn't begin with a scheme; UnknownScheme, naming the known ones;
-    AdapterNotInstalled, naming the extra to install.
+    Raises:
+        InvalidInput: The URL does not begin with a scheme.
+        UnknownScheme: No adapter has the scheme. The error names the known ones.
+        AdapterNotInstalled: The error names the extra to install.
     """
     scheme = scheme_of(url)
-    if "@" in scheme:  # which may be a piece of a password
+    if "@" in scheme:  # The scheme may be a piece of a password.
         raise InvalidInput("the URL", "begin it with a scheme, as in postgresql://host/database")
     if scheme in OURS:
         return _ours(scheme)
@@ -158,17 +173,17 @@ def adapter_for(url: str) -> Adapter:
 
 
 def records_adapter(url: str) -> RecordsAdapter:
-    """As `adapter_for`. Raises UnfitAdapter: it holds no records."""
+    """Return the adapter, as `adapter_for` does. Raises UnfitAdapter: it can't hold records."""
     return _fit(url, RecordsAdapter, "records")  # type: ignore[type-abstract]  # a protocol is as good as a class here
 
 
 def events_adapter(url: str) -> EventsAdapter:
-    """As `adapter_for`. Raises UnfitAdapter: it holds no events."""
+    """Return the adapter, as `adapter_for` does. Raises UnfitAdapter: it can't hold events."""
     return _fit(url, EventsAdapter, "events")  # type: ignore[type-abstract]  # as above
 
 
 def timeouts_adapter(url: str) -> TimeoutsAdapter:
-    """As `adapter_for`. Raises UnfitAdapter: it holds no timeouts."""
+    """Return the adapter, as `adapter_for` does. Raises UnfitAdapter: it can't hold timeouts."""
     return _fit(url, TimeoutsAdapter, "timeouts")  # type: ignore[type-abstract]  # as above
 
 

@@ -1,4 +1,4 @@
-"""Time, as roles and stores see it; tests hand in one that stands still."""
+"""The clock of roles and stores. Tests pass one that they control."""
 
 import asyncio
 import time
@@ -8,25 +8,25 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The time of day in UTC.
+        """Return the time of day in UTC.
 
-        It may jump either way: only for times that are shown or stored, never to measure how long.
+        It may jump forward or back. Use it for times that are shown or stored, not for durations.
         """
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never goes back, whatever happens to the time of day."""
+        """Return the seconds since some moment. It never goes back."""
         ...
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
-        """Wait for the event, `seconds` at most by this clock. True: the event is set."""
+        """Wait for the event, for `seconds` of this clock at most. Return whether it is set."""
         ...
 
 
 class SystemClock:
     """The machine's clock.
 
-    A store that is given one reads its own clock instead, inside its statements.
+    A store that gets this clock reads its server's clock instead, inside its statements.
     """
 
     def now(self) -> datetime:

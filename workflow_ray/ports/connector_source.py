@@ -1,4 +1,4 @@
-"""Outside logs that workflows take messages from."""
+"""Sources: outside logs whose messages connectors receive."""
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -9,9 +9,9 @@ from workflow_ray.records import ConnectorEvent
 
 
 class SourceReader(Protocol):
-    """A source that is open.
+    """An open source.
 
-    It keeps no cursor: whoever receives names its offsets. Every method may raise StoreUnavailable.
+    It keeps no cursor: each call names its offsets. Every method may raise StoreUnavailable.
     """
 
     @property
@@ -20,37 +20,42 @@ class SourceReader(Protocol):
         ...
 
     async def starts(self) -> dict[int, int]:
-        """Of each partition that there is by now the offset of its first message."""
+        """Return the offset of the first message of each partition that exists now."""
         ...
 
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """Of each of these partitions the offset that its next message gets."""
+        """Return the offset that the next message of each partition will have."""
         ...
 
     async def receive(
         self, offsets: Mapping[int, int], *, limit: int, wait: float
     ) -> list[ConnectorEvent]:
-        """Messages of the partitions named, each from the offset given on, ascending within a
-        partition.
+        """Read messages of partitions, each from the given offset, ascending within a partition.
 
-        At most `limit` in all, and not much more than 8 MiB of data, shared fairly. Waits up to
-        `wait` seconds for the first. Where messages are gone it goes on from the first that is
-        there, and logs an error.
+        If messages at an offset are gone, it goes on from the first one that exists, and logs an
+        error.
+
+        Args:
+            offsets: For each partition to read, the offset to read from.
+            limit: The most messages in all. They also have not much more than 8 MiB of data. The
+                partitions share both limits fairly.
+            wait: The most seconds to wait for the first message.
         """
         ...
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
-        """How many messages stand at or after the offsets, in the partitions named."""
+        """Count the messages at or after the given offset of each partition."""
         ...
 
 
 class ConnectorSource(Protocol):
-    """Names an outside log, as a definition does. Nothing is opened before it is asked for."""
+    """Names an outside log, in a definition. It opens nothing before it is asked to."""
 
     def open(self, *, clock: Clock, events: str) -> AbstractAsyncContextManager[SourceReader]:
-        """The log, open.
+        """Return the log, not yet open: `async with` opens it.
 
-        events: the deployment's URL for events, where a source that names no server of its own is
-        found.
+        Args:
+            clock: Measures the waits.
+            events: The deployment's URL for events. A source that does not name a server is there.
         """
         ...

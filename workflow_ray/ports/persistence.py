@@ -1,4 +1,4 @@
-"""How callers ride out a store that doesn't answer."""
+"""Repeats calls until a store answers."""
 
 import asyncio
 import logging
@@ -12,22 +12,25 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
-"""Seconds between tries, doubling from the first to the longest."""
+"""Seconds between two tries. They double from the first to the longest."""
 
 
 async def persist(
     call: Callable[[], Awaitable[T]], clock: Clock, caller: str, *, patience: float | None = None
 ) -> T:
-    """Repeat the call until it raises no transient error. Only for calls that may be repeated: same
-    ids, same answer.
+    """Repeat a call until it raises no transient error.
 
     Args:
-        caller: A role's name, or the client's, for the log.
-        patience: Seconds after which the transient error is raised instead; None: never, cancel it
-            to give up.
+        call: A call that may be repeated: with the same ids it gets the same answer.
+        clock: Measures the pauses and the patience.
+        caller: The name of a role or a client, for the log.
+        patience: Seconds after which the transient error is raised. None: never.
+
+    Returns:
+        The call's answer.
 
     Raises:
-        WorkflowError: The call's own error, where that is not transient.
+        WorkflowError: The call's error, if it is not transient or the patience is over.
     """
     start, pause = clock.monotonic(), FIRST_PAUSE
     while True:

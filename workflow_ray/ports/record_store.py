@@ -1,4 +1,4 @@
-"""Where runs live: records, history, outbox, positions, fences, and what should run."""
+"""The store of runs: records, history, outbox, positions, fences, and what should run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -28,93 +28,107 @@ from workflow_ray.records import (
 
 
 class RecordStore(Protocol):
-    """Every method may raise StoreUnavailable: the outcome is unknown, and repeating it with the
-    same ids is safe.
+    """Holds runs, and what should run.
 
-    Times are by the store's own clock, read inside its statements; a store that was given another
-    clock than SystemClock uses that one. A `wait` is in seconds; a notification ends it early, and
-    notifications may be lost: a poll lies beneath them. A notification wakes only those who wait
-    for what has changed.
+    Every method may raise StoreUnavailable. Then the outcome is unknown, and the call may be
+    repeated with the same ids.
+
+    Times are by the store's own clock, which its statements read. A store that was given another
+    clock than SystemClock uses that one. A `wait` is in seconds. A notification ends it early, and
+    wakes only the calls that wait for what has changed. Notifications may be lost, so a store also
+    polls.
     """
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        """Commit what roles and clients decided: one answer per group, in the order given.
+        """Commit groups of writes in one transaction.
 
-        Atomic: all that commits does so at once: records, history, outbox entries, timeouts and
-            positions of every group. Left out: a write whose run is at another version (answers
-            Conflict); a new run whose idempotency key is taken (KeyUsed, with the digest that the
-            first run stored with the key) or, failing that, whose foreign id has an unfinished run
-            (ActiveRun); a group whose epoch isn't the newest (Fenced). Of two writes for one
-            version the first in order wins.
-        Ordered: fences by role, then records by run_id, then the rest; a run's outbox entries by
-            version.
-        Idempotent: by run_id and write_id. A repeat gets Stored again and writes nothing.
-        Positions: one that names the log and the incarnation that are stored is merged: the further
-            `offset`, the further `begun`, and `trying` and `in_use` as written. One of another log,
-            or of a later incarnation, replaces all of the row. One of an earlier incarnation of the
+        Atomic: records, history, outbox entries, timeouts and positions of all groups are committed
+            together, except what is left out: a write whose run is at another version (Conflict); a
+            new run whose idempotency key is used (KeyUsed, with the digest that the first run
+            stored with the key) or else whose foreign id has an unfinished run (ActiveRun); a group
+            whose epoch is not the newest (Fenced). Of two writes for one version the first wins.
+        Ordered: fences are locked by role, then records by run_id, then the rest. A run's outbox
+            entries are in the order of their versions.
+        Idempotent: by run_id and write_id. A write that is repeated gets Stored again and changes
+            nothing.
+        Positions: a position of the stored log and incarnation is merged: the larger `offset`, the
+            larger `begun`, and `trying` and `in_use` as written. A position of another log or of a
+            later incarnation replaces the stored one. A position of an earlier incarnation of the
             same log changes nothing.
-        Timeouts: each gets its due time from the time of the commit. They are created with the
-            writes, or, for a group with `timeouts_apart`, put into the outbox. Raises
-            WriteRejected: some write can't be held by this store; StoreFull: no room; StoreBusy:
-            the queue is full (groups with a fence go before those without). Nothing of `groups` was
-            stored.
+        Timeouts: their due times count from the commit. They are created with the writes, or put
+            into the outbox for a group with `timeouts_apart`.
+
+        Returns:
+            One answer for each group, in order.
+
+        Raises:
+            WriteRejected: The store can't store one of the writes. Nothing was stored.
+            StoreFull: The store has no room. Nothing was stored.
+            StoreBusy: The queue is full. Groups with a fence go first. Nothing was stored.
         """
         ...
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
-        """The records, in the order asked for; None where the run does not exist.
+        """Read records, in the given order. None stands for a run that does not exist.
 
-        It may answer a prefix, of one record at least where any was asked for: the record whose
-        data exceeds BATCH_DATA is the last one. Whoever needs the others asks again for the rest.
-        fresh: read where writes commit, so that nothing committed before the call is missed.
+        It may answer a prefix, of one record at least: the record whose data exceeds BATCH_DATA in
+        all is the last one. A caller that needs the rest asks again.
+
+        Args:
+            run_ids: The runs.
+            fresh: Read where writes commit, so that nothing committed before the call is missed.
         """
         ...
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
-        """The newest run of each foreign id (compared byte for byte), in the order asked for; None
-        where it never had one.
+        """Read the newest run of each foreign id, in the given order. None stands for a foreign id
+        that never had a run. Foreign ids are compared byte for byte.
         """
         ...
 
     async def runs(self, query: RunQuery) -> list[Record]:
-        """One page, sorted by run id. Only an empty one is the end. Pages neither repeat nor skip a
-        run that stood before the first.
+        """Read one page of runs, sorted by run id. Only an empty page is the end.
 
-        Up to the query's limit, and until their data exceeds BATCH_DATA: the run that crosses it is
-        the page's last.
+        The pages neither repeat nor skip a run that existed before the first page. A page has as
+        many runs as the query's limit, or fewer: the run whose data exceeds BATCH_DATA in all is
+        the last one.
         """
         ...
 
     async def counts(self, workflow: str) -> list[RunCount]:
-        """How many runs stand where, in one snapshot; only where there are some, sorted by status,
-        then run_state.
+        """Count the runs at each status in each run state, in one snapshot, sorted by status, then
+        run state. Combinations without runs are left out.
         """
         ...
 
     async def history(
         self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
     ) -> list[HistoryEntry]:
-        """The run's entries with a version above `after`, ascending; none for an unknown run.
+        """Read the run's entries with a version above `after`, ascending; none for an unknown run.
 
-        Up to `limit`, and until their data exceeds BATCH_DATA: the entry that crosses it is the
-        last. Only an empty answer is the end.
+        It answers `limit` entries, or fewer: the entry whose data exceeds BATCH_DATA in all is the
+        last one. Only an empty answer is the end.
         """
         ...
 
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
     ) -> list[Record]:
-        """Those of the runs whose version is above the one seen, by run id; waits up to `wait`
-        seconds for the first.
+        """Read those of the runs whose version is above the one seen, by run id.
 
-        at_rest: only those that take no further step by themselves, finished or paused; the others'
-            versions wake nobody. Where their data exceeds BATCH_DATA the run that crosses it is the
-            last; to ask again brings the others, at once.
+        The run whose data exceeds BATCH_DATA in all is the last one. Another call reads the others
+        at once.
+
+        Args:
+            seen: For each run, the version that the caller knows.
+            wait: The most seconds to wait for the first of them.
+            at_rest: Only runs that take no further step by themselves, paused or finished. Versions
+                of other runs do not end the wait.
         """
         ...
 
     async def positions(self, group: str) -> list[Position]:
-        """The group's positions, by partition; a partition that has none begins at offset 0."""
+        """Read the group's positions, by partition. A partition without one begins at offset 0."""
         ...
 
     async def pending(
@@ -126,114 +140,123 @@ class RecordStore(Protocol):
         without: Sequence[tuple[Topic, int]] = (),
         timeouts_only: bool = False,
     ) -> list[OutboxEntry]:
-        """Up to `limit` entries due for publication, in commit order per topic and partition; waits
-        up to `wait` seconds for the first.
+        """List outbox entries that are due for publication, in commit order per topic-partition.
 
-        Delayed entries that are due and immediate ones share the limit fairly: a backlog of the one
-        holds up the other by one answer at most. Entries that carry a timeout are due at once.
-        without: topics and partitions to leave out, because sending to them has failed and backs
-            off; no timeout is left out for that.
-        timeouts_only: entries that carry a timeout, and no events: those move inside the store.
-        Raises RoleLost: the fence is old.
+        Delayed entries and immediate ones share the limit fairly: a backlog of one kind delays the
+        other by one answer at most. Entries that carry a timeout are due at once.
+
+        Args:
+            fence: The publisher's.
+            limit: The most entries to list.
+            wait: The most seconds to wait for the first.
+            without: Topic-partitions to leave out, because sending to them has failed. Timeouts are
+                listed all the same.
+            timeouts_only: List only entries that carry a timeout, because events move inside the
+                store.
+
+        Raises:
+            RoleLost: The fence is old.
         """
         ...
 
     async def published(self, fence: Fence, ids: Sequence[int]) -> None:
-        """Remove outbox entries that were sent.
+        """Remove outbox entries that were sent. Idempotent.
 
-        Idempotent. Raises RoleLost: the fence is old, and nothing was removed.
+        Raises RoleLost: the fence is old. Nothing was removed.
         """
         ...
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
-        """Look for runs that await an event (Awaits.EVENT) and have no outbox entry: their event is
-        in the stream, or lost.
+        """Find runs that await an event (Awaits.EVENT) and have none in the outbox.
 
-        A look costs the same however many runs are finished, paused or wait for something else.
+        Their event is in the stream, or lost. The cost does not grow with the number of runs that
+        are finished, paused or wait for something else.
         """
         ...
 
     async def activity(self, *, limit: int = 500) -> Activity:
-        """Look at who works, and at up to `limit` events that only time holds back, in one
-        snapshot.
+        """Read who works, and up to `limit` events that are not due yet, in one snapshot.
 
-        It costs as much as there are roles and events in the answer, however many runs and events
-        there are.
+        The cost grows with the answer only, not with the number of runs and events.
         """
         ...
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
-        """What should run, as last written.
+        """Read what should run.
 
-        newer_than: wait up to `wait` seconds for a version above this one.
+        newer_than: Wait up to `wait` seconds for a version above this one.
         """
         ...
 
     @not_repeatable  # it would conflict with its own first attempt
     async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-        """Make `workflows` what should run, and `shards(group)` the current shard count of each of
-        their groups; others are retired.
+        """Set what should run: these workflows, with `shards(group)` as the shard count of each of
+        their groups. All others are retired.
 
-        Atomic: locks the topology of the groups, then raises the epoch of every role that was ever
-            acquired in a group whose shard count changes, or that is retired. So all of its former
-            holders are fenced off, dead or alive. Retired groups and workflows are forgotten, but
-            for their fences. Statuses' names and numbers are kept for good, those of retired
-            workflows and left-out statuses too. Raises DeploymentConflict: the deployment isn't at
-            version `expected`; StatusRenumbered; PartitionsChanged.
+        Atomic: it locks the topology of the groups, then raises the epoch of every role that was
+            ever acquired in a group that is retired or whose shard count changes. That fences off
+            all earlier holders, dead or alive. Of retired groups and workflows only the fences are
+            kept. The names and numbers of statuses are kept for good, also those of retired
+            workflows and of statuses that were left out.
+
+        Raises:
+            DeploymentConflict: The deployment is not at version `expected`.
+            StatusRenumbered, PartitionsChanged: Nothing was written.
         """
         ...
 
 
 class RoleScheduler(Protocol):
-    """Who holds a role. Acquiring one raises its epoch, and that fences off whoever held it before.
+    """Decides who holds a role. To acquire a role raises its epoch, which fences off its earlier
+    holder.
 
-    Two ways to use it: where something else says who is to hold a role, as Ray does, that process
-    acquires it. Where workers share roles among themselves, each of them calls `share` every few
-    seconds.
+    There are two ways to use it. If something else decides which process holds a role, as Ray does,
+    that process acquires it. If workers share roles among themselves, each of them calls `share`
+    every few seconds.
     """
 
     async def acquire(self, role: Role) -> Fence:
-        """Acquire the role. Epochs only go up, and are never forgotten. Atomic with the check of
-        the group's shard count.
+        """Acquire a role. Epochs only go up, and are kept for good.
 
-        Raises RoleRetired: the group isn't deployed, or with another number of shards.
+        Atomic together with the check of the group's shard count.
+        Raises RoleRetired: the group is not deployed, or has another number of shards.
         """
         ...
 
     async def release(self, fence: Fence) -> None:
-        """Give the role back: its lease ends, if the fence is still the newest, and positions whose
-        `in_use` is this fence have none.
+        """Release a role. Idempotent.
 
-        The positions also where the role has a newer holder by now: what this one had in hand is
-        not in doubt. Idempotent.
+        Its lease ends, if the fence is still the newest. `in_use` of the positions that name this
+        fence is cleared, also if the role has a newer holder by now: what this holder ran is not in
+        doubt.
         """
         ...
 
     async def share(
         self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
     ) -> Shared:
-        """A heartbeat of the process `worker`: it lives, and what it holds is its own, for `lease`
-        more seconds by the store's clock.
+        """Send a worker's heartbeat: renew its leases, and acquire roles of its share.
 
-        Each live worker's fair share is decided by `assigned`. Of its own share it acquires, as
-        `acquire` does, the roles that nobody
-        holds: whose lease is over, or that have none. What it holds and another worker should have
-            is surplus. Lost is what has a newer epoch. Atomic: no role is ever acquired by two. A
-            repeat acquires nothing twice.
+        `assigned` decides each live worker's share. The worker acquires, as `acquire` does, the
+        roles of its share that have no lease or an expired one. A role that it holds and another
+        worker should have is surplus. A role with a newer epoch is lost. Atomic: two workers never
+        acquire one role. A repeat acquires nothing again.
 
         Args:
-            roles: Those that the worker can run; of those it is not to run now, such as those of a
-                group that is draining, none.
-            held: Those that it runs, also the ones that it is about to release.
+            worker: The worker's name.
+            roles: The roles that the worker can run now. Roles of a group that is draining are not
+                among them.
+            held: The roles that it runs, also the ones that it is about to release.
+            lease: Seconds, by the store's clock, for which the worker is live and holds its roles.
 
         Raises:
-            StoreInUse: A process has the store exclusively, as a Ray cluster's does; nothing was
+            StoreInUse: A process has the store exclusively, as on a Ray cluster. Nothing was
                 acquired.
         """
         ...
 
     async def leave(self, worker: str) -> None:
-        """The worker is gone: its leases end now, so that the others take over at their next
-        heartbeat. Idempotent.
+        """End the worker's leases, so that others acquire its roles at their next heartbeat.
+        Idempotent.
         """
         ...

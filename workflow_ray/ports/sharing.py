@@ -1,4 +1,4 @@
-"""Which of several workers should run which role."""
+"""Decides which of several workers should run which role."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,14 +8,17 @@ from workflow_ray.records import RoleName
 def assigned(
     able: Mapping[RoleName, Collection[str]], holders: Mapping[RoleName, str]
 ) -> dict[RoleName, str]:
-    """For each role that some worker can run: the worker that should, as evenly as can be.
+    """Assign each role to one of the workers that can run it, as evenly as possible.
 
-    Where it is so already, nothing moves. The same for whoever asks, so that workers agree without
-    a leader.
+    As few roles as possible move. The answer depends on the arguments only, so that workers agree
+    without a leader.
 
     Args:
-        able: Of each role the live workers that can run it.
-        holders: Who holds a role now; others than live workers don't count.
+        able: For each role, the live workers that can run it.
+        holders: For each role, the worker that holds it now. Workers that are not live are ignored.
+
+    Returns:
+        For each role that a worker can run, the worker that should run it.
     """
     sharing = _Sharing(able)
     free: list[RoleName] = []
@@ -31,8 +34,8 @@ def assigned(
 
 
 class _Sharing:
-    """Who has what. Workers are numbers, in the order of their names; roles that the same workers
-    can run are a class.
+    """The workers and their roles. Workers are numbers, in the order of their names. Roles that the
+    same workers can run are a class.
     """
 
     def __init__(self, able: Mapping[RoleName, Collection[str]]) -> None:
@@ -43,7 +46,7 @@ class _Sharing:
             for role, workers in able.items()
         }
         self._loads = [0] * len(self._workers)
-        # by class; what came last goes first
+        # by worker, then by class; the role that was given last is taken away first
         self._held: list[dict[tuple[int, ...], list[RoleName]]] = [{} for _ in self._workers]
 
     def give(self, role: RoleName, worker: str) -> None:
@@ -53,15 +56,15 @@ class _Sharing:
         self._give(role, min(self._classes[role], key=self._loads.__getitem__))
 
     def even_out(self) -> None:
-        """Relieve the heaviest worker by one role, again and again.
+        """Take one role from the worker that has most, until nothing can be evened out.
 
-        One that can't be relieved never can: whom it reaches has at most one role fewer, and no
-        later move touches any of them.
+        A worker that can't be relieved now never can: the workers that it reaches have at most one
+        role fewer, and no later move touches any of them.
         """
         open_ = list(range(len(self._workers)))
         while open_:
             heavy = max(open_, key=self._loads.__getitem__)
-            if not self._relieved(heavy):
+            if not self._relieve(heavy):
                 open_.remove(heavy)
 
     def target(self) -> dict[RoleName, str]:
@@ -76,11 +79,11 @@ class _Sharing:
         self._held[worker].setdefault(self._classes[role], []).append(role)
         self._loads[worker] += 1
 
-    def _relieved(self, heavy: int) -> bool:
-        """Whether somebody with two roles fewer, or even less, was found, to whom `heavy` passes
-        one on, if need be through others. Of the nearest of them, the one with the fewest roles.
+    def _relieve(self, heavy: int) -> bool:
+        """Pass a role of `heavy` on to a worker with at least two roles fewer, through others if
+        necessary. Return whether such a worker was found: of the nearest, the one with the fewest.
         """
-        # from whom each would get a role, and of which class
+        # a worker -> the worker that would give it a role, and the role's class
         sources: dict[int, tuple[int, tuple[int, ...]]] = {heavy: (heavy, ())}
         reached = [heavy]
         while reached:

@@ -1,4 +1,4 @@
-"""What a process works with: everything that its URLs name, as one object."""
+"""The store that a process works with: one object for everything that its URLs name."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,23 +8,21 @@ from workflow_ray.ports.timeout_store import TimeoutStore
 
 
 class Records(RecordStore, RoleScheduler, Protocol):
-    """Runs and the roles that write them: fences live with what they guard."""
+    """Runs, and the roles that write them: a fence is stored with what it guards."""
 
     @property
     def store_id(self) -> str:
-        """Chosen when the store was made; a copy of it has the same."""
+        """The id that was chosen when the store was made. A copy of the store has the same id."""
         ...
 
 
 class Store(Records, EventStreamer, TimeoutStore, Protocol):
-    """Every port, whether one server holds them all or several do."""
+    """All ports together. One server may hold everything, or several may."""
 
 
 @runtime_checkable
 class WholeStore(EventStreamer, TimeoutStore, OutboxMover, Trimmer, Protocol):
-    """What a record store is where it holds events and timeouts too, so that a transaction can span
-    them.
-    """
+    """A record store that holds events and timeouts too, so that one transaction can span them."""
 
 
 _OPTIONAL: tuple[type, ...] = (OutboxMover, Trimmer)

@@ -1,4 +1,4 @@
-"""Where the times stand at which runs are to be woken."""
+"""The store of timeouts: the times at which runs are woken."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol, runtime_checkable
@@ -8,12 +8,15 @@ from workflow_ray.records import Timeout, TimeoutKey
 
 @runtime_checkable
 class TimeoutStore(Protocol):
-    """Every method may raise StoreUnavailable; repeating is safe. Times are the store's clock's."""
+    """Holds timeouts. Times are by the store's clock.
+
+    Every method may raise StoreUnavailable, and may be repeated.
+    """
 
     async def create(self, timeouts: Sequence[Timeout]) -> None:
-        """Create the timeouts; all or nothing.
+        """Create timeouts, all or none.
 
-        Idempotent by key: of two with one key the first one stays, also once it is completed.
+        Idempotent by key: a timeout that exists stays as it is, also if it is completed.
         """
         ...
 
@@ -27,27 +30,36 @@ class TimeoutStore(Protocol):
         wait: float,
         after: Timeout | None = None,
     ) -> list[Timeout]:
-        """Up to `limit` timeouts of the status whose time has come, and which aren't completed, by
-        `due_at`, then run, visit and name.
+        """List the timeouts of a status that are due and not completed.
 
-        Waits up to `wait` seconds for the first: it answers as the next one gets due. The same are
-        answered again until they are completed. It costs the same however many others are pending.
-        after: only those that follow this one in that order, so that some which can't be completed
-            now hide no others.
+        They are sorted by `due_at`, then run, visit and name. They are listed again until they are
+        completed. The cost does not grow with the number of other timeouts.
+
+        Args:
+            workflow: The workflow's name.
+            status: The status's number.
+            partitions: The partitions of the runs.
+            limit: The most timeouts to list.
+            wait: The most seconds to wait for the first. It answers as soon as one is due.
+            after: Only timeouts that follow this one, so that timeouts that can't be completed now
+                do not hide the others. None: from the first.
         """
         ...
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
-        """Done with, whether they were due or not: `due` does not answer them any more.
+        """Mark timeouts as completed, due or not: `due` no longer lists them.
 
-        Idempotent; unknown keys are passed over.
+        Idempotent. Unknown keys are ignored.
         """
         ...
 
     async def trim_timeouts(self, *, completed: float, limit: int) -> int:
-        """Forget timeouts that were completed `completed` seconds ago or longer, `limit` at most;
-        how many were forgotten.
+        """Delete old completed timeouts, and return how many were deleted.
 
-        Until then a repeated `create` of one of them changes nothing. Idempotent.
+        Until then, to create one of them again changes nothing. Idempotent.
+
+        Args:
+            completed: The seconds since they were completed, at least.
+            limit: The most timeouts to delete.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is stored and sent. Structs, without behaviour beyond their own arithmetic."""
+"""The structs that are stored and sent. Their only behaviour is their own arithmetic."""
 
 from workflow_ray.records.activity import Activity, RoleHolder
 from workflow_ray.records.admission import check_write, flaw_of_key

@@ -1,4 +1,4 @@
-"""What a store knows of the work in progress, for operators."""
+"""What a store knows about the work in progress, for operators."""
 
 from datetime import datetime
 
@@ -18,11 +18,11 @@ class RoleHolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at who works, and at what waits for its time."""
+    """A snapshot of who works, and of the events that are not due yet."""
 
     now: datetime  # by the store's clock, like every time here
-    # by role; only leases that have not ended. A process that acquires roles without a lease, as on
-    # Ray, is not here.
+    # By role, and only leases that have not ended. A process that acquires roles without a lease,
+    # as on Ray, is not listed.
     holders: tuple[RoleHolder, ...] = ()
-    # events that are not due yet, such as retries: the next one first
+    # Events that are not due yet, such as retries. The next one comes first.
     delayed: tuple[OutboxEntry, ...] = ()

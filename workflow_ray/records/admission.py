@@ -1,4 +1,4 @@
-"""What no store can hold, told before anything is written."""
+"""Checks that a write can be stored by every store, before anything is written."""
 
 import re
 
@@ -11,13 +11,13 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def check_write(write: Write) -> None:
-    """Raises WriteRejected where no store can hold the write."""
+    """Check that every store can store the write. Raises WriteRejected."""
     data, new = write.data, write.new
     if write.expected == NO_VERSION and (new is None or data is None):
-        raise WriteRejected(f"run {write.run_id} is new, and lacks its foreign id or its data")
+        raise WriteRejected(f"run {write.run_id} is new and has no foreign id or no data")
     if data is not None and len(data) > MAX_DATA:
         raise WriteRejected(
-            f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} is the most"
+            f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} are allowed"
         )
     if new is not None:
         for name, key in (("foreign id", new.foreign_id), ("idempotency key", new.idempotency_key)):
@@ -30,7 +30,7 @@ def check_write(write: Write) -> None:
 
 
 def flaw_of_key(key: str) -> str | None:
-    """Why a foreign id or idempotency key can't be stored by every database; None: it can."""
+    """Say why not every database can store a foreign id or idempotency key. None: each can."""
     if len(key) > MAX_FOREIGN_ID:
         return f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed"
     if UNSTORABLE.search(key):

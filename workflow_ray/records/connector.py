@@ -1,4 +1,4 @@
-"""What connectors bring in from outside."""
+"""The messages that connectors receive from outside."""
 
 from datetime import datetime
 
@@ -8,13 +8,13 @@ import msgspec
 class ConnectorEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A message of an outside log, as a connector's handler gets it.
 
-    Fields are only added, with a default.
+    New fields have a default.
     """
 
-    id: str  # the same whenever it is received again, and no other message's: an idempotency key
-    key: str  # "" where the message has none; undecodable bytes are replaced
+    id: str  # unique, and the same whenever the message is received again: an idempotency key
+    key: str  # "" if the message has none; bytes that can't be decoded are replaced
     data: bytes
     headers: dict[str, str] = {}
     partition: int
     offset: int
-    at: datetime  # UTC: when it was written there
+    at: datetime  # UTC: when the message was written to the log

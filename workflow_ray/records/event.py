@@ -1,4 +1,4 @@
-"""What travels between a transition and the role that it wakes."""
+"""Events: what a transition sends to the role that it wakes."""
 
 from datetime import datetime
 
@@ -10,21 +10,23 @@ from workflow_ray.records.timeout import Timeout
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Run R reached version V at status S; never the data.
+    """Says that a run reached a version at a status. It never carries the data.
 
-    Fields are only added, with a default: old code reads new events.
+    New fields have a default, because earlier code reads new events.
     """
 
     run_id: RunId
     topic: Topic
     partition: int
-    version: Version  # behind the record's: stale, dropped; ahead of it: look again on the writer
-    status: int  # the stored number: a role that doesn't know the status can pass it on
+    version: (
+        Version  # below the record's: stale; above it: the record was read from an old snapshot
+    )
+    status: int  # the stored number, so that a role can pass on a status that it does not know
     headers: dict[str, str] = {}  # trace context
 
 
 class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An event as a write asks for it: run, version and status are the write's."""
+    """An event that a write asks for. Its run, version and status are those of the write."""
 
     topic: Topic
     partition: int
@@ -33,20 +35,21 @@ class OutgoingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An event committed with its record and not yet published; or a timeout that is still to be
-    created in another store.
+    """An event that is committed with its record and not yet published.
+
+    Or a timeout that is not yet created in another store.
     """
 
-    id: int  # names the entry; no order is to be read from it
+    id: int  # names the entry; ids say nothing about the order
     event: Event | None = None
-    timeout: Timeout | None = None  # exactly one of `event` and `timeout` is there
-    due_at: datetime | None = None  # None: publish now
+    timeout: Timeout | None = None  # exactly one of `event` and `timeout` is given
+    due_at: datetime | None = None  # None: publish it now
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event read from a stream.
 
-    `record` is None where the stream's store doesn't hold the records, or has no such run.
+    `record` is None if the stream's store does not hold the records, or does not have the run.
     """
 
     event: Event
@@ -55,15 +58,15 @@ class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Arrivals(msgspec.Struct, frozen=True, kw_only=True):
-    """What one `receive` has found."""
+    """The answer to one `receive`."""
 
     events: tuple[Received, ...] = ()
     read: dict[int, int] = {}
-    """The offset to read from next, for each partition that was read. Everything below it was
+    """For each partition that was read: the offset to read from next. Everything below it was
     answered here or earlier, is not an event (a foreign message, an aborted transaction), or is
     gone.
     """
     lost: dict[int, int] = {}
-    """Partitions whose log ends below the offset asked for, each with that end: it lost its tail,
-    or was made again.
+    """Partitions whose log ends below the offset asked for, each with that end. The log lost its
+    tail, or was made again.
     """

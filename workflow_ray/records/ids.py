@@ -1,7 +1,4 @@
-"""The identifiers that travel.
-
-All are text, so that they read the same in code, SQL, logs and on the command line.
-"""
+"""Identifiers. They are text or numbers, the same in code, SQL, logs and on the command line."""
 
 import zlib
 from typing import NewType
@@ -9,16 +6,16 @@ from typing import NewType
 import uuid_utils
 
 RunId = NewType("RunId", str)
-"""A UUIDv7 in its canonical 36 characters; sorts by time of creation."""
+"""A UUIDv7 in its canonical 36 characters. Run ids sort by time of creation."""
 WriteId = NewType("WriteId", str)
-"""Chosen by the caller before it sends; with the run's id it names one write for good."""
+"""The caller chooses it before it sends. Together with the run's id it names one write for good."""
 Topic = NewType("Topic", str)
 RoleName = NewType("RoleName", str)
 Version = NewType("Version", int)
-"""Goes up by one with every write of a record; the first is 1."""
+"""The version of a run. It goes up by one with every write of the record, from 1."""
 
 NO_VERSION = Version(0)
-"""The version expected of a run that doesn't exist yet."""
+"""The version that a write expects of a run that does not exist yet."""
 
 
 def new_run_id() -> RunId:
@@ -30,10 +27,10 @@ def new_write_id() -> WriteId:
 
 
 def partition_of(run_id: RunId, partitions: int) -> int:
-    """The run's partition, from 0. The same on every machine and in every version of Python."""
+    """Return the run's partition, from 0: the same on every machine and in every Python."""
     return zlib.crc32(run_id.encode()) % partitions
 
 
 def status_topic(workflow: str, status: int) -> Topic:
-    """The topic whose events say that a run of `workflow` is at `status`."""
+    """Return the topic of the events that say that a run of `workflow` is at `status`."""
     return Topic(f"{workflow}-{status}")

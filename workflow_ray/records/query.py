@@ -1,4 +1,4 @@
-"""Questions to a record store."""
+"""Queries of a record store, and their answers."""
 
 from datetime import datetime
 
@@ -10,26 +10,26 @@ from workflow_ray.records.run_state import Cause, RunState
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A page of a workflow's runs, by run id and so by time of creation.
+    """Asks for a page of a workflow's runs, by run id and so by time of creation.
 
-    Filters left out don't filter; all given must hold.
+    A run must pass all filters that are given.
     """
 
     workflow: str
-    statuses: tuple[int, ...] = ()  # any of them
-    run_states: tuple[RunState, ...] = ()  # any of them
+    statuses: tuple[int, ...] = ()  # any of these; empty: not filtered
+    run_states: tuple[RunState, ...] = ()  # any of these; empty: not filtered
     foreign_id: str | None = None
     created_from: datetime | None = None  # inclusive
-    created_before: datetime | None = None
-    causes: tuple[Cause, ...] = ()  # of the last write: any of them
-    updated_before: datetime | None = None  # the last write, exclusive
+    created_before: datetime | None = None  # exclusive
+    causes: tuple[Cause, ...] = ()  # any of these for the last write; empty: not filtered
+    updated_before: datetime | None = None  # of the last write, exclusive
     newest_first: bool = False
-    after: RunId | None = None  # the last run of the page before, not itself included
+    after: RunId | None = None  # the last run of the previous page, exclusive
     limit: int = 500
 
 
 class RunCount(msgspec.Struct, frozen=True):
-    """How many runs of a workflow stand at a status in a run_state."""
+    """The number of a workflow's runs at a status in a run state."""
 
     status: int
     run_state: RunState
@@ -37,19 +37,19 @@ class RunCount(msgspec.Struct, frozen=True):
 
 
 class WaitingQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A look at the runs of one partition that await an event and have none in the outbox."""
+    """Asks for the runs of one partition that await an event and have none in the outbox."""
 
     workflow: str
     partition: int
-    quiet: float  # seconds since the run was last written, at least
-    after: RunId | None = None  # where the look before ended; None: from the beginning
-    limit: int = 500  # runs that one look goes through at most, whether or not it answers them
+    quiet: float  # the least seconds since the run was last written
+    after: RunId | None = None  # where the previous look ended; None: from the beginning
+    limit: int = 500  # the most runs that one look goes through, whether or not they are answered
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look has found, by run id."""
+    """The answer to a WaitingQuery, by run id."""
 
-    # those that should have woken the runs: the topic is the status's, the version the record's
-    # `awaited`
+    # the events that should have woken the runs, with the topic of the status and the version in
+    # the record's `awaited`
     events: tuple[Event, ...] = ()
-    after: RunId | None = None  # where the next look goes on; None: this one reached the end
+    after: RunId | None = None  # where the next look begins; None: this one reached the end

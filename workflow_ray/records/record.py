@@ -1,4 +1,4 @@
-"""A run as stored, and its history."""
+"""Records: runs as they are stored, and their history."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from workflow_ray.records.run_state import Awaits, Cause, RunState
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run as stored. Fields are only added, with a default."""
+    """A run as it is stored. New fields have a default."""
 
     run_id: RunId
     workflow: str
@@ -18,24 +18,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     run_state: RunState
     version: Version
     visit: Version  # the version at which the run entered its status
-    # failed ones since the run entered its status or its step last returned, as with Repeat
+    # failed attempts since the run entered its status or its step last returned, as with Repeat
     attempt: int = 0
     cause: Cause  # of the last write
-    reason: str | None = None  # given to a halt, or the error of the last failed attempt
+    reason: str | None = None  # of a halt or a control, or the error of the last failed attempt
     partition: int
     data: bytes  # JSON, UTF-8
     idempotency_key: str | None = None
     awaits: Awaits = Awaits.EVENT
-    # the version whose write asked for the step: a step event of an earlier one is stale
+    # the version whose write asked for the step; a step event of an earlier version is stale
     awaited: Version = Version(0)
     created_at: datetime  # UTC by the store's clock, like every time here
     updated_at: datetime
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One version of a run.
+    """One version of a run. Entries never change.
 
-    Append-only; a run has one entry for each version from 1 to its record's.
+    A run has one entry for each version, from 1 to the version of its record.
     """
 
     run_id: RunId
@@ -43,8 +43,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int
     run_state: RunState
     cause: Cause
-    by: str  # the role's name, or the client's
-    reason: str | None = None  # the error, where the cause is one
+    by: str  # the name of the role or the client that wrote it
+    reason: str | None = None  # of a halt or a control, or the error of a failed attempt
     at: datetime
     write_id: WriteId
-    data: bytes | None = None  # None: as in the version before
+    data: bytes | None = None  # None: as in the previous version

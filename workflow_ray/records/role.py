@@ -1,4 +1,4 @@
-"""Roles: what must run once, and the fence that makes sure of it."""
+"""Roles: each must run once, and a fence ensures it."""
 
 import msgspec
 
@@ -10,9 +10,9 @@ SWEEPER = "sweeper"
 
 
 class Role(msgspec.Struct, frozen=True):
-    """Shard `shard` (from 1) of the `shards` roles that share a group's work."""
+    """One of the `shards` roles that share a group's work. `shard` is its number, from 1."""
 
-    group: str  # e.g. orders-1-consumer; positions belong to it
+    group: str  # e.g. orders-1-consumer; positions belong to the group
     shard: int = 1
     shards: int = 1
 
@@ -21,7 +21,7 @@ class Role(msgspec.Struct, frozen=True):
         return RoleName(f"{self.group}-{self.shard}-of-{self.shards}")
 
     def owned(self, partitions: int) -> tuple[int, ...]:
-        """The partitions, of that many in all, that this shard works on."""
+        """Return the partitions that this shard works on, of `partitions` in all."""
         return tuple(range(self.shard - 1, partitions, self.shards))
 
 
@@ -30,9 +30,9 @@ def consumer_group(workflow: str, status: int) -> str:
 
 
 class Fence(msgspec.Struct, frozen=True, gc=False):
-    """A fencing token: proof that its holder acquired the role last.
+    """A fencing token. It proves that its holder was the last to acquire the role.
 
-    A write that carries another epoch than the store's newest is refused.
+    A store refuses a write that carries another epoch than the newest.
     """
 
     role: RoleName
@@ -42,8 +42,9 @@ class Fence(msgspec.Struct, frozen=True, gc=False):
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a worker's heartbeat."""
 
-    acquired: tuple[Fence, ...] = ()  # new roles: run them
-    # held by another worker by now, or retired: stop them, none of their writes is committed
+    acquired: tuple[Fence, ...] = ()  # new roles; run them
+    # Roles that another worker holds by now, or that are retired. Stop them: none of their writes
+    # is committed.
     lost: tuple[RoleName, ...] = ()
-    # another worker should have these: finish them, then release them
+    # Roles that another worker should have. Finish them, then release them.
     surplus: tuple[RoleName, ...] = ()

@@ -1,10 +1,10 @@
-"""How far a run is, whatever its status."""
+"""Run states, and the causes of a version."""
 
 from enum import IntEnum
 
 
 class RunState(IntEnum):
-    """The numbers are stored: never change one."""
+    """Whether a run proceeds, is paused or has ended. The numbers are stored: never change one."""
 
     INITIATED = 1
     RUNNING = 2
@@ -16,17 +16,17 @@ class RunState(IntEnum):
 
     @property
     def at_rest(self) -> bool:
-        """True where the run takes no further step by itself."""
+        """Whether the run takes no further step by itself."""
         return self >= RunState.PAUSED
 
     @property
     def finished(self) -> bool:
-        """True where the run takes no further step, so that its foreign id is free again."""
+        """Whether the run takes no further step at all, so that its foreign id is free again."""
         return self >= RunState.CANCELLED
 
 
 class Cause(IntEnum):
-    """What a version was written for. The numbers are stored: never change one."""
+    """Why a version was written. The numbers are stored: never change one."""
 
     TRIGGER = 1
     STEP = 2
@@ -38,27 +38,27 @@ class Cause(IntEnum):
     RETRY = 7
     """A step failed and has attempts left."""
     DOUBT = 8
-    """A process died while this run was tried: the next attempt is counted before it is made."""
+    """A process died while it tried this run. The next attempt is counted before it is made."""
     FAILED = 9
-    """A step failed for good: the run is paused with the error, or went to the step's `on_failure`
+    """A step failed for good. The run is paused with the error, or entered the step's `on_failure`
     status.
     """
     GIVEN_BACK = 10
-    """The role stopped before an attempt ended that it had counted; the attempt doesn't count."""
+    """The role stopped before an attempt ended. The attempt was counted, and no longer counts."""
     RESUMED = 11
-    """An operator let a paused run go on."""
+    """An operator resumed a paused run."""
     RETRIED = 12
-    """An operator had the step of a failed run tried again, at once and with all its attempts."""
+    """An operator retried the step of a failed run, at once and with all its attempts."""
 
 
 class Awaits(IntEnum):
     """What a run waits for. The numbers are stored: never change one."""
 
     EVENT = 1
-    """It will be worked on: an event for it is in the outbox or in the stream."""
+    """The run will be worked on: the outbox or the stream has an event for it."""
     MESSAGE = 2
-    """A callback, a child, a timeout or an operator moves it."""
+    """A callback, a child, a timeout or an operator moves the run."""
     PARKED = 3
-    """Flow control holds it back."""
+    """Flow control holds the run back."""
     NOBODY = 4
-    """It is paused or finished."""
+    """The run is paused or finished."""

@@ -1,4 +1,4 @@
-"""Times at which a run is to be woken, unless it has moved on by then."""
+"""Timeouts: times at which a run is woken, unless it has left the status by then."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from workflow_ray.records.ids import RunId, Version
 
 
 class TimeoutKey(msgspec.Struct, frozen=True, gc=False):
-    """Names a timeout for good: the same visit never has two of one name."""
+    """Names a timeout for good. A visit never has two timeouts with one name."""
 
     run_id: RunId
     visit: Version
@@ -16,7 +16,9 @@ class TimeoutKey(msgspec.Struct, frozen=True, gc=False):
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run's visit to a status is over time at `due_at`. Fields are only added, with a default."""
+    """A timeout that is due at `due_at` if the run's visit lasts until then. New fields have a
+    default.
+    """
 
     key: TimeoutKey
     workflow: str
@@ -26,7 +28,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NewTimeout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A timeout as a write asks for it: run, visit and status are the write's.
+    """A timeout that a write asks for. Its run, visit and status are those of the write.
 
     Exactly one of `after` and `at` is given.
     """

@@ -1,4 +1,4 @@
-"""What roles and clients ask a record store to write, and its answers."""
+"""The writes of a record store, and its answers."""
 
 from typing import TypeAlias
 
@@ -14,23 +14,23 @@ from workflow_ray.records.timeout import NewTimeout
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is written once, with a run's first version."""
+    """What only a run's first version has."""
 
     workflow: str
     foreign_id: str
     partition: int
     idempotency_key: str | None = None
-    digest: bytes | None = None  # of what the key is used for; stored with the key
+    digest: bytes | None = None  # of what the key is used for, stored with the key
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The next version of one run: its record, its history entry, its events and its timeouts, all
-    or nothing.
+    """Makes the next version of one run: its record, history entry, events and timeouts, all or
+    nothing.
     """
 
     run_id: RunId
     write_id: WriteId
-    expected: Version  # the version it builds on; NO_VERSION: the run is new, and `new` is set
+    expected: Version  # the version that it builds on; NO_VERSION: the run is new, `new` is given
     status: int
     run_state: RunState
     visit: Version
@@ -41,10 +41,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     data: bytes | None = None  # None: unchanged; never None in a new run
     new: NewRun | None = None
     events: tuple[OutgoingEvent, ...] = ()
-    # of the visit `visit`; their due times are fixed at the commit
+    # timeouts of the visit `visit`; their due times are fixed at the commit
     timeouts: tuple[NewTimeout, ...] = ()
     awaits: Awaits = Awaits.EVENT
-    # this write asks for a step: the record's `awaited` becomes the version that it makes
+    # whether it asks for a step: then the record's `awaited` becomes the version that it makes
     asks: bool = False
 
     @property
@@ -53,7 +53,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         return Version(self.expected + 1)
 
     def onto(self, record: Record) -> Record:
-        """The record once this has landed on it; its times stay as they were."""
+        """Return the record with this write applied. Its times stay as they are."""
         return msgspec.structs.replace(
             record,
             status=self.status,
@@ -70,34 +70,35 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
     @property
     def creates(self) -> bool:
+        """Whether it is a run's first write."""
         return self.expected == NO_VERSION
 
 
 class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Writes that commit with the positions that they account for.
+    """Writes that are committed together with the positions that they account for.
 
-    Conflicts leave single writes out; a lost fence all of it.
+    A conflict leaves out one write. A lost fence leaves out the whole group.
     """
 
     writes: tuple[Write, ...] = ()
     positions: tuple[Position, ...] = ()
-    fence: Fence | None = None  # None: a client's
-    # put into the outbox as they are, at once: what a stream lost is sent again
+    fence: Fence | None = None  # None: a client's group
+    # events that go into the outbox as they are, because a stream has lost them
     events: tuple[Event, ...] = ()
-    # another store holds the timeouts: those of the writes go into the outbox, as entries of their
-    # own kind
+    # whether another store holds the timeouts: then those of the writes go into the outbox, as
+    # entries of their own kind
     timeouts_apart: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Committed; or had been, by an earlier send of the same write."""
+    """The write was committed, now or by an earlier call with the same write."""
 
     run_id: RunId
     version: Version
 
 
 class Conflict(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Left out: the record is at version `found`, not at the one expected.
+    """The write was left out: the record is at version `found`, not at the one expected.
 
     NO_VERSION: the run does not exist.
     """
@@ -107,15 +108,15 @@ class Conflict(msgspec.Struct, frozen=True, tag=True, gc=False):
 
 
 class KeyUsed(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Left out: the idempotency key belongs to the run `first`, which may be long finished."""
+    """The write was left out: the run `first` has its idempotency key. It may be long finished."""
 
     run_id: RunId
     first: RunId
-    digest: bytes | None = None  # stored with the key by that run; None: it stored none
+    digest: bytes | None = None  # as `first` stored it with the key; None: it stored none
 
 
 class ActiveRun(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Left out: the foreign id has the unfinished run `active`."""
+    """The write was left out: its foreign id has the unfinished run `active`."""
 
     run_id: RunId
     active: RunId
@@ -125,13 +126,13 @@ WriteResult: TypeAlias = Stored | Conflict | KeyUsed | ActiveRun
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):
-    """One result for each write of the group, in order; the group's positions stand."""
+    """The group was committed, with its positions. One result for each write, in order."""
 
     results: tuple[WriteResult, ...]
 
 
 class Fenced(msgspec.Struct, frozen=True, tag=True):
-    """Nothing of the group was written: the role has a newer holder, at epoch `current`."""
+    """The group was refused: the role has a newer holder, with the epoch `current`."""
 
     role: RoleName
     current: int
