@@ -177,9 +177,10 @@ def _is_function(value: object) -> bool:
     return callable(value) and not isinstance(value, Status | type)
 
 
-def _entries(entry: object) -> tuple[Any, ...]:
+def _entries(entry: Any) -> tuple[Any, ...]:
     """The statuses of `entry=`; anything else stays as it is, for `checked` to refuse."""
-    if isinstance(entry, Iterable) and not isinstance(entry, str | bytes):
-        several: Iterable[Any] = entry
-        return tuple(several)
-    return (cast(Any, entry),)
+    return tuple(entry) if _is_several(entry) else (entry,)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)

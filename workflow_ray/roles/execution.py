@@ -16,6 +16,9 @@ from workflow_ray.records import MAX_DATA, Record
 from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.threads import Threads
 
+SHOWN = 10
+"""Errors of a group that a reason names, those that are Fatal first."""
+
 
 class Execution:
     """One step, its resources open."""
@@ -90,8 +93,11 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
 
 def failed(error: BaseException) -> Failed:
     """A group of errors, as asyncio.TaskGroup raises it, is fatal if one of them is."""
-    errors = _leaves(error)
-    told = "; ".join(dict.fromkeys(map(_told, errors)))
+    errors = sorted(_leaves(error), key=lambda one: not isinstance(one, Fatal))
+    texts = list(dict.fromkeys(map(_told, errors)))
+    if len(texts) > SHOWN:
+        texts = [*texts[:SHOWN], f"and {len(texts) - SHOWN} others"]
+    told = "; ".join(texts)
     if _is_group(error):
         told = f"{type(error).__qualname__}: {told}"
     return Failed(told, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)

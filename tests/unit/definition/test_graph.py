@@ -75,3 +75,15 @@ def test_a_status_is_found_by_its_number() -> None:
 def test_the_first_member_is_the_start_unless_another_is_named() -> None:
     assert workflow.start is At.START
     assert Workflow("round", Data, At, start=At.LOOP).start is At.LOOP
+
+
+def test_one_function_may_be_the_step_of_several_statuses() -> None:
+    twice = Workflow("twice", Data, At)
+
+    @twice.step(At.START)
+    @twice.step(At.LOOP)
+    async def end(run: Here) -> Literal[At.LOOP, At.END, At.FAILED]:
+        return At.END
+
+    steps = twice.checked().steps
+    assert {step.status: step.function for step in steps} == {At.LOOP: end, At.START: end}

@@ -260,7 +260,7 @@ async def test_data_beyond_the_limit_fails_the_run_at_once() -> None:
     assert f"{MAX_DATA} are allowed" in run.reason
 
 
-async def test_a_reason_that_is_no_text_does_not_stop_the_role() -> None:
+async def test_a_reason_that_is_not_text_fails_the_attempt_and_does_not_stop_the_role() -> None:
     workflow, wrong = parcels(), list[Any]([ValueError("odd")])
 
     @workflow.step(Stage.NEW)
@@ -270,7 +270,9 @@ async def test_a_reason_that_is_no_text_does_not_stop_the_role() -> None:
     async with WorkflowTester(workflow) as tester:
         handle = await tester.client(workflow).trigger("1", Parcel())
         await tester.settle()
-        assert (await handle.get()).reason == "odd"
+        run = await handle.get()
+    assert run.attempt == 1
+    assert run.reason == "InvalidInput: the reason of Pause: it must be text, not ValueError"
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -299,4 +301,20 @@ async def test_fatal_is_found_in_groups_of_errors_and_the_reason_names_each_erro
         await tester.settle()
         run = await handle.get()
     assert (run.run_state, run.attempt) == (RunState.PAUSED, 1)
-    assert run.reason == "ExceptionGroup: ValueError: no box; Fatal: a bug"
+    assert run.reason == "ExceptionGroup: Fatal: a bug; ValueError: no box"
+
+
+async def test_the_reason_of_a_large_group_names_ten_errors_and_the_fatal_one_first() -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        raise ExceptionGroup("all", [*(ValueError(number) for number in range(50)), Fatal("a bug")])
+
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        await tester.settle()
+        reason = (await handle.get()).reason
+    assert reason is not None
+    assert reason.startswith("ExceptionGroup: Fatal: a bug; ValueError: 0; ")
+    assert reason.endswith("ValueError: 8; and 41 others")
