@@ -73,7 +73,7 @@ services-down: $(INSTALLED) ## stop them, and remove their data
 	@$(BIN)/python -m tests.servers down
 
 demo: $(DEMO)/orders.jsonl ## 2,000 orders through a workflow on a local Ray; again: none is processed twice
-	@$(BIN)/workflow-ray run examples.orders:orders --input $< --records $(RECORDS) --json $(DEMO)/report.json
+	@$(BIN)/workflow-ray run examples.orders:orders --input $< --records $(RECORDS) --report $(DEMO)/report.json
 
 $(DEMO)/orders.jsonl: examples/orders/generate.py | $(RUNS)
 	@mkdir -p $(DEMO)

@@ -1,13 +1,19 @@
 """The command line, as a user has it: a process, its output, its exit code."""
 
+import fcntl
 import os
+import pty
+import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import msgspec
@@ -56,6 +62,43 @@ class CommandLine:
         assert done.returncode in (0, 5), done.stderr
         roles: list[Any] = msgspec.json.decode(done.stdout)["roles"] if done.stdout else []
         return [role for role in roles if role["phase"] != "stopped"]
+
+    def shell(self, redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in bash, with its streams redirected."""
+        command = shlex.join(self._command(arguments))
+        return subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command} {redirection}"],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def on_terminal(self, columns: int, *arguments: str, given: str = "") -> str:
+        """Run a command on a terminal of so many columns. What it prints, escape sequences too."""
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {**self.environment, "TERM": "xterm-256color"}
+        environment.pop("COLUMNS", None)
+        with subprocess.Popen(
+            self._command(arguments),
+            cwd=ROOT,
+            env=environment,
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            start_new_session=True,
+        ):
+            os.close(end)
+            os.write(terminal, given.encode())
+            printed = b""
+            with suppress(OSError):  # Linux: the other end is closed
+                while piece := os.read(terminal, 65536):
+                    printed += piece
+        os.close(terminal)
+        return printed.decode().replace("\r\n", "\n")
 
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, its streams piped."""

@@ -51,7 +51,7 @@ async def assert_each_order_was_processed_once(records: str, count: int) -> None
 async def test_each_order_ends_where_it_should_and_the_report_says_so(
     cli: CommandLine, source: str, tmp_path: Path
 ) -> None:
-    said = cli(*ORDERS, source, "--json", str(tmp_path / "report.json")).stdout
+    said = cli(*ORDERS, source, "--report", str(tmp_path / "report.json")).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert (report["started"], report["known"], report["refused"]) == (500, 0, [])
     assert report["runs"].keys() == {"SHIPPED", "REJECTED"}
@@ -69,7 +69,7 @@ async def test_the_same_orders_again_are_recognised_and_none_is_processed_twice(
     cli: CommandLine, source: str, tmp_path: Path
 ) -> None:
     cli(*ORDERS, source)
-    again = cli(*ORDERS, source, "--json", str(tmp_path / "report.json")).stdout
+    again = cli(*ORDERS, source, "--report", str(tmp_path / "report.json")).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert (report["started"], report["known"], report["transitions_per_second"]) == (0, 500, None)
     assert "500, none processed twice" in again
@@ -98,7 +98,7 @@ def test_runs_that_pause_or_are_cancelled_have_ended_for_the_job(cli: CommandLin
         "SENT                │    1",
     ):
         assert end in done.stdout
-    assert "--state PAUSED  # why 1 are paused" in done.stdout
+    assert "Show why 1 are paused:\n    workflow-ray runs list letters --state" in done.stdout
 
 
 async def test_a_line_is_refused_whose_foreign_id_has_an_unfinished_run_from_elsewhere(
@@ -169,7 +169,7 @@ async def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
         assert job.poll() is None  # it waits for more input: nothing but Ctrl-C ends it
     code, said = interrupted(job)
     assert code == 130
-    assert said.splitlines()[-1].startswith("Interrupted. ")
+    assert said.splitlines()[-1].startswith("workflow-ray: interrupted. ")
     assert "Traceback" not in said
     cli(*ORDERS, source)
     await assert_each_order_was_processed_once(cli.records, 500)

@@ -119,7 +119,7 @@ def test_events_and_timeouts_may_be_elsewhere_and_the_report_says_where(
 ) -> None:
     places = {what: f"sqlite:///{tmp_path}/{what}.db" for what in ("events", "timeouts")}
     options = [part for what, url in places.items() for part in (f"--{what}", url)]
-    said = cli(*LETTERS, *options, "--json", str(tmp_path / "report.json"), given=LETTER).stdout
+    said = cli(*LETTERS, *options, "--report", str(tmp_path / "report.json"), given=LETTER).stdout
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["runs"] == {"SENT": 1}
     assert {what: report[what] for what in ("records", "events", "timeouts")} == {
@@ -138,12 +138,16 @@ def test_a_password_that_is_used_is_not_said(
     with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     assert PASSWORD in with_password
     done = cli(
-        *LETTERS, "--records", with_password, "--json", str(tmp_path / "report.json"), given=LETTER
+        *LETTERS,
+        "--records",
+        with_password,
+        "--report",
+        str(tmp_path / "report.json"),
+        given=LETTER,
     )
     listed = cli("runs", "list", "letters", "--records", with_password)
     assert "SENT" in listed.stdout
-    # to be opened by what was given, not by what is shown
-    assert "workflow-ray runs list letters --records URL" in done.stdout
+    assert "Set WORKFLOW_RAY_RECORDS first" in done.stdout
     report = (tmp_path / "report.json").read_text()
     assert json.loads(report)["runs"] == {"SENT": 1}
     for said in (

@@ -45,16 +45,16 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
     code, said = interrupted(job)
     assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (
         130,
-        "Interrupted",
+        "workflow-ray: interrupted",
         False,
     )
 
-    cli(*command, source, "--json", str(report))
+    cli(*command, source, "--report", str(report))
     first = json.loads(report.read_bytes())
     assert first["started"] + first["known"] == COUNT
     assert sum(first["runs"].values()) == COUNT
 
-    again = cli(*command, source, "--json", str(report)).stdout
+    again = cli(*command, source, "--report", str(report)).stdout
     second = json.loads(report.read_bytes())
     assert (second["started"], second["known"], second["runs"]) == (0, COUNT, first["runs"])
     assert "2,000, none processed twice" in again

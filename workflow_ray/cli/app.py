@@ -1,12 +1,15 @@
 """All commands."""
 
+import os
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from workflow_ray.cli.cluster import deploy, down, scale
+from workflow_ray.cli.exit_codes import ExitCode, describe
 from workflow_ray.cli.logs import logs
+from workflow_ray.cli.output import say
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
 from workflow_ray.cli.status import status
@@ -15,16 +18,21 @@ from workflow_ray.cli.worker import worker
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Durable workflows on Ray.",
+    epilog=describe(*ExitCode),
 )
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(version("workflow-ray"))
+        say(version("workflow-ray"))
         raise typer.Exit
+
+
+def _disable_colour(asked: bool) -> None:
+    if asked:
+        os.environ["NO_COLOR"] = "1"  # https://no-color.org: rich and the user's own code obey it
 
 
 @app.callback()
@@ -35,16 +43,28 @@ def options(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    _no_color: Annotated[
+        bool,
+        typer.Option(
+            "--no-color",
+            callback=_disable_colour,
+            is_eager=True,
+            help="Print no colours, as with NO_COLOR=1. Pipes and files never get any.",
+        ),
+    ] = False,
 ) -> None:
     """Durable, event-driven workflows, run by actors on Ray."""
 
 
-app.command()(run)
-app.command()(worker)
-app.command()(deploy)
-app.command()(status)
-app.command()(logs)
-app.command()(scale)
-app.command()(undeploy)
-app.command()(down)
+app.command(
+    epilog=describe(ExitCode.LINES_REFUSED, ExitCode.RUNS_FAILED),
+    context_settings={"allow_extra_args": True},  # `run` says what they may be meant for
+)(run)
+app.command(epilog=describe(ExitCode.STEPS_ABANDONED))(worker)
+app.command(epilog=describe())(deploy)
+app.command(epilog=describe())(status)
+app.command(epilog=describe())(logs)
+app.command(epilog=describe())(scale)
+app.command(epilog=describe(ExitCode.NOT_ALLOWED))(undeploy)
+app.command(epilog=describe())(down)
 app.add_typer(runs)

@@ -5,12 +5,14 @@ Ray is imported by the commands that need it only: it takes a second.
 
 import asyncio
 import os
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
+from workflow_ray.cli.option_groups import grouped
+from workflow_ray.cli.options import DeployOptions, Records, Workflows
 from workflow_ray.cli.output import say
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
@@ -23,12 +25,6 @@ from workflow_ray.runtime.urls import place_of, records_url
 if TYPE_CHECKING:
     from workflow_ray.runtime.ray.changes import WorkflowChange
 
-References = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders."
-    ),
-]
 Restart = Annotated[
     bool,
     typer.Option("--restart", help="Restart these workflows although their code hasn't changed."),
@@ -44,33 +40,22 @@ Shards = Annotated[
 Reset = Annotated[bool, typer.Option("--reset", help="Go back to the count that the code says.")]
 
 
-def deploy(
-    references: References,
-    records: Records = None,
-    events: Events = None,
-    timeouts: Timeouts = None,
-    restart: Restart = False,
-    rollback: Rollback = False,
-    replace: Replace = False,
-) -> None:
+@grouped
+def deploy(references: Workflows, options: DeployOptions, restart: Restart = False) -> None:
     """Have workflows run on Ray. Those whose code has changed are restarted; the others go on.
 
     A workflow's code is its module and the modules that this imports from its own folder. Prints
     what is started, restarted and unchanged. Other workflows of the same records stay as they are.
 
-    Exit 2: the code was replaced since it was deployed (see --rollback), another definition has the
-    name (see --replace), or it can't be used.
+    Code that was replaced since it was deployed is refused (see --rollback), and so is another
+    definition of the same name (see --replace).
     """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 
     runtime = Runtime.ray(
         *workflows,
-        records=records,
-        events=events,
-        timeouts=timeouts,
+        **asdict(options),
         restart=restart,
-        rollback=rollback,
-        replace=replace,
     )
 
     async def deployed() -> None:
@@ -100,8 +85,7 @@ def scale(
     the records open.
 
     On Ray the processes of the new shards start before the current shards stop.
-    The count holds, whatever the code says, until it is set again or --reset. Exit 2: no such
-    workflow or status, or too many shards.
+    The count holds, whatever the code says, until it is set again or --reset.
     """
     from workflow_ray.runtime.ray.deployment import prepare, refresh
 

@@ -46,5 +46,4 @@ ALWAYS = (
 def describe(*codes: ExitCode) -> str:
     """Describe the codes in ALWAYS and the codes given, for the end of a command's --help."""
     shown = sorted({*ALWAYS, *codes})
-    # the paragraphs keep Typer from joining the lines
-    return "\n\n".join(["Exit codes:", *(f"{code:>5}  {MEANINGS[code]}" for code in shown)])
+    return "\n".join(["Exit codes:", *(f"{code:>5}  {MEANINGS[code]}" for code in shown)])

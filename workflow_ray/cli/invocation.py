@@ -2,7 +2,7 @@
 
 from workflow_ray.cli.app import app
 from workflow_ray.cli.exit_codes import ExitCode
-from workflow_ray.cli.output import ReaderGone, complain
+from workflow_ray.cli.output import ReaderGone, complain, error_console
 from workflow_ray.errors import InvalidDefinition, WorkflowError
 
 
@@ -11,19 +11,33 @@ def invoke() -> int:
     try:
         app(prog_name="workflow-ray")
     except SystemExit as ended:
+        if ended.code == ExitCode.INTERRUPTED:
+            _complain_after_ctrl_c("interrupted.")
         return ended.code if isinstance(ended.code, int) else ExitCode.DONE
     except ReaderGone:
         return ExitCode.READER_GONE
-    except InvalidDefinition as error:
-        first, *mistakes = str(error).splitlines()  # one line for each mistake
-        complain(f"workflow-ray: {first}")
-        for mistake in mistakes:
-            complain(mistake)
-        return error.exit_code
     except WorkflowError as error:
-        complain(f"workflow-ray: {error}")
+        _complain_of(error)
         return error.exit_code
     except OSError as error:  # of a file or a disk
         complain(f"workflow-ray: {error}")
         return ExitCode.FAILED
     return ExitCode.DONE
+
+
+def _complain_of(error: WorkflowError) -> None:
+    if error.exit_code == ExitCode.INTERRUPTED:
+        _complain_after_ctrl_c(str(error))
+        return
+    # a definition's mistakes have a line each
+    text = str(error)
+    first, *others = text.splitlines() if isinstance(error, InvalidDefinition) else [text]
+    complain(f"workflow-ray: {first}")
+    for line in others:
+        complain(line)
+
+
+def _complain_after_ctrl_c(text: str) -> None:
+    if error_console().is_terminal:
+        complain("")  # the terminal has printed ^C
+    complain(f"workflow-ray: {text}")

@@ -29,18 +29,28 @@ PATIENCE = 120.0
 
 
 class Job:
-    """One input's runs.
+    """Turns one input into runs and follows them.
 
-    Nothing is kept but in the records: who starts the same job again goes on where this one was
-    left.
+    It keeps nothing but the records: the same job, started again, continues where this one ended.
+
+    Args:
+        workflow: The workflow of the runs.
+        client: Triggers them.
+        records: Where they are.
+        on_refused: Is called with each line that can't be triggered; the others go through.
     """
 
     def __init__(
-        self, workflow: Workflow[Any, Status], client: Client[Any, Any], records: RecordStore
+        self,
+        workflow: Workflow[Any, Status],
+        client: Client[Any, Any],
+        records: RecordStore,
+        on_refused: Callable[[Refused], None],
     ) -> None:
         self._workflow = workflow
         self._client = client
         self._records = records
+        self._on_refused = on_refused
         self._parser = Parser(workflow)
         self._open: dict[RunId, Version] = {}  # runs that haven't ended -> the version last seen
         self._started: set[RunId] = set()  # those of them that this job started
@@ -49,37 +59,44 @@ class Job:
         self.timing = Timing()
         self.started = 0
         self.known = 0
+        self.refused: list[Refused] = []
 
-    async def run(self, descriptor: int, show: Show, refuse: Callable[[Refused], None]) -> None:
+    async def run(self, descriptor: int, show: Show) -> None:
         """Trigger the input's runs and wait until each has ended: completed, cancelled or paused.
 
-        show: told how far it is. refuse: told of each line that can't be triggered; the others go
-            through.
+        Args:
+            descriptor: The input.
+            show: Is called with how far the job is.
+
+        Raises:
+            InvalidInput: The input can't be read any further.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._feed(descriptor, refuse))
+                tasks.create_task(self._feed(descriptor))
                 tasks.create_task(self._follow(show))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None  # the other task was cancelled for it
 
-    async def _feed(self, descriptor: int, refuse: Callable[[Refused], None]) -> None:
+    async def _feed(self, descriptor: int) -> None:
         async for texts in arriving(descriptor):
-            for batch in _batches(self._accepted(texts, refuse)):
-                await self._trigger(batch, refuse)
+            for batch in _batches(self._accepted(texts)):
+                await self._trigger(batch)
         self.known += self._parser.repeats
         self._fed = True
 
-    def _accepted(
-        self, texts: Iterable[bytes], refuse: Callable[[Refused], None]
-    ) -> Iterator[Line]:
+    def _accepted(self, texts: Iterable[bytes]) -> Iterator[Line]:
         for answer in self._parser.parse(texts):
             if isinstance(answer, Refused):
-                refuse(answer)
+                self._refuse(answer)
             else:
                 yield answer
 
-    async def _trigger(self, lines: Sequence[Line], refuse: Callable[[Refused], None]) -> None:
+    def _refuse(self, line: Refused) -> None:
+        self.refused.append(line)
+        self._on_refused(line)
+
+    async def _trigger(self, lines: Sequence[Line]) -> None:
         triggers: list[Trigger[Any, Any]] = [
             Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines
         ]
@@ -96,14 +113,14 @@ class Job:
                         f"foreign_id: {line.foreign_id!r} has an unfinished run that didn't come"
                         f" from a line: {handle.run_id}"
                     )
-                    refuse(Refused(line.number, taken))
+                    self._refuse(Refused(line.number, taken))
                     continue
                 case TriggerOutcome.KEY_REUSED:
                     reused = (
                         f"foreign_id: {line.foreign_id!r} is the idempotency key of run"
                         f" {handle.run_id}, which was triggered with other data, or not by a line"
                     )
-                    refuse(Refused(line.number, reused))
+                    self._refuse(Refused(line.number, reused))
                     continue
             self._open[handle.run_id] = NO_VERSION
 

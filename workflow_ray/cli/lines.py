@@ -1,9 +1,11 @@
 """A job's input: JSON lines, each with a foreign id and a workflow's data, taken as they come."""
 
 import asyncio
+import json
 import os
 from codecs import BOM_UTF8
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -59,7 +61,7 @@ async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
     Never holds more than a chunk and a line; a line over MAX_LINE comes cut.
     """
     rest = b""
-    while chunk := await _read(descriptor):
+    while chunk := await _read_some(descriptor):
         *lines, rest = (rest + chunk).split(b"\n")
         rest = rest[: MAX_LINE + 1]
         if lines:
@@ -126,11 +128,23 @@ def _written(text: bytes) -> _Written:
     if len(text) > MAX_LINE:
         raise InvalidInput("line", f"longer than {MAX_LINE} bytes")
     try:
-        return _WRITTEN.decode(text)
+        written = _WRITTEN.decode(text)
+        # msgspec lets the last of several values win
+        json.loads(text, object_pairs_hook=_refuse_duplicates, parse_int=str, parse_float=str)
+        return written
+    except RecursionError:
+        raise InvalidInput("not JSON that can be read", "it is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise InvalidInput('not {"foreign_id": text, "data": {...}}', str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput("not JSON", str(error).removeprefix("JSON is malformed: ")) from None
+
+
+def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> None:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise InvalidInput("not clear", f"an object has the key {twice!r} twice")
 
 
 def _reasons(error: ValidationError) -> str:
@@ -142,11 +156,16 @@ def _reasons(error: ValidationError) -> str:
     )
 
 
-async def _read(descriptor: int) -> bytes:
-    """Some bytes, as soon as there are any; none at the end.
+async def _read_some(descriptor: int) -> bytes:
+    """Read some bytes, as soon as there are any; none at the end. Raises InvalidInput."""
+    try:
+        return await _read(descriptor)
+    except OSError as error:
+        raise InvalidInput("--input", f"it can't be read: {error.strerror}") from None
 
-    No thread stays behind in a read when the caller is cancelled.
-    """
+
+async def _read(descriptor: int) -> bytes:
+    """No thread stays behind in a read when the caller is cancelled."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(descriptor, ready.set)

@@ -2,7 +2,20 @@
 
 import logging
 
+from workflow_ray.cli.output import write_error
 from workflow_ray.runtime.logs import VisibleFormatter
+
+
+class _Handler(logging.Handler):
+    """Prints above a progress bar, and nothing where standard error is closed or broken."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # of an argument's own __str__
+            self.handleError(record)
+        else:
+            write_error(text)
 
 
 def configure(level: int, template: str) -> None:
@@ -12,7 +25,7 @@ def configure(level: int, template: str) -> None:
         level: The least level, e.g. logging.INFO.
         template: The form of a line, as logging.Formatter takes it.
     """
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(VisibleFormatter(template))
     logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each of its own steps

@@ -21,7 +21,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
         if streams.is_open(sys.stderr):
-            sys.stderr.write("Interrupted.\n")
+            sys.stderr.write("workflow-ray: interrupted.\n")
     finally:
         # while Python ends, Ctrl-C would print a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)

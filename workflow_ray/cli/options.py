@@ -1,6 +1,6 @@
-"""Options that several commands have."""
+"""Arguments and options that several commands have."""
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 import typer
@@ -29,19 +29,35 @@ Timeouts: TypeAlias = Annotated[
         help="Where timeouts are. Default: $WORKFLOW_RAY_TIMEOUTS, else where the records are.",
     ),
 ]
-Rollback: TypeAlias = Annotated[
-    bool,
-    typer.Option("--rollback", help="Deploy code again that was replaced since it was deployed."),
+Workflows: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="MODULE:ATTRIBUTE", help="The workflows, e.g. examples.orders:orders."),
 ]
-Replace: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--replace",
-        help="Replace another definition of the same name: the workflow was moved or renamed.",
-    ),
+OfWorkflow: TypeAlias = Annotated[
+    str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
 ]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-JsonFile: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="PATH", help="Also write the report there, as JSON."),
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of text, with stable fields.")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployOptions:
+    """Options of the commands that deploy workflows."""
+
+    records: Records = None
+    events: Events = None
+    timeouts: Timeouts = None
+    rollback: Annotated[
+        bool,
+        typer.Option(
+            "--rollback", help="Deploy code again that was replaced since it was deployed."
+        ),
+    ] = False
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace another definition of the same name: the workflow was moved or renamed.",
+        ),
+    ] = False

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -15,21 +16,25 @@ from workflow_ray.cli.streams import discard, is_open
 from workflow_ray.errors import WorkflowError
 from workflow_ray.runtime.visible import visible as visible
 
+STANDARD_OUTPUT = "standard output"
+WIDE = 1_000_000
+"""Columns of what is not a terminal: no line is wrapped."""
 _NUMBER_OR_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 class OutputFailed(WorkflowError):
-    """Standard output can't be written."""
+    """Standard output, or a file, can't be written."""
 
     exit_code = ExitCode.FAILED
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
         self.why = why
 
     def __str__(self) -> str:
-        return f"standard output can't be written: {self.why}"
+        return f"{self.what} can't be written: {self.why}"
 
 
 class ReaderGone(Exception):
@@ -52,11 +57,18 @@ class _Errors(Console):
 
 def console() -> Console:
     """Standard output. Give it rich's objects and `Text` only: a `str` might hold markup."""
-    return _Output(highlight=False, markup=False, emoji=False)
+    width = None if is_terminal() else WIDE
+    return _Output(width=width, highlight=False, markup=False, emoji=False)
 
 
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return is_open(sys.stdout) and sys.stdout.isatty()
+
+
+@cache
 def error_console() -> Console:
-    """Standard error, as `console`."""
+    """Standard error, as `console`; one for all, so that lines appear above a progress bar."""
     return _Errors(stderr=True, highlight=False, markup=False, emoji=False)
 
 
@@ -81,8 +93,13 @@ def say(line: str, style: str = "") -> None:
 
 def complain(line: str) -> None:
     """Print one line, made visible, on standard error, if that can be written."""
+    write_error(visible(line))
+
+
+def write_error(text: str) -> None:
+    """Print text, already visible, on standard error, if that can be written."""
     try:
-        error_console().print(Text(visible(line)), soft_wrap=True)
+        error_console().print(Text(text), soft_wrap=True)
     except OSError:
         discard(sys.stderr)
 
@@ -117,8 +134,8 @@ def strict(encoded: bytes) -> bytes:
 @contextmanager
 def _standard_output() -> Generator[Console]:
     if not is_open(sys.stdout):
-        raise OutputFailed("it is closed")
+        raise OutputFailed(STANDARD_OUTPUT, "it is closed")
     try:
         yield console()
     except OSError as error:
-        raise OutputFailed(error.strerror or str(error)) from None
+        raise OutputFailed(STANDARD_OUTPUT, error.strerror or str(error)) from None

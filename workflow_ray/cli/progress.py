@@ -1,4 +1,4 @@
-"""How far a job is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows how far a job is: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Callable, Generator
@@ -8,41 +8,44 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from workflow_ray.cli.output import complain, error_console, visible
+
 EVERY = 2.0
 """Seconds between two lines."""
 
 Show: TypeAlias = Callable[[int, int], None]
-"""Takes how many runs have ended, of how many so far."""
+"""Takes how many runs have ended, and how many there are so far."""
 
 
 @contextmanager
-def shown(console: Console, what: str) -> Generator[Show]:
-    """Show the progress of `what` until the block ends."""
-    with _bar(console, what) if console.is_terminal else _lines(console, what) as show:
+def shown(what: str) -> Generator[Show]:
+    """Show the progress of `what` on standard error until the block ends."""
+    console = error_console()
+    with _bar(console, what) if console.is_terminal else _lines(what) as show:
         yield show
 
 
 @contextmanager
 def _bar(console: Console, what: str) -> Generator[Show]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(visible(what), total=None)
         yield lambda ended, total: progress.update(task, completed=ended, total=total)
 
 
 @contextmanager
-def _lines(console: Console, what: str) -> Generator[Show]:
+def _lines(what: str) -> Generator[Show]:
     due = time.monotonic() + EVERY
 
     def show(ended: int, total: int) -> None:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + EVERY
-            console.print(f"{what}: {ended:,} of {total:,} ended")
+            complain(f"{what}: {ended:,} of {total:,} ended")
 
     yield show

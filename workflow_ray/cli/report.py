@@ -1,14 +1,13 @@
 """The results of a job: shown as a table, written as JSON."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from workflow_ray.cli.job import Job
-from workflow_ray.ports import records_adapter
+from workflow_ray.cli.output import say, visible, write
 from workflow_ray.records import RunState
 from workflow_ray.runtime.urls import Places
 
@@ -51,18 +50,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         runtime: str,
         places: Places,
         source: str,
-        refused: list[RefusedLine],
     ) -> "Report":
+        """Report on a job that has ended.
+
+        Args:
+            job: The job.
+            workflow: The workflow's name.
+            runtime: Where the steps ran: `ray` or `local`.
+            places: Where the records, events and timeouts are.
+            source: The input, as it was given.
+        """
         return cls(
             workflow=workflow,
             runtime=runtime,
             records=places.records,
             events=places.events,
             timeouts=places.timeouts,
-            input=source,
+            # a file's name may have bytes that are no text
+            input=os.fsencode(source).decode(errors="backslashreplace"),
             started=job.started,
             known=job.known,
-            refused=refused,
+            refused=[RefusedLine(line.number, line.why) for line in job.refused],
             paused=job.ends.total(RunState.PAUSED),
             failed=job.ends.failed,
             runs=job.ends.by_status(),
@@ -73,26 +81,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             p99_ms=job.timing.percentile_ms(99),
         )
 
-    def write(self, path: Path) -> None:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
-
-    def show(self, console: Console) -> None:
-        console.print(self._ends())
-        console.print(self._numbers())
-        console.print(f"The data lies in {Places(self.records, self.events, self.timeouts)}")
-        console.print("What to try next:")
-        for command, what in self._next():
-            console.print(f"  {command}  # {what}")
+    def show(self) -> None:
+        """Print the report as text."""
+        write(self._ends(), self._numbers())
+        say(f"The data is in {Places(self.records, self.events, self.timeouts)}")
 
     def _ends(self) -> Table:
         table = Table(
             "final status",
-            title=f"{self.workflow}: {sum(self.runs.values()):,} runs",
+            title=Text(f"{visible(self.workflow)}: {sum(self.runs.values()):,} runs", "italic"),
             title_justify="left",
         )
         table.add_column("runs", justify="right")
         for status, count in self.runs.items():
-            table.add_row(status, f"{count:,}")
+            table.add_row(Text(visible(status)), f"{count:,}")
         return table
 
     def _numbers(self) -> Table:
@@ -107,23 +109,3 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         if self.p50_ms is not None:
             table.add_row("trigger to end", f"p50 {self.p50_ms:,.1f} ms, p99 {self.p99_ms:,.1f} ms")
         return table
-
-    def _next(self) -> Iterator[tuple[str, str]]:
-        # a server is opened with what isn't shown here, such as its password
-        on = (
-            "--records URL" if records_adapter(self.records).shared else f"--records {self.records}"
-        )
-        listed = f"workflow-ray runs list {self.workflow} {on}"
-        if self.failed:
-            yield f"{listed} --failed", f"why {self.failed:,} failed"
-            yield (
-                f"workflow-ray runs retry --workflow {self.workflow} --failed {on}",
-                "try them again, once the cause is mended",
-            )
-        if self.paused > self.failed:
-            yield f"{listed} --state PAUSED", f"why {self.paused:,} are paused"
-        yield listed, "the newest runs"
-        yield f"workflow-ray runs history RUN_ID {on}", "how one of them got there"
-        yield "the same command again", "no run is processed twice"
-        if self.runtime == "ray":
-            yield f"workflow-ray down {on}", "end what stays on Ray; the records stay"

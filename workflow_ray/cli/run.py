@@ -1,39 +1,42 @@
-"""The main job: a file of data through a workflow."""
+"""`workflow-ray run`: a file of data through a workflow."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from workflow_ray.cli.exit_codes import ExitCode
+from workflow_ray.cli.follow_ups import follow_ups, show_follow_ups
+from workflow_ray.cli.input_file import opened
 from workflow_ray.cli.job import Job
 from workflow_ray.cli.lines import Refused
 from workflow_ray.cli.log_lines import configure
-from workflow_ray.cli.options import Events, JsonFile, Records, Replace, Rollback, Timeouts
+from workflow_ray.cli.option_groups import grouped
+from workflow_ray.cli.options import AsJson, DeployOptions
+from workflow_ray.cli.output import complain, print_json
 from workflow_ray.cli.progress import shown
-from workflow_ray.cli.report import RefusedLine, Report
+from workflow_ray.cli.report import Report
+from workflow_ray.cli.report_file import report_file
 from workflow_ray.definition import Workflow, load
-from workflow_ray.errors import InvalidInput
+from workflow_ray.errors import InvalidInput, WorkflowError
 from workflow_ray.runtime import Runtime
-
-INTERRUPTED = 130
-LINES_REFUSED = 6
-"""The exit code of a job some of whose lines were refused."""
-RUNS_FAILED = 8
-"""The exit code of a job some of whose runs an error has paused, whether or not lines were refused.
-"""
-STANDARD_INPUT = "-"
 
 
 class Where(StrEnum):
     RAY = "ray"
     LOCAL = "local"
 
+
+GOES_ON = {
+    Where.RAY: "What was triggered goes on without this command",
+    Where.LOCAL: "What was triggered is in the records",
+}
 
 Reference = Annotated[
     str,
@@ -44,7 +47,7 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="FILE",
-        help='Lines of {"foreign_id": "...", "data": {...}}; - is standard input.',
+        help='Lines of {"foreign_id": "...", "data": {...}} in UTF-8; - is standard input.',
     ),
 ]
 On = Annotated[
@@ -54,99 +57,90 @@ On = Annotated[
         help="Where the steps run: on Ray, where they go on without this command; or in it.",
     ),
 ]
+ReportPath = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="PATH", help="Also write the report to this file, as JSON."),
+]
 
 
+class Interrupted(WorkflowError):
+    """Ctrl-C ended the job."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, runtime: str) -> None:
+        super().__init__(runtime)
+        self.runtime = runtime
+
+    def __str__(self) -> str:
+        goes_on = GOES_ON[Where(self.runtime)]
+        return f"interrupted. {goes_on}; the same command again continues from here."
+
+
+@grouped
 def run(
+    context: typer.Context,
     reference: Reference,
     source: Input,
-    records: Records = None,
-    events: Events = None,
-    timeouts: Timeouts = None,
-    json: JsonFile = None,
+    options: DeployOptions,
     on: On = Where.RAY,
-    rollback: Rollback = False,
-    replace: Replace = False,
+    report_path: ReportPath = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put each line of FILE through a workflow, wait for the ends, and report.
 
-    A line's foreign id is its run's idempotency key too: given again with the same data, it leads
-    to the run that there is, and nothing is done twice. With other data the line is refused. A run
-    that pauses counts as ended. Exit 6: some lines were refused, each with its number and reason on
-    stderr; the others went through. Exit 8: an error has paused some runs; `workflow-ray runs list
-    --failed` shows them.
+    A line's foreign id is its run's idempotency key too: the same line again leads to the same run,
+    and nothing is done twice. A run that pauses counts as ended. A line that can't be used is
+    refused, with its number and the reason on stderr: one that is not JSON, which NaN and Infinity
+    are not, has a key twice, does not fit the workflow, or has other data than its foreign id had
+    before.
     """
+    if context.args:
+        raise InvalidInput(
+            " ".join(context.args),
+            "give one workflow. --json takes no path: --report PATH writes the report to a file",
+        )
     configure(logging.WARNING, "%(message)s")
     workflow = load(reference, [os.getcwd()])
     made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
-    runtime = made(
-        workflow,
-        records=records,
-        events=events,
-        timeouts=timeouts,
-        rollback=rollback,
-        replace=replace,
-    )
-    try:
-        with _opened(source) as descriptor:
-            report = asyncio.run(_report(workflow, runtime, on, source, descriptor))
-    except KeyboardInterrupt:
-        goes_on = (
-            "What was triggered goes on without this command"
-            if on is Where.RAY
-            else "What was triggered stands in the records"
+    runtime = made(workflow, **asdict(options))
+    with report_file(report_path) as write_report:
+        try:
+            with opened(source) as descriptor:
+                job = asyncio.run(_done(workflow, runtime, on, descriptor))
+        except KeyboardInterrupt:
+            raise Interrupted(on.value) from None
+        report = Report.of(
+            job,
+            workflow=workflow.name,
+            runtime=on.value,
+            places=runtime.urls.places,
+            source=source,
         )
-        typer.echo(
-            f"\nInterrupted. {goes_on}; the same command again continues from here.", err=True
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    report.show(Console(soft_wrap=True, highlight=False, markup=False))
-    if json is not None:
-        report.write(json)
+        try:
+            write_report(report)
+        finally:
+            if as_json:
+                print_json(report)
+            else:
+                report.show()
+                show_follow_ups(follow_ups(report, job.ends.example, options.records))
     if report.failed:
-        raise typer.Exit(RUNS_FAILED)
+        raise typer.Exit(ExitCode.RUNS_FAILED)
     if report.refused:
-        raise typer.Exit(LINES_REFUSED)
+        raise typer.Exit(ExitCode.LINES_REFUSED)
 
 
-async def _report(
-    workflow: Workflow[Any, Any], runtime: Runtime, on: Where, source: str, descriptor: int
-) -> Report:
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    refused: list[RefusedLine] = []
-
-    def refuse(line: Refused) -> None:
-        refused.append(RefusedLine(line.number, line.why))
-        console.print(f"line {line.number} refused: {line.why}")
-
-    console.print(
-        f"Starting {workflow.name}"
-        + ("; Ray takes some seconds the first time." if on is Where.RAY else ".")
-    )
+async def _done(workflow: Workflow[Any, Any], runtime: Runtime, on: Where, descriptor: int) -> Job:
+    """Do the job, and show how far it is."""
+    takes_time = "; Ray takes some seconds the first time" if on is Where.RAY else ""
+    complain(f"Starting {workflow.name}{takes_time}.")
     async with runtime:
-        job = Job(workflow, runtime.client(workflow), runtime.store)
-        with shown(console, workflow.name) as show:
-            await job.run(descriptor, show, refuse)
-    return Report.of(
-        job,
-        workflow=workflow.name,
-        runtime=on.value,
-        places=runtime.urls.places,
-        source=source,
-        refused=refused,
-    )
+        job = Job(workflow, runtime.client(workflow), runtime.store, _complain_of)
+        with shown(workflow.name) as show:
+            await job.run(descriptor, show)
+    return job
 
 
-@contextmanager
-def _opened(source: str) -> Generator[int]:
-    """The input's file descriptor, before anything is started for it."""
-    if source == STANDARD_INPUT:
-        yield 0
-        return
-    try:
-        descriptor = os.open(source, os.O_RDONLY)
-    except OSError as error:
-        raise InvalidInput("--input", f"{source} can't be read: {error.strerror}") from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _complain_of(line: Refused) -> None:
+    complain(f"line {line.number} refused: {line.why}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,19 +13,11 @@ import typer
 from rich.prompt import Confirm
 from rich.text import Text
 
-from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.exit_codes import ExitCode, describe
+from workflow_ray.cli.option_groups import grouped
+from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import complain, error_console, print_json, say
-from workflow_ray.cli.run_filters import (
-    Failed,
-    Filters,
-    ForeignId,
-    OfWorkflow,
-    OlderThan,
-    Selection,
-    States,
-    Statuses,
-    Stuck,
-)
+from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
@@ -39,7 +32,7 @@ from workflow_ray.runtime.urls import records_url
 
 References = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN]...", help="Run ids, their first characters, or foreign ids."),
+    typer.Argument(metavar="RUN", help="Run ids, their first characters, or foreign ids."),
 ]
 Reason = Annotated[
     str | None,
@@ -64,10 +57,7 @@ HELP = {
     Action.RETRY: "Have the step of failed runs tried again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
 }
-EXITS = (
-    "Exit 2: the request can't be used; 3: a run was not found; 4: some runs didn't allow it, the"
-    " others are changed."
-)
+EXITS = describe(ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,56 +77,53 @@ def add_controls(runs: typer.Typer) -> None:
 
 
 def _add(runs: typer.Typer, action: Action) -> None:
+    @grouped
     def command(
+        filters: Filters,
         run: References = None,
         workflow: OfWorkflow = None,
-        status: Statuses = None,
-        state: States = None,
-        foreign_id: ForeignId = None,
-        failed: Failed = False,
-        older_than: OlderThan = None,
-        stuck: Stuck = False,
         reason: Reason = None,
         by: By = None,
         yes: Yes = False,
         records: Records = None,
         as_json: AsJson = False,
     ) -> None:
-        asked = control(action, by or f"cli:{getpass.getuser()}", reason)
-        filters = Filters(
-            workflow=workflow,
-            statuses=status or (),
-            states=state or (),
-            foreign_id=foreign_id,
-            failed=failed,
-            older_than=older_than,
-            stuck=stuck,
-        )
+        asked = control(action, by or f"cli:{_user()}", reason)
         url = records_url(records)
-        run_ids = asyncio.run(_found(url, run or (), filters))
+        run_ids = asyncio.run(_found(url, run or (), filters, workflow))
         if not run and not yes:
             _confirm(action, len(run_ids))
         _tell(asyncio.run(_applied(url, asked, run_ids)), action, as_json=as_json)
 
-    runs.command(action.verb, help=f"{HELP[action]} {EXITS}")(command)
+    runs.command(action.verb, help=HELP[action], epilog=EXITS)(command)
 
 
-async def _found(url: str, references: Sequence[str], filters: Filters) -> list[RunId]:
+async def _found(
+    url: str, references: Sequence[str], filters: Filters, workflow: str | None
+) -> list[RunId]:
     """The runs that a command is about."""
-    if references and filters.are_more_than_a_workflow():
+    if references and not filters.is_empty():
         raise InvalidInput("runs", "name runs or give filters, not both")
-    if not references and not filters.are_given():
+    if not references and workflow is None and filters.is_empty():
         raise InvalidInput("runs", "name some, or say which by filters, e.g. --failed")
     async with open_beside(url, SystemClock()) as store:
         names = Names(await store.deployment())
         if references:
-            lookup = RunReferences(store, chosen_workflows(list(names.statuses), filters.workflow))
+            lookup = RunReferences(store, chosen_workflows(list(names.statuses), workflow))
             return [(await lookup.find(reference)).run_id for reference in references]
         return [
             record.run_id
-            async for page in Selection(store, names, filters).pages()
+            async for page in Selection(store, names, filters, workflow).pages()
             for record in page
         ]
+
+
+def _user() -> str:
+    """Name the user who calls; by number in a container that has no name for it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
 
 
 def _confirm(action: Action, count: int) -> None:

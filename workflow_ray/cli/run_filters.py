@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 from msgspec.structs import replace
@@ -18,41 +18,6 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
 
-OfWorkflow: TypeAlias = Annotated[
-    str | None, typer.Option("--workflow", metavar="NAME", help="Only runs of this workflow.")
-]
-Statuses: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--status", help="Only runs at this status; may be repeated.")
-]
-States: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated."),
-]
-ForeignId: TypeAlias = Annotated[
-    str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")
-]
-Failed: TypeAlias = Annotated[
-    bool, typer.Option("--failed", help="Only runs that an error has paused.")
-]
-OlderThan: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--older-than",
-        metavar="TIME",
-        help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.",
-    ),
-]
-Stuck: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--stuck",
-        help=(
-            "Only runs whose next step should have begun and has not, for 5 minutes or for"
-            " --older-than."
-        ),
-    ),
-]
-
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 STUCK_AFTER = timedelta(minutes=5)
 PAGE = 500
@@ -61,28 +26,42 @@ PAGE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What a command was asked for, in its words."""
+    """Options that choose runs."""
 
-    workflow: str | None = None
-    statuses: Sequence[str] = ()
-    states: Sequence[str] = ()
-    foreign_id: str | None = None
-    failed: bool = False
-    older_than: str | None = None
-    stuck: bool = False
+    statuses: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="Only runs at this status; may be repeated."),
+    ] = None
+    states: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="Only runs in this run_state, e.g. PAUSED; may be repeated."),
+    ] = None
+    foreign_id: Annotated[
+        str | None, typer.Option("--foreign-id", help="Only runs with this foreign id.")
+    ] = None
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only runs that an error has paused.")
+    ] = False
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="TIME",
+            help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.",
+        ),
+    ] = None
+    stuck: Annotated[
+        bool,
+        typer.Option(
+            "--stuck",
+            help="Only runs whose next step should have begun and has not, for 5 minutes or for"
+            " --older-than.",
+        ),
+    ] = False
 
-    def are_given(self) -> bool:
-        return bool(self.workflow) or self.are_more_than_a_workflow()
-
-    def are_more_than_a_workflow(self) -> bool:
-        return bool(
-            self.statuses
-            or self.states
-            or self.foreign_id
-            or self.failed
-            or self.older_than
-            or self.stuck
-        )
+    def is_empty(self) -> bool:
+        """Whether every run passes."""
+        return not any(getattr(self, field.name) for field in fields(self))
 
 
 class Selection:
@@ -90,7 +69,9 @@ class Selection:
     can't be used.
     """
 
-    def __init__(self, store: RecordStore, names: Names, filters: Filters) -> None:
+    def __init__(
+        self, store: RecordStore, names: Names, filters: Filters, workflow: str | None
+    ) -> None:
         self._store = store
         self._names = names
         self._filters = filters
@@ -98,11 +79,10 @@ class Selection:
             None if filters.older_than is None else _duration("--older-than", filters.older_than)
         )
         known = {
-            name: names.statuses[name]
-            for name in chosen_workflows(list(names.statuses), filters.workflow)
+            name: names.statuses[name] for name in chosen_workflows(list(names.statuses), workflow)
         }
-        _check_statuses(known, filters.statuses)
-        asked = set(filters.statuses)
+        _check_statuses(known, filters.statuses or ())
+        asked = set(filters.statuses or ())
         self._queries = [
             self._query(name)
             for name, statuses in known.items()
@@ -159,11 +139,11 @@ class Selection:
         known = self._names.statuses[workflow]
         return RunQuery(
             workflow=workflow,
-            statuses=tuple(known[status] for status in filters.statuses if status in known),
+            statuses=tuple(known[status] for status in filters.statuses or () if status in known),
             run_states=(
                 (RunState.PAUSED,)
                 if filters.failed
-                else tuple(_run_state(name) for name in filters.states)
+                else tuple(_run_state(name) for name in filters.states or ())
             ),
             causes=(Cause.FAILED,) if filters.failed else (),
             foreign_id=filters.foreign_id,

@@ -6,19 +6,11 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.exit_codes import ExitCode, describe
+from workflow_ray.cli.option_groups import grouped
+from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
-from workflow_ray.cli.run_filters import (
-    Failed,
-    Filters,
-    ForeignId,
-    OfWorkflow,
-    OlderThan,
-    Selection,
-    States,
-    Statuses,
-    Stuck,
-)
+from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
@@ -40,40 +32,26 @@ Reference = Annotated[
 Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="[WORKFLOW]", help="The workflow's name, e.g. orders. Default: all workflows."
+        metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
     ),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="How many at most.")]
 
 
-@runs.command("list")
+@runs.command("list", epilog=describe())
+@grouped
 def list_runs(
+    filters: Filters,
     workflow: Name = None,
-    status: Statuses = None,
-    state: States = None,
-    foreign_id: ForeignId = None,
-    failed: Failed = False,
-    older_than: OlderThan = None,
-    stuck: Stuck = False,
     limit: Limit = 20,
     records: Records = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first. Exit 2: the workflow, status or run_state is unknown."""
-    filters = Filters(
-        workflow=workflow,
-        statuses=status or (),
-        states=state or (),
-        foreign_id=foreign_id,
-        failed=failed,
-        older_than=older_than,
-        stuck=stuck,
-    )
+    """List runs, the newest first."""
 
     async def found(store: RecordStore, names: Names) -> list[RunView]:
-        return [
-            names.run(record) for record in await Selection(store, names, filters).newest(limit)
-        ]
+        selection = Selection(store, names, filters, workflow)
+        return [names.run(record) for record in await selection.newest(limit)]
 
     of_several = () if workflow else ("workflow",)
     show(
@@ -83,12 +61,9 @@ def list_runs(
     )
 
 
-@runs.command()
+@runs.command(epilog=describe())
 def counts(workflow: Name = None, records: Records = None, as_json: AsJson = False) -> None:
-    """Count runs by workflow, status and run_state, without zeros.
-
-    Exit 2: the workflow is unknown.
-    """
+    """Count runs by workflow, status and run_state, without zeros."""
 
     async def found(store: RecordStore, names: Names) -> list[CountView]:
         chosen = chosen_workflows(list(names.statuses), workflow)
@@ -97,11 +72,11 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
     show(_ask(records, found), ("workflow", "status", "run_state", "runs"), as_json=as_json)
 
 
-@runs.command("show")
+@runs.command("show", epilog=describe(ExitCode.NOT_FOUND))
 def show_run(
     run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
 ) -> None:
-    """Show a run as it stands, with its data. Exit 3: the run does not exist."""
+    """Show a run as it is now, with its data."""
 
     async def found(store: RecordStore, names: Names) -> RunWithData:
         return names.run_with_data(await _references(store, names, workflow).find(run))
@@ -109,11 +84,11 @@ def show_run(
     show_one(_ask(records, found), as_json=as_json)
 
 
-@runs.command()
+@runs.command(epilog=describe(ExitCode.NOT_FOUND))
 def history(
     run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
 ) -> None:
-    """Show every version of a run: what wrote it, when and why. Exit 3: the run does not exist."""
+    """Show every version of a run: what wrote it, when and why."""
 
     async def found(store: RecordStore, names: Names) -> list[EntryView]:
         record = await _references(store, names, workflow).find(run)

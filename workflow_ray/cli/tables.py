@@ -1,6 +1,5 @@
 """Lays out views as text: for people at a terminal of any width, and for pipes."""
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,8 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from workflow_ray.cli.output import console, print_json, visible, write
-from workflow_ray.cli.streams import is_open
+from workflow_ray.cli.output import console, is_terminal, print_json, visible, write
 
 GAP = "  "
 LAST_COLUMN = 24
@@ -74,11 +72,6 @@ def cell(value: object) -> str:
 def styled(text: str) -> Text:
     """Colour the words that say how a run is."""
     return Text(text, STYLES.get(text, ""))
-
-
-def is_terminal() -> bool:
-    """Say whether standard output is a terminal."""
-    return is_open(sys.stdout) and sys.stdout.isatty()
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> list[Text]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from math import ceil
 
 from workflow_ray.engine.prospects import paused_by_error
-from workflow_ray.records import Record, RunState
+from workflow_ray.records import Record, RunId, RunState
 
 
 class Timing:
@@ -54,9 +54,13 @@ class Ends:
         self._counts: Counter[tuple[int, RunState]] = Counter()
         self.failed = 0
         """Runs that an error has paused."""
+        self.example: RunId | None = None
+        """One of the runs: one that failed, if there is one."""
 
     def add(self, record: Record) -> None:
         self._counts[record.status, record.run_state] += 1
+        if self.example is None or (paused_by_error(record) and not self.failed):
+            self.example = record.run_id
         self.failed += paused_by_error(record)
 
     def total(self, run_state: RunState | None = None) -> int:

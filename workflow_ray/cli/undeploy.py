@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from workflow_ray.cli.options import Records
+from workflow_ray.cli.output import say
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.connect import open_beside
@@ -28,8 +29,7 @@ def undeploy(workflow: Name, records: Records = None, force: Force = False) -> N
 
     Its roles stop; its runs and their history stay. Nothing imports it: its module may be gone.
     It runs again once it is deployed again, or a worker starts with it.
-
-    Exit 2: no such workflow is deployed; 4: it has unfinished runs (see --force).
+    With unfinished runs it is refused (see --force).
     """
     from workflow_ray.runtime.ray.deployment import wait_for_end
 
@@ -40,7 +40,7 @@ def undeploy(workflow: Name, records: Records = None, force: Force = False) -> N
         await wait_for_end(own_groups(undeployed), records=records)
 
     asyncio.run(removed())
-    typer.echo(f"{workflow}: removed from what runs on {place_of(url)}. Its records stay.")
+    say(f"{workflow}: removed from what runs on {place_of(url)}. Its records stay.")
 
 
 async def _removed(url: str, workflow: str, force: bool) -> DeployedWorkflow:

@@ -3,25 +3,19 @@
 import asyncio
 import logging
 import os
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.log_lines import configure
-from workflow_ray.cli.options import Events, Records, Replace, Rollback, Timeouts
+from workflow_ray.cli.option_groups import grouped
+from workflow_ray.cli.options import DeployOptions, Workflows
 from workflow_ray.definition import load
 from workflow_ray.runtime import Runtime
 from workflow_ray.runtime.logs import WITH_TIME
 
-ABANDONED = 7
-"""The exit code of a worker that has abandoned steps."""
-
-References = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="MODULE:ATTRIBUTE...", help="The workflows, e.g. examples.orders:orders."
-    ),
-]
 Deadline = Annotated[
     float,
     typer.Option(
@@ -33,37 +27,21 @@ Deadline = Annotated[
 ]
 
 
-def worker(
-    references: References,
-    records: Records = None,
-    events: Events = None,
-    timeouts: Timeouts = None,
-    deadline: Deadline = 25.0,
-    rollback: Rollback = False,
-    replace: Replace = False,
-) -> None:
+@grouped
+def worker(references: Workflows, options: DeployOptions, deadline: Deadline = 25.0) -> None:
     """Run workflows in this process until SIGTERM or SIGINT. Workers on one server share the work.
 
     Told to stop, it takes on nothing new and finishes the steps that are running. Those that are
     not finished at the deadline are abandoned: other workers, or the next one, run them again, and
     no attempt is counted. A second signal does not wait for the deadline.
-
-    Exit 0: all steps were finished; 7: some were abandoned.
     """
     configure(logging.INFO, WITH_TIME)
     workflows = [load(reference, [os.getcwd()]) for reference in references]
-    runtime = Runtime.local(
-        *workflows,
-        records=records,
-        events=events,
-        timeouts=timeouts,
-        rollback=rollback,
-        replace=replace,
-    )
+    runtime = Runtime.local(*workflows, **asdict(options))
 
     async def serve() -> bool:
         async with runtime:
             return await runtime.serve(deadline=deadline)
 
     if not asyncio.run(serve()):
-        raise typer.Exit(ABANDONED)
+        raise typer.Exit(ExitCode.STEPS_ABANDONED)
