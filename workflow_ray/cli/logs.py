@@ -7,12 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.text import Text
 
 from workflow_ray.cli.options import AsJson, Records
-from workflow_ray.cli.output import complain, visible, write
+from workflow_ray.cli.output import complain, print_json_line, visible, write
 from workflow_ray.cli.status import find_running
 from workflow_ray.cli.status_report import Running
 from workflow_ray.cli.status_views import LogsView
@@ -33,7 +32,7 @@ LEVEL = re.compile(r"\S+ \S+ ([A-Z]+) ")
 Role = Annotated[
     str | None,
     typer.Argument(
-        metavar="[ROLE]",
+        metavar="ROLE",
         help="A role's name, or its first characters, as `status` shows it. Default: all.",
     ),
 ]
@@ -98,9 +97,6 @@ def logs(
 
     Local processes log to their standard error, and this command says which ones these are. With
     --json each line is an object with `time`, `actor` and `text`.
-
-    Exit 2: no role has that name, or several begin with it; 5: there are no such records and no
-    logs.
     """
     if status is not None and workflow is None:
         raise InvalidInput("--status", "give --workflow too: statuses of workflows have like names")
@@ -173,7 +169,7 @@ def _named(text: str, known: Sequence[str]) -> str:
 
 def _printer(as_json: bool) -> Callable[[Entry], None]:
     def print_object(entry: Entry) -> None:
-        write(Text(msgspec.json.encode(entry._asdict()).decode()))
+        print_json_line(entry._asdict())
 
     def print_lines(entry: Entry) -> None:
         level = LEVEL.match(entry.text)

@@ -16,6 +16,8 @@ from workflow_ray.cli.streams import discard, is_open
 from workflow_ray.errors import WorkflowError
 from workflow_ray.runtime.visible import visible as visible
 
+COMPACT = -1
+"""As an indent of msgspec: all on one line, without spaces."""
 STANDARD_OUTPUT = "standard output"
 WIDE = 1_000_000
 """Columns of what is not a terminal: no line is wrapped."""
@@ -110,14 +112,20 @@ def print_json(value: object) -> None:
         output.out(to_json(value), highlight=False)
 
 
-def to_json(value: object) -> str:
-    """Convert a value to strict JSON in ASCII, indented.
+def print_json_line(value: object) -> None:
+    """Print a value as one line of strict JSON. Raises as `write`."""
+    with _standard_output() as output:
+        output.out(to_json(value, indent=COMPACT), highlight=False)
+
+
+def to_json(value: object, indent: int = 2) -> str:
+    """Convert a value to strict JSON in ASCII.
 
     It means the same in every encoding, and no character in it can control a terminal. NaN and
     Infinity, which JSON lacks and stored data may hold, become strings: "NaN".
     """
     encoded = strict(msgspec.json.encode(value))
-    text = msgspec.json.format(encoded, indent=2).decode()
+    text = msgspec.json.format(encoded, indent=indent).decode()
     # all other characters are in strings
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 

@@ -20,7 +20,7 @@ def status(records: Records = None, events: Events = None, as_json: AsJson = Fal
     """Show what runs on the records: local processes or Ray, each role, and how the runs fare.
 
     Looks at a bounded number of runs: the next 500 retries, and the 50 newest paused runs of each
-    status. Exit 5: there are no such records, or a server can't be reached.
+    status.
     """
     report = asyncio.run(_report(Urls.of(records, events)))
     if as_json:
