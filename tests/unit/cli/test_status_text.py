@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workflow_ray.cli import tables
+from workflow_ray.cli import output, tables
 from workflow_ray.cli.status_text import print_report
 from workflow_ray.cli.status_views import FailureView, LogsView, Report, RoleView, StatusView
 
@@ -126,7 +126,8 @@ def test_it_says_where_the_logs_on_ray_are(printed: Any) -> None:
 
 
 def test_it_fits_a_terminal_of_80_columns(printed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "is_terminal", lambda: True)
+    for module in (output, tables):
+        monkeypatch.setattr(module, "is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     lines = printed(report()).splitlines()
     # a long path or reason wraps, as everything does that a terminal gets

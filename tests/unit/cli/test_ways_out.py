@@ -17,7 +17,7 @@ from workflow_ray.client import Client, Handle
 from workflow_ray.testing import WorkflowTester
 
 ROOT = Path(__file__).parents[3]
-COMMAND = re.compile(r"workflow-ray((?: +[^\s`'\"]+)+)")
+COMMAND = re.compile(r"workflow-ray((?: +[^\s`'\";]+)+)")
 CALL = re.compile(r"(?:call|Call|with|pass) (\w+)\(\)")
 
 
