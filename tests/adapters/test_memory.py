@@ -1,4 +1,4 @@
-"""The memory adapter: the conformance suite, and what is its own."""
+"""The memory adapter: the conformance suites, and its own rules."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -95,7 +95,7 @@ class TestMemorySource(ConnectorSourceConformance):
 
 
 class TestRecordsAndEventsApart:
-    async def test_events_published_to_another_store_come_without_their_runs(self) -> None:
+    async def test_events_published_to_another_store_are_received_without_their_runs(self) -> None:
         clock = FakeClock()
         records, events = MemoryStore(clock), MemoryStore(clock)
         fence, run = await acquire(records), new_run(events=[event()])
@@ -109,7 +109,7 @@ class TestRecordsAndEventsApart:
 
 
 class TestDelayed:
-    async def test_delayed_are_the_events_that_only_time_holds_back(self) -> None:
+    async def test_delayed_lists_the_events_that_are_not_due_yet(self) -> None:
         clock = FakeClock()
         store = MemoryStore(clock)
         fence = await acquire(store)
@@ -148,7 +148,7 @@ class TestMemoryAdapter:
         with pytest.raises(InvalidInput, match="memory://shop"):
             MemoryAdapter().create(url)
 
-    def test_it_is_no_server_that_several_processes_share(self) -> None:
+    def test_the_adapter_is_not_shared_by_several_processes(self) -> None:
         assert not records_adapter("memory://shop").shared
 
     async def test_events_and_timeouts_are_kept_by_the_same_names(self, url: str) -> None:
@@ -179,14 +179,14 @@ class TestMemoryAdapter:
             assert await store.due("orders", 1, [0], limit=10, wait=0) == [timeout]
 
     @pytest.mark.parametrize("open_", [MemoryAdapter().open_events, MemoryAdapter().open_timeouts])
-    async def test_opening_a_part_never_creates(
+    async def test_opening_events_or_timeouts_never_creates_a_store(
         self, url: str, open_: Callable[..., AbstractAsyncContextManager[Store]]
     ) -> None:
         with pytest.raises(StoreMissing):
             async with open_(url, clock=FakeClock()):
                 pass
 
-    async def test_a_store_that_somebody_serves_shares_no_roles(self, url: str) -> None:
+    async def test_a_store_that_is_open_exclusively_shares_no_roles(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
         async with (
@@ -198,7 +198,7 @@ class TestMemoryAdapter:
         async with adapter.open_records(url, clock=clock, exclusive=False) as other:
             assert await other.share("a", [], [], lease=30) == Shared()
 
-    async def test_opening_never_creates(self, url: str) -> None:
+    async def test_opening_records_never_creates_a_store(self, url: str) -> None:
         with pytest.raises(StoreMissing):
             async with MemoryAdapter().open_records(url, clock=FakeClock()):
                 pass
@@ -209,14 +209,14 @@ class TestMemoryAdapter:
             async with MemoryAdapter().open_records(url, clock=FakeClock(), store_id="another"):
                 pass
 
-    async def test_a_second_server_waits_for_the_first_to_leave(self, url: str) -> None:
+    async def test_a_second_exclusive_opening_waits_for_the_first_to_close(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
         async with adapter.open_records(url, clock=clock):
             second = await begin(clock, opened(adapter, url, clock))
         await result_of(second)
 
-    async def test_a_second_server_gives_up_when_its_patience_ends(self, url: str) -> None:
+    async def test_a_second_exclusive_opening_fails_when_its_patience_ends(self, url: str) -> None:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
         async with (
@@ -229,6 +229,6 @@ class TestMemoryAdapter:
 
 
 async def opened(adapter: MemoryAdapter, url: str, clock: FakeClock) -> None:
-    """Serve the store for a moment, after 5 seconds of patience at most."""
+    """Open the store exclusively, with 5 seconds of patience, and close it again."""
     async with adapter.open_records(url, clock=clock, patience=5):
         pass

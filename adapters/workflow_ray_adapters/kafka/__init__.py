@@ -1,19 +1,22 @@
-"""Kafka: events, and connectors' sources. What it needs is imported when something is opened, so
-that definitions do without.
+"""Kafka: events, and sources of connectors.
 
-`kafka://[user:password@]host:port[,host:port][/prefix][?option=value&...]`: the prefix, and a dot,
-begin the names of the topics and groups, so that several deployments may share a cluster. A port
-left out is 9092. What is special in a user, password or file is
+Its client library is imported when something is opened, so that definitions work without it.
+
+`kafka://[user:password@]host:port[,host:port][/prefix][?option=value&...]`
+
+The names of topics and groups begin with the prefix and a dot, so that several deployments may
+share a cluster. The default port is 9092. Special characters in a user, password or file are
 percent-encoded. The options:
 
-    ssl            true: speak TLS; the default is false
-    cafile         PEM file of the authorities to trust, in place of the system's; for ssl=true, as
-    the next three certfile       PEM file of this client's certificate, where brokers ask for one
-    keyfile        PEM file of its key, without a password; left out, it is in the certfile
-    check_hostname false: take a certificate of another host name; the default is true mechanism
-    of SASL: PLAIN (the default where a user is named), SCRAM-SHA-256 or SCRAM-SHA-512 replication
-    replicas of each topic that is made; the default is the brokers' own timeout        seconds in
-    which a broker must answer, and within which events are sent or given up; the default is 5
+    ssl             true: use TLS; the default is false
+    cafile          PEM file of the authorities to trust instead of the system's; needs ssl=true, as
+                    the next three do
+    certfile        PEM file of this client's certificate, if the brokers require one
+    keyfile         PEM file of its key, without a password; by default it is in the certfile
+    check_hostname  false: accept a certificate of another host name; the default is true
+    mechanism       of SASL: PLAIN (the default if there is a user), SCRAM-SHA-256 or SCRAM-SHA-512
+    replication     replicas of each topic that is created; by default as the brokers are set
+    timeout         seconds in which a broker must answer and events must be sent; the default is 5
 """
 
 from workflow_ray_adapters.kafka.adapter import KafkaAdapter

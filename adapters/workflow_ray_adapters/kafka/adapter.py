@@ -10,16 +10,16 @@ from workflow_ray_adapters.kafka.extra import needed
 
 
 class KafkaAdapter:
-    """ports.EventsAdapter for Kafka.
+    """An EventsAdapter for Kafka.
 
-    Topics are made by `prepare` alone, never by a broker because somebody names them.
+    Only `prepare` creates topics. No broker creates one because it was named.
     """
 
     def canonical(self, url: str) -> str:
         return parse(url).canonical
 
     def create(self, url: str) -> str:
-        with ThreadPoolExecutor(1) as thread:  # the caller's may have a loop
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop
             return thread.submit(asyncio.run, self._identity(url)).result()
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:

@@ -1,4 +1,4 @@
-"""Where a cluster is, and how it is spoken to: a URL, taken apart."""
+"""The address of a cluster, parsed from a URL."""
 
 import re
 import ssl
@@ -26,7 +26,7 @@ OPTIONS = (
     "timeout",
 )
 OF_TLS = ("cafile", "certfile", "keyfile", "check_hostname")
-LEGAL = re.compile(r"[A-Za-z0-9._-]*")  # in names of topics
+LEGAL = re.compile(r"[A-Za-z0-9._-]*")  # allowed in names of topics
 
 
 class Server(NamedTuple):
@@ -46,12 +46,12 @@ class Login:
 
 @dataclass(frozen=True)
 class Address:
-    """What a URL says. Holds a password, and never shows it."""
+    """A parsed URL. It holds a password, and never shows it."""
 
     servers: tuple[Server, ...]
-    prefix: str  # "" or what names of topics begin with, without the dot
+    prefix: str  # the beginning of names of topics, without the dot; "": none
     login: Login | None
-    tls: Mapping[str, str] | None  # its options; None: in the clear
+    tls: Mapping[str, str] | None  # the options of TLS; None: without TLS
     replication: int  # -1: the brokers' default
     timeout: float  # seconds
 
@@ -60,18 +60,21 @@ class Address:
         return f"kafka://{','.join(map(str, self.servers))}/{self.prefix}"
 
     def name(self, topic_or_group: str) -> str:
-        """What it is called on the brokers."""
+        """Return the name of a topic or group on the brokers."""
         return f"{self.prefix}.{topic_or_group}" if self.prefix else topic_or_group
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Raises InvalidInput where a file can't be used."""
+        """Make the TLS context.
+
+        Raises InvalidInput: a file can't be used.
+        """
         if self.tls is None:
             return None
         try:
             context = ssl.create_default_context(cafile=self.tls.get("cafile"))
             context.check_hostname = _boolean(self.tls.get("check_hostname", "true"))
             if certfile := self.tls.get("certfile"):
-                # or OpenSSL asks on the terminal
+                # so that OpenSSL does not ask on the terminal
                 context.load_cert_chain(certfile, self.tls.get("keyfile"), password="")
         except (OSError, ValueError) as error:
             raise InvalidInput(
@@ -82,7 +85,10 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Raises InvalidInput, which names the known options where one isn't known."""
+    """Parse a URL.
+
+    Raises InvalidInput; for an unknown option it names the known ones.
+    """
     parts = _split(url)
     userinfo, _, hosts = parts.netloc.rpartition("@")
     what = f"kafka://{hosts}{parts.path}"
@@ -111,15 +117,15 @@ def parse(url: str) -> Address:
     tls = option("ssl", False, _boolean, "true or false")
     option("check_hostname", True, _boolean, "true or false")
     if not tls and (vain := [name for name in OF_TLS if name in options]):
-        raise InvalidInput(what, f"{', '.join(vain)} does nothing without ssl=true. Add that.")
+        raise InvalidInput(what, f"{', '.join(vain)} has no effect without ssl=true. Add that.")
     if "keyfile" in options and "certfile" not in options:
-        raise InvalidInput(what, "keyfile does nothing without certfile. Name that too.")
+        raise InvalidInput(what, "keyfile has no effect without certfile. Add that.")
     return Address(
         servers=_servers(what, hosts),
         prefix=prefix,
         login=_login(what, userinfo, options.get("mechanism")),
         tls={name: options[name] for name in OF_TLS if name in options} if tls else None,
-        replication=option("replication", -1, _positive(int), "a whole number from 1 up"),
+        replication=option("replication", -1, _positive(int), "a whole number of at least 1"),
         timeout=option("timeout", TIMEOUT, _positive(float), "seconds, more than 0"),
     )
 
@@ -155,7 +161,7 @@ def _login(what: str, userinfo: str, mechanism: str | None) -> Login | None:
         if mechanism is not None:
             raise InvalidInput(
                 what,
-                "mechanism does nothing without a user. Name one, as in"
+                "mechanism has no effect without a user. Name one, as in"
                 " kafka://user:password@host:9092.",
             )
         return None

@@ -1,6 +1,4 @@
-"""aiokafka's clients of one cluster: how they are started, and closed without waiting for a broker
-that hangs.
-"""
+"""Starts aiokafka's clients of a cluster, and closes them without waiting for brokers that hang."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -12,7 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-# The one thing beyond the public API: clients raise KafkaConnectionError without its cause.
+# This is not in the public API: clients raise KafkaConnectionError without its cause.
 from aiokafka.conn import create_conn
 
 from workflow_ray.errors import AccessDenied, StoreError
@@ -24,11 +22,11 @@ from workflow_ray_adapters.kafka.logs import guard
 C = TypeVar("C")
 
 STAGGER = 0.5
-"""Seconds after which a second client is started beside one that is not ready."""
+"""Seconds after which a second client is started in parallel with one that is not ready."""
 DIAGNOSIS = 1.0
-"""Seconds in which a broker must show why clients can't use it."""
+"""Seconds to find out why clients can't use a broker."""
 CLOSING = 0.5
-"""Seconds in which clients should be closed. Those that are not go on closing by themselves."""
+"""Seconds to wait for clients to close. The others continue to close in the background."""
 LINGER = 0.1
 """Seconds that TLS has to close the connections that aiokafka dropped without waiting for that."""
 log = logging.getLogger(__name__)
@@ -36,10 +34,13 @@ guard()
 
 
 class Clients:
-    """What the clients of one address share."""
+    """The settings and state that all clients of one address share."""
 
     def __init__(self, address: Address) -> None:
-        """Raises InvalidInput where a file of the URL cannot be used."""
+        """Prepare the options.
+
+        Raises InvalidInput: a file of the URL can't be used.
+        """
         self.where = address.canonical
         self.timeout = address.timeout
         self._servers = address.servers
@@ -55,14 +56,16 @@ class Clients:
         within: float | None = None,
         **options: Any,
     ) -> C:
-        """A client that is started. Another is tried beside one that is slow: it may have met a
+        """Start a client.
+
+        Another one is tried in parallel if the first is slow, because that one may have met a
         broker that hangs.
 
         Args:
             make: A class of aiokafka's.
-            every: Seconds until another one is tried beside it.
-            within: Seconds until it is given up; None: the URL's timeout.
-            options: What it is made with, beside what all are made with.
+            every: Seconds until another one is tried in parallel.
+            within: Seconds until all are given up; None: the URL's timeout.
+            options: Arguments of the class, in addition to those of all clients.
 
         Raises:
             StoreUnavailable: No broker can be used in time.
@@ -88,11 +91,11 @@ class Clients:
             raise await self._diagnosed(error) from error
 
     def stop(self, client: Any) -> "asyncio.Task[None]":
-        """Close the client. What it waits for where a broker hangs, nobody else need wait for."""
+        """Close the client in the background, because a broker may hang."""
         return self._closing_now(_stop(client))
 
     async def close(self) -> None:
-        """Wait until clients are closed, for a moment."""
+        """Wait for a moment until clients are closed."""
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSING)
         if abandoned := set(self._abandoned):
@@ -103,8 +106,9 @@ class Clients:
             await asyncio.sleep(LINGER)
 
     def _abandon(self, start: "asyncio.Task[Any]") -> None:
-        """Close a client that is not needed once it is started. A cancelled start leaves a
-        connection open, so it has time to end by itself.
+        """Close a client that is not needed once it has started.
+
+        A cancelled start would leave a connection open, so it has time to end by itself.
         """
         self._abandoned.add(start)
         start.add_done_callback(self._abandoned.discard)
@@ -117,7 +121,7 @@ class Clients:
         return task
 
     async def _diagnosed(self, error: StoreError) -> StoreError:
-        """Why clients can't be started: what connections of our own meet."""
+        """Find out why clients can't be started, with connections of our own."""
         troubles = await asyncio.gather(*(self._trouble(server) for server in self._servers))
         denied = [trouble for trouble in troubles if isinstance(trouble, AccessDenied)]
         return next((trouble for trouble in [*denied, *troubles] if trouble is not None), error)
@@ -141,7 +145,7 @@ class Clients:
 async def _stop(client: Any) -> None:
     try:
         await (client.stop() if hasattr(client, "stop") else client.close())
-    except Exception:  # nobody waits for it, and it is not used any more
+    except Exception:  # No caller waits for it, and it is no longer used.
         log.debug("a client of Kafka did not close cleanly", exc_info=True)
 
 

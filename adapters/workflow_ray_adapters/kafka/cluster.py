@@ -1,4 +1,4 @@
-"""A cluster: its topics, where their partitions begin and end, and the clients that ask."""
+"""A cluster: its topics, the ends of their partitions, and the clients that ask for them."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -11,7 +11,10 @@ from workflow_ray_adapters.kafka.topics import Topics
 
 class Cluster:
     def __init__(self, address: Address) -> None:
-        """Raises InvalidInput where a file of the URL cannot be used."""
+        """Prepare the clients.
+
+        Raises InvalidInput: a file of the URL can't be used.
+        """
         self.where = address.canonical
         self.clients = Clients(address)
         self.topics = Topics(self.clients, address.replication)
@@ -19,7 +22,10 @@ class Cluster:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["Cluster"]:
-        """Raises StoreUnavailable, AccessDenied, within five seconds."""
+        """Find the cluster.
+
+        Raises StoreUnavailable, AccessDenied, within five seconds.
+        """
         try:
             await self.topics.open()
             yield self
@@ -29,17 +35,17 @@ class Cluster:
             await self.clients.close()
 
     async def provide(self, wanted: Mapping[str, int]) -> None:
-        """Make those topics that aren't there, and wait until each partition of theirs can be used.
+        """Create the missing topics, and wait until each of their partitions can be used.
 
         Args:
-            wanted: The number of partitions of each.
+            wanted: The number of partitions of each topic.
 
         Raises:
-            TopicMismatch: One is there with another number, and none was made.
-            StoreUnavailable: They aren't ready in time.
+            TopicMismatch: A topic exists with another number, and none was created.
+            StoreUnavailable: They are not ready in time.
             StoreError: Brokers refuse a topic.
             AccessDenied: Brokers refuse the user.
         """
         for topic in await self.topics.provide(wanted):
-            # A leader may be the last to know that it is.
+            # A leader may be the last broker to know that it leads.
             await self.offsets.ends(topic, self.topics.partitions(topic))

@@ -1,5 +1,7 @@
-"""Events as Kafka's messages: the run is the key, the rest is JSON, and headers are headers, where
-other tools look for trace context.
+"""Encodes events as Kafka's messages.
+
+The run is the key, and the rest is JSON. Headers are headers, where other tools look for trace
+context.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from workflow_ray.records import Event, RunId, Topic, Version
 
 
 class Message(NamedTuple):
-    """As it is sent."""
+    """A message as it is sent."""
 
     key: bytes
     value: bytes
@@ -19,7 +21,7 @@ class Message(NamedTuple):
 
 
 class Record(Protocol):
-    """As it is read: what of aiokafka's ConsumerRecord is looked at."""
+    """A message as it is read: the fields of aiokafka's ConsumerRecord that are used."""
 
     @property
     def partition(self) -> int: ...
@@ -27,7 +29,7 @@ class Record(Protocol):
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int:
-        """Milliseconds since 1970; -1 where there is none."""
+        """Milliseconds since 1970; -1: it has none."""
         ...
 
     @property
@@ -39,7 +41,10 @@ class Record(Protocol):
 
 
 class Body(msgspec.Struct, frozen=True):
-    """Fields are only added, with a default: old code reads new events."""
+    """The value of a message.
+
+    Fields are only added, with a default, so that old code reads new events.
+    """
 
     run_id: RunId
     version: Version
@@ -59,7 +64,10 @@ def encode(event: Event) -> Message:
 
 
 def decode(topic: Topic, record: Record) -> Event:
-    """Raises ValueError: it is not an event."""
+    """Decode a message.
+
+    Raises ValueError: it is not an event.
+    """
     body = _decode(record.value or b"")
     headers = {name: value.decode() for name, value in record.headers if value is not None}
     return Event(

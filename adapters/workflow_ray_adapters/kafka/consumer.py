@@ -1,4 +1,7 @@
-"""One of aiokafka's consumers. It reads partitions of a topic from where its caller says."""
+"""Wraps one of aiokafka's consumers.
+
+It reads partitions of a topic from offsets that its caller names.
+"""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -24,39 +27,44 @@ LONG_POLL = 0.5
 of a consumer at a time.
 """
 SILENCE = 2 * LONG_POLL + 0.5
-"""Real seconds after which a partition of which nothing was heard is in trouble."""
+"""Real seconds without an answer after which a partition counts as unreadable."""
 PARTITION_DATA = BATCH_DATA // 8
-"""Bytes that are fetched of a partition at a time; more, where one message is larger."""
+"""Bytes that are fetched of a partition at a time; more if one message is larger."""
 LEEWAY = 0.05
-"""Seconds for aiokafka to end a wait by itself: one that is cancelled leaves a future behind."""
+"""Seconds for aiokafka to end a wait by itself, because a cancelled one leaves a future behind."""
 LOOK = 0.005
-"""Seconds between looks whether a new consumer knows its topic: aiokafka does not tell."""
+"""Seconds between checks whether a new consumer knows its topic; aiokafka sends no signal."""
 
 
 @dataclass
 class _Hearing:
-    """What was heard of a partition since it was sought, at real times of ours."""
+    """What a partition's leader has answered since the last seek, at real times."""
 
-    stamp: int | None  # the time by aiokafka of the last answer to a fetch
+    stamp: int | None  # aiokafka's time of the last answer to a fetch
     sought: float
     at: float | None = None
 
 
 class Consumer:
-    """Fetches ahead, and follows what was handed out. Naming another offset makes it seek."""
+    """Fetches ahead, and continues after the messages that it returned.
+
+    Another offset makes it seek.
+    """
 
     def __init__(self, topic: str, offsets: Mapping[int, int], **options: Any) -> None:
-        """Args:
-        topic: As brokers call it. It must be there.
-        offsets: Where to begin to read.
-        options: How to reach the cluster.
+        """Prepare a consumer.
+
+        Args:
+            topic: Its name on the brokers. It must exist.
+            offsets: Where to begin to read.
+            options: How to reach the cluster.
         """
         self.gone = set[int]()
-        """Partitions that have no message at the offset asked for."""
+        """Partitions that have no message at the offset given."""
         self._topic = topic
         self._begin = offsets
         self._next: dict[int, int] = {}
-        """The offset to go on from, of each partition that is assigned."""
+        """The offset to continue from, of each partition that is assigned."""
         self._hearing: dict[int, _Hearing] = {}
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
@@ -69,8 +77,9 @@ class Consumer:
         )
 
     async def start(self) -> None:
-        """Ends once it knows who leads the topic. It fetches only then: without a leader aiokafka
-        would ask for leaders without a pause.
+        """Start, and wait until it knows who leads the topic.
+
+        It fetches only then: without a leader aiokafka would ask for leaders without a pause.
         """
         await self._consumer.start()
         asking = asyncio.ensure_future(
@@ -91,7 +100,7 @@ class Consumer:
     # --- where to read --------------------------------------------------------------------------
 
     def read_from(self, offsets: Mapping[int, int]) -> None:
-        """Read these partitions from there on; others as before."""
+        """Read these partitions from these offsets on; others continue."""
         if not offsets.keys() <= self._next.keys():
             self._assign({**self._next, **offsets})
             return
@@ -100,8 +109,9 @@ class Consumer:
                 self.seek(partition, offset)
 
     def leave(self, partitions: Collection[int]) -> None:
-        """Do not read them any more. While one has no leader, aiokafka asks for leaders without a
-        pause.
+        """Stop reading the partitions.
+
+        While one has no leader, aiokafka asks for leaders without a pause.
         """
         left = {
             partition: offset
@@ -112,7 +122,7 @@ class Consumer:
             self._assign(left)
 
     def position(self, partition: int) -> int:
-        """The offset to go on from: all below was handed out, is not for us, or is gone."""
+        """Return the offset to continue from: all below was returned, is not for us, or is gone."""
         return self._next[partition]
 
     def _assign(self, offsets: Mapping[int, int]) -> None:
@@ -122,7 +132,7 @@ class Consumer:
             self.seek(partition, offset)
 
     def seek(self, partition: int, offset: int) -> None:
-        """Read a partition from there on. What was fetched of it is fetched again."""
+        """Read a partition from the offset on. What was fetched of it is fetched again."""
         self.gone.discard(partition)
         self._next[partition] = offset
         self._consumer.seek(self._at(partition), offset)
@@ -139,7 +149,7 @@ class Consumer:
         return self._hearing[partition].at is not None and silence < SILENCE
 
     def silence(self, partition: int) -> float:
-        """Real seconds since a fetch of the partition was answered, or since the last seek."""
+        """Return the real seconds since the partition's last answered fetch, or last seek."""
         now = time.monotonic()
         hearing = self._hearing[partition]
         if (stamp := self._last_fetch(partition)) != hearing.stamp:
@@ -154,9 +164,9 @@ class Consumer:
     async def first(
         self, partitions: Collection[int], clock: Clock, seconds: float
     ) -> list[Record]:
-        """Wait for a message: the first one, and no other.
+        """Wait for the first message, and return only that one.
 
-        It may end before `seconds` without one.
+        It may return none before `seconds` are over.
         """
         wanted = [self._at(partition) for partition in partitions]
         timeout = max(int(min(seconds, LONG_POLL) * 1000), 1)
@@ -171,12 +181,12 @@ class Consumer:
             await asyncio.wait([call])
         except asyncio.CancelledError:
             call.cancel()
-            self._go_back(partitions)  # it may have taken a message
+            self._go_back(partitions)  # The cancelled call may have taken a message.
             raise
         return [] if call.cancelled() else await self._taken(call, partitions)
 
     async def take(self, partition: int, limit: int) -> list[Record]:
-        """Messages of a partition that were fetched, `limit` at most; does not wait."""
+        """Return messages of a partition that were fetched, at most `limit`, without waiting."""
         return await self._taken(
             self._consumer.getmany(self._at(partition), max_records=limit), [partition]
         )
@@ -188,7 +198,7 @@ class Consumer:
             self.gone |= {at.partition for at in error.args[0]}
             return []
         except Exception:
-            # aiokafka would go on behind what it had unpacked by then, and has not handed out.
+            # aiokafka would continue after messages that it has unpacked, and not returned.
             self._go_back(partitions)
             raise
         for partition in partitions:

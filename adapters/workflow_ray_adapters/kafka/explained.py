@@ -1,4 +1,4 @@
-"""aiokafka's errors and the system's, as the ports' errors."""
+"""Translates aiokafka's errors and the system's into the ports' errors."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -13,18 +13,19 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, UnsupportedCodecError
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable
 from workflow_ray_adapters.kafka.address import Server
 
-# Kafka's error codes, which aiokafka's errors have as `errno`.
+# Kafka's error codes, which are the `errno` of aiokafka's errors.
 REQUEST_TIMED_OUT = 7
 TOPIC_EXISTS = 36
 NOT_CONTROLLER = 41
-DENIED = frozenset({29, 30, 31})  # a topic, a group, the cluster
-REFUSED = frozenset({33, 34, 58})  # a mechanism of SASL, a login
-SPOILED = frozenset({45, 59})  # the broker counts a producer's batches otherwise
-AGAIN = frozenset({5, REQUEST_TIMED_OUT, 14, NOT_CONTROLLER, 89})  # no leader, loading, throttled
+DENIED = frozenset({29, 30, 31})  # for a topic, a group, the cluster
+REFUSED = frozenset({33, 34, 58})  # the mechanism of SASL, the login
+SPOILED = frozenset({45, 59})  # the broker has another count of a producer's batches
+# The partition has no leader, or the broker loads or throttles.
+AGAIN = frozenset({5, REQUEST_TIMED_OUT, 14, NOT_CONTROLLER, 89})
 
 
 def code_of(error: BaseException) -> int:
-    """Kafka's code of the error; 0 where it has none."""
+    """Return Kafka's code of the error; 0: it has none."""
     return int(getattr(error, "errno", 0) or 0) if isinstance(error, KafkaError) else 0
 
 
@@ -34,13 +35,13 @@ def explained(where: str, server: Server | None = None, *, hint: str = "") -> Ge
 
     Args:
         where: The cluster.
-        server: The broker asked, if it is known.
-        hint: What to look at where a broker closes the connection.
+        server: The broker that was asked, if it is known.
+        hint: What to check if a broker closes the connection.
 
     Raises:
-        StoreUnavailable: A broker does not answer, or not now.
-        AccessDenied: The user, the password, or what the user asks for is refused.
-        StoreError: Messages are compressed in a way that cannot be read here.
+        StoreUnavailable: A broker does not answer, or can't do it now.
+        AccessDenied: The user, the password or an operation is refused.
+        StoreError: Messages are compressed in a way that can't be read here.
     """
     who = f"broker {server}" if server else "a broker"
     try:
@@ -66,7 +67,7 @@ def explained(where: str, server: Server | None = None, *, hint: str = "") -> Ge
     except (
         KafkaError,
         NotImplementedError,
-    ) as error:  # the latter: a broker too old for any version of a request
+    ) as error:  # The latter: the broker is too old for every version of a request.
         raise _told(where, who, error, hint) from error
 
 
@@ -82,7 +83,7 @@ def _told(where: str, who: str, error: Exception, hint: str) -> StoreError:
 
 
 def _said(error: BaseException) -> str:
-    """The error in words: its own, beside the name of its kind."""
+    """Return the text of the error, with the name of its class."""
     text = error.args[0] if error.args else ""
     return (
         f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""What the adapter needs beyond the package itself."""
+"""The extra requirement of this adapter."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -8,7 +8,10 @@ from workflow_ray.errors import AdapterNotInstalled
 
 @contextmanager
 def needed() -> Generator[None]:
-    """Around imports that bring aiokafka in. Raises AdapterNotInstalled where it isn't there."""
+    """Surround imports that need aiokafka.
+
+    Raises AdapterNotInstalled: it is missing.
+    """
     try:
         yield
     except ImportError as error:

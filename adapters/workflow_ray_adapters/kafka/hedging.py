@@ -1,4 +1,4 @@
-"""Attempts beside each other: one that meets a broker that hangs is not waited for."""
+"""Parallel attempts: one that meets a broker that hangs does not delay the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST = 8
-"""Attempts beside each other."""
+"""The most attempts in parallel."""
 
 
 async def first_of(
@@ -18,11 +18,11 @@ async def first_of(
     within: float,
     abandon: "Callable[[asyncio.Task[T]], object]",
 ) -> T:
-    """The first answer of attempts at the same thing.
+    """Return the first answer of several attempts at the same operation.
 
     Args:
-        attempt: Starts one.
-        every: Seconds after which another attempt is started beside those under way.
+        attempt: Starts an attempt.
+        every: Seconds after which another attempt is started in parallel.
         within: Seconds after which all are given up.
         abandon: Takes each other attempt that did not fail, whether it has ended or not.
 
@@ -45,9 +45,9 @@ async def first_of(
                     tasks.discard(first := answered.pop())
                     return first.result()
                 if failed == tasks:
-                    return failed.pop().result()  # raises
+                    return failed.pop().result()  # it raises
                 tasks -= failed
-        raise AssertionError("unreachable")  # count() has no end
+        raise AssertionError("unreachable")  # count() never ends
     finally:
         for task in tasks:
             abandon(task)

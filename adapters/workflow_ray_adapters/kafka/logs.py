@@ -1,4 +1,4 @@
-"""What aiokafka logs: without passwords, and without a flood while a broker is away."""
+"""Filters aiokafka's log: no passwords, and no flood while a broker is away."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ CHATTY = (
 
 
 class KeepsSecrets(logging.Filter):
-    """aiokafka logs every request that it sends, on DEBUG; those of a login hold the password."""
+    """Drops the requests that aiokafka logs on DEBUG, because those of logins hold the password."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not any(
@@ -25,14 +25,17 @@ class KeepsSecrets(logging.Filter):
 
 
 class SaidElsewhere(logging.Filter):
-    """A start that fails is logged for each broker. The error that is raised says it too."""
+    """Drops the errors of a start that failed.
+
+    aiokafka logs them per broker, and the error that is raised contains them.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.funcName != "bootstrap"
 
 
 class Seldom(logging.Filter):
-    """aiokafka logs each attempt of each client: many a second, while a broker is away."""
+    """Drops repeated lines. aiokafka logs every attempt of every client while a broker is away."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class Seldom(logging.Filter):
 
 
 def guard() -> None:
-    """Filter what aiokafka's loggers say."""
+    """Add the filters to aiokafka's loggers."""
     logging.getLogger("aiokafka").addFilter(SaidElsewhere())
     logging.getLogger("aiokafka.conn").addFilter(KeepsSecrets())
     seldom = Seldom()

@@ -1,4 +1,4 @@
-"""Positions, shown to Kafka's own tools as offsets of consumer groups. Nobody reads them back."""
+"""Shows positions to Kafka's own tools, as offsets of consumer groups. They are never read back."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -18,28 +18,32 @@ from workflow_ray.errors import StoreError
 from workflow_ray_adapters.kafka.clients import Clients
 from workflow_ray_adapters.kafka.explained import explained
 
-PERIOD = 1.0  # seconds in which newer positions take the place of older ones
-NOTABLE = 3  # failures in a row; a cluster's first group has to wait for what keeps it
+PERIOD = 1.0  # seconds in which newer positions replace older ones
+NOTABLE = 3  # failures in a row; the first group of a cluster waits for the topic of offsets
 log = logging.getLogger(__name__)
 
 
 class Mirror:
-    """Commits the newest positions about once a second, and what is left when it ends.
+    """Commits the newest positions about once a second, and the last ones when it ends.
 
-    Each group has a consumer, which reads nothing and is not a member: that is how aiokafka
+    Each group has a consumer that reads nothing and is not a member, because that is how aiokafka
     commits for a group.
     """
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        # of each group, not yet committed
+        # by group, not yet committed
         self._positions = defaultdict[str, dict[TopicPartition, int]](dict)
         self._consumers: dict[str, Any] = {}
-        self._failures = Counter[str]()  # of each group, since its last commit
+        self._failures = Counter[str]()  # by group, since its last commit
         self._pending = asyncio.Event()
 
     def note(self, topic: str, positions: Iterable[tuple[str, int, int]]) -> None:
-        """positions: a group, as the brokers call it, a partition and its offset each."""
+        """Note positions.
+
+        Args:
+            positions: For each the group's name on the brokers, the partition and the offset.
+        """
         for group, partition, offset in positions:
             self._positions[group][TopicPartition(topic, partition)] = offset
             self._pending.set()
@@ -82,7 +86,7 @@ class Mirror:
                     consumer.assign([])
         except StoreError as error:
             self._failed(group, offsets, error.why)
-        except Exception as error:  # it must not end the mirror
+        except Exception as error:  # An error must not end the mirror.
             log.exception(
                 "%s: the positions of group %s can't be committed", self._clients.where, group
             )
@@ -94,7 +98,7 @@ class Mirror:
         self._failures[group] += 1
         if self._failures[group] == NOTABLE:
             log.warning(
-                "%s: the positions of group %s aren't shown (%s); trying on",
+                "%s: the positions of group %s aren't shown (%s); trying again",
                 self._clients.where,
                 group,
                 why,
@@ -113,10 +117,12 @@ class Mirror:
 
 
 def _assign(consumer: Any, partitions: Collection[TopicPartition]) -> None:
-    """Only what is assigned can be committed. For no longer than that: while a partition has no
-    leader, aiokafka asks for leaders without a pause.
+    """Assign the partitions while they are committed, because only assigned ones can be.
+
+    They are not assigned for longer: while a partition has no leader, aiokafka asks for leaders
+    without a pause.
     """
     consumer.assign(list(partitions))
     consumer.pause(*partitions)
     for at in partitions:
-        consumer.seek(at, 0)  # or it would look for the group's offsets by itself
+        consumer.seek(at, 0)  # or it would ask for the group's offsets by itself

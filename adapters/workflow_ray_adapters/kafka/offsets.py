@@ -1,4 +1,4 @@
-"""Where partitions begin and end."""
+"""Asks where partitions begin and end."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -18,8 +18,9 @@ from workflow_ray_adapters.kafka.topics import Topics
 
 
 class Offsets:
-    """Asks by a consumer that reads nothing: on the connection of one that reads, questions would
-    wait behind a fetch that waits for messages.
+    """Asks with a consumer that reads nothing.
+
+    On the connection of one that reads, requests would wait behind a fetch that waits for messages.
     """
 
     def __init__(self, clients: Clients, topics: Topics) -> None:
@@ -33,23 +34,23 @@ class Offsets:
             self._clients.stop(self._consumer)
 
     async def firsts(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """The first offset that is there, of each.
+        """Return the first offset of each partition that still has a message.
 
-        Raises StoreUnavailable where one can't be told.
+        Raises StoreUnavailable: a partition's offset is not known.
         """
         return await self._told(topic, partitions, "beginning_offsets")
 
     async def ends(self, topic: str, partitions: Collection[int]) -> dict[int, int]:
-        """The offset that the next message gets, of each.
+        """Return the offset that the next message of each partition gets.
 
-        Raises StoreUnavailable where one can't be told.
+        Raises StoreUnavailable: a partition's offset is not known.
         """
         return await self._told(topic, partitions, "end_offsets")
 
     async def lag(self, topic: str, offsets: Mapping[int, int]) -> int:
-        """How many messages are at or after the offsets.
+        """Return how many messages are at or after the offsets.
 
-        Raises StoreUnavailable where one can't be told.
+        Raises StoreUnavailable: a partition's offset is not known.
         """
         begin, end = await asyncio.gather(self.firsts(topic, offsets), self.ends(topic, offsets))
         return sum(
@@ -69,7 +70,7 @@ class Offsets:
                         [TopicPartition(topic, partition) for partition in partitions]
                     )
         except StoreUnavailable:
-            self._topics.refresh()  # who leads them may have changed
+            self._topics.refresh()  # Their leaders may have changed.
             raise
         return {at.partition: offset for at, offset in found.items()}
 

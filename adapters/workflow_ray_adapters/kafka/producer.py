@@ -1,5 +1,6 @@
-"""How messages get into partitions: idempotently, once every replica in sync has them, and each
-topic-partition for itself.
+"""Appends messages to partitions: idempotently, once every replica in sync has them.
+
+Each topic-partition is independent of the others.
 """
 
 # aiokafka publishes no types:
@@ -23,18 +24,18 @@ from workflow_ray_adapters.kafka.explained import SPOILED, code_of, explained
 from workflow_ray_adapters.kafka.topics import PAUSE
 
 At: TypeAlias = tuple[str, int]
-"""A topic, as brokers call it, and its partition."""
+"""The name of a topic on the brokers, and its partition."""
 
 STRAGGLING = 1.0
 """Seconds that topic-partitions have for themselves once others have their messages: whoever sends
 has more to send to those.
 """
 MAX_BATCH = 900_000
-"""Bytes; brokers take 1 MiB by default."""
+"""In bytes; brokers accept 1 MiB by default."""
 
 
 class _Line:
-    """What is under way to one topic-partition."""
+    """The messages under way to one topic-partition."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -45,7 +46,10 @@ class _Line:
 
 
 class Producer:
-    """One that can't be sent to holds up no other. aiokafka has one batch at most of each."""
+    """Appends messages.
+
+    A topic-partition that can't be sent to delays no other. aiokafka has at most one batch of each.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._clients = cluster.clients
@@ -65,7 +69,7 @@ class Producer:
         """Append the messages, in order within a topic-partition.
 
         Returns:
-            The topic-partitions of which it is unknown whether they have theirs, and why.
+            The topic-partitions of which it is unknown whether they have their messages, and why.
         """
         tasks = {
             asyncio.create_task(self._deliver(at, batch)): at for at, batch in messages.items()
@@ -85,7 +89,7 @@ class Producer:
         }
 
     async def _deliver(self, at: At, messages: Sequence[Message]) -> str | None:
-        """None: they are in. Else why that is unknown."""
+        """Append the messages. Return None, or why the outcome is unknown."""
         line = self._lines[at]
         try:
             async with asyncio.timeout(self._clients.timeout), line.lock:
@@ -104,13 +108,14 @@ class Producer:
         return None
 
     async def _append(self, at: At, line: _Line, messages: Sequence[Message]) -> int:
-        """How many of the messages are in: as many as a batch holds, or 0 if it is to be tried
-        again. Raises StoreError.
+        """Append a batch, and return how many messages it held; 0: it has to be tried again.
+
+        Raises StoreError.
         """
         await self._topics.need(at[0], [at[1]])
         producer = await self._started()
         if not await producer.client.ready(self._topics.partitions(at[0])[at[1]]):
-            # What aiokafka is handed it sends whenever the broker is back, though it was given up.
+            # aiokafka sends a batch when the broker is back, even if the call was given up.
             self._topics.refresh()
             await asyncio.sleep(PAUSE)
             return 0
@@ -131,15 +136,17 @@ class Producer:
         except KafkaError as error:
             self._replace(producer)
             if isinstance(error, ProducerClosed) or code_of(error) in SPOILED:
-                return 0  # another one goes on
+                return 0  # another producer takes over
             self._topics.refresh()
             with explained(self._clients.where):
                 raise
         return count
 
     def _judge(self, producer: AIOKafkaProducer, sent: "asyncio.Future[Any]") -> None:
-        """A producer counts a batch before it is sent, and brokers refuse all that follow one that
-        they did not get. So another producer goes on after any failure.
+        """Decide what a failure means.
+
+        A producer counts a batch before it is sent, and brokers refuse all batches after one
+        that they did not get. So another producer takes over after any failure.
         """
         if not sent.cancelled() and sent.exception() is not None:
             self._replace(producer)
@@ -161,13 +168,13 @@ class Producer:
 async def _handed(producer: AIOKafkaProducer, batch: Any, at: At) -> "asyncio.Future[Any]":
     try:
         sending: asyncio.Future[Any] = await producer.send_batch(batch, at[0], partition=at[1])
-    except AssertionError as error:  # its metadata are older than ours
+    except AssertionError as error:  # its metadata is older than ours
         raise KafkaError("the producer knows no such partition") from error
     return sending
 
 
 async def _late(tasks: Collection["asyncio.Task[str | None]"]) -> set["asyncio.Task[str | None]"]:
-    """Wait for deliveries. Answers those that are given up."""
+    """Wait for deliveries, and return those that are given up."""
     late, arrived = set(tasks), False
     while late and not arrived:
         done, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Messages from offsets that the caller names each time. A consumer is kept for each who asks."""
+"""Reads messages from offsets that the caller names each time. Each reader has a consumer."""
 
 import asyncio
 import logging
@@ -17,17 +17,17 @@ from workflow_ray_adapters.kafka.reading import Found, Hand, Look
 
 T = TypeVar("T")
 Key: TypeAlias = tuple[str, str]
-"""Who reads, and the topic."""
+"""The reader's name, and the topic."""
 
 IDLE = 60.0
-"""Seconds after which the consumer of somebody who asks no more is closed."""
+"""Seconds without a call of its reader after which a consumer is closed."""
 HEDGE = 0.1
-"""Seconds that a new consumer has to get ready, until another tries beside it."""
+"""Seconds for a new consumer to get ready, before another is tried in parallel."""
 log = logging.getLogger(__name__)
 
 
 class Reader:
-    """Lends each call a consumer that stands where the last call of that reader ended."""
+    """Lends each call a consumer that is where the reader's previous call ended."""
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster = cluster
@@ -38,14 +38,14 @@ class Reader:
         name overlap, as those of a role's late holder and of its successor may.
         """
         self._troubled = set[tuple[str, int]]()
-        """Partitions that can't be read now, as the log says."""
+        """Partitions that were logged as unreadable."""
         self._lost = set[tuple[Key, int]]()
-        """Partitions that lost messages, as the log says, until whoever reads goes on."""
+        """Partitions whose lost messages were logged, until the reader has continued."""
         self._turn = 0
 
     @property
     def kept(self) -> int:
-        """How many consumers wait for somebody to ask again."""
+        """How many consumers wait for another call."""
         return sum(map(len, self._idle.values()))
 
     @asynccontextmanager
@@ -68,17 +68,17 @@ class Reader:
         limit: int,
         wait: float,
     ) -> Found[T]:
-        """As the ports say, of EventStreamer and of SourceReader.
+        """Receive messages, as EventStreamer and SourceReader say.
 
         Args:
-            decode: What is handed out of a message; None for one to pass over.
+            decode: Makes an item of a message; None: skip the message.
         """
         if not offsets:
             await self._clock.wait(asyncio.Event(), wait)
             return Found([])
         usable = await self._usable(topic, offsets)
         self._turn += 1
-        # else the last would starve where there isn't room for all
+        # so that the last ones do not starve where there is not room for all
         first = self._turn % len(usable)
         async with self._lent(
             (reader, topic), {partition: offsets[partition] for partition in usable}
@@ -104,7 +104,10 @@ class Reader:
 
     @asynccontextmanager
     async def _lent(self, key: Key, offsets: Mapping[int, int]) -> AsyncGenerator[Consumer]:
-        """A consumer that nobody else has meanwhile. One that met an error is not used again."""
+        """Lend a consumer that no other call has meanwhile.
+
+        One that raised an error is not used again.
+        """
         if self._idle[key]:
             consumer, _ = self._idle[key].pop()
             consumer.read_from(offsets)
@@ -143,7 +146,10 @@ class Reader:
     # --- partitions in trouble ------------------------------------------------------------------
 
     async def _usable(self, topic: str, partitions: Collection[int]) -> list[int]:
-        """Those that have leaders, as far as is known. Raises StoreUnavailable: none has."""
+        """Return the partitions that have leaders, as far as is known.
+
+        Raises StoreUnavailable: none has.
+        """
         topics = self._cluster.topics
         faults = {
             partition: why for partition in partitions if (why := topics.fault(topic, partition))
@@ -164,7 +170,7 @@ class Reader:
         return [partition for partition in partitions if partition not in faults]
 
     def _note_silence(self, topic: str, partitions: Collection[int], consumer: Consumer) -> None:
-        """See why nothing is heard of some partitions, while others are read."""
+        """Log which partitions can't be read while others are read, and why."""
         topics = self._cluster.topics
         for partition in partitions:
             silence = consumer.silence(partition)

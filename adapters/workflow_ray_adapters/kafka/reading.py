@@ -1,6 +1,4 @@
-"""One call to receive: what it takes from a consumer, and what it makes of partitions that it can't
-read.
-"""
+"""One call of receive: what it takes from a consumer, and which partitions it can't read."""
 
 import asyncio
 import logging
@@ -20,13 +18,13 @@ from workflow_ray_adapters.kafka.explained import explained
 T = TypeVar("T")
 
 GRACE = 0.25
-"""Real seconds that other brokers have, once one has answered a call that does not wait."""
+"""Real seconds for other brokers to answer, once one has answered a call that does not wait."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Found(Generic[T]):
-    """What one call has found: see `records.Arrivals`."""
+    """The result of one call, see `records.Arrivals`."""
 
     items: list[T]
     read: dict[int, int] = field(default_factory=dict[int, int])
@@ -34,10 +32,10 @@ class Found(Generic[T]):
 
 
 class Hand(Generic[T]):
-    """What a call has taken so far: up to `limit` items, and not much more than BATCH_DATA.
+    """The items that a call has taken so far: up to `limit`, and not much more than BATCH_DATA.
 
     Args:
-        decode: What is handed out of a message; None for one to pass over.
+        decode: Makes an item of a message; None: skip the message.
     """
 
     def __init__(
@@ -53,11 +51,11 @@ class Hand(Generic[T]):
 
     @property
     def room(self) -> int:
-        """How many more it takes."""
+        """How many more items it takes."""
         return self._limit - len(self.items) if self._size < BATCH_DATA else 0
 
     async def take(self, call: Awaitable[list[Record]]) -> list[Record]:
-        """What the call brings, once it is added."""
+        """Add a message, if it makes an item."""
         try:
             records = await call
         except Exception as error:
@@ -70,7 +68,10 @@ class Hand(Generic[T]):
         return records
 
     async def share(self, partitions: Sequence[int]) -> None:
-        """Take what was fetched. Each partition has its part; what it leaves the others have."""
+        """Take the messages that were fetched.
+
+        The partitions share the limit, and the others have what one leaves over.
+        """
         ready = list(partitions)
         while ready and self.room:
             part = max(self.room // len(ready), 1)
@@ -84,12 +85,11 @@ class Hand(Generic[T]):
 
 
 class Look(Generic[T]):
-    """A call to receive.
+    """One call of receive.
 
     Args:
-        partitions: Those to read, in the order in which they are served where there isn't room
-            for all.
-        hand: Takes what is found.
+        partitions: The ones to read. If there is not room for all, the first ones are served.
+        hand: Takes the items.
     """
 
     def __init__(
@@ -102,14 +102,17 @@ class Look(Generic[T]):
     ) -> None:
         self.hand = hand
         self.lost: dict[int, int] = {}
-        """Partitions that end below the offset asked for, each with its end."""
+        """The ends of the partitions that end below the offset given."""
         self._cluster = cluster
         self._consumer = consumer
         self._topic = topic
         self._partitions = partitions
 
     def _found(self) -> bool:
-        """Raises StoreError: nothing is found, and messages can't be unpacked."""
+        """Return the result.
+
+        Raises StoreError: there is none, because messages can't be unpacked.
+        """
         if self.hand.items or self.lost:
             return True
         if self.hand.error is not None:
@@ -118,9 +121,9 @@ class Look(Generic[T]):
         return False
 
     async def wait(self, clock: Clock, seconds: float) -> None:
-        """Look until something is found, `seconds` at most.
+        """Look until something is found, for at most `seconds`.
 
-        Raises StoreUnavailable: of no partition anything was heard.
+        Raises StoreUnavailable: no partition was answered.
         """
         until, begin = clock.monotonic() + seconds, time.monotonic()
         while True:
@@ -139,7 +142,10 @@ class Look(Generic[T]):
             )
 
     async def once(self) -> None:
-        """Look at what brokers have by now. Raises StoreUnavailable: none tells."""
+        """Look at what brokers have now.
+
+        Raises StoreUnavailable: none answers.
+        """
         ends = await self._ends()
         position = self._consumer.position
         self.lost = {at: end for at, end in ends.items() if end < position(at)}
@@ -161,7 +167,10 @@ class Look(Generic[T]):
             raise StoreUnavailable(self._cluster.where, await self._trouble())
 
     async def _ends(self) -> dict[int, int]:
-        """Where partitions end, of those whose brokers tell. Raises StoreUnavailable: none does."""
+        """Return the ends of the partitions whose brokers answer.
+
+        Raises StoreUnavailable: none does.
+        """
         groups = self._cluster.topics.by_leader(self._topic, self._partitions)
         tasks = {
             asyncio.create_task(self._cluster.offsets.ends(self._topic, group)) for group in groups
@@ -187,8 +196,9 @@ class Look(Generic[T]):
         return told
 
     async def _relocate(self) -> None:
-        """Go on where partitions begin that have no message at the offset asked for, or note that
-        they end before.
+        """Handle partitions that have no message at the offset given.
+
+        The call continues at their first message, or notes that they end below the offset.
         """
         gone = [
             partition
@@ -201,7 +211,7 @@ class Look(Generic[T]):
             begins = await self._cluster.offsets.firsts(self._topic, gone)
             ends = await self._cluster.offsets.ends(self._topic, gone)
         except StoreUnavailable:
-            return  # the next turn asks again
+            return  # the next iteration asks again
         for partition in gone:
             position, begin, end = (
                 self._consumer.position(partition),
@@ -228,7 +238,10 @@ class Look(Generic[T]):
             self._consumer.seek(partition, max(position, begin))
 
     async def _trouble(self) -> str:
-        """Why no partition can be read. Raises StoreUnavailable: brokers don't tell that either."""
+        """Return why no partition can be read.
+
+        Raises StoreUnavailable: brokers do not answer that either.
+        """
         await self._cluster.topics.learn()
         faults = [
             why

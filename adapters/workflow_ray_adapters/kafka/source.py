@@ -1,4 +1,4 @@
-"""A topic that others write, as the source of a connector."""
+"""A topic of other programs, as the source of a connector."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -12,17 +12,18 @@ from workflow_ray_adapters.kafka.extra import needed
 
 @dataclass(frozen=True)
 class KafkaSource:
-    """ports.ConnectorSource.
+    """A ConnectorSource.
 
-    topic: its name on the brokers; the prefix of a URL isn't put before it.
-    url: a cluster, with options as the adapter's; None: where the deployment's events are, if that
-        is Kafka.
-    start: "earliest": with the first message that is retained; "latest": with what comes once the
-        connector has first looked.
+    Args:
+        topic: Its name on the brokers. The prefix of a URL is not put before it.
+        url: A cluster, with the adapter's options; None: the cluster of the deployment's events, if
+            that is Kafka.
+        start: "earliest": begin with the first message that is retained. "latest": begin with
+            messages after the connector's first look.
     """
 
     topic: str
-    url: str | None = field(default=None, repr=False)  # it may hold a password
+    url: str | None = field(default=None, repr=False)  # it may contain a password
     start: Literal["earliest", "latest"] = "earliest"
 
     def __post_init__(self) -> None:
@@ -30,8 +31,10 @@ class KafkaSource:
             raise InvalidInput(repr(self), 'it can start at the "earliest" or the "latest".')
 
     def open(self, *, clock: Clock, events: str) -> AbstractAsyncContextManager[SourceReader]:
-        """Raises InvalidInput: no URL is Kafka's; AdapterNotInstalled; when entered,
-        StoreUnavailable and AccessDenied.
+        """Open the topic.
+
+        Raises InvalidInput: no URL is Kafka's; AdapterNotInstalled; when entered, StoreUnavailable
+        and AccessDenied.
         """
         url = self.url or events
         if scheme_of(url) != "kafka":

@@ -1,4 +1,4 @@
-"""A connector's topic, open."""
+"""The open topic of a connector."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +19,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 async def opened(
     address: Address, topic: str, *, clock: Clock, latest: bool
 ) -> AsyncGenerator[SourceReader]:
-    """Raises StoreUnavailable, AccessDenied."""
+    """Open the topic.
+
+    Raises StoreUnavailable, AccessDenied.
+    """
     async with Cluster(address).open() as cluster:
         reader = Reader(cluster, clock)
         async with reader.running():
@@ -27,7 +30,7 @@ async def opened(
 
 
 class KafkaSourceReader:
-    """ports.SourceReader. Reads what transactions have committed only."""
+    """A SourceReader. It reads only what transactions have committed."""
 
     def __init__(
         self, cluster: Cluster, reader: Reader, topic: str, *, clock: Clock, latest: bool
@@ -38,7 +41,7 @@ class KafkaSourceReader:
         self._clock = clock
         self._latest = latest
         self._restarted: dict[int, tuple[int, int]] = {}
-        """Partitions that ended below the offset asked for: that offset, and where to go on for it.
+        """Partitions that ended below the offset given: that offset, and where to continue instead.
         """
 
     @property
@@ -60,7 +63,9 @@ class KafkaSourceReader:
     async def receive(
         self, offsets: Mapping[int, int], *, limit: int, wait: float
     ) -> list[ConnectorEvent]:
-        """A partition that lost messages, or was made again, goes on from its first message; the
+        """Receive messages, as SourceReader says.
+
+        A partition that lost messages or was created again continues at its first message, and the
         log says so.
         """
         until = self._clock.monotonic() + wait
@@ -82,8 +87,9 @@ class KafkaSourceReader:
         return await self._cluster.offsets.lag(self._topic, self._going_on(offsets))
 
     def _going_on(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Where to read for one who asks for the offsets: of a partition that was lost elsewhere,
-        until he asks for another one.
+        """Return the offsets to read from.
+
+        A partition that was lost continues elsewhere until the caller names another offset.
         """
         self._restarted = {
             at: (lost, begin)

@@ -21,7 +21,10 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def opened(address: Address, clock: Clock) -> AsyncGenerator["KafkaStreamer"]:
-    """Raises StoreUnavailable, AccessDenied."""
+    """Open the topics.
+
+    Raises StoreUnavailable, AccessDenied.
+    """
     async with Cluster(address).open() as cluster:
         reader, mirror = Reader(cluster, clock), Mirror(cluster.clients)
         async with Producer(cluster).running() as producer, reader.running(), mirror.running():
@@ -29,7 +32,7 @@ async def opened(address: Address, clock: Clock) -> AsyncGenerator["KafkaStreame
 
 
 class KafkaStreamer:
-    """ports.EventStreamer and ports.PositionMirror."""
+    """An EventStreamer and PositionMirror."""
 
     def __init__(
         self, address: Address, cluster: Cluster, producer: Producer, reader: Reader, mirror: Mirror
@@ -41,7 +44,7 @@ class KafkaStreamer:
         self._producer = producer
         self._mirror = mirror
         self._strange = set[Topic]()
-        """Topics that others write to."""
+        """Topics that other programs write to."""
 
     @property
     def stream_id(self) -> str:

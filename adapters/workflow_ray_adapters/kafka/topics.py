@@ -1,4 +1,4 @@
-"""Topics: which are there, who leads their partitions, and how they are made."""
+"""Topics: which ones exist, who leads their partitions, and their creation."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -26,18 +26,18 @@ from workflow_ray_adapters.kafka.explained import (
 from workflow_ray_adapters.kafka.hedging import first_of
 
 OPENING = 3.0
-"""Seconds in which a cluster must be found: a command has to say within five that it is not."""
+"""Seconds to find a cluster, because a command must fail within five."""
 PAUSE = 0.1
 """Seconds between attempts."""
 REFRESH = 1.0
-"""Seconds from one look in the background to the next."""
+"""Seconds between requests in the background."""
 
 
 class Topics:
-    """What brokers said last about all topics.
+    """What brokers last said about all topics.
 
-    They are asked about all, never about one by its name: to name a topic would make it, on a
-    broker that makes topics by itself.
+    They are always asked about all topics. On a broker that creates topics by itself, a request
+    about one would create it.
     """
 
     def __init__(self, clients: Clients, replication: int) -> None:
@@ -50,7 +50,10 @@ class Topics:
         self._asked = float("-inf")
 
     async def open(self) -> None:
-        """Raises StoreUnavailable, AccessDenied, within five seconds."""
+        """Find the cluster.
+
+        Raises StoreUnavailable, AccessDenied, within five seconds.
+        """
         within = min(self._clients.timeout, OPENING)
         self._admin = await self._clients.start(AIOKafkaAdminClient, within=within)
         with explained(self._clients.where):
@@ -66,18 +69,18 @@ class Topics:
     # --- who leads what -------------------------------------------------------------------------
 
     def partitions(self, topic: str) -> Mapping[int, int | None]:
-        """The broker that leads each partition, as learned last. None: it has no leader."""
+        """Return the last known leader of each partition; None: it has no leader."""
         return self._leaders.get(topic, {})
 
     def by_leader(self, topic: str, partitions: Collection[int]) -> list[list[int]]:
-        """The partitions, those of one leader together."""
+        """Group the partitions by leader."""
         found = defaultdict[int | None, list[int]](list)
         for partition in partitions:
             found[self.partitions(topic).get(partition)].append(partition)
         return list(found.values())
 
     def fault(self, topic: str, partition: int) -> str:
-        """Why the partition can't be used; "" where it has a leader."""
+        """Return why the partition can't be used; "": it has a leader."""
         leaders = self.partitions(topic)
         if not leaders:
             return (
@@ -93,10 +96,10 @@ class Topics:
         )
 
     async def need(self, topic: str, partitions: Collection[int]) -> None:
-        """Make sure that the topic is there, and that its partitions have leaders.
+        """Make sure that the topic exists, and that its partitions have leaders.
 
         Raises:
-            StoreUnavailable: One has none, as brokers say now; or they don't answer.
+            StoreUnavailable: A partition has none, as brokers say now; or they don't answer.
         """
         if any(self.fault(topic, partition) for partition in partitions):
             await self.learn()
@@ -105,20 +108,23 @@ class Topics:
                 raise StoreUnavailable(self._clients.where, why)
 
     async def learn(self) -> None:
-        """Ask brokers; an answer under way will do. Raises StoreUnavailable."""
+        """Ask brokers, or wait for a request under way.
+
+        Raises StoreUnavailable.
+        """
         await asyncio.shield(self._learning_now())
 
     def refresh(self) -> None:
-        """`learn` in the background, once a second at most."""
+        """Call `learn` in the background, at most once a second."""
         if time.monotonic() - self._asked > REFRESH:
             self._learning_now()
 
     def _learning_now(self) -> "asyncio.Task[None]":
-        """`learn` under way."""
+        """Return the request under way, or start one."""
         self._asked = time.monotonic()
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._learn())
-            # those who wait are told
+            # Callers that wait get the error.
             self._learning.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._learning
 
@@ -134,7 +140,7 @@ class Topics:
                             abandon=asyncio.Task[Any].cancel,
                         )
                         break
-                    except KafkaError:  # the broker asked, one by chance, is not there
+                    except KafkaError:  # the broker that was chosen at random is away
                         await asyncio.sleep(PAUSE)
         self._leaders = {
             topic["topic"]: _leaders(topic) for topic in found if topic["error_code"] == 0
@@ -143,17 +149,17 @@ class Topics:
     # --- making ---------------------------------------------------------------------------------
 
     async def provide(self, wanted: Mapping[str, int]) -> set[str]:
-        """Make those topics that aren't there, and wait until brokers show them with leaders.
+        """Create the missing topics, and wait until brokers show them with leaders.
 
         Args:
-            wanted: The number of partitions of each.
+            wanted: The number of partitions of each topic.
 
         Returns:
-            Those that were made.
+            The topics that were created.
 
         Raises:
-            TopicMismatch: One is there with another number, and none was made.
-            StoreUnavailable: They aren't ready in time.
+            TopicMismatch: A topic exists with another number, and none was created.
+            StoreUnavailable: They are not ready in time.
             StoreError: Brokers refuse a topic.
             AccessDenied: Brokers refuse the user.
         """
@@ -162,7 +168,7 @@ class Topics:
             async with asyncio.timeout(self._clients.timeout):
                 while missing := await self._missing(wanted):
                     made |= missing.keys()
-                    # A broker may not know of one that is there: then none is made.
+                    # A broker may not know of a topic that exists. Then none is created.
                     if await self._create(missing, try_only=True):
                         await self._create(missing)
                     await asyncio.sleep(PAUSE)
@@ -194,11 +200,11 @@ class Topics:
         return {topic: wanted[topic] for topic in wanted if not found[topic]}
 
     async def _create(self, missing: Mapping[str, int], *, try_only: bool = False) -> bool:
-        """False: some are there by now, or it is to be tried again.
+        """Create topics. False: some exist by now, or it has to be tried again.
 
-        Raises AccessDenied; StoreError: that is in vain.
+        Raises AccessDenied; StoreError: trying again is useless.
         """
-        # An empty assignment is how aiokafka takes the brokers' default replication, -1.
+        # With an empty assignment aiokafka accepts -1, the brokers' default replication.
         assigned: dict[int, list[int]] | None = {} if self._replication == -1 else None
         topics = [
             NewTopic(topic, partitions, self._replication, assigned)
@@ -218,7 +224,7 @@ class Topics:
         return done
 
     async def _judge(self, topic: str, code: int, why: str) -> None:
-        """Raises StoreError where it is in vain to try again to make the topic."""
+        """Raise StoreError if trying again to create the topic is useless."""
         where = self._clients.where
         if code in DENIED:
             raise AccessDenied(
@@ -226,7 +232,7 @@ class Topics:
                 f"topic {topic} can't be made ({why}). Let this user create topics, or make it for"
                 " him.",
             )
-        # the client asks the controller that it found when it was started
+        # The client asks the controller that it found at its start.
         if code == NOT_CONTROLLER:
             self._clients.stop(self._admin)
             self._admin = await self._clients.start(AIOKafkaAdminClient)

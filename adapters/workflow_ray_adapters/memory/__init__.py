@@ -1,4 +1,4 @@
-"""Everything in this process's memory: for tests, and the reference for what the ports mean."""
+"""A store in the memory of this process: for tests, and as the reference for the ports."""
 
 from workflow_ray_adapters.memory.adapter import MemoryAdapter
 from workflow_ray_adapters.memory.source import MemorySource

@@ -1,4 +1,4 @@
-"""`memory://NAME`: one store per name, kept while this process lives."""
+"""`memory://NAME`: one store per name, which exists while this process lives."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,10 +12,9 @@ from workflow_ray_adapters.memory.store import MemoryStore
 
 
 class MemoryAdapter:
-    """Holds records, events and timeouts, in stores that live and end with this process.
+    """Opens stores of records, events and timeouts that live and end with this process.
 
-    A name is asked for, so that two callers can share a store: each opening is as good as another
-    process.
+    A URL has a name, so that several callers can share a store: each opening stands for a process.
     """
 
     shared = False
@@ -63,7 +62,8 @@ class MemoryAdapter:
         ):
             raise StoreInUse(
                 contents.where,
-                f"somebody else in this process serves it, and didn't leave within {patience:g} s.",
+                "this process has it open exclusively already, and did not close it within"
+                f" {patience:g} s.",
             )
         contents.served = True
         try:
@@ -84,8 +84,8 @@ class MemoryAdapter:
         if contents is None:
             raise StoreMissing(
                 url,
-                "nothing was deployed there in this process. A store in memory is seen by its own"
-                " process only.",
+                "nothing was deployed there in this process. Only its own process can use a store"
+                " in memory.",
             )
         if store_id not in (None, contents.store_id):
             raise StoreMismatch(url, f"its store id is {contents.store_id}, not {store_id}.")

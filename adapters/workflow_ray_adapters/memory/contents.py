@@ -1,4 +1,4 @@
-"""What a store holds, and how a group of writes changes it."""
+"""The contents of a store, and how a group of writes changes them."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -36,22 +36,22 @@ from workflow_ray_adapters.memory.stream import Stream
 from workflow_ray_adapters.memory.timeouts import Timeouts
 
 OUTBOX = RoleName("")
-"""The key of what every publisher waits for.
+"""The key that every publisher waits for.
 
-Each also waits for its own role's name: that its fence is old.
+Each also waits for its own role's name, which is notified when its fence is old.
 """
 
 
 class Contents:
-    """Everybody who opens the store in this process shares it, each by a clock of its own.
+    """The contents that every opening of the store in this process shares.
 
-    No method awaits: that makes each of them atomic in its event loop.
+    Each opening has its own clock. No method awaits, so each is atomic in its event loop.
     """
 
     def __init__(self, where: str = "memory:") -> None:
         self.where = where
         self.store_id = str(uuid4())
-        self.served = False  # somebody has it open exclusively
+        self.served = False  # it is open exclusively
         self.runs = Runs()
         self.outbox = Outbox()
         self.stream = Stream(where)
@@ -62,8 +62,8 @@ class Contents:
         self.writes = Notifications[RunId]()
         self.arrivals = Notifications[Topic]()
         self.publishing = Notifications[RoleName]()
-        self.timing = Notifications[tuple[str, int]]()  # a workflow and a status of it
-        self.deploying = Notifications[str]()  # the store id
+        self.timing = Notifications[tuple[str, int]]()  # keys: a workflow and its status
+        self.deploying = Notifications[str]()  # key: the store id
 
     def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
         if group.fence and (current := self.roles.epoch(group.fence.role)) != group.fence.epoch:
@@ -126,7 +126,7 @@ class Contents:
 
 
 def _timeouts(write: Write, now: datetime) -> Iterator[Timeout]:
-    """Those that the write asks for."""
+    """Make the timeouts that the write asks for."""
     for new in write.timeouts:
         yield Timeout(
             key=TimeoutKey(write.run_id, write.visit, new.name),
@@ -138,7 +138,7 @@ def _timeouts(write: Write, now: datetime) -> Iterator[Timeout]:
 
 
 def _awaited_event(record: Record) -> Event:
-    """The event that should have woken the run."""
+    """Make the event that should have woken the run."""
     return Event(
         run_id=record.run_id,
         topic=status_topic(record.workflow, record.status),

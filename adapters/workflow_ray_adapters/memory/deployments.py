@@ -7,7 +7,7 @@ from workflow_ray.records import DeployedWorkflow, Deployment
 
 
 class Deployments:
-    """The target, and for good: each workflow's partitions and the numbers of its statuses."""
+    """What should run, and the statuses and partitions of each workflow that was ever deployed."""
 
     def __init__(self, store_id: str) -> None:
         self.current = Deployment(store_id=store_id)
@@ -17,7 +17,10 @@ class Deployments:
         """How many share the work of each group that is deployed."""
 
     def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> set[str]:
-        """Make them the target; the groups whose shard count has changed, or that are retired."""
+        """Make the workflows what should run, and return the groups that this fences off.
+
+        These are the groups whose shard count has changed, and those that are retired.
+        """
         if expected != self.current.version:
             raise DeploymentConflict(expected, self.current.version)
         for workflow in workflows:

@@ -1,4 +1,4 @@
-"""Which of the workers that share roles lives, and holds what."""
+"""The workers that share roles: which ones live, and what they hold."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from workflow_ray.records import Role, RoleName
 
 @dataclass(frozen=True)
 class Worker:
-    able: Sequence[Role]  # to run these
+    able: Sequence[Role]  # the roles that it can run
     until: datetime
 
 
@@ -21,7 +21,7 @@ class Lease:
 
 
 class Leases:
-    """A worker that sends no heartbeat until its lease ends is gone, and so is what it held."""
+    """A worker whose lease has ended is gone, and its roles are free."""
 
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
@@ -34,7 +34,7 @@ class Leases:
         self._leases = self.current(now)
 
     def current(self, now: datetime) -> dict[RoleName, Lease]:
-        """Those that have not ended."""
+        """Return the leases that have not ended."""
         return {role: lease for role, lease in self._leases.items() if lease.until > now}
 
     def join(self, name: str, able: Sequence[Role], until: datetime) -> None:
@@ -55,7 +55,7 @@ class Leases:
         return lease.worker if lease else None
 
     def targets(self, is_current: Callable[[Role], bool]) -> dict[RoleName, str]:
-        """For each role that some worker can run: the worker that should."""
+        """Return the worker that should run each role that a worker can run."""
         able: dict[RoleName, list[str]] = {}
         for name, worker in self._workers.items():
             for role in filter(is_current, worker.able):

@@ -1,4 +1,4 @@
-"""Notifications that something has changed, for those who wait for it."""
+"""Notifications that something has changed, for callers that wait for it."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Notifications(Generic[K]):
-    """Wakes whoever waits for one of the keys that changed, and nobody else."""
+    """Wakes the callers that wait for one of the keys that changed, and no others."""
 
     def __init__(self) -> None:
         self._waiting: dict[K, set[asyncio.Event]] = {}
@@ -32,14 +32,15 @@ class Notifications(Generic[K]):
         enough: Callable[[T], bool] = bool,
         due_in: Callable[[], float] = lambda: math.inf,
     ) -> T:
-        """Look until there is enough, or until the wait is over, and return what was found last.
+        """Look until there is enough or the wait is over, and return what was found last.
 
         Args:
             keys: Look again when one of them is notified.
-            wait: Seconds, by the monotonic clock.
-            enough: Whether what was found ends the wait.
-            due_in: Seconds until something gets due, after which to look again without a
-                notification.
+            look: Returns what is there.
+            clock: Measures the wait.
+            wait: Seconds.
+            enough: Whether the result ends the wait.
+            due_in: Seconds until the next item is due. Look again then, without a notification.
         """
         deadline = clock.monotonic() + wait
         while not enough(found := look()) and (left := deadline - clock.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""What was committed and is not yet published."""
+"""The outbox: entries that were committed and are not yet published."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -10,19 +10,19 @@ from workflow_ray_adapters.memory.queues import TIMEOUTS, Queues, TopicPartition
 
 
 class Outbox:
-    """Entries by id, which here is the order of commit."""
+    """Entries by id. Ids are in commit order here."""
 
     def __init__(self) -> None:
         self._entries: dict[int, OutboxEntry] = {}
         self._last = 0
-        self._events: Counter[RunId] = Counter()  # of runs that have some
-        self._delayed: list[tuple[datetime, int]] = []  # a heap of those that are not yet due
-        self._due = Queues(self._entries)  # of those that were delayed
+        self._events: Counter[RunId] = Counter()  # how many entries each run has
+        self._delayed: list[tuple[datetime, int]] = []  # a heap of the entries that are not due yet
+        self._due = Queues(self._entries)  # the entries that were delayed
         self._immediate = Queues(self._entries)
         self._due_first = True
 
     def add_all(self, write: Write, now: datetime) -> None:
-        """The events that a write asks for."""
+        """Add the events of a write."""
         for outgoing in write.events:
             self.add(
                 _event(write, outgoing),
@@ -47,8 +47,9 @@ class Outbox:
     def peek(
         self, now: datetime, limit: int, without: Collection[TopicPartition], *, timeouts_only: bool
     ) -> list[OutboxEntry]:
-        """Up to `limit` entries that are due, in commit order; no events of the topics and
-        partitions in `without`.
+        """Return up to `limit` entries that are due, in commit order.
+
+        Events of the topics and partitions in `without` are left out.
         """
         entries = self._pop(
             now, limit, lambda queue: queue == TIMEOUTS if timeouts_only else queue not in without
@@ -72,15 +73,15 @@ class Outbox:
                     del self._events[entry.event.run_id]
 
     def next_due(self) -> datetime | None:
-        """When the next delayed entry gets due."""
+        """Return when the next delayed entry is due."""
         return self._delayed[0][0] if self._delayed else None
 
     def wakes(self, run_id: RunId) -> bool:
-        """Whether some entry will wake the run."""
+        """Whether an entry will wake the run."""
         return run_id in self._events
 
     def delayed(self, now: datetime) -> list[OutboxEntry]:
-        """Those not yet due, the next one first."""
+        """Return the events that are not due yet, the next one first."""
         waiting = [
             self._entries.get(entry_id)
             for due_at, entry_id in sorted(self._delayed)
@@ -91,10 +92,10 @@ class Outbox:
     def _pop(
         self, now: datetime, limit: int, wanted: Callable[[TopicPartition], bool]
     ) -> list[OutboxEntry]:
-        """Take entries out of their queues: half of the limit for those that were delayed, and half
-        for the others, while both have some.
+        """Remove up to `limit` entries that are due and wanted from their queues.
 
-        The odd one goes to each of them in turn, so that a limit of one starves neither.
+        Delayed and immediate entries share the limit equally while there are both. The odd one is
+        of each kind in turn, so that a limit of one starves neither.
         """
         self._ripen(now)
         first, second = (

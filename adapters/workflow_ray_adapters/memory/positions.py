@@ -1,4 +1,4 @@
-"""How far each group has come, by partition."""
+"""Positions: how far each group has come, by partition."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ class Positions:
             rows[position.partition] = _merged(before, position) if before else position
 
     def release(self, fence: Fence) -> None:
-        """Nothing is in the holder's hands any more."""
+        """Clear `in_use` where it is this fence."""
         for rows in self._groups.values():
             for position in [position for position in rows.values() if position.in_use == fence]:
                 rows[position.partition] = replace(position, in_use=None)

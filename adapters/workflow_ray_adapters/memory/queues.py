@@ -8,24 +8,24 @@ from workflow_ray.records import OutboxEntry, Topic
 
 TopicPartition: TypeAlias = tuple[Topic, int]
 TIMEOUTS: TopicPartition = (Topic(""), -1)
-"""Where entries that carry a timeout are put in line."""
+"""The queue of entries that carry a timeout."""
 
 
 class Queues:
-    """One queue of ids per topic-partition, each in commit order.
+    """One queue of ids per topic-partition, in commit order.
 
-    An id whose entry was removed meanwhile is dropped when it comes.
+    The id of an entry that was removed stays until its turn, and is dropped then.
     """
 
     def __init__(self, entries: Collection[int]) -> None:
         self._entries = entries
-        self._queues: dict[TopicPartition, list[int]] = {}  # a heap each, none of them empty
+        self._queues: dict[TopicPartition, list[int]] = {}  # each is a heap that is not empty
 
     def add(self, entry: OutboxEntry) -> None:
         heappush(self._queues.setdefault(_topic_partition(entry), []), entry.id)
 
     def pop(self, limit: int, wanted: Callable[[TopicPartition], bool]) -> list[int]:
-        """The first ids, in commit order, of the topic-partitions that are wanted."""
+        """Remove the first ids, in commit order, of the topic-partitions that are wanted."""
         ids: list[int] = []
         heads = [
             (queue[0], topic_partition)

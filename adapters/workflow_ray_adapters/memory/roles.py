@@ -1,4 +1,4 @@
-"""Who holds which role."""
+"""Roles: their epochs and holders."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -9,33 +9,39 @@ from workflow_ray_adapters.memory.leases import Leases
 
 
 class Roles:
-    """The epoch of each role that was ever acquired, and the workers' leases."""
+    """The epoch of each role that was ever acquired, and the leases of workers."""
 
     def __init__(self) -> None:
         self._epochs: dict[RoleName, int] = {}
-        self._acquired: dict[str, set[RoleName]] = {}  # by group, for good
+        self._acquired: dict[str, set[RoleName]] = {}  # by group; never removed
         self._leases = Leases()
 
     def epoch(self, role: RoleName) -> int:
-        """The newest; 0: nobody ever acquired the role."""
+        """Return the newest epoch of the role; 0: it was never acquired."""
         return self._epochs.get(role, 0)
 
     def check(self, fence: Fence) -> None:
-        """Raises RoleLost."""
+        """Raise RoleLost if the fence is old."""
         if self.epoch(fence.role) != fence.epoch:
             raise RoleLost(fence.role, fence.epoch, self.epoch(fence.role))
 
     def acquire(self, role: Role, shards: Mapping[str, int]) -> Fence:
-        """shards: the shard count of each group that is deployed."""
+        """Acquire the role.
+
+        Args:
+            role: The role.
+            shards: The shard count of each group that is deployed.
+
+        Raises:
+            RoleRetired: The group is not deployed, or has another shard count.
+        """
         if not _is_current(role, shards):
             raise RoleRetired(role.name, shards.get(role.group))
         self._acquired.setdefault(role.group, set()).add(role.name)
         return self._raise(role.name)
 
     def fence_off(self, groups: Collection[str]) -> set[RoleName]:
-        """Raise the epochs of all roles that were ever acquired in the groups, and say which these
-        are.
-        """
+        """Raise the epochs of all roles that were ever acquired in the groups; return the roles."""
         roles = {role for group in groups for role in self._acquired.get(group, ())}
         for role in roles:
             self._raise(role)
@@ -55,7 +61,7 @@ class Roles:
         now: datetime,
         until: datetime,
     ) -> Shared:
-        """A heartbeat of the worker, at `now`; its leases last `until` then."""
+        """Take a heartbeat of the worker at `now`; its leases last until `until`."""
         lost = [fence.role for fence in held if self.epoch(fence.role) != fence.epoch]
         kept = [fence.role for fence in held if fence.role not in lost]
         self._leases.expire(now)
@@ -77,7 +83,7 @@ class Roles:
         )
 
     def holders(self, now: datetime) -> tuple[RoleHolder, ...]:
-        """Who holds what by a lease, by role."""
+        """Return the holder of each role that has a lease."""
         return tuple(
             RoleHolder(role=role, epoch=self.epoch(role), worker=lease.worker, until=lease.until)
             for role, lease in sorted(self._leases.current(now).items())
@@ -87,10 +93,10 @@ class Roles:
         self._leases.leave(worker)
 
     def _lease(self, role: Role, worker: str, shards: Mapping[str, int], until: datetime) -> Fence:
-        """Acquire the role.
+        """Acquire the role for the worker.
 
-        Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same
-        fence again.
+        Where the worker holds it already, the answer to an earlier heartbeat was lost: it gets the
+        same fence again.
         """
         again = self._leases.holder(role.name) == worker
         fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role, shards)

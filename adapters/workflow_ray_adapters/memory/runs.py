@@ -1,4 +1,4 @@
-"""The runs: their records, histories, and what finds them."""
+"""Runs: their records and histories, with the indexes over them."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
@@ -36,25 +36,25 @@ P = TypeVar("P", Record, HistoryEntry)
 class Runs:
     """Records and histories.
 
-    A workflow's runs, and those of a foreign id, are kept sorted by run id.
+    The runs of a workflow, and those of a foreign id, are sorted by run id.
     """
 
     def __init__(self) -> None:
         self._records: dict[RunId, Record] = {}
-        self._history: dict[RunId, list[HistoryEntry]] = {}  # the entry of version v at v - 1
+        self._history: dict[RunId, list[HistoryEntry]] = {}  # the entry of version v is at v - 1
         self._by_workflow: dict[str, list[RunId]] = {}
         self._by_foreign_id: dict[tuple[str, str], list[RunId]] = {}
         self._unfinished: dict[tuple[str, str], RunId] = {}
         # (workflow, idempotency key) -> the run that used it first, its digest
         self._keys: dict[tuple[str, str], tuple[RunId, bytes | None]] = {}
         self._counts: dict[str, Counter[tuple[int, RunState]]] = {}
-        # by workflow and partition: those that await an event
+        # the runs that await an event, by workflow and partition
         self._awaiting: dict[tuple[str, int], list[RunId]] = {}
 
     # --- writing --------------------------------------------------------------------------------
 
     def answer(self, write: Write) -> WriteResult | None:
-        """The answer to a write that isn't to be made: it was made before, or it lost.
+        """Return the answer to a write that must not be made, because it was made already or lost.
 
         None: it may be made.
         """
@@ -82,7 +82,7 @@ class Runs:
         return None
 
     def make(self, write: Write, now: datetime) -> None:
-        """Make a write that `answer` has nothing against."""
+        """Make a write for which `answer` returned None."""
         before = self._records.get(write.run_id)
         record = replace(write.onto(before), updated_at=now) if before else _first(write, now)
         self._records[write.run_id] = record
@@ -130,7 +130,7 @@ class Runs:
         return self._records.get(run_id)
 
     def lookup(self, run_ids: Iterable[RunId]) -> list[Record | None]:
-        """Those asked for, up to the one whose data exceeds BATCH_DATA."""
+        """Return the records of the runs, up to the one whose data exceeds BATCH_DATA."""
         found: list[Record | None] = []
         size = 0
         for run_id in run_ids:
@@ -172,15 +172,15 @@ class Runs:
         return _page(islice(self._history.get(run_id, ()), after, None), limit)
 
     def awaiting(self, query: WaitingQuery) -> list[Record]:
-        """The next runs of the partition that await an event, as many as one look goes through."""
+        """Return the next runs of the partition that await an event, up to the query's limit."""
         run_ids = self._awaiting.get((query.workflow, query.partition), [])
         start = 0 if query.after is None else bisect_right(run_ids, query.after)
         return [self._records[run_id] for run_id in run_ids[start : start + query.limit]]
 
     def newer(self, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
-        """The records above the versions seen, by run id; or only those at rest.
+        """Return the records above the versions seen, by run id; or only those at rest.
 
-        As many as fit into a page.
+        The answer is at most a page.
         """
         records = (
             record
@@ -193,7 +193,7 @@ class Runs:
 
 
 def _page(items: Iterable[P], limit: int) -> list[P]:
-    """The first `limit` items, or fewer: the one whose data exceeds BATCH_DATA is the last."""
+    """Return the first `limit` items, up to the one whose data exceeds BATCH_DATA."""
     page: list[P] = []
     size = 0
     for item in islice(items, limit):

@@ -1,4 +1,4 @@
-"""An outside log in this process's memory, for tests of connectors."""
+"""A log for connectors in the memory of this process, for tests."""
 
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from workflow_ray_adapters.memory.turns import Turns
 
 
 class Log:
-    """What was put, by partition. A message's offset is its place there."""
+    """The messages by partition. The offset of a message is its place there."""
 
     def __init__(self, source_id: str) -> None:
         self.source_id = source_id
@@ -22,9 +22,9 @@ class Log:
 
 
 class MemorySource:
-    """ports.ConnectorSource: one log per name, kept while this process lives.
+    """A ConnectorSource: one log per name, which exists while this process lives.
 
-    It has `partitions` from the start.
+    The log has `partitions` from the start.
     """
 
     _logs: ClassVar[dict[str, Log]] = {}
@@ -43,7 +43,15 @@ class MemorySource:
         headers: Mapping[str, str] | None = None,
         at: datetime | None = None,
     ) -> None:
-        """Append a message, written `at` that time; else now, by the machine's clock."""
+        """Append a message.
+
+        Args:
+            partition: Where to append it.
+            data: Its content.
+            key: Its key.
+            headers: Its headers.
+            at: When it was written; None: now, by the machine's clock.
+        """
         messages = self._log.partitions[partition]
         message = ConnectorEvent(
             id=f"{self._log.source_id}/{partition}/{len(messages)}",
@@ -63,7 +71,7 @@ class MemorySource:
 
 
 class MemoryReader:
-    """ports.SourceReader."""
+    """A SourceReader of a Log."""
 
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log = log

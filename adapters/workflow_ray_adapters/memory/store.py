@@ -39,10 +39,10 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """ports.Store without a file or a server, for one event loop. The ports' docstrings hold; this
-    is their reference.
+    """A Store without a file or a server, for one event loop.
 
-    Used for the records alone or the events alone it works too: `receive` then finds no record.
+    It is the reference for the docstrings of the ports. It can be used for the records alone or the
+    events alone: `receive` finds no records then.
     """
 
     def __init__(self, clock: Clock, contents: Contents | None = None) -> None:
@@ -54,13 +54,13 @@ class MemoryStore:
         return self._contents.store_id
 
     def delayed(self) -> list[OutboxEntry]:
-        """The events that only time holds back, the next one first. For test kits."""
+        """Return the events that are not due yet, the next one first. For test kits."""
         return self._contents.outbox.delayed(self._now())
 
     def _now(self) -> datetime:
-        """By the store's clock.
+        """Return the time by the store's clock.
 
-        The host's is this store's own, unless it was given another one than SystemClock.
+        That is the host's, unless it was given another clock than SystemClock.
         """
         return datetime.now(UTC) if isinstance(self._clock, SystemClock) else self._clock.now()
 
@@ -187,7 +187,7 @@ class MemoryStore:
     async def trim(
         self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
     ) -> int:
-        # 0: unknown here, because the store holds the events of other records
+        # 0: the role is unknown here, because the records are in another store
         if self._contents.roles.epoch(fence.role):
             self._contents.roles.check(fence)
         return self._contents.stream.trim(topic, offsets, limit)
@@ -205,7 +205,10 @@ class MemoryStore:
                 return moved
 
     async def _once_due(self, fence: Fence, wait: float, look: Callable[[], T]) -> T:
-        """What `look` finds in the outbox, by a publisher that still holds its role then."""
+        """Return what `look` finds in the outbox once an entry is due.
+
+        The publisher must still hold its role then.
+        """
 
         def look_as_holder() -> T:
             self._contents.roles.check(fence)
@@ -258,7 +261,7 @@ class MemoryStore:
 
     async def acquire(self, role: Role) -> Fence:
         fence = self._contents.roles.acquire(role, self._contents.deployments.shards)
-        # the earlier holder gets RoleLost now, not when its wait is over
+        # The earlier holder gets RoleLost now, and not when its wait is over.
         self._contents.publishing.notify([role.name])
         return fence
 
@@ -271,7 +274,7 @@ class MemoryStore:
         if self._contents.served:
             raise StoreInUse(
                 self._contents.where,
-                "a process has it to itself: it gives out the roles, and none are shared.",
+                "a process has it exclusively: it gives out the roles, and none are shared.",
             )
         now = self._now()
         until = now + timedelta(seconds=lease)

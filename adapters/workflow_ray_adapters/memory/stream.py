@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class Log:
     """The events of a topic-partition.
 
-    The offsets of those that were trimmed are never given again.
+    The offsets of trimmed events are never used again.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,13 @@ class Log:
         self._events.append(event)
 
     def since(self, offset: int) -> Iterator[tuple[int, Event]]:
-        """What stands at or after the offset, each with its own."""
+        """Return the events at or after the offset, with their offsets."""
         return (
             (at, self._events[at - self.start]) for at in range(max(offset, self.start), self.end)
         )
 
     def trim(self, offset: int, limit: int) -> int:
-        """Remove up to `limit` events below the offset; how many."""
+        """Remove up to `limit` events below the offset, and return how many."""
         count = max(0, min(offset - self.start, len(self._events), limit))
         del self._events[:count]
         self.start += count
@@ -49,9 +49,11 @@ class Stream:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._partitions: dict[Topic, int] = {}  # of topics that were prepared
+        self._partitions: dict[Topic, int] = {}  # the partitions of the topics that were prepared
         self._logs: dict[tuple[Topic, int], Log] = {}
-        self._reported: set[tuple[Topic, int, int]] = set()  # where a reader was ahead of the log
+        self._reported: set[tuple[Topic, int, int]] = (
+            set()
+        )  # the topic-partitions where a reader was ahead of the log
         self._turns = Turns()
 
     def prepare(self, topics: Mapping[Topic, int]) -> None:
@@ -67,8 +69,9 @@ class Stream:
             self._log(event.topic, event.partition).append(event)
 
     def read(self, topic: Topic, offsets: Mapping[int, int], limit: int, runs: Runs) -> Arrivals:
-        """Up to `limit` events with their records, one of each partition in turn, until their data
-        fills a batch.
+        """Read up to `limit` events with their records, until their data fills a batch.
+
+        Each partition gives one event in turn.
         """
         lost = {
             partition: end

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
 
-Wait: TypeAlias = tuple[str, int, int]  # a workflow, a status of it, and a partition
-Place: TypeAlias = tuple[datetime, RunId, Version, str]  # among those of a wait
+Wait: TypeAlias = tuple[str, int, int]  # a workflow, its status, and a partition
+Place: TypeAlias = tuple[datetime, RunId, Version, str]  # the order within one key
 
 
 class Timeouts:
-    """Each that is known, in order per wait while it is not completed."""
+    """Every timeout that is known. Those that are not completed are sorted."""
 
     def __init__(self) -> None:
         self._known: dict[TimeoutKey, Timeout] = {}
@@ -35,7 +35,7 @@ class Timeouts:
                 self._completed[key] = now
 
     def trim(self, before: datetime, limit: int) -> int:
-        """Forget up to `limit` that were completed `before` then, or at that time; how many."""
+        """Forget up to `limit` timeouts that were completed by then, and return how many."""
         keys = list(islice((key for key, at in self._completed.items() if at <= before), limit))
         for key in keys:
             del self._completed[key], self._known[key]
@@ -63,7 +63,7 @@ class Timeouts:
     def next_due(
         self, workflow: str, status: int, partitions: Collection[int], after: Timeout | None
     ) -> datetime | None:
-        """When the next of them gets due, or has."""
+        """Return when the next timeout is due, or was due."""
         firsts = [
             next(self._from(after, (workflow, status, partition)), None) for partition in partitions
         ]

@@ -1,4 +1,4 @@
-"""Everything on a Redis server: records, events and timeouts, or some of them."""
+"""A store on a Redis server: records, events and timeouts, or some of them."""
 
 from workflow_ray_adapters.redis.adapter import RedisAdapter
 

@@ -1,5 +1,6 @@
-"""`redis://host:port/db?prefix=shop`: one store per prefix, which holds everything, or what it is
-asked to hold.
+"""`redis://host:port/db?prefix=shop`: one store per prefix.
+
+A store holds records, events and timeouts, or some of them.
 """
 
 import asyncio
@@ -14,10 +15,9 @@ from workflow_ray_adapters.redis.store import RedisStore
 
 
 class RedisAdapter:
-    """ports.RecordsAdapter, EventsAdapter and TimeoutsAdapter for Redis 7 and newer, one primary
-    and its replicas.
+    """A RecordsAdapter, EventsAdapter and TimeoutsAdapter for one primary of Redis 7 or later.
 
-    What a crash or a failover of the server can lose depends on its settings: docs/redis.md.
+    docs/redis.md says what a crash or a failover of the server can lose, depending on its settings.
     """
 
     shared = True

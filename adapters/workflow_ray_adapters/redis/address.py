@@ -1,4 +1,4 @@
-"""Where a store is: the server, the database and the prefix that its URL names."""
+"""The server, the database and the prefix that a URL names."""
 
 import os
 import re
@@ -20,17 +20,17 @@ OPTIONS = ("prefix", "retain", *TLS_OPTIONS)
 
 @dataclass(frozen=True)
 class Address:
-    """Shows no secrets: neither in its text nor in its repr."""
+    """Where a store is. Its text and its repr show no secrets."""
 
     host: str
     port: int
     db: int
     tls: bool
     prefix: str
-    retain: int | None  # events that each partition keeps although they were trimmed; None: none
+    retain: int | None  # events per partition that a trim keeps; None: none
     user: str | None = field(repr=False)
     password: str | None = field(repr=False)
-    files: Mapping[str, str] = field(repr=False)  # what of TLS_OPTIONS is given
+    files: Mapping[str, str] = field(repr=False)  # the TLS_OPTIONS that are given
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -38,14 +38,15 @@ class Address:
 
     @property
     def base(self) -> str:
-        """What the store's keys begin with; in braces, so that a cluster keeps all of them in one
-        slot.
-        """
+        """The prefix of the store's keys, in braces: a cluster keeps all of them in one slot."""
         return f"{{{self.prefix}}}"
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The driver's arguments. Raises InvalidInput: a file that it needs can't be read."""
+        """Return the driver's arguments.
+
+        Raises InvalidInput: a file that it needs can't be read.
+        """
         for name, file in self.files.items():
             if not os.access(file, os.R_OK):
                 raise _invalid(f"its {name} can't be read: {file}")
@@ -67,7 +68,10 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Raises InvalidInput, without what may be a password."""
+    """Parse a URL.
+
+    Raises InvalidInput, whose message shows no part that may be a password.
+    """
     if has_unescaped_userinfo(url):
         raise _invalid(
             "write a / ? # or @ in the user or the password percent-encoded: %2F %3F %23 %40"

@@ -1,4 +1,4 @@
-"""Tasks that go on whatever they meet."""
+"""Background tasks that survive errors."""
 
 import asyncio
 import logging
@@ -9,15 +9,16 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-"""Seconds before a task that failed goes on, doubling from the first to the longest."""
+"""Seconds before a failed task is run again, doubling from the first to the longest."""
 
 
 @asynccontextmanager
 async def background(
     name: str, where: str, run: Callable[[], Awaitable[None]]
 ) -> AsyncGenerator[None]:
-    """Run it until left, as a task that no error ends: each is logged, and after a pause it is run
-    again.
+    """Run the function as a task until the block ends.
+
+    Each error is logged, and the function is run again after a pause.
     """
     task = asyncio.create_task(_kept_running(name, where, run), name=name)
     try:

@@ -12,7 +12,7 @@ from workflow_ray_adapters.redis.server import Server, pairs
 
 
 class Known(msgspec.Struct):
-    """What is kept of a workflow for good."""
+    """The part of a workflow's deployment that is kept for good."""
 
     partitions: int
     statuses: dict[str, int]
@@ -27,7 +27,7 @@ async def read(server: Server) -> Deployment:
 
 
 async def newer(server: Server, than: int) -> Deployment | None:
-    """What should run, where its version is above that one."""
+    """Return what should run if its version is above `version`."""
     deployment, _ = await _stored(server, str(than))
     return deployment if deployment.version > than else None
 
@@ -35,8 +35,9 @@ async def newer(server: Server, than: int) -> Deployment | None:
 async def deploy(
     server: Server, expected: int, workflows: Sequence[DeployedWorkflow]
 ) -> Deployment:
-    """Decide here, and let the script write: as long as the version is the expected one, nothing
-    else has changed.
+    """Decide here, and let the script write.
+
+    If the version is the expected one, nothing has changed since it was read.
     """
     current, known = await _stored(server, "")
     if current.version != expected:
@@ -63,9 +64,7 @@ async def deploy(
 
 
 async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
-    """What is deployed, and what is kept for good; nothing if the version isn't above the one
-    given.
-    """
+    """Return what is deployed and what is kept for good, if the version is above `version`."""
     stored = {name.decode(): value for name, value in pairs(await server.call(DEPLOYED, above))}
     if not stored:
         return Deployment(store_id=server.store_id), {}

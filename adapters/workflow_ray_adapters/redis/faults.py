@@ -1,4 +1,4 @@
-"""What the errors of Redis and of its driver mean to a caller."""
+"""Translates the errors of Redis and of its driver into the ports' errors."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from workflow_ray.errors import (
 
 @contextmanager
 def explained(where: str) -> Generator[None]:
-    """Raises the ports' errors in place of the driver's and the system's."""
+    """Raise the ports' errors in place of the driver's and the system's."""
     try:
         yield
     except (exceptions.RedisError, OSError) as error:  # TimeoutError is an OSError
@@ -40,49 +40,49 @@ def _explanation(where: str, error: Exception) -> StoreError:
         case exceptions.OutOfMemoryError():
             return StoreFull(
                 where,
-                "its memory is full. Nothing was stored; raise maxmemory or remove what isn't"
-                " needed.",
+                "its memory is full. Nothing was stored; raise maxmemory, or remove data.",
             )
         case exceptions.BusyLoadingError():
             return StoreUnavailable(where, "it is still loading its data. Try again in a moment.")
         case exceptions.ReadOnlyError():
             return StoreReadOnly(
                 where,
-                "it has become a replica, which can't be written. Another server should be there in"
-                " a moment.",
+                "it has become a replica, which can't be written. A new primary should be"
+                " available in a moment.",
             )
         case exceptions.MovedError():
             return StoreUnavailable(
                 where,
-                f"it is a cluster's node, and the store belongs on another ({error}). Name that"
-                " one.",
+                f"it is a node of a cluster, and the store is on another node ({error}). Name"
+                " that node.",
             )
         case exceptions.InvalidResponse():
             return NotAStore(
-                where, "what answers there is not a Redis server. Name another host or port."
+                where, "the server there is not a Redis server. Name another host or port."
             )
         case exceptions.ResponseError():
             return _refusal(where, str(error))
         case exceptions.TimeoutError() | TimeoutError():
             return StoreUnavailable(
                 where,
-                "it didn't answer in time. Look whether the server is up, and reachable from here.",
+                "it didn't answer in time. Check that the server runs and can be reached from"
+                " here.",
             )
         case _:
             return StoreUnavailable(
                 where,
-                f"it can't be reached ({error}). Look whether the server is up, and reachable from"
+                f"it can't be reached ({error}). Check that the server runs and can be reached from"
                 " here.",
             )
 
 
 def _refusal(where: str, why: str) -> StoreError:
-    """Of an error that the server answers with, and the driver has no class for."""
+    """Translate an error answer for which the driver has no class."""
     if why.startswith("GONE"):
         return StoreMissing(
             where,
-            "the store isn't there any more: the server was emptied, or started without its data."
-            " Restore that.",
+            "the store no longer exists: the server was emptied, or started without its data."
+            " Restore the data.",
         )
     if "DB index is out of range" in why or "SELECT is not allowed" in why:
         return StoreMissing(
@@ -96,12 +96,12 @@ def _refusal(where: str, why: str) -> StoreError:
     if why.startswith("NOREPLICAS"):
         return StoreReadOnly(
             where,
-            f"too few replicas are there for it to be written ({why}). Nothing was stored; look"
-            " after them.",
+            f"it has too few replicas to be written ({why}). Nothing was stored; restore the"
+            " replicas.",
         )
     if why.startswith("WRONGTYPE"):
         return NotAStore(
             where,
-            f"keys under its prefix were changed by somebody else ({why}). Name another prefix.",
+            f"another program has changed keys under its prefix ({why}). Name another prefix.",
         )
     return StoreUnavailable(where, f"Redis refuses it ({why}).")

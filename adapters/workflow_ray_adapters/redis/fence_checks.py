@@ -1,5 +1,6 @@
-"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now
-and then, each by itself.
+"""Checks whether roles still hold their fences, together.
+
+Idle roles check from time to time, with a group that writes nothing.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from workflow_ray_adapters.redis.scripts import EPOCHS
 from workflow_ray_adapters.redis.server import Server
 
 INTERVAL = 0.1
-"""Seconds between two looks at fences. Checks that come meanwhile are gathered for the next one."""
+"""Seconds between two checks. The requests in between are gathered for the next one."""
 
 
 def is_fence_check(group: WriteGroup) -> bool:
@@ -18,7 +19,7 @@ def is_fence_check(group: WriteGroup) -> bool:
 
 
 class FenceChecks:
-    """Answers them together: the first at once, and those that follow it soon by the next look."""
+    """Answers the first request at once, and those that follow it soon together."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -41,7 +42,7 @@ class FenceChecks:
         if self._next_look is None:
             self._next_look = asyncio.create_task(self._look())
             self._next_look.add_done_callback(_retrieve)
-        # whoever gives up leaves the others their answer
+        # A caller that is cancelled does not cancel the check for the others.
         return await asyncio.shield(self._next_look)
 
     async def _look(self) -> Mapping[RoleName, int]:
@@ -55,6 +56,6 @@ class FenceChecks:
 
 
 def _retrieve(look: asyncio.Task[Mapping[RoleName, int]]) -> None:
-    """The error of a look that nobody waits for any more is not one that was never retrieved."""
+    """Retrieve the error of a check that no caller waits for, so that asyncio does not log it."""
     if not look.cancelled():
         look.exception()

@@ -1,5 +1,6 @@
-"""How workers share roles: a worker that sends no heartbeat until its lease ends is gone, and so is
-what it held.
+"""How workers share roles.
+
+A worker whose lease has ended is gone, and its roles are free.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +16,21 @@ from workflow_ray_adapters.redis.server import pairs
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a worker says of itself."""
+    """A worker's heartbeat."""
 
     worker: str
     roles: Sequence[Role]
     held: Sequence[Fence]
-    lease: float  # seconds
+    lease: float  # in seconds
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a fair share is decided by."""
+    """The data that a fair share is computed from."""
 
-    workers: Mapping[str, Sequence[RoleName]]  # those that live, with the roles that they can run
-    holders: Mapping[RoleName, str]  # of roles whose lease isn't over
-    kept: Sequence[RoleName]  # what the worker held, and nobody has acquired since
+    workers: Mapping[str, Sequence[RoleName]]  # live workers, and the roles that they can run
+    holders: Mapping[RoleName, str]  # the holders of roles whose lease has not ended
+    kept: Sequence[RoleName]  # the roles that the worker held and no other acquired since
     deployed: frozenset[RoleName]
 
 
@@ -60,7 +61,7 @@ def snapshot(answer: Answer, held: Sequence[Fence]) -> Snapshot:
 
 
 def fair_share(snapshot: Snapshot, heartbeat: Heartbeat) -> set[RoleName]:
-    """The roles that the worker should have, as it looks now."""
+    """Return the roles that the worker should have now."""
     workers = {**snapshot.workers, heartbeat.worker: [role.name for role in heartbeat.roles]}
     able: dict[RoleName, list[str]] = {}
     for worker, roles in workers.items():

@@ -1,4 +1,4 @@
-"""What others commit, as their scripts tell it: one connection for all who wait in this process."""
+"""Receives notifications: one connection for every wait of this process."""
 
 import asyncio
 import logging
@@ -21,14 +21,15 @@ QUIET = 5.0
 """Seconds without a notification after which it is asked whether one was missed: the poll beneath
 the notifications, one for all who wait in this process.
 """
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between tries to connect
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
 _notification = msgspec.msgpack.Decoder(tuple[int, list[str]])
 
 
 class Listener:
-    """Passes notifications on. They are numbered: where one was missed, all who wait look again.
+    """Passes notifications on.
 
-    It goes by the machine's clock, whatever the store's is: the server is real.
+    They are numbered: if one was missed, every wait looks again. Times are by the machine's clock,
+    whatever the store's clock is, because the server is real.
     """
 
     def __init__(self, server: Server, notifications: Notifications) -> None:
@@ -37,7 +38,7 @@ class Listener:
         self._last: int | None = None  # the number of the last notification; None: unknown
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Listen until cancelled."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -69,7 +70,7 @@ class Listener:
             await subscription.aclose()
 
     async def _listen(self, subscription: Any) -> None:
-        """Until the connection breaks, or says nothing even when asked."""
+        """Listen until the connection breaks, or does not even answer a ping."""
         asked = False
         while True:
             message = await subscription.get_message(timeout=QUIET)
@@ -87,9 +88,10 @@ class Listener:
                 self._notifications.notify(names)
 
     def _catch_up(self, number: int) -> None:
-        """Wake everybody, unless that is the last notification that was received.
+        """Wake every wait, unless the server's last notification was received.
 
-        After the subscription one may be told twice, or be ahead of its number: that is harmless.
+        A notification right after the subscription may be received twice, or be ahead of its
+        number. That is harmless.
         """
         if self._last != number:
             self._last = number

@@ -1,4 +1,4 @@
-"""Who has a store exclusively."""
+"""The lock of a store that is open exclusively."""
 
 import asyncio
 import logging
@@ -19,17 +19,19 @@ LASTS = 4.0
 """Seconds by the server's clock after which it ends by itself: its holder has died, or is cut off.
 Shorter than others' patience.
 """
-RENEWED = 1.0  # every so many seconds
-PAUSE = 0.1  # seconds between two tries
+RENEWED = 1.0  # seconds between renewals
+PAUSE = 0.1  # seconds between two attempts
 
 
 @asynccontextmanager
 async def held(server: Server, patience: float) -> AsyncGenerator[None]:
-    """Wait up to `patience` seconds for another holder to leave. Raises StoreInUse.
+    """Wait up to `patience` seconds for another holder to leave, and hold the lock.
 
-    A holder that stood still for so long that its hold ended may find another in its place. It logs
-    that and goes on: the other has acquired the roles since, so their fences refuse what this one
-    writes, and nothing else depends on being alone.
+    A holder that was stopped for longer than the lock lasts may find that another process has it.
+    It logs that and goes on: the other process has acquired the roles, so their fences refuse the
+    writes of this one, and nothing else depends on the lock.
+
+    Raises StoreInUse.
     """
     token, deadline = str(uuid4()), monotonic() + patience
     while not await _hold(server, token):
@@ -45,7 +47,7 @@ async def held(server: Server, patience: float) -> AsyncGenerator[None]:
         ):
             yield
     finally:
-        with suppress(StoreError):  # it ends by itself then
+        with suppress(StoreError):  # the lock ends by itself
             await server.call(LET_GO, token)
 
 
@@ -55,11 +57,11 @@ async def _renew(server: Server, token: str) -> None:
         await asyncio.sleep(RENEWED)
         try:
             before, mine = mine, await _hold(server, token)
-        except StoreError:  # whoever uses the store is told; this one tries again
+        except StoreError:  # Callers of the store get the error; this task tries again.
             continue
         if before and not mine:
             log.error(
-                "%s: this process stood still for so long that another has the store exclusively by"
+                "%s: this process was stopped for so long that another has the store exclusively"
                 " now.",
                 server.where,
             )

@@ -1,4 +1,4 @@
-"""Who waits for what, and is woken when that changes."""
+"""Wakes callers that wait for a change."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Notifications:
-    """Wakes whoever waits for one of the names that changed, and nobody else."""
+    """Wakes the callers that wait for one of the names that changed, and no others."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class Notifications:
         self.notify(self._waiting)
 
     def register(self, names: Collection[str]) -> asyncio.Event:
-        """An event that is set whenever one of the names is notified."""
+        """Return an event that is set whenever one of the names is notified."""
         wakeup = asyncio.Event()
         for name in names:
             self._waiting.setdefault(name, set()).add(wakeup)
@@ -44,17 +44,19 @@ class Notifications:
         look: Callable[[], Awaitable[tuple[T, float | None]]],
         wait: float,
     ) -> T:
-        """Look until something is there, or until the wait is over, and return what was found last.
+        """Look until there is something or the wait is over, and return what was found last.
 
         Args:
             names: Look again when one of them is notified.
-            look: Returns what is there, and in how many seconds more gets due, if anything does.
-            wait: Seconds, by the monotonic clock.
+            look: Returns what is there, and the seconds until the next item is due, if there is
+                any.
+            clock: Measures the wait.
+            wait: Seconds.
         """
         deadline = self._clock.monotonic() + wait
         with self._registered(names) as wakeup:
             while True:
-                wakeup.clear()  # before the look: what changes during it is seen by the next one
+                wakeup.clear()  # before the look, so that a change during it causes another look
                 found, due_in = await look()
                 left = deadline - self._clock.monotonic()
                 if found or left <= 0:

@@ -1,4 +1,4 @@
-"""What was committed with its records and is not yet published."""
+"""The outbox: events that were committed and are not yet published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from workflow_ray_adapters.redis.scripts import MOVE, PENDING, PUBLISHED
 from workflow_ray_adapters.redis.server import Server
 
 _turns = count()
-"""Whether an immediate or a delayed entry gets the odd place of an answer."""
+"""Alternates whether the odd entry of an answer is an immediate or a delayed one."""
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,15 @@ class Pending:
     """What a publisher asks for."""
 
     limit: int
-    without: Sequence[tuple[Topic, int]] = ()  # left out, but for timeouts
+    # topics and partitions to leave out; no timeout is left out
+    without: Sequence[tuple[Topic, int]] = ()
     timeouts_only: bool = False
 
 
 async def pending(
     server: Server, fence: Fence, now: str, asked: Pending
 ) -> tuple[list[OutboxEntry], float | None]:
-    """Entries that are due, and in how many seconds the next one gets due."""
+    """Return the entries that are due, and the seconds until the next one is."""
     without = [f"{partition}:{topic}" for topic, partition in asked.without]
     only = "1" if asked.timeouts_only else ""
     answer = await server.call(
@@ -43,7 +44,7 @@ async def published(server: Server, fence: Fence, ids: Sequence[int]) -> None:
 
 
 async def move(server: Server, fence: Fence, now: str, limit: int) -> tuple[int, float | None]:
-    """How many were moved, and in how many seconds the next one gets due."""
+    """Return how many events were moved, and the seconds until the next one is due."""
     answer = await server.call(MOVE, fence.role, fence.epoch, now, limit, next(_turns))
     if refusal := lost(fence, answer):
         raise refusal

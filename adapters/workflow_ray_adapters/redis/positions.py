@@ -1,4 +1,4 @@
-"""How far each group has come, by partition."""
+"""Positions: how far each group has come, by partition."""
 
 import msgspec
 
@@ -8,13 +8,17 @@ from workflow_ray_adapters.redis.server import Server, pairs
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """Numbers are text: Lua's are exact up to 2^53 only. Fields are only added, with a default."""
+    """A position as Redis keeps it.
+
+    Numbers are text, because Lua's are exact only up to 2^53. Fields are only added, with a
+    default.
+    """
 
     offset: str
     begun: str
     log: str
     incarnation: str
-    in_use: str  # role, NUL and epoch; "" where nobody holds it
+    in_use: str  # role, NUL and epoch; "": not in use
     trying: str  # JSON
 
 
@@ -23,7 +27,7 @@ _trying = msgspec.json.Decoder(tuple[int, ...])
 
 
 def packed(position: Position) -> list[object]:
-    """As the script takes a position."""
+    """Return the position as scripts take it."""
     fence = position.in_use
     stored = Stored(
         offset=str(position.offset),

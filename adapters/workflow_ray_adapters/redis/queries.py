@@ -1,4 +1,4 @@
-"""What is read of runs. Each look is one script, and so one snapshot."""
+"""Reads of runs. Each call is one script, and so one snapshot."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -41,7 +41,7 @@ from workflow_ray_adapters.redis.scripts import (
 from workflow_ray_adapters.redis.server import Server, pairs
 
 LOOKED_AT = 2_000
-"""Runs that one script looks at, at most: it holds up everybody else meanwhile."""
+"""The most runs that one script examines, because it delays all other callers meanwhile."""
 AT_REST = tuple(state for state in RunState if state.at_rest)
 
 
@@ -54,7 +54,7 @@ async def latest(server: Server, workflow: str, foreign_ids: Sequence[str]) -> l
 
 
 async def runs(server: Server, query: RunQuery) -> list[Record]:
-    """The first of the scripts that finds something makes the page."""
+    """Return a page: the result of the first script that finds a run."""
     filters = (
         "" if query.foreign_id is None else f"{query.foreign_id}\0",
         text(query.created_from) if query.created_from else "",
@@ -75,7 +75,7 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
 
 
 def _listed(numbers: Collection[int]) -> str:
-    """Numbers as a script finds them: ,1,2,"""
+    """Format numbers as scripts search them: ,1,2,"""
     return "".join(["," + str(int(number)) for number in numbers]) + "," if numbers else ""
 
 
@@ -94,7 +94,7 @@ async def history(server: Server, run_id: RunId, after: Version, limit: int) -> 
 
 
 async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
-    """The records above the versions seen, by run id; or only those at rest."""
+    """Return the records above the versions seen, by run id; or only those at rest."""
     pairs = [part for run_id in sorted(seen) for part in (run_id, str(seen[run_id]))]
     return found(await server.call(NEWER, BATCH_DATA, _listed(AT_REST) if at_rest else "", *pairs))
 
@@ -109,7 +109,7 @@ async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
 
 
 async def activity(server: Server, now: str, limit: int) -> Activity:
-    """Look at who works, and at what only time holds back."""
+    """Read the holders of roles, and the events that are not due yet."""
     answer = await server.call(ACTIVITY, now, min(limit, LOOKED_AT))
     _, _, time, leases, epochs = answer
     holders = [

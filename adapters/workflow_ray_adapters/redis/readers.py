@@ -1,4 +1,4 @@
-"""Who reads which partitions, and has read all of them."""
+"""Remembers which readers have read all of their partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -14,20 +14,22 @@ KEPT = 10_000
 
 @dataclass
 class Reader:
-    """It is notified between its calls too."""
+    """One reader. It also gets notifications between its calls."""
 
-    names: Collection[str]  # of what it reads
+    names: Collection[str]  # what it reads
     wakeup: asyncio.Event
-    ends: Mapping[int, int] | None = None  # the offsets at which there was nothing more to read
+    ends: Mapping[int, int] | None = None  # the offsets at which nothing was left to read
 
     def is_at_end(self, offsets: Mapping[int, int]) -> bool:
-        """Whether there is nothing from these offsets on, as far as is known."""
+        """Whether there is nothing at or after these offsets, as far as this process knows."""
         return self.ends == offsets and not self.wakeup.is_set()
 
 
 class Readers:
-    """Remembers readers by name, so that one that has read everything waits without looking: 1,000
-    idle roles ask the server for nothing.
+    """Remembers readers by name.
+
+    A reader that has read everything waits without asking the server, so that 1,000 idle roles
+    cause no load.
     """
 
     def __init__(self, clock: Clock, notifications: Notifications) -> None:
@@ -43,7 +45,7 @@ class Readers:
         look: Callable[[], Awaitable[Arrivals]],
         wait: float,
     ) -> Arrivals:
-        """Look until events are there, or a partition is lost, or the wait is over."""
+        """Look until there are events, a partition is lost, or the wait is over."""
         reader, deadline = self._reader(name, topic, offsets), self._clock.monotonic() + wait
         if (
             wait > 0
@@ -52,7 +54,8 @@ class Readers:
         ):
             return Arrivals(read=dict(offsets))
         while True:
-            reader.wakeup.clear()  # before the look: what changes during it is seen by the next one
+            # This precedes the look, so that a change during it causes another look.
+            reader.wakeup.clear()
             reader.ends = None
             arrivals = await look()
             if arrivals.events or arrivals.lost:

@@ -1,4 +1,4 @@
-"""Who holds a role. An epoch never goes back, and is never forgotten."""
+"""Roles: their epochs and holders. An epoch never goes back, and is never forgotten."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ from workflow_ray_adapters.redis.server import Server
 
 
 def lost(fence: Fence, answer: Answer) -> RoleLost | None:
-    """Of a script's answer to one who no longer holds the role."""
+    """Make the error for a script's answer to an old fence."""
     return RoleLost(fence.role, fence.epoch, int(answer[1])) if answer[0] is None else None
 
 
@@ -27,8 +27,10 @@ async def release(server: Server, fence: Fence) -> None:
 
 
 async def share(server: Server, now: str, heartbeat: leases.Heartbeat) -> Shared:
-    """Decides here what the worker should have, on a snapshot: it takes its time where there are
-    thousands of roles. Then the script acquires what of it nobody holds by then.
+    """Decide here which roles the worker should have, and let the script acquire them.
+
+    The decision is made on a snapshot, because it takes long where there are thousands of roles.
+    The script acquires the roles that are still free.
     """
     held, names = heartbeat.held, [role.name for role in heartbeat.roles]
     snapshot = leases.snapshot(

@@ -1,5 +1,6 @@
-"""What Redis keeps, as structs. The fields of a run's hash are JSON: what is written once, and an
-entry for each version.
+"""The values that Redis keeps, as structs.
+
+The fields of a run's hash are JSON: one for what is written once, and one for each version.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,20 +31,19 @@ from workflow_ray.records import (
 BEGIN = datetime.min.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DIGITS = 18
-"""Of a time as text: microseconds since the year 1. Sorted as text it is sorted as time, whatever
-time it is.
-"""
+"""The digits of a time as text: microseconds since the year 1. It sorts like the time."""
 LONGEST = 9e9
 """Seconds that a script can add to a time, 285 years: its numbers are exact up to 2^53."""
 Answer: TypeAlias = Sequence[Any]
-"""A script's answer. A script that reads answers its rows as one JSON array, then the data of those
+"""A script's answer. A script that reads returns its rows as one JSON array, then the data of those
 rows that have some.
 """
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is written with a run's first version, beside its time. Fields are only added, with a
-    default.
+    """What is written with a run's first version, beside its time.
+
+    Fields are only added, with a default.
     """
 
     run_id: RunId
@@ -55,8 +55,9 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is written with each version, beside its time; the last one is the record's, too. Fields
-    are only added, with a default.
+    """What is written with each version, beside its time. The last one also belongs to the record.
+
+    Fields are only added, with a default.
     """
 
     version: Version
@@ -71,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """A record but for its data. Times are text."""
+    """A record without its data. Times are text."""
 
     created_at: str
     origin: Origin
@@ -83,7 +84,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
     partition: int
-    id: str  # the offset and one, since no id is 0
+    id: str  # the offset plus one, because no id is 0
     event: Event
     row: Row | None
 
@@ -127,32 +128,32 @@ _history = msgspec.json.Decoder(list[HistoryRow])
 
 
 def encode(value: object) -> str:
-    """As JSON, for Redis to keep: its scripts put such texts together, and read little of them."""
+    """Encode as JSON for Redis. Scripts combine such texts, and read little of them."""
     return _encoder.encode(value).decode()
 
 
 def origin(stored: bytes) -> Origin:
-    """A run's origin, of its text."""
+    """Decode a run's origin."""
     return _origin.decode(stored)
 
 
 def text(at: datetime) -> str:
-    """The time as Redis keeps it."""
+    """Format a time as Redis keeps it."""
     return f"{(at - BEGIN) // MICROSECOND:0{DIGITS}}"
 
 
 def moment(at: bytes | str) -> datetime:
-    """The time of such a text."""
+    """Parse such a time."""
     return BEGIN + int(at) * MICROSECOND
 
 
 def microseconds(seconds: float) -> int:
-    """As scripts take a duration; never more than they can add to a time."""
+    """Convert a duration for scripts, to at most what they can add to a time."""
     return round(min(seconds, LONGEST) * 1_000_000)
 
 
 def seconds(due_in: bytes) -> float | None:
-    """What a script says of the time until something gets due; None: nothing does."""
+    """Convert a script's time until the next item is due; None: there is none."""
     return int(due_in) / 1_000_000 if due_in else None
 
 
@@ -176,12 +177,12 @@ def to_records(answer: Answer) -> list[Record | None]:
 
 
 def found(answer: Answer) -> list[Record]:
-    """Of an answer that has a record in every row."""
+    """Decode an answer that has a record in every row."""
     return [record for record in to_records(answer) if record is not None]
 
 
 def to_waiting(query: WaitingQuery, answer: Answer) -> tuple[Event, ...]:
-    """The events that should have woken these runs."""
+    """Make the events that should have woken these runs."""
     return tuple(
         [
             Event(

@@ -1,8 +1,8 @@
 """The Lua scripts. Each call of the store is one script.
 
-They are scripts rather than functions: a script is called by the digest of its text, so that two
-versions of this code work side by side on one server, and nothing of them stays there for good. A
-script that the server has forgotten is sent again.
+They are scripts rather than functions. A script is called by the digest of its text, so two
+versions of this code work side by side on one server, and leave nothing there for good. A script
+that the server has forgotten is sent again.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 READS = "no-writes"
-WRITES = ""  # refused before it begins if the store is full
-FREES = "allow-oom"  # runs on a full store too: it frees memory, or needs hardly any
+WRITES = ""  # refused before it begins if the memory is full
+FREES = "allow-oom"  # also runs if the memory is full: it frees memory, or needs hardly any
 
 
 @dataclass(frozen=True)

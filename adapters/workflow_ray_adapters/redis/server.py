@@ -17,13 +17,15 @@ from workflow_ray_adapters.redis.rows import Answer
 from workflow_ray_adapters.redis.scripts import Script
 
 Argument: TypeAlias = str | bytes | int
-Client: TypeAlias = Any  # redis.asyncio.Redis, which leaves much of itself untyped
+Client: TypeAlias = Any  # redis.asyncio.Redis, much of which is untyped
 CONNECTIONS = 16
 
 
 class Server:
-    """Runs scripts. Nothing is sent twice: whether a call that broke was executed is unknown, and
-    its caller decides what to do.
+    """Runs scripts.
+
+    Nothing is sent twice: whether a call that broke was executed is unknown, and its caller decides
+    what to do.
     """
 
     def __init__(self, address: Address, store_id: str, client: Client) -> None:
@@ -37,12 +39,15 @@ class Server:
         return str(self.address)
 
     async def call(self, script: Script, *arguments: Argument) -> Any:
-        """The script's answer, within ANSWERING seconds. Raises the ports' errors."""
+        """Run the script, and return its answer.
+
+        Raises the ports' errors; StoreUnavailable after ANSWERING seconds without an answer.
+        """
         with explained(self.where):
             async with asyncio.timeout(ANSWERING):
                 try:
                     return await self._run("EVALSHA", script.digest, *arguments)
-                except NoScriptError:  # nothing of it was done
+                except NoScriptError:  # It was not executed.
                     return await self._run("EVAL", script.text, *arguments)
                 except ReadOnlyError:
                     # The next connection looks up the host's name again, which may lead to the new
@@ -58,7 +63,7 @@ class Server:
 
 @asynccontextmanager
 async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
-    """A server to call. Connections are made as they are needed, and again where they broke."""
+    """Give a server. It connects when needed, and again after a connection broke."""
     pool = BlockingConnectionPool(
         max_connections=CONNECTIONS,
         timeout=ANSWERING,
@@ -78,5 +83,5 @@ async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
 
 
 def pairs(flat: Answer) -> Iterator[tuple[bytes, bytes]]:
-    """A hash, as a script answers it."""
+    """Decode a hash as a script returns it."""
     return zip(flat[::2], flat[1::2], strict=True)

@@ -1,4 +1,4 @@
-"""A prefix at rest: whether it is a store, and how it becomes one."""
+"""Checks whether there is a store under a prefix, and creates it."""
 
 import logging
 from collections.abc import Generator, Mapping
@@ -18,19 +18,19 @@ from workflow_ray_adapters.redis.faults import explained
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Of what the scripts keep."""
+"""The version of the keys and values that the scripts keep."""
 USABLE_FROM = 2
 """The oldest format whose code can read and write this one: those since then have only added to it.
 A format that does more sets it to its own. The store keeps it, so that older code can tell.
 """
-OLDEST = 7  # version of Redis: streams whose ids are `0-*`, scripts with flags
-AT_ONCE = 10_000  # keys looked at by one command
-Client: TypeAlias = Any  # redis.Redis, which leaves much of itself untyped
+OLDEST = 7  # the version of Redis that has stream ids `0-*` and scripts with flags
+AT_ONCE = 10_000  # keys that one command examines
+Client: TypeAlias = Any  # redis.Redis, much of which is untyped
 SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 
 def make(address: Address) -> str:
-    """Make it a store, where it isn't one yet; its id."""
+    """Create the store if there is none, and return its id."""
     with _connected(address) as client:
         _check_server(address, client.info())
         if not (found := _marks(address, client)):
@@ -38,7 +38,7 @@ def make(address: Address) -> str:
                 raise NotAStore(
                     str(address), "another program has keys under its prefix. Name another prefix."
                 )
-            # If several do this at once, the first sets the id
+            # If several processes do this at once, the first one sets the id.
             with client.pipeline(transaction=True) as transaction:
                 transaction.hsetnx(_store(address), "id", str(uuid4()))
                 transaction.hsetnx(_store(address), "format", str(FORMAT))
@@ -49,8 +49,9 @@ def make(address: Address) -> str:
 
 
 def checked(address: Address, store_id: str | None = None) -> str:
-    """The id of a store that is ready to be opened. Writes nothing. Warns if a crash could lose
-    what the store has acknowledged.
+    """Return the id of a store that can be opened. Writes nothing.
+
+    Logs a warning if a crash could lose acknowledged writes.
 
     Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
@@ -66,7 +67,7 @@ def checked(address: Address, store_id: str | None = None) -> str:
             )
         if weakness := _weakness(client):
             log.warning(
-                "%s: %s. What that can lose, and how to mend it: docs/redis.md", where, weakness
+                "%s: %s. docs/redis.md says what that can lose, and how to fix it", where, weakness
             )
     return found
 
@@ -105,7 +106,7 @@ def _store(address: Address) -> str:
 
 
 def _marks(address: Address, client: Client) -> dict[str, str]:
-    """What says that it is a store; empty where nothing does."""
+    """Return the fields that mark a store; empty: there is none."""
     try:
         return {str(name): str(value) for name, value in client.hgetall(_store(address)).items()}
     except NoPermissionError:
@@ -151,11 +152,11 @@ def _checked(address: Address, marks: Mapping[str, str]) -> str:
 
 
 def _weakness(client: Client) -> str | None:
-    """Why a crash of the server could lose what it has acknowledged, as far as it tells."""
+    """Say why a crash of the server could lose acknowledged writes, as far as it tells."""
     try:
         settings = client.config_get(*SETTINGS)
-    except ResponseError:  # managed servers keep it to themselves
-        return "it doesn't tell whether a crash of the server can lose the last writes"
+    except ResponseError:  # managed servers do not show it
+        return "it does not show whether a crash of the server can lose the last writes"
     if settings.get("appendonly") != "yes":
         return "a crash of the server loses all writes since its last snapshot: appendonly is off"
     if settings.get("appendfsync") != "always":

@@ -1,4 +1,4 @@
-"""The store: every port, each call a script."""
+"""The store: every port. Each call is a script."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -52,9 +52,9 @@ DEPLOYMENT = "deployment"
 
 
 class RedisStore:
-    """ports.Store and ports.WholeStore on a server. Nothing that was read is kept for a later call.
+    """A Store and WholeStore on a server. Nothing that was read is kept for a later call.
 
-    Used for the events or the timeouts alone it works too: `receive` then finds no record.
+    It can be used for the events or the timeouts alone: `receive` finds no records then.
     """
 
     def __init__(self, server: Server, clock: Clock) -> None:
@@ -75,14 +75,14 @@ class RedisStore:
 
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator["RedisStore"]:
-        """Work until left."""
+        """Run the background tasks until the block ends."""
         async with background(
             "listener", self._server.where, Listener(self._server, self._notifications).run
         ):
             yield self
 
     def _now(self) -> str:
-        """The time that scripts take: "" for the server's, or that of an injected clock."""
+        """Return the time for scripts: that of an injected clock, or "" for the server's."""
         return "" if isinstance(self._clock, SystemClock) else text(self._clock.now())
 
     # --- RecordStore ----------------------------------------------------------------------------
@@ -240,12 +240,12 @@ class RedisStore:
 
 
 def _role(fence: Fence) -> str:
-    """What is notified when the role has a new epoch."""
+    """Return the name that is notified when the role has a new epoch."""
     return f"role:{fence.role}"
 
 
 def _undated(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
-    """A look that only a notification can change."""
+    """Make a look whose result only a notification can change."""
 
     async def looked() -> tuple[T, None]:
         return await look(), None

@@ -14,14 +14,16 @@ log = logging.getLogger(__name__)
 
 
 class Stream:
-    """Reads and appends. Offsets are given out by Redis, in the order in which scripts run, which
-    is that of commit.
+    """Reads and appends events.
+
+    Redis gives out the offsets in the order in which scripts run, which is the commit order.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._turn = 0
-        self._lost: dict[tuple[Topic, int], int] = {}  # the ends of partitions reported as lost
+        # the ends of partitions that were reported as lost
+        self._lost: dict[tuple[Topic, int], int] = {}
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
         other = await self._server.call(
@@ -46,8 +48,9 @@ class Stream:
         )
 
     async def read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
-        """Up to `limit` events with their records, one of each partition in turn, until their data
-        fills a batch.
+        """Read up to `limit` events with their records, until their data fills a batch.
+
+        Each partition gives one event in turn.
         """
         if not offsets or limit <= 0:
             return Arrivals(read=dict(offsets))
@@ -91,7 +94,7 @@ class Stream:
     def _report_gaps(
         self, topic: Topic, expected: Mapping[int, int], received: Sequence[Received]
     ) -> None:
-        """Offsets have no gaps but where events were trimmed, or were lost."""
+        """Log events that are gone. Offsets have gaps only where events were trimmed or lost."""
         following = dict(expected)
         for item in received:
             partition = item.event.partition
@@ -109,8 +112,9 @@ class Stream:
     def _report_lost(
         self, topic: Topic, offsets: Mapping[int, int], ends: Mapping[int, int]
     ) -> None:
-        """Log once that a crash or a failover took the end of a partition, whose positions are kept
-        elsewhere.
+        """Log once that a crash or a failover has lost the end of a partition.
+
+        The positions are in another store, or the loss would not be noticed.
         """
         for partition, end in ends.items():
             if self._lost.get((topic, partition)) != end:
@@ -145,7 +149,7 @@ class Stream:
         }
 
     async def _heads(self, topic: Topic, partitions: Collection[int]) -> dict[int, tuple[int, int]]:
-        """Of each partition the offset that its next event gets, and how many events it has."""
+        """Return the offset of the next event and the number of events of each partition."""
         heads = await self._server.call(HEADS, topic, *partitions)
         return {
             partition: (int(head[0]), head[1])

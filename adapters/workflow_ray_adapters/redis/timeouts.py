@@ -30,7 +30,7 @@ def queues_of(workflow: str, status: int, partitions: Collection[int]) -> list[s
 
 
 def name_of(key: TimeoutKey) -> str:
-    """Sorted as text, names are in the order of run, visit and name."""
+    """Return the name of a timeout, which sorts by run, visit and name."""
     return f"{key.run_id}\0{key.visit:020}\0{key.name}"
 
 
@@ -54,7 +54,7 @@ async def trim(server: Server, now: str, completed: float, limit: int) -> int:
 
 
 async def due(server: Server, now: str, asked: Due) -> tuple[list[Timeout], float | None]:
-    """Those that are due, and in how many seconds the next one gets due."""
+    """Return the timeouts that are due, and the seconds until the next one is."""
     after = text(asked.after.due_at) + name_of(asked.after.key) if asked.after else ""
     queues = queues_of(asked.workflow, asked.status, asked.partitions)
     next_due, members = await server.call(DUE_TIMEOUTS, now, asked.limit, after, *queues)

@@ -42,8 +42,11 @@ Plain: TypeAlias = list[Any]
 
 
 def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
-    """What the script gets, after the time: the groups, and then the data, which stays out of what
-    it unpacks. Raises WriteRejected.
+    """Return the arguments of the script after the time: the groups, and then the data.
+
+    The data is separate, so that the script does not unpack it.
+
+    Raises WriteRejected.
     """
     batch = _Batch()
     try:
@@ -134,20 +137,20 @@ def _timeout(write: Write, timeout: NewTimeout) -> Plain:
 
 
 def results(groups: Sequence[WriteGroup], answers: Sequence[list[bytes]]) -> list[GroupResult]:
-    return [_result(group, answer) for group, answer in zip(groups, answers, strict=True)]
+    return [_group_result(group, answer) for group, answer in zip(groups, answers, strict=True)]
 
 
-def _result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
+def _group_result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
     if group.fence and answer[:1] == [b"f"]:
         return Fenced(group.fence.role, int(answer[1]))
     return Committed(
-        tuple([_told(write, told) for write, told in zip(group.writes, answer, strict=True)])
+        tuple([_write_result(*each) for each in zip(group.writes, answer, strict=True)])
     )
 
 
-def _told(write: Write, told: bytes) -> WriteResult:
-    """The result of a write, from a letter and what the write met."""
-    letter, met = told[:1], told[1:]
+def _write_result(write: Write, answer: bytes) -> WriteResult:
+    """Decode the answer to a write: a letter, and the version or run that the write met."""
+    letter, met = answer[:1], answer[1:]
     match letter:
         case b"c":
             return Conflict(write.run_id, Version(int(met)))
