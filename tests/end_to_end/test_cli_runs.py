@@ -89,6 +89,16 @@ def test_history_tells_every_version_and_why(cli: CommandLine) -> None:
     assert "who is meant?" in cli("runs", "history", run_id(cli, "c")).stdout
 
 
+def test_history_shows_with_data_what_each_version_has_changed(cli: CommandLine) -> None:
+    first, *rest = cli("runs", "history", "c", "--data").stdout.splitlines()
+    assert first.startswith("1  WRITTEN  INITIATED  TRIGGER by ")
+    assert rest[0].strip() == '+ to: "somebody"'
+    assert [entry["data"] for entry in cli.json("runs", "history", "c", "--data")] == [
+        {"to": "somebody"},
+        None,
+    ]
+
+
 def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
     for command in ("show", "history"):
         assert (

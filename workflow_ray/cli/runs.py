@@ -11,16 +11,16 @@ from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
+from workflow_ray.cli.run_history import WithData, entry_views, print_with_data
 from workflow_ray.cli.run_references import RunReferences, chosen_workflows
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.records import HistoryEntry, RunId, Version
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
 PAGE = 1000
-"""History entries read at once."""
+"""Runs listed at most."""
 T = TypeVar("T")
 
 runs = typer.Typer(name="runs", no_args_is_help=True, help="Look at runs, and control them.")
@@ -86,21 +86,28 @@ def show_run(
 
 @runs.command(epilog=describe(ExitCode.NOT_FOUND))
 def history(
-    run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
+    run: Reference,
+    workflow: OfWorkflow = None,
+    data: WithData = False,
+    records: Records = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every version of a run: what wrote it, when and why."""
+    """Show every version of a run: what wrote it, when and why.
 
-    async def found(store: RecordStore, names: Names) -> list[EntryView]:
+    With --data also the fields that each version has added (+), removed (-) or changed. With --json
+    too, each entry has its data as it is stored, or null where it is as in the version before.
+    """
+
+    async def found(store: RecordStore, names: Names) -> list[EntryView] | None:
         record = await _references(store, names, workflow).find(run)
-        return [
-            names.entry(record.workflow, entry) for entry in await _entries(store, record.run_id)
-        ]
+        if not data:
+            return await entry_views(store, names, record)
+        await print_with_data(store, names, record, as_json=as_json)
+        return None
 
-    show(
-        _ask(records, found),
-        ("version", "status", "run_state", "cause", "by", "at", "reason"),
-        as_json=as_json,
-    )
+    columns = ("version", "status", "run_state", "cause", "by", "at", "reason")
+    if (views := _ask(records, found)) is not None:
+        show(views, columns, as_json=as_json)
 
 
 def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]) -> T:
@@ -115,11 +122,3 @@ def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]
 
 def _references(store: RecordStore, names: Names, workflow: str | None) -> RunReferences:
     return RunReferences(store, chosen_workflows(list(names.statuses), workflow))
-
-
-async def _entries(store: RecordStore, run_id: RunId) -> list[HistoryEntry]:
-    entries: list[HistoryEntry] = []
-    # versions have no gaps
-    while page := await store.history(run_id, after=Version(len(entries)), limit=PAGE):
-        entries += page
-    return entries

@@ -68,7 +68,7 @@ class Names:
         return RunView(**self._shared(record))
 
     def run_with_data(self, record: Record) -> RunWithData:
-        return RunWithData(**self._shared(record), data=_raw(record.data))
+        return RunWithData(**self._shared(record), data=raw(record.data))
 
     def count(self, workflow: str, count: RunCount) -> CountView:
         status = self.status(workflow, count.status)
@@ -105,7 +105,7 @@ class Names:
         }
 
 
-def _raw(data: bytes) -> msgspec.Raw:
+def raw(data: bytes) -> msgspec.Raw:
     """Stored data for JSON output. What is not JSON, as after a damage, becomes a string."""
     data = strict(data)
     try:

@@ -1,0 +1,103 @@
+"""What a version of a run has changed in its data, field by field."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, cast
+
+from workflow_ray.runtime.visible import visible
+
+WIDTH = 60
+"""Characters of a value that are shown."""
+_ABSENT = object()
+
+
+class Unreadable(Exception):
+    """The data can't be read. The text says why, and how large it is."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field that differs. A value that the version does not have is absent."""
+
+    path: str  # e.g. lines[2].price; "" for data that is not an object
+    before: object = _ABSENT
+    after: object = _ABSENT
+
+    def __str__(self) -> str:
+        name = f"{self.path}: " if self.path else ""
+        if self.before is _ABSENT:
+            return f"+ {name}{shown(self.after)}"
+        if self.after is _ABSENT:
+            return f"- {name}{shown(self.before)}"
+        return f"  {name}{shown(self.before)} -> {shown(self.after)}"
+
+
+def parsed(data: bytes) -> object:
+    """Read stored data. Raises Unreadable."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Unreadable(f"{len(data):,} bytes that can't be read: {why}") from None
+
+
+def changes(before: object, after: object) -> Iterator[Change]:
+    """The fields that differ between two versions of the data, in the order of the later one.
+
+    Args:
+        before: What `parsed` returned for the earlier version; an empty object for the first one.
+        after: The same of the later version.
+    """
+    return _changes("", before, after)
+
+
+def shown(value: object) -> str:
+    """A value as JSON on one line. A long one is cut, and its size is added."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= WIDTH:
+        return visible(text)
+    return f"{visible(text[:WIDTH])}... ({len(text.encode(errors='replace')):,} bytes)"
+
+
+def _changes(path: str, before: object, after: object) -> Iterator[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _of_objects(
+            path, cast(dict[str, object], before), cast(dict[str, object], after)
+        )
+    elif isinstance(before, list) and isinstance(after, list):
+        pairs = zip_longest(
+            cast(list[object], before), cast(list[object], after), fillvalue=_ABSENT
+        )
+        for at, (old, new) in enumerate(pairs):
+            yield from _of_values(f"{path}[{at}]", old, new)
+    elif not _is_same(before, after):
+        yield Change(path, before, after)
+
+
+def _of_objects(path: str, before: dict[str, object], after: dict[str, object]) -> Iterator[Change]:
+    for name in [*after, *(name for name in before if name not in after)]:
+        below = f"{path}.{_name(name)}" if path else _name(name)
+        yield from _of_values(below, before.get(name, _ABSENT), after.get(name, _ABSENT))
+
+
+def _of_values(path: str, before: object, after: object) -> Iterator[Change]:
+    if before is _ABSENT or after is _ABSENT:
+        yield Change(path, before, after)
+    else:
+        yield from _changes(path, before, after)
+
+
+def _name(field: str) -> str:
+    """A field's name in a path: quoted where it could be taken for more than a name."""
+    return field if field.isidentifier() else visible(json.dumps(field, ensure_ascii=False))
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Whether two scalars are the same: 1 is neither true nor 1.0, and NaN is NaN."""
+    if type(before) is not type(after):
+        return False
+    both_nan = isinstance(before, float) and math.isnan(before) and math.isnan(after)
+    return both_nan or before == after

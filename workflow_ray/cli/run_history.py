@@ -1,0 +1,110 @@
+"""`workflow-ray runs history`: every version of a run, and what each has changed in its data."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.text import Text
+
+from workflow_ray.cli.data_changes import Unreadable, changes, parsed
+from workflow_ray.cli.output import to_json, visible, write
+from workflow_ray.cli.tables import cell
+from workflow_ray.cli.views import EntryView, Names, raw
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import HistoryEntry, Record, Version
+
+PAGE = 1000
+"""Entries read at once, or fewer where their data is large."""
+CHANGES = 50
+"""Changes of one version that are shown."""
+
+WithData = Annotated[
+    bool,
+    typer.Option("--data", help="Show what each version has changed in the data, as it is stored."),
+]
+
+
+class EntryWithData(EntryView, frozen=True, kw_only=True):
+    data: msgspec.Raw | None  # null: as in the version before
+
+
+async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[HistoryEntry]]:
+    """The entries of a run, page by page: all of them may be more than the memory can hold."""
+    after = Version(0)
+    while page := await store.history(record.run_id, after=after, limit=PAGE):
+        yield page
+        after = page[-1].version
+
+
+async def entry_views(store: RecordStore, names: Names, record: Record) -> list[EntryView]:
+    """All entries, without their data."""
+    return [
+        names.entry(record.workflow, entry) async for page in pages(store, record) for entry in page
+    ]
+
+
+async def print_with_data(
+    store: RecordStore, names: Names, record: Record, *, as_json: bool
+) -> None:
+    """Print all entries with their data: raw as JSON, or what each has changed as text."""
+    if as_json:
+        await _print_raw(store, names, record)
+        return
+    before: object = {}
+    async for page in pages(store, record):
+        for entry in page:
+            write(Text(_head(names.entry(record.workflow, entry)), "bold"))
+            if entry.data is not None:
+                before = _print_changes(before, entry.data)
+
+
+async def _print_raw(store: RecordStore, names: Names, record: Record) -> None:
+    """Print one JSON array, an entry at a time."""
+    mark = "["
+    async for page in pages(store, record):
+        for entry in page:
+            view = names.entry(record.workflow, entry)
+            fields = {name: getattr(view, name) for name in view.__struct_fields__}
+            data = None if entry.data is None else raw(entry.data)
+            write(Text(mark), Text(to_json(EntryWithData(**fields, data=data))))
+            mark = ","
+    write(Text("]" if mark == "," else "[]"))
+
+
+def _head(view: EntryView) -> str:
+    reason = f"  {cell(view.reason)}" if view.reason else ""
+    return visible(
+        f"{view.version}  {view.status}  {view.run_state}  {view.cause} by {view.by}"
+        f"  {cell(view.at)}{reason}"
+    )
+
+
+def _print_changes(before: object, data: bytes) -> object:
+    """Print what a version has changed.
+
+    Returns:
+        What the next one is compared with; None: it can't be read.
+    """
+    if before is None:
+        write(Text("     (all of it, because the version before can't be read)"))
+        before = {}
+    try:
+        after = parsed(data)
+        found = changes(before, after)
+        lines = list(map(str, islice(found, CHANGES)))
+        rest = _count(found)
+    except (Unreadable, RecursionError) as error:
+        why = str(error) if isinstance(error, Unreadable) else "it is nested too deeply to compare"
+        write(Text(f"     {visible(why)}"))
+        return None
+    for line in lines:
+        write(Text(f"     {line}"))
+    if rest:
+        write(Text(f"     and {rest:,} more changes; --json has the whole data"))
+    return after
+
+
+def _count(found: Iterator[object]) -> int:
+    return sum(1 for _ in found)
