@@ -120,7 +120,8 @@ async def _logs(
     known = sorted({*await found.actors(), *(role.name for role in running.held)})
     if not known:
         raise InvalidInput("logs", f"there are none of {place_of(url)} in {folder}")
-    for entry in await found.last(choice.of(known, deployment), lines):
+    chosen = choice.of(known, deployment)
+    for entry in await found.last(chosen, lines):
         show(entry)
     silent = set[str]()
     while True:
@@ -131,8 +132,8 @@ async def _logs(
             return None
         await asyncio.sleep(POLL)
         with suppress(InvalidInput):  # a new role may begin as the one that was asked for
-            known = choice.of(await found.actors(), deployment)
-        for entry in await found.added(known):
+            chosen = choice.of(await found.actors(), deployment)
+        for entry in await found.added(chosen):
             show(entry)
 
 
