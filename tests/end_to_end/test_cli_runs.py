@@ -53,7 +53,7 @@ def test_list_prints_a_line_for_each_run(cli: CommandLine) -> None:
     ]
 
 
-def test_counts_say_how_many_runs_stand_where(cli: CommandLine) -> None:
+def test_runs_are_counted_by_status_and_run_state(cli: CommandLine) -> None:
     counted = [
         {"workflow": "letters", "status": "WRITTEN", "run_state": "PAUSED", "runs": 1},
         {"workflow": "letters", "status": "WRITTEN", "run_state": "CANCELLED", "runs": 1},

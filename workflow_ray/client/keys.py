@@ -1,4 +1,4 @@
-"""Triggers whose idempotency key was used before, for something else."""
+"""Finds triggers whose idempotency key was first used for another trigger."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from workflow_ray.ports import RecordStore
 from workflow_ray.records import KeyUsed, RunId, Write, WriteResult
 
 AT_ONCE = 16
-"""First runs that are read at the same time."""
+"""The largest number of first runs that are read at the same time."""
 
 
 async def find_reused(
@@ -22,7 +22,7 @@ async def find_reused(
     writes: Sequence[Write],
     results: Sequence[WriteResult],
 ) -> dict[RunId, tuple[str, ...]]:
-    """Find the triggers that differ from those that their key was first used for.
+    """Find the triggers that differ from the ones that their key was first used for.
 
     Reads nothing while the digests are equal. Otherwise the data is compared as the model reads
     it, because a repeat is not always the same bytes: sets have no order, a default factory makes

@@ -1,4 +1,4 @@
-"""Idempotency keys that come again: for the same trigger as before, or for another one."""
+"""Decides whether a trigger repeats the one that its idempotency key was first used for."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from workflow_ray.records import DIGEST_SIZE, HistoryEntry, Write
 
 HALF = DIGEST_SIZE // 2
 PLAIN_FACTORIES = frozenset({list, dict, set, frozenset, tuple, str, bytes, int, float, bool})
-"""Default factories that always make the same. Others may make a new id, or the time of day."""
+"""Default factories that always make an equal value. Others may make a new id, or the time."""
 
 
 def digest_of(foreign_id: str, data: bytes, start_at: int | None) -> bytes:
@@ -46,7 +46,7 @@ def differences(
     digest: bytes,
     first: HistoryEntry | None,
 ) -> tuple[str, ...]:
-    """Find the arguments of a trigger that differ from those that its key was first used with.
+    """Find the arguments of a trigger that differ from the ones that its key was first used with.
 
     Args:
         workflow: The workflow of both runs.
@@ -75,13 +75,14 @@ def _is_repeated(workflow: Workflow[Any, Any], data: BaseModel, stored: bytes) -
     try:
         first = workflow.decode(stored)
         return difference(first, _without_made_up(data, first)) is None
-    except Exception:  # the first data was deleted, or is of an earlier model
+    except Exception:  # The first data was deleted, or is of an earlier model.
         return False
 
 
 def _without_made_up(value: Any, first: Any) -> Any:
-    """Put the first trigger's values in place of those that a default factory made up. The caller
-    did not give them, and a repeat has others.
+    """Replace values that a default factory made up by the first trigger's values.
+
+    The caller did not give them, and each repeat has other ones.
     """
     if _is_a(value, BaseModel) and type(value) is type(first):
         return value.model_copy(update=_given(value, first))
@@ -93,7 +94,7 @@ def _without_made_up(value: Any, first: Any) -> Any:
 
 
 def _given(value: BaseModel, first: BaseModel) -> dict[str, Any]:
-    """The fields as the caller gave them; made-up ones as the first trigger has them."""
+    """Return the fields as the caller gave them, and made-up ones as the first trigger has them."""
     fields: dict[str, Any] = {}
     for name, field in type(value).model_fields.items():
         ours, theirs = getattr(value, name), getattr(first, name)

@@ -1,6 +1,4 @@
-"""Pause, resume, retry and cancel: each is a version with who and why, and races cleanly with
-steps.
-"""
+"""Controls: each is a version with who and why, and competes cleanly with steps."""
 
 import asyncio
 import random
@@ -28,7 +26,7 @@ TWICE = Retry(attempts=2, backoff=timedelta(hours=1))
 
 
 class Flaky:
-    """A workflow whose step does what is told: "fail", "pause", or else it succeeds."""
+    """A workflow whose step does what the test sets: "fail", "pause", or else it succeeds."""
 
     def __init__(self, retry: Retry = TWICE) -> None:
         self.does = "fail"
@@ -149,7 +147,7 @@ async def test_a_cancelled_run_has_ended_and_its_foreign_id_is_free() -> None:
         assert (await client.trigger("1", Parcel())).run_id != handle.run_id
 
 
-async def test_what_is_done_already_writes_no_version() -> None:
+async def test_a_control_that_changes_nothing_writes_no_version() -> None:
     flaky = Flaky()
     async with WorkflowTester(flaky.workflow) as tester:
         flaky.does = "pause"
@@ -166,7 +164,7 @@ async def test_what_is_done_already_writes_no_version() -> None:
             assert (await act()).version == version
 
 
-async def test_a_finished_run_allows_nothing() -> None:
+async def test_a_finished_run_allows_no_control() -> None:
     flaky = Flaky()
     async with WorkflowTester(flaky.workflow) as tester:
         flaky.does = "succeed"
@@ -180,7 +178,7 @@ async def test_a_finished_run_allows_nothing() -> None:
         assert (await handle.get()).version == version
 
 
-async def test_a_run_of_which_no_attempt_has_failed_is_not_retried() -> None:
+async def test_a_run_without_a_failed_attempt_is_not_retried() -> None:
     workflow = Flaky().workflow
     async with Bench(workflow) as bench:
         handle = (await triggered(bench, workflow, "1"))["1"]
@@ -188,7 +186,7 @@ async def test_a_run_of_which_no_attempt_has_failed_is_not_retried() -> None:
             await handle.retry()
 
 
-async def test_there_must_be_such_a_run() -> None:
+async def test_a_control_of_a_run_that_does_not_exist_is_refused() -> None:
     workflow = Flaky().workflow
     async with WorkflowTester(workflow) as tester:
         with pytest.raises(RunNotFound):
@@ -262,7 +260,7 @@ async def test_a_control_that_a_step_has_overtaken_is_decided_again() -> None:
     async with WorkflowTester(gated.workflow) as tester:
         handle = await tester.client(gated.workflow).trigger("1", Parcel())
         await gated.started.wait()
-        records = handle._records  # pyright: ignore[reportPrivateUsage]  # the step is to end between look and write
+        records = handle._records  # pyright: ignore[reportPrivateUsage]  # the step must end between the read and the write
         store = records.store
 
         async def late(groups: Sequence[WriteGroup]) -> list[GroupResult]:
@@ -307,11 +305,11 @@ async def all_of(bench: Bench, run_ids: Sequence[RunId]) -> list[Record]:
 
 
 def gone(record: Record) -> Record:
-    """As of a run that was there, and is deleted."""
+    """Make the record of a run that the store does not have."""
     return msgspec.structs.replace(record, run_id=new_run_id())
 
 
-async def test_controls_at_random_among_steps_keep_every_run_whole() -> None:
+async def test_random_controls_among_steps_keep_every_run_consistent() -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Runs and their history, as clients read them."""
+"""Clients read runs and their history."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,7 +25,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def client(clock: FakeClock) -> ParcelClient:
-    """Nothing runs: runs stand where they were triggered."""
+    """A client without a worker: runs stay where they were triggered."""
     return Client(routed(), MemoryStore(clock), clock)
 
 
@@ -33,7 +33,7 @@ async def names(runs: AsyncIterator[Run[Parcel, Route]]) -> list[str]:
     return [run.foreign_id async for run in runs]
 
 
-async def test_a_run_that_there_is_not_is_not_found(client: ParcelClient) -> None:
+async def test_a_run_that_does_not_exist_is_not_found(client: ParcelClient) -> None:
     for call in (
         client.get("nothing"),
         client.handle("nothing").history(),
@@ -59,7 +59,7 @@ async def test_the_latest_run_of_a_foreign_id_is_the_newest_finished_or_not(
     assert (await client.latest("1")).data == Parcel(weight=2)
 
 
-async def test_runs_come_by_age_and_newest_first_if_asked(client: ParcelClient) -> None:
+async def test_runs_are_listed_by_age_and_newest_first_if_asked(client: ParcelClient) -> None:
     for name in "abc":
         await client.trigger(name, Parcel())
     assert await names(client.runs()) == ["a", "b", "c"]
@@ -76,14 +76,14 @@ async def test_runs_are_read_in_pages_that_neither_repeat_nor_skip(client: Parce
         )
 
 
-async def test_runs_whose_data_fills_many_pages_all_come(client: ParcelClient) -> None:
+async def test_runs_whose_data_fills_many_pages_are_all_listed(client: ParcelClient) -> None:
     for name in "abcdefghijkl":
         await client.trigger(name, heavy())
     assert "".join(await names(client.runs())) == "abcdefghijkl"
     assert "".join(await names(client.runs(newest_first=True))) == "lkjihgfedcba"
 
 
-async def test_a_history_whose_data_fills_many_pages_comes_whole() -> None:
+async def test_a_history_whose_data_fills_many_pages_is_read_whole() -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
@@ -98,11 +98,11 @@ async def test_a_history_whose_data_fills_many_pages_comes_whole() -> None:
 
 
 def heavy() -> Parcel:
-    """Five of them fill a page."""
+    """Make data of which five pieces fill a page."""
     return Parcel(label="x" * (BATCH_DATA // 5))
 
 
-async def test_all_filters_given_must_hold(client: ParcelClient, clock: FakeClock) -> None:
+async def test_a_run_must_pass_all_filters(client: ParcelClient, clock: FakeClock) -> None:
     for name, start in (("a", Route.NEW), ("b", Route.PACKED), ("c", Route.SENT), ("c", Route.NEW)):
         await client.trigger(name, Parcel(), start_at=start)
         await clock.advance(timedelta(hours=1))
@@ -133,7 +133,7 @@ async def test_filters_that_cannot_be_used_are_refused(client: ParcelClient) -> 
         await names(client.runs(page_size=0))
 
 
-async def test_counts_say_how_many_runs_stand_where(client: ParcelClient) -> None:
+async def test_runs_are_counted_by_status_and_run_state(client: ParcelClient) -> None:
     for name, start in (("a", Route.NEW), ("b", Route.NEW), ("c", Route.SENT)):
         await client.trigger(name, Parcel(), start_at=start)
     assert await client.counts() == {
@@ -142,7 +142,7 @@ async def test_counts_say_how_many_runs_stand_where(client: ParcelClient) -> Non
     }
 
 
-async def test_the_history_has_every_version_typed() -> None:
+async def test_the_history_has_every_version_with_typed_data() -> None:
     workflow = Workflow("routed", Parcel, Route)
 
     @workflow.step(Route.NEW)
@@ -184,7 +184,7 @@ async def test_the_history_has_every_version_typed() -> None:
 
 
 class Deaf(MemoryStore):
-    """Doesn't answer the next few questions."""
+    """A store that does not answer the next few reads."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
@@ -210,7 +210,7 @@ class Deaf(MemoryStore):
         return await super().watch(seen, wait=wait, at_rest=at_rest)
 
 
-async def test_questions_are_asked_again_while_the_store_does_not_answer(clock: FakeClock) -> None:
+async def test_reads_are_repeated_while_the_store_does_not_answer(clock: FakeClock) -> None:
     store = Deaf(clock)
     client = Client(routed(), store, clock)
     handle = await client.trigger("1", Parcel())

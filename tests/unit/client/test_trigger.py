@@ -1,4 +1,4 @@
-"""Starting runs."""
+"""Clients start runs."""
 
 import asyncio
 from datetime import timedelta
@@ -180,13 +180,13 @@ async def test_more_triggers_than_fit_a_batch_are_all_stored(client: ParcelClien
     assert [run.data.weight async for run in client.runs()] == list(range(1100))
 
 
-async def test_of_many_triggers_none_is_written_when_one_is_invalid(client: ParcelClient) -> None:
+async def test_if_one_of_many_triggers_is_invalid_none_is_written(client: ParcelClient) -> None:
     with pytest.raises(InvalidInput, match=r"triggers\[1\]: foreign_id: it is empty"):
         await client.trigger_many([Trigger("1", Parcel()), Trigger("", Parcel())])
     assert [run async for run in client.runs()] == []
 
 
-async def test_no_triggers_are_no_runs(client: ParcelClient) -> None:
+async def test_no_triggers_start_no_runs(client: ParcelClient) -> None:
     assert await client.trigger_many([]) == []
 
 

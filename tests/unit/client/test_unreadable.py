@@ -1,4 +1,4 @@
-"""Runs that the code can't read any more: each is an item that says why, and hides no other."""
+"""A run that the code can no longer read is an item that says why, and hides no other run."""
 
 import asyncio
 from datetime import timedelta
@@ -16,7 +16,7 @@ from workflow_ray_adapters.memory import MemoryStore
 
 
 class Newer(BaseModel):
-    """The model by now: it has a field that the stored data lacks."""
+    """The newer model: it has a field that the stored data does not have."""
 
     weight: int = 0
     colour: str
@@ -58,7 +58,7 @@ def store(clock: FakeClock) -> MemoryStore:
 
 @pytest.fixture
 async def handle(store: MemoryStore, clock: FakeClock) -> Handle[Parcel, Route]:
-    """A run that was triggered by the code of then."""
+    """Trigger a run by the earlier code."""
     return await Client(ROUTED, store, clock).trigger("1", Parcel(weight=3), start_at=Route.NEW)
 
 
@@ -83,7 +83,7 @@ async def move(
     await store.store([WriteGroup(writes=(write,))])
 
 
-async def test_data_that_no_longer_fits_is_told_where_it_is_looked_at(
+async def test_data_that_no_longer_fits_raises_when_it_is_read(
     store: MemoryStore, clock: FakeClock, handle: OldHandle
 ) -> None:
     client = Client(NEWER, store, clock)
@@ -105,7 +105,7 @@ async def test_data_that_no_longer_fits_is_told_where_it_is_looked_at(
         _ = entry.data
 
 
-async def test_a_status_that_was_taken_out_is_told_where_it_is_looked_at(
+async def test_a_status_that_was_removed_raises_when_it_is_read(
     store: MemoryStore, clock: FakeClock, handle: OldHandle
 ) -> None:
     await move(store, handle.run_id, Route.LOST)

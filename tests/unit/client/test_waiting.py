@@ -1,4 +1,4 @@
-"""Waiting for a run."""
+"""Clients wait for runs."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,7 +17,7 @@ from workflow_ray.testing import WorkflowTester
 
 
 def asked() -> Workflow[Parcel, Route]:
-    """NEW leads to PACKED, whose step does what the label says."""
+    """Make a workflow: NEW leads to PACKED, whose step does what the label says."""
     workflow = Workflow("asked", Parcel, Route)
 
     @workflow.step(Route.NEW)
@@ -72,14 +72,14 @@ async def test_a_run_that_gets_there_between_two_reads_is_returned_as_it_got_the
         assert (await handle.wait_for(Route.SENT)).status is Route.SENT
 
 
-async def test_what_is_there_already_is_not_waited_for() -> None:
+async def test_a_status_that_is_already_reached_is_not_waited_for() -> None:
     workflow = asked()
     async with Bench(workflow) as bench:
         handle = (await triggered(bench, workflow, "1"))["1"]
         assert (await handle.wait_for(Route.NEW, timeout=timedelta())).status is Route.NEW
 
 
-async def test_a_status_that_the_run_can_no_longer_get_to_raises_at_once_saying_why() -> None:
+async def test_a_status_that_can_no_longer_be_reached_raises_at_once_saying_why() -> None:
     workflow = asked()
     async with WorkflowTester(workflow) as tester:
         client = tester.client(workflow)
@@ -121,7 +121,7 @@ async def test_a_run_that_an_error_pauses_raises_at_once_unless_waited_through(w
 
 
 async def resume(bench: Bench, handle: Handle[Parcel, Route]) -> None:
-    """What a client's resume does."""
+    """Write what a client's resume writes."""
     (record,) = await bench.store.lookup([handle.run_id])
     assert record
     write = Write(
@@ -182,7 +182,7 @@ async def test_a_wait_that_takes_too_long_shows_the_last_of_the_history() -> Non
         assert isinstance(raised.value, TimeoutError)
 
 
-async def test_an_end_is_waited_for_whatever_it_is() -> None:
+async def test_a_wait_ends_with_the_run_however_it_ends() -> None:
     workflow = asked()
     async with WorkflowTester(workflow) as tester:
         client = tester.client(workflow)

@@ -1,4 +1,4 @@
-"""Waits that share calls to the store."""
+"""Waits share their calls to the store."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -20,18 +20,18 @@ from workflow_ray_adapters.memory import MemoryStore
 
 
 class Asked(MemoryStore):
-    """Notes for which runs it is asked to watch, and fails when told to."""
+    """A store that records which runs it is asked to watch, and fails when the test says so."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
         self.asked: list[set[RunId]] = []
-        self.out = 0  # calls that wait now
+        self.out = 0  # calls in flight
         self.most_out = 0
-        self.errors: list[Exception] = []  # of the next calls
+        self.errors: list[Exception] = []  # what the next calls raise
         self.looks = 0
 
     async def look(self) -> None:
-        """Called when nothing has changed for a while."""
+        """Count a look, which is made when nothing has changed for a while."""
         self.looks += 1
 
     async def watch(
@@ -72,7 +72,7 @@ def newer(
 async def waiting(
     clock: FakeClock, watcher: Watcher, records: Sequence[Record]
 ) -> list[asyncio.Task[Record | None]]:
-    """Waits that begin at once."""
+    """Begin waits at the same time."""
     tasks = [asyncio.create_task(newer(watcher, record)) for record in records]
     await clock.settle()
     return tasks
@@ -93,7 +93,7 @@ async def test_a_wait_alone_is_one_call(store: Asked, clock: FakeClock, watcher:
     assert len(store.asked) == 1
 
 
-async def test_what_has_changed_already_is_told_at_once(
+async def test_a_change_before_the_wait_is_answered_at_once(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     (record,) = await stored_runs(store, count=1)
@@ -112,7 +112,7 @@ async def test_waits_that_come_together_share_a_call(
     assert len(store.asked) == 1
 
 
-async def test_whoever_comes_later_shares_a_second_call(
+async def test_later_waits_share_a_second_call(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     records = await stored_runs(store, count=100)
@@ -131,7 +131,7 @@ async def test_whoever_comes_later_shares_a_second_call(
     assert await told(waits) == [2] * 100
 
 
-async def test_a_call_is_for_so_many_waits_and_the_others_have_one_of_their_own(
+async def test_a_call_serves_a_bounded_number_of_waits_and_others_have_their_own(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     records = await stored_runs(store, count=3 * TOGETHER)
@@ -141,7 +141,7 @@ async def test_a_call_is_for_so_many_waits_and_the_others_have_one_of_their_own(
     assert await told(waits) == [2] * len(records)
 
 
-async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(
+async def test_waits_for_one_run_each_get_what_is_new_to_them(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     (record,) = await stored_runs(store, count=1)
@@ -157,7 +157,7 @@ async def test_waits_for_one_run_are_each_told_of_what_is_new_to_them(
     assert await told([second]) == [3]
 
 
-async def test_waits_for_rest_are_woken_by_nothing_else(
+async def test_waits_for_a_run_at_rest_are_woken_by_nothing_else(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     (record,) = await stored_runs(store, count=1)
@@ -202,7 +202,7 @@ async def test_a_wait_that_is_given_up_leaves_nothing_behind(
     assert store.out == 0
 
 
-async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(
+async def test_a_wait_given_up_before_its_call_leaves_nothing_behind(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     (record,) = await stored_runs(store, count=1)
@@ -213,7 +213,7 @@ async def test_one_who_gives_up_before_the_call_is_made_leaves_nothing_behind(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_an_error_reaches_everybody_who_was_asked_for(
+async def test_an_error_reaches_every_wait_of_the_call(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     records = await stored_runs(store, count=3)
@@ -240,7 +240,7 @@ async def test_a_store_that_does_not_answer_is_asked_again(
     assert len(store.asked) == 4
 
 
-async def test_a_run_that_comes_into_being_is_waited_for_too(
+async def test_a_run_may_be_waited_for_before_it_exists(
     store: Asked, clock: FakeClock, watcher: Watcher
 ) -> None:
     run = new_run()
@@ -262,7 +262,7 @@ async def test_the_handles_of_a_client_share_their_calls(store: Asked, clock: Fa
     await asyncio.wait(waits)
 
 
-async def test_under_a_tester_each_wait_is_told_that_nothing_is_left() -> None:
+async def test_under_a_tester_each_wait_raises_that_nothing_is_left() -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)

@@ -78,7 +78,7 @@ def test_the_ports_of_a_store_are_those_that_it_implements() -> None:
 
 
 def test_every_member_of_the_stores_ports_is_a_method_or_a_property() -> None:
-    """Code that forwards the methods and the properties has forwarded the whole store."""
+    """Code that forwards the methods and the properties forwards the whole store."""
     members = {name for port in STORE_PORTS for name in dir(port) if not name.startswith("_")}
     assert members == {*methods_of(*STORE_PORTS), *properties_of(*STORE_PORTS)}
     assert properties_of(*STORE_PORTS) == ("stream_id", "store_id")
