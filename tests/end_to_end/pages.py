@@ -20,6 +20,8 @@ TOOLS = {
     "workflow-ray": "-m workflow_ray.cli",
 }
 """Commands that are the tests' own installation -> the arguments of its Python."""
+WORKERS = ("workflow-ray worker ", "python worker.py")
+"""What commands that run until a signal begin with."""
 STARTING = 30.0
 """Seconds within which a worker is at work."""
 
@@ -58,8 +60,8 @@ def blocks(page: Path) -> list[Block]:
 class Session:
     """A reader at work: a folder with the page's files, and a shell in it.
 
-    Commands are run one after the other. `workflow-ray worker` works in the background until ^C or
-    the end of the session; where its output shows ^C, it is interrupted there.
+    Commands are run one after the other. A worker works in the background until ^C or the end of
+    the session; where its output shows ^C, it is interrupted there.
     """
 
     def __init__(self, folder: Path, home: Path, places: Mapping[str, str]) -> None:
@@ -102,7 +104,7 @@ class Session:
         elif command.startswith("export "):
             name, _, value = command.removeprefix("export ").partition("=")
             self._environment[name] = self._here(value)
-        elif command.startswith("workflow-ray worker "):
+        elif command.startswith(WORKERS):
             self._work(command, shown)
         else:
             self._deployed |= command.startswith("workflow-ray deploy ")
@@ -175,7 +177,7 @@ class Worker:
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.,]\d{3}Z?"
 RUN_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-SECONDS = r"\d+\.\d+ ?s\b"
+SECONDS = r"\d+(?:\.\d+)? ?s\b"
 ANYTHING = r"[\s\S]*?"
 VARYING = {TIME: TIME, RUN_ID: RUN_ID, SECONDS: SECONDS, re.escape("..."): ANYTHING}
 """What differs each time, as a page shows it, and what may come in its place."""

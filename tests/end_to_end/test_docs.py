@@ -35,6 +35,7 @@ def do(page: Path, folder: Path, places: dict[str, str]) -> None:
         session.finish()
 
 
+@pytest.mark.timeout(180)  # one of them starts Ray
 @pytest.mark.parametrize(
     "page", [page for page in TOLD if page.stem not in ON_SERVERS], ids=lambda page: page.stem
 )
