@@ -74,7 +74,7 @@ DURATION = ["5s", -1, nan, inf, timedelta.max, True, 10**400, 10**5000]
 TIME = ["now", 5, NAIVE]
 STATUS = [1, "NEW", Other.X]
 WORKFLOW = ["orders", None, 5, [orders]]
-URL = [5, b"memory://x", "", ["memory://x"]]
+URL = [5, b"memory://x", "", ["memory://x"], "shop.db", "/srv/shop.db"]
 REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
 WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
 
@@ -144,8 +144,8 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "records": URL,
             "events": URL,
             "timeouts": URL,
-            "address": TEXT_OR_NONE,
-            "namespace": TEXT_OR_NONE,
+            "address": [*TEXT_OR_NONE, ""],
+            "namespace": [*TEXT_OR_NONE, ""],
             "restart": FLAG,
             "rollback": FLAG,
             "replace": FLAG,

@@ -242,7 +242,8 @@ class Runtime(ABC):
         gone = self._store_gone
         signal = asyncio.ensure_future(signals.first.wait())
         try:
-            await asyncio.wait({signal, gone}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {signal, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             signal.cancel()
         if gone.done() and not signals.first.is_set():

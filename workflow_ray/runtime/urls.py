@@ -58,8 +58,8 @@ class Urls:
         records = records_url(records)
         return cls(
             records,
-            _url("events", events) or os.environ.get(EVENTS) or records,
-            _url("timeouts", timeouts) or os.environ.get(TIMEOUTS) or records,
+            _url("events", events) or _of_environment(EVENTS) or records,
+            _url("timeouts", timeouts) or _of_environment(TIMEOUTS) or records,
         )
 
     @property
@@ -96,14 +96,25 @@ def records_url(given: Place | None) -> str:
         raise InvalidInput(
             "records", f"give a URL, or the path of a SQLite file, not {type(given).__name__}"
         )
-    return _url("records", given) or os.environ.get(RECORDS) or DEFAULT_RECORDS
+    return _url("records", given) or _of_environment(RECORDS) or DEFAULT_RECORDS
 
 
 def _url(what: str, given: str | None) -> str | None:
     """The URL, checked: an empty one must not stand for the default, which is another store."""
     if given is not None and not checked_text(what, given):
         raise InvalidInput(what, "it is empty; give a URL, or leave it out for the default")
+    if given is not None and ":" not in given:
+        raise InvalidInput(
+            what,
+            "it has no scheme; give a URL, e.g. postgresql://host/database, or sqlite:///shop.db"
+            " for a file (in a program also pathlib.Path)",
+        )
     return given
+
+
+def _of_environment(variable: str) -> str | None:
+    """The URL that an environment variable holds; None: it is empty or not set."""
+    return _url(variable, os.environ.get(variable) or None)
 
 
 def place_of(url: str) -> str:

@@ -228,10 +228,20 @@ async def test_a_runtime_that_was_not_entered_says_so(
 ) -> None:
     workflow = packing()
     runtime = made(workflow, records=url)
-    with pytest.raises(
-        RuntimeUnavailable, match=r"it isn't running; use it inside of `async with runtime:`"
-    ):
+
+    async def client() -> None:
         runtime.client(workflow)
+
+    for call in (
+        client(),
+        runtime.scale(workflow, Stage.NEW, shards=1),
+        runtime.undeploy("parcels"),
+        runtime.serve(),
+    ):
+        with pytest.raises(
+            RuntimeUnavailable, match=r"it isn't running; use it inside of `async with runtime:`"
+        ):
+            await call
 
 
 async def test_a_runtime_that_was_left_says_so(url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from workflow_ray import Runtime
 from workflow_ray.errors import InvalidInput, UnknownScheme
 from workflow_ray.runtime.ray.stores import Deployed
-from workflow_ray.runtime.urls import Places, Urls, records_url
+from workflow_ray.runtime.urls import EVENTS, RECORDS, TIMEOUTS, Places, Urls, records_url
 
 SECRET = "postgresql://shop:pass-phrase@db/shop"
 
@@ -94,3 +94,17 @@ def test_what_is_in_memory_is_refused_where_there_are_several_processes() -> Non
 def test_places_of_unknown_schemes_there_are_none() -> None:
     with pytest.raises(UnknownScheme, match="oracle"):
         _ = Urls.of("memory://a", "oracle://b").places
+
+
+@pytest.mark.parametrize("variable", [RECORDS, EVENTS, TIMEOUTS])
+def test_a_url_of_the_environment_is_checked_by_the_variables_name(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "shop.db")
+    with pytest.raises(InvalidInput, match=f"^{variable}: it has no scheme; give a URL, e.g. "):
+        Urls.of()
+
+
+def test_a_path_as_text_is_refused_with_the_ways_to_name_a_file() -> None:
+    with pytest.raises(InvalidInput, match=r"^records: it has no .*sqlite:///shop\.db .*pathlib"):
+        records_url("/srv/shop.db")

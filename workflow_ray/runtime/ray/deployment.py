@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import BaseModel
 
 from workflow_ray.client.inputs import checked_status
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.arguments import checked_flag, checked_text
-from workflow_ray.errors import RuntimeUnavailable, StoreInUse
+from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 from workflow_ray.runtime.bridge import Bridge, bridged
@@ -63,8 +63,8 @@ class RayRuntime(Runtime):
         replace: bool = False,
     ) -> None:
         super().__init__(workflows, urls, rollback=rollback, replace=replace)
-        self._address = None if address is None else checked_text("address", address)
-        self._namespace = None if namespace is None else checked_text("namespace", namespace)
+        self._address = _checked_name("address", address)
+        self._namespace = _checked_name("namespace", namespace)
         self._restart = checked_flag("restart", restart)
         self.changes: Sequence[WorkflowChange] = ()
         """What entering it has started, restarted and left as it was, by workflow."""
@@ -237,6 +237,13 @@ class RayRuntime(Runtime):
         ) as store:
             await merge(store, described, rollback=self._rollback, replace=self._replace)
         return store_id
+
+
+def _checked_name(what: str, name: object) -> str | None:
+    """Check a name that may be left out. Raises InvalidInput."""
+    if name is not None and not checked_text(what, name):
+        raise InvalidInput(what, "it is empty; leave it out for the default")
+    return cast(str | None, name)
 
 
 async def status(
