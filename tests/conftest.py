@@ -1,6 +1,6 @@
-"""What every test may use.
+"""Fixtures of all tests.
 
-Tests that start servers are marked `server`, and tests that start Ray `ray`.
+Tests that start servers are marked `server`, and tests that start Ray are marked `ray`.
 """
 
 import random
@@ -21,7 +21,7 @@ from tests.servers.services import S, running
 RAY = Path(__file__).parent / "ray"
 END_TO_END = Path(__file__).parent / "end_to_end"
 SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}
-"""The fixtures that start servers, or that those ask for who start their own."""
+"""The fixtures that start servers, or that tests with servers of their own use."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,13 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # A shell has what it starts in the background ignore Ctrl-C, and so the processes that tests
-    # start
+    # Programs that a shell starts in the background ignore Ctrl-C, and so do the processes that
+    # tests start
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and SERVERS.intersection(item.fixturenames):
@@ -55,25 +55,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of a random test: `--seed N`, else a new one.
+    """The seed of a random test: `--seed N`, or a new one.
 
-    Printed, so that a failure can be repeated.
+    It is printed, so that a failure can be repeated.
     """
     given: int | None = request.config.getoption("--seed")
     chosen = random.randrange(2**32) if given is None else given
-    print(f"seed {chosen}: repeat with --seed {chosen}")  # pytest shows it with the failure
+    print(f"seed {chosen}: repeat with --seed {chosen}")  # pytest shows it with a failure
     return chosen
 
 
 @pytest.fixture
 def rng(seed: int) -> random.Random:
-    """Chance that can be repeated."""
+    """A random generator with the seed of the test."""
     return random.Random(seed)
 
 
 @pytest.fixture
 def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether a test may last minutes: `--thorough`."""
+    """Whether a test may take minutes: `--thorough`."""
     return bool(request.config.getoption("--thorough"))
 
 
@@ -82,8 +82,9 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
-    """Where a test starts servers of its own, which it may kill: pytest's folders are closed to the
-    users that they run as.
+    """A folder for servers of the test's own, which it may kill.
+
+    The users that they run as can't enter pytest's folders.
     """
     with open_folder() as folder:
         yield folder
@@ -91,58 +92,58 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One that runs all the session. Don't stop it."""
+    """A server for the whole session. Don't stop it."""
     with lent(Postgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
-    """One that runs all the session. Don't stop it."""
+    """A server for the whole session. Don't stop it."""
     with lent(MariaDB) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
-    """One that runs all the session. Don't stop it; don't flush all of it."""
+    """A server for the whole session. Don't stop it, and don't flush all of it."""
     with lent(Redis) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
-    """One that runs all the session. Don't stop it; give topics names of your own."""
+    """A broker for the whole session. Don't stop it, and use topic names of your own."""
     with lent(Kafka) as server:
         yield server
 
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Iterator[str]:
-    """A database of the test's own."""
+    """The URL of a database of the test's own."""
     with postgres.database(f"test_{uuid4().hex}") as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
-    """A database of the test's own."""
+    """The URL of a database of the test's own."""
     with mariadb.database(f"test_{uuid4().hex}") as url:
         yield url
 
 
 @pytest.fixture
 def redis_url(redis: Redis) -> Iterator[str]:
-    """A database of the test's own."""
+    """The URL of a database of the test's own."""
     with redis.database(random.SystemRandom().randrange(1, DATABASES)) as url:
         yield url
 
 
 @contextmanager
 def lent(kind: type[S]) -> Generator[S, None, None]:
-    """The one that `make services` keeps up, else one started now and stopped at the end.
+    """The server that `make services` keeps running, or one that is started for the session.
 
-    A server that can't be had fails the test.
+    If the server can't be installed or started, the test fails.
     """
     if (found := running(kind)) is not None:
         yield found
@@ -159,10 +160,10 @@ def lent(kind: type[S]) -> Generator[S, None, None]:
 
 @contextmanager
 def open_folder() -> Generator[Path, None, None]:
-    """A new folder that every user can enter, removed at the end."""
+    """Make a new folder that every user can enter, and remove it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="workflow-ray-"))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # a server's guard may have been quicker
+        shutil.rmtree(folder, ignore_errors=True)  # a server's guard may have removed it already

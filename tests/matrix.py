@@ -1,5 +1,6 @@
-"""What each adapter does of what it must do: `make matrix` runs the conformance suites and writes
-docs/adapters.md.
+"""The results of every adapter in the conformance suites.
+
+`make matrix` runs the suites and writes docs/adapters.md.
 """
 
 import sys
@@ -23,7 +24,7 @@ ADAPTERS = {
     "redis": "redis",
     "kafka": "kafka",
 }
-"""What the name of an adapter's test class holds -> the adapter's column."""
+"""A part of the name of an adapter's test class -> the adapter's column."""
 PASSED, FAILED, LACKS, ABSENT = "passed", "**failed**", "lacks", "-"
 INTRODUCTION = """\
 # What each adapter does
@@ -42,7 +43,7 @@ class Cell(NamedTuple):
 
 
 class Results:
-    """A plugin of pytest that runs the conformance suites only, and keeps their results."""
+    """A pytest plugin that runs only the conformance suites, and keeps their results."""
 
     def __init__(self) -> None:
         self.outcomes: dict[Cell, set[str]] = defaultdict(set)
@@ -68,7 +69,7 @@ class Results:
 
 
 def cell_of(item: pytest.Function) -> Cell | None:
-    """Where in the matrix a test belongs; None: nowhere."""
+    """Return the place of a test in the matrix; None: it has none."""
     kind, case = item.cls, item.originalname
     adapter = next(
         (column for part, column in ADAPTERS.items() if kind and part in kind.__name__.lower()),
@@ -86,7 +87,7 @@ def cell_of(item: pytest.Function) -> Cell | None:
 
 
 def suites() -> dict[str, type[Conformance]]:
-    """The public suites, by the name of their port."""
+    """Return the public suites, by the name of their port."""
     public = {
         name: getattr(conformance, name)
         for name in conformance.__all__
@@ -100,13 +101,13 @@ def suites() -> dict[str, type[Conformance]]:
 
 
 def cases(suite: type[Conformance]) -> list[str]:
-    """A suite's cases, in the order in which they are written."""
+    """List a suite's cases, in the order in which they are written."""
     parts = [part for part in suite.__mro__ if issubclass(part, Conformance)]
     return [name for part in parts for name in vars(part) if name.startswith("test_")]
 
 
 def reason(report: pytest.TestReport) -> str:
-    """Why a case was skipped: `lacks ...`."""
+    """Return why a case was skipped: `lacks ...`."""
     return str(
         report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
     ).removeprefix("Skipped: ")
@@ -126,7 +127,7 @@ def page(outcomes: dict[Cell, set[str]]) -> str:
 
 
 def table(suite: str, names: list[str], outcomes: dict[Cell, set[str]]) -> Iterator[str]:
-    """A suite's cases, one a line, and what lacking ones lack."""
+    """Make a suite's table, with the reasons for what adapters lack below it."""
     reasons: list[str] = []
     yield f"## {suite}\n"
     yield f"| case | {' | '.join(ADAPTERS.values())} |"
@@ -144,7 +145,7 @@ def title(case: str) -> str:
 
 
 def shown(outcome: set[str], reasons: list[str]) -> str:
-    """Return the worst result of a case's variants. Adds to the reasons."""
+    """Return the worst result of a case's variants, and add its reasons to `reasons`."""
     lacking = sorted(outcome - {PASSED, FAILED})
     reasons += [text for text in lacking if text not in reasons]
     if FAILED in outcome:
@@ -155,7 +156,7 @@ def shown(outcome: set[str], reasons: list[str]) -> str:
 
 
 def main() -> int:
-    """Run them, and write the page, whatever the results. The exit code is pytest's."""
+    """Run the suites, and write the page whatever the results are. Returns pytest's exit code."""
     results = Results()
     code = pytest.main(["--quiet", str(ROOT / "tests" / "adapters")], plugins=[results])
     if results.outcomes:

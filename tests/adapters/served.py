@@ -1,4 +1,4 @@
-"""What the conformance suites need of a store that a server holds."""
+"""Fixtures of the conformance suites for a store on a server."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -28,7 +28,7 @@ class ServedStore(
     RoleSchedulerConformance,
     OutboxMoverConformance,
 ):
-    """A subclass brings the fixture `url`: of a store that is empty before each test."""
+    """A subclass defines the fixture `url` of a store that is empty before each test."""
 
     @pytest.fixture
     async def store(self, clock: FakeClock, url: str) -> AsyncIterator[Records]:

@@ -1,4 +1,4 @@
-"""The Kafka adapter: the conformance suites. What is its own is in tests/adapters/kafka."""
+"""The conformance suites of the Kafka adapter. Its own tests are in tests/adapters/kafka."""
 
 from collections.abc import AsyncIterator, Mapping
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""The MariaDB adapter: the conformance suite. What is its own is in tests/adapters/sql."""
+"""The conformance suites of the MariaDB adapter. Its own tests are in tests/adapters/sql."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import ClassVar
@@ -17,7 +17,7 @@ from workflow_ray_adapters.sql.mariadb.url import target
 
 @pytest.fixture(scope="module")
 def made(mariadb: MariaDB) -> Iterator[str]:
-    """One store for all tests here: a new one takes longer than to empty it."""
+    """Create one store for all tests here, because emptying it is faster than a new one."""
     with mariadb.database(f"test_{uuid4().hex}") as url:
         MariadbAdapter().create(url)
         yield url

@@ -1,4 +1,4 @@
-"""The PostgreSQL adapter: the conformance suite. What is its own is in tests/adapters/sql."""
+"""The conformance suites of the PostgreSQL adapter. Its own tests are in tests/adapters/sql."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import ClassVar
@@ -17,7 +17,7 @@ from workflow_ray_adapters.sql.postgresql.url import target
 
 @pytest.fixture(scope="module")
 def made(postgres: Postgres) -> Iterator[str]:
-    """One store for all tests here: a new one takes longer than to empty it."""
+    """Create one store for all tests here, because emptying it is faster than a new one."""
     with postgres.database(f"test_{uuid4().hex}") as url:
         PostgresqlAdapter().create(url)
         yield url

@@ -1,4 +1,4 @@
-"""The Redis adapter: the conformance suite. What is its own is in tests/adapters/redis."""
+"""The conformance suites of the Redis adapter. Its own tests are in tests/adapters/redis."""
 
 from typing import ClassVar
 

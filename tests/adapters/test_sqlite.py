@@ -1,4 +1,4 @@
-"""The SQLite adapter: the conformance suite. What is its own is in tests/adapters/sql."""
+"""The conformance suites of the SQLite adapter. Its own tests are in tests/adapters/sql."""
 
 import asyncio
 import math
@@ -71,7 +71,7 @@ class TestSqliteStore(
                 patch.setattr(database, "writing", partial(writing_through, gate))
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
-            # What is held up is a thread, and not this loop.
+            # A thread is held up, and not this loop.
             stack.enter_context(pytest.MonkeyPatch.context()).setattr(
                 database.SqliteDatabase, "_is_idle", Mock(return_value=False)
             )
@@ -79,7 +79,7 @@ class TestSqliteStore(
 
 
 class Gate:
-    """A Fragile for a store whose writing connection goes through it. A message is a statement."""
+    """A Fragile for a store: its writing connection goes through this. A message is a statement."""
 
     store: Store
 
@@ -106,14 +106,14 @@ class Gate:
         self._healed.set()
 
     def pass_on(self, statement: Callable[[], T]) -> T:
-        """In the writer's thread."""
+        """Run in the writer's thread."""
         if not self._passing and not self._cutting:
             self._loop.call_soon_threadsafe(self._held.set)
             self._healed.wait()
         self._break_if_cut()
         self._passing -= 1
         result = statement()
-        self._break_if_cut()  # it was done, and its answer is lost
+        self._break_if_cut()  # it was executed, and its answer is lost
         return result
 
     def _break_if_cut(self) -> None:
@@ -131,7 +131,7 @@ class GatedConnection(sqlite3.Connection):
         return super().cursor(GatedCursor)
 
     def execute(self, *args: Any) -> sqlite3.Cursor:
-        """Outside of transactions: no message of one."""
+        """Run a statement outside of transactions, which is not a message of one."""
         return super().cursor().execute(*args)
 
     def commit(self) -> None:

@@ -1,5 +1,6 @@
-"""Two adapters that were written outside of the tree: installed as anybody's would be, and found by
-their entry points alone.
+"""Two adapters that live outside of the package.
+
+They are installed like anybody's, and found by their entry points only.
 """
 
 import importlib
@@ -62,7 +63,7 @@ LACKS = {
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that both are installed into."""
+    """A folder with both toys installed."""
     folder = tmp_path_factory.mktemp("toys")
     subprocess.run(
         [sys.executable, *INSTALL, f"--target={folder}", TOYS / "records", TOYS / "stream"],
@@ -118,7 +119,7 @@ class TestToyStream(Toy, EventStreamerConformance):
         return events_adapter(url).open_events(url, clock=clock)
 
 
-async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_other(
+async def test_a_workflow_runs_with_records_in_one_toy_and_events_in_the_other(
     tmp_path: Path,
 ) -> None:
     records, events = f"toyrecords://{tmp_path}/records", f"toystream://{tmp_path}/events"
@@ -136,7 +137,7 @@ async def test_a_workflow_runs_with_its_records_in_one_and_its_events_in_the_oth
     assert any((tmp_path / "events").glob("orders-1-*.events"))
 
 
-def test_a_toy_is_refused_for_what_it_does_not_hold(tmp_path: Path) -> None:
+def test_a_toy_is_refused_for_a_port_that_it_does_not_implement(tmp_path: Path) -> None:
     with pytest.raises(UnfitAdapter, match="toyrecords: it holds no events"):
         events_adapter(f"toyrecords://{tmp_path}/records")
     with pytest.raises(UnfitAdapter, match="toystream: it holds no records"):

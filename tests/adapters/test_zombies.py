@@ -1,5 +1,7 @@
-"""A process that holds a role is stopped, and goes on once the role is another's: none of its
-writes lands. The other has acquired the same role, or one of another number of shards.
+"""A process that holds a role is stopped, and continues after another has acquired the role.
+
+None of its later writes is stored. The other process has acquired the same role, or one of another
+shard count.
 """
 
 import asyncio
@@ -30,7 +32,7 @@ CLOCK = SystemClock()
 FIRST = Role(PAID_CONSUMERS, 1, 2)
 
 Takeover: TypeAlias = Callable[[Records, Role], Awaitable[Role]]
-"""Makes a role another's, and answers the one that it acquires."""
+"""Acquires a role for another process, and returns it."""
 
 
 async def same_role(store: Records, role: Role) -> Role:
@@ -74,7 +76,7 @@ async def store(url: str) -> AsyncIterator[Records]:
 
 
 @pytest.mark.parametrize("url", [pytest.param("sqlite_url", id="sqlite"), *SERVERS], indirect=True)
-async def test_who_was_stopped_between_two_writes_makes_no_third(
+async def test_a_process_stopped_between_two_writes_makes_no_third(
     store: Records, url: str, takeover: Takeover
 ) -> None:
     with zombie(url, FIRST, writes=2) as process:
@@ -82,18 +84,18 @@ async def test_who_was_stopped_between_two_writes_makes_no_third(
         await goes_on_in_vain(store, process, await takeover(store, FIRST))
 
 
-# Not on SQLite: a process that is stopped in the middle of a transaction keeps the file locked
-# until it goes on, and nobody else writes meanwhile.
+# Not on SQLite: a process that is stopped in a transaction keeps the file locked until it
+# continues, and no other process can write meanwhile.
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("url", SERVERS, indirect=True)
-async def test_who_was_stopped_in_the_middle_of_whatever_it_did_writes_no_more(
+async def test_a_process_stopped_anywhere_in_a_transaction_writes_nothing_more(
     store: Records, url: str, takeover: Takeover, rng: random.Random, rounds: int
 ) -> None:
     role = FIRST
     for _ in range(rounds):
         with zombie(url, role, writes=0) as process:
             await has_written(store, process)
-            await asyncio.sleep(rng.random() / 50)  # somewhere in some transaction
+            await asyncio.sleep(rng.random() / 50)  # anywhere in a transaction
             process.send_signal(signal.SIGSTOP)
             role = await takeover(store, role)
             await goes_on_in_vain(store, process, role)
@@ -114,7 +116,7 @@ def zombie(url: str, role: Role, *, writes: int) -> Generator[subprocess.Popen[s
 
 
 async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
-    """Until there is something that it wrote since it held the role."""
+    """Wait until the process has written under its fence."""
     before = await landed(store)
     while await landed(store) == before:
         assert process.poll() is None, "it should write"
@@ -132,6 +134,6 @@ async def goes_on_in_vain(store: Records, process: subprocess.Popen[str], role: 
 
 
 async def landed(store: Records) -> tuple[set[str], list[Position]]:
-    """The runs that there are, and how far the positions have come."""
+    """Return the stored runs and positions."""
     runs = await store.runs(RunQuery(workflow="orders", limit=100_000))
     return {record.run_id for record in runs}, await store.positions(PAID_CONSUMERS)

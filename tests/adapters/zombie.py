@@ -1,7 +1,7 @@
-"""A process that holds a role, and writes with its fence until that is refused.
+"""A process that holds a role, and writes under its fence until a write is refused.
 
-`python -m tests.adapters.zombie URL GROUP SHARD SHARDS WRITES` says that it holds the role, and in
-the end that it has lost it. After that many writes it stops itself, as SIGSTOP does; 0: never.
+`python -m tests.adapters.zombie URL GROUP SHARD SHARDS WRITES` prints when it holds the role, and
+when it has lost it. After WRITES writes it stops itself with SIGSTOP; 0: never.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ async def live(url: str, role: Role, writes: int) -> None:
 
 
 def transition(fence: Fence, number: int) -> WriteGroup:
-    """What a consumer writes: a run, its event, and how far its partition has come."""
+    """Make what a consumer writes: a run, its event, and a position."""
     position = Position(PAID_CONSUMERS, 0, number, begun=number + 1, in_use=fence)
     return group(new_run(events=[event()]), fence=fence, positions=[position])
 

@@ -1,8 +1,9 @@
-"""Real servers on loopback for tests and development. Each works in a folder of its own, and starts
-again on the data there.
+"""Real servers on loopback, for tests and development.
 
-with Postgres(root) as server:
-    connect(server.url); server.kill(); server.start(); connect(server.url)
+Each has a folder of its own, and starts again on the data there:
+
+    with Postgres(root) as server:
+        connect(server.url); server.kill(); server.start(); connect(server.url)
 """
 
 from tests.servers.installation import NotInstalled

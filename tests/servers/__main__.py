@@ -8,9 +8,9 @@ from tests.servers.services import folder
 
 
 def install() -> None:
-    """Bring to this machine what the servers need.
+    """Install what the servers need on this machine.
 
-    Raises NotInstalled, naming all that is missing.
+    Raises NotInstalled, which names everything that is missing.
     """
     missing: list[str] = []
     for kind in KINDS:
@@ -23,7 +23,7 @@ def install() -> None:
 
 
 def up() -> None:
-    """Start what doesn't run yet, and say how to use it."""
+    """Start the servers that do not run yet, and print how to use them."""
     root = folder()
     root.mkdir(mode=0o755, exist_ok=True)
     servers = {kind: kind(root, lasting=True) for kind in KINDS}

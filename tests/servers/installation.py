@@ -1,4 +1,4 @@
-"""What a server needs on this machine: installed where that is possible, else named."""
+"""Installs what a server needs on this machine, or names what is missing."""
 
 import os
 import shutil
@@ -10,14 +10,17 @@ APT = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
 
 
 class NotInstalled(Exception):
-    """Something that a server needs isn't here, and can't be installed by this user.
+    """A server needs something that is missing, and that this user can't install.
 
-    One line: what, and what to do.
+    The message is one line: what is missing, and what to do.
     """
 
 
 def ensure(what: str, package: str, there: Callable[[], bool]) -> None:
-    """Install a Debian package unless what it brings is there. Raises NotInstalled."""
+    """Install a Debian package unless its program is there already.
+
+    Raises NotInstalled.
+    """
     if there():
         return
     advice = f"{what} isn't installed. Install it (Debian and Ubuntu: apt-get install {package})"
@@ -36,7 +39,7 @@ def _install(package: str) -> subprocess.CompletedProcess[str]:
 
 @cache
 def _update() -> None:
-    _apt("update")  # should it fail, the installation says why
+    _apt("update")  # If this fails, the installation says why.
 
 
 def _apt(*arguments: str) -> subprocess.CompletedProcess[str]:

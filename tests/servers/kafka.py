@@ -1,4 +1,4 @@
-"""Kafka: one node that is broker and controller, or a further broker beside it."""
+"""Kafka: one node that is broker and controller, or another broker beside it."""
 
 import struct
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from tests.servers.ports import HOST, exchange
 from tests.servers.server import Server
 
 CLUSTER = "d29ya2Zsb3ctcmF5LXRzdA"
-"""16 bytes in base64, as Kafka wants it; the same for all, so that brokers can join each other."""
+"""16 bytes in base64. All brokers have the same, so that they can join each other."""
 METADATA = struct.pack(">ihhihi", 14, 3, 1, 7, -1, 0)
-"""A request for the cluster's metadata, version 1, of no topics."""
+"""A request for the metadata of the cluster without topics, version 1."""
 LOGGING = """\
 rootLogger.level=INFO
 rootLogger.appenderRef.console.ref=console
@@ -24,7 +24,7 @@ SETTINGS = {
     "auto.create.topics.enable": "false",
     "background.threads": "4",
     "broker.heartbeat.interval.ms": "500",
-    # else a start after SIGKILL waits ten seconds for the end of the session before
+    # Otherwise a start after SIGKILL waits ten seconds for the end of the previous session.
     "broker.session.timeout.ms": "2000",
     "controller.listener.names": "CONTROLLER",
     "default.replication.factor": "1",
@@ -45,11 +45,13 @@ SETTINGS = {
 
 
 class Kafka(Server):
-    """`settings` are properties of the broker; topics aren't made by themselves.
+    """A broker that creates no topics by itself.
 
-    joins: be a further broker of that one's cluster, in a root of its own; `node` is its number,
-        from 2.
-    archive: where to write an archive of the classes loaded, when it stops.
+    Args:
+        settings: Properties of the broker.
+        joins: Be another broker in the cluster of this one, in a root of its own.
+        node: Its number, from 2.
+        archive: Where to write an archive of the loaded classes when it stops.
     """
 
     name = "kafka"
@@ -81,7 +83,7 @@ class Kafka(Server):
 
     @property
     def controller(self) -> str:
-        """Host and port of who leads the cluster."""
+        """Host and port of the controller."""
         return f"{HOST}:{self._state.ports[1]}"
 
     @classmethod
@@ -101,7 +103,7 @@ class Kafka(Server):
         return self._java("kafka.Kafka", str(self._properties))
 
     def _ready(self) -> bool:
-        """Once it is registered: it lists all brokers up to itself."""
+        """Whether it is registered: it lists all brokers up to itself."""
         _, _, brokers = struct.unpack(">iii", exchange(self.port, METADATA, 12))
         return bool(brokers >= self._node)
 
@@ -146,8 +148,9 @@ class Kafka(Server):
 
 
 def _archive_classes(root: Path, archive: Path) -> None:
-    """Start and stop a broker that leaves an archive of the classes it has loaded: half the CPU of
-    each later start.
+    """Start and stop a broker that writes an archive of its loaded classes.
+
+    The archive saves half the CPU time of each later start.
     """
     with Kafka(root, archive=archive):
         pass

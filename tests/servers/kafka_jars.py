@@ -1,4 +1,4 @@
-"""Kafka's jars, by Maven, in a cache outside of the tree; and the Java that runs them."""
+"""Kafka's jars, which Maven brings to a cache outside of the tree, and the Java that runs them."""
 
 import fcntl
 import hashlib
@@ -26,19 +26,20 @@ JVM = [
 ]
 """One compiler and the serial collector: half the CPU of a start.
 
-An archive that doesn't fit the Java is passed over.
+Java ignores an archive of another version.
 """
 
 Archiver: TypeAlias = Callable[[Path, Path], None]
-"""Writes an archive of classes: given a folder to work in, and the archive's path.
+"""Writes an archive of classes, given a working folder and the archive's path.
 
-What it needs is in `libraries` by then.
+The jars are in `libraries` then.
 """
 
 
 def libraries() -> Path:
-    """The folder of the jars: KAFKA_LIBS, else one in the user's cache that goes by what pom.xml
-    asks for.
+    """Return the folder of the jars: KAFKA_LIBS, or one in the user's cache.
+
+    The folder in the cache depends on the content of pom.xml.
     """
     if given := os.environ.get("KAFKA_LIBS"):
         return Path(given).resolve()
@@ -47,7 +48,7 @@ def libraries() -> Path:
 
 
 def java(*arguments: str) -> list[str]:
-    """The command that runs Java."""
+    """Return the command that runs Java."""
     archive = libraries() / ARCHIVE
     return [
         _java(),

@@ -10,11 +10,11 @@ from tests.servers.ports import HOST, exchange
 from tests.servers.server import Server
 
 PROTOCOL = 10
-"""Of the greeting; 255 would be an error."""
+"""The first byte of the greeting; 255 would be an error."""
 
 
 class MariaDB(Server):
-    """User root, no password; the database `test` is there."""
+    """User root without a password; the database `test` exists."""
 
     name = "mariadb"
     user = "mysql"
@@ -29,7 +29,7 @@ class MariaDB(Server):
 
     @contextmanager
     def database(self, name: str) -> Generator[str, None, None]:
-        """A new, empty database: its URL. Dropped in the end."""
+        """Give the URL of a new, empty database, which is dropped at the end."""
         self._sql(f"CREATE DATABASE `{name}`")
         try:
             yield f"mariadb://root@{HOST}:{self.port}/{name}"
@@ -38,7 +38,7 @@ class MariaDB(Server):
 
     def _make(self) -> None:
         who = ["--user=mysql"] if os.geteuid() == 0 else []
-        # "normal" gives root an empty password in place of the socket's check of who asks
+        # "normal" gives root an empty password instead of a check of the socket's user
         access = [
             "--auth-root-authentication-method=normal",
             "--skip-name-resolve",
@@ -65,8 +65,10 @@ class MariaDB(Server):
         return [str(_server()), *self._places(), *where, "--skip-name-resolve", first, *extra]
 
     def _places(self) -> list[str]:
-        """The temporary folder is its own: one that starts deletes there what others, in a shared
-        one, are using.
+        """Return the options for its folders.
+
+        The temporary folder is its own: in a shared one a start deletes files that other servers
+        use.
         """
         return ["--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.folder}"]
 

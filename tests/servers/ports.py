@@ -6,8 +6,8 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports that nobody listens at."""
-    # all held until all are chosen
+    """Return `count` different ports on which no process listens."""
+    # All are held until all are chosen.
     sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
     try:
         return [one.getsockname()[1] for one in sockets]
@@ -17,9 +17,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def exchange(port: int, said: bytes, count: int) -> bytes:
-    """The first `count` bytes that a server answers.
+    """Send a message, and return the first `count` bytes of the answer.
 
-    Raises OSError: nobody is there, or it answers less.
+    Raises OSError: there is no server, or its answer is shorter.
     """
     with socket.create_connection((HOST, port), timeout=5) as connection:
         connection.sendall(said)

@@ -13,11 +13,11 @@ from tests.servers.server import Server
 
 
 class Postgres(Server):
-    """One cluster; user postgres, no password."""
+    """One cluster; user postgres without a password."""
 
     name = "postgres"
     user = "postgres"
-    stop_signal = signal.SIGINT  # SIGTERM waits for every client to leave
+    stop_signal = signal.SIGINT  # SIGTERM would wait until every client has left
 
     @property
     def url(self) -> str:
@@ -29,7 +29,10 @@ class Postgres(Server):
 
     @contextmanager
     def database(self, name: str) -> Generator[str, None, None]:
-        """A new, empty database: its URL. Dropped in the end, whoever is connected."""
+        """Give the URL of a new, empty database.
+
+        It is dropped at the end, even if clients are connected.
+        """
         self._sql(f'CREATE DATABASE "{name}"')
         try:
             yield f"postgresql://postgres@{HOST}:{self.port}/{name}"
@@ -93,7 +96,10 @@ class Postgres(Server):
 
 
 def _tool(name: str) -> Path | None:
-    """Debian keeps the server's tools off the PATH, in a folder for each version: of the newest."""
+    """Return the path of a tool of the newest version.
+
+    Debian keeps the server's tools in a folder for each version, and not on the PATH.
+    """
     found = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3])
     )

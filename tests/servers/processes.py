@@ -1,4 +1,4 @@
-"""Processes by their pid: who they are, whom they have started, and their end."""
+"""Processes by their ids: their identity, their descendants and their end."""
 
 import os
 import signal
@@ -11,14 +11,16 @@ from pathlib import Path
 POLL = 0.01
 
 GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"; rmdir -- "${2%/*}"'
-"""A shell that waits for the end of its standard input: of the process that holds the other end of
-it, however that ends.
+"""A shell that waits for the end of its standard input.
+
+That is the end of the process that holds the other end of it.
 """
 
 
 def started_at(pid: int) -> str | None:
-    """When a process started, in ticks since the machine did: with its pid it names one process for
-    good. None: it has ended.
+    """Return when a process started, in ticks since the machine started; None: it has ended.
+
+    With its id this names one process for good.
     """
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -27,38 +29,39 @@ def started_at(pid: int) -> str | None:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that descend from it, ancestors first."""
+    """Return a process and all its descendants, ancestors first."""
     found = [pid]
-    for parent in found:  # which grows
-        with suppress(OSError):  # it, or a thread of it, has ended meanwhile
+    for parent in found:  # the list grows meanwhile
+        with suppress(OSError):  # the process or a thread of it has ended meanwhile
             for children in Path(f"/proc/{parent}/task").glob("*/children"):
                 found += [int(child) for child in children.read_text().split()]
     return found
 
 
 def send(sign: signal.Signals, pids: Collection[int]) -> None:
-    """Send a signal to those of the processes that are still there."""
+    """Send a signal to the processes that still exist."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, sign)
 
 
 def gone(pids: Collection[int], within: float) -> bool:
-    """Wait up to `within` seconds for the end of all of them; whether it came.
+    """Wait up to `within` seconds for the end of all processes, and say whether they have ended.
 
-    One that nobody waits for has ended too.
+    A process for which no parent waits has ended too.
     """
     deadline = time.monotonic() + within
     while any(started_at(pid) for pid in pids):
         if time.monotonic() > deadline:
             return False
-        time.sleep(POLL)  # nobody is told of the end of a process that isn't a child
+        time.sleep(POLL)  # The end of a process that is not a child sends no signal.
     return True
 
 
 def guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Once this process has ended, be it by SIGKILL, ends the process group `pid` and removes its
-    folder, and the one above if empty.
+    """End the process group `pid` and remove its folder when this process ends, even by SIGKILL.
+
+    The folder above is removed too, if it is empty.
     """
     command = ["/bin/sh", "-c", GUARD, "guard", str(pid), str(folder)]
     return subprocess.Popen(

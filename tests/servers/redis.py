@@ -13,8 +13,9 @@ OK = b"+OK\r\n"
 
 
 class Redis(Server):
-    """Keeps an append-only file, which it brings to disk every second unless `appendfsync` says
-    otherwise.
+    """Keeps an append-only file.
+
+    It is flushed to disk every second unless `appendfsync` says otherwise.
     """
 
     name = "redis"
@@ -29,7 +30,7 @@ class Redis(Server):
 
     @contextmanager
     def database(self, number: int) -> Generator[str, None, None]:
-        """One of the databases from 1 to 9,999, emptied: its URL. Emptied again in the end."""
+        """Give the URL of a database from 1 to 9,999, which is emptied before and after."""
         self._empty(number)
         try:
             yield f"redis://{HOST}:{self.port}/{number}"
@@ -59,7 +60,8 @@ class Redis(Server):
         ]
 
     def _ready(self) -> bool:
-        return exchange(self.port, b"PING\r\n", 5) == b"+PONG"  # -LOADING while it reads its file
+        # It answers -LOADING while it reads its file.
+        return exchange(self.port, b"PING\r\n", 5) == b"+PONG"
 
     def _empty(self, number: int) -> None:
         exchange(self.port, b"SELECT %d\r\nFLUSHDB\r\n" % number, 2 * len(OK))

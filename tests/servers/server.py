@@ -1,4 +1,4 @@
-"""What all servers have in common: a folder, ports, a process, its beginning and its end."""
+"""What all servers have in common: a folder, ports, a process, a start and an end."""
 
 import os
 import pwd
@@ -18,35 +18,35 @@ from tests.servers import processes
 from tests.servers.ports import free_ports
 
 READY_WITHIN, STOPPED_WITHIN = 60.0, 30.0
-"""Seconds for a start and for a stop."""
+"""Seconds for a start, and for a stop."""
 TAIL = 3000
 """Characters of the log that an error shows."""
 
 
 class NotStarted(Exception):
-    """A server didn't come up. Shows the end of its log."""
+    """A server did not start. The message shows the end of its log."""
 
 
 class State(msgspec.Struct):
-    """What is known of a server from one process to the next."""
+    """What one process tells the next about a server."""
 
     ports: list[int]
-    made: bool = False  # the data is there
+    made: bool = False  # the data exists
     pid: int = 0
     started_at: str | None = None
 
 
 class Server(ABC):
-    """A server in the folder root/NAME. It ends with this process, however that ends, and its
-    folder with it.
+    """A server in the folder root/NAME. It ends with this process, and its folder is removed then.
 
-    settings: of the server's own, by their names there; they go before ours.
-    lasting: it stays when this process ends, and its folder stays too: whoever names the same root
-        finds it.
+    Args:
+        settings: Its own settings, by their names there. They override ours.
+        lasting: It stays, with its folder, when this process ends. A process with the same root
+            finds it.
     """
 
     name: ClassVar[str]
-    user: ClassVar[str | None] = None  # whom it runs as when root starts it
+    user: ClassVar[str | None] = None  # the user that it runs as if root starts it
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     port_count: ClassVar[int] = 1
 
@@ -72,16 +72,19 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """As workflow_ray takes it."""
+        """The URL for workflow_ray."""
 
     @classmethod
     @abstractmethod
     def install(cls) -> None:
-        """Bring what it needs to this machine. Idempotent. Raises NotInstalled."""
+        """Install what it needs on this machine. Idempotent.
+
+        Raises NotInstalled.
+        """
 
     @abstractmethod
     def _make(self) -> None:
-        """Make the data."""
+        """Create the data."""
 
     @abstractmethod
     def _command(self) -> list[str]: ...
@@ -94,7 +97,7 @@ class Server(ABC):
 
     @property
     def port(self) -> int:
-        """The same over all restarts."""
+        """Return a port, which stays the same over all restarts."""
         return self._state.ports[0]
 
     @property
@@ -104,8 +107,9 @@ class Server(ABC):
         )
 
     def start(self) -> None:
-        """Start it, on the data there if there are any; return once it answers. Does nothing where
-        it runs.
+        """Start it, on its data if there is any, and return once it answers.
+
+        Does nothing if it runs already.
 
         Raises NotInstalled; NotStarted.
         """
@@ -126,9 +130,9 @@ class Server(ABC):
         self._wait_until_ready(process)
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has.
+        """Ask it to end, and wait until it has ended. Does nothing if it does not run.
 
-        Does nothing where it doesn't run. The data stay.
+        The data stays.
         """
         if self.running:
             processes.send(self.stop_signal, [self._state.pid])
@@ -137,7 +141,7 @@ class Server(ABC):
         self._left()
 
     def kill(self) -> None:
-        """A crash: SIGKILL to it and to all its processes. The data stay."""
+        """Crash it: send SIGKILL to it and all its processes. The data stays."""
         if self.running:
             every = processes.family(self._state.pid)
             processes.send(signal.SIGKILL, every)
@@ -145,11 +149,14 @@ class Server(ABC):
         self._left()
 
     def freeze(self) -> None:
-        """SIGSTOP: it keeps its connections and answers nobody, until `thaw`, `kill` or `stop`."""
+        """Stop it by SIGSTOP.
+
+        It keeps its connections, and does not answer until `thaw`, `kill` or `stop`.
+        """
         processes.send(signal.SIGSTOP, processes.family(self._state.pid))
 
     def thaw(self) -> None:
-        """SIGCONT: it goes on."""
+        """Continue it by SIGCONT."""
         processes.send(signal.SIGCONT, processes.family(self._state.pid))
 
     def __enter__(self) -> Self:
@@ -157,7 +164,7 @@ class Server(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.thaw()  # the frozen can't stop
+        self.thaw()  # a frozen process can't stop
         self.stop()
 
     # --- how ------------------------------------------------------------------------------------
@@ -188,14 +195,17 @@ class Server(ABC):
             stdin=DEVNULL,
             stdout=stdout,
             stderr=STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests
+            start_new_session=True,  # Ctrl-C ends the tests only
             user=uid,
             group=gid,
             extra_groups=groups,
         )
 
     def _run(self, *command: str) -> None:
-        """Run one of the server's tools to its end. Raises NotStarted."""
+        """Run one of the server's tools to its end.
+
+        Raises NotStarted.
+        """
         with self._popen(list(command), stdout=PIPE) as process:
             said, _ = process.communicate()
         if process.returncode:
@@ -217,7 +227,7 @@ class Server(ABC):
                     f"{self.name} didn't start: {why}. The end of its"
                     f" log:\n{self.log.read_text(errors='replace')[-TAIL:]}"
                 )
-            time.sleep(processes.POLL)  # a server tells nobody that it is ready: it has to be asked
+            time.sleep(processes.POLL)  # a server sends no signal when it is ready
 
     def _answers(self) -> bool:
         try:
@@ -227,7 +237,7 @@ class Server(ABC):
 
     def _left(self) -> None:
         if self._guard is not None:
-            self._guard.kill()  # before the pid can be another's
+            self._guard.kill()  # before the id can belong to another process
             self._guard.communicate()
         if self._process is not None:
             self._process.wait()

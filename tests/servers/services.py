@@ -1,5 +1,6 @@
-"""The servers that `make services` keeps up for development, in a folder that all checkouts of one
-user share.
+"""The servers that `make services` keeps running for development.
+
+They are in a folder that all checkouts of one user share.
 """
 
 import os
@@ -13,9 +14,9 @@ S = TypeVar("S", bound=Server)
 
 
 def folder() -> Path:
-    """In the machine's temporary folder.
+    """Return the folder, which is in the machine's temporary folder.
 
-    Raises PermissionError: what is there is another user's.
+    Raises PermissionError: it belongs to another user.
     """
     found = Path(tempfile.gettempdir()) / f"workflow-ray-services-{os.geteuid()}"
     if found.exists() and found.stat().st_uid != os.geteuid():
@@ -24,6 +25,6 @@ def folder() -> Path:
 
 
 def running(kind: type[S]) -> S | None:
-    """The server of this kind that `make services` keeps up; None: none."""
+    """Return the server of this kind that `make services` keeps running; None: there is none."""
     server = kind(folder(), lasting=True)
     return server if server.running else None

@@ -1,4 +1,4 @@
-"""The servers that other tests stand on."""
+"""The servers of the tests start, crash, freeze and end as they should."""
 
 import os
 import signal
@@ -73,7 +73,7 @@ def test_a_server_that_does_not_start_shows_its_log(server_folder: Path) -> None
         Redis(server_folder, {"port": "nonsense"}).start()
 
 
-def test_tests_take_the_servers_that_make_services_keeps_up(
+def test_tests_use_the_servers_that_make_services_keeps_running(
     server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(server_folder))
@@ -86,7 +86,9 @@ def test_tests_take_the_servers_that_make_services_keeps_up(
     assert services.running(Redis) is None
 
 
-def test_what_is_not_installed_and_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_that_can_not_be_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(
         NotInstalled,

@@ -18,7 +18,7 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_page_lists_the_cases_that_there_are_now_and_none_failed() -> None:
+def test_the_page_lists_todays_cases_and_none_failed() -> None:
     written = PAGE.read_text()
     assert [row[0] for row in rows(written)] == [
         title(case) for suite in suites().values() for case in cases(suite)
@@ -32,7 +32,7 @@ def test_no_case_hides_another_of_the_same_name() -> None:
     assert [case for case, suites_with_it in count.items() if suites_with_it > 1] == []
 
 
-def test_a_case_has_the_worst_of_what_its_variants_came_to_with_an_adapter() -> None:
+def test_a_case_shows_the_worst_result_of_its_variants() -> None:
     outcomes = {
         Cell(SUITE, ONE, "memory"): {PASSED},
         Cell(SUITE, ONE, "sqlite"): {PASSED, "lacks faults: no connection"},

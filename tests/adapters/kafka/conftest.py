@@ -1,4 +1,4 @@
-"""A streamer, and others beside it."""
+"""Fixtures: a streamer, and other programs on the same brokers."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -19,7 +19,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def url(kafka: Kafka, prefix: str) -> str:
-    """A part of the running cluster that is the test's own."""
+    """The URL of a prefix of the test's own on the running cluster."""
     return f"{kafka.url}/{prefix}"
 
 

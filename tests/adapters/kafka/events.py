@@ -1,4 +1,4 @@
-"""Events of a workflow of no matter what."""
+"""Events for the tests of the Kafka adapter."""
 
 from collections.abc import Iterable
 
@@ -20,14 +20,14 @@ def runs(received: Iterable[Received]) -> list[RunId]:
 
 
 async def sent(streamer: EventStreamer, *partitions: int) -> list[RunId]:
-    """An event for each, in one call."""
+    """Send an event to each partition, in one call."""
     events = [event(partition) for partition in partitions]
     await streamer.send(events)
     return [one.run_id for one in events]
 
 
 async def everything(streamer: EventStreamer, partitions: int) -> list[RunId]:
-    """What there is, from the first offset on."""
+    """Return every event from the first offset on."""
     offsets, found = dict.fromkeys(range(partitions), 0), list[RunId]()
     while received := await receive(streamer, ORDERS, offsets, limit=1000, wait=0):
         offsets |= {item.event.partition: item.offset + 1 for item in received}

@@ -1,4 +1,4 @@
-"""What others do on the brokers, by aiokafka's own clients."""
+"""Other programs on the brokers, with aiokafka's own clients."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -14,7 +14,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 
 class Others:
-    """Of one cluster. Topics and groups go by their names on the brokers."""
+    """Other programs on one cluster. They use the brokers' names of topics and groups."""
 
     def __init__(
         self, servers: str, admin: AIOKafkaAdminClient, producer: AIOKafkaProducer
@@ -49,7 +49,12 @@ class Others:
     async def make(
         self, topic: str, partitions: int, *, replicas: Mapping[int, Sequence[int]] | None = None
     ) -> None:
-        """replicas: of each partition the brokers that hold it, the leader first."""
+        """Create a topic.
+
+        Args:
+            topic: Its name.
+            replicas: For each partition the brokers that hold it, the leader first.
+        """
         if replicas is None:
             await self._admin.create_topics([NewTopic(topic, partitions, 1)])
         else:
@@ -60,7 +65,7 @@ class Others:
         await self._admin.delete_topics([topic])
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
-        """As retention does."""
+        """Delete messages below the offsets, as retention does."""
         await self._admin.delete_records(
             {TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)}
         )
@@ -68,14 +73,14 @@ class Others:
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
         try:
             found = await self._admin.list_consumer_group_offsets(group)
-        except GroupCoordinatorNotAvailableError:  # no group ever was, until a moment ago
+        except GroupCoordinatorNotAvailableError:  # there was no group until a moment ago
             return {}
         return {(lane.topic, lane.partition): offset.offset for lane, offset in found.items()}
 
 
 @asynccontextmanager
 async def others(servers: str) -> AsyncGenerator[Others]:
-    """servers: host:port of a broker."""
+    """Connect to the servers, each host:port of a broker."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     async with AIOKafkaProducer(bootstrap_servers=servers, max_request_size=2**23) as producer:
         await admin.start()

@@ -1,4 +1,4 @@
-"""A broker with listeners that ask for TLS and for users, with certificates made for it."""
+"""A broker with listeners that require TLS and users, with certificates for it."""
 
 import subprocess
 from dataclasses import dataclass
@@ -12,20 +12,18 @@ USER, PASSWORD = "alice", "s3cr3t/p@ss"
 ENCODED = "s3cr3t%2Fp%40ss"
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 AUTHORITY = "keyUsage=critical,keyCertSign"
-"""What a key is for: Python from 3.13 on accepts no authority that doesn't say so."""
+"""What a key is for. From Python 3.13 an authority must say so."""
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 @dataclass(frozen=True)
 class Secured:
-    """Host and port of each listener; certificates are for 127.0.0.1, signed by the authority in
-    `authority`.
-    """
+    """Host and port of each listener. `authority` has signed the certificates, for 127.0.0.1."""
 
     broker: Kafka
     certificates: Path
-    tls: str  # asks for a certificate of the client's
-    plain: str  # SASL PLAIN and SCRAM, in the clear
+    tls: str  # requires client certificates
+    plain: str  # SASL PLAIN and SCRAM, without TLS
     both: str  # SASL over TLS
 
     @property
@@ -39,7 +37,7 @@ class Secured:
 
 
 def secured(root: Path) -> Secured:
-    """Made, and not yet started."""
+    """Make the broker, without starting it."""
     certificates = root / "certificates"
     certificates.mkdir(parents=True)
     for name in ("ca", "stranger"):
@@ -66,7 +64,7 @@ def secured(root: Path) -> Secured:
 
 
 class KafkaWithUser(Kafka):
-    """Knows USER with PASSWORD, for both SCRAM mechanisms."""
+    """A broker that knows USER with PASSWORD, for both SCRAM mechanisms."""
 
     def _make(self) -> None:
         self._configure()

@@ -1,4 +1,4 @@
-"""What a URL says, and what is made of it."""
+"""URLs: what they say, and the settings that they become."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ SECRET = "s3cr3t"
         (f"kafka://me:{SECRET}@[::1]:9094/shop", "kafka://[::1]:9094/shop"),
     ],
 )
-def test_the_canonical_url_names_sorted_brokers_and_the_prefix_alone(
+def test_the_canonical_url_names_only_sorted_brokers_and_the_prefix(
     url: str, canonical: str
 ) -> None:
     assert KafkaAdapter().canonical(url) == canonical
@@ -34,7 +34,7 @@ def test_user_and_password_are_percent_decoded() -> None:
     assert (login.user, login.password, login.mechanism) == ("a@b", "p/:?w", "SCRAM-SHA-512")
 
 
-def test_the_prefix_and_a_dot_begin_names() -> None:
+def test_names_begin_with_the_prefix_and_a_dot() -> None:
     assert parse("kafka://host/shop").name("orders-1") == "shop.orders-1"
     assert parse("kafka://host").name("orders-1") == "orders-1"
 
@@ -67,7 +67,7 @@ async def test_a_url_that_cannot_be_used_is_refused_without_its_password(
 
 
 @pytest.mark.parametrize("rest", ["host?mechanism=PLAIN", "me:s3cr3t@host?mechanism=GSSAPI"])
-def test_a_mechanism_must_be_one_of_ours_and_have_a_user(rest: str) -> None:
+def test_a_mechanism_must_be_known_and_have_a_user(rest: str) -> None:
     with pytest.raises(InvalidInput, match="mechanism"):
         parse(f"kafka://{rest}")
 
@@ -85,7 +85,7 @@ def test_nothing_shows_the_password() -> None:
     assert SECRET not in repr(KafkaSource("carts", url=url))
 
 
-def test_nobody_there_is_told_at_once() -> None:
+def test_a_missing_broker_is_reported_at_once() -> None:
     with pytest.raises(
         WorkflowError, match=r"kafka://127.0.0.1:1/shop: broker 127.0.0.1:1 can't be reached"
     ):
@@ -96,7 +96,7 @@ def test_nobody_there_is_told_at_once() -> None:
 
 WITHOUT = """
 import asyncio, sys
-sys.modules["aiokafka"] = None  # as if it weren't there
+sys.modules["aiokafka"] = None  # as if it were not installed
 from workflow_ray.errors import AdapterNotInstalled
 from workflow_ray.ports import SystemClock, events_adapter
 from workflow_ray_adapters.kafka import KafkaSource

@@ -1,5 +1,6 @@
-"""What of aiokafka is used, and what it can't do by its public API. The latter are strict xfails:
-one that passes says that the adapter may drop what it does instead.
+"""What the adapter uses of aiokafka, and what aiokafka's public API can't do.
+
+The latter are strict xfails: one that passes says that the adapter may drop its workaround.
 """
 
 # aiokafka publishes no types:
@@ -26,11 +27,11 @@ from workflow_ray_adapters import kafka as adapter
 PUBLIC = {"aiokafka", "aiokafka.admin", "aiokafka.errors"}
 """The modules that aiokafka's documentation names."""
 KEPT = {("aiokafka.conn", "create_conn")}
-"""What is used beyond them: see test_a_client_that_can_not_be_started_says_why."""
+"""Used in addition, see test_a_client_that_can_not_be_started_says_why."""
 
 
 def used() -> Iterator[tuple[str, str]]:
-    """Each module of aiokafka's that the adapter imports, with the name that it takes from it."""
+    """List the modules of aiokafka that the adapter imports, with the names that it imports."""
     for path in Path(adapter.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -41,7 +42,7 @@ def used() -> Iterator[tuple[str, str]]:
                 yield from ((node.module or "", name.name) for name in node.names)
 
 
-def test_only_the_public_api_of_aiokafka_is_used_and_one_function_beyond_it() -> None:
+def test_only_the_public_api_of_aiokafka_and_one_other_function_are_used() -> None:
     found = set(used())
     assert {(module, name) for module, name in found if module not in PUBLIC} == KEPT
     for module, name in found:
@@ -51,8 +52,9 @@ def test_only_the_public_api_of_aiokafka_is_used_and_one_function_beyond_it() ->
 
 @pytest.mark.xfail(reason="bootstrap logs the cause and drops it", raises=AssertionError)
 async def test_a_client_that_can_not_be_started_says_why() -> None:
-    """So the adapter makes a connection of its own then, by `create_conn`: else nobody could tell a
-    wrong password from a broker that is away.
+    """Therefore the adapter makes a connection of its own with `create_conn`.
+
+    Otherwise a wrong password would look like a broker that is away.
     """
     client = AIOKafkaAdminClient(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(KafkaConnectionError) as error:
@@ -76,11 +78,12 @@ class TestABrokerOfItsOwn:
     @pytest.mark.xfail(
         reason="stop() waits for batches that are never given up", raises=TimeoutError
     )
-    async def test_an_idempotent_producer_stops_though_its_broker_is_away(
+    async def test_an_idempotent_producer_stops_even_if_its_broker_is_away(
         self, broker: Kafka, topic: str
     ) -> None:
-        """So the adapter hands it nothing while the leader can't be reached, and lets it stop
-        beside what goes on.
+        """Therefore the adapter sends nothing while the leader can't be reached.
+
+        It stops the producer in the background.
         """
         producer = AIOKafkaProducer(
             bootstrap_servers=broker.address, enable_idempotence=True, request_timeout_ms=500
@@ -99,9 +102,10 @@ class TestABrokerOfItsOwn:
     @pytest.mark.xfail(
         reason="consumers ask for topics by name, and brokers then make them", raises=AssertionError
     )
-    async def test_a_consumer_makes_no_topic(self, broker: Kafka) -> None:
-        """So the adapter names only topics that are there. One that is deleted while it is read is
-        made again by such a broker.
+    async def test_a_consumer_creates_no_topic(self, broker: Kafka) -> None:
+        """Therefore the adapter names only topics that exist.
+
+        A topic that is deleted while it is read is created again by such a broker.
         """
         async with AIOKafkaConsumer(bootstrap_servers=broker.address) as consumer:
             consumer.assign([TopicPartition("nobody-made-it", 0)])

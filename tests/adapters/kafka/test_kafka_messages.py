@@ -1,4 +1,4 @@
-"""What events look like to others, and others' messages to us."""
+"""How other programs see our events, and how we read their messages."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ async def test_other_tools_find_the_run_as_key_json_as_value_and_the_trace_in_he
     assert message.headers == {"traceparent": "00-abc-01"}
 
 
-async def test_what_is_no_event_is_passed_over_and_logged_once(
+async def test_a_message_that_is_not_an_event_is_skipped_and_logged_once(
     streamer: KafkaStreamer, someone: Others, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await streamer.prepare({ORDERS: 2})
@@ -48,7 +48,7 @@ async def test_what_is_no_event_is_passed_over_and_logged_once(
     assert "partition 0, offset 1: passing over what is not an event" in record.getMessage()
 
 
-async def test_a_wait_that_comes_upon_what_is_no_event_goes_on(
+async def test_a_wait_continues_after_a_message_that_is_not_an_event(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -67,7 +67,7 @@ async def test_a_batch_larger_than_brokers_take_is_sent_in_parts(streamer: Kafka
     assert await everything(streamer, 1) == [one.run_id for one in large]
 
 
-async def test_a_batch_of_events_travels_in_one_request(
+async def test_a_batch_of_events_is_one_request(
     streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await streamer.prepare({ORDERS: 4})

@@ -23,7 +23,7 @@ async def shown(someone: Others, prefix: str, expected: dict[int, int]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_positions_are_offsets_of_a_group_and_the_newest_wins(
+async def test_positions_are_shown_as_offsets_of_a_group_and_the_newest_wins(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
     assert isinstance(streamer, PositionMirror)
@@ -35,7 +35,7 @@ async def test_positions_are_offsets_of_a_group_and_the_newest_wins(
     await shown(someone, prefix, {0: 6, 1: 1, 2: 8})
 
 
-async def test_the_last_ones_are_shown_when_the_streamer_closes(
+async def test_the_last_positions_are_shown_when_the_streamer_closes(
     someone: Others, url: str, prefix: str
 ) -> None:
     async with opened(parse(url), SystemClock()) as streamer:
@@ -53,7 +53,7 @@ async def test_no_unexpected_error_ends_the_mirror(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    consumer = Mirror._consumer  # pyright: ignore[reportPrivateUsage]  # a bug in it is what is tried
+    consumer = Mirror._consumer  # pyright: ignore[reportPrivateUsage]  # the test puts a bug into it
     failures = iter([ZeroDivisionError("a bug")])
 
     async def failing_once(mirror: Mirror, group: str) -> Any:

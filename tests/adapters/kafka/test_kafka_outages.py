@@ -1,5 +1,6 @@
-"""Brokers that crash, hang or are gone for a while, and partitions without a leader: nothing is
-lost, nothing hangs, no lane waits.
+"""Brokers that crash, hang or are away, and partitions without a leader.
+
+Nothing is lost, nothing hangs, and no partition delays another.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from workflow_ray_adapters.kafka import KafkaAdapter
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
-pytestmark = pytest.mark.timeout(180)  # brokers start again and again
+pytestmark = pytest.mark.timeout(180)  # brokers start many times
 
 PARTITIONS = 4
 TIMEOUT = 2.0  # seconds, as the URLs of these tests say
-BOUND = 3 * TIMEOUT  # within which every call that doesn't wait must end
+BOUND = 3 * TIMEOUT  # in which every call that does not wait must end
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def streamer(broker: Kafka) -> AsyncIterator[KafkaStreamer]:
 
 
 async def published(streamer: KafkaStreamer, count: int) -> list[RunId]:
-    """Sent one after the other, each until it is in, as a publisher does."""
+    """Send events one after the other, each until it is stored, as a publisher does."""
     found = list[RunId]()
     for number in range(count):
         one = event(number % PARTITIONS)
@@ -53,7 +54,7 @@ async def published(streamer: KafkaStreamer, count: int) -> list[RunId]:
 
 
 async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
-    """Of each partition its runs in order, without repeats, until there are that many."""
+    """Read until `count` runs were found. Return those of each partition in order, once each."""
     offsets, found = dict.fromkeys(range(PARTITIONS), 0), [list[RunId]() for _ in range(PARTITIONS)]
     while sum(map(len, found)) < count:
         for item in await persist(
@@ -65,7 +66,7 @@ async def consumed(streamer: KafkaStreamer, count: int) -> list[list[RunId]]:
     return found
 
 
-async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_without_loss(
+async def test_a_stream_survives_crashes_of_its_broker_in_order_and_without_loss(
     broker: Kafka, streamer: KafkaStreamer
 ) -> None:
     count = 600
@@ -83,7 +84,7 @@ async def test_a_stream_goes_on_through_crashes_of_its_broker_in_order_and_witho
     ]
 
 
-async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_is_back(
+async def test_calls_to_a_broker_that_is_away_end_soon_and_succeed_once_it_is_back(
     broker: Kafka, streamer: KafkaStreamer
 ) -> None:
     before = await sent(streamer, 0)
@@ -94,7 +95,7 @@ async def test_calls_to_a_broker_that_is_gone_end_soon_and_it_is_found_when_it_i
     assert (await consumed(streamer, 2))[0] == before + after
 
 
-async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(
+async def test_calls_to_a_broker_that_hangs_end_soon_and_succeed_once_it_continues(
     broker: Kafka, streamer: KafkaStreamer
 ) -> None:
     before = await sent(streamer, 0)
@@ -107,7 +108,7 @@ async def test_calls_to_a_broker_that_hangs_end_soon_and_go_on_when_it_does(
         broker.thaw()
     after = await published(streamer, 1)
     found = await everything(streamer, PARTITIONS)
-    # what was given up may have arrived as well
+    # events that were given up may have arrived too
     assert [run for run in found if run in before + after] == before + after
 
 
@@ -129,7 +130,7 @@ async def all_fail(streamer: KafkaStreamer) -> None:
 
 
 class TestABrokerAmongOthers:
-    """Partition 0 is the first broker's, partition 1 the second's, without replicas."""
+    """The first broker leads partition 0 and the second leads partition 1, without replicas."""
 
     @pytest.fixture
     def second(self, broker: Kafka, server_folder: Path) -> Iterator[Kafka]:
@@ -144,7 +145,7 @@ class TestABrokerAmongOthers:
             await streamer.prepare({ORDERS: 2})
             yield streamer
 
-    async def test_a_partition_without_a_leader_holds_up_no_other(
+    async def test_a_partition_without_a_leader_delays_no_other(
         self, second: Kafka, streamer: KafkaStreamer
     ) -> None:
         (first,) = await sent(streamer, 1)
@@ -165,13 +166,13 @@ class TestABrokerAmongOthers:
                     "test",
                 )
             ) == [first]
-        (later,) = await sent(streamer, 1)  # though batches before it were given up
+        (later,) = await sent(streamer, 1)  # although earlier batches were given up
         offsets, found = {1: 0}, list[RunId]()
         while later not in found:
             found += runs(await receive(streamer, ORDERS, offsets, limit=1, wait=5))
             offsets[1] += 1
 
-    async def test_a_partition_that_can_not_be_read_is_logged_once_and_when_it_is_read_again(
+    async def test_a_partition_that_can_not_be_read_is_logged_once_and_again_when_it_is_read(
         self, second: Kafka, streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, logger="workflow_ray_adapters.kafka.reader")
@@ -203,7 +204,7 @@ class TestABrokerAmongOthers:
             False,
         ]
 
-    async def test_a_partition_whose_leader_hangs_holds_up_no_other(
+    async def test_a_partition_whose_leader_hangs_delays_no_other(
         self, second: Kafka, streamer: KafkaStreamer
     ) -> None:
         await sent(streamer, 1)
@@ -215,9 +216,9 @@ class TestABrokerAmongOthers:
 
 
 async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list[RunId]:
-    """Partition 0, from where it was read to.
+    """Check that partition 0 can be sent to and read.
 
-    Its events are there before the call that sent them gives up on partition 1's.
+    Its events are stored before the call that sent them gives up on those of partition 1.
     """
     one, other = event(0), event(1)
     sending = asyncio.create_task(streamer.send([other, one]))
@@ -233,7 +234,7 @@ async def the_other_goes_on(streamer: KafkaStreamer, found: list[RunId]) -> list
 
 
 def said_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the adapter says of partitions that it can't read."""
+    """Return what the adapter has logged about partitions that it can't read."""
     return [
         record.getMessage()
         for record in caplog.records

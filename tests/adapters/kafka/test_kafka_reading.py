@@ -1,4 +1,4 @@
-"""Whoever receives names his offsets, whatever others do with the same streamer."""
+"""Each reader names its offsets, whatever others do with the same streamer."""
 
 # aiokafka publishes no types:
 # mypy: disable-error-code="import-untyped"
@@ -29,7 +29,7 @@ from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 PARTITIONS = 4
 
 
-async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(
+async def test_an_old_holder_and_its_successor_each_get_the_events_from_their_offsets(
     streamer: KafkaStreamer,
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -47,7 +47,9 @@ async def test_a_zombie_and_its_successor_each_get_what_they_ask_for(
     assert found == [events, events, events[50:], events[299:]]
 
 
-async def test_shards_wait_side_by_side_and_each_hears_of_its_own(streamer: KafkaStreamer) -> None:
+async def test_concurrent_shards_are_each_woken_by_their_own_events(
+    streamer: KafkaStreamer,
+) -> None:
     await streamer.prepare({ORDERS: PARTITIONS})
     waiting = [
         asyncio.create_task(receive(streamer, ORDERS, {partition: 0}, limit=10, wait=30))
@@ -58,7 +60,9 @@ async def test_shards_wait_side_by_side_and_each_hears_of_its_own(streamer: Kafk
         assert runs(await asyncio.wait_for(waiting[partition], 5)) == [run]
 
 
-async def test_two_who_wait_for_the_same_both_get_it(streamer: KafkaStreamer) -> None:
+async def test_two_readers_that_wait_for_the_same_event_both_get_it(
+    streamer: KafkaStreamer,
+) -> None:
     await streamer.prepare({ORDERS: 1})
     waiting = [
         asyncio.create_task(receive(streamer, ORDERS, {0: 0}, limit=10, wait=30)) for _ in range(3)
@@ -68,7 +72,7 @@ async def test_two_who_wait_for_the_same_both_get_it(streamer: KafkaStreamer) ->
     assert [runs(received) for received in await asyncio.gather(*waiting)] == [[run]] * 3
 
 
-async def test_who_does_not_wait_sees_what_was_sent_though_another_waits_for_it(
+async def test_a_reader_that_does_not_wait_gets_events_that_another_reader_waits_for(
     streamer: KafkaStreamer,
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -80,7 +84,7 @@ async def test_who_does_not_wait_sees_what_was_sent_though_another_waits_for_it(
         assert runs(await waiting) == [run]
 
 
-async def test_a_receive_that_is_given_up_leaves_nothing_broken(streamer: KafkaStreamer) -> None:
+async def test_a_cancelled_receive_breaks_nothing(streamer: KafkaStreamer) -> None:
     await streamer.prepare({ORDERS: 1})
     for offset in range(5):
         waiting = asyncio.create_task(receive(streamer, ORDERS, {0: offset}, limit=10, wait=30))
@@ -90,7 +94,7 @@ async def test_a_receive_that_is_given_up_leaves_nothing_broken(streamer: KafkaS
         assert runs(await receive(streamer, ORDERS, {0: offset}, limit=10, wait=30)) == [run]
 
 
-async def test_who_names_no_partition_waits_for_nothing(streamer: KafkaStreamer) -> None:
+async def test_a_reader_of_no_partitions_does_not_wait(streamer: KafkaStreamer) -> None:
     assert await receive(streamer, ORDERS, {}, limit=1, wait=0.01) == []
 
 
@@ -116,7 +120,7 @@ async def test_events_gone_below_an_offset_are_noticed_counted_and_logged(
     )
 
 
-async def test_who_waits_where_all_is_gone_gets_what_comes_next(
+async def test_a_reader_that_waits_where_all_events_are_gone_gets_the_next_one(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -127,7 +131,7 @@ async def test_who_waits_where_all_is_gone_gets_what_comes_next(
     assert runs(await receiving) == [run]
 
 
-async def test_a_topic_made_again_is_lost_to_its_reader_and_goes_on(
+async def test_a_topic_that_is_created_again_is_lost_and_continues(
     streamer: KafkaStreamer, someone: Others, prefix: str, url: str
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -137,16 +141,14 @@ async def test_a_topic_made_again_is_lost_to_its_reader_and_goes_on(
         await later.prepare({ORDERS: 1})
         arrivals = await later.receive(ORDERS, {0: 3}, reader="test", limit=1, wait=30)
         assert (arrivals.events, arrivals.lost) == ((), {0: 0})
-    (run,) = await sent(streamer, 0)  # whose producer knows the earlier topic
+    (run,) = await sent(streamer, 0)  # its producer knows the earlier topic
     assert await everything(streamer, 1) == [run]
 
 
-async def test_a_message_of_somebody_else_at_the_tail_is_passed(
+async def test_a_message_of_another_program_at_the_tail_is_skipped(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
-    """So that the position of who reads comes to the end of the log, and nothing is hidden by what
-    is not for him.
-    """
+    """So the position of the reader reaches the end of the log, and the message hides nothing."""
     await streamer.prepare({ORDERS: 1})
     await sent(streamer, 0)
     await someone.put(f"{prefix}.orders-1", 0, b"no event")
@@ -157,7 +159,7 @@ async def test_a_message_of_somebody_else_at_the_tail_is_passed(
     assert await streamer.lag(ORDERS, {0: offset}) == 0
 
 
-async def test_an_aborted_transaction_at_the_tail_is_passed(
+async def test_an_aborted_transaction_at_the_tail_is_skipped(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
     await streamer.prepare({ORDERS: 1})
@@ -171,7 +173,7 @@ async def test_an_aborted_transaction_at_the_tail_is_passed(
     assert found == events
 
 
-async def test_a_loss_is_logged_once_however_often_it_is_answered(
+async def test_a_loss_is_logged_once_however_often_it_is_returned(
     streamer: KafkaStreamer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await streamer.prepare({ORDERS: 2})
@@ -192,7 +194,7 @@ async def test_a_loss_is_logged_once_however_often_it_is_answered(
         assert len(caplog.records) == 2, "another loss"
 
 
-async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_lose_none(
+async def test_messages_that_can_not_be_unpacked_delay_no_other_partition_and_lose_none(
     streamer: KafkaStreamer, kafka: Kafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await streamer.prepare({ORDERS: 2})
@@ -218,7 +220,7 @@ async def test_messages_that_can_not_be_unpacked_hold_up_no_other_partition_and_
 # --- consumers ----------------------------------------------------------------------------------
 
 
-async def test_a_reader_keeps_its_consumer_and_seeks_only_where_it_names_another_offset(
+async def test_a_reader_keeps_its_consumer_and_seeks_only_to_another_offset(
     streamer: KafkaStreamer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sought = list[int]()
@@ -246,7 +248,7 @@ async def test_a_reader_keeps_its_consumer_and_seeks_only_where_it_names_another
     assert (sought[3:], streamer.reader.kept) == ([0], 2)
 
 
-async def test_the_consumer_of_a_reader_that_asks_no_more_is_closed(url: str) -> None:
+async def test_the_consumer_of_a_reader_without_calls_is_closed(url: str) -> None:
     clock = FakeClock()
     async with opened(parse(url), clock) as streamer:
         await streamer.prepare({ORDERS: 1})

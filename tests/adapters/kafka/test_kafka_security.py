@@ -1,4 +1,4 @@
-"""TLS and SASL, against a broker that asks for them."""
+"""TLS and SASL, with a broker that requires them."""
 
 import logging
 import time
@@ -31,28 +31,28 @@ async def works(url: str) -> None:
         assert (await everything(streamer, 1))[-1] == run
 
 
-async def test_tls_with_a_certificate_of_the_clients(server: Secured) -> None:
+async def test_tls_works_with_a_client_certificate(server: Secured) -> None:
     folder = server.certificates
     files = f"cafile={server.authority}&certfile={folder}/client.pem&keyfile={folder}/client.key"
     await works(f"kafka://{server.tls}?ssl=true&{files}")
 
 
-async def test_a_client_without_the_certificate_asked_for_is_told(server: Secured) -> None:
+async def test_a_client_without_the_required_certificate_is_refused(server: Secured) -> None:
     with pytest.raises(StoreUnavailable, match=r"broker 127.0.0.1:\d+ "):
         KafkaAdapter().create(f"kafka://{server.tls}?ssl=true&cafile={server.authority}")
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-async def test_a_user_and_a_password_in_the_clear(server: Secured, mechanism: str) -> None:
+async def test_a_user_and_a_password_work_without_tls(server: Secured, mechanism: str) -> None:
     await works(f"kafka://{USER}:{ENCODED}@{server.plain}?mechanism={mechanism}")
 
 
-async def test_a_user_and_a_password_over_tls(server: Secured) -> None:
+async def test_a_user_and_a_password_work_over_tls(server: Secured) -> None:
     await works(f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.authority}")
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-async def test_a_wrong_password_is_told_in_one_line_within_five_seconds(
+async def test_a_wrong_password_is_reported_in_one_line_within_five_seconds(
     server: Secured, mechanism: str
 ) -> None:
     began = time.monotonic()
@@ -63,21 +63,21 @@ async def test_a_wrong_password_is_told_in_one_line_within_five_seconds(
     assert "wr0ng" not in str(denied.value)
 
 
-async def test_a_mechanism_that_the_broker_does_not_offer_is_told(server: Secured) -> None:
+async def test_a_mechanism_that_the_broker_does_not_offer_is_reported(server: Secured) -> None:
     with pytest.raises(AccessDenied, match="refuses"):
         KafkaAdapter().create(
             f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.authority}&mechanism=SCRAM-SHA-512"
         )
 
 
-async def test_an_unknown_authority_is_told_and_how_to_name_it(server: Secured) -> None:
+async def test_an_unknown_authority_is_reported_with_how_to_name_it(server: Secured) -> None:
     with pytest.raises(StoreUnavailable, match=r"isn't trusted .*cafile="):
         KafkaAdapter().create(
             f"kafka://{USER}:{ENCODED}@{server.both}?ssl=true&cafile={server.stranger}"
         )
 
 
-async def test_host_names_are_checked_unless_that_is_turned_off(server: Secured) -> None:
+async def test_host_names_are_checked_unless_the_url_turns_that_off(server: Secured) -> None:
     elsewhere = server.both.replace("127.0.0.1", "localhost")  # the certificate says 127.0.0.1
     url = f"kafka://{USER}:{ENCODED}@{elsewhere}?ssl=true&cafile={server.authority}"
     with pytest.raises(StoreUnavailable, match="isn't trusted"):
@@ -85,7 +85,7 @@ async def test_host_names_are_checked_unless_that_is_turned_off(server: Secured)
     KafkaAdapter().create(f"{url}&check_hostname=false")
 
 
-async def test_a_listener_of_another_kind_is_told_within_five_seconds(server: Secured) -> None:
+async def test_a_listener_of_another_kind_is_reported_within_five_seconds(server: Secured) -> None:
     for url in (
         f"kafka://{server.both}",
         f"kafka://{server.plain}",

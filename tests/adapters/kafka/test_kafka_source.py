@@ -1,4 +1,4 @@
-"""A topic that others write, as the source of a connector."""
+"""A topic of other programs, as the source of a connector."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ async def topic(someone: Others) -> str:
     return topic
 
 
-async def test_a_message_has_its_place_as_id_and_the_time_of_its_writing(
+async def test_a_message_has_its_place_as_id_and_the_time_of_its_write(
     kafka: Kafka, someone: Others, topic: str
 ) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
@@ -44,9 +44,7 @@ async def test_a_tombstone_has_no_data(kafka: Kafka, someone: Others, topic: str
     assert (message.key, message.data) == ("gone", b"")
 
 
-async def test_latest_starts_with_what_comes_from_then_on(
-    kafka: Kafka, someone: Others, topic: str
-) -> None:
+async def test_latest_starts_with_later_messages(kafka: Kafka, someone: Others, topic: str) -> None:
     await someone.put(topic, 0, b"before")
     for named, expected in (
         (KafkaSource(topic), {0: 0, 1: 0}),
@@ -56,13 +54,13 @@ async def test_latest_starts_with_what_comes_from_then_on(
             assert await source.starts() == expected
 
 
-async def test_what_a_transaction_gave_up_is_never_received(
+async def test_messages_of_an_aborted_transaction_are_never_received(
     kafka: Kafka, someone: Others, topic: str
 ) -> None:
     await someone.put_in_transaction(topic, 0, b"given up", commit=False)
     await someone.put_in_transaction(topic, 0, b"committed", commit=True)
     async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
-        # control records follow the end of a transaction in a moment
+        # the control records of a transaction follow its end after a moment
         async with asyncio.timeout(10):
             while not (messages := await source.receive({0: 0}, limit=10, wait=1)):
                 pass
@@ -70,7 +68,7 @@ async def test_what_a_transaction_gave_up_is_never_received(
         assert await source.receive({0: messages[0].offset + 1}, limit=10, wait=0) == []
 
 
-async def test_a_partition_that_lost_its_tail_goes_on_alone_from_its_beginning_and_is_reported(
+async def test_a_partition_that_lost_its_tail_continues_from_its_start_and_is_reported(
     kafka: Kafka, someone: Others, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
@@ -93,7 +91,7 @@ async def test_a_partition_that_lost_its_tail_goes_on_alone_from_its_beginning_a
         )
 
 
-async def test_a_partition_that_was_made_again_and_is_empty_waits_for_what_comes(
+async def test_a_partition_that_is_created_again_and_empty_waits_for_messages(
     kafka: Kafka, someone: Others, topic: str
 ) -> None:
     async with KafkaSource(topic).open(clock=SystemClock(), events=kafka.url) as source:
@@ -105,7 +103,7 @@ async def test_a_partition_that_was_made_again_and_is_empty_waits_for_what_comes
         assert [message.data for message in await receiving] == [b"first"]
 
 
-async def test_a_topic_that_is_not_there_is_named(kafka: Kafka) -> None:
+async def test_a_missing_topic_is_named(kafka: Kafka) -> None:
     async with KafkaSource("no-such-carts").open(clock=SystemClock(), events=kafka.url) as source:
         with pytest.raises(StoreUnavailable, match="no-such-carts isn't there"):
             await source.starts()
@@ -117,6 +115,6 @@ def test_a_source_without_a_url_needs_events_on_kafka() -> None:
         source.open(clock=SystemClock(), events="postgresql://db/shop")
 
 
-def test_a_source_starts_at_one_of_its_ends() -> None:
+def test_a_source_starts_at_the_earliest_or_the_latest() -> None:
     with pytest.raises(InvalidInput, match="earliest"):
-        KafkaSource("carts", start="newest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # as who runs no checker
+        KafkaSource("carts", start="newest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # as without a type checker

@@ -1,4 +1,4 @@
-"""Topics are made with the partitions that a workflow has, by `prepare` alone."""
+"""Only `prepare` creates topics, with the partitions of the workflow."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
 
 
-async def test_many_may_prepare_the_same_topics_at_once(url: str) -> None:
+async def test_many_callers_may_prepare_the_same_topics_concurrently(url: str) -> None:
     async def prepared(partitions: int) -> None:
         async with opened(parse(url), SystemClock()) as streamer:
             await streamer.prepare({ORDERS: partitions, Topic("orders-2"): 2})
@@ -24,7 +24,7 @@ async def test_many_may_prepare_the_same_topics_at_once(url: str) -> None:
         await prepared(4)
 
 
-async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(
+async def test_a_mismatch_names_both_partition_counts_and_what_to_do(
     streamer: KafkaStreamer, someone: Others, prefix: str
 ) -> None:
     await someone.make(f"{prefix}.orders-1", partitions=3)
@@ -37,7 +37,7 @@ async def test_a_mismatch_names_what_is_there_what_is_needed_and_what_to_do(
         await streamer.ends(Topic("orders-2"), [0])
 
 
-async def test_a_name_that_brokers_do_not_take_is_told_as_they_tell_it(
+async def test_a_name_that_brokers_refuse_is_reported_with_their_reason(
     streamer: KafkaStreamer,
 ) -> None:
     with pytest.raises(StoreError, match=r"topic .*orders 1 can't be made: .*invalid"):
@@ -50,7 +50,7 @@ async def test_more_replicas_than_brokers_are_refused(url: str) -> None:
             await streamer.prepare({ORDERS: 1})
 
 
-async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(
+async def test_a_missing_topic_fails_alone_and_is_not_created(
     streamer: KafkaStreamer,
 ) -> None:
     missing = Topic("orders-9")
@@ -63,7 +63,7 @@ async def test_a_topic_that_is_not_there_fails_alone_and_is_not_made(
         await receive(streamer, missing, {0: 0}, limit=1, wait=0)
 
 
-async def test_a_partition_that_the_topic_lacks_fails_alone(streamer: KafkaStreamer) -> None:
+async def test_a_missing_partition_fails_alone(streamer: KafkaStreamer) -> None:
     await streamer.prepare({ORDERS: 2})
     with pytest.raises(SendFailed, match="partition 2 of topic") as failed:
         await sent(streamer, 0, 2)

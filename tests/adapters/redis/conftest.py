@@ -1,6 +1,4 @@
-"""What tests of the Redis adapter share: stores, a driver to look behind them, and servers of their
-own.
-"""
+"""Fixtures for the Redis adapter: stores, a client of the database, and own servers."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -17,10 +15,10 @@ from workflow_ray.testing.clock import FakeClock
 from workflow_ray_adapters.redis import RedisAdapter
 from workflow_ray_adapters.redis.store import RedisStore
 
-Driver: TypeAlias = Any  # redis.Redis, which leaves much of itself untyped
+Driver: TypeAlias = Any  # redis.Redis, much of which is untyped
 Served: TypeAlias = Callable[[Mapping[str, str]], AbstractContextManager[Redis]]
 BASE = "{workflow_ray}"
-"""What keys begin with where the URL names no prefix."""
+"""The beginning of keys if the URL has no prefix."""
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def url(redis_url: str) -> str:
-    """Of an empty store."""
+    """The URL of an empty store."""
     RedisAdapter().create(redis_url)
     return redis_url
 
@@ -43,7 +41,7 @@ async def store(url: str, clock: FakeClock) -> AsyncIterator[RedisStore]:
 
 @pytest.fixture
 def behind(redis_url: str) -> Iterator[Driver]:
-    """A client of the database."""
+    """A client of the store's database."""
     where = urlsplit(redis_url)
     with driver.Redis(
         host=str(where.hostname),
@@ -56,7 +54,7 @@ def behind(redis_url: str) -> Iterator[Driver]:
 
 @pytest.fixture
 def own(server_folder: Path) -> Served:
-    """Starts a server of the test's own, with these settings."""
+    """Starts a server of the test's own with these settings."""
     return lambda settings: Redis(server_folder, settings)
 
 

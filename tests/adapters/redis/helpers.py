@@ -1,4 +1,4 @@
-"""What tests of the Redis adapter do with roles and events."""
+"""Helpers of the tests of the Redis adapter for roles and events."""
 
 from workflow_ray.records import PUBLISHER, Fence, Received, Role
 from workflow_ray.testing.conformance.runs import CREATED_TOPIC, START, deploy, workflow
@@ -6,12 +6,12 @@ from workflow_ray_adapters.redis.store import RedisStore
 
 
 async def acquired(store: RedisStore, group: str = PUBLISHER) -> Fence:
-    """The first role of a group, which is deployed if need be."""
+    """Acquire the first role of a group, and deploy the group first if needed."""
     if (await store.deployment()).version == 0:
         await deploy(store, workflow())
     return await store.acquire(Role(group))
 
 
 async def published(store: RedisStore) -> tuple[Received, ...]:
-    """Everything in the topic."""
+    """Return every event of the topic."""
     return (await store.receive(CREATED_TOPIC, START, reader="test", limit=10_000, wait=0)).events

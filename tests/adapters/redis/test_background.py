@@ -1,4 +1,4 @@
-"""No task of a store dies unnoticed: what it raises is logged, and it goes on."""
+"""No error ends a background task of a store: it is logged, and the task goes on."""
 
 import asyncio
 import logging
@@ -42,7 +42,7 @@ async def test_no_unexpected_error_ends_the_listener(
         watches = [
             asyncio.create_task(store.watch({run.run_id: Version(0)}, wait=60)) for run in runs
         ]
-        # Until it listens; a notification before that would be made up for
+        # until it listens, because an earlier notification would be noticed in another way
         await asyncio.sleep(0.1)
         monkeypatch.setattr(Notifications, "notify", failing_once(Notifications.notify))
         with caplog.at_level(logging.ERROR):
@@ -64,7 +64,7 @@ async def test_no_unexpected_error_ends_the_keeper_of_the_lock(
 ) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.01)
     async with RedisAdapter().open_records(url, clock=clock):
-        monkeypatch.setattr(lock, "_hold", failing_once(lock._hold))  # pyright: ignore[reportPrivateUsage]  # a bug in it is what is tried
+        monkeypatch.setattr(lock, "_hold", failing_once(lock._hold))  # pyright: ignore[reportPrivateUsage]  # the test puts a bug into it
         async with asyncio.timeout(SOON):
             while "a bug" not in caplog.text:
                 await asyncio.sleep(0.01)

@@ -1,6 +1,4 @@
-"""Nothing due hides behind something else, and what nobody needs any more is removed by bounded
-amounts.
-"""
+"""Reads are bounded and hide nothing that is due, and removals are bounded."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -56,7 +54,7 @@ def with_timeout(after: float, *, name: str = "t", partition: int = 0) -> Write:
 # --- bytes --------------------------------------------------------------------------------------
 
 
-async def test_a_lookup_answers_a_prefix_that_fits_and_the_rest_when_asked_again(
+async def test_a_lookup_returns_a_prefix_that_fits_and_the_next_one_returns_the_rest(
     store: RedisStore,
 ) -> None:
     runs = [new_run(data=QUARTER) for _ in range(11)]
@@ -98,7 +96,7 @@ async def test_delayed_entries_that_are_due_and_immediate_ones_share_the_publish
     assert await store.move(publisher, limit=100, wait=0) == 100
 
 
-async def test_timeouts_for_another_store_are_carried_by_the_outbox(
+async def test_timeouts_for_another_store_are_in_the_outbox(
     store: RedisStore, clock: FakeClock, publisher: Fence
 ) -> None:
     run = replace(with_timeout(60, name="late", partition=3), events=(event(),))
@@ -117,7 +115,7 @@ async def test_timeouts_for_another_store_are_carried_by_the_outbox(
     assert await store.pending(publisher, limit=10, wait=0) == []
 
 
-async def test_timeouts_alone_are_pending_where_only_they_are_asked_for(
+async def test_pending_for_timeouts_only_returns_timeouts_only(
     store: RedisStore, publisher: Fence
 ) -> None:
     await store_all(store, *(new_run(events=[event()]) for _ in range(20)))
@@ -129,7 +127,7 @@ async def test_timeouts_alone_are_pending_where_only_they_are_asked_for(
 # --- timeouts -----------------------------------------------------------------------------------
 
 
-async def test_due_timeouts_that_cannot_be_completed_hide_no_later_ones(
+async def test_due_timeouts_that_cannot_be_completed_do_not_hide_later_ones(
     store: RedisStore, clock: FakeClock
 ) -> None:
     await store_all(store, *(with_timeout(1 + at // 3, partition=at % 2) for at in range(9)))
@@ -157,7 +155,7 @@ async def test_timeouts_are_forgotten_some_time_after_they_were_completed(
     assert behind.hlen(f"{BASE}:timeouts") == 1
 
 
-async def test_what_is_due_costs_the_same_however_many_others_are_pending(
+async def test_due_costs_the_same_however_many_other_timeouts_are_pending(
     store: RedisStore, clock: FakeClock
 ) -> None:
     for _ in range(20):
@@ -173,7 +171,7 @@ async def test_what_is_due_costs_the_same_however_many_others_are_pending(
 # --- runs that wait -----------------------------------------------------------------------------
 
 
-async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_have_one(
+async def test_waiting_finds_the_runs_without_an_event_among_many_that_have_one(
     store: RedisStore,
 ) -> None:
     runs = [
@@ -197,7 +195,7 @@ async def test_a_look_finds_the_runs_that_have_lost_their_event_among_many_that_
     assert looks == 7
 
 
-async def test_a_look_costs_the_same_however_many_runs_are_at_rest_or_wait_for_something_else(
+async def test_waiting_costs_the_same_however_many_runs_do_not_await_an_event(
     store: RedisStore,
 ) -> None:
     for _ in range(10):
@@ -211,7 +209,7 @@ async def test_a_look_costs_the_same_however_many_runs_are_at_rest_or_wait_for_s
     assert ([found.run_id for found in look.events], look.after) == ([lost.run_id], None)
 
 
-async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(
+async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_call(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "LOOKED_AT", 100)
@@ -229,8 +227,8 @@ async def test_a_first_page_of_few_runs_among_many_finished_ones_is_one_look(
 
 
 def counted_looks(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The calls that the store makes from now on."""
-    looks, server = list[object](), store._server  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
+    """Count the calls that the store makes from now on."""
+    looks, server = list[object](), store._server  # pyright: ignore[reportPrivateUsage]  # the test counts its calls
     call = server.call
 
     async def counted(*args: Any) -> Any:
@@ -241,7 +239,7 @@ def counted_looks(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> list[ob
     return looks
 
 
-async def test_a_page_by_time_of_creation_looks_at_the_runs_of_that_time_alone(
+async def test_a_page_by_time_of_creation_examines_the_runs_of_that_time_only(
     store: RedisStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "LOOKED_AT", 100)
@@ -273,12 +271,12 @@ async def test_a_page_by_time_of_creation_looks_at_the_runs_of_that_time_alone(
 
 
 def run_id_at(at: datetime) -> RunId:
-    """One that was chosen then."""
+    """Make a run id that was chosen at that time."""
     hexadecimal = f"{int(at.timestamp() * 1000):012x}"
     return RunId(f"{hexadecimal[:8]}-{hexadecimal[8:]}{new_run_id()[13:]}")
 
 
-async def test_runs_are_found_by_time_of_creation_whatever_their_ids_say(
+async def test_runs_are_found_by_time_of_creation_whatever_the_time_in_their_ids(
     store: RedisStore, clock: FakeClock, rng: Random
 ) -> None:
     begin, created = clock.now(), dict[RunId, datetime]()

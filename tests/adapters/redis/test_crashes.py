@@ -1,4 +1,4 @@
-"""A server that dies, is emptied, fills up, becomes a replica, or has lost what it acknowledged."""
+"""A server that dies, is emptied, fills up, becomes a replica, or has lost acknowledged writes."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ FEW = {0: 0}
 # --- killed -------------------------------------------------------------------------------------
 
 
-async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledged(
+async def test_a_server_that_is_killed_repeatedly_loses_no_acknowledged_write(
     own: Served,
 ) -> None:
     clock, acknowledged = SystemClock(), dict[RunId, Version]()
@@ -76,10 +76,10 @@ async def test_a_server_killed_again_and_again_loses_nothing_that_it_acknowledge
             events = (
                 await store.receive(CREATED_TOPIC, FEW, reader="test", limit=100_000, wait=0)
             ).events
-            assert sorted(names(events)) == sorted(expected)  # each version's event once
+            assert sorted(names(events)) == sorted(expected)  # the event of each version once
 
 
-async def test_who_waits_is_woken_after_the_server_was_killed(
+async def test_callers_that_wait_are_woken_after_the_server_was_killed(
     own: Served, clock: FakeClock
 ) -> None:
     with own({"appendfsync": "always"}) as server:
@@ -96,7 +96,7 @@ async def test_who_waits_is_woken_after_the_server_was_killed(
 # --- changed behind our back --------------------------------------------------------------------
 
 
-async def test_an_emptied_server_is_no_store_any_more_rather_than_a_new_one(
+async def test_an_emptied_server_is_a_missing_store_and_not_a_new_one(
     store: RedisStore, behind: Driver
 ) -> None:
     record = await stored_run(store)
@@ -120,7 +120,7 @@ async def test_another_store_in_its_place_is_not_written(
         await store_all(store, new_run())
 
 
-async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(
+async def test_a_server_that_was_a_replica_can_be_written_once_it_is_primary_again(
     own: Served, clock: FakeClock
 ) -> None:
     with own({}) as server, client_of(server) as client:
@@ -136,7 +136,7 @@ async def test_a_server_that_becomes_a_replica_can_be_written_once_it_is_none(
             assert await versions(store, run.run_id) == [1]
 
 
-async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(
+async def test_a_full_server_refuses_writes_and_still_reads_and_removes(
     own: Served, clock: FakeClock
 ) -> None:
     with own({}) as server, client_of(server) as client:
@@ -158,7 +158,7 @@ async def test_a_full_server_refuses_writes_and_goes_on_reading_and_removing(
 # --- what a crash took that was acknowledged ----------------------------------------------------
 
 
-async def test_epochs_are_not_given_twice_though_the_last_was_lost(
+async def test_an_epoch_is_not_given_out_twice_even_if_the_last_one_was_lost(
     store: RedisStore, behind: Driver
 ) -> None:
     await acquired(store)
@@ -168,7 +168,7 @@ async def test_epochs_are_not_given_twice_though_the_last_was_lost(
     assert (await acquired(store)).epoch > lost.epoch
 
 
-async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_lost(
+async def test_the_id_of_an_outbox_entry_is_not_used_twice_even_if_the_last_one_was_lost(
     store: RedisStore, behind: Driver
 ) -> None:
     publisher, counters = await acquired(store), behind.hgetall(f"{BASE}:counters")
@@ -181,7 +181,7 @@ async def test_entries_of_the_outbox_are_not_numbered_twice_though_the_last_was_
     assert entry.id > lost.id
 
 
-async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_once(
+async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_continue_at_once(
     store: RedisStore, behind: Driver, caplog: pytest.LogCaptureFixture
 ) -> None:
     await sent(store, [0] * 5)
@@ -199,11 +199,11 @@ async def test_a_partition_that_lost_its_tail_is_lost_and_the_others_go_on_at_on
     assert caplog.text.count(f"partition 0 of {CREATED_TOPIC} ends at 2, and was read up to 5") == 1
     assert await store.lag(CREATED_TOPIC, {0: 5}) == 0
     items = (await store.receive(CREATED_TOPIC, {0: 0}, reader="test", limit=10, wait=0)).events
-    # As the next incarnation
+    # as the next incarnation
     assert [(item.offset, item.event) for item in items] == [(0, again[0]), (1, again[1])]
 
 
-async def test_a_partition_that_was_lost_altogether_begins_again(
+async def test_a_partition_that_lost_all_events_begins_again(
     store: RedisStore, behind: Driver
 ) -> None:
     await sent(store, [0] * 5)
@@ -221,7 +221,7 @@ async def test_a_partition_that_was_lost_altogether_begins_again(
     ] == events
 
 
-async def test_events_that_are_gone_are_passed_over_and_reported(
+async def test_events_that_are_gone_are_skipped_and_reported(
     store: RedisStore, behind: Driver, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = await sent(store, [0] * 5)
@@ -233,7 +233,7 @@ async def test_events_that_are_gone_are_passed_over_and_reported(
     assert await store.lag(CREATED_TOPIC, {0: 1}) == 2
 
 
-async def test_runs_whose_events_were_lost_are_found_waiting(
+async def test_waiting_finds_runs_whose_events_were_lost(
     store: RedisStore, behind: Driver, clock: FakeClock
 ) -> None:
     publisher, run = await acquired(store), replace(new_run(events=[event()]), asks=True)

@@ -1,4 +1,4 @@
-"""Having a store exclusively."""
+"""A store can be open exclusively."""
 
 import asyncio
 import logging
@@ -36,7 +36,9 @@ async def served(url: str, patience: float) -> None:
         pass
 
 
-async def test_a_second_one_waits_for_the_first_to_leave(url: str, clock: FakeClock) -> None:
+async def test_a_second_exclusive_opening_waits_for_the_first_to_close(
+    url: str, clock: FakeClock
+) -> None:
     async with RedisAdapter().open_records(url, clock=clock):
         second = asyncio.create_task(served(url, patience=30))
         await asyncio.wait({second}, timeout=0.3)
@@ -44,13 +46,15 @@ async def test_a_second_one_waits_for_the_first_to_leave(url: str, clock: FakeCl
     await asyncio.wait_for(second, timeout=5)
 
 
-async def test_a_second_one_gives_up_when_its_patience_ends(url: str, clock: FakeClock) -> None:
+async def test_a_second_exclusive_opening_fails_when_its_patience_ends(
+    url: str, clock: FakeClock
+) -> None:
     async with RedisAdapter().open_records(url, clock=clock):
         with pytest.raises(StoreInUse):
             await served(url, patience=0.2)
 
 
-async def test_others_work_beside_it_but_share_no_roles(
+async def test_other_openings_work_beside_an_exclusive_one_but_share_no_roles(
     url: str, clock: FakeClock, store: RedisStore
 ) -> None:
     async with RedisAdapter().open_records(url, clock=clock):
@@ -60,7 +64,7 @@ async def test_others_work_beside_it_but_share_no_roles(
     await store.share("a", [Role("orders-1-consumer")], [], lease=10)
 
 
-async def test_it_is_held_for_longer_than_it_lasts_unrenewed(
+async def test_a_lock_is_held_for_longer_than_it_lasts_without_renewal(
     url: str, clock: FakeClock, behind: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "LASTS", 0.3)
@@ -71,7 +75,7 @@ async def test_it_is_held_for_longer_than_it_lasts_unrenewed(
     assert not behind.exists(f"{BASE}:exclusive")
 
 
-async def test_a_killed_holder_frees_it_within_others_patience(url: str) -> None:
+async def test_the_lock_of_a_killed_holder_ends_within_the_patience_of_others(url: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, url],
         stdout=subprocess.PIPE,
@@ -90,7 +94,7 @@ async def test_a_killed_holder_frees_it_within_others_patience(url: str) -> None
     assert monotonic() - began < 5
 
 
-async def test_one_who_lost_it_to_another_says_so_and_leaves_it_to_him(
+async def test_a_holder_that_lost_the_lock_to_another_logs_it_and_does_not_take_it_back(
     url: str,
     clock: FakeClock,
     behind: Driver,
@@ -109,7 +113,7 @@ async def test_one_who_lost_it_to_another_says_so_and_leaves_it_to_him(
     assert behind.get(f"{BASE}:exclusive") == "another"
 
 
-async def test_one_whose_hold_was_forgotten_takes_it_again(
+async def test_a_holder_whose_lock_was_forgotten_acquires_it_again(
     url: str, clock: FakeClock, behind: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.02)

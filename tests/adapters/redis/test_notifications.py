@@ -1,4 +1,4 @@
-"""Notifications say what changed, and wake only those whom that concerns."""
+"""Notifications say what changed, and wake only the callers that wait for that."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,10 +36,10 @@ Calls = list[str]
 @pytest.fixture
 def calls(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The names of the scripts that the store calls."""
-    names, call = list[str](), store._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
+    names, call = list[str](), store._server.call  # pyright: ignore[reportPrivateUsage]  # the test counts its calls
 
     async def counted(script: Script, *args: Any) -> Any:
-        if script is not NOTIFIED:  # the listener's own
+        if script is not NOTIFIED:  # the listener's own call
             names.append(script.name)
         return await call(script, *args)
 
@@ -48,7 +48,7 @@ def calls(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 async def listening(clock: FakeClock, store: RedisStore, calls: Calls) -> None:
-    """Once the listener has caught up, and passes on what is published."""
+    """Wait until the listener has caught up, and passes notifications on."""
     record = await stored_run(store)
     watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
     await store_all(store, step(record))
@@ -57,7 +57,7 @@ async def listening(clock: FakeClock, store: RedisStore, calls: Calls) -> None:
     calls.clear()
 
 
-async def test_a_write_wakes_nobody_who_waits_for_something_else(
+async def test_a_write_wakes_no_caller_that_waits_for_something_else(
     store: RedisStore, clock: FakeClock, calls: Calls
 ) -> None:
     fence, deployed = await acquired(store), (await store.deployment()).version
@@ -94,7 +94,7 @@ async def begun_quickly(call: Callable[[], Awaitable[object]]) -> asyncio.Task[o
     return asyncio.create_task(called())
 
 
-async def test_an_event_wakes_the_readers_of_its_partition_alone(
+async def test_an_event_wakes_only_the_readers_of_its_partition(
     store: RedisStore, clock: FakeClock, calls: Calls
 ) -> None:
     await listening(clock, store, calls)
@@ -114,7 +114,7 @@ async def test_an_event_wakes_the_readers_of_its_partition_alone(
         reader.cancel()
 
 
-async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(
+async def test_acquiring_a_role_wakes_only_its_previous_holder(
     store: RedisStore, clock: FakeClock, calls: Calls
 ) -> None:
     publisher = await acquired(store)
@@ -131,7 +131,7 @@ async def test_a_role_that_is_acquired_wakes_its_former_holder_alone(
     ].__class__.__name__ == "RoleLost"
 
 
-async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_nothing_was_missed(
+async def test_one_poll_serves_every_wait_and_wakes_none_if_no_notification_was_missed(
     url: str, store: RedisStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "QUIET", 0.05)
@@ -142,7 +142,7 @@ async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_
             for record in records
         ]
         await asyncio.sleep(0.2)
-        names, call = list[str](), quiet._server.call  # pyright: ignore[reportPrivateUsage]  # what is counted are its calls
+        names, call = list[str](), quiet._server.call  # pyright: ignore[reportPrivateUsage]  # the test counts its calls
 
         async def counted(script: Script, *args: Any) -> Any:
             names.append(script.name)
@@ -157,7 +157,7 @@ async def test_the_poll_is_one_question_for_all_who_wait_and_wakes_nobody_where_
             watch.cancel()
 
 
-async def test_what_another_process_writes_wakes_who_waits(
+async def test_the_writes_of_another_process_wake_callers_that_wait(
     url: str, store: RedisStore, clock: FakeClock
 ) -> None:
     record = await stored_run(store)
@@ -172,7 +172,7 @@ async def test_what_another_process_writes_wakes_who_waits(
 # --- idle roles ---------------------------------------------------------------------------------
 
 
-async def test_a_reader_that_has_read_everything_waits_again_and_again_without_looking(
+async def test_a_reader_that_has_read_everything_waits_without_asking_the_server(
     store: RedisStore, clock: FakeClock, calls: Calls
 ) -> None:
     await listening(clock, store, calls)
@@ -184,7 +184,7 @@ async def test_a_reader_that_has_read_everything_waits_again_and_again_without_l
         assert (await result_of(receiving)).read == {0: 0, 1: 0}
     assert calls == ["receive"]
     events = await sent(store, [1])
-    await settle(clock)  # the notification comes between two calls
+    await settle(clock)  # The notification arrives between two calls.
     arrivals = await store.receive(
         CREATED_TOPIC, {0: 0, 1: 0}, reader="reader", limit=10, wait=LONG
     )
@@ -196,7 +196,7 @@ async def test_a_reader_that_has_read_everything_waits_again_and_again_without_l
     assert len((await result_of(moved)).events) == 1
 
 
-async def test_a_reader_of_other_partitions_looks(
+async def test_a_reader_of_other_partitions_asks_the_server(
     store: RedisStore, clock: FakeClock, calls: Calls
 ) -> None:
     await listening(clock, store, calls)
@@ -214,8 +214,8 @@ async def test_a_reader_of_other_partitions_looks(
     assert calls == ["send", "receive", "receive", "receive"]
 
 
-async def test_a_reader_without_a_wait_looks_each_time(store: RedisStore) -> None:
-    """Whatever was sent before the call is found, whether or not its notification has come."""
+async def test_a_reader_without_a_wait_asks_the_server_each_time(store: RedisStore) -> None:
+    """It finds every earlier event, whether or not its notification has arrived."""
     for sent_so_far in range(20):
         assert (
             len(
@@ -240,7 +240,7 @@ async def test_a_reader_without_a_wait_looks_each_time(store: RedisStore) -> Non
         )
 
 
-async def test_a_thousand_roles_that_check_their_fences_at_once_are_two_looks(
+async def test_a_thousand_concurrent_fence_checks_are_two_calls(
     store: RedisStore, calls: Calls
 ) -> None:
     await deploy(store, workflow(groups={CONSUMERS: 16}, partitions=16))
@@ -256,11 +256,11 @@ async def test_a_thousand_roles_that_check_their_fences_at_once_are_two_looks(
     assert calls in (["epochs"], ["epochs", "epochs"])
 
 
-async def test_a_fence_check_that_fails_fails_for_those_who_asked_and_the_next_one_succeeds(
+async def test_a_fence_check_that_fails_fails_for_its_callers_and_the_next_one_succeeds(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fence = await acquired(store)
-    call = store._server.call  # pyright: ignore[reportPrivateUsage]  # its calls are made to fail
+    call = store._server.call  # pyright: ignore[reportPrivateUsage]  # the test makes its calls fail
     failures = [StoreUnavailable("redis", "gone")]
 
     async def failing(script: Script, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is a store, what isn't, and how soon one is told."""
+"""What is a store and what is not, and how soon the error comes."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ DOCUMENTATION = Path(__file__).parents[3] / "docs" / "redis.md"
 
 
 async def refused(url: str, error: type[StoreError], match: str, *, also_made: bool = True) -> None:
-    """Making and opening it are told in time, in one line, without the secret."""
+    """Check that creating and opening fail in time, in one line and without the secret."""
     began = monotonic()
     with pytest.raises(error, match=match) as opening:
         async with RedisAdapter().open_records(url, clock=FakeClock()):
@@ -61,8 +61,9 @@ async def refused(url: str, error: type[StoreError], match: str, *, also_made: b
 
 @contextmanager
 def listening(answer: bytes | None) -> Generator[int]:
-    """Something that takes connections and gives who says something this answer; None: none. Its
-    port.
+    """Listen on a port, and answer every client with `answer`; None: with nothing.
+
+    Returns the port.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []
@@ -71,7 +72,7 @@ def listening(answer: bytes | None) -> Generator[int]:
             while True:
                 try:
                     connection, _ = server.accept()
-                except OSError:  # it is closed
+                except OSError:  # the port is closed
                     return
                 held.append(connection)
                 if answer is not None and connection.recv(1):
@@ -91,20 +92,20 @@ def listening(answer: bytes | None) -> Generator[int]:
 # --- servers ------------------------------------------------------------------------------------
 
 
-async def test_a_port_where_nobody_is_says_so() -> None:
+async def test_a_port_without_a_server_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     await refused(f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "can't be reached")
 
 
-async def test_a_server_that_never_answers_says_so() -> None:
+async def test_a_server_that_never_answers_is_reported() -> None:
     with listening(None) as port:
         await refused(
             f"redis://me:{SECRET}@127.0.0.1:{port}/0", StoreUnavailable, "didn't answer in time"
         )
 
 
-async def test_a_server_of_another_kind_is_no_store() -> None:
+async def test_a_server_of_another_kind_is_not_a_store() -> None:
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         await refused(f"redis://127.0.0.1:{port}/0", NotAStore, "not a Redis server")
 
@@ -116,7 +117,7 @@ async def test_a_wrong_password_is_refused(own: Served) -> None:
             await refused(f"redis://{user}127.0.0.1:{server.port}/0", AccessDenied, "password")
 
 
-async def test_a_user_who_may_not_run_scripts_is_told_what_is_missing(own: Served) -> None:
+async def test_a_user_who_may_not_run_scripts_is_refused_with_what_is_missing(own: Served) -> None:
     with own({}) as server, client_of(server) as client:
         client.acl_setuser(
             "me", enabled=True, passwords=[f"+{SECRET}"], commands=["+get"], keys=["*"]
@@ -130,7 +131,7 @@ async def test_a_database_beyond_the_last_is_missing(redis_url: str) -> None:
     await refused(f"{redis_url.rpartition('/')[0]}/99999999", StoreMissing, "no such database")
 
 
-async def test_a_server_that_would_drop_runs_is_no_store(own: Served) -> None:
+async def test_a_server_that_would_drop_runs_is_not_a_store(own: Served) -> None:
     with own({"maxmemory-policy": "allkeys-lru"}) as server:
         await refused(server.url, NotAStore, "noeviction")
 
@@ -155,7 +156,7 @@ async def test_a_store_with_another_id_is_refused(url: str, clock: FakeClock) ->
             pass
 
 
-async def test_of_many_who_make_a_store_at_once_all_get_its_id(
+async def test_all_of_many_concurrent_creates_get_the_same_store_id(
     redis_url: str, clock: FakeClock
 ) -> None:
     ids = await asyncio.gather(
@@ -165,7 +166,9 @@ async def test_of_many_who_make_a_store_at_once_all_get_its_id(
         assert {*ids, store.store_id, store.stream_id} == {store.store_id}
 
 
-async def test_a_prefix_with_keys_of_others_is_no_store(redis_url: str, behind: Driver) -> None:
+async def test_a_prefix_with_keys_of_another_program_is_not_a_store(
+    redis_url: str, behind: Driver
+) -> None:
     behind.set(f"{BASE}:theirs", "1")
     await refused(redis_url, StoreMissing, "deploy", also_made=False)
     with pytest.raises(NotAStore, match="another program"):
@@ -174,14 +177,14 @@ async def test_a_prefix_with_keys_of_others_is_no_store(redis_url: str, behind: 
 
 
 @pytest.mark.parametrize("theirs", [{"name": "shop"}, {"id": "x", "format": "first"}])
-async def test_a_key_of_others_in_the_stores_place_makes_none(
+async def test_a_key_of_another_program_in_place_of_the_store_is_refused(
     redis_url: str, behind: Driver, theirs: dict[str, str]
 ) -> None:
     behind.hset(f"{BASE}:store", mapping=theirs)
     await refused(redis_url, NotAStore, "another program")
 
 
-async def test_a_key_of_another_type_in_the_stores_place_makes_none(
+async def test_a_key_of_another_type_in_place_of_the_store_is_refused(
     redis_url: str, behind: Driver
 ) -> None:
     behind.set(f"{BASE}:store", "theirs")
@@ -206,7 +209,7 @@ async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(
     await refused(url, NotAStore, "name another prefix")
 
 
-async def test_prefixes_are_stores_of_their_own(redis_url: str, clock: FakeClock) -> None:
+async def test_each_prefix_is_a_store_of_its_own(redis_url: str, clock: FakeClock) -> None:
     urls = [f"{redis_url}?prefix={prefix}" for prefix in ("shop", "shop:2")]
     first, second = map(RedisAdapter().create, urls)
     assert first != second
@@ -229,7 +232,7 @@ async def test_all_keys_are_in_one_slot_of_a_cluster(
 # --- durability ---------------------------------------------------------------------------------
 
 
-async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(
+async def test_opening_warns_of_writes_that_a_crash_can_lose(
     own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with own({"appendfsync": "always"}) as server, client_of(server) as client:
@@ -256,7 +259,7 @@ async def test_who_opens_it_is_warned_of_what_a_crash_can_lose(
 # --- permissions --------------------------------------------------------------------------------
 
 
-async def test_the_permissions_that_the_documentation_names_are_enough(
+async def test_the_permissions_in_the_documentation_are_enough(
     own: Served, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (rule,) = re.findall(r"^ACL SETUSER shop .*$", DOCUMENTATION.read_text(), re.MULTILINE)

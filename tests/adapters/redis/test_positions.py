@@ -1,4 +1,4 @@
-"""Positions are merged by their log and incarnation, and released whoever holds the role."""
+"""Positions are merged by log and incarnation, and released by their fence."""
 
 from random import Random
 
@@ -21,7 +21,7 @@ HERE = Position(
 
 
 async def written(store: RedisStore, *positions: Position) -> list[Position]:
-    """What stands after one write group each."""
+    """Write the positions in a group each, and return the stored one."""
     for position in positions:
         await store.store([WriteGroup(positions=(position,))])
     return await store.positions(CONSUMERS)
@@ -64,7 +64,7 @@ async def test_an_earlier_incarnation_changes_nothing(store: RedisStore) -> None
     ) == [HERE]
 
 
-async def test_several_positions_of_one_call_come_to_what_they_come_to_one_by_one(
+async def test_several_positions_of_one_call_are_merged_as_in_separate_calls(
     store: RedisStore,
 ) -> None:
     ahead = replace(HERE, offset=15, begun=16)
@@ -77,7 +77,7 @@ async def test_several_positions_of_one_call_come_to_what_they_come_to_one_by_on
     assert await store.positions(CONSUMERS) == [replace(ahead, begun=20)]
 
 
-async def test_random_positions_are_merged_by_the_rule(store: RedisStore, rng: Random) -> None:
+async def test_random_positions_are_merged_as_the_rule_says(store: RedisStore, rng: Random) -> None:
     expected: Position | None = None
     for _ in range(100):
         position = Position(
@@ -94,7 +94,7 @@ async def test_random_positions_are_merged_by_the_rule(store: RedisStore, rng: R
         assert await written(store, position) == [expected]
 
 
-async def test_a_release_clears_what_its_fence_has_in_use_also_when_the_role_has_a_newer_holder(
+async def test_a_release_clears_the_positions_of_its_fence_even_if_the_role_has_a_newer_holder(
     store: RedisStore,
 ) -> None:
     await deploy(store, workflow(groups={CONSUMERS: 1}))

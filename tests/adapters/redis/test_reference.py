@@ -1,4 +1,4 @@
-"""Whatever is written, Redis comes to what the reference does: the store in memory."""
+"""Random writes have the same results on Redis as in the reference, the store in memory."""
 
 import random
 from datetime import timedelta
@@ -43,12 +43,12 @@ TOPICS = (Topic("orders-1"), Topic("orders-2"))
 
 
 class Author:
-    """Writes by chance, often about the same few runs, foreign ids and keys."""
+    """Makes random writes, often of the same few runs, foreign ids and keys."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._runs = [new_run_id() for _ in range(6)]
-        self._versions = dict.fromkeys(self._runs, 0)  # as high as they may be by now
+        self._versions = dict.fromkeys(self._runs, 0)  # the highest versions that they may have
         self._written: list[Write] = []
 
     def group(self) -> WriteGroup:
@@ -149,7 +149,7 @@ class Author:
         )
 
 
-async def test_random_writes_come_to_the_same(
+async def test_random_writes_have_the_same_results_as_in_the_reference(
     store: RedisStore, clock: FakeClock, rng: random.Random
 ) -> None:
     author, reference = Author(rng), MemoryStore(clock)
@@ -178,13 +178,13 @@ async def test_random_writes_come_to_the_same(
 
 
 def held(fences: dict[str, list[Fence]], holder: int | None) -> Fence | None:
-    """The newest fence of the consumers', the one before, or none."""
+    """Return the newest fence of the consumers, the previous one, or none."""
     found = fences[CONSUMERS]
     return None if holder is None else found[max(holder, -len(found))]
 
 
 def told(answer: GroupResult) -> object:
-    """Epochs are each store's own."""
+    """Remove epochs from answers, because each store has its own."""
     return answer.role if isinstance(answer, Fenced) else answer
 
 
@@ -241,7 +241,7 @@ async def published(store: EventStreamer, topic: Topic) -> list[Received]:
 
 
 def by_partition(entries: list[OutboxEntry]) -> dict[object, list[tuple[object, object]]]:
-    """In order within each topic and partition; timeouts apart."""
+    """Group the entries by topic and partition, and the timeouts apart, in order."""
     found: dict[object, list[tuple[object, object]]] = {}
     for entry in entries:
         place = (entry.event.topic, entry.event.partition) if entry.event else None

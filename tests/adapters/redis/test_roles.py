@@ -1,4 +1,4 @@
-"""Who holds a role: what a deployment fences off, and how workers share."""
+"""Roles: which ones a deployment fences off, and how workers share them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ async def test_another_shard_count_fences_every_role_of_the_group_and_no_other(
     assert (await store.acquire(SHARDS[0])).epoch > old[0].epoch
 
 
-async def test_a_retired_group_is_fenced_off_and_its_epochs_go_on_when_it_comes_back(
+async def test_a_retired_group_is_fenced_off_and_its_epochs_continue_when_it_is_deployed_again(
     store: RedisStore,
 ) -> None:
     await deploy(store, workflow(groups=GROUPS))
@@ -60,14 +60,14 @@ async def test_a_retired_group_is_fenced_off_and_its_epochs_go_on_when_it_comes_
     assert (await store.acquire(SHARDS[0])).epoch > answer.current
 
 
-async def test_a_deployment_that_changes_no_shard_count_fences_nobody(store: RedisStore) -> None:
+async def test_a_deployment_that_changes_no_shard_count_fences_no_role(store: RedisStore) -> None:
     await deploy(store, workflow(groups=GROUPS))
     fence = await store.acquire(SHARDS[0])
     await deploy(store, replace(workflow(groups=GROUPS), code="another", draining=(CONSUMERS,)))
     assert await store.store([WriteGroup(fence=fence)]) == [Committed(())]
 
 
-async def test_what_an_operator_set_is_kept_with_the_deployment(store: RedisStore) -> None:
+async def test_the_settings_of_an_operator_are_kept_with_the_deployment(store: RedisStore) -> None:
     wanted = replace(
         workflow(), scaled={CONSUMERS: 3}, draining=(CONSUMERS,), superseded=("a", "b")
     )
@@ -75,7 +75,7 @@ async def test_what_an_operator_set_is_kept_with_the_deployment(store: RedisStor
     assert (await store.deployment()).workflows == deployed.workflows == (wanted,)
 
 
-async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(
+async def test_a_publisher_that_waits_gets_an_error_at_once_when_it_is_fenced_off(
     store: RedisStore, clock: FakeClock
 ) -> None:
     old = await acquired(store)
@@ -89,7 +89,7 @@ async def test_a_publisher_that_waits_is_told_at_once_that_it_was_fenced_off(
             await result_of(call)
 
 
-async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(
+async def test_a_wait_for_a_newer_deployment_ends_when_it_is_deployed(
     store: RedisStore, clock: FakeClock
 ) -> None:
     first = await deploy(store, workflow())
@@ -103,7 +103,7 @@ async def test_who_waits_for_a_newer_deployment_gets_it_when_it_is_there(
 # --- heartbeats ---------------------------------------------------------------------------------
 
 
-async def test_lost_is_what_has_a_newer_epoch_and_surplus_what_another_should_have(
+async def test_roles_with_a_newer_epoch_are_lost_and_roles_of_another_worker_are_surplus(
     store: RedisStore,
 ) -> None:
     await deploy(store, workflow(groups=GROUPS))
@@ -120,16 +120,16 @@ async def test_lost_is_what_has_a_newer_epoch_and_surplus_what_another_should_ha
     assert (await store.share("a", SHARDS, [unknown], lease=10)).lost == (unknown.role,)
 
 
-async def test_a_heartbeat_is_two_calls_however_many_heartbeats_come_at_once(
+async def test_a_heartbeat_is_two_calls_however_many_are_concurrent(
     own: Served, clock: FakeClock
 ) -> None:
-    """It was repeated for as long as others changed something meanwhile."""
+    """It used to be repeated while other heartbeats changed something."""
     with own({}) as server, client_of(server) as client:
         RedisAdapter().create(server.url)
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
             await deploy(store, workflow(groups={CONSUMERS: 16}, partitions=16))
             roles = [Role(CONSUMERS, shard, 16) for shard in range(1, 17)]
-            await store.share("first", roles, [], lease=10)  # the scripts are sent
+            await store.share("first", roles, [], lease=10)  # this sends the scripts
             before = calls(client.info("commandstats"))
             await asyncio.gather(
                 *(store.share(f"worker-{at}", roles, [], lease=10) for at in range(50))
@@ -143,7 +143,7 @@ def calls(stats: Mapping[str, Mapping[str, int]]) -> int:
     )
 
 
-async def test_what_another_acquired_while_a_fair_share_was_decided_stays_the_others(
+async def test_a_role_that_another_acquires_while_a_fair_share_is_decided_stays_with_it(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await deploy(store, workflow(groups=GROUPS))
@@ -152,7 +152,7 @@ async def test_what_another_acquired_while_a_fair_share_was_decided_stays_the_ot
     def all_of_them(snapshot: leases.Snapshot, heartbeat: leases.Heartbeat) -> set[RoleName]:
         return decide(snapshot, heartbeat) | {role.name for role in heartbeat.roles}
 
-    # As it looked to each before the other's heartbeat
+    # as it was before the heartbeat of the other
     monkeypatch.setattr(leases, "fair_share", all_of_them)
     answers = await asyncio.gather(*(store.share(name, SHARDS, [], lease=10) for name in "abcd"))
     acquired_roles = [fence.role for answer in answers for fence in answer.acquired]

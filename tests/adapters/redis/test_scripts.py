@@ -1,4 +1,4 @@
-"""The scripts: how many are called, how much they take, and what the server forgets of them."""
+"""Scripts: how many calls there are, how much they can take, and what the server forgets."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -83,7 +83,7 @@ async def test_a_batch_is_one_call_however_large(
         async with RedisAdapter().open_records(server.url, clock=clock, exclusive=False) as store:
             fence = await acquired(store)
             calls = list[int]()
-            for size in (1, 500, 500):  # the first may send a script
+            for size in (1, 500, 500):  # the first call may send a script
                 runs = [new_run(events=[event(at % PARTITIONS)]) for at in range(size)]
                 await store_all(store, *runs)
                 before = client.info("commandstats")
@@ -102,7 +102,7 @@ async def test_a_batch_is_one_call_however_large(
 CALLS = ("cmdstat_evalsha", "cmdstat_eval")
 
 
-async def test_scripts_that_the_server_forgot_are_sent_again(
+async def test_scripts_that_the_server_has_forgotten_are_sent_again(
     store: RedisStore, behind: Driver
 ) -> None:
     record = await stored_run(store)
@@ -115,12 +115,12 @@ async def test_scripts_that_the_server_forgot_are_sent_again(
 # --- sizes --------------------------------------------------------------------------------------
 
 
-async def test_a_batch_may_hold_thousands_of_runs_with_data_of_kilobytes(store: RedisStore) -> None:
+async def test_a_batch_may_have_thousands_of_runs_with_kilobytes_of_data(store: RedisStore) -> None:
     runs = [new_run(data=b"x" * 10_000, events=[event(at % PARTITIONS)]) for at in range(2000)]
     assert await store_all(store, *runs) == [Stored(run.run_id, Version(1)) for run in runs]
     publisher = await acquired(store)
     assert await store.move(publisher, limit=10_000, wait=0) == 2000
-    assert len(await published(store)) > 800  # as many as a batch's data
+    assert len(await published(store)) > 800  # as many as a batch has room for
 
 
 async def test_one_run_may_be_written_thousands_of_times_in_a_batch(store: RedisStore) -> None:
@@ -143,7 +143,7 @@ async def test_data_may_be_any_bytes(store: RedisStore, data: bytes) -> None:
     assert (await stored(store, run.run_id)).data == data
 
 
-async def test_numbers_beyond_those_of_lua_are_exact(store: RedisStore) -> None:
+async def test_numbers_that_are_too_large_for_lua_are_exact(store: RedisStore) -> None:
     large = 2**62
     record = await stored_run(store)
     late = step(record)
@@ -165,7 +165,7 @@ async def test_numbers_beyond_those_of_lua_are_exact(store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize("flawed", [{"reason": "\ud83e"}, {"by": "half \udd84"}])
-async def test_text_that_is_no_unicode_is_rejected(
+async def test_text_that_is_not_unicode_is_rejected(
     store: RedisStore, flawed: dict[str, str]
 ) -> None:
     run = new_run()
@@ -190,7 +190,7 @@ async def test_text_that_is_no_unicode_is_rejected(
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-async def test_a_run_is_found_behind_thousands_that_do_not_fit(
+async def test_a_run_is_found_after_thousands_that_do_not_match(
     store: RedisStore, clock: FakeClock, newest_first: bool
 ) -> None:
     before = [new_run() for _ in range(2500)]
@@ -213,7 +213,7 @@ async def test_a_run_is_found_behind_thousands_that_do_not_fit(
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-async def test_pages_of_runs_that_stand_in_many_places_are_in_order_and_complete(
+async def test_pages_of_runs_in_many_statuses_are_sorted_and_complete(
     store: RedisStore, newest_first: bool, rng: random.Random
 ) -> None:
     runs = [new_run(status=rng.choice([1] * 50 + [*range(2, 40)])) for _ in range(3000)]
@@ -229,7 +229,7 @@ async def test_pages_of_runs_that_stand_in_many_places_are_in_order_and_complete
     assert seen == wanted
 
 
-async def test_events_that_wait_behind_a_lane_that_is_left_out_are_pending(
+async def test_events_after_a_topic_partition_that_is_left_out_are_pending(
     store: RedisStore,
 ) -> None:
     publisher = await acquired(store)

@@ -1,4 +1,4 @@
-"""Published events: what is read, what is trimmed, and what a topic retains."""
+"""Published events: reads, trims, and the events that a topic retains."""
 
 import pytest
 
@@ -19,7 +19,7 @@ async def publisher(store: RedisStore) -> Fence:
     return await acquired(store)
 
 
-async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offsets_stay(
+async def test_events_are_trimmed_below_the_offsets_up_to_the_limit_and_offsets_stay(
     store: RedisStore, publisher: Fence
 ) -> None:
     await store_all(store, *(new_run(partition=at % 2, events=[event(at % 2)]) for at in range(20)))
@@ -36,7 +36,7 @@ async def test_events_are_trimmed_below_the_offsets_by_a_bounded_amount_and_offs
     assert (arrivals.read, arrivals.lost) == ({0: 10, 1: 10}, {})
 
 
-async def test_who_begins_below_what_was_trimmed_goes_on_behind_it_and_nothing_is_reported(
+async def test_a_reader_below_the_trimmed_events_continues_after_them_without_a_report(
     store: RedisStore, publisher: Fence, caplog: pytest.LogCaptureFixture
 ) -> None:
     await sent(store, [0] * 5)
@@ -51,9 +51,7 @@ async def test_who_begins_below_what_was_trimmed_goes_on_behind_it_and_nothing_i
     assert "are gone" not in caplog.text
 
 
-async def test_trimming_beyond_the_end_leaves_the_end_where_it_is(
-    store: RedisStore, publisher: Fence
-) -> None:
+async def test_trimming_beyond_the_end_keeps_the_end(store: RedisStore, publisher: Fence) -> None:
     await sent(store, [0] * 3)
     assert await store.trim(publisher, CREATED_TOPIC, {0: 99, 1: 5}, limit=10) == 3
     assert await store.ends(CREATED_TOPIC, [0, 1]) == {0: 3, 1: 0}
@@ -61,7 +59,7 @@ async def test_trimming_beyond_the_end_leaves_the_end_where_it_is(
     assert await store.ends(CREATED_TOPIC, [0]) == {0: 4}
 
 
-async def test_who_has_lost_its_role_trims_nothing(
+async def test_an_old_fence_trims_no_event(
     store: RedisStore, publisher: Fence, behind: Driver
 ) -> None:
     await sent(store, [0] * 3)
@@ -71,7 +69,7 @@ async def test_who_has_lost_its_role_trims_nothing(
     assert behind.xlen(f"{BASE}:stream:0:{CREATED_TOPIC}") == 3
 
 
-async def test_a_store_of_events_alone_is_trimmed_under_a_fence_that_it_does_not_know(
+async def test_a_store_without_the_role_is_trimmed_under_its_fence(
     store: RedisStore,
 ) -> None:
     await sent(store, [0] * 3)
@@ -79,7 +77,7 @@ async def test_a_store_of_events_alone_is_trimmed_under_a_fence_that_it_does_not
     assert await store.trim(elsewhere, CREATED_TOPIC, {0: 2}, limit=5) == 2
 
 
-async def test_a_stream_keeps_as_many_events_as_its_url_says_though_they_were_trimmed(
+async def test_a_trim_keeps_as_many_events_as_the_url_says(
     url: str, clock: FakeClock, behind: Driver
 ) -> None:
     async with RedisAdapter().open_records(

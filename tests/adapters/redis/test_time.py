@@ -1,5 +1,6 @@
-"""Times are by the server's clock, read inside the scripts; a process whose clock is wrong changes
-nothing.
+"""Times are by the server's clock, read in the scripts.
+
+A process whose clock is wrong changes nothing.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ OFF = timedelta(minutes=10)
 
 
 class Off(SystemClock):
-    """Of a process whose time of day is wrong."""
+    """The clock of a process whose time of day is wrong."""
 
     def __init__(self, by: timedelta) -> None:
         self.by = by
@@ -61,7 +62,7 @@ async def right(url: str) -> AsyncIterator[RedisStore]:
         yield store
 
 
-async def test_what_a_process_writes_has_the_servers_time(wrong: RedisStore) -> None:
+async def test_the_writes_of_a_process_have_the_servers_time(wrong: RedisStore) -> None:
     run = new_run()
     await store_all(wrong, run, step(run))
     record = await stored(wrong, run.run_id)
@@ -73,7 +74,7 @@ async def test_what_a_process_writes_has_the_servers_time(wrong: RedisStore) -> 
         assert abs(at - datetime.now(UTC)) < OFF / 2
 
 
-async def test_a_lease_of_a_process_whose_clock_is_wrong_ends_in_time(
+async def test_the_lease_of_a_process_whose_clock_is_wrong_ends_in_time(
     wrong: RedisStore, right: RedisStore
 ) -> None:
     await deploy(right, workflow(groups={CONSUMERS: 1}))
@@ -84,7 +85,7 @@ async def test_a_lease_of_a_process_whose_clock_is_wrong_ends_in_time(
             await asyncio.sleep(0.1)
 
 
-async def test_an_event_that_a_process_whose_clock_is_wrong_delays_gets_due_in_time(
+async def test_an_event_delayed_by_a_process_whose_clock_is_wrong_is_due_in_time(
     wrong: RedisStore, right: RedisStore
 ) -> None:
     fence = await acquired(right)

@@ -1,4 +1,4 @@
-"""TLS: rediss:// and the files that its URL names."""
+"""TLS: rediss:// and the files that a URL names."""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ from workflow_ray_adapters.redis import RedisAdapter
 
 @dataclass(frozen=True)
 class Certified:
-    """A server that asks for a certificate of its clients', and one for 127.0.0.1 that it shows,
-    and accepts, itself.
+    """A server that requires client certificates.
+
+    Its own certificate is for 127.0.0.1, and clients may use that one too.
     """
 
     server: Redis
@@ -48,7 +49,7 @@ def certified(server_folder: Path) -> Iterator[Certified]:
 
 
 def certify(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, self-signed, and its key."""
+    """Make a self-signed certificate for 127.0.0.1, and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
     made = [
         "req",
@@ -64,15 +65,13 @@ def certify(folder: Path, name: str) -> tuple[Path, Path]:
         "2",
     ]
     named = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=IP:{HOST}"]
-    # Python from 3.13 on accepts no authority that doesn't say what its key is for
+    # From Python 3.13 an authority must say what its key is for.
     named += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
     subprocess.run(["openssl", *made, *named], check=True, capture_output=True)
     return certificate, key
 
 
-async def test_calls_and_notifications_travel_by_tls(
-    certified: Certified, clock: FakeClock
-) -> None:
+async def test_calls_and_notifications_use_tls(certified: Certified, clock: FakeClock) -> None:
     url = f"{certified.url}&ssl_ca_certs={certified.certificate}"
     RedisAdapter().create(url)
     async with RedisAdapter().open_records(url, clock=clock) as store:
@@ -82,7 +81,7 @@ async def test_calls_and_notifications_travel_by_tls(
         assert len(await result_of(watch)) == 1
 
 
-async def test_a_server_that_is_not_trusted_is_told_nothing(
+async def test_a_server_that_is_not_trusted_gets_no_data(
     certified: Certified, tmp_path: Path
 ) -> None:
     stranger, _ = certify(tmp_path, "stranger")
@@ -91,7 +90,7 @@ async def test_a_server_that_is_not_trusted_is_told_nothing(
             RedisAdapter().create(url)
 
 
-async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(
+async def test_a_server_without_tls_gets_no_data_if_the_url_asks_for_tls(
     certified: Certified,
 ) -> None:
     with pytest.raises(StoreUnavailable):
@@ -100,6 +99,6 @@ async def test_a_server_without_tls_is_not_talked_to_where_tls_is_asked_for(
         )
 
 
-async def test_files_that_are_not_there_are_named(certified: Certified) -> None:
+async def test_missing_files_are_named(certified: Certified) -> None:
     with pytest.raises(InvalidInput, match="ssl_ca_certs can't be read: /nowhere"):
         RedisAdapter().create(f"{certified.url}&ssl_ca_certs=/nowhere.pem")

@@ -1,4 +1,4 @@
-"""What URLs name, and what of them is shown."""
+"""URLs: what they name, and which parts are shown."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def test_a_store_has_one_canonical_name_without_user_and_password(url: str, cano
 
 
 @pytest.mark.parametrize(("url", "why"), INVALID.items())
-def test_what_names_no_store_is_refused_with_an_example(url: str, why: str) -> None:
+def test_a_url_that_names_no_store_is_refused_with_an_example(url: str, why: str) -> None:
     with pytest.raises(InvalidInput, match="redis://user:password@localhost") as refusal:
         RedisAdapter().canonical(url)
     assert why in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Hints over a connection that breaks, calls that are given up, and a server that hangs."""
+"""Notifications over a connection that breaks, cancelled calls, and a server that hangs."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from .conftest import BASE, Driver, Served
 
 
 async def until(met: Callable[[], object]) -> None:
-    """Wait until the condition, looked at again and again, is met."""
+    """Wait until the condition is met."""
     async with asyncio.timeout(10):
         while not met():
             await asyncio.sleep(0.01)
@@ -41,7 +41,7 @@ def listeners(store: RedisStore, behind: Driver) -> int:
     return int(count)
 
 
-async def test_one_connection_hears_the_notifications_for_all_who_wait(
+async def test_one_connection_receives_the_notifications_for_every_wait(
     store: RedisStore, behind: Driver, clock: FakeClock
 ) -> None:
     records = await stored_runs(store, count=20)
@@ -54,19 +54,19 @@ async def test_one_connection_hears_the_notifications_for_all_who_wait(
     assert [len(await result_of(watch)) for watch in watches] == [1] * 20
 
 
-async def test_notifications_are_heard_again_after_the_connection_for_them_broke(
+async def test_notifications_are_received_again_after_their_connection_broke(
     store: RedisStore, behind: Driver, clock: FakeClock
 ) -> None:
     record = await stored_run(store)
     await until(lambda: listeners(store, behind))
     watch = await begin(clock, store.watch({record.run_id: record.version}, wait=LONG))
     behind.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-    await store_all(store, step(record))  # perhaps while nobody listens
+    await store_all(store, step(record))  # perhaps while the listener is not connected
     assert await result_of(watch) == [await stored(store, record.run_id)]
     await until(lambda: listeners(store, behind))
 
 
-async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
+async def test_the_poll_notices_a_notification_that_was_lost(
     url: str, behind: Driver, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "QUIET", 0.1)
@@ -78,12 +78,12 @@ async def test_a_notification_that_was_lost_is_noticed_by_the_poll_beneath(
             clock, store.receive(CREATED_TOPIC, START, reader="test", limit=10, wait=LONG)
         )
         behind.xadd(f"{BASE}:stream:0:{CREATED_TOPIC}", {"event": encode(event)}, id="0-1")
-        # As a script does it, but for what it publishes
+        # as a script does it, without the notification
         behind.hincrby(f"{BASE}:counters", "notifications", 1)
         assert [item.event for item in (await result_of(receive)).events] == [event]
 
 
-async def test_a_call_given_up_leaves_no_answer_for_the_next_one(
+async def test_a_cancelled_call_leaves_no_answer_for_the_next_one(
     url: str, store: RedisStore, clock: FakeClock
 ) -> None:
     one, two = await stored_runs(store, count=2)
@@ -101,7 +101,7 @@ async def test_a_call_given_up_leaves_no_answer_for_the_next_one(
                 assert await far.lookup([two.run_id]) == [two]
 
 
-async def test_a_server_that_hangs_is_given_up(
+async def test_a_call_to_a_server_that_hangs_fails(
     own: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "ANSWERING", 0.3)

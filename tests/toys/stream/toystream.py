@@ -1,6 +1,6 @@
-"""`toystream:///FOLDER`: a file for each topic and partition, a line for each event.
+"""`toystream:///FOLDER`: one file per topic and partition, and one line per event.
 
-An event's offset is its line.
+The offset of an event is the number of its line.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ POLL = 0.5
 
 
 class Log(msgspec.Struct):
-    """What the folder's `log.json` says."""
+    """The content of the folder's `log.json`."""
 
     id: str
     partitions: dict[Topic, int] = {}
 
 
 class ToyStreamAdapter:
-    """Holds events."""
+    """An EventsAdapter."""
 
     def canonical(self, url: str) -> str:
         return f"toystream://{_path(url)}"
@@ -57,7 +57,7 @@ class ToyStreamAdapter:
 
 
 class ToyStream:
-    """EventStreamer. Keeps its events for good."""
+    """An EventStreamer that keeps its events for good."""
 
     _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
 
@@ -66,7 +66,7 @@ class ToyStream:
         self._clock = clock
         self._turn = 0
         self.stream_id = _log(folder).id
-        # where a reader was ahead of a partition
+        # the partitions where a reader was ahead
         self._reported: set[tuple[Topic, int, int]] = set()
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
@@ -115,8 +115,9 @@ class ToyStream:
         return {partition: len(self._lines(topic, partition)) for partition in partitions}
 
     def _read(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
-        """One of each partition in turn, so that none waits for another's backlog; each time
-        another one is first.
+        """Read one event of each partition in turn, so that the backlog of one delays no other.
+
+        Each call begins with another partition.
         """
         lost = {
             partition: end
@@ -158,7 +159,7 @@ class ToyStream:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """After the last whole line: whoever died while he wrote has sent nothing."""
+    """Append after the last whole line: a process that died while it wrote has sent nothing."""
     with path.open("a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)

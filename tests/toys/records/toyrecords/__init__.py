@@ -1,5 +1,6 @@
-"""`toyrecords:///FILE`: runs, roles and timeouts in one file, which each call reads, changes and
-writes again. Simple, and slow.
+"""`toyrecords:///FILE`: runs, roles and timeouts in one file.
+
+Each call reads, changes and writes the whole file: simple, and slow.
 """
 
 from toyrecords.adapter import ToyRecordsAdapter

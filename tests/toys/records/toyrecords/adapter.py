@@ -1,4 +1,4 @@
-"""What the entry point names."""
+"""The adapter that the entry point names."""
 
 import asyncio
 import fcntl
@@ -19,7 +19,7 @@ from workflow_ray.records import Deployment
 
 
 class ToyRecordsAdapter:
-    """Holds records and timeouts."""
+    """A RecordsAdapter and TimeoutsAdapter."""
 
     shared = False
 
@@ -53,7 +53,11 @@ class ToyRecordsAdapter:
     async def _open(
         self, file: File, clock: Clock, store_id: str | None, patience: float | None
     ) -> AsyncGenerator[ToyStore]:
-        """patience: to have the file exclusively; None: beside others."""
+        """Open the file.
+
+        Args:
+            patience: Seconds to wait until it can be had exclusively; None: open it beside others.
+        """
         if not file.path.exists():
             raise StoreMissing(str(file.path), "nothing was deployed there yet.")
         with file.transaction() as state:

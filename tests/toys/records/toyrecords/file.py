@@ -1,4 +1,4 @@
-"""The file: transactions on it, and word of its changes."""
+"""The file: transactions, and notifications of its changes."""
 
 import asyncio
 import fcntl
@@ -20,8 +20,10 @@ POLL = 0.5
 
 
 class File:
-    """A change is all there or not at all, whatever process dies; the crash of a machine may undo
-    the last ones.
+    """A file that changes atomically.
+
+    A change is whole or absent whichever process dies. The crash of a machine may undo the last
+    ones.
     """
 
     _listeners: ClassVar[dict[Path, set[asyncio.Event]]] = defaultdict(set)
@@ -31,9 +33,9 @@ class File:
 
     @contextmanager
     def transaction(self) -> Generator[State, None, None]:
-        """The state, to read and to change; nobody else does meanwhile.
+        """Give the state, to read and to change, while no other process does.
 
-        An exception leaves it as it was.
+        An exception leaves it unchanged.
         """
         with self.locked("lock"):
             before = self.path.read_bytes()
@@ -53,14 +55,14 @@ class File:
     def locked(self, suffix: str, how: int = fcntl.LOCK_EX) -> Generator[None, None, None]:
         """Hold a lock that ends with this process.
 
-        Raises BlockingIOError where `how` says not to wait for it.
+        Raises BlockingIOError: another process has it, and `how` says not to wait.
         """
         with self.path.with_suffix(f".{suffix}").open("w") as file:
             fcntl.flock(file, how)
             yield
 
     async def poll(self, look: Callable[[State], T], clock: Clock, wait: float) -> T:
-        """What `look` finds: at once, or after a change, or else when `wait` seconds are over."""
+        """Return what `look` finds at once, after a change, or when `wait` seconds are over."""
         deadline = clock.monotonic() + wait
         while True:
             changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the file holds.
+"""The content of the file.
 
 Each method looks, decides and changes; the store makes transactions of them.
 """
@@ -57,7 +57,7 @@ class Holding(msgspec.Struct):
     until: datetime | None = None  # when the worker's lease ends
 
     def holder(self, now: datetime) -> str | None:
-        """The worker whose lease isn't over."""
+        """Return the worker whose lease has not ended."""
         return self.worker if self.until and self.until > now else None
 
 
@@ -68,10 +68,10 @@ class Worker(msgspec.Struct):
 
 class State(msgspec.Struct):
     deployment: Deployment
-    statuses: dict[str, dict[str, int]] = {}  # by workflow, for good
+    statuses: dict[str, dict[str, int]] = {}  # by workflow, kept for good
     partitions: dict[str, int] = {}  # the same
     records: dict[RunId, Record] = {}
-    digests: dict[RunId, bytes] = {}  # of the runs that have an idempotency key
+    digests: dict[RunId, bytes] = {}  # the runs that have an idempotency key
     history: dict[RunId, list[HistoryEntry]] = {}
     outbox: list[OutboxEntry] = []  # in commit order
     last_entry: int = 0
@@ -98,7 +98,7 @@ class State(msgspec.Struct):
         return Committed(results)
 
     def _answer(self, write: Write) -> WriteResult | None:
-        """The answer to a write that isn't to be made: it was made before, or it lost."""
+        """Return the answer to a write that must not be made: it was made already, or it lost."""
         record = self.records.get(write.run_id)
         found = record.version if record else NO_VERSION
         if found == write.expected:
@@ -188,7 +188,7 @@ class State(msgspec.Struct):
         }
         self.deployment = replace(self.deployment, version=expected + 1, workflows=tuple(workflows))
         for holding in self.holdings.values():
-            # fences off whoever holds it, dead or alive
+            # this fences off its holder, dead or alive
             if self.shards(holding.role.group) != before[holding.role.group]:
                 holding.epoch, holding.until = holding.epoch + 1, None
         return self.deployment
@@ -196,7 +196,7 @@ class State(msgspec.Struct):
     # --- roles ----------------------------------------------------------------------------------
 
     def epoch(self, role: RoleName) -> int:
-        """The newest; 0: nobody ever acquired the role."""
+        """Return the newest epoch; 0: the role was never acquired."""
         return self.holdings[role].epoch if role in self.holdings else 0
 
     def check(self, fence: Fence) -> None:
@@ -242,7 +242,7 @@ class State(msgspec.Struct):
         for name in kept:
             self.holdings[name].worker, self.holdings[name].until = worker, until
         mine = {name for name, target in self._targets(now).items() if target == worker}
-        # a lost role is stopped before it is acquired again
+        # A lost role is stopped before it is acquired again.
         new = mine.difference(fence.role for fence in held)
         free = [
             role
@@ -275,10 +275,10 @@ class State(msgspec.Struct):
         )
 
     def _lend(self, role: Role, worker: str, now: datetime, until: datetime) -> Fence:
-        """Acquire the role.
+        """Acquire the role for the worker.
 
-        Where the worker holds it, the answer to an earlier heartbeat was lost: it gets the same
-        fence again.
+        Where the worker holds it already, the answer to an earlier heartbeat was lost: it gets the
+        same fence again.
         """
         again = self._holder(role.name, now) == worker
         fence = Fence(role.name, self.epoch(role.name)) if again else self.acquire(role)

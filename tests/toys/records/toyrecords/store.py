@@ -44,7 +44,7 @@ P = TypeVar("P", Record, HistoryEntry)
 
 
 class ToyStore:
-    """RecordStore, RoleScheduler and TimeoutStore. Events are elsewhere."""
+    """A RecordStore, RoleScheduler and TimeoutStore. Events are in another store."""
 
     def __init__(self, file: File, clock: Clock, store_id: str) -> None:
         self._file = file
@@ -80,7 +80,7 @@ class ToyStore:
             asked = [entry for entry in due if _is_asked_for(entry, without, timeouts_only)]
             return _shared(asked, limit, delayed_first=self._delayed_first)
 
-        # by turns, so that a limit of one starves neither
+        # in turns, so that a limit of one starves neither
         self._delayed_first = not self._delayed_first
         return await self._file.poll(look, self._clock, wait)
 
@@ -237,7 +237,7 @@ class ToyStore:
                 )
         except BlockingIOError:
             raise StoreInUse(
-                str(self._file.path), "a process has it to itself: none of its roles are shared."
+                str(self._file.path), "a process has it exclusively: none of its roles are shared."
             ) from None
 
     async def leave(self, worker: str) -> None:
@@ -297,7 +297,7 @@ def _by_run_id(state: State) -> list[Record]:
 
 
 def _page(items: Iterable[P], limit: int) -> list[P]:
-    """The first `limit` items, or fewer: the one whose data exceeds BATCH_DATA is the last."""
+    """Return the first `limit` items, up to the one whose data exceeds BATCH_DATA."""
     page: list[P] = []
     size = 0
     for item in items:
@@ -322,7 +322,7 @@ def _matches(record: Record, query: RunQuery) -> bool:
 
 
 def _awakening(record: Record) -> Event:
-    """The event that should have woken the run."""
+    """Make the event that should have woken the run."""
     topic = status_topic(record.workflow, record.status)
     return Event(
         run_id=record.run_id,
@@ -346,8 +346,9 @@ def _is_asked_for(
 
 
 def _shared(due: Sequence[OutboxEntry], limit: int, *, delayed_first: bool) -> list[OutboxEntry]:
-    """Half of the limit for entries that were delayed, half for the others, and the rest for
-    whoever has more. In commit order.
+    """Share the limit between delayed entries and others, in commit order.
+
+    Each kind has half of it, and the rest if the other has fewer.
     """
     kinds = [[entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]]
     first, second = kinds if delayed_first else reversed(kinds)
@@ -357,7 +358,7 @@ def _shared(due: Sequence[OutboxEntry], limit: int, *, delayed_first: bool) -> l
 
 
 def _prefix(records: Sequence[Record | None]) -> list[Record | None]:
-    """The records until their data exceeds BATCH_DATA; the one that does is the last."""
+    """Return the records up to the one whose data exceeds BATCH_DATA."""
     prefix: list[Record | None] = []
     size = 0
     for record in records:
