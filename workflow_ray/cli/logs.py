@@ -116,7 +116,7 @@ async def _logs(
             f"Local processes run this and log to their standard error: {', '.join(processes)}."
         )
     folder = running.logs.folder or _usual_folder(url)
-    found = logs_of_cluster(folder) if await is_on_ray() else logs_here(folder)
+    found = await logs_of_cluster(folder) if await is_on_ray() else logs_here(folder)
     known = sorted({*await found.actors(), *(role.name for role in running.held)})
     if not known:
         raise InvalidInput("logs", f"there are none of {place_of(url)} in {folder}")

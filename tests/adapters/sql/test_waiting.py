@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from workflow_ray.records import Awaits, RunId, RunState, WaitingQuery, Write
 from workflow_ray.testing.conformance.runs import event, new_run, step, store_all
-from workflow_ray_adapters.sql import waiting
+from workflow_ray_adapters.sql import activity, waiting
 from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -73,3 +73,11 @@ def test_a_look_reads_ranges_of_indexes(
         plan = database.execute(f"EXPLAIN QUERY PLAN {query}", ["[]"] * query.count("?")).fetchall()
     assert f"USING INDEX {index}" in str(plan)
     assert "SCAN records" not in str(plan)
+
+
+def test_delayed_events_are_read_in_the_order_of_an_index(store_id: str, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        query = str(activity._delayed(SQLITE).compile(dialect=SQLITE.driver))
+        plan = database.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()
+    assert "USING INDEX outbox_due" in str(plan)
+    assert "TEMP B-TREE" not in str(plan), "it is sorted"

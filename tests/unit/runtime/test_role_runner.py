@@ -14,6 +14,7 @@ from workflow_ray.records import Fence, Position, Role, WriteGroup, consumer_gro
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime import role_runner
 from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.process_status import RolePhase
 from workflow_ray.runtime.role_runner import RELEASING, RoleRunner
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -206,3 +207,28 @@ async def test_the_roles_of_a_process_share_one_observation(
     await clock.settle()
     assert len({id(observation) for _, observation in begun}) == 1
     await runner.close()
+
+
+async def test_a_role_that_crashed_tells_why_and_when_until_it_has_ended(
+    store: FlakyStore, runner: RoleRunner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = [OSError("no disk"), None]
+
+    async def crash_once(stop: asyncio.Event) -> None:
+        if error := outcomes.pop(0):
+            raise error
+        await stop.wait()
+
+    runs(monkeypatch, crash_once)
+    began = clock.now()
+    runner.start(ROLE, await store.acquire(ROLE))
+    await clock.settle()
+    (status,) = runner.statuses()
+    assert (status.name, status.phase, status.since) == (ROLE.name, RolePhase.WAITING, began)
+    assert (status.failures, status.why, status.failed_at) == (1, "OSError: no disk", began)
+    await clock.advance(timedelta(seconds=1))
+    assert [status.phase for status in runner.statuses()] == [RolePhase.RUNNING]
+    runner.finish([ROLE.name])
+    assert [status.phase for status in runner.statuses()] == [RolePhase.DRAINING]
+    await clock.settle()
+    assert runner.statuses() == ()

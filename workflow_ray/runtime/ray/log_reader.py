@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator
+import secrets
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +12,24 @@ from workflow_ray.runtime.ray.log_files import SUFFIX, actor_of
 
 TAIL = 256 * 1024
 """Bytes of each file that are looked at for its last entries."""
+IDENTITY = ".identity"
+"""The file that names a folder."""
 PORTION = 1024 * 1024
 """Bytes of each file that one look at what was added reads."""
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ")
 
 
 class Entry(NamedTuple):
-    """One entry of a log. Entries sort by their time."""
+    """One entry of a log."""
 
     time: str  # as the file has it, by the clock of the actor's node
     actor: str
     text: str  # with the time; lines but the first one are those of a traceback
+
+
+def by_time(entries: Iterable[Entry]) -> list[Entry]:
+    """Sort entries by their time; those of one time stay in their order."""
+    return sorted(entries, key=lambda entry: entry.time)
 
 
 class LogReader:
@@ -30,6 +39,21 @@ class LogReader:
         self._folder = Path(folder)
         self._read: dict[str, tuple[int, int]] = {}
         """By the name of a file: its inode, and the bytes that were read."""
+
+    def identity(self) -> str:
+        """What names the folder: several nodes may have it from one file server. "" where there is
+        no such folder.
+        """
+        file = self._folder / IDENTITY
+        draft = file.with_suffix(f".{secrets.token_hex(8)}")
+        try:
+            draft.write_text(secrets.token_hex(16))
+            with suppress(FileExistsError):
+                os.link(draft, file)
+            draft.unlink()
+            return file.read_text()
+        except OSError:
+            return ""
 
     def actors(self) -> list[str]:
         """The names of the actors that have a log file here, those that have ended included."""
@@ -41,11 +65,11 @@ class LogReader:
         `added` goes on from there.
         """
         found = [entry for file in self._files(names) for entry in self._tail(file)]
-        return sorted(found)[-limit:] if limit else []
+        return by_time(found)[-limit:] if limit else []
 
     def added(self, names: Collection[str]) -> list[Entry]:
         """Read the entries that were added since the last call, of files that are new too."""
-        return sorted(entry for file in self._files(names) for entry in self._rest(file))
+        return by_time(entry for file in self._files(names) for entry in self._rest(file))
 
     def _files(self, names: Collection[str]) -> Iterator[Path]:
         for file in self._folder.glob(f"*{SUFFIX}"):

@@ -10,7 +10,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from workflow_ray.runtime.ray import cluster
 from workflow_ray.runtime.ray.actors import ray, this_node
-from workflow_ray.runtime.ray.log_reader import Entry, LogReader
+from workflow_ray.runtime.ray.log_reader import Entry, LogReader, by_time
 
 PATIENCE = 20.0
 """Seconds for the reader of a node to start and to answer."""
@@ -62,31 +62,45 @@ class NodeLogs:
     readers: list[Reader]
     silent: set[str] = field(default_factory=set[str])
 
+    async def leave_out_shared(self) -> None:
+        """Keep one reader of a folder that several nodes share, as from one file server."""
+        seen = set[str]()
+        for reader, folder in await self._answers("identity"):
+            if folder and folder in seen:
+                self.readers.remove(reader)
+            seen.add(folder)
+
     async def actors(self) -> list[str]:
         """The names of the actors that have a log file, those that have ended included."""
-        found: list[list[str]] = await self._ask("actors")
-        return sorted({name for names in found for name in names})
+        found = await self._answers("actors")
+        return sorted({name for _, names in found for name in names})
 
     async def last(self, names: Collection[str], limit: int) -> list[Entry]:
         """The last entries of these actors, up to `limit` of all together, by time."""
-        found: list[list[Entry]] = await self._ask("last", list(names), limit)
-        return sorted(entry for entries in found for entry in entries)[-limit:] if limit else []
+        entries = await self._entries("last", list(names), limit)
+        return entries[-limit:] if limit else []
 
     async def added(self, names: Collection[str]) -> list[Entry]:
         """The entries that were added since the last call, by time."""
-        found: list[list[Entry]] = await self._ask("added", list(names))
-        return sorted(entry for entries in found for entry in entries)
+        return await self._entries("added", list(names))
 
-    async def _ask(self, method: str, *arguments: object) -> list[Any]:
-        async def answer(reader: Reader) -> Any:
+    async def _entries(self, method: str, *arguments: object) -> list[Entry]:
+        found = await self._answers(method, *arguments)
+        return by_time(Entry(*entry) for _, entries in found for entry in entries)
+
+    async def _answers(self, method: str, *arguments: object) -> list[tuple[Reader, Any]]:
+        """What each reader answers. Readers of silent nodes are left out from now on."""
+
+        async def answer(reader: Reader) -> tuple[Reader, Any] | None:
             try:
-                return await reader.ask(method, *arguments)
+                return reader, await reader.ask(method, *arguments)
             except NodeSilent as error:
                 self.silent.add(str(error))
                 self.readers.remove(reader)
-                return []
+                return None
 
-        return list(await asyncio.gather(*map(answer, list(self.readers))))
+        answers = await asyncio.gather(*map(answer, list(self.readers)))
+        return [found for found in answers if found is not None]
 
 
 def logs_here(folder: str) -> NodeLogs:
@@ -94,12 +108,19 @@ def logs_here(folder: str) -> NodeLogs:
     return NodeLogs([_Here(LogReader(folder))])
 
 
-def logs_of_cluster(folder: str) -> NodeLogs:
+async def logs_of_cluster(folder: str) -> NodeLogs:
     """The logs of every node of the cluster that this process is connected to."""
+    logs = NodeLogs(readers_of_cluster(folder))
+    await logs.leave_out_shared()
+    return logs
+
+
+def readers_of_cluster(folder: str) -> list[Reader]:
+    """A reader of the folder on each node, this one first."""
     here = this_node()
     nodes: Sequence[str] = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     others: list[Reader] = [_reader_on(node, folder) for node in nodes if node != here]
-    return NodeLogs([_Here(LogReader(folder)), *others])
+    return [_Here(LogReader(folder)), *others]
 
 
 async def is_on_ray() -> bool:
