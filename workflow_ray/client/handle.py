@@ -51,8 +51,8 @@ class Handle(Generic[D, S]):
         Args:
             workflow: The run's workflow.
             records: The store.
-            impatient: The same store, which gives up soon if there is no answer: a wait that has
-                timed out asks it.
+            impatient: The same store, but it gives up soon if the store does not answer. A wait
+                that has timed out asks it.
             clock: Measures the waits.
             watcher: Wakes the waits.
             attendance: Tells whether a process runs the workflow.

@@ -50,7 +50,7 @@ class Watcher:
     event loops share nothing.
 
     Args:
-        records: A store that repeats its calls while there is no answer.
+        records: A store that repeats its calls while the given one does not answer.
         clock: Measures the waits.
         quiet: Called when waits have brought no change for a while.
     """

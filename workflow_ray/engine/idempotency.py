@@ -56,8 +56,8 @@ def differences(
         first: The first run's first version. None if the digests have the same data.
 
     Returns:
-        Of "foreign_id", "start_at" and "data" those that differ. None of them do if the trigger is
-        a repeat.
+        The names that differ: of "foreign_id", "start_at", "data". Empty if the trigger is a
+        repeat.
     """
     new = write.new
     assert new, "only a trigger has a key"

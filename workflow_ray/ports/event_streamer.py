@@ -36,8 +36,8 @@ class EventStreamer(Protocol):
         others, neither in this call nor in the next one.
 
         Raises:
-            SendFailed: It names the topic-partitions of which it is unknown whether they have their
-                events. All others have them.
+            SendFailed: It names the topic-partitions that may lack their events. All others have
+                theirs.
         """
         ...
 

@@ -12,10 +12,10 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     A deploy changes it as follows. What an operator has set stays.
 
     - `reference` is the workflow's identity: a deploy of another reference under the same name is
-      refused unless it is told to replace the first. The folder may change.
+      refused unless it replaces the first on purpose. The folder may change.
     - With another `code` the roles on Ray are restarted, and the earlier digest goes into
       `superseded`.
-    - A deploy whose digest is in `superseded` is refused unless it is told to roll back. A local
+    - A deploy whose digest is in `superseded` is refused unless it rolls back on purpose. A local
       worker with such code joins, and deploys nothing.
     """
 

@@ -98,7 +98,7 @@ async def test_a_history_whose_data_fills_many_pages_is_read_whole() -> None:
 
 
 def heavy() -> Parcel:
-    """Make data of which five pieces fill a page."""
+    """Make data of a fifth of a page."""
     return Parcel(label="x" * (BATCH_DATA // 5))
 
 
