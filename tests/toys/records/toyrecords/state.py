@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import asdict, replace
 
+from toyrecords.holders import Holding, Worker
 from workflow_ray.errors import (
     DeploymentConflict,
     PartitionsChanged,
@@ -46,24 +47,6 @@ from workflow_ray.records import (
     WriteGroup,
     WriteResult,
 )
-
-
-class Holding(msgspec.Struct):
-    """A role that was acquired."""
-
-    role: Role
-    epoch: int  # the newest
-    worker: str = ""
-    until: datetime | None = None  # when the worker's lease ends
-
-    def holder(self, now: datetime) -> str | None:
-        """Return the worker whose lease has not ended."""
-        return self.worker if self.until and self.until > now else None
-
-
-class Worker(msgspec.Struct):
-    able: list[Role]
-    until: datetime
 
 
 class State(msgspec.Struct):

@@ -2,21 +2,28 @@
 
 import fcntl
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
 from toyrecords.file import File
+from toyrecords.selection import (
+    awaited_event,
+    by_run_id,
+    due_order,
+    is_asked_for,
+    matches,
+    page_of,
+    prefix_of,
+    share_limit,
+)
 from toyrecords.state import State
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
-    BATCH_DATA,
     Activity,
     Awaits,
     DeployedWorkflow,
     Deployment,
-    Event,
     Fence,
     GroupResult,
     HistoryEntry,
@@ -37,10 +44,7 @@ from workflow_ray.records import (
     WaitingQuery,
     WriteGroup,
     check_write,
-    status_topic,
 )
-
-P = TypeVar("P", Record, HistoryEntry)
 
 
 class ToyStore:
@@ -77,8 +81,8 @@ class ToyStore:
                 for entry in state.outbox
                 if entry.due_at is None or entry.due_at <= self._clock.now()
             ]
-            asked = [entry for entry in due if _is_asked_for(entry, without, timeouts_only)]
-            return _shared(asked, limit, delayed_first=self._delayed_first)
+            asked = [entry for entry in due if is_asked_for(entry, without, timeouts_only)]
+            return share_limit(asked, limit, delayed_first=self._delayed_first)
 
         # in turns, so that a limit of one starves neither
         self._delayed_first = not self._delayed_first
@@ -110,23 +114,23 @@ class ToyStore:
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         with self._file.transaction() as state:
-            return _prefix([state.records.get(run_id) for run_id in run_ids])
+            return prefix_of([state.records.get(run_id) for run_id in run_ids])
 
     async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
         with self._file.transaction() as state:
             newest = {
                 record.foreign_id: record
-                for record in _by_run_id(state)
+                for record in by_run_id(state)
                 if record.workflow == workflow
             }
         return [newest.get(foreign_id) for foreign_id in foreign_ids]
 
     async def runs(self, query: RunQuery) -> list[Record]:
         with self._file.transaction() as state:
-            records = _by_run_id(state)
-        found = [record for record in records if _matches(record, query)]
+            records = by_run_id(state)
+        found = [record for record in records if matches(record, query)]
         if query.newest_first:
-            return _page(
+            return page_of(
                 [
                     record
                     for record in reversed(found)
@@ -134,7 +138,7 @@ class ToyStore:
                 ],
                 query.limit,
             )
-        return _page(
+        return page_of(
             [record for record in found if query.after is None or record.run_id > query.after],
             query.limit,
         )
@@ -155,7 +159,7 @@ class ToyStore:
         self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
     ) -> list[HistoryEntry]:
         with self._file.transaction() as state:
-            return _page(state.history.get(run_id, [])[after:], limit)
+            return page_of(state.history.get(run_id, [])[after:], limit)
 
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
@@ -163,10 +167,10 @@ class ToyStore:
         def look(state: State) -> list[Record]:
             newer = [
                 record
-                for record in _by_run_id(state)
+                for record in by_run_id(state)
                 if record.version > seen.get(record.run_id, record.version)
             ]
-            return _page(
+            return page_of(
                 [record for record in newer if record.run_state.at_rest or not at_rest], len(seen)
             )
 
@@ -182,7 +186,7 @@ class ToyStore:
             woken = {entry.event.run_id for entry in state.outbox if entry.event}
             places = [
                 record
-                for record in _by_run_id(state)
+                for record in by_run_id(state)
                 if (record.workflow, record.partition) == (query.workflow, query.partition)
             ]
         asked = [
@@ -197,7 +201,7 @@ class ToyStore:
             if record.updated_at <= since and record.run_id not in woken
         ]
         after = looked_at[-1].run_id if len(asked) > query.limit else None
-        return Waiting(events=tuple(_awakening(record) for record in quiet), after=after)
+        return Waiting(events=tuple(awaited_event(record) for record in quiet), after=after)
 
     async def activity(self, *, limit: int = 500) -> Activity:
         now = self._clock.now()
@@ -273,10 +277,13 @@ class ToyStore:
                 if timeout.partition in partitions and timeout.due_at <= self._clock.now()
             ]
             unfinished = sorted(
-                (timeout for timeout in due if timeout.key not in state.completed_keys()), key=_when
+                (timeout for timeout in due if timeout.key not in state.completed_keys()),
+                key=due_order,
             )
             return [
-                timeout for timeout in unfinished if after is None or _when(timeout) > _when(after)
+                timeout
+                for timeout in unfinished
+                if after is None or due_order(timeout) > due_order(after)
             ][:limit]
 
         return await self._file.poll(look, self._clock, wait)
@@ -290,80 +297,3 @@ class ToyStore:
             before = self._clock.now() - timedelta(seconds=completed)
             old = [done[0] for done in state.completed if done[1] <= before]
             return state.forget(set(old[:limit]))
-
-
-def _by_run_id(state: State) -> list[Record]:
-    return sorted(state.records.values(), key=lambda record: record.run_id)
-
-
-def _page(items: Iterable[P], limit: int) -> list[P]:
-    """Return the first `limit` items, up to the one whose data exceeds BATCH_DATA."""
-    page: list[P] = []
-    size = 0
-    for item in items:
-        if len(page) == limit or size > BATCH_DATA:
-            break
-        page.append(item)
-        size += len(item.data or b"")
-    return page
-
-
-def _matches(record: Record, query: RunQuery) -> bool:
-    return (
-        record.workflow == query.workflow
-        and query.foreign_id in (None, record.foreign_id)
-        and (not query.statuses or record.status in query.statuses)
-        and (not query.run_states or record.run_state in query.run_states)
-        and (query.created_from is None or record.created_at >= query.created_from)
-        and (query.created_before is None or record.created_at < query.created_before)
-        and (not query.causes or record.cause in query.causes)
-        and (query.updated_before is None or record.updated_at < query.updated_before)
-    )
-
-
-def _awakening(record: Record) -> Event:
-    """Make the event that should have woken the run."""
-    topic = status_topic(record.workflow, record.status)
-    return Event(
-        run_id=record.run_id,
-        topic=topic,
-        partition=record.partition,
-        version=record.awaited,
-        status=record.status,
-    )
-
-
-def _when(timeout: Timeout) -> tuple[datetime, str, int, str]:
-    return timeout.due_at, timeout.key.run_id, timeout.key.visit, timeout.key.name
-
-
-def _is_asked_for(
-    entry: OutboxEntry, without: Sequence[tuple[Topic, int]], timeouts_only: bool
-) -> bool:
-    if entry.event is None:
-        return True
-    return not timeouts_only and (entry.event.topic, entry.event.partition) not in without
-
-
-def _shared(due: Sequence[OutboxEntry], limit: int, *, delayed_first: bool) -> list[OutboxEntry]:
-    """Share the limit between delayed entries and others, in commit order.
-
-    Each kind has half of it, and the rest if the other has fewer.
-    """
-    kinds = [[entry for entry in due if entry.due_at], [entry for entry in due if not entry.due_at]]
-    first, second = kinds if delayed_first else reversed(kinds)
-    share = max(limit - len(second), (limit + 1) // 2)
-    chosen = first[:share] + second[: limit - len(first[:share])]
-    return sorted(chosen, key=lambda entry: entry.id)
-
-
-def _prefix(records: Sequence[Record | None]) -> list[Record | None]:
-    """Return the records up to the one whose data exceeds BATCH_DATA."""
-    prefix: list[Record | None] = []
-    size = 0
-    for record in records:
-        prefix.append(record)
-        size += len(record.data) if record else 0
-        if size > BATCH_DATA:
-            break
-    return prefix
