@@ -1,4 +1,4 @@
--- ARGV: role, group, shard, shards. Answers false and how many shards the group has, or ''; or the
+-- ARGV: role, group, shard, shards. Returns false and how many shards the group has, or ''; or the
 -- epoch.
 
 local role, group, shard, shards = ARGV[2], ARGV[3], ARGV[4], ARGV[5]

@@ -1,4 +1,4 @@
--- ARGV: now or '', limit. Answers the time, the leases, the newest epoch of each of their roles, and
+-- ARGV: now or '', limit. Returns the time, the leases, the newest epoch of each of their roles, and
 -- rows [id, due, event, null, ""] of the events that are not due yet, the next one first.
 
 local now, limit = now_of(ARGV[2]), tonumber(ARGV[3])

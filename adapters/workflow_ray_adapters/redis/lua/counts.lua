@@ -1,4 +1,4 @@
--- ARGV: workflow. Answers status, run state and how many runs, of each stand that ever had some.
+-- ARGV: workflow. Returns status, run state and number of runs for each pair that ever had a run.
 
 local found = {}
 for _, stand in ipairs(redis.call('SMEMBERS', key('stands:' .. ARGV[2]))) do

@@ -1,5 +1,5 @@
--- ARGV: version expected and version made, the workflows, what is known for good, then groups and
--- their shards. Answers false; or the version found.
+-- ARGV: version expected and version made, the workflows, what is kept for good, then groups and
+-- their shards. Returns false; or the version found, where it is another one.
 
 local found = redis.call('HGET', key('deployment'), 'version') or '0'
 if found ~= ARGV[2] then
@@ -13,7 +13,7 @@ redis.call('HSET', key('deployment'), 'version', ARGV[3], 'workflows', ARGV[4], 
 redis.call('DEL', key('topology'))
 each('HSET', key('topology'), {unpack(ARGV, 6)})
 for at = 1, #before, 2 do
-  -- Retired, or another number of shards: fence off all of its holders.
+  -- It is retired, or has another shard count: fence off all of its holders.
   if after[before[at]] ~= before[at + 1] then
     for _, role in ipairs(redis.call('SMEMBERS', key('fences_of:' .. before[at]))) do
       raise(role)

@@ -1,4 +1,4 @@
--- ARGV: a version or ''. Answers all of the deployment, where it is above that version.
+-- ARGV: a version or ''. Returns the whole deployment if its version is above that one.
 
 local version = redis.call('HGET', key('deployment'), 'version') or '0'
 if ARGV[2] ~= '' and not above(version, ARGV[2]) then

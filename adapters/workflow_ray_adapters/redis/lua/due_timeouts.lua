@@ -1,4 +1,4 @@
--- ARGV: now or '', limit, time and name after which to begin or '', then queues. Answers in how
+-- ARGV: now or '', limit, time and name after which to begin or '', then queues. Returns in how
 -- many microseconds the next gets due, or '', then each queue's timeouts that are due, in order.
 
 local now, limit, after, next_due, found = now_of(ARGV[2]), ARGV[3], ARGV[4], '', {}

@@ -1,4 +1,4 @@
--- ARGV: roles. Answers the newest epoch of each; 0 where it was never acquired.
+-- ARGV: roles. Returns the newest epoch of each; 0 where it was never acquired.
 
 local epochs = {}
 for at = 2, #ARGV do

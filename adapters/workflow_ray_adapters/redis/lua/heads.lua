@@ -1,5 +1,5 @@
--- ARGV: topic, then partitions. Answers of each the offset that its next event gets, and how many
--- events it has.
+-- ARGV: topic, then partitions. Returns for each the offset of its next event, and how many events
+-- it has.
 
 local found = {}
 for at = 3, #ARGV do

@@ -1,4 +1,4 @@
--- ARGV: run id, after which version, limit, bytes of a page. Answers rows [time, entry, whether it
+-- ARGV: run id, after which version, limit, bytes of a page. Returns rows [time, entry, whether it
 -- has data].
 
 local at, after, limit, batch = key('run:' .. ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -1,4 +1,4 @@
--- ARGV: token, milliseconds. Have the store exclusively, or go on to. Answers whether it is so.
+-- ARGV: token, milliseconds. Acquires or renews the exclusive lock. Returns whether that succeeded.
 
 local holder = redis.call('GET', key('exclusive'))
 if holder and holder ~= ARGV[2] then

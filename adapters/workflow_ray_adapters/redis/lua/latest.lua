@@ -1,4 +1,4 @@
--- ARGV: workflow, then foreign ids. Answers a row for each: its newest run, or null.
+-- ARGV: workflow, then foreign ids. Returns a row for each: its newest run, or null.
 
 local runs = key('foreign_ids:' .. ARGV[2])
 for at = 3, #ARGV do

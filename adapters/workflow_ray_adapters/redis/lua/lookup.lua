@@ -1,4 +1,4 @@
--- ARGV: bytes of a batch, then run ids. Answers a row for each, null where the run does not exist;
+-- ARGV: bytes of a batch, then run ids. Returns a row for each, null where the run does not exist;
 -- the run that crosses the batch's size is the last.
 
 local batch = tonumber(ARGV[2])

@@ -1,4 +1,4 @@
--- ARGV: role, epoch, now or '', limit, whose turn it is. Answers false and the newest epoch; or how
+-- ARGV: role, epoch, now or '', limit, whose turn it is. Returns false and the newest epoch; or how
 -- many were moved, and in how many microseconds the next gets due.
 
 local role, epoch, now, limit, turn = ARGV[2], ARGV[3], now_of(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])

@@ -1,3 +1,3 @@
--- Answers the number of the last notification.
+-- Returns the number of the last notification.
 
 return redis.call('HGET', key('counters'), 'notifications') or '0'

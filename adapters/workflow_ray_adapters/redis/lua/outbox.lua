@@ -1,5 +1,5 @@
--- What was committed and is not yet published: `outbox` has it by id. What may be published waits
--- in queues, `queue:<kind>:<topic-partition>`, which hold ids in commit order; `queues:<kind>` has
+-- Entries that were committed and are not yet published: `outbox` has them by id. Those that may be
+-- published wait in queues, `queue:<kind>:<topic-partition>`, which hold ids in commit order; `queues:<kind>` has
 -- the topic-partitions of that kind that have some, by their first id. The kinds are `now`, what
 -- was never delayed, and `due`, what was. `delayed` has what gets due later. `awaited` counts each
 -- run's events.
@@ -67,7 +67,7 @@ local function add(added)
   await(run_ids, 1)
 end
 
--- Puts what has become due into its queues.
+-- Moves entries that have become due into their queues.
 local RIPE = 2000
 
 local function ripen(now)
@@ -120,7 +120,7 @@ local function collect(entries, kind, queues)
   end
 end
 
--- What may be published, up to `limit` entries in commit order: {topic-partition, id, run_id, due,
+-- The entries that may be published, up to `limit`, in commit order: {topic-partition, id, run_id, due,
 -- event}. While there are entries of both kinds they share the limit; the odd one is of
 -- either kind in turn, so that a limit of one holds up neither.
 local function due(limit, without, turn)

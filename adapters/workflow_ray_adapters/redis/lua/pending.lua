@@ -1,5 +1,5 @@
 -- ARGV: role, epoch, now or '', limit, whose turn it is, whether timeouts only, then
--- topic-partitions to leave out. Answers false and the newest epoch; or rows [id, due, event or
+-- topic-partitions to leave out. Returns false and the newest epoch; or rows [id, due, event or
 -- null, timeout or null, due time of that], and in how many microseconds the next gets due.
 
 local role, epoch, now, limit, turn, timeouts_only = ARGV[2], ARGV[3], now_of(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]

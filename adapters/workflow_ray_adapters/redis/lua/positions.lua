@@ -13,7 +13,7 @@ local function merged(before, written)
   }
 end
 
--- Puts positions, each {group, partition, position}, where those of the group stand.
+-- Stores positions, each {group, partition, position}.
 local function put_positions(positions)
   for _, one in ipairs(positions) do
     local group, partition, written = unpack(one)

@@ -1,3 +1,3 @@
--- ARGV: group. Answers its positions: partition, position, partition, position.
+-- ARGV: group. Returns its positions: partition, position, partition, position.
 
 return redis.call('HGETALL', key('positions:' .. ARGV[2]))

@@ -86,8 +86,8 @@ local function record(run_id)
   end
 end
 
--- The answer of whatever reads: its rows as one JSON array, then the data of those that have some,
--- as it is.
+-- The result of every read: its rows as one JSON array, then the data of the rows that have some,
+-- unchanged.
 local rows, parcels, size = {}, {}, 0
 
 local function put(row, data)
@@ -102,14 +102,14 @@ local function answer(...)
   return {'[' .. table.concat(rows, ',') .. ']', parcels, ...}
 end
 
--- The newest epoch of the role, where it isn't the one given.
+-- The newest epoch of the role, if it is not the one given.
 local function lost(role, epoch)
   local current = redis.call('HGET', key('fences'), role) or '0'
   return current ~= epoch and current
 end
 
--- The last of a series of whole numbers, from which on they are new: even on a server that lost its
--- last writes in a crash, since they go with its clock.
+-- The last of a series of whole numbers. Later ones are new, even on a server that has lost its last
+-- writes in a crash, because they follow its clock.
 local function latest(name, field)
   local time = redis.call('TIME')
   return math.max(tonumber(redis.call('HGET', key(name), field) or '0'), time[1] * 1000000 + time[2])
@@ -125,7 +125,7 @@ local function each(command, at, arguments)
   end
 end
 
--- Of a key's entry in a table, which is made where there is none.
+-- Returns the entry of a key in a table, and creates it where there is none.
 local function within(all, at)
   local one = all[at]
   if not one then
@@ -135,7 +135,7 @@ local function within(all, at)
   return one
 end
 
--- Notifies those who wait for one of these, once all of this is committed. Notifications are
+-- Notifies the callers that wait for one of these, once all of this is committed. Notifications are
 -- numbered, so that each process can tell whether it has missed one. The channel has the store's
 -- id, because channels are the same in all databases.
 local function notify(names)

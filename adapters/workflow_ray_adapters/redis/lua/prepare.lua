@@ -1,4 +1,4 @@
--- ARGV: topic and its partitions, topic and its partitions. Answers false; or a topic that is there
+-- ARGV: topic and its partitions, topic and its partitions. Returns false; or a topic that is there
 -- with another number of them, and that number.
 
 for at = 2, #ARGV, 2 do

@@ -1,4 +1,4 @@
--- ARGV: role, epoch, then ids of entries that were sent. Answers false and the newest epoch; or how
+-- ARGV: role, epoch, then ids of entries that were sent. Returns false and the newest epoch; or how
 -- many were removed.
 
 local current = lost(ARGV[2], ARGV[3])

@@ -1,5 +1,5 @@
 -- ARGV: topic, limit, limit of each partition, bytes of a batch, then partition and offset,
--- partition and offset. Answers rows [partition, id, event, record or null], one of each partition
+-- partition and offset. Returns rows [partition, id, event, record or null], one of each partition
 -- in turn; {partition, end} of the partitions that have no event from the offset on; and
 -- {partition, offset} below which events were trimmed, of those whose first event isn't the one
 -- asked for.

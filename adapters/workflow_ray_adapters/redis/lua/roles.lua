@@ -2,7 +2,7 @@
 -- `fences_of:<group>` the names of a group's, and `leases` who shares one: until when, and the
 -- worker.
 
--- Raises the role's epoch, which fences off whoever held it.
+-- Raises the role's epoch, which fences off its holder.
 local function raise(role)
   local epoch = whole(latest('fences', role) + 1)
   redis.call('HSET', key('fences'), role, epoch)
@@ -15,7 +15,7 @@ local function acquire(role, group)
   return raise(role)
 end
 
--- How many shards the group has, where the role isn't one of them; '' where it has none.
+-- How many shards the group has, if the role is not one of them; '' if it has none.
 local function retired(group, shard, shards)
   local current = redis.call('HGET', key('topology'), group)
   if current ~= shards or tonumber(shard) < 1 or tonumber(shard) > tonumber(shards) then

@@ -1,6 +1,6 @@
 -- ARGV: workflow, how many to look at, limit, bytes of a page, newest first or '', after or '',
 -- foreign id's prefix or '', created from or '', created before or '', statuses and run states,
--- each as ',1,2,' or '', causes in the same way, written before or ''. Answers rows, and after whom to go on; '' at the end.
+-- each as ',1,2,' or '', causes in the same way, written before or ''. Returns rows, and after whom to go on; '' at the end.
 
 local workflow, most, limit, batch = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local newest_first, after = ARGV[6] ~= '', ARGV[7]

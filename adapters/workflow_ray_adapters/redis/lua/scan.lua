@@ -11,7 +11,7 @@ local function before(one, other)
   return #one < #other
 end
 
--- Where to look in a sorted set: at members with the prefix, whose ids lie between the least and the
+-- The range of a sorted set: members with the prefix, whose ids lie between the least and the
 -- most, and after `after`; each of them may be ''.
 local function range(prefix, least, most, after, newest_first)
   local low, high = prefix == '' and '-' or '[' .. prefix, prefix == '' and '+' or '(' .. prefix:sub(1, -2) .. '\1'

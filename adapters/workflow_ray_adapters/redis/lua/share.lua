@@ -1,5 +1,5 @@
 -- ARGV: now or '', microseconds of a lease, worker, the roles that it can run, then {held, wanted}:
--- {role, epoch} and {role, group, shard, shards} each. Answers false where a process has the store
+-- {role, epoch} and {role, group, shard, shards} each. Returns false where a process has the store
 -- exclusively; else whether each of the held is the worker's still, and role and epoch of those
 -- that it has acquired.
 

@@ -1,5 +1,5 @@
--- ARGV: now or '', then roles that somebody holds. Answers what a fair share is decided by: the
--- time, workers, leases, shards, and the newest epochs of these roles.
+-- ARGV: now or '', then roles that a worker holds. Returns the data that a fair share is computed
+-- from: the time, workers, leases, shards, and the newest epochs of these roles.
 
 local epochs = {}
 for at = 3, #ARGV do

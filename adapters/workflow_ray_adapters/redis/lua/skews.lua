@@ -1,4 +1,4 @@
--- Run ids begin with the time at which somebody chose them, by a clock of their own. `skews:<workflow>`
+-- Run ids begin with the time at which a process chose them, by its own clock. `skews:<workflow>`
 -- has the least and the most milliseconds that its runs were created after that: so a time of
 -- creation bounds the ids to look at.
 

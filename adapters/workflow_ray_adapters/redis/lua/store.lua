@@ -8,11 +8,11 @@
 local now, groups, DATA = now_of(ARGV[2]), cmsgpack.unpack(ARGV[3]), 3
 local AWAITS_EVENT, PAUSED = '1', 3
 
--- --- what the writes meet, as those before them in this call leave it ----------------------------
+-- --- the runs as the earlier writes of this call leave them --------------------------------------
 
 local runs, known, changed = {}, {}, {}
 
--- Where runs are that await an event.
+-- The set of runs that await an event.
 local function awaiting(run)
   return 'awaiting:' .. run.partition .. ':' .. run.workflow
 end

@@ -6,7 +6,7 @@ local function append(topic_partition, event)
   redis.call('XADD', key('stream:' .. topic_partition), '0-*', 'event', event)
 end
 
--- What is to be notified once the topic-partitions have grown.
+-- The names to notify once the topic-partitions have grown.
 local function grown(topic_partitions)
   local names, seen = {}, {}
   for _, topic_partition in ipairs(topic_partitions) do

@@ -2,7 +2,7 @@
 -- completed. A queue is `<status>:<partition>:<workflow>`; `due:<queue>` has what is open in it, in
 -- order, and `completed` when each of the others was completed, until they are forgotten.
 
--- Creates those that aren't there, each {queue, due, name}; what to notify.
+-- Creates the ones that do not exist, each {queue, due, name}. Returns the names to notify.
 local function create_timeouts(timeouts)
   local names = {}
   for _, timeout in ipairs(timeouts) do

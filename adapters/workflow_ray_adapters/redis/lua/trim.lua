@@ -1,5 +1,5 @@
 -- ARGV: role, epoch, topic, limit, how many events to retain, then partition and offset, partition
--- and offset. Answers false and the newest epoch; or how many events were removed.
+-- and offset. Returns false and the newest epoch; or how many events were removed.
 
 local role, epoch, topic, left, retain = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local current = redis.call('HGET', key('fences'), role)

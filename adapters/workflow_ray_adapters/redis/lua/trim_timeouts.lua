@@ -1,4 +1,4 @@
--- ARGV: now or '', microseconds, limit. Answers how many of those completed that long ago were
+-- ARGV: now or '', microseconds, limit. Returns how many of those completed that long ago were
 -- forgotten.
 
 local before = later(now_of(ARGV[2]), -tonumber(ARGV[3]))

@@ -1,4 +1,4 @@
--- ARGV: now or '', workflow, partition, microseconds of quiet, after or '', limit. Answers rows
+-- ARGV: now or '', workflow, partition, microseconds of quiet, after or '', limit. Returns rows
 -- [run id, status, version awaited], and after whom to go on; '' at the end.
 
 local now, workflow, partition, limit = now_of(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[7])
