@@ -9,8 +9,8 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -78,6 +78,15 @@ class CommandLine:
 
     def on_terminal(self, columns: int, *arguments: str, given: str = "") -> str:
         """Run a command on a terminal of so many columns. What it prints, escape sequences too."""
+        with self.started_on_terminal(columns, *arguments) as (_, terminal):
+            os.write(terminal, given.encode())
+            return read_terminal(terminal)
+
+    @contextmanager
+    def started_on_terminal(
+        self, columns: int, *arguments: str
+    ) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+        """Start a command on a terminal, and wait for its end. The process, and what it prints."""
         terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment = {**self.environment, "TERM": "xterm-256color"}
@@ -90,15 +99,10 @@ class CommandLine:
             stdout=end,
             stderr=end,
             start_new_session=True,
-        ):
+        ) as process:
             os.close(end)
-            os.write(terminal, given.encode())
-            printed = b""
-            with suppress(OSError):  # Linux: the other end is closed
-                while piece := os.read(terminal, 65536):
-                    printed += piece
+            yield process, terminal
         os.close(terminal)
-        return printed.decode().replace("\r\n", "\n")
 
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, its streams piped."""
@@ -114,6 +118,17 @@ class CommandLine:
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "workflow_ray.cli", *arguments]
+
+
+def read_terminal(terminal: int, until: str | None = None) -> str:
+    """Read what a terminal gets: all, or up to some text."""
+    printed = b""
+    with suppress(OSError):  # Linux: the other end is closed
+        while (until is None or until.encode() not in printed) and (
+            piece := os.read(terminal, 65536)
+        ):
+            printed += piece
+    return printed.decode().replace("\r\n", "\n")
 
 
 def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:

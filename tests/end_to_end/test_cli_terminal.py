@@ -2,10 +2,11 @@
 
 import json
 import re
+import signal
 
 import pytest
 
-from tests.end_to_end.conftest import CommandLine
+from tests.end_to_end.conftest import CommandLine, read_terminal
 
 RUN_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
@@ -56,6 +57,23 @@ def test_a_question_is_asked_on_a_terminal_and_no_is_an_answer(cli: CommandLine)
     command = ("runs", "cancel", "--workflow", "letters", "--reason", "x")
     assert "Cancel 2 runs?" in cli.on_terminal(80, *command, given="n\n")
     assert "1 were so already" in cli.on_terminal(80, *command, given="y\n")
+
+
+def test_ctrl_c_at_a_question_is_one_line_and_changes_nothing(cli: CommandLine) -> None:
+    command = ("runs", "cancel", "--workflow", "letters", "--reason", "x")
+    with cli.started_on_terminal(80, *command) as (process, terminal):
+        read_terminal(terminal, until="Cancel 2 runs?")
+        process.send_signal(signal.SIGINT)
+        assert read_terminal(terminal).splitlines()[-1] == "workflow-ray: interrupted."
+    assert process.returncode == 130
+
+
+def test_a_job_shows_how_far_it_is_above_what_it_says(cli: CommandLine) -> None:
+    given = json.dumps({"foreign_id": "c", "data": {"to": "ann"}}) + "\nnonsense\n\x04"
+    job = ("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-")
+    printed = STYLE.sub("", cli.on_terminal(80, *job, given=given))
+    assert "line 2 refused: not JSON" in printed
+    assert re.search(r"letters .*1/1", printed)
 
 
 def test_a_shell_completes_commands_and_options(cli: CommandLine) -> None:

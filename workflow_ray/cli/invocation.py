@@ -11,9 +11,7 @@ def invoke() -> int:
     try:
         app(prog_name="workflow-ray")
     except SystemExit as ended:
-        if ended.code == ExitCode.INTERRUPTED:
-            _complain_after_ctrl_c("interrupted.")
-        return ended.code if isinstance(ended.code, int) else ExitCode.DONE
+        return _code_of(ended)
     except ReaderGone:
         return ExitCode.READER_GONE
     except WorkflowError as error:
@@ -23,6 +21,19 @@ def invoke() -> int:
         complain(f"workflow-ray: {error}")
         return ExitCode.FAILED
     return ExitCode.DONE
+
+
+def _code_of(ended: SystemExit) -> int:
+    if ended.code == ExitCode.INTERRUPTED:
+        _complain_after_ctrl_c("interrupted.")
+    match ended.code:
+        case None:
+            return ExitCode.DONE
+        case int():
+            return ended.code
+        case str():  # of a workflow's module: sys.exit("what is wrong")
+            complain(f"workflow-ray: {ended.code}")
+            return ExitCode.FAILED
 
 
 def _complain_of(error: WorkflowError) -> None:
