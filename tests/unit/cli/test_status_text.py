@@ -1,6 +1,8 @@
 """The text of `workflow-ray status`: what it says first, and that it fits 80 columns."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,3 +134,12 @@ def test_it_fits_a_terminal_of_80_columns(printed: Any, monkeypatch: pytest.Monk
     lines = printed(report()).splitlines()
     # a long path or reason wraps, as everything does that a terminal gets
     assert [line for line in lines[2:] if len(line) > 80] == []
+
+
+def test_every_field_of_the_json_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    table = page[page.index("| `records`, `events` |") :].partition("\n\n")[0]
+    documented = set(re.findall(r"`\.?([a-z_]+)(?:\[\])?`", table))
+    views = (Report, StatusView, RoleView, FailureView, LogsView)
+    fields = {field for view in views for field in view.__struct_fields__}
+    assert fields - documented == set()
