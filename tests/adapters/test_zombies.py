@@ -117,8 +117,8 @@ def zombie(url: str, role: Role, *, writes: int) -> Generator[subprocess.Popen[s
 
 async def has_written(store: Records, process: subprocess.Popen[str]) -> None:
     """Wait until the process has written under its fence."""
-    before = await landed(store)
-    while await landed(store) == before:
+    before = await stored_rows(store)
+    while await stored_rows(store) == before:
         assert process.poll() is None, "it should write"
 
 
@@ -126,14 +126,14 @@ async def goes_on_in_vain(store: Records, process: subprocess.Popen[str], role: 
     """`role` is acquired, and writes the rows that the stopped process would write."""
     fence = await persist(partial(store.acquire, role), CLOCK, "successor")
     await persist(partial(store.store, [transition(fence, 1)]), CLOCK, "successor")
-    before = await landed(store), await store.pending(fence, limit=10_000, wait=0)
+    before = await stored_rows(store), await store.pending(fence, limit=10_000, wait=0)
     process.send_signal(signal.SIGCONT)
     said, _ = await asyncio.to_thread(process.communicate, timeout=60)
     assert said == "lost the role\n"
-    assert (await landed(store), await store.pending(fence, limit=10_000, wait=0)) == before
+    assert (await stored_rows(store), await store.pending(fence, limit=10_000, wait=0)) == before
 
 
-async def landed(store: Records) -> tuple[set[str], list[Position]]:
+async def stored_rows(store: Records) -> tuple[set[str], list[Position]]:
     """Return the stored runs and positions."""
     runs = await store.runs(RunQuery(workflow="orders", limit=100_000))
     return {record.run_id for record in runs}, await store.positions(PAID_CONSUMERS)

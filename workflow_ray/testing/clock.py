@@ -1,24 +1,24 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that moves only when a test advances it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 QUIET = 20
-"""Turns of the event loop in which nobody begins or ends a wait, after which whoever can go on has
-done so.
+"""Turns of the event loop without the start or end of a wait, after which every task has run that
+can run.
 """
 
 
 class FakeClock:
-    """ports.Clock whose time moves by `advance` only. For one event loop."""
+    """A Clock whose time moves by `advance` only. For one event loop."""
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start
         self._elapsed = timedelta()  # the monotonic time
-        # in the order they came, each with its deadline
+        # in the order of their start, each with its deadline
         self._waiters: dict[asyncio.Timeout, timedelta] = {}
-        self._waits = 0  # begun or ended, ever
+        self._waits = 0  # how many waits have begun or ended
 
     def now(self) -> datetime:
         return self._now
@@ -30,7 +30,7 @@ class FakeClock:
         if event.is_set() or seconds <= 0:
             return event.is_set()
         delay = timedelta(seconds=seconds)
-        # what rounding leaves of a longer wait is over one tick of monotonic time later
+        # A rest of a longer wait that rounding leaves ends one tick of monotonic time later.
         if not delay:
             self._elapsed += timedelta.resolution
             return event.is_set()
@@ -47,12 +47,14 @@ class FakeClock:
             return event.is_set()
 
     def deadlines(self) -> list[datetime]:
-        """When those who wait now give up, the next one first."""
+        """Return the deadlines of the current waits, the next one first."""
         return sorted(self._now + (deadline - self._elapsed) for deadline in self._waiters.values())
 
     async def advance(self, by: timedelta) -> None:
-        """Let time pass: each deadline on the way comes at its own time, and what it wakes runs
-        before time goes on.
+        """Let time pass.
+
+        Each deadline on the way is reached at its own time, and the tasks that it wakes run before
+        time continues.
         """
         target = self._now + by
         await self.settle()
@@ -62,22 +64,23 @@ class FakeClock:
         self._pass(target - self._now)
 
     def jump(self, to: datetime) -> None:
-        """Make it `to` at once: whoever waited for a time on the way wakes late, as after a
-        machine's sleep.
+        """Set the time to `to` at once.
+
+        Waits that would have ended on the way end late, as after a machine's sleep.
         """
         self._pass(max(timedelta(), to - self._now))
 
     def jump_time_of_day(self, to: datetime) -> None:
-        """Set the time of day, forward or back, as a correction of the machine's clock does.
+        """Set the time of day forward or back, as a correction of the machine's clock does.
 
-        No time passes, and nobody wakes.
+        No time passes, and no wait ends.
         """
         self._now = to
 
     async def settle(self) -> None:
-        """Let every task run that can without time passing.
+        """Run every task that can run without time passing.
 
-        What runs in threads isn't waited for.
+        This does not wait for threads.
         """
         quiet, waits = 0, self._waits
         while quiet < QUIET:

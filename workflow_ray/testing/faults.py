@@ -1,4 +1,4 @@
-"""A way to a server that breaks when a test says so."""
+"""A proxy for connections to a server, which breaks them when a test says so."""
 
 import asyncio
 import math
@@ -11,23 +11,23 @@ CHUNK = 1024 * 1024
 
 
 class FaultyProxy:
-    """Passes TCP connections on to a server until it is told to cut them, or to hold back what the
-    clients send.
+    """Forwards TCP connections to a server until a test cuts them or holds their messages back.
 
-    A message is what one read from a client brings. For clients that wait for an answer before they
-    go on, as those of databases do within a transaction, that is one request, as long as it is
-    smaller than some 64 KiB. All connections are counted together.
+    A message is what one read from a client returns. A client that waits for each answer, as those
+    of
+    databases do within a transaction, sends one request per message if it is smaller than about
+    64 KiB. The messages of all connections are counted together.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
-        # the port is chosen when it opens
+        # The port is chosen when the proxy opens.
         self.host = LOOPBACK
         self.port = 0
         self.messages = 0
-        """Passed on to the server since the proxy opened."""
-        self._passing = math.inf  # that many more messages pass
-        self._cutting = False  # what comes after them: a cut, or else they are held back
+        """Messages forwarded to the server since the proxy opened."""
+        self._passing = math.inf  # messages to forward before the cut or the hold
+        self._cutting = False  # whether a cut or a hold follows them
         self._held = asyncio.Event()
         self._healed = asyncio.Event()
         self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
@@ -50,16 +50,17 @@ class FaultyProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut_after(self, messages: int) -> None:
-        """After that many more messages end all connections, and refuse new ones.
+        """End all connections after `messages` more messages, and refuse new ones.
 
-        The server still gets the last of them.
+        The server still gets the last of these messages.
         """
         self._passing, self._cutting = messages, True
         self._cut_if_due()
 
     def hold_after(self, messages: int) -> None:
-        """After that many more messages pass none of the clients' on; what the server sends still
-        passes.
+        """Hold the clients' messages back after `messages` more of them.
+
+        The server's messages are still forwarded.
         """
         self._passing, self._cutting = messages, False
         self._held.clear()
@@ -70,7 +71,7 @@ class FaultyProxy:
         await self._held.wait()
 
     def heal(self) -> None:
-        """Pass everything on again, first what was held back."""
+        """Forward every message again, first the ones that were held back."""
         self._passing, self._cutting = math.inf, False
         self._healed.set()
 
@@ -81,11 +82,8 @@ class FaultyProxy:
         try:
             if not self._cut:
                 await self._connect(task, reader, writer)
-        except (
-            OSError,
-            asyncio.CancelledError,
-        ):  # either side has gone, or the proxy closes: to its peer it looks the same
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # One side has left, or the proxy closes. It looks the same to the other side.
         finally:
             self._end(self._connections.pop(task))
 
@@ -94,8 +92,8 @@ class FaultyProxy:
     ) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
         self._connections[task] = (writer, server_writer)
-        back = asyncio.create_task(_pass_on(server_reader, writer))
-        forth = asyncio.create_task(self._pass_on_messages(reader, server_writer))
+        back = asyncio.create_task(_forward(server_reader, writer))
+        forth = asyncio.create_task(self._forward_messages(reader, server_writer))
         try:
             await asyncio.wait({back, forth}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -103,7 +101,7 @@ class FaultyProxy:
             forth.cancel()
             await asyncio.gather(back, forth, return_exceptions=True)
 
-    async def _pass_on_messages(
+    async def _forward_messages(
         self, client: asyncio.StreamReader, server: asyncio.StreamWriter
     ) -> None:
         while message := await client.read(CHUNK):
@@ -131,10 +129,10 @@ class FaultyProxy:
         client.transport.abort()
         for writer in server:
             with suppress(OSError):
-                writer.close()  # not aborted: what it was sent is to arrive
+                writer.close()  # It is not aborted, so that the messages sent to it arrive.
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while data := await reader.read(CHUNK):
         writer.write(data)
         await writer.drain()

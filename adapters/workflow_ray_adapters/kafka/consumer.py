@@ -37,7 +37,7 @@ LOOK = 0.005
 
 
 @dataclass
-class _Hearing:
+class _LastAnswer:
     """What a partition's leader has answered since the last seek, at real times."""
 
     stamp: int | None  # aiokafka's time of the last answer to a fetch
@@ -65,7 +65,7 @@ class Consumer:
         self._begin = offsets
         self._next: dict[int, int] = {}
         """The offset to continue from, of each partition that is assigned."""
-        self._hearing: dict[int, _Hearing] = {}
+        self._last_answers: dict[int, _LastAnswer] = {}
         self._consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -136,26 +136,26 @@ class Consumer:
         self.gone.discard(partition)
         self._next[partition] = offset
         self._consumer.seek(self._at(partition), offset)
-        self._hearing[partition] = _Hearing(self._last_fetch(partition), time.monotonic())
+        self._last_answers[partition] = _LastAnswer(self._last_fetch(partition), time.monotonic())
 
     def _at(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
 
     # --- reading --------------------------------------------------------------------------------
 
-    def is_heard(self, partition: int) -> bool:
+    def is_answered(self, partition: int) -> bool:
         """Whether a fetch of the partition was answered a moment ago, since the last seek."""
         silence = self.silence(partition)
-        return self._hearing[partition].at is not None and silence < SILENCE
+        return self._last_answers[partition].at is not None and silence < SILENCE
 
     def silence(self, partition: int) -> float:
         """Return the real seconds since the partition's last answered fetch, or last seek."""
         now = time.monotonic()
-        hearing = self._hearing[partition]
-        if (stamp := self._last_fetch(partition)) != hearing.stamp:
-            hearing.stamp = stamp
-            hearing.at = now
-        return now - (hearing.sought if hearing.at is None else hearing.at)
+        last = self._last_answers[partition]
+        if (stamp := self._last_fetch(partition)) != last.stamp:
+            last.stamp = stamp
+            last.at = now
+        return now - (last.sought if last.at is None else last.at)
 
     def _last_fetch(self, partition: int) -> int | None:
         stamp: int | None = self._consumer.last_poll_timestamp(self._at(partition))
@@ -204,7 +204,7 @@ class Consumer:
         for partition in partitions:
             self._next[partition] = await self._consumer.position(self._at(partition))
         for at in found:
-            self._hearing[at.partition].at = time.monotonic()
+            self._last_answers[at.partition].at = time.monotonic()
         return [record for records in found.values() for record in records]
 
     def _go_back(self, partitions: Collection[int]) -> None:

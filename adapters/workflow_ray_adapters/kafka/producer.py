@@ -27,21 +27,22 @@ At: TypeAlias = tuple[str, int]
 """The name of a topic on the brokers, and its partition."""
 
 STRAGGLING = 1.0
-"""Seconds that topic-partitions have for themselves once others have their messages: whoever sends
-has more to send to those.
+"""Seconds for the remaining topic-partitions once others have their messages.
+
+The caller has more messages for the others.
 """
 MAX_BATCH = 900_000
 """In bytes; brokers accept 1 MiB by default."""
 
 
-class _Line:
-    """The messages under way to one topic-partition."""
+class _InFlight:
+    """The messages in flight to one topic-partition."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.sending: asyncio.Future[Any] | None = None
-        """The last batch that aiokafka was handed. It outlasts the call that gave it up: an
-        idempotent producer tries for as long as the leader does not answer.
+        """The last batch that aiokafka got. It outlasts the call that gave it up, because an
+        idempotent producer tries as long as the leader does not answer.
         """
 
 
@@ -56,7 +57,7 @@ class Producer:
         self._topics = cluster.topics
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-        self._lines = defaultdict[At, _Line](_Line)
+        self._in_flight = defaultdict[At, _InFlight](_InFlight)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["Producer"]:
@@ -90,13 +91,13 @@ class Producer:
 
     async def _deliver(self, at: At, messages: Sequence[Message]) -> str | None:
         """Append the messages. Return None, or why the outcome is unknown."""
-        line = self._lines[at]
+        in_flight = self._in_flight[at]
         try:
-            async with asyncio.timeout(self._clients.timeout), line.lock:
-                if line.sending is not None:
-                    await asyncio.wait([line.sending])
+            async with asyncio.timeout(self._clients.timeout), in_flight.lock:
+                if in_flight.sending is not None:
+                    await asyncio.wait([in_flight.sending])
                 while messages:
-                    messages = messages[await self._append(at, line, messages) :]
+                    messages = messages[await self._append(at, in_flight, messages) :]
         except TimeoutError:
             self._topics.refresh()
             return (
@@ -107,7 +108,7 @@ class Producer:
             return error.why
         return None
 
-    async def _append(self, at: At, line: _Line, messages: Sequence[Message]) -> int:
+    async def _append(self, at: At, in_flight: _InFlight, messages: Sequence[Message]) -> int:
         """Append a batch, and return how many messages it held; 0: it has to be tried again.
 
         Raises StoreError.
@@ -129,10 +130,10 @@ class Producer:
                 break
             count += 1
         try:
-            line.sending = await _handed(producer, batch, at)
-            line.sending.add_done_callback(lambda sent: self._judge(producer, sent))
-            await asyncio.wait([line.sending])
-            line.sending.result()
+            in_flight.sending = await _handed(producer, batch, at)
+            in_flight.sending.add_done_callback(lambda sent: self._judge(producer, sent))
+            await asyncio.wait([in_flight.sending])
+            in_flight.sending.result()
         except KafkaError as error:
             self._replace(producer)
             if isinstance(error, ProducerClosed) or code_of(error) in SPOILED:

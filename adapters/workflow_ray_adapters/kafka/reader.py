@@ -34,10 +34,10 @@ class Reader:
         self._clock = clock
         self._open = set[Consumer]()
         self._idle = defaultdict[Key, list[tuple[Consumer, float]]](list)
-        """Each with the time at which it was last used. Somebody has several where calls of one
-        name overlap, as those of a role's late holder and of its successor may.
+        """Idle consumers, with the time of their last use. A reader has several if calls with its
+        name overlap, as those of a role's previous holder and of its successor may.
         """
-        self._troubled = set[tuple[str, int]]()
+        self._unreadable = set[tuple[str, int]]()
         """Partitions that were logged as unreadable."""
         self._lost = set[tuple[Key, int]]()
         """Partitions whose lost messages were logged, until the reader has continued."""
@@ -174,8 +174,8 @@ class Reader:
         topics = self._cluster.topics
         for partition in partitions:
             silence = consumer.silence(partition)
-            if consumer.is_heard(partition) and (topic, partition) in self._troubled:
-                self._troubled.discard((topic, partition))
+            if consumer.is_answered(partition) and (topic, partition) in self._unreadable:
+                self._unreadable.discard((topic, partition))
                 log.warning(
                     "%s: partition %d of topic %s is read again",
                     self._cluster.where,
@@ -196,8 +196,8 @@ class Reader:
                 )
 
     def _note_trouble(self, topic: str, partition: int, why: str) -> None:
-        if (topic, partition) not in self._troubled:
-            self._troubled.add((topic, partition))
+        if (topic, partition) not in self._unreadable:
+            self._unreadable.add((topic, partition))
             log.warning("%s: %s The others are read meanwhile.", self._cluster.where, why)
 
     def _note_lost(self, key: Key, offsets: Mapping[int, int], lost: Mapping[int, int]) -> None:

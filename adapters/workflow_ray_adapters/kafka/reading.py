@@ -131,11 +131,13 @@ class Look(Generic[T]):
             await self._relocate()
             if self._found():
                 return
-            heard = any(self._consumer.is_heard(partition) for partition in self._partitions)
-            if not heard and time.monotonic() - begin > SILENCE:
+            is_answered = any(
+                self._consumer.is_answered(partition) for partition in self._partitions
+            )
+            if not is_answered and time.monotonic() - begin > SILENCE:
                 raise StoreUnavailable(self._cluster.where, await self._trouble())
             left = until - clock.monotonic()
-            if left <= 0 and heard:
+            if left <= 0 and is_answered:
                 return
             await self.hand.take(
                 self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL)

@@ -180,7 +180,9 @@ class Topics:
                     await asyncio.sleep(PAUSE)
                     await self.learn()
         except TimeoutError as error:
-            why = "its topics aren't ready in time. Try again; if it goes on, look at its brokers."
+            why = (
+                "its topics aren't ready in time. Try again; if that fails too, check its brokers."
+            )
             raise StoreUnavailable(self._clients.where, why) from error
         return made
 

@@ -75,7 +75,7 @@ class Others:
             found = await self._admin.list_consumer_group_offsets(group)
         except GroupCoordinatorNotAvailableError:  # there was no group until a moment ago
             return {}
-        return {(lane.topic, lane.partition): offset.offset for lane, offset in found.items()}
+        return {(at.topic, at.partition): offset.offset for at, offset in found.items()}
 
 
 @asynccontextmanager

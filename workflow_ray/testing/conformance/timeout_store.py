@@ -237,8 +237,8 @@ class TimeoutStoreConformance(TimeoutClockCases):
             timeouts = [at(-1, name=f"timeout-{number}", partition=partition) for partition in ALL]
             with cut:
                 await fragile.store.create(timeouts)
-            landed = await due(store)
-            assert len(landed) in (0, len(ALL))
+            created = await due(store)
+            assert len(created) in (0, len(ALL))
             await store.create(timeouts)  # repeating is safe
             assert {timeout.key for timeout in await due(store)} == {
                 timeout.key for timeout in timeouts
