@@ -91,7 +91,7 @@ def test_what_filters_let_through_is_counted_and_asked_about(cli: CommandLine) -
 
 def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: CommandLine) -> None:
     done = cli("runs", "cancel", "a", "b", "c", "--reason", "x", expect=4)
-    assert done.stdout == "1 run cancelled. 1 were so already.\n"
+    assert done.stdout == "1 run cancelled. 1 already were.\n"
     assert "cancel is refused: it is COMPLETED." in done.stderr
     assert states(cli)["c"] == "CANCELLED"
 
@@ -99,7 +99,7 @@ def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: Comm
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("resume",), 2, "runs: name some, or say which by filters, e.g. --failed"),
+        (("resume",), 2, "runs: name runs, or choose them by filters, e.g. --failed"),
         (("resume", "a", "--failed"), 2, "runs: name runs or give filters, not both"),
         (("cancel", "c"), 2, "reason: give one: the history keeps why a run was cancelled"),
         (("pause", "zzz", "--reason", "x"), 3, "no run 'zzz' exists."),

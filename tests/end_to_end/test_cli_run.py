@@ -124,7 +124,7 @@ async def test_a_line_that_comes_again_with_other_data_is_refused_and_no_run_is_
     )
     assert "s3cret" not in done.stdout + done.stderr
     assert "started now             1" in done.stdout
-    assert "known already           1" in done.stdout
+    assert "known before            1" in done.stdout
     after = {run["foreign_id"]: run["run_id"] for run in cli.json("runs", "list", "letters")}
     assert after.keys() == {"a", "b", "c"}
     assert after.items() >= runs.items()

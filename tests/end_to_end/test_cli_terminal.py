@@ -56,7 +56,7 @@ def test_a_terminal_gets_colour_unless_it_is_not_wanted(cli: CommandLine) -> Non
 def test_a_question_is_asked_on_a_terminal_and_no_is_an_answer(cli: CommandLine) -> None:
     command = ("runs", "cancel", "--workflow", "letters", "--reason", "x")
     assert "Cancel 2 runs?" in cli.on_terminal(80, *command, given="n\n")
-    assert "1 were so already" in cli.on_terminal(80, *command, given="y\n")
+    assert "1 already were" in cli.on_terminal(80, *command, given="y\n")
 
 
 def test_ctrl_c_at_a_question_is_one_line_and_changes_nothing(cli: CommandLine) -> None:

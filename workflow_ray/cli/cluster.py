@@ -1,6 +1,6 @@
-"""What runs on Ray: bring it there, look at it, take it away.
+"""The commands that deploy workflows on Ray, scale them, and stop them.
 
-Ray is imported by the commands that need it only: it takes a second.
+Only the commands that need Ray import it: that takes a second.
 """
 
 import asyncio
@@ -27,28 +27,31 @@ if TYPE_CHECKING:
 
 Restart = Annotated[
     bool,
-    typer.Option("--restart", help="Restart these workflows although their code hasn't changed."),
+    typer.Option("--restart", help="Restart these workflows even if their code has not changed."),
 ]
 
 Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's name, e.g. orders.")]
 StatusName = Annotated[
-    str, typer.Argument(metavar="STATUS", help="A status that has a step, by name, e.g. CREATED.")
+    str,
+    typer.Argument(metavar="STATUS", help="The name of a status that has a step, e.g. CREATED."),
 ]
 Shards = Annotated[
-    int | None, typer.Option("--shards", min=1, help="How many: up to the workflow's partitions.")
+    int | None,
+    typer.Option("--shards", min=1, help="The number of shards: at most that of the partitions."),
 ]
-Reset = Annotated[bool, typer.Option("--reset", help="Go back to the count that the code says.")]
+Reset = Annotated[bool, typer.Option("--reset", help="Use the count in the code again.")]
 
 
 @grouped
 def deploy(references: Workflows, options: DeployOptions, restart: Restart = False) -> None:
-    """Have workflows run on Ray. Those whose code has changed are restarted; the others go on.
+    """Run workflows on Ray. Restarts those whose code has changed, and leaves the others alone.
 
-    A workflow's code is its module and the modules that this imports from its own folder. Prints
-    what is started, restarted and unchanged. Other workflows of the same records stay as they are.
+    A workflow's code is its module and what the module imports from its own folder. Prints which
+    workflows it has started and restarted, and which are unchanged. Other workflows on the same
+    records are not touched.
 
-    Code that was replaced since it was deployed is refused (see --rollback), and so is another
-    definition of the same name (see --replace).
+    It refuses code that a newer deployment has replaced (see --rollback), and another definition of
+    the same name (see --replace).
     """
     workflows = [load(reference, [os.getcwd()]) for reference in references]
 
@@ -58,17 +61,17 @@ def deploy(references: Workflows, options: DeployOptions, restart: Restart = Fal
         restart=restart,
     )
 
-    async def deployed() -> None:
+    async def start() -> None:
         async with runtime:
-            pass  # leaving stops nothing
+            pass  # the workflows go on after this block
 
-    asyncio.run(deployed())
+    asyncio.run(start())
     for change in runtime.changes:
-        say(_told(change))
+        say(_describe(change))
     say(f"Running on {runtime.urls.places}.")
 
 
-def _told(change: "WorkflowChange") -> str:
+def _describe(change: "WorkflowChange") -> str:
     count = len(change.roles)
     roles = f"{count} role" if count == 1 else f"{count} roles"
     return f"{change.workflow}: {change.change}, {roles}{', ' if change.why else ''}{change.why}."
@@ -81,21 +84,18 @@ def scale(
     reset: Reset = False,
     records: Records = None,
 ) -> None:
-    """Set how many shards run a status's step, while it runs: on Ray, or in the process that has
-    the records open.
+    """Set how many shards run a status's step, on Ray or in local processes, while they run.
 
-    On Ray the processes of the new shards start before the current shards stop.
-    The count holds, whatever the code says, until it is set again or --reset.
+    On Ray the processes of the new shards start before the current shards stop. The count stays,
+    whatever the code says, until it is set again or reset.
     """
     from workflow_ray.runtime.ray.deployment import prepare, refresh
 
     if (shards is None) != reset:
-        raise InvalidInput(
-            "scale", "give either --shards N, or --reset for the count that the code says"
-        )
+        raise InvalidInput("scale", "give either --shards N, or --reset for the count in the code")
     url = records_url(records)
 
-    async def scaled() -> int:
+    async def change() -> int:
         async with open_beside(url, SystemClock()) as store:
             statuses = {one.name: one.statuses for one in (await store.deployment()).workflows}
             numbers = statuses.get(workflow, {})
@@ -107,22 +107,22 @@ def scale(
         await refresh(records)
         return count
 
-    count = asyncio.run(scaled())
+    count = asyncio.run(change())
     say(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}.")
 
 
 def down(records: Records = None) -> None:
-    """End what works on the records, once it has finished what it holds. The records stay; `run` or
-    `deploy` goes on with them.
+    """Stop what runs on the records, after the running steps have finished. The records stay.
 
-    The Ray that was started for it on this machine ends too, unless something else runs on it.
+    `run` or `deploy` continues with them. Stops the Ray that was started on this machine for it,
+    unless something else runs there.
     """
     from workflow_ray.runtime.ray.cluster import stop_unused_cluster
     from workflow_ray.runtime.ray.deployment import down
 
     found = asyncio.run(down(records))
     say(
-        f"{'Ended what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
+        f"{'Stopped what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
         " records stay."
     )
     if stop_unused_cluster():

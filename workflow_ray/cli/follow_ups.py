@@ -23,7 +23,7 @@ class FollowUp:
     command: str = ""
 
 
-def follow_ups(report: Report, example: str | None, records: str | None) -> Sequence[FollowUp]:
+def list_follow_ups(report: Report, example: str | None, records: str | None) -> Sequence[FollowUp]:
     """List commands that a user may want to run after a job.
 
     Args:

@@ -13,7 +13,7 @@ STANDARD_INPUT = "-"
 
 
 @contextmanager
-def opened(source: str) -> Generator[int]:
+def open_input(source: str) -> Generator[int]:
     """Open a file, or standard input for `-`.
 
     Yields:

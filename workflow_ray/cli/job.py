@@ -1,4 +1,4 @@
-"""A job: the lines of an input become runs of a workflow, which are followed to their ends."""
+"""Runs a job: turns the lines of an input into runs of a workflow, and waits for their ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from workflow_ray.cli.lines import Line, Parser, Refused, arriving
+from workflow_ray.cli.lines import Line, Parser, Refused, read_lines
 from workflow_ray.cli.progress import Show
 from workflow_ray.cli.tally import Ends, Timing
 from workflow_ray.client import Client, Trigger, TriggerOutcome
@@ -17,15 +17,14 @@ from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 T = TypeVar("T")
 
 WINDOW = 500
-"""Runs looked at by one call to the store."""
+"""Runs that one call to the store reads."""
 PAUSE = 0.1
-"""Seconds between two looks; more where a look takes long, so that following costs little beside
-the work.
+"""Seconds between two queries; more where a query takes long, so that it costs little beside the
+work.
 """
 
 PATIENCE = 120.0
-"""Seconds that a store may go without an answer before the job gives up; started again, it goes on.
-"""
+"""Seconds without an answer of the store after which the job gives up. It can be started again."""
 
 
 class Job:
@@ -53,7 +52,7 @@ class Job:
         self._on_refused = on_refused
         self._parser = Parser(workflow)
         self._open: dict[RunId, Version] = {}  # runs that haven't ended -> the version last seen
-        self._started: set[RunId] = set()  # those of them that this job started
+        self._started: set[RunId] = set()  # runs in _open that this job started
         self._fed = False
         self.ends = Ends({status.value: status.name for status in workflow.statuses})
         self.timing = Timing()
@@ -79,7 +78,7 @@ class Job:
             raise group.exceptions[0] from None  # the other task was cancelled for it
 
     async def _feed(self, descriptor: int) -> None:
-        async for texts in arriving(descriptor):
+        async for texts in read_lines(descriptor):
             for batch in _batches(self._accepted(texts)):
                 await self._trigger(batch)
         self.known += self._parser.repeats
@@ -100,7 +99,7 @@ class Job:
         triggers: list[Trigger[Any, Any]] = [
             Trigger(line.foreign_id, line.data, idempotency_key=line.foreign_id) for line in lines
         ]
-        answers = await _answered(lambda: self._client.trigger_many(triggers))
+        answers = await _persist(lambda: self._client.trigger_many(triggers))
         for line, (handle, outcome) in zip(lines, answers, strict=True):
             match outcome:
                 case TriggerOutcome.STARTED:
@@ -129,7 +128,7 @@ class Job:
         while True:
             began = now()
             for window in _windows(self._open):
-                for record in await _answered(partial(self._records.watch, window, wait=0)):
+                for record in await _persist(partial(self._records.watch, window, wait=0)):
                     self._look_at(record)
             show(self.ends.total(), self.ends.total() + len(self._open))
             if self._fed and not self._open:
@@ -147,7 +146,7 @@ class Job:
             self.timing.add(record)
 
 
-async def _answered(call: Callable[[], Awaitable[T]]) -> T:
+async def _persist(call: Callable[[], Awaitable[T]]) -> T:
     return await persist(call, SystemClock(), "job", patience=PATIENCE)
 
 

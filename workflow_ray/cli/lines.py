@@ -1,4 +1,4 @@
-"""A job's input: JSON lines, each with a foreign id and a workflow's data, taken as they come."""
+"""Reads a job's input: JSON lines, each with a foreign id and a workflow's data."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from workflow_ray.records import MAX_DATA
 
 CHUNK = 256 * 1024
 MAX_LINE = MAX_DATA + 64 * 1024
-"""Bytes: the largest data there is, and room for its foreign id."""
+"""Bytes: the largest data that is allowed, and room for its foreign id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A line that can't, and why."""
+    """A line that can't be triggered, and why."""
 
     number: int
     why: str
@@ -55,8 +55,8 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True):
 _WRITTEN = msgspec.json.Decoder(_Written)
 
 
-async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
-    """The input's lines, as many as are there at once.
+async def read_lines(descriptor: int) -> AsyncIterator[list[bytes]]:
+    """Read the input's lines, as soon as they are written.
 
     Never holds more than a chunk and a line; a line over MAX_LINE comes cut.
     """
@@ -71,7 +71,7 @@ async def arriving(descriptor: int) -> AsyncIterator[list[bytes]]:
 
 
 class Parser:
-    """Makes lines of text into lines to trigger.
+    """Parses lines of text into lines to trigger.
 
     Remembers the foreign ids: one must not stand for two things.
     """
@@ -81,10 +81,10 @@ class Parser:
         self._read = 0
         self._seen: dict[str, _Seen] = {}  # by foreign id
         self.repeats = 0
-        """Lines that say again what an earlier one said."""
+        """Lines that repeat an earlier one."""
 
     def parse(self, lines: Iterable[bytes]) -> Iterator[Line | Refused]:
-        """One answer each, in order; none for an empty line or a repeat."""
+        """Yield one result for each line, in order; none for an empty line or a repeat."""
         for text in lines:
             self._read += 1
             if self._read == 1:
@@ -109,7 +109,7 @@ class Parser:
             self.repeats += 1
         else:
             raise InvalidInput(
-                "foreign_id", f"{foreign_id!r} stands on line {first.number} with other data"
+                "foreign_id", f"{foreign_id!r} is on line {first.number} with other data"
             )
 
     def _validated(self, data: bytes) -> BaseModel:
@@ -148,7 +148,7 @@ def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> None:
 
 
 def _reasons(error: ValidationError) -> str:
-    """pydantic's findings in one line, without the values: they may be personal."""
+    """Describe pydantic's findings in one line, without the values: they may be personal."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
         f"{'.'.join(str(part) for part in each['loc']) or 'all of it'}: {each['msg']}"
@@ -165,11 +165,11 @@ async def _read_some(descriptor: int) -> bytes:
 
 
 async def _read(descriptor: int) -> bytes:
-    """No thread stays behind in a read when the caller is cancelled."""
+    """Read without a thread, which would stay in the read when the caller is cancelled."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(descriptor, ready.set)
-    except PermissionError:  # epoll's word for a plain file, which can always be read
+    except PermissionError:  # epoll refuses a plain file, which can always be read
         return os.read(descriptor, CHUNK)
     try:
         await ready.wait()

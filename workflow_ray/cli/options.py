@@ -50,9 +50,7 @@ class DeployOptions:
     timeouts: Timeouts = None
     rollback: Annotated[
         bool,
-        typer.Option(
-            "--rollback", help="Deploy code again that was replaced since it was deployed."
-        ),
+        typer.Option("--rollback", help="Deploy code again although newer code has replaced it."),
     ] = False
     replace: Annotated[
         bool,

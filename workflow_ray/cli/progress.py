@@ -18,7 +18,7 @@ Show: TypeAlias = Callable[[int, int], None]
 
 
 @contextmanager
-def shown(what: str) -> Generator[Show]:
+def show_progress(what: str) -> Generator[Show]:
     """Show the progress of `what` on standard error until the block ends."""
     console = error_console()
     with _bar(console, what) if console.is_terminal else _lines(what) as show:

@@ -1,4 +1,4 @@
-"""The results of a job: shown as a table, written as JSON."""
+"""Reports the result of a job, as tables or as JSON."""
 
 import os
 
@@ -18,27 +18,27 @@ class RefusedLine(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The same, whether shown or written.
+    """The result of a job. The fields are stable: other programs read them.
 
     Times are those of the runs that this job started; None: it started none.
     """
 
     workflow: str
     runtime: str
-    records: str  # where the data lies
-    events: str  # where they travelled
+    records: str  # where the data is
+    events: str  # where events travelled
     timeouts: str
     input: str
     started: int  # runs that this job started
-    known: int  # lines whose run stood already, from an earlier job or an earlier line
+    known: int  # lines whose run existed before, from an earlier job or line
     refused: list[RefusedLine]
     paused: int
-    failed: int  # those of the paused runs that an error has paused
-    runs: dict[str, int]  # all of this input's runs, by final status
+    failed: int  # paused runs that an error has paused
+    runs: dict[str, int]  # all runs of this input, by final status
     transitions: int
     seconds: float
     transitions_per_second: float | None
-    p50_ms: float | None  # trigger to end
+    p50_ms: float | None  # from trigger to end
     p99_ms: float | None
 
     @classmethod
@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             records=places.records,
             events=places.events,
             timeouts=places.timeouts,
-            # a file's name may have bytes that are no text
+            # the name of a file may have bytes that are not text
             input=os.fsencode(source).decode(errors="backslashreplace"),
             started=job.started,
             known=job.known,
@@ -101,7 +101,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         table = Table.grid(padding=(0, 2))
         table.add_row("started now", f"{self.started:,}")
         table.add_row(
-            "known already", f"{self.known:,}" + (", none processed twice" if self.known else "")
+            "known before", f"{self.known:,}" + (", none processed twice" if self.known else "")
         )
         table.add_row("lines refused", f"{len(self.refused):,}")
         if self.transitions_per_second is not None:

@@ -12,7 +12,7 @@ from workflow_ray.errors import InvalidInput
 
 
 @contextmanager
-def report_file(path: Path | None) -> Generator[Callable[[object], None]]:
+def open_report(path: Path | None) -> Generator[Callable[[object], None]]:
     """Open the file before the work, so that a job does not end without its report.
 
     A file that exists keeps its content until the report is written.

@@ -12,30 +12,32 @@ from typing import Annotated, Any
 import typer
 
 from workflow_ray.cli.exit_codes import ExitCode
-from workflow_ray.cli.follow_ups import follow_ups, show_follow_ups
-from workflow_ray.cli.input_file import opened
+from workflow_ray.cli.follow_ups import list_follow_ups, show_follow_ups
+from workflow_ray.cli.input_file import open_input
 from workflow_ray.cli.job import Job
 from workflow_ray.cli.lines import Refused
 from workflow_ray.cli.log_lines import configure
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, DeployOptions
 from workflow_ray.cli.output import complain, print_json
-from workflow_ray.cli.progress import shown
+from workflow_ray.cli.progress import show_progress
 from workflow_ray.cli.report import Report
-from workflow_ray.cli.report_file import report_file
+from workflow_ray.cli.report_file import open_report
 from workflow_ray.definition import Workflow, load
 from workflow_ray.errors import InvalidInput, WorkflowError
 from workflow_ray.runtime import Runtime
 
 
-class Where(StrEnum):
+class RuntimeKind(StrEnum):
+    """Where the steps run."""
+
     RAY = "ray"
     LOCAL = "local"
 
 
-GOES_ON = {
-    Where.RAY: "What was triggered goes on without this command",
-    Where.LOCAL: "What was triggered is in the records",
+AFTERWARDS = {
+    RuntimeKind.RAY: "What was triggered goes on without this command",
+    RuntimeKind.LOCAL: "What was triggered is in the records",
 }
 
 Reference = Annotated[
@@ -51,10 +53,10 @@ Input = Annotated[
     ),
 ]
 On = Annotated[
-    Where,
+    RuntimeKind,
     typer.Option(
         "--runtime",
-        help="Where the steps run: on Ray, where they go on without this command; or in it.",
+        help="Where the steps run: on Ray, which continues after this command, or in its process.",
     ),
 ]
 ReportPath = Annotated[
@@ -73,8 +75,8 @@ class Interrupted(WorkflowError):
         self.runtime = runtime
 
     def __str__(self) -> str:
-        goes_on = GOES_ON[Where(self.runtime)]
-        return f"interrupted. {goes_on}; the same command again continues from here."
+        afterwards = AFTERWARDS[RuntimeKind(self.runtime)]
+        return f"interrupted. {afterwards}; the same command again continues from here."
 
 
 @grouped
@@ -83,17 +85,17 @@ def run(
     reference: Reference,
     source: Input,
     options: DeployOptions,
-    on: On = Where.RAY,
+    on: On = RuntimeKind.RAY,
     report_path: ReportPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put each line of FILE through a workflow, wait for the ends, and report.
+    """Run a workflow for each line of FILE, wait until all runs have ended, and report.
 
-    A line's foreign id is its run's idempotency key too: the same line again leads to the same run,
-    and nothing is done twice. A run that pauses counts as ended. A line that can't be used is
-    refused, with its number and the reason on stderr: one that is not JSON, which NaN and Infinity
-    are not, has a key twice, does not fit the workflow, or has other data than its foreign id had
-    before.
+    The foreign id of a line is also the idempotency key of its run: the same line again leads to
+    the same run, and nothing is done twice. A run that pauses counts as ended. Lines that can't be
+    used are refused, and stderr says their numbers and the reasons. A line must be JSON, which has
+    no NaN or Infinity, with each key once, and must fit the workflow. A foreign id that was used
+    before must have the same data.
     """
     if context.args:
         raise InvalidInput(
@@ -102,12 +104,12 @@ def run(
         )
     configure(logging.WARNING, "%(message)s")
     workflow = load(reference, [os.getcwd()])
-    made: Callable[..., Runtime] = Runtime.ray if on is Where.RAY else Runtime.local
-    runtime = made(workflow, **asdict(options))
-    with report_file(report_path) as write_report:
+    create: Callable[..., Runtime] = Runtime.ray if on is RuntimeKind.RAY else Runtime.local
+    runtime = create(workflow, **asdict(options))
+    with open_report(report_path) as write_report:
         try:
-            with opened(source) as descriptor:
-                job = asyncio.run(_done(workflow, runtime, on, descriptor))
+            with open_input(source) as descriptor:
+                job = asyncio.run(_run_job(workflow, runtime, on, descriptor))
         except KeyboardInterrupt:
             raise Interrupted(on.value) from None
         report = Report.of(
@@ -124,20 +126,22 @@ def run(
                 print_json(report)
             else:
                 report.show()
-                show_follow_ups(follow_ups(report, job.ends.example, options.records))
+                show_follow_ups(list_follow_ups(report, job.ends.example, options.records))
     if report.failed:
         raise typer.Exit(ExitCode.RUNS_FAILED)
     if report.refused:
         raise typer.Exit(ExitCode.LINES_REFUSED)
 
 
-async def _done(workflow: Workflow[Any, Any], runtime: Runtime, on: Where, descriptor: int) -> Job:
-    """Do the job, and show how far it is."""
-    takes_time = "; Ray takes some seconds the first time" if on is Where.RAY else ""
+async def _run_job(
+    workflow: Workflow[Any, Any], runtime: Runtime, on: RuntimeKind, descriptor: int
+) -> Job:
+    """Run the job, and show how far it is."""
+    takes_time = "; Ray takes some seconds the first time" if on is RuntimeKind.RAY else ""
     complain(f"Starting {workflow.name}{takes_time}.")
     async with runtime:
         job = Job(workflow, runtime.client(workflow), runtime.store, _complain_of)
-        with shown(workflow.name) as show:
+        with show_progress(workflow.name) as show:
             await job.run(descriptor, show)
     return job
 

@@ -18,7 +18,7 @@ from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import complain, error_console, print_json, say
 from workflow_ray.cli.run_filters import Filters, Selection
-from workflow_ray.cli.run_references import RunReferences, chosen_workflows
+from workflow_ray.cli.run_references import RunReferences, choose_workflows
 from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
@@ -36,38 +36,36 @@ References = Annotated[
 ]
 Reason = Annotated[
     str | None,
-    typer.Option(
-        "--reason", help="Why: the run's history keeps it. To pause and to cancel it is needed."
-    ),
+    typer.Option("--reason", help="Why; the history keeps it. Pause and cancel need a reason."),
 ]
 By = Annotated[
     str | None,
-    typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the user who calls."),
+    typer.Option("--by", metavar="WHO", help="Who, for the history. Default: the current user."),
 ]
 Yes = Annotated[
-    bool, typer.Option("--yes", help="Don't ask before runs that filters let through are changed.")
+    bool, typer.Option("--yes", help="Don't ask for confirmation when filters choose the runs.")
 ]
 
 HELP = {
-    Action.PAUSE: "Keep runs from taking further steps, until they are resumed.",
+    Action.PAUSE: "Pause runs: they take no further step until they are resumed.",
     Action.RESUME: (
-        "Let paused runs go on. Those that an error has paused get all attempts of their step"
+        "Let paused runs continue. A run that an error has paused gets all attempts of its step"
         " again."
     ),
-    Action.RETRY: "Have the step of failed runs tried again, at once and with all its attempts.",
+    Action.RETRY: "Try the step of failed runs again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
 }
 EXITS = describe(ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED)
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the runs. The fields are stable: other programs read them."""
+class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result for each run. The fields are stable: other programs read them."""
 
     action: str
     changed: int
-    unchanged: int  # they were so already
+    unchanged: int  # runs that were in that state already
     refused: dict[str, str]  # run id -> why
-    missing: list[str]  # the runs that were deleted meanwhile
+    missing: list[str]  # runs that were deleted meanwhile
 
 
 def add_controls(runs: typer.Typer) -> None:
@@ -88,28 +86,28 @@ def _add(runs: typer.Typer, action: Action) -> None:
         records: Records = None,
         as_json: AsJson = False,
     ) -> None:
-        asked = control(action, by or f"cli:{_user()}", reason)
+        asked = control(action, by or f"cli:{_name_of_user()}", reason)
         url = records_url(records)
-        run_ids = asyncio.run(_found(url, run or (), filters, workflow))
+        run_ids = asyncio.run(_find(url, run or (), filters, workflow))
         if not run and not yes:
             _confirm(action, len(run_ids))
-        _tell(asyncio.run(_applied(url, asked, run_ids)), action, as_json=as_json)
+        _finish(asyncio.run(_apply_all(url, asked, run_ids)), action, as_json=as_json)
 
     runs.command(action.verb, help=HELP[action], epilog=EXITS)(command)
 
 
-async def _found(
+async def _find(
     url: str, references: Sequence[str], filters: Filters, workflow: str | None
 ) -> list[RunId]:
-    """The runs that a command is about."""
+    """Find the runs that a command names, or that its filters let through."""
     if references and not filters.is_empty():
         raise InvalidInput("runs", "name runs or give filters, not both")
     if not references and workflow is None and filters.is_empty():
-        raise InvalidInput("runs", "name some, or say which by filters, e.g. --failed")
+        raise InvalidInput("runs", "name runs, or choose them by filters, e.g. --failed")
     async with open_beside(url, SystemClock()) as store:
         names = Names(await store.deployment())
         if references:
-            lookup = RunReferences(store, chosen_workflows(list(names.statuses), workflow))
+            lookup = RunReferences(store, choose_workflows(list(names.statuses), workflow))
             return [(await lookup.find(reference)).run_id for reference in references]
         return [
             record.run_id
@@ -118,8 +116,8 @@ async def _found(
         ]
 
 
-def _user() -> str:
-    """Name the user who calls; by number in a container that has no name for it."""
+def _name_of_user() -> str:
+    """Return the name of the user who calls, or the number: a container may have no name for it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -127,7 +125,7 @@ def _user() -> str:
 
 
 def _confirm(action: Action, count: int) -> None:
-    """Ask whoever sits at the terminal. Raises InvalidInput: nobody does."""
+    """Ask before runs are changed. Raises InvalidInput: standard input is not a terminal."""
     if not count:
         return
     runs = "1 run" if count == 1 else f"{count} runs"
@@ -141,17 +139,17 @@ def _confirm(action: Action, count: int) -> None:
         raise typer.Abort
 
 
-async def _applied(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+async def _apply_all(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
     clock = SystemClock()
     async with open_beside(url, clock) as store:
         records = patient(store, clock, PATIENCE)
         outcomes: dict[RunId, Outcome] = {}
         for start in range(0, len(run_ids), BATCH):
-            outcomes |= await _applied_to(records, asked, run_ids[start : start + BATCH])
+            outcomes |= await _apply_to(records, asked, run_ids[start : start + BATCH])
         return outcomes
 
 
-async def _applied_to(
+async def _apply_to(
     store: RecordStore, asked: Control, run_ids: Sequence[RunId]
 ) -> dict[RunId, Outcome]:
     found = await look_up(store, run_ids)
@@ -159,10 +157,10 @@ async def _applied_to(
     return missing | await apply(store, asked, found)
 
 
-def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> None:
-    """Print what became of the runs, and exit with the code for it."""
+def _finish(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> None:
+    """Print the result, and exit with its code."""
     kinds = Counter(type(outcome) for outcome in outcomes.values())
-    report = Report(
+    report = ControlReport(
         action=action.verb,
         changed=kinds[Changed],
         unchanged=kinds[Unchanged],
@@ -176,7 +174,7 @@ def _tell(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> N
     if as_json:
         print_json(report)
     else:
-        already = f" {report.unchanged} were so already." if report.unchanged else ""
+        already = f" {report.unchanged} already were." if report.unchanged else ""
         say(
             f"{report.changed} {'run' if report.changed == 1 else 'runs'}"
             f" {action.participle}.{already}"

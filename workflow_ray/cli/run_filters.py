@@ -1,4 +1,4 @@
-"""Filters of runs on the command line, and the runs that they let through."""
+"""Selects runs by the filters of the command line."""
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from workflow_ray.cli.run_references import chosen_workflows
+from workflow_ray.cli.run_references import choose_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
 from workflow_ray.definition.durations import seconds_of
@@ -21,7 +21,7 @@ from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 STUCK_AFTER = timedelta(minutes=5)
 PAGE = 500
-"""Runs read at once."""
+"""Runs that one call to the store reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +60,22 @@ class Filters:
     ] = False
 
     def is_empty(self) -> bool:
-        """Whether every run passes."""
+        """Whether no filter was given."""
         return not any(getattr(self, field.name) for field in fields(self))
 
 
 class Selection:
-    """The runs of a store that filters let through. Raises InvalidInput, UnknownWorkflow: a filter
-    can't be used.
+    """Selects the runs of a store that pass the filters.
+
+    Args:
+        store: The store.
+        names: The names of what is deployed there.
+        filters: The filters.
+        workflow: Only runs of this one; None: of all.
+
+    Raises:
+        InvalidInput: A filter can't be used.
+        UnknownWorkflow: The workflow is not deployed.
     """
 
     def __init__(
@@ -79,7 +88,7 @@ class Selection:
             None if filters.older_than is None else _duration("--older-than", filters.older_than)
         )
         known = {
-            name: names.statuses[name] for name in chosen_workflows(list(names.statuses), workflow)
+            name: names.statuses[name] for name in choose_workflows(list(names.statuses), workflow)
         }
         _check_statuses(known, filters.statuses or ())
         asked = set(filters.statuses or ())
@@ -90,7 +99,7 @@ class Selection:
         ]
 
     async def newest(self, limit: int) -> list[Record]:
-        """The newest runs, the newest first."""
+        """Return the newest runs, the newest first."""
         if self._filters.stuck:
             stuck = [record async for record in self._stuck()]
             return sorted(stuck, key=lambda record: record.run_id, reverse=True)[:limit]
@@ -100,7 +109,7 @@ class Selection:
         return list(merge(*found, key=lambda record: record.run_id, reverse=True))[:limit]
 
     async def pages(self) -> AsyncIterator[list[Record]]:
-        """All runs, the oldest of each workflow first."""
+        """Yield all runs, the oldest of each workflow first."""
         if self._filters.stuck:
             yield [record async for record in self._stuck()]
             return
@@ -153,7 +162,7 @@ class Selection:
 
 
 def _check_statuses(known: Mapping[str, Collection[str]], asked: Sequence[str]) -> None:
-    """Each status must be one of some workflow."""
+    """Check that each status belongs to a workflow. Raises InvalidInput."""
     names = list(dict.fromkeys(name for statuses in known.values() for name in statuses))
     for status in asked:
         if status not in names:
@@ -183,7 +192,7 @@ def _duration(option: str, text: str) -> timedelta:
 
 
 def _passes(record: Record, query: RunQuery) -> bool:
-    """Whether a run that was found in another way passes the query's filters."""
+    """Whether a run that another query has found passes the filters of this one."""
     return (
         (not query.statuses or record.status in query.statuses)
         and (not query.run_states or record.run_state in query.run_states)

@@ -1,4 +1,4 @@
-"""Which run a text on the command line names: a run id, the beginning of one, or a foreign id."""
+"""Finds the run that a user names: by its run id, the beginning of one, or its foreign id."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from workflow_ray.records import Record, RunId, RunQuery
 
 LOWEST = "00000000-0000-0000-0000-000000000000"
 SHORTEST = 6
-"""Characters of a run id that name it, at least: the first ones are the time and common to many."""
+"""The least characters of a run id: many runs share the first ones, which are the time."""
 SHOWN = 5
-"""Runs that an ambiguous text may mean, of those that the error lists."""
+"""Runs that the error about an ambiguous text lists."""
 
 
 class RunReferences:
@@ -22,7 +22,7 @@ class RunReferences:
         self._workflows = workflows
 
     async def find(self, text: str) -> Record:
-        """The run that the text names. A foreign id names its newest run.
+        """Find the run that the text names. A foreign id names its newest run.
 
         Raises:
             RunNotFound: There is none.
@@ -67,8 +67,8 @@ class RunReferences:
         return [record for record in found if record is not None]
 
 
-def chosen_workflows(known: Sequence[str], asked: str | None) -> Sequence[str]:
-    """The workflow that was asked for, or else all. Raises UnknownWorkflow."""
+def choose_workflows(known: Sequence[str], asked: str | None) -> Sequence[str]:
+    """Return the workflow that was asked for, or else all. Raises UnknownWorkflow."""
     if asked is None:
         return known
     if asked not in known:

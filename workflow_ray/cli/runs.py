@@ -1,4 +1,4 @@
-"""Looking at runs. Needs neither Ray nor the definitions: the records say it all."""
+"""The commands that show runs. They need neither Ray nor the definitions, only the records."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_history import WithData, entry_views, print_with_data
-from workflow_ray.cli.run_references import RunReferences, chosen_workflows
+from workflow_ray.cli.run_references import RunReferences, choose_workflows
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
 from workflow_ray.ports import RecordStore, SystemClock
@@ -20,10 +20,10 @@ from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
 PAGE = 1000
-"""Runs listed at most."""
+"""The largest number of runs that a list shows."""
 T = TypeVar("T")
 
-runs = typer.Typer(name="runs", no_args_is_help=True, help="Look at runs, and control them.")
+runs = typer.Typer(name="runs", no_args_is_help=True, help="Show runs and control them.")
 add_controls(runs)
 
 Reference = Annotated[
@@ -35,7 +35,7 @@ Name = Annotated[
         metavar="WORKFLOW", help="The workflow's name, e.g. orders. Default: all workflows."
     ),
 ]
-Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="How many at most.")]
+Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="The largest number of runs to show.")]
 
 
 @runs.command("list", epilog=describe())
@@ -66,7 +66,7 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
     """Count runs by workflow, status and run_state, without zeros."""
 
     async def found(store: RecordStore, names: Names) -> list[CountView]:
-        chosen = chosen_workflows(list(names.statuses), workflow)
+        chosen = choose_workflows(list(names.statuses), workflow)
         return [names.count(name, count) for name in chosen for count in await store.counts(name)]
 
     show(_ask(records, found), ("workflow", "status", "run_state", "runs"), as_json=as_json)
@@ -111,7 +111,7 @@ def history(
 
 
 def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]) -> T:
-    """What the store answers, opened beside whatever runs on it."""
+    """Ask the store a question, beside the processes that run on it."""
 
     async def answer() -> T:
         async with open_beside(records_url(url), SystemClock()) as store:
@@ -121,4 +121,4 @@ def _ask(url: str | None, question: Callable[[RecordStore, Names], Awaitable[T]]
 
 
 def _references(store: RecordStore, names: Names, workflow: str | None) -> RunReferences:
-    return RunReferences(store, chosen_workflows(list(names.statuses), workflow))
+    return RunReferences(store, choose_workflows(list(names.statuses), workflow))

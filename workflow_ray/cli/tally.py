@@ -1,4 +1,4 @@
-"""Counting runs as they end."""
+"""Counts runs as they end, and measures how long they took."""
 
 from array import array
 from collections import Counter
@@ -11,7 +11,7 @@ from workflow_ray.records import Record, RunId, RunState
 
 
 class Timing:
-    """How the runs went that this job started, by the records' own times."""
+    """Measures the runs that a job started, by the times in the records."""
 
     def __init__(self) -> None:
         self.transitions = 0
@@ -27,18 +27,18 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """From the first trigger to the last end."""
+        """Seconds from the first trigger to the last end."""
         return (self._last - self._first).total_seconds() if self._first and self._last else 0.0
 
     @property
     def transitions_per_second(self) -> float | None:
-        """None where nothing was measured."""
+        """Transitions per second; None: nothing was measured."""
         return round(self.transitions / self.seconds, 1) if self.seconds else None
 
     def percentile_ms(self, percent: int) -> float | None:
-        """The least time, in milliseconds, within which so many per cent of the runs ended.
+        """Return the milliseconds within which this percentage of the runs ended.
 
-        None where nothing was measured.
+        None: nothing was measured.
         """
         if not self._seconds:
             return None
@@ -47,7 +47,7 @@ class Timing:
 
 
 class Ends:
-    """The statuses at which runs stand."""
+    """Counts runs by the status and run state in which they ended."""
 
     def __init__(self, statuses: Mapping[int, str]) -> None:
         self._statuses = statuses
@@ -69,9 +69,9 @@ class Ends:
         )
 
     def by_status(self) -> dict[str, int]:
-        """`SHIPPED`; or, for runs that didn't complete, `RESERVED (PAUSED)`.
+        """Return the counts by label, in the order of the statuses' numbers.
 
-        In the order of the statuses' numbers.
+        A label is `SHIPPED` or, for runs that did not complete, `RESERVED (PAUSED)`.
         """
         return {
             self._label(status, state): count

@@ -1,4 +1,4 @@
-"""`workflow-ray undeploy`: a workflow runs no more, and its records stay."""
+"""`workflow-ray undeploy`: removes a workflow from what runs; its records stay."""
 
 import asyncio
 from typing import Annotated

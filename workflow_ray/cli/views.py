@@ -1,6 +1,4 @@
-"""Runs and their histories as the command line shows them: with names where the records have
-numbers.
-"""
+"""Converts records to what the command line shows: names in place of numbers."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -47,7 +45,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Names:
-    """The statuses' names, as deployed."""
+    """Names the statuses, as they are deployed."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.statuses: Mapping[str, Mapping[str, int]] = {
@@ -58,7 +56,7 @@ class Names:
         }
 
     def status(self, workflow: str, number: int) -> str:
-        """The number itself where the workflow isn't deployed any more."""
+        """Return a status's name, or its number where the workflow is not deployed any more."""
         return next(
             (name for name, value in self.statuses.get(workflow, {}).items() if value == number),
             str(number),
@@ -106,7 +104,7 @@ class Names:
 
 
 def raw(data: bytes) -> msgspec.Raw:
-    """Stored data for JSON output. What is not JSON, as after a damage, becomes a string."""
+    """Prepare stored data for JSON output. Damaged data, which is not JSON, becomes a string."""
     data = strict(data)
     try:
         msgspec.json.format(data)

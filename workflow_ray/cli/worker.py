@@ -1,4 +1,4 @@
-"""`workflow-ray worker`: a process that runs workflows until it is told to stop."""
+"""`workflow-ray worker`: a process that runs workflows until a signal stops it."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ Deadline = Annotated[
         "--deadline",
         min=0,
         metavar="SECONDS",
-        help="Time for running steps once it is told to stop.",
+        help="Seconds that running steps get to finish after a signal.",
     ),
 ]
 
@@ -31,9 +31,9 @@ Deadline = Annotated[
 def worker(references: Workflows, options: DeployOptions, deadline: Deadline = 25.0) -> None:
     """Run workflows in this process until SIGTERM or SIGINT. Workers on one server share the work.
 
-    Told to stop, it takes on nothing new and finishes the steps that are running. Those that are
-    not finished at the deadline are abandoned: other workers, or the next one, run them again, and
-    no attempt is counted. A second signal does not wait for the deadline.
+    After a signal it starts nothing new and finishes the steps that are running. It abandons steps
+    that have not finished at the deadline: other workers, or the next one, run them again, and no
+    attempt is counted. A second signal does not wait for the deadline.
     """
     configure(logging.INFO, WITH_TIME)
     workflows = [load(reference, [os.getcwd()]) for reference in references]

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from workflow_ray.cli.app import app
-from workflow_ray.cli.follow_ups import follow_ups
+from workflow_ray.cli.follow_ups import list_follow_ups
 from workflow_ray.cli.report import Report
 from workflow_ray.runtime.urls import RECORDS, place_of
 
@@ -39,7 +39,7 @@ def report(**changed: Any) -> Report:
 
 def commands(given: str | None, **changed: Any) -> list[list[str]]:
     """The arguments that a shell makes of the commands, without the program's name."""
-    found = follow_ups(report(**changed), "some-run", given)
+    found = list_follow_ups(report(**changed), "some-run", given)
     return [shlex.split(each.command)[1:] for each in found if each.command]
 
 
@@ -84,7 +84,7 @@ def test_the_records_are_not_named_where_the_environment_names_them(
     ],
 )
 def test_a_url_that_may_hold_a_password_is_not_printed(url: str) -> None:
-    found = follow_ups(report(records="postgresql://db/shop"), "some-run", url)
+    found = list_follow_ups(report(records="postgresql://db/shop"), "some-run", url)
     assert "secret" not in str(found)
     assert "sec" not in str(found)
     assert found[0].purpose.startswith(f"Set {RECORDS} first")

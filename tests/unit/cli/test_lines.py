@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from workflow_ray import Status, Workflow
-from workflow_ray.cli.lines import CHUNK, MAX_LINE, Line, Parser, Refused, arriving
+from workflow_ray.cli.lines import CHUNK, MAX_LINE, Line, Parser, Refused, read_lines
 
 
 class Letter(BaseModel):
@@ -102,14 +102,14 @@ def test_a_line_that_comes_again_is_a_repeat_whatever_a_default_factory_makes_up
 
 def test_a_key_that_comes_again_with_other_data_is_refused() -> None:
     _, second = parsed(ANN, b'{"foreign_id": "a", "data": {"to": "bob"}}')
-    assert second == Refused(2, "foreign_id: 'a' stands on line 1 with other data")
+    assert second == Refused(2, "foreign_id: 'a' is on line 1 with other data")
 
 
 async def test_a_file_is_read_in_bounded_pieces_that_lose_nothing(tmp_path: Path) -> None:
     lines = [b"x" * 1000 + str(number).encode() for number in range(1000)]
     (tmp_path / "input").write_bytes(b"\n".join(lines))
     with opened(tmp_path / "input") as descriptor:
-        pieces = [piece async for piece in arriving(descriptor)]
+        pieces = [piece async for piece in read_lines(descriptor)]
     assert [line for piece in pieces for line in piece] == lines
     assert len(pieces) > 2
     assert max(sum(map(len, piece)) for piece in pieces) < CHUNK + 2000
@@ -119,14 +119,16 @@ async def test_a_line_without_end_is_not_kept_and_the_next_goes_through(tmp_path
     (tmp_path / "input").write_bytes(b"x" * (MAX_LINE + 3 * CHUNK) + b"\n" + ANN)
     parser = Parser(letters)
     with opened(tmp_path / "input") as descriptor:
-        answers = [answer async for piece in arriving(descriptor) for answer in parser.parse(piece)]
+        answers = [
+            answer async for piece in read_lines(descriptor) for answer in parser.parse(piece)
+        ]
     assert [type(answer) for answer in answers] == [Refused, Line]
 
 
 async def test_a_line_from_a_pipe_comes_before_the_next_is_written() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"one\ntw")
-    pieces = arriving(reading)
+    pieces = read_lines(reading)
     assert await anext(pieces) == [b"one"]
     os.write(writing, b"o\n")
     assert await anext(pieces) == [b"two"]
@@ -137,7 +139,7 @@ async def test_a_line_from_a_pipe_comes_before_the_next_is_written() -> None:
 
 async def test_reading_a_silent_pipe_can_be_cancelled() -> None:
     reading, writing = os.pipe()
-    waiting = asyncio.ensure_future(anext(arriving(reading)))
+    waiting = asyncio.ensure_future(anext(read_lines(reading)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
