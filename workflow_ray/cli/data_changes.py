@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, cast
+from typing import Any, TypeGuard
 
 from workflow_ray.runtime.visible import visible
 
@@ -63,18 +63,21 @@ def shown(value: object) -> str:
 
 
 def _changes(path: str, before: object, after: object) -> Iterator[Change]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        yield from _of_objects(
-            path, cast(dict[str, object], before), cast(dict[str, object], after)
-        )
-    elif isinstance(before, list) and isinstance(after, list):
-        pairs = zip_longest(
-            cast(list[object], before), cast(list[object], after), fillvalue=_ABSENT
-        )
-        for at, (old, new) in enumerate(pairs):
+    if _is_object(before) and _is_object(after):
+        yield from _of_objects(path, before, after)
+    elif _is_list(before) and _is_list(after):
+        for at, (old, new) in enumerate(zip_longest(before, after, fillvalue=_ABSENT)):
             yield from _of_values(f"{path}[{at}]", old, new)
     elif not _is_same(before, after):
         yield Change(path, before, after)
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
 
 
 def _of_objects(path: str, before: dict[str, object], after: dict[str, object]) -> Iterator[Change]:

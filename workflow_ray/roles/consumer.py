@@ -74,10 +74,7 @@ class Consumer:
         observation: Observation | None = None,
         in_flight: InFlight | None = None,
     ) -> None:
-        """observation: Shared with the other roles of this process and event loop.
-
-        in_flight: Shared with the other roles of this process.
-        """
+        """Roles of one event loop share `observation`, and those of one process `in_flight`."""
         graph = work.workflow.checked()
         step = graph.step(work.status)
         if step is None:
@@ -160,7 +157,9 @@ class Consumer:
                 watching = self._tasks.create_task(resources.broken())
                 limiting = self._tasks.create_task(self._steps.enforce_time_limit())
                 await self._begin()
-                reception = self._reception()
+                reception = Reception(
+                    self._role.name, self._partitions, self._intake, self._results, self._start
+                )
                 recovery = self._recovery(reception)
                 recovering = self._tasks.create_task(recovery.run(stop))
                 await reception.run(stop)
@@ -190,11 +189,6 @@ class Consumer:
     async def _stored_positions(self) -> list[Position]:
         group = self._role.group
         return await persist(lambda: self._records.positions(group), self._clock, self._fence.role)
-
-    def _reception(self) -> Reception:
-        return Reception(
-            self._role.name, self._partitions, self._intake, self._results, self._start
-        )
 
     def _recovery(self, reception: Reception) -> Recovery:
         return Recovery(

@@ -21,7 +21,7 @@ def activity(session: Session, limit: int) -> Activity:
         ),
         delayed=tuple(
             OutboxEntry(id=entry_id, event=to_event(*event), due_at=moment(due_at))
-            for entry_id, due_at, *event in session.rows(_delayed, now=now, most=limit)
+            for entry_id, due_at, *event in session.rows(delayed, now=now, most=limit)
         ),
     )
 
@@ -34,7 +34,7 @@ def _holders(_: Dialect) -> ClauseElement:
     )
 
 
-def _delayed(_: Dialect) -> ClauseElement:
+def delayed(_: Dialect) -> ClauseElement:
     """The first condition follows from the second one, unless a clock stands before 1970."""
     return (
         select(outbox.c.id, outbox.c.due_at, *ENTRY)

@@ -77,7 +77,7 @@ def test_a_look_reads_ranges_of_indexes(
 
 def test_delayed_events_are_read_in_the_order_of_an_index(store_id: str, path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
-        query = str(activity._delayed(SQLITE).compile(dialect=SQLITE.driver))
+        query = str(activity.delayed(SQLITE).compile(dialect=SQLITE.driver))
         plan = database.execute(f"EXPLAIN QUERY PLAN {query}", [0] * query.count("?")).fetchall()
     assert "USING INDEX outbox_due" in str(plan)
     assert "TEMP B-TREE" not in str(plan), "it is sorted"
