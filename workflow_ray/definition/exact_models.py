@@ -32,6 +32,18 @@ HARMLESS = frozenset(
     }
 )
 """Settings of a model that change neither how values are written nor how they are read."""
+FIELD = frozenset(
+    {
+        "frozen",
+        "metadata",
+        "schema",
+        "serialization_alias",
+        "serialization_exclude",
+        "type",
+        "validation_alias",
+    }
+)
+"""What is known of a field. It may be excluded on conditions that only its data tells."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -69,7 +81,8 @@ def _of_model(schema: Schema) -> Guard | None:
         return None
     guards: list[tuple[str, Guard]] = []
     for name, field in inner["fields"].items():
-        guard = None if field.get("serialization_exclude") else _guard(field["schema"])
+        is_written = not field.keys() - FIELD and not field.get("serialization_exclude")
+        guard = _guard(field["schema"]) if is_written else None
         if guard is None:
             return None
         guards.append((name, guard))
@@ -84,7 +97,7 @@ def _model_guard(cls: type, guards: list[tuple[str, Guard]]) -> Guard:
         # it was constructed without validation, or keeps something beside its fields
         if len(values) != len(guards):
             return False
-        return all(holds(values[name]) for name, holds in guards)
+        return all(name in values and holds(values[name]) for name, holds in guards)
 
     return guard
 

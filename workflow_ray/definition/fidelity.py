@@ -4,11 +4,14 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Set
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 SECRETS = (Secret, SecretStr, SecretBytes)
+SEQUENCES = (list, tuple, deque)
+"""A value of one of them never equals a value of another."""
 DEEPEST = 500
 """Levels of nesting that are compared; JSON is read to fewer."""
 
@@ -43,7 +46,7 @@ def _compare(written: Any, read: Any, depth: int) -> _Found | None:
         return _compare_models(written, read, depth)
     if _is_a(written, dict):
         return _compare_mappings(written, read, depth)
-    if _is_a(written, list, tuple):
+    if _sequence_of(written) is not None:
         return _compare_sequences(written, read, depth)
     if hasattr(written, "__dataclass_fields__"):
         return _compare_dataclasses(written, read, depth)
@@ -80,12 +83,19 @@ def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Fou
 
 
 def _compare_sequences(written: Any, read: Any, depth: int) -> _Found | None:
-    if not _is_a(read, list, tuple) or len(written) != len(read):
+    if _sequence_of(read) is not _sequence_of(written):
+        return _Found(deque(), _reason(written, read))
+    if len(written) != len(read):
         return _Found(deque(), "it reads back with other items")
     return _compare_named(
         ((str(at), one, other) for at, (one, other) in enumerate(zip(written, read, strict=True))),
         depth,
     )
+
+
+def _sequence_of(value: object) -> type | None:
+    """The built-in sequence that it is, or that its class derives from; None: it is not one."""
+    return next((kind for kind in SEQUENCES if isinstance(value, kind)), None)
 
 
 def _compare_named(parts: Iterable[tuple[str, Any, Any]], depth: int) -> _Found | None:
@@ -115,17 +125,24 @@ def _is_a(value: object, *kinds: type) -> bool:
 
 def _is_same(written: Any, read: Any) -> bool:
     try:
-        return bool(written == read) or _are_nan(written, read)
+        return (
+            bool(written == read)
+            or _are_nan(written, read)
+            or (_is_a(written, datetime) and _are_one_moment(written, read))
+        )
     except Exception:  # of a class of the user's
         return False
 
 
-def _are_nan(written: object, read: object) -> bool:
-    return (
-        isinstance(written, float)
-        and isinstance(read, float)
-        and math.isnan(written)
-        and math.isnan(read)
+def _are_nan(written: Any, read: Any) -> bool:
+    """Whether both are not a number, such as a float or a Decimal."""
+    return bool(written != written and read != read) and isinstance(written, type(read))
+
+
+def _are_one_moment(written: datetime, read: datetime) -> bool:
+    """Python takes a time that a zone has twice, or skips, for different from every other."""
+    return read.utcoffset() == written.utcoffset() is not None and (
+        read.replace(tzinfo=None) == written.replace(tzinfo=None)
     )
 
 

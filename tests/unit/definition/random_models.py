@@ -4,11 +4,13 @@ import dataclasses
 import enum
 import math
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -122,6 +124,7 @@ MOMENTS = (
     datetime(2024, 1, 2, tzinfo=UTC),
     datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))),
     datetime(1890, 1, 1, tzinfo=timezone(timedelta(minutes=53, seconds=28))),
+    datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),  # the zone has it twice
     datetime.max,  # noqa: DTZ901  # a model may hold times without a zone
 )
 SPANS = (
@@ -161,6 +164,8 @@ SIMPLE: list[tuple[Any, Make]] = [
     simple(SecretBytes, SecretBytes(b"hush")),
     simple(Any, 1, "a", None, [1, "a"], {"k": 1.5}, (1, 2), {1}, Base(), math.nan, UUID(int=1)),
     simple(object, 1, "a", Derived()),
+    simple(Sequence[float], [1.5, math.nan], (1, 2), ()),
+    simple(deque[float], deque([math.nan]), deque()),
     simple(Base, Base(), Derived(), Lying()),
     simple(Derived, Derived()),
     simple(Tree, Tree(), Tree(children=[Tree()])),
@@ -253,7 +258,7 @@ def model(
     for number in range(rng.randrange(1, 4)):
         name = f"field_{number}"
         kind, makes[name] = random_type(rng, simple, depth)
-        fields[name] = (kind, Field() if is_ordinary else _field(rng))
+        fields[name] = (kind, _field(rng))
     cls: type[BaseModel] = create_model(
         "Random", __config__={} if is_ordinary else rng.choice(CONFIGS), **fields
     )
@@ -276,6 +281,7 @@ def _field(rng: random.Random) -> Any:
         *plain,
         {"alias": "Alias"},
         {"exclude": True},
+        {"exclude_if": bool, "default": None},
         {"default": None},
         {"serialization_alias": "other"},
     ]

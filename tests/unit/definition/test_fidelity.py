@@ -3,9 +3,13 @@
 import dataclasses
 import math
 import random
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_serializer
@@ -68,10 +72,14 @@ def reads_back(written: Any, read: Any) -> bool:
         return bool(written.keys() == read.keys()) and all(
             reads_back(value, read[key]) for key, value in written.items()
         )
-    if is_a(written, list, tuple):
-        return len(written) == len(read) and all(map(reads_back, written, read))
-    if isinstance(written, float) and math.isnan(written):
-        return isinstance(read, float) and math.isnan(read)
+    if is_a(written, list, tuple, deque):
+        return is_a(read, *(kind for kind in (list, tuple, deque) if is_a(written, kind))) and (
+            len(written) == len(read) and all(map(reads_back, written, read))
+        )
+    if is_a(written, float, Decimal) and math.isnan(written):
+        return is_a(read, float, Decimal) and math.isnan(read)
+    if is_a(written, datetime) and written.tzinfo is not None:
+        return is_a(read, datetime) and read.isoformat() == written.isoformat()
     return bool(written == read)
 
 
@@ -114,6 +122,17 @@ class Holder(BaseModel):
     items: list[Base] = []
 
 
+class Hidden(BaseModel):
+    total: int = Field(default=0, exclude_if=lambda total: total > 5)
+
+
+class Listing(BaseModel):
+    items: Sequence[int] = []
+    amount: Annotated[Decimal, Field(allow_inf_nan=True)] = Decimal(0)
+    at: datetime | None = None
+    other: int | str = 0  # a model of which nothing is known beforehand
+
+
 def deep(levels: int) -> Tree:
     tree = Tree()
     for _ in range(levels):
@@ -150,6 +169,11 @@ def deep(levels: int) -> Tree:
             Holder(items=[Base(), Derived()]),
             r"the data of w, items\.1: it is a Derived and reads back as a Base\. Type the field",
         ),
+        (Hidden(total=9), r"the data of w, total: it reads back as another int"),
+        (
+            Listing(items=(1, 2)),
+            r"the data of w, items: it is of type tuple and reads back as list",
+        ),
         (deep(400), r"the data of w: can't be (read back|written as JSON)"),
     ],
 )
@@ -163,11 +187,48 @@ def test_data_that_would_read_back_otherwise_is_refused_with_its_field_and_a_way
 
 @pytest.mark.parametrize(
     "data",
-    [Revealed(number=SecretStr("x")), Weight(), Weight(kilos=3), Holder(items=[Base()]), deep(20)],
+    [
+        Revealed(number=SecretStr("x")),
+        Weight(),
+        Weight(kilos=3),
+        Holder(items=[Base()]),
+        Hidden(total=5),
+        Listing(amount=Decimal("NaN")),
+        deep(20),
+    ],
 )
 def test_data_that_reads_back_is_taken(data: BaseModel) -> None:
     workflow = Workflow("w", type(data), Stage)
     assert reads_back(data, workflow.decode(workflow.encode(data)))
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("month", [3, 10])
+def test_a_time_that_its_zone_skips_or_has_twice_reads_back(month: int, fold: int) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    day = {3: 29, 10: 25}[month]
+    data = Listing(at=datetime(2026, month, day, 2, 30, fold=fold, tzinfo=berlin))
+    workflow = Workflow("w", Listing, Stage)
+    read = workflow.decode(workflow.encode(data))
+    assert read.at is not None
+    assert data.at is not None
+    assert read.at.isoformat() == data.at.isoformat()
+
+
+def test_data_without_its_fields_is_refused_whatever_else_it_keeps() -> None:
+    data = Computed(total=1)
+    assert data.double == 2
+    del data.total
+    with pytest.raises(InvalidInput, match="total: Field required"):
+        Workflow("w", Computed, Stage).encode(data)
+
+
+class Computed(BaseModel):
+    total: int
+
+    @cached_property
+    def double(self) -> int:
+        return 2 * self.total
 
 
 class Cached(BaseModel):
