@@ -1,37 +1,24 @@
 """Ends of a connection that can stop reading, and large records for them."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
+from tests.unit.runtime.ipc.cases import RECORD
 from workflow_ray.errors import StoreUnavailable
-from workflow_ray.records import Cause, Record, RunId, RunState, Version
+from workflow_ray.records import Record
 from workflow_ray.runtime.ipc.frames import Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
 
 MIB = 1024 * 1024
 MANY = 100
 LARGE = "1 MiB"
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def record(size: int) -> Record:
-    return Record(
-        run_id=RunId("0190"),
-        workflow="orders",
-        foreign_id="order-1",
-        status=1,
-        run_state=RunState.RUNNING,
-        version=Version(3),
-        visit=Version(2),
-        attempt=1,
-        cause=Cause.RETRY,
-        reason=None,
-        partition=5,
-        data=bytes(size),
-        created_at=NOW,
-        updated_at=NOW,
-    )
+    """Make a record with `size` bytes of data."""
+    return replace(RECORD, data=bytes(size))
 
 
 class Peer(Wire):
