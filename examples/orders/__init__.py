@@ -1,5 +1,5 @@
-"""A shop's orders: three steps and a rejection branch. `make demo` puts 2,000 of them through it on
-Ray.
+"""The orders of a shop: three steps and a branch for orders that are rejected. `make demo` runs
+2,000 of them on Ray.
 
 CREATED --check--> VALIDATED --reserve--> RESERVED --ship--> SHIPPED
               or --> REJECTED
@@ -13,9 +13,9 @@ from workflow_ray import Run, Status, Workflow
 
 
 class OrderStatus(Status):
-    """Where an order stands.
+    """The status of an order.
 
-    Name and number are stored: a new status takes a number of its own. The first is the start.
+    Name and number are stored: a new status takes a new number. The first status is the start.
     """
 
     CREATED = 1
@@ -26,9 +26,9 @@ class OrderStatus(Status):
 
 
 class Order(BaseModel):
-    """What a run carries along.
+    """The data of a run.
 
-    The caller fills in the first three fields, the steps the others.
+    The caller sets the first three fields, and the steps set the others.
     """
 
     customer: str
@@ -44,24 +44,24 @@ orders = Workflow("orders", Order, OrderStatus)
 WAREHOUSES = {"AT": "vienna", "CH": "basel", "DE": "leipzig", "FR": "lyon", "IT": "milan"}
 
 
-# A step takes a run that stands at its status to the next. The Literal lists where it may go: type
-# checkers hold the function to it, and the workflow's graph is read from it. SHIPPED and REJECTED
-# have no step, so a run ends there.
+# A step takes a run from its status to the next one. The Literal lists the statuses that it may
+# return: type checkers check the function against it, and the workflow's graph is read from it.
+# SHIPPED and REJECTED have no step, so a run ends there.
 @orders.step(OrderStatus.CREATED)
 async def check(run: OrderRun) -> Literal[OrderStatus.VALIDATED, OrderStatus.REJECTED]:
     return OrderStatus.VALIDATED if run.data.country in WAREHOUSES else OrderStatus.REJECTED
 
 
-# What a step changes in the data is saved with the status that it returns, in one transaction; if
-# it raises, neither is.
+# The changes that a step makes in the data are saved together with the status that it returns, in
+# one transaction. If the step raises, neither is saved.
 @orders.step(OrderStatus.VALIDATED)
 async def reserve(run: OrderRun) -> Literal[OrderStatus.RESERVED]:
     run.data.warehouse = WAREHOUSES[run.data.country]
     return OrderStatus.RESERVED
 
 
-# A step whose process dies is run again, with the same idempotency key: a carrier that gets it
-# knows the parcel it booked.
+# A step whose process dies runs again, with the same idempotency key, so that the carrier
+# recognizes the parcel that it has already booked.
 @orders.step(OrderStatus.RESERVED)
 async def ship(run: OrderRun) -> Literal[OrderStatus.SHIPPED]:
     run.data.parcel = await book_parcel(run.foreign_id, idempotency_key=run.idempotency_key)
@@ -69,6 +69,6 @@ async def ship(run: OrderRun) -> Literal[OrderStatus.SHIPPED]:
 
 
 async def book_parcel(order: str, *, idempotency_key: str) -> str:
-    """A carrier's service, were this a shop: of two calls with one key the second books nothing."""
+    """Stand in for the service of a carrier: a second call with the same key books nothing."""
     _, _, visit = idempotency_key.rpartition(":")
     return f"parcel-{order}-{visit}"

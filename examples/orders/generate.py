@@ -1,6 +1,6 @@
-"""Orders to try the workflow with, as JSON lines: {"foreign_id": "order-000001", "data": {...}}.
+"""Writes orders as JSON lines: {"foreign_id": "order-000001", "data": {...}}.
 
-The same count and seed make the same orders. About one in twenty goes to a country without a
+The same count and seed give the same orders. About one order in twenty is for a country without a
 warehouse, and is rejected.
 """
 
@@ -17,8 +17,8 @@ ARTICLES = ("apron", "bowl", "candle", "desk lamp", "easel", "flask", "globe", "
 NOT_SERVED = ("BR", "CA", "JP")
 
 
-def generated(count: int, seed: int) -> Iterator[tuple[str, Order]]:
-    """`count` orders, each with its key."""
+def generate(count: int, seed: int) -> Iterator[tuple[str, Order]]:
+    """Yield `count` orders, each with its foreign id."""
     chance = random.Random(seed)
     for number in range(1, count + 1):
         countries = NOT_SERVED if chance.random() < 0.05 else tuple(WAREHOUSES)
@@ -33,20 +33,21 @@ def generated(count: int, seed: int) -> Iterator[tuple[str, Order]]:
         )
 
 
-def line(key: str, order: Order) -> str:
-    return json.dumps({"foreign_id": key, "data": order.model_dump(exclude_unset=True)})
+def encode(foreign_id: str, order: Order) -> str:
+    return json.dumps({"foreign_id": foreign_id, "data": order.model_dump(exclude_unset=True)})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write orders as JSON lines.")
     parser.add_argument("--count", type=int, default=2000, help="how many (default 2000)")
     parser.add_argument(
-        "--seed", type=int, default=7, help="the same seed makes the same orders (default 7)"
+        "--seed", type=int, default=7, help="the same seed gives the same orders (default 7)"
     )
     parser.add_argument("--output", type=Path, help="the file to write (default: standard output)")
     arguments = parser.parse_args()
     text = "".join(
-        f"{line(key, order)}\n" for key, order in generated(arguments.count, arguments.seed)
+        f"{encode(foreign_id, order)}\n"
+        for foreign_id, order in generate(arguments.count, arguments.seed)
     )
     if arguments.output is None:
         sys.stdout.write(text)

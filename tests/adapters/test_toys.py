@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from examples.orders import orders
-from examples.orders.generate import generated
+from examples.orders.generate import generate
 from workflow_ray import RunState, Runtime, Trigger
 from workflow_ray.errors import UnfitAdapter
 from workflow_ray.ports import (
@@ -126,7 +126,7 @@ async def test_a_workflow_runs_with_records_in_one_toy_and_events_in_the_other(
     async with Runtime.local(orders, records=records, events=events) as runtime:
         client = runtime.client(orders)
         answers = await client.trigger_many(
-            Trigger(key, order) for key, order in generated(20, seed=7)
+            Trigger(key, order) for key, order in generate(20, seed=7)
         )
         for handle, _ in answers:
             run = await handle.wait(timeout=timedelta(seconds=30))

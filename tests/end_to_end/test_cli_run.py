@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from examples.orders import orders
-from examples.orders.generate import generated, line
+from examples.orders.generate import encode, generate
 from tests.end_to_end.conftest import CommandLine, interrupted
 from tests.end_to_end.letters import Letter, letters
 from workflow_ray import RunState, connect
@@ -30,7 +30,7 @@ def letter(key: str, to: str) -> str:
 def source(tmp_path: Path) -> str:
     """500 orders."""
     path = tmp_path / "orders.jsonl"
-    path.write_text("".join(f"{line(key, order)}\n" for key, order in generated(500, seed=7)))
+    path.write_text("".join(f"{encode(key, order)}\n" for key, order in generate(500, seed=7)))
     return str(path)
 
 
@@ -41,7 +41,7 @@ async def assert_each_order_was_processed_once(records: str, count: int) -> None
     async with connect(orders, records=records) as client:
         runs = [run async for run in client.runs()]
         histories = [await client.handle(run.run_id).history() for run in runs]
-    assert sorted(run.foreign_id for run in runs) == [key for key, _ in generated(count, seed=7)]
+    assert sorted(run.foreign_id for run in runs) == [key for key, _ in generate(count, seed=7)]
     for run, history in zip(runs, histories, strict=True):
         assert run.run_state is RunState.COMPLETED
         assert [entry.version for entry in history] == list(range(1, run.version + 1))

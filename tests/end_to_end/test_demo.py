@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.orders.generate import generated, line
+from examples.orders.generate import encode, generate
 from tests.end_to_end.conftest import CommandLine, interrupted
 
 COUNT = 2000
@@ -27,7 +27,7 @@ def cli(cli: CommandLine) -> Iterator[CommandLine]:
 @pytest.fixture
 def source(tmp_path: Path) -> str:
     path = tmp_path / "orders.jsonl"
-    path.write_text("".join(f"{line(key, order)}\n" for key, order in generated(COUNT, seed=7)))
+    path.write_text("".join(f"{encode(key, order)}\n" for key, order in generate(COUNT, seed=7)))
     return str(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from examples.orders import Order, OrderStatus, orders
-from examples.orders.generate import NOT_SERVED, generated
+from examples.orders.generate import NOT_SERVED, generate
 from workflow_ray.testing import WorkflowTester
 
 ROOT = Path(__file__).parents[2]
@@ -39,17 +39,17 @@ async def test_an_order_to_a_country_without_a_warehouse_is_rejected() -> None:
 
 
 def test_a_seed_makes_the_same_orders_every_time() -> None:
-    assert list(generated(50, seed=7)) == list(generated(50, seed=7))
-    assert list(generated(50, seed=7)) != list(generated(50, seed=8))
+    assert list(generate(50, seed=7)) == list(generate(50, seed=7))
+    assert list(generate(50, seed=7)) != list(generate(50, seed=8))
 
 
 def test_about_one_generated_order_in_twenty_is_rejected() -> None:
-    rejected = sum(order.country in NOT_SERVED for _, order in generated(2000, seed=7))
+    rejected = sum(order.country in NOT_SERVED for _, order in generate(2000, seed=7))
     assert 60 < rejected < 140
 
 
 def test_generated_orders_have_keys_of_their_own() -> None:
-    assert len({key for key, _ in generated(2000, seed=7)}) == 2000
+    assert len({key for key, _ in generate(2000, seed=7)}) == 2000
 
 
 @pytest.mark.parametrize("to_file", [True, False])

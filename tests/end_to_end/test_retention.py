@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from examples.orders import OrderStatus, orders
-from examples.orders.generate import generated
+from examples.orders.generate import generate
 from tests.adapters.kafka.others import Others, others
 from tests.servers import Kafka
 from workflow_ray import Client
@@ -79,7 +79,7 @@ async def test_orders_whose_events_were_dropped_are_made(
     store: Store, admin: Others, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Client(orders, store, CLOCK)
-    handles = [await client.trigger(key, order) for key, order in generated(COUNT, seed=7)]
+    handles = [await client.trigger(key, order) for key, order in generate(COUNT, seed=7)]
     async with running(store, Role(PUBLISHER)):
         while await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) < COUNT:
             await asyncio.sleep(EVERY)

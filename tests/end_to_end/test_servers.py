@@ -14,7 +14,7 @@ from subprocess import Popen
 import pytest
 
 from examples.orders import orders
-from examples.orders.generate import generated, line
+from examples.orders.generate import encode, generate
 from tests.end_to_end.checks import check_orders, finished
 from tests.end_to_end.conftest import CommandLine
 from tests.servers import Kafka, MariaDB, Postgres, Redis, Server
@@ -87,7 +87,7 @@ def on(place: Place, cli: CommandLine) -> CommandLine:
 
 
 def given() -> list[str]:
-    return [f"{line(key, order)}\n" for key, order in generated(COUNT, seed=7)]
+    return [f"{encode(key, order)}\n" for key, order in generate(COUNT, seed=7)]
 
 
 async def under_way(records: str, job: Popen[str]) -> None:

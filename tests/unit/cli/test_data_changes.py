@@ -37,14 +37,14 @@ def test_a_field_that_was_added_removed_or_changed_is_told_by_its_path(
 
 def test_data_that_is_the_same_has_no_changes(rng: random.Random) -> None:
     for _ in range(200):
-        data = generated(rng, 4)
+        data = generate(rng, 4)
         assert told(data, json.loads(json.dumps(data))) == []
     assert told(parsed(b'{"a": NaN}'), parsed(b'{"a": NaN}')) == []
 
 
 def test_data_that_differs_has_a_change(rng: random.Random) -> None:
     for _ in range(200):
-        before, after = generated(rng, 4), generated(rng, 4)
+        before, after = generate(rng, 4), generate(rng, 4)
         assert bool(told(before, after)) == (json.dumps(before) != json.dumps(after))
 
 
@@ -69,7 +69,7 @@ def test_a_value_of_half_a_surrogate_pair_is_shown() -> None:
     assert shown(parsed(b'"\\ud800' + b"x" * 100 + b'"')).isprintable()
 
 
-def generated(rng: random.Random, depth: int) -> Any:
+def generate(rng: random.Random, depth: int) -> Any:
     """Some JSON."""
     kind = rng.randrange(7 if depth else 5)
     match kind:
@@ -82,7 +82,7 @@ def generated(rng: random.Random, depth: int) -> Any:
         case 3 | 4:
             return rng.choice(["", "a", "é", "1"])
         case 5:
-            return [generated(rng, depth - 1) for _ in range(rng.randrange(4))]
+            return [generate(rng, depth - 1) for _ in range(rng.randrange(4))]
         case _:
             names = sorted(rng.sample("abcd", rng.randrange(4)))
-            return {name: generated(rng, depth - 1) for name in names}
+            return {name: generate(rng, depth - 1) for name in names}
