@@ -22,14 +22,16 @@ from workflow_ray.runtime.bridge import Bridge, bridged_records, connection_clos
 from workflow_ray.runtime.identity import is_same
 from workflow_ray.runtime.identity import place_of as definition_place
 from workflow_ray.runtime.ipc.address import find
-from workflow_ray.runtime.ipc.process import process_at
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
-from workflow_ray.runtime.ipc.remote import remote_store
+from workflow_ray.runtime.ipc.remote import remote_process, remote_store
 from workflow_ray.runtime.process_status import ProcessStatus
 from workflow_ray.runtime.urls import Place, place_of, records_url
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+
+STATUS_PATIENCE = 5.0
+"""Seconds for a process to tell its status."""
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ async def process_status(url: str) -> ProcessStatus | None:
         return None
     transport = Reconnecting(partial(_socket, where))
     try:
-        return await process_at(transport)
+        return await remote_process(transport, patience=STATUS_PATIENCE)
     finally:
         transport.close()
 

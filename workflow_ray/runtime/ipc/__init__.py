@@ -15,6 +15,7 @@ from workflow_ray.runtime.ipc.client import IpcTransport
 from workflow_ray.runtime.ipc.dispatch import answer
 from workflow_ray.runtime.ipc.reconnecting import Reconnecting
 from workflow_ray.runtime.ipc.remote import RemoteStore, records_over, remote_store, store_over
+from workflow_ray.runtime.ipc.served import Served
 from workflow_ray.runtime.ipc.server import IpcServer
 from workflow_ray.runtime.ipc.transport import Transport
 
@@ -25,6 +26,7 @@ __all__ = [
     "IpcTransport",
     "Reconnecting",
     "RemoteStore",
+    "Served",
     "Transport",
     "announce",
     "answer",

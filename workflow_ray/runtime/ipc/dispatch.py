@@ -5,19 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from workflow_ray.errors import StoreError, StoreUnavailable, WorkflowError
-from workflow_ray.ports import Store
-from workflow_ray.runtime.ipc.about import About, about
+from workflow_ray.ports.methods import methods_of
 from workflow_ray.runtime.ipc.answers import is_known, refusal
-from workflow_ray.runtime.ipc.methods import ABOUT, METHODS
+from workflow_ray.runtime.ipc.methods import METHODS
+from workflow_ray.runtime.ipc.served import Served, ServerMethods
 
 _log = logging.getLogger(__name__)
+_OWN = methods_of(ServerMethods)
 
 
-async def answer(store: Store, name: str, body: bytes) -> bytes:
-    """Call a method of the store, and encode the outcome, errors included.
+async def answer(served: Served, name: str, body: bytes) -> bytes:
+    """Call a method, and encode the outcome, errors included.
 
     Args:
-        store: The store.
+        served: The store, with its server's methods.
         name: The method's.
         body: The arguments, as `Method.request` encodes them.
 
@@ -25,7 +26,7 @@ async def answer(store: Store, name: str, body: bytes) -> bytes:
         CancelledError: And nothing else.
     """
     try:
-        function = _function(store, name)
+        function = _function(served, name)
         return await METHODS[name].perform(function, body)
     except Exception as error:
         if isinstance(error, WorkflowError) and is_known(error):
@@ -38,19 +39,14 @@ async def answer(store: Store, name: str, body: bytes) -> bytes:
         )
 
 
-def _function(store: Store, name: str) -> Callable[..., Awaitable[Any]]:
+def _function(served: Served, name: str) -> Callable[..., Awaitable[Any]]:
     if name not in METHODS:
         raise StoreError(
             "the store",
             f"doesn't know {name!r}: it runs older code than its caller. Upgrade the deployment",
         )
-    if name == ABOUT.name:
-
-        async def describe() -> About:
-            return about(store)
-
-        return describe
-    function: Callable[..., Awaitable[Any]] | None = getattr(store, name, None)
+    owner = served if name in _OWN else served.store
+    function: Callable[..., Awaitable[Any]] | None = getattr(owner, name, None)
     if function is None:  # a method of an optional port
         raise StoreError("the store", f"has no {name!r}, because its events are elsewhere")
     return function

@@ -1,4 +1,4 @@
-"""The table of the methods that a store serves: what each takes, returns and allows.
+"""The table of the methods that are served: what each takes, returns and allows.
 
 The table is derived from the signatures of the ports, and used by both sides. The arguments of a
 method travel as a struct whose fields are its parameters. So a parameter that has a default may be
@@ -14,12 +14,12 @@ import msgspec
 from workflow_ray.errors import StoreError, WriteRejected
 from workflow_ray.ports import STORE_PORTS
 from workflow_ray.ports.methods import PortMethod, methods_of
-from workflow_ray.runtime.ipc.about import Described
 from workflow_ray.runtime.ipc.answers import Answer, revived
+from workflow_ray.runtime.ipc.served import ServerMethods
 
 
 class Method:
-    """One method of the store, with the encoding of its arguments and of its answer.
+    """One method, with the encoding of its arguments and of its answer.
 
     Attributes:
         name: As the port has it.
@@ -114,5 +114,6 @@ def _other_code(what: str, error: msgspec.DecodeError) -> StoreError:
     )
 
 
-METHODS = {name: Method(method) for name, method in methods_of(Described, *STORE_PORTS).items()}
-ABOUT = METHODS[Described.about.__name__]
+METHODS = {name: Method(method) for name, method in methods_of(ServerMethods, *STORE_PORTS).items()}
+ABOUT = METHODS[ServerMethods.about.__name__]
+PROCESS = METHODS[ServerMethods.process.__name__]

@@ -7,8 +7,9 @@ from typing import Any, cast
 from workflow_ray.ports import RecordStore, Store
 from workflow_ray.ports.methods import methods_of
 from workflow_ray.runtime.ipc.about import About
-from workflow_ray.runtime.ipc.methods import ABOUT, METHODS, Method
+from workflow_ray.runtime.ipc.methods import ABOUT, METHODS, PROCESS, Method
 from workflow_ray.runtime.ipc.transport import Transport
+from workflow_ray.runtime.process_status import ProcessStatus
 
 PATIENCE = 30.0
 """Seconds for an answer, on top of what a call waits by itself; then StoreUnavailable."""
@@ -50,6 +51,24 @@ async def remote_store(transport: Transport, *, patience: float = PATIENCE) -> S
     """
     body = await transport.call(ABOUT.name, ABOUT.request(ABOUT.arguments()), deadline=patience)
     return store_over(transport, ABOUT.result(body), patience=patience)
+
+
+async def remote_process(transport: Transport, *, patience: float) -> ProcessStatus | None:
+    """Return the status of the process that serves the store; None: it runs no roles.
+
+    Args:
+        transport: The way to the process.
+        patience: Seconds for the answer.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+        StoreError: It runs older code, which has no such method.
+    """
+    body = await transport.call(
+        PROCESS.name, PROCESS.request(PROCESS.arguments()), deadline=patience
+    )
+    status: ProcessStatus | None = PROCESS.result(body)
+    return status
 
 
 def store_over(transport: Transport, about: About, *, patience: float = PATIENCE) -> Store:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self, assert_never
 
@@ -13,7 +13,7 @@ from workflow_ray.runtime.ipc.bounds import DEFAULT, Bounds, Load
 from workflow_ray.runtime.ipc.dispatch import answer
 from workflow_ray.runtime.ipc.frames import MAX_BODY, Frame, Kind, Wire
 from workflow_ray.runtime.ipc.methods import METHODS
-from workflow_ray.runtime.ipc.process import PROCESS, Process, process_answer
+from workflow_ray.runtime.ipc.served import Process, Served, no_status
 
 BACKLOG = 1024  # asyncio takes a connection that waits in a full backlog for an accepted one
 SMALL = 1024
@@ -30,10 +30,9 @@ class IpcServer:
     """
 
     def __init__(
-        self, store: Store, *, bounds: Bounds = DEFAULT, process: Process = lambda: None
+        self, store: Store, *, bounds: Bounds = DEFAULT, process: Process = no_status
     ) -> None:
-        self._store = store
-        self._process = process
+        self._served = Served(store, process)
         self._bounds = bounds
         self._load = Load()
         self._listener: asyncio.Server | None = None
@@ -79,13 +78,8 @@ class IpcServer:
         await asyncio.gather(*(connection.abandon() for connection in list(self._connections)))
         await listener.wait_closed()
 
-    async def _answer(self, name: str, body: bytes) -> bytes:
-        if name == PROCESS:
-            return process_answer(self._process)
-        return await answer(self._store, name, body)
-
     def _accept(self) -> Wire:
-        connection = _Connection(self._answer, self._bounds, self._load, self._connections.discard)
+        connection = _Connection(self._served, self._bounds, self._load, self._connections.discard)
         self._connections.add(connection)
         return connection.wire
 
@@ -94,13 +88,9 @@ class _Connection:
     """One client's connection. Its unanswered requests are cancelled when it ends."""
 
     def __init__(
-        self,
-        answer: Callable[[str, bytes], Awaitable[bytes]],
-        bounds: Bounds,
-        total: Load,
-        ended: Callable[["_Connection"], None],
+        self, served: Served, bounds: Bounds, total: Load, ended: Callable[["_Connection"], None]
     ) -> None:
-        self._answer = answer
+        self._served = served
         self._bounds = bounds
         self._total = total
         self._load = Load()
@@ -178,7 +168,7 @@ class _Connection:
         # Requests that arrived with the last read wait here too.
         while not self.wire.has_room:
             await self.wire.room()
-        body = await self._answer(frame.name, frame.body)
+        body = await answer(self._served, frame.name, frame.body)
         self.wire.send(Frame(Kind.ANSWER, frame.request, body=self._sendable(frame.name, body)))
 
     def _sendable(self, method: str, body: bytes) -> bytes:

@@ -5,7 +5,7 @@ import asyncio
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import Clock, Store, SystemClock, records_adapter
 from workflow_ray.records import RunId
-from workflow_ray.runtime.ipc import IpcServer, announce, answer
+from workflow_ray.runtime.ipc import IpcServer, Served, announce, answer
 from workflow_ray.runtime.ray.actors import STORE
 from workflow_ray.runtime.ray.log_files import write_log
 from workflow_ray.runtime.ray.state import ActorReport, Phase
@@ -50,7 +50,7 @@ class AdapterActor:
     async def call(self, method: str, body: bytes) -> bytes:
         """Answer one request of another node, encoded as for IPC."""
         store, _ = await asyncio.shield(self._open)
-        return await answer(store, method, body)
+        return await answer(Served(store), method, body)
 
     async def _serve(self, work: ActorWork) -> None:
         deployed, clock = self._deployed, SystemClock()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from workflow_ray.ports import Store
-from workflow_ray.runtime.ipc import answer
+from workflow_ray.runtime.ipc import Served, answer
 from workflow_ray.runtime.ipc.methods import METHODS
 
 
@@ -46,9 +46,9 @@ class Loopback:
     """A Transport to a store in the same process."""
 
     def __init__(self, store: object) -> None:
-        self._store = cast(Store, store)
+        self._served = Served(cast(Store, store))
         self.deadline = 0.0
 
     async def call(self, method: str, body: bytes, *, deadline: float) -> bytes:
         self.deadline = deadline
-        return await answer(self._store, method, body)
+        return await answer(self._served, method, body)

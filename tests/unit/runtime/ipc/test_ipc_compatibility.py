@@ -9,7 +9,7 @@ from tests.unit.runtime.ipc.serving import SERVED
 from workflow_ray.errors import StoreError, WorkflowError
 from workflow_ray.ports import Store
 from workflow_ray.ports.methods import methods_of
-from workflow_ray.runtime.ipc import answer, store_over
+from workflow_ray.runtime.ipc import Served, answer, store_over
 from workflow_ray.runtime.ipc.answers import Answer, Raised
 from workflow_ray.runtime.ipc.methods import METHODS, Method
 
@@ -69,6 +69,6 @@ async def test_an_error_that_only_newer_code_knows_keeps_its_name_and_fields() -
 
 
 async def test_a_method_that_only_newer_code_knows_is_refused_with_advice() -> None:
-    body = await answer(cast(Store, object()), "freeze", b"")
+    body = await answer(Served(cast(Store, object())), "freeze", b"")
     with pytest.raises(StoreError, match=r"doesn't know 'freeze'.*Upgrade the deployment"):
         METHODS["deployment"].result(body)

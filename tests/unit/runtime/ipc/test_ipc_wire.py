@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from tests.unit.runtime.ipc.cases import ERRORS, sample
+from tests.unit.runtime.ipc.cases import CASES, ERRORS, sample
 from tests.unit.runtime.ipc.loopback import RecordingStore
 from tests.unit.runtime.ipc.pipe import written
 from tests.unit.runtime.ipc.wire import (
-    ABOUT_STORE,
     COMMAND,
     GOLDEN,
+    PROCESS_STATUS,
     PROTOCOL,
     SERVED_CASES,
     IncompatibleChange,
@@ -23,12 +23,13 @@ from tests.unit.runtime.ipc.wire import (
     parsed,
     text_of,
 )
-from workflow_ray.ports import STORE_PORTS, Store
+from workflow_ray.ports import STORE_PORTS, Store, SystemClock
 from workflow_ray.ports.methods import methods_of
 from workflow_ray.runtime.ipc import answer
-from workflow_ray.runtime.ipc.about import Described
 from workflow_ray.runtime.ipc.frames import Frame, Kind
-from workflow_ray.runtime.ipc.methods import ABOUT, METHODS
+from workflow_ray.runtime.ipc.methods import METHODS
+from workflow_ray.runtime.ipc.served import Served, ServerMethods
+from workflow_ray_adapters.memory import MemoryStore
 
 
 def golden() -> dict[str, bytes]:
@@ -40,19 +41,24 @@ async def test_the_bytes_on_the_wire_are_those_in_the_golden_file() -> None:
     assert not changed, f"the wire format has changed; if on purpose, run `{COMMAND}`"
 
 
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - {ABOUT.name}))
+@pytest.mark.parametrize("name", sorted(CASES))
 async def test_the_golden_call_and_answer_of_each_method_are_understood(name: str) -> None:
     case, call = SERVED_CASES[name], frame_of(golden()[f"call {name}"])
     today, then = RecordingStore(case.answer), RecordingStore(case.answer)
     await getattr(today, name)(*case.arguments, **case.named)
-    await answer(cast(Store, then), call.name, call.body)
+    await answer(Served(cast(Store, then)), call.name, call.body)
     assert then.calls == today.calls
     result = METHODS[name].result(frame_of(golden()[f"answer {name}"]).body)
     assert result == case.answer
 
 
-async def test_the_golden_description_of_a_store_is_understood() -> None:
-    assert ABOUT.result(frame_of(golden()["answer about"]).body) == ABOUT_STORE
+@pytest.mark.parametrize("name", sorted(methods_of(ServerMethods)))
+async def test_the_golden_call_and_answer_of_each_server_method_are_understood(name: str) -> None:
+    call, expected = frame_of(golden()[f"call {name}"]), SERVED_CASES[name].answer
+    served = Served(MemoryStore(SystemClock()), lambda: PROCESS_STATUS)
+    body = await answer(served, call.name, call.body)
+    assert type(METHODS[name].result(body)) is type(expected)
+    assert METHODS[name].result(frame_of(golden()[f"answer {name}"]).body) == expected
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -105,7 +111,7 @@ def field_default(field: msgspec.structs.FieldInfo) -> object:
 def structs_that_travel() -> set[type[msgspec.Struct]]:
     """Find the arguments of every method, and the structs within arguments and answers."""
     found: set[type[msgspec.Struct]] = set()
-    answers = [method.returns for method in methods_of(Described, *STORE_PORTS).values()]
+    answers = [method.returns for method in methods_of(ServerMethods, *STORE_PORTS).values()]
     roots = [*(method.arguments for method in METHODS.values()), *answers]
     unseen: list[object] = [*inspect.multi_type_info(roots)]
     while unseen:

@@ -15,19 +15,40 @@ from typing import Any, cast
 
 import msgspec
 
-from tests.unit.runtime.ipc.cases import CASES, ERRORS, Case, sample
+from tests.unit.runtime.ipc.cases import CASES, ERRORS, FENCE, NOW, Case, sample
 from tests.unit.runtime.ipc.pipe import End, written
 from tests.unit.runtime.ipc.serving import SERVED
 from workflow_ray.runtime.ipc.answers import refusal
 from workflow_ray.runtime.ipc.frames import Frame, Kind
-from workflow_ray.runtime.ipc.methods import ABOUT, METHODS
+from workflow_ray.runtime.ipc.methods import ABOUT, METHODS, PROCESS
+from workflow_ray.runtime.process_status import ProcessStatus, RolePhase, RoleStatus
 
 PROTOCOL = 1
 """The version of the frames and of the bodies in them."""
 GOLDEN = Path(__file__).parent / "golden" / "wire.txt"
 COMMAND = "python -m tests.unit.runtime.ipc.wire"
 ABOUT_STORE = msgspec.structs.replace(SERVED, timeouts_apart=True)
-SERVED_CASES = {ABOUT.name: Case([], {}, ABOUT_STORE), **CASES}
+PROCESS_STATUS = ProcessStatus(
+    host="h",
+    pid=7,
+    since=NOW,
+    roles=(
+        RoleStatus(
+            name=FENCE.role,
+            phase=RolePhase.WAITING,
+            since=NOW,
+            in_flight=2,
+            failures=1,
+            why="boom",
+            failed_at=NOW,
+        ),
+    ),
+)
+SERVED_CASES = {
+    ABOUT.name: Case([], {}, ABOUT_STORE),
+    PROCESS.name: Case([], {}, PROCESS_STATUS),
+    **CASES,
+}
 _REQUEST = 7
 _BYTES = "= "  # begins a line of hexadecimal digits
 _ROW = 48  # bytes in such a line
