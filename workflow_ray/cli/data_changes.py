@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, TypeGuard
 
-from workflow_ray.runtime.visible import visible
+from workflow_ray.engine.visible import visible
 
 WIDTH = 60
 """Characters of a value that are shown."""

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.streams import discard, is_open
+from workflow_ray.engine.visible import visible as visible
 from workflow_ray.errors import WorkflowError
-from workflow_ray.runtime.visible import visible as visible
 
 COMPACT = -1
 """As an indent of msgspec: all on one line, without spaces."""

@@ -168,7 +168,8 @@ class RunPaused(WorkflowError):
             "Mend the cause and call retry(), or `workflow-ray runs retry`; to wait on, pass"
             " through_errors=True."
         )
-        return f"run {self.run_id} is paused at {self.status} by an error: {self.error}. {way_out}"
+        error = self.error.removesuffix(".")
+        return f"run {self.run_id} is paused at {self.status} by an error: {error}. {way_out}"
 
 
 class ControlRefused(WorkflowError):

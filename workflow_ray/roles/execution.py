@@ -104,12 +104,18 @@ def failed(error: BaseException) -> Failed:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors that are not groups, in order."""
-    return (
-        [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-        if _is_group(error)
-        else [error]
-    )
+    """The errors that are not groups, in order. Groups may be nested more deeply than Python calls
+    functions.
+    """
+    leaves: list[BaseException] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        if _is_group(one):
+            left += reversed(one.exceptions)
+        else:
+            leaves.append(one)
+    return leaves
 
 
 def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseException]]:
@@ -124,6 +130,6 @@ def _shown(value: object) -> str:
 def _told(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception as failure:  # an error's text is a step's code too
+    except BaseException as failure:  # an error's text is a step's code too
         text = f"its text can't be had, for {type(failure).__qualname__}"
     return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__

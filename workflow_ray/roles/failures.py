@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 from workflow_ray.definition import Step
-from workflow_ray.engine.transition import Failed
+from workflow_ray.engine.transition import MAX_REASON, Failed
+from workflow_ray.engine.visible import visible
 from workflow_ray.records import Cause, Record, RoleName, RunState, Write
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ def log_failure(
     attempt = record.attempt + 1, step.retry.attempts
     told = (
         record.workflow,
-        record.foreign_id,
+        visible(record.foreign_id),
         record.run_id,
         step.name,
         *attempt,
-        failed.error,
+        visible(failed.error[:MAX_REASON]).removesuffix("."),
         _next(step, write),
     )
     if write.cause is Cause.RETRY:

@@ -4,7 +4,7 @@ import logging
 from types import TracebackType
 from typing import TypeAlias
 
-from workflow_ray.runtime.visible import visible
+from workflow_ray.engine.visible import visible
 
 ExceptionInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
 from workflow_ray import Fatal, Pause, Retry, RunState
+from workflow_ray.errors import RunPaused
 from workflow_ray.records import MAX_DATA
 from workflow_ray.testing import WorkflowTester
 
@@ -17,6 +18,11 @@ from workflow_ray.testing import WorkflowTester
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not even that")
+
+
+class Leaving(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
 
 
 class Interrupted(BaseException):
@@ -31,6 +37,7 @@ ERRORS: list[tuple[type[BaseException], str]] = [
     (TimeoutError, "TimeoutError"),
     (StopIteration, ""),  # one that leaves a coroutine is a RuntimeError
     (Unspeakable, "Unspeakable: its text can't be had, for RuntimeError"),
+    (Leaving, "Leaving: its text can't be had, for SystemExit"),
 ]
 
 
@@ -188,6 +195,27 @@ async def test_a_failed_attempt_is_one_line_and_the_last_one_an_error_with_its_t
     )
 
 
+async def test_the_log_line_of_an_attempt_stays_one_short_line_whatever_ids_and_errors_hold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW, retry=Retry(attempts=1))
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        raise ValueError("first\nsecond\x1b[2J" + "x" * 1_000_000)
+
+    async with WorkflowTester(workflow) as tester:
+        await tester.client(workflow).trigger("bad\nERROR", Parcel())
+        await tester.advance(timedelta(minutes=1))
+    (record,) = [one for one in caplog.records if one.name == "workflow_ray.roles.failures"]
+    line = record.getMessage()
+    assert line.startswith(r"parcels: run bad\nERROR (")
+    assert r"ValueError: first\nsecond\x1b[2Jxxx" in line
+    assert line.endswith("xxx. No attempt is left; the run is paused.")
+    assert line.isprintable()
+    assert len(line) < 3000
+
+
 def returning(value: Any) -> Parcels:
     workflow = parcels()
 
@@ -318,3 +346,40 @@ async def test_the_reason_of_a_large_group_names_ten_errors_and_the_fatal_one_fi
     assert reason is not None
     assert reason.startswith("ExceptionGroup: Fatal: a bug; ValueError: 0; ")
     assert reason.endswith("ValueError: 8; and 41 others")
+
+
+async def test_a_fatal_error_counts_however_deeply_groups_are_nested() -> None:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        error: Exception = Fatal("a bug")
+        for _ in range(3000):
+            error = ExceptionGroup("nested", [error])
+        raise error
+
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        with pytest.raises(RunPaused, match=r"by an error: ExceptionGroup: Fatal: a bug\. Mend"):
+            await handle.wait()
+        assert (await handle.get()).attempt == 1
+
+
+async def test_an_error_that_ends_with_a_full_stop_gets_no_second_one() -> None:
+    workflow = returning_other_data()
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        with pytest.raises(RunPaused, match=r"must be Parcel itself\. Mend"):
+            await handle.wait()
+
+
+def returning_other_data() -> Parcels:
+    workflow = parcels()
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        other: Any = 3
+        run.data = other
+        return Stage.DONE
+
+    return workflow
