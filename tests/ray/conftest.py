@@ -19,7 +19,7 @@ from workflow_ray.errors import StoreMissing, UnknownWorkflow
 from workflow_ray.records import Deployment as Target
 from workflow_ray.runtime.ray import cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
-from workflow_ray.runtime.ray.deployment import down, status
+from workflow_ray.runtime.ray.control import find_running
 from workflow_ray.runtime.ray.head import HOME, local_head
 from workflow_ray.runtime.ray.supervision import Supervision
 
@@ -36,7 +36,14 @@ class Deployment:
 
     async def actors(self) -> dict[str, ActorStatus]:
         """Its actors by name."""
-        return {one.name: one for one in await status(self.records)}
+        control = await find_running(self.records)
+        return {one.name: one for one in await control.status()} if control else {}
+
+    async def prepare(self, group: str, shards: int) -> None:
+        """Have the actors of a group's next shard count started."""
+        control = await find_running(self.records)
+        assert control is not None
+        await control.prepare(group, shards)
 
     async def pids(self, other_than: int | None = None) -> dict[str, int]:
         """The processes of all its actors by name, once all run, in other processes than that."""
@@ -94,7 +101,7 @@ def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 async def deployment(ray_head: None, tmp_path: Path) -> AsyncIterator[Deployment]:
     deployment = Deployment(f"sqlite:///{tmp_path}/records.db")
     yield deployment
-    await down(deployment.records, deadline=5.0)
+    await down(deployment.records)
 
 
 @pytest.fixture
@@ -109,6 +116,14 @@ async def supervision(registry: FakeRegistry) -> AsyncIterator[Supervision]:
     supervision = Supervision(registry, silent=SILENT)
     yield supervision
     await supervision.shutdown(deadline=0.0)
+
+
+async def down(records: str) -> bool:
+    """End what runs on Ray there; whether anything did."""
+    control = await find_running(records)
+    if control:
+        await control.down(deadline=5.0)
+    return control is not None
 
 
 async def eventually(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.ray.conftest import Deployment, check_history, ended, eventually
+from tests.ray.conftest import Deployment, check_history, down, ended, eventually
 from tests.ray.flows import Letter, LetterStatus, Parcel, ParcelStatus, letters, parcels
 from workflow_ray import Run, Runtime, Trigger, Workflow, connect
 from workflow_ray.definition import load
@@ -22,7 +22,7 @@ from workflow_ray.errors import (
 )
 from workflow_ray.ports import OutboxMover
 from workflow_ray.runtime.ray import actors
-from workflow_ray.runtime.ray.deployment import RayRuntime, down
+from workflow_ray.runtime.ray.deployment import RayRuntime
 from workflow_ray.runtime.ray.stores import Route
 from workflow_ray.runtime.urls import Urls, place_of
 

@@ -16,7 +16,6 @@ from tests.ray.flows import Job, JobStatus, jobs
 from workflow_ray import Client, Handle, RunState, Runtime, Trigger
 from workflow_ray.errors import RoleRetired
 from workflow_ray.runtime.hosting import group_roles
-from workflow_ray.runtime.ray.deployment import prepare
 
 SOON = timedelta(seconds=60)
 LOAD = 20
@@ -148,12 +147,12 @@ async def test_actors_on_standby_that_are_never_wanted_end_and_have_acquired_not
 ) -> None:
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
-        await prepare(GROUP, 3, records=deployment.records)
+        await deployment.prepare(GROUP, 3)
         found = await deployment.actors()
         assert [found[name].phase for name in of(3)] == ["standby"] * 3
         before = await runtime.store.positions(GROUP)
         # the current count: nothing is wanted beside it
-        await prepare(GROUP, 1, records=deployment.records)
+        await deployment.prepare(GROUP, 1)
         await eventually(
             lambda: ended(found[name].pid or 0 for name in of(3)), "an actor on standby stays"
         )
@@ -175,7 +174,7 @@ async def test_an_actor_that_is_killed_on_standby_costs_nothing(
     monkeypatch.setattr("workflow_ray.runtime.scaling.DRAIN", PATIENT)
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
-        await prepare(GROUP, 3, records=deployment.records)
+        await deployment.prepare(GROUP, 3)
         await _kill(deployment, of(3)[0])
         handles = await triggered(runtime.client(jobs), tmp_path, "job")
         assert await runtime.scale(jobs, JobStatus.NEW, shards=3) == 3
@@ -190,7 +189,7 @@ async def test_a_supervisor_that_is_killed_after_it_has_prepared_shards_costs_on
 ) -> None:
     (tmp_path / "gate").touch()
     async with Runtime.ray(jobs, records=deployment.records) as runtime:
-        await prepare(GROUP, 3, records=deployment.records)
+        await deployment.prepare(GROUP, 3)
         await _kill(deployment, "supervisor")
         handles = await triggered(runtime.client(jobs), tmp_path, "job")
         assert await runtime.scale(jobs, JobStatus.NEW, shards=3) == 3

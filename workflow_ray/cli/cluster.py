@@ -6,7 +6,6 @@ Only the commands that need Ray import it: that takes a second.
 import asyncio
 import os
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -89,7 +88,7 @@ def scale(
     On Ray the processes of the new shards start before the current shards stop. The count stays,
     whatever the code says, until it is set again or reset.
     """
-    from workflow_ray.runtime.ray.deployment import prepare, refresh
+    from workflow_ray.runtime.ray.control import find_running
 
     if (shards is None) != reset:
         raise InvalidInput("scale", "give either --shards N, or --reset for the count in the code")
@@ -102,9 +101,11 @@ def scale(
             if numbers and status not in numbers:
                 raise InvalidInput(f"status {status!r}", f"{workflow!r} has {', '.join(numbers)}")
             number = numbers.get(status, 0)
-            prepared = partial(prepare, records=records)
-            count = await change_shards(store, workflow, number, shards=shards, prepare=prepared)
-        await refresh(records)
+            control = await find_running(records)
+            prepare = control.prepare if control else None
+            count = await change_shards(store, workflow, number, shards=shards, prepare=prepare)
+        if control:
+            await control.refresh()
         return count
 
     count = asyncio.run(change())
@@ -118,9 +119,15 @@ def down(records: Records = None) -> None:
     unless something else runs there.
     """
     from workflow_ray.runtime.ray.cluster import stop_unused_cluster
-    from workflow_ray.runtime.ray.deployment import down
+    from workflow_ray.runtime.ray.control import find_running
 
-    found = asyncio.run(down(records))
+    async def ended() -> bool:
+        control = await find_running(records)
+        if control:
+            await control.down()
+        return control is not None
+
+    found = asyncio.run(ended())
     say(
         f"{'Stopped what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
         " records stay."

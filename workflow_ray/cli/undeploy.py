@@ -31,13 +31,14 @@ def undeploy(workflow: Name, records: Records = None, force: Force = False) -> N
     It runs again once it is deployed again, or a worker starts with it.
     With unfinished runs it is refused (see --force).
     """
-    from workflow_ray.runtime.ray.deployment import wait_for_end
+    from workflow_ray.runtime.ray.control import find_running
 
     url = records_url(records)
 
     async def removed() -> None:
         undeployed = await _removed(url, workflow, force)
-        await wait_for_end(own_groups(undeployed), records=records)
+        if control := await find_running(records):
+            await control.wait_for_end(own_groups(undeployed))
 
     asyncio.run(removed())
     say(f"{workflow}: removed from what runs on {place_of(url)}. Its records stay.")

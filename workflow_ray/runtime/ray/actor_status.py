@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from workflow_ray.runtime.ray.state import Phase, Slot
+from workflow_ray.runtime.ray.state import Phase, Slot, Wanted
 
 HOPELESS = 2
 """Failures in a row after which an actor that ends by its own errors is not waited for."""
@@ -76,3 +76,12 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
         log=now.log,
         output=now.output,
     )
+
+
+def status_for(name: str, slot: Slot | None, wanted: Wanted | None) -> ActorStatus:
+    """The status of an actor that should be the wanted one. One that runs and is another one counts
+    as draining.
+    """
+    status = status_of(name, slot)
+    is_outdated = status.running and slot is not None and slot.wanted != wanted
+    return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if is_outdated else status

@@ -7,13 +7,14 @@ from contextlib import suppress
 from typing import Any, Self
 
 from workflow_ray.errors import RuntimeUnavailable
-from workflow_ray.runtime.ray import actors
+from workflow_ray.runtime.ray import actors, cluster
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import FOREVER, SUPERVISOR, ActorGone
 from workflow_ray.runtime.ray.registry import role_named
 from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.ray.supervision import DRAIN, SLACK
 from workflow_ray.runtime.ray.supervisor import Supervisor
+from workflow_ray.runtime.urls import place_of, records_url
 
 START = 60.0
 """Seconds that a deployment has to come up."""
@@ -128,6 +129,28 @@ class Control:
             async with asyncio.timeout(2 * (deadline + SLACK)):  # the roles, then the store
                 await supervisor.ask("shutdown", deadline)
         await _swept(namespace)
+
+
+async def find_running(
+    records: str | None = None, *, address: str | None = None, namespace: str | None = None
+) -> Control | None:
+    """Find what runs on Ray for a store. Starts nothing.
+
+    Args:
+        records: The store's URL. Default: as for `Runtime.ray`.
+        address: Of the Ray cluster. Default: as for `Runtime.ray`.
+        namespace: Of the actors. Default: the store's.
+
+    Returns:
+        None: nothing of it runs on Ray.
+
+    Raises:
+        RuntimeUnavailable: The supervisor does not answer.
+    """
+    if not cluster.exists(address):
+        return None
+    await asyncio.to_thread(cluster.connect, address)
+    return await Control.find(namespace or actors.namespace_of(place_of(records_url(records))))
 
 
 async def _asked(namespace: str, method: str, *arguments: object, wait: float = 0.0) -> Any:

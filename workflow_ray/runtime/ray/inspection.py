@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workflow_ray.runtime.ray import actors, cluster
+from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.actor_status import ActorStatus
 from workflow_ray.runtime.ray.actors import ActorGone
-from workflow_ray.runtime.ray.control import Control
+from workflow_ray.runtime.ray.control import find_running
 from workflow_ray.runtime.ray.registry import role_named
-from workflow_ray.runtime.urls import place_of, records_url
 
 PATIENCE = 2.0
 """Seconds for the actors to tell how many steps they run."""
@@ -36,13 +35,10 @@ async def inspect(records: str | None) -> Inspection | None:
     Raises:
         RuntimeUnavailable: The supervisor does not answer.
     """
-    if not cluster.exists(None):
-        return None
-    await asyncio.to_thread(cluster.connect, None)
-    namespace = actors.namespace_of(place_of(records_url(records)))
-    control = await Control.find(namespace)
+    control = await find_running(records)
     if control is None:
         return None
+    namespace = control.deployed.namespace
     status = await control.status()
     running = [one.name for one in status if one.running and role_named(one.name)]
     counts = await asyncio.gather(*(_in_flight(name, namespace) for name in running))

@@ -7,11 +7,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import msgspec
-
 from workflow_ray.runtime.hosting import group_roles
-from workflow_ray.runtime.ray.actor_status import ActorStatus, status_of
+from workflow_ray.runtime.ray.actor_status import ActorStatus, status_for, status_of
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
+from workflow_ray.runtime.ray.end_log import EndLog
 from workflow_ray.runtime.ray.registry import ActorRegistry, RegisteredActor, role_named
 from workflow_ray.runtime.ray.silence import HEARTBEATS, ActorSilent, answer_of
 from workflow_ray.runtime.ray.state import (
@@ -68,7 +67,7 @@ class Supervision:
         self._actors: dict[str, RegisteredActor] = {}
         self._changed = asyncio.Event()  # there is something for the next pass
         self._noticed = asyncio.Condition()  # a status has changed
-        self._unusable = set[str]()  # reasons that were logged
+        self._ends = EndLog()
         self._tasks: set[asyncio.Task[None]] = set()
         self._supervising = [
             self._spawn(self._reconcile()),
@@ -105,7 +104,7 @@ class Supervision:
                 if self._target.deployment.version >= version
                 else {}
             )
-            return [self._for_target(name, target.get(name)) for name in names]
+            return [status_for(name, self._slots.get(name), target.get(name)) for name in names]
 
         def is_settled() -> bool:
             return all(one.running for one in current()) or any(one.hopeless for one in current())
@@ -134,13 +133,6 @@ class Supervision:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), self._noticed:
                 await self._noticed.wait_for(condition)
-
-    def _for_target(self, name: str, wanted: Wanted | None) -> ActorStatus:
-        """The actor's status; draining, if it runs and is not the one wanted."""
-        slot = self._slots.get(name)
-        status = status_of(name, slot)
-        outdated = status.running and slot is not None and slot.wanted != wanted
-        return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if outdated else status
 
     async def restart(self, names: Sequence[str]) -> None:
         """Have these actors end, those of them that run. The next pass starts them again, and those
@@ -246,17 +238,8 @@ class Supervision:
         finally:
             del self._actors[name]
             self._slots[name] = vacated(self._slots[name], why, time.monotonic())
-            self._log_end(name)
+            self._ends.log(self._slots[name])
             await self._notice()
-
-    def _log_end(self, name: str) -> None:
-        slot = self._slots[name]
-        if not slot.unusable:
-            log.warning("%s ended: %s", name, slot.why, extra={"role": name})
-        elif slot.why not in self._unusable:
-            # The reason names the workflow. All of its roles have the same one, at each attempt.
-            self._unusable.add(slot.why)
-            log.error("some roles can't run: %s", slot.why, extra={"role": name})
 
     async def _follow(self, name: str, actor: RegisteredActor) -> str:
         seen: Phase | None = None
