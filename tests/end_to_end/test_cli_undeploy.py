@@ -51,7 +51,7 @@ def test_on_ray_its_actors_end_and_the_others_go_on(cli: CommandLine) -> None:
     try:
         cli("deploy", LETTERS, "tests.end_to_end.chores:chores")
         cli("undeploy", "letters")
-        names = {actor["name"] for actor in cli.json("status")}
+        names = {actor["name"] for actor in cli.json("status")["roles"]}
         assert any(name.startswith("chores-") for name in names)
         assert not any(name.startswith("letters-") for name in names)
     finally:
