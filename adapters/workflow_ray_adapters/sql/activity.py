@@ -3,7 +3,7 @@
 from sqlalchemy import ClauseElement, bindparam, select
 
 from workflow_ray.records import Activity, OutboxEntry, RoleHolder
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.outbox import ENTRY
 from workflow_ray_adapters.sql.rows import AT_ONCE, moment, to_event
 from workflow_ray_adapters.sql.session import Session

@@ -7,7 +7,7 @@ from sqlalchemy import ClauseElement, false, func, literal, select, union_all
 
 from workflow_ray.records import Fence, RoleName, RunId, RunState, Topic, Version
 from workflow_ray_adapters.sql import outbox, roles, stream
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, records, timeouts

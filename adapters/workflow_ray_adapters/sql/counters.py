@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from uuid import uuid4
 
-from sqlalchemy import ClauseElement, bindparam, delete, func, select
+from sqlalchemy import ClauseElement, bindparam, func, select
 
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import counters
@@ -81,20 +81,12 @@ def _number(_: Dialect) -> ClauseElement:
 def _others(dialect: Dialect) -> ClauseElement:
     """Locked, so that none counts on while they are folded: it begins a new one then."""
     query = select(counters).where(counters.c.writer != bindparam("writer"))
-    return dialect.locked(query.order_by(*counters.primary_key))
+    return dialect.lock_rows(query.order_by(*counters.primary_key))
 
 
 def _forget(dialect: Dialect) -> ClauseElement:
-    column = counters.c
-    given = dialect.row(
-        of_workflow=column.workflow,
-        of_status=column.status,
-        of_run_state=column.run_state,
-        of_writer=column.writer,
+    return dialect.delete(
+        counters,
+        {f"of_{key.name}": key for key in counters.primary_key},
+        lambda row, new: [row[key.name] == new[f"of_{key.name}"] for key in counters.primary_key],
     )
-    of_stand = (
-        column.workflow == given["of_workflow"],
-        column.status == given["of_status"],
-        column.run_state == given["of_run_state"],
-    )
-    return delete(counters).where(*of_stand, column.writer == given["of_writer"])

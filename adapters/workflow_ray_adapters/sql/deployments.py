@@ -10,7 +10,7 @@ from sqlalchemy import ClauseElement, Connection, and_, delete, not_, select, up
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray_adapters.sql import roles
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, statuses, topology, workflows
 
@@ -107,7 +107,7 @@ def newer(session: Session, than: int) -> Deployment | None:
 def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
     """Refuses before it writes."""
     found = session.connection.execute(
-        session.dialect.locked(select(deployment.c.version))
+        session.dialect.lock_rows(select(deployment.c.version))
     ).scalar_one()
     if found != expected:
         raise DeploymentConflict(expected, found)
@@ -206,7 +206,7 @@ def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> Non
 
 
 def _shards(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(
+    return dialect.lock_rows(
         select(topology.c.role_group, roles.SHARDS).order_by(topology.c.role_group)
     )
 

@@ -17,7 +17,7 @@ from sqlalchemy import ClauseElement, bindparam, delete, select, update
 
 from workflow_ray.ports import assigned
 from workflow_ray.records import Fence, Role, RoleName, Shared
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.roles import NO_LEASE, SHARDS
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, fences, members, topology
@@ -132,7 +132,7 @@ def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
 
 
 def _serialised(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(select(deployment.c.version, *dialect.clock()))
+    return dialect.lock_rows(select(deployment.c.version, *dialect.clock()))
 
 
 def _deployed(session: Session) -> set[RoleName]:
@@ -192,7 +192,7 @@ def _known(_: Dialect) -> ClauseElement:
 
 
 def _locked(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(
+    return dialect.lock_rows(
         select(*COLUMNS).where(dialect.among(fences.c.role, "roles")).order_by(fences.c.role)
     )
 

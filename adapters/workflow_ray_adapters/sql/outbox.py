@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from workflow_ray.records import Fence, OutboxEntry, Timeout, TimeoutKey, Topic
 from workflow_ray_adapters.sql import roles
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, moment, to_event
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values

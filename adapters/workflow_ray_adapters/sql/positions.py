@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import ClauseElement, ColumnElement, and_, bindparam, case, select
 
 from workflow_ray.records import Fence, Position, RoleName
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import positions

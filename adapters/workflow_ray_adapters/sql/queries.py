@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from workflow_ray.records import BATCH_DATA, HistoryEntry, Record, RunId, RunState, Version
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.rows import ENTRY, RECORD, to_entry, to_record
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history as entries

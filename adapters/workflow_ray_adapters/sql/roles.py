@@ -6,7 +6,7 @@ from sqlalchemy import ClauseElement, bindparam, func, insert, null, select, upd
 
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import fences, positions, topology
 
@@ -26,7 +26,7 @@ def _epochs(dialect: Dialect) -> ClauseElement:
     query = select(fences.c.role, fences.c.epoch, *dialect.clock()).where(
         dialect.among(fences.c.role, "roles")
     )
-    return dialect.locked(query.order_by(fences.c.role), shared=True)
+    return dialect.lock_rows(query.order_by(fences.c.role), shared=True)
 
 
 def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
@@ -39,13 +39,13 @@ def acquire(session: Session, role: Role) -> Fence:
     """Raise the role's epoch, while its group's shard count can't change."""
     connection, dialect = session.connection, session.dialect
     shards: int | None = connection.scalar(
-        dialect.locked(select(SHARDS).where(topology.c.role_group == role.group), shared=True)
+        dialect.lock_rows(select(SHARDS).where(topology.c.role_group == role.group), shared=True)
     )
     if role.shards != shards or not 1 <= role.shard <= role.shards:
         raise RoleRetired(role.name, shards)
     session.notification.roles.add(role.name)
     held: int | None = connection.scalar(
-        dialect.locked(select(fences.c.epoch).where(fences.c.role == role.name))
+        dialect.lock_rows(select(fences.c.epoch).where(fences.c.role == role.name))
     )
     if held is None:
         connection.execute(insert(fences).values(role=role.name, epoch=1, role_group=role.group))
@@ -69,7 +69,7 @@ def fence_off(session: Session, groups: Collection[str]) -> None:
 
 
 def _of_groups(dialect: Dialect) -> ClauseElement:
-    return dialect.locked(
+    return dialect.lock_rows(
         select(fences.c.role)
         .where(dialect.among(fences.c.role_group, "groups"))
         .order_by(fences.c.role)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 from sqlalchemy import ClauseElement, Connection, select
 
 from workflow_ray.ports import Clock, SystemClock
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.statement import Compiled, Values
@@ -78,14 +78,14 @@ class Session:
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
         """For each of the rows, in order.
 
-        The statement names their values by the dialect's `row`.
+        The statement names their values by the dialect's `given`.
         """
         if rows:
             with closing(self.connection.connection.cursor()) as cursor:
                 self.dialect.run(cursor, _compiled(statement, self.dialect), rows)
 
     def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
-        compiled, listed = _compiled(statement, self.dialect), self.dialect.listed
+        compiled, listed = _compiled(statement, self.dialect), self.dialect.bind_list
         bound = {
             name: listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value
             for name, value in values.items()

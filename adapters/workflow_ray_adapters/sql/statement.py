@@ -8,12 +8,9 @@ from typing import Any, TypeAlias
 from sqlalchemy import ClauseElement
 from sqlalchemy import Dialect as Driver
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Values: TypeAlias = Mapping[str, Any]
-ROWS = "rows_that_are_given"
-"""Stands in a statement for the rows that it is run for, where the database has them in the
-statement's text.
-"""
 
 
 class Compiled:
@@ -23,15 +20,17 @@ class Compiled:
         compiled = statement.compile(dialect=driver)
         assert isinstance(compiled, SQLCompiler)
         self.sql = compiled.string
-        self.joins_rows = ROWS in self.sql
         self.names = tuple(compiled.positiontup or ())
+        self.types: Mapping[str, TypeEngine[Any]] = {
+            name: parameter.type for name, parameter in compiled.binds.items()
+        }
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         pick: Callable[[Values], tuple[object, ...]] = (
             itemgetter(*self.names) if len(self.names) > 1 else partial(_each, self.names)
         )
         self.bind = partial(_with, constants, pick) if constants else pick
-        """The values in the order of the statement's parameters, among them the constants that it
-        was said with.
+        """Returns the values of the parameters in their order, and among them the constants that
+        the statement was built with.
         """
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from workflow_ray.records import BATCH_DATA, Arrivals, Event, Received, Topic
 from workflow_ray_adapters.sql import outbox
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.rows import RECORD, Values, event_row, to_event, to_record
 from workflow_ray_adapters.sql.session import Session, Statement
 from workflow_ray_adapters.sql.tables import events, heads, records

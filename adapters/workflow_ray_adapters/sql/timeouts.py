@@ -11,17 +11,15 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     false,
     func,
     or_,
     select,
     true,
-    update,
 )
 
 from workflow_ray.records import RunId, Timeout, TimeoutKey, Version
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Columns, Dialect
 from workflow_ray_adapters.sql.rows import micros, moment
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
@@ -29,6 +27,7 @@ from workflow_ray_adapters.sql.tables import timeouts
 
 MICROSECONDS = 1_000_000
 KEY = (timeouts.c.run_id, timeouts.c.visit, timeouts.c.name)
+GIVEN_KEY: Columns = dict(zip(("of_run", "of_visit", "named"), KEY, strict=True))
 
 
 def create(session: Session, created: Sequence[Timeout]) -> None:
@@ -66,7 +65,7 @@ def _row(timeout: Timeout) -> Values:
 
 
 def _create(dialect: Dialect) -> ClauseElement:
-    return dialect.add_missing(timeouts)
+    return dialect.insert_missing(timeouts)
 
 
 @dataclass(frozen=True)
@@ -169,19 +168,11 @@ def complete(session: Session, keys: Sequence[TimeoutKey]) -> None:
 
 
 def _complete(dialect: Dialect) -> ClauseElement:
-    column = timeouts.c
-    given = dialect.row(
-        of_run=column.run_id, of_visit=column.visit, named=column.name, at=column.completed_at
-    )
-    return (
-        update(timeouts)
-        .where(
-            column.run_id == given["of_run"],
-            column.visit == given["of_visit"],
-            column.name == given["named"],
-        )
-        .where(column.completed == false())
-        .values(completed=true(), completed_at=given["at"])
+    return dialect.update(
+        timeouts,
+        {**GIVEN_KEY, "at": timeouts.c.completed_at},
+        lambda row, new: (*_has_given_key(row, new), row.completed == false()),
+        lambda _, new: {"completed": true(), "completed_at": new["at"]},
     )
 
 
@@ -210,10 +201,8 @@ def _completed(_: Dialect) -> ClauseElement:
 
 
 def _forget(dialect: Dialect) -> ClauseElement:
-    column = timeouts.c
-    given = dialect.row(of_run=column.run_id, of_visit=column.visit, named=column.name)
-    return delete(timeouts).where(
-        column.run_id == given["of_run"],
-        column.visit == given["of_visit"],
-        column.name == given["named"],
-    )
+    return dialect.delete(timeouts, GIVEN_KEY, _has_given_key)
+
+
+def _has_given_key(row: Any, new: Any) -> tuple[ColumnElement[bool], ...]:
+    return row.run_id == new["of_run"], row.visit == new["of_visit"], row.name == new["named"]

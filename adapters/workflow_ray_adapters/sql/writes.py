@@ -5,9 +5,9 @@ depend on how many there are.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import ClauseElement, Update, func, null, select, update
+from sqlalchemy import ClauseElement, ColumnElement, func, null, select
 
 from workflow_ray.records import (
     Committed,
@@ -25,7 +25,7 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql import positions, timeouts
 from workflow_ray_adapters.sql.counters import Counters
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Columns, Dialect
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, records
@@ -148,7 +148,7 @@ def _runs(dialect: Dialect) -> ClauseElement:
         table.awaiting,
     )
     query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
-    return dialect.locked(query.order_by(records.c.run_id))
+    return dialect.lock_rows(query.order_by(records.c.run_id))
 
 
 def _keys(dialect: Dialect) -> ClauseElement:
@@ -218,20 +218,21 @@ def _go_on(dialect: Dialect) -> ClauseElement:
     """A step that leads to a step. A statement of its own, because the others cost indexes that
     this one leaves alone.
     """
-    return _update(dialect)
+    return _update(dialect, {})
 
 
 def _settle(dialect: Dialect) -> ClauseElement:
-    return _update(dialect, "awaiting", "resting")
+    return _update(dialect, INDEXED)
 
 
 def _finish(dialect: Dialect) -> ClauseElement:
     """Frees the foreign id."""
-    return _update(dialect, "awaiting", "resting").values(unfinished=null())
+    return _update(dialect, INDEXED, unfinished=null())
 
 
-def _update(dialect: Dialect, *indexed: str) -> Update:
-    changing = (
+PLAIN = {
+    name: records.c[name]
+    for name in (
         "status",
         "run_state",
         "version",
@@ -241,24 +242,29 @@ def _update(dialect: Dialect, *indexed: str) -> Update:
         "reason",
         "awaits",
         "updated_at",
-        *indexed,
     )
-    columns = records.c
-    kept = {"new_data": columns.data, "new_awaited": columns.awaited}
-    row = dialect.row(
-        run=columns.run_id,
-        before=columns.version,
-        **kept,
-        **{name: columns[name] for name in changing},
-    )
-    return (
-        update(records)
-        .where(columns.run_id == row["run"], columns.version == row["before"])
-        .values({name: row[name] for name in changing})
-        .values(
-            data=func.coalesce(row["new_data"], columns.data),
-            awaited=func.coalesce(row["new_awaited"], columns.awaited),
-        )
+}
+INDEXED = {name: records.c[name] for name in ("awaiting", "resting")}
+KEPT = {"new_data": records.c.data, "new_awaited": records.c.awaited}
+"""Where the value given is NULL the stored one stays."""
+
+
+def _update(dialect: Dialect, indexed: Columns, **fixed: ColumnElement[Any]) -> ClauseElement:
+    changing = {**PLAIN, **indexed}
+
+    def change(row: Any, new: Any) -> Columns:
+        return {
+            **{name: new[name] for name in changing},
+            "data": func.coalesce(new["new_data"], row.data),
+            "awaited": func.coalesce(new["new_awaited"], row.awaited),
+            **fixed,
+        }
+
+    return dialect.update(
+        records,
+        {"run": records.c.run_id, "before": records.c.version, **changing, **KEPT},
+        lambda row, new: (row.run_id == new["run"], row.version == new["before"]),
+        change,
     )
 
 

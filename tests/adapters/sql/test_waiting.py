@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from workflow_ray.records import Awaits, RunId, RunState, WaitingQuery, Write
 from workflow_ray.testing.conformance.runs import event, new_run, step, store_all
 from workflow_ray_adapters.sql import activity, waiting
-from workflow_ray_adapters.sql.dialects import SQLITE
+from workflow_ray_adapters.sql.sqlite.dialect import SQLITE
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .conftest import Opener

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 
 from workflow_ray_adapters.sql.columns import TEXT, key
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.session import Session
 

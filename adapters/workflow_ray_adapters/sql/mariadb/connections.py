@@ -11,7 +11,7 @@ from asyncmy import errors
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from workflow_ray_adapters.sql.dialects import MARIADB, MARIADB_READER
+from workflow_ray_adapters.sql.mariadb.dialect import MARIADB, MARIADB_READER
 from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, explained
 from workflow_ray_adapters.sql.mariadb.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access

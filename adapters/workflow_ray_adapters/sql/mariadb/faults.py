@@ -53,7 +53,7 @@ def explained(where: str) -> Generator[None]:
             where,
             f"it can't be reached ({error.strerror or error}). See whether the server runs there.",
         ) from error
-    except UnicodeEncodeError as error:  # raised while the driver writes values into the statement
+    except (UnicodeEncodeError, OverflowError) as error:  # raised while values are encoded
         raise WriteRejected(str(error)) from error
     except NoneFree as error:
         raise StoreUnavailable(

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from workflow_ray_adapters.sql.dialects import POSTGRESQL, POSTGRESQL_READER
+from workflow_ray_adapters.sql.postgresql.dialect import POSTGRESQL, POSTGRESQL_READER
 from workflow_ray_adapters.sql.postgresql.faults import explained
 from workflow_ray_adapters.sql.postgresql.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Access

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from workflow_ray.errors import StoreReadOnly, StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
-from workflow_ray_adapters.sql.dialects import Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session

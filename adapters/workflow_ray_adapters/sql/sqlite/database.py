@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.sql.database import Aborted
-from workflow_ray_adapters.sql.dialects import SQLITE
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.pace import Pace
 from workflow_ray_adapters.sql.session import Session
@@ -26,6 +25,7 @@ from workflow_ray_adapters.sql.sqlite.connections import (
     transaction,
     writing,
 )
+from workflow_ray_adapters.sql.sqlite.dialect import SQLITE
 from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
 from workflow_ray_adapters.sql.sqlite.files import Files
 from workflow_ray_adapters.sql.sqlite.handover import Handover
