@@ -195,8 +195,10 @@ class TestMemoryAdapter:
         ):
             with pytest.raises(StoreInUse):
                 await other.share("a", [], [], lease=30)
+            assert (await other.activity()).is_served
         async with adapter.open_records(url, clock=clock, exclusive=False) as other:
             assert await other.share("a", [], [], lease=30) == Shared()
+            assert not (await other.activity()).is_served
 
     async def test_opening_records_never_creates_a_store(self, url: str) -> None:
         with pytest.raises(StoreMissing):

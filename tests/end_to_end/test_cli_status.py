@@ -19,7 +19,8 @@ import pytest
 from tests.end_to_end.conftest import CommandLine
 from tests.end_to_end.payments import DECLINED, FAILS, WAITS, Payment, PaymentStatus, payments
 from workflow_ray import connect
-from workflow_ray.runtime.stores import create
+from workflow_ray.ports import SystemClock
+from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
 
 REFERENCE = "tests.end_to_end.payments:payments"
@@ -98,6 +99,14 @@ def test_a_store_without_workflows_has_nothing_deployed(cli: CommandLine) -> Non
     report = cli.json("status")
     assert (report["state"], report["runs_on"], report["statuses"]) == ("empty", None, [])
     assert cli("status").stdout.startswith("Nothing is deployed on sqlite://")
+
+
+async def test_a_process_that_cannot_be_asked_is_not_taken_for_nothing(cli: CommandLine) -> None:
+    create(Urls.of(cli.records))
+    async with open_store(Urls.of(cli.records), clock=SystemClock()):
+        report = cli.json("status")
+        assert (report["state"], report["runs_on"]) == ("running", "elsewhere")
+        assert cli("status").stdout.startswith("A process that can't be asked from here has")
 
 
 # --- local processes ----------------------------------------------------------------------------

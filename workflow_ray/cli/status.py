@@ -63,4 +63,6 @@ async def find_running(url: str, activity: Activity) -> Running:
     if found := await inspect(url):
         held = held_by_actors(found.actors, found.in_flight)
         return Running("ray", held, LogsView(where="files", folder=found.logs))
+    if activity.is_served:
+        return Running("elsewhere", (), LogsView(where="nowhere"))
     return Running(None, (), LogsView(where="nowhere"))

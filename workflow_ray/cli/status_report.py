@@ -34,7 +34,7 @@ PAUSED = 50
 class Running:
     """What runs on the store: found beside it."""
 
-    on: str | None  # local, ray; None: nothing runs
+    on: str | None  # local, ray, or elsewhere; None: nothing runs
     held: Sequence[RoleView]
     logs: LogsView
 

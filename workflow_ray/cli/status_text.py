@@ -51,7 +51,7 @@ def print_report(report: Report) -> None:
     if failures:
         say("")
         show(failures, ["status", "failed", "foreign_id", "reason"], as_json=False)
-    if report.state == "running":
+    if report.state == "running" and report.runs_on != "elsewhere":
         _print_roles(report)
 
 
@@ -63,6 +63,8 @@ def _headline(report: Report) -> str:
         return f"Nothing is deployed on {where}."
     if report.state == "stopped":
         return f"Nothing runs on {where}. Deployed: {_workflows(report.roles)}."
+    if report.runs_on == "elsewhere":
+        return f"A process that can't be asked from here has {where} for itself."
     running = _workflows([role for role in report.roles if role.phase != STOPPED])
     if report.runs_on == "ray":
         return f"Ray runs {running} on {where}."
@@ -90,6 +92,8 @@ def _notes(report: Report) -> list[str]:
             pass
     if report.state == "stopped":
         notes.append("Start it with `workflow-ray worker` or `workflow-ray deploy`.")
+    if report.runs_on == "elsewhere":
+        notes.append("It is another user's, or on a Ray cluster that RAY_ADDRESS does not name.")
     if report.delayed_read_until is not None:
         notes.append("There are more retries than were looked at: the next 500.")
     return notes

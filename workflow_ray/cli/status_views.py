@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     records: str
     events: str
     state: str  # running; stopped: deployed, but nothing runs; empty: nothing is deployed
-    runs_on: str | None  # local, ray, or null
+    runs_on: str | None  # local, ray, null, or elsewhere: a process that can't be asked from here
     at: datetime  # by the store's clock
     statuses: Sequence[StatusView] = ()
     roles: Sequence[RoleView] = ()

@@ -21,6 +21,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of who works, and of the events that are not due yet."""
 
     now: datetime  # by the store's clock, like every time here
+    is_served: bool = False  # a process has the store exclusively, perhaps the one that answers
     # By role, and only leases that have not ended. A process that acquires roles without a lease,
     # as on Ray, is not listed.
     holders: tuple[RoleHolder, ...] = ()

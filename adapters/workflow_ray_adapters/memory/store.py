@@ -132,6 +132,7 @@ class MemoryStore:
         now = self._now()
         return Activity(
             now=now,
+            is_served=self._contents.served,
             holders=self._contents.roles.holders(now),
             delayed=tuple(self._contents.outbox.delayed(now)[:limit]),
         )

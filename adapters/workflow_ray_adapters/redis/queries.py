@@ -111,7 +111,7 @@ async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:
 async def activity(server: Server, now: str, limit: int) -> Activity:
     """Read the holders of roles, and the events that are not due yet."""
     answer = await server.call(ACTIVITY, now, min(limit, LOOKED_AT))
-    _, _, time, leases, epochs = answer
+    _, _, time, leases, epochs, is_served = answer
     holders = [
         RoleHolder(
             role=RoleName(role.decode()),
@@ -125,6 +125,7 @@ async def activity(server: Server, now: str, limit: int) -> Activity:
     delayed = sorted(to_entries(answer), key=lambda entry: (entry.due_at, entry.id))
     return Activity(
         now=moment(time),
+        is_served=bool(is_served),
         holders=tuple(sorted(holders, key=lambda holder: holder.role)),
         delayed=tuple(delayed),
     )

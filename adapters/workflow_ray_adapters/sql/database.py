@@ -55,6 +55,6 @@ class Database(Protocol):
         """
         ...
 
-    async def served_elsewhere(self) -> bool:
-        """Whether another process has the store open exclusively."""
+    async def is_served(self) -> bool:
+        """Whether a process has the store open exclusively, perhaps this one."""
         ...

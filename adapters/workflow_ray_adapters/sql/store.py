@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from msgspec import structs
+
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
@@ -179,7 +181,8 @@ class SqlStore:
         return await self._look_by_time(lambda session: waiting.waiting(session, query))
 
     async def activity(self, *, limit: int = 500) -> Activity:
-        return await self._look_by_time(lambda session: activity.activity(session, limit))
+        found = await self._look_by_time(lambda session: activity.activity(session, limit))
+        return structs.replace(found, is_served=await self._database.is_served())
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:
@@ -268,7 +271,7 @@ class SqlStore:
     async def share(
         self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
     ) -> Shared:
-        if await self._database.served_elsewhere():
+        if await self._database.is_served():
             raise StoreInUse(
                 self._database.where,
                 "a process has it to itself: it gives out the roles, and none are shared.",

@@ -61,6 +61,8 @@ async def test_other_openings_work_beside_an_exclusive_one_but_share_no_roles(
         await stored_run(store)
         with pytest.raises(StoreInUse):
             await store.share("a", [Role("orders-1-consumer")], [], lease=10)
+        assert (await store.activity()).is_served
+    assert not (await store.activity()).is_served
     await store.share("a", [Role("orders-1-consumer")], [], lease=10)
 
 

@@ -52,6 +52,16 @@ async def test_a_file_has_one_server(store_id: str, opened: Opener) -> None:
             await opened(patience=0.05).__aenter__()
 
 
+async def test_whoever_opens_a_file_sees_whether_it_has_a_server(
+    store_id: str, opened: Opener
+) -> None:
+    async with opened(exclusive=False) as beside:
+        async with opened() as server:
+            assert (await beside.activity()).is_served
+            assert (await server.activity()).is_served
+        assert not (await beside.activity()).is_served
+
+
 async def test_a_second_server_waits_for_the_first_to_leave(store_id: str, opened: Opener) -> None:
     async def second() -> str:
         async with opened(patience=60) as store:

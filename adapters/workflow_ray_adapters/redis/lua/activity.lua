@@ -1,5 +1,6 @@
--- ARGV: now or '', limit. Returns the time, the leases, the newest epoch of each of their roles, and
--- rows [id, due, event, null, ""] of the events that are not due yet, the next one first.
+-- ARGV: now or '', limit. Returns the time, the leases, the newest epoch of each of their roles,
+-- whether a process has the store exclusively, and rows [id, due, event, null, ""] of the events that
+-- are not due yet, the next one first.
 
 local now, limit = now_of(ARGV[2]), tonumber(ARGV[3])
 local leases, epochs = redis.call('HGETALL', key('leases')), {}
@@ -14,4 +15,4 @@ for _, member in ipairs(redis.call('ZRANGEBYLEX', key('delayed'), '(' .. now .. 
     put('[' .. id .. ',"' .. due .. '",' .. event .. ',null,""]')
   end
 end
-return answer(now, leases, epochs)
+return answer(now, leases, epochs, redis.call('EXISTS', key('exclusive')))

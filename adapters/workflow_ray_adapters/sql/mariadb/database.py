@@ -38,8 +38,8 @@ class MariadbDatabase(ServerDatabase):
             if told := await self.read(self._commits.told):
                 return told
 
-    async def served_elsewhere(self) -> bool:
-        return not self._exclusive and await self.read(self._is_served)
+    async def is_served(self) -> bool:
+        return self._exclusive or await self.read(self._is_served)
 
     def _is_served(self, session: Session) -> bool:
         return session.connection.scalar(select(func.is_used_lock(self._lock_name))) is not None

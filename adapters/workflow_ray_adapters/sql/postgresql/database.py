@@ -38,8 +38,8 @@ class PostgresqlDatabase(ServerDatabase):
     async def notified(self, pace: Pace) -> Notification:
         return await self._watch.notified()
 
-    async def served_elsewhere(self) -> bool:
-        return not self._exclusive and await self.read(_is_served)
+    async def is_served(self) -> bool:
+        return self._exclusive or await self.read(_is_served)
 
 
 def _is_served(session: Session) -> bool:

@@ -85,8 +85,8 @@ class SqliteDatabase:
             if await self._when_free(self._changed_elsewhere):
                 return Notification(unnamed=ALL)
 
-    async def served_elsewhere(self) -> bool:
-        return not self._exclusive and await asyncio.to_thread(FileLock(self.where).is_held)
+    async def is_served(self) -> bool:
+        return self._exclusive or await asyncio.to_thread(FileLock(self.where).is_held)
 
     def close(self) -> None:
         """Waits for what is running. The last connection to leave moves the write-ahead log into

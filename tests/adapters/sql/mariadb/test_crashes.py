@@ -163,6 +163,7 @@ async def test_no_roles_are_shared_while_a_process_has_the_store_to_itself(opene
         await deploy(alone, workflow())
         with pytest.raises(StoreInUse, match="to itself"):
             await beside.share("one", [Role(CONSUMERS)], [], lease=10)
+        assert (await beside.activity()).is_served
     async with opened() as store:
         assert (await store.share("one", [Role(CONSUMERS)], [], lease=10)).acquired
 

@@ -101,6 +101,7 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
     async with opened(exclusive=True), opened() as beside:
         with pytest.raises(StoreInUse):
             await beside.share("member", [Role(CONSUMER)], [], lease=30)
+        assert (await beside.activity()).is_served
 
 
 async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(

@@ -215,7 +215,19 @@ class ToyStore:
                 entry for entry in state.outbox if entry.due_at is not None and entry.due_at > now
             ]
         delayed.sort(key=lambda entry: (entry.due_at, entry.id))
-        return Activity(now=now, holders=tuple(holders), delayed=tuple(delayed[:limit]))
+        return Activity(
+            now=now,
+            is_served=self._is_served(),
+            holders=tuple(holders),
+            delayed=tuple(delayed[:limit]),
+        )
+
+    def _is_served(self) -> bool:
+        try:
+            with self._file.locked("served", fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return False
+        except BlockingIOError:
+            return True
 
     # --- RoleScheduler --------------------------------------------------------------------------
 
