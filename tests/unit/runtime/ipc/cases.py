@@ -215,6 +215,7 @@ CASES = {
         {"limit": 10},
         Activity(
             now=NOW,
+            is_served=True,
             holders=(RoleHolder(role=FENCE.role, epoch=7, worker="host-1", until=NOW),),
             delayed=(OutboxEntry(id=2**40, event=EVENT, due_at=NOW),),
         ),
