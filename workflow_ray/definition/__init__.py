@@ -1,4 +1,4 @@
-"""What a user writes: workflows, their statuses and steps, and what steps take and return."""
+"""Definitions: workflows, their statuses and steps, and what steps take and return."""
 
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay

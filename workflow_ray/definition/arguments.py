@@ -1,4 +1,4 @@
-"""Checks of what callers hand in: each refuses a wrong value at once, and names the argument."""
+"""Checks of arguments: each raises InvalidInput, which names the argument, for a wrong value."""
 
 import reprlib
 from datetime import datetime
@@ -11,28 +11,28 @@ _SHORT.maxstring = _SHORT.maxother = 100
 
 
 def checked_text(what: str, text: object) -> str:
-    """A text. Raises InvalidInput."""
+    """Return the text. Raises InvalidInput if it is something else."""
     if not isinstance(text, str):
         raise InvalidInput(what, f"it must be text, not {type(text).__name__}")
     return text
 
 
 def checked_flag(what: str, flag: object) -> bool:
-    """True or False. Raises InvalidInput."""
+    """Return the flag. Raises InvalidInput unless it is True or False."""
     if not isinstance(flag, bool):
         raise InvalidInput(what, f"it is True or False, not {shown(flag)}")
     return flag
 
 
 def checked_count(what: str, count: object) -> int:
-    """A whole number from 1 up. Raises InvalidInput."""
+    """Return the count. Raises InvalidInput unless it is a whole number from 1 up."""
     if not is_count(count):
         raise InvalidInput(what, f"it is a whole number from 1 up, not {shown(count)}")
     return count
 
 
 def checked_time(what: str, time: object) -> datetime:
-    """A time with a timezone. Raises InvalidInput."""
+    """Return the time. Raises InvalidInput unless it is a datetime with a timezone."""
     if not isinstance(time, datetime):
         raise InvalidInput(what, f"give a datetime, not {type(time).__name__}")
     if time.tzinfo is None:
@@ -45,13 +45,15 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether it is a whole number from 1 up."""
+    """Whether the value is a whole number from 1 up."""
     return type(value) is int and value >= 1
 
 
 def shown(value: object) -> str:
-    """A wrong value for an error's text, shortened."""
+    """Format a wrong value for the text of an error, shortened."""
     try:
         return _SHORT.repr(value)
-    except Exception:  # an int of more than 4,300 digits, or a __repr__ of the caller's that raises
+    except (
+        Exception
+    ):  # an int of over 4,300 digits can't be formatted, and a user's __repr__ may raise
         return f"a value of type {type(value).__name__}"

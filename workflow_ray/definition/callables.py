@@ -1,4 +1,4 @@
-"""The callable that a step is declared with: decorated or not, a method, a partial, an object."""
+"""The callable of a step: a function, decorated or not, a method, a partial or an object."""
 
 import inspect
 import sys
@@ -15,15 +15,16 @@ _WAY_OUT = "decorate a `def` or an `async def`"
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a call only makes a coroutine, so that it may run in the event loop.
+    """Whether a call only makes a coroutine, so that it may be made in the event loop.
 
-    What a role calls decides: a wrapper of the other kind counts, not the function that it wraps.
+    The outermost callable decides, because a role calls that one: an async wrapper of a plain
+    function is async, and a plain wrapper of an async function is not.
     """
     return any(map(inspect.iscoroutinefunction, _forms(function)))
 
 
 def kind_mistake(function: object) -> str | None:
-    """Why the object can't be a step, whatever its signature is; None: it can be one."""
+    """Why an object of this kind can't be a step, whatever its signature is. None if it can."""
     if isinstance(function, type):
         return f"is a class; {_WAY_OUT}"
     if not callable(function) or written(function) is None or not _has_signature(function):
@@ -35,7 +36,7 @@ def kind_mistake(function: object) -> str | None:
 
 
 def name_of(function: object) -> str:
-    """The qualified name of the function, or of what stands for one."""
+    """The qualified name of the first layer that has one."""
     for layer in _layers(function):
         if name := getattr(layer, "__qualname__", None):
             return str(name)
@@ -43,25 +44,25 @@ def name_of(function: object) -> str:
 
 
 def written(function: object) -> FunctionType | None:
-    """The innermost function, whose annotations count; None: it is not written in Python."""
+    """The innermost function, which has the annotations. None if it is not a Python function."""
     *_, innermost = _layers(function)
     return innermost if isinstance(innermost, FunctionType) else None
 
 
 def given_by_partials(function: object) -> set[str]:
-    """The names of the parameters that `functools.partial` has given values to."""
+    """The names of the arguments that `functools.partial` objects give."""
     return {name for layer in _layers(function) if _is_partial(layer) for name in layer.keywords}
 
 
 def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
-    """The parameters as they are written, read through decorators that use `functools.wraps`."""
+    """The parameters of the innermost function, if the decorators use `functools.wraps`."""
     return list(_signature(function, follow_wrapped=True).parameters.values())
 
 
 def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
-    """Why a call with the run and arguments of these names fails; None: it works.
+    """Why the callable does not accept a run and arguments of these names. None if it does.
 
-    Only a wrapper can differ from the parameters that `parameters_of` reads.
+    It can differ from `parameters_of`, which reads the function inside of a wrapper.
     """
     try:
         _signature(function, follow_wrapped=False).bind(None, **dict.fromkeys(names))
@@ -71,7 +72,7 @@ def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:
-    """Whether the outermost callable takes an argument of that name."""
+    """Whether the outermost callable accepts an argument of that name."""
     parameters = _signature(function, follow_wrapped=False).parameters
     return name in parameters or any(
         parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
@@ -81,7 +82,10 @@ def takes(function: Callable[..., Any], name: str) -> bool:
 def _has_signature(function: Callable[..., Any]) -> bool:
     try:
         _signature(function, follow_wrapped=True)
-    except (TypeError, ValueError):  # of what is not written in Python, or wraps itself
+    except (
+        TypeError,
+        ValueError,
+    ):  # a builtin may have no signature, and a callable may wrap itself
         return False
     return True
 
@@ -99,7 +103,7 @@ def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> Signatu
 
 
 def _forms(function: object) -> tuple[object, ...]:
-    """The callable without partials, and the `__call__` that its class may define."""
+    """The callable inside of partials, and the `__call__` of its class."""
     form: Any = function
     while _is_partial(form):
         form = form.func
@@ -107,7 +111,7 @@ def _forms(function: object) -> tuple[object, ...]:
 
 
 def _layers(function: object) -> Iterator[Any]:
-    """The object, and what it calls in the end, from the outside in."""
+    """The object and the callables inside of it, the outermost first."""
     seen = set[int]()
     layer: Any = function
     while layer is not None and id(layer) not in seen:

@@ -21,20 +21,18 @@ if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
 
 MAX_NAME = 100
-"""Characters of a workflow's name: topics and roles are made of it, and Kafka's topics have 249 at
-most.
-"""
+"""The longest name of a workflow. It is part of topics, and Kafka's have 249 characters at most."""
 MAX_PARTITIONS = 4096
-"""Each has a position in each group, and on Kafka a partition in each topic."""
+"""Each partition has a position in each group, and on Kafka a partition in each topic."""
 MAX_NUMBER = 2**31 - 1
-"""Of a status, in every database."""
-# As in Kafka's topics. A dash is safe: roles and topics are put together from names and never taken
-# apart again, and the status's number that follows keeps them distinct.
+"""The largest number of a status that every database can store."""
+# Kafka allows these characters in a topic. A dash is safe although it also separates the parts of a
+# topic or role: these are never parsed, and the number of the status keeps them distinct.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object]) -> Iterator[str]:
-    """The mistakes in the arguments of `Workflow`.
+    """Find the mistakes in the arguments of `Workflow`.
 
     Args:
         workflow: The workflow.
@@ -91,12 +89,12 @@ def _begin_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
 
 
 def is_statuses(statuses: object) -> bool:
-    """Whether it is an enum of statuses with members: without that, steps can't be checked."""
+    """Whether it is an enum of statuses with members. If not, steps can't be checked."""
     return isinstance(statuses, type) and issubclass(statuses, Status) and len(statuses) > 0
 
 
 def has_aliases(statuses: type[Status]) -> bool:
-    """Whether two names have one number: then one status stands for both, in every step."""
+    """Whether two names have the same number. Then Enum makes them one status."""
     return len(statuses.__members__) > len(statuses)
 
 
@@ -115,7 +113,7 @@ def _number_mistakes(statuses: type[Status], where: str) -> Iterator[str]:
 
 
 def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> Iterator[str]:
-    """The mistakes in the arguments of `.step`."""
+    """Find the mistakes in the arguments of `.step`."""
     options = step.options
     place = f"{step.where}: step {step.name}"
     way_out = f"name a status of {statuses.__name__}"
@@ -149,7 +147,7 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
 
 
 def is_placed(step: Declaration[S], statuses: type[S]) -> bool:
-    """Whether the step's own status and the one that a failure leads to are known."""
+    """Whether the step's status and its `on_failure` are statuses that it can have."""
     on_failure = step.options.on_failure
     return isinstance(step.status, statuses) and (
         on_failure is None or (isinstance(on_failure, statuses) and on_failure is not step.status)
@@ -157,21 +155,21 @@ def is_placed(step: Declaration[S], statuses: type[S]) -> bool:
 
 
 def timeout_seconds(timeout: object) -> float | None:
-    """The seconds that an attempt may take. None: as long as it takes, or a mistake."""
+    """The seconds that an attempt may take. None if there is no limit, or a wrong one."""
     return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
 
 
 def named(value: object) -> str:
-    """A status by its name, another value as it is."""
+    """Format a status, or what was given in its place, for the text of a mistake."""
     return str(value) if isinstance(value, Status) else shown(value)
 
 
 def _timeout_mistake(timeout: object) -> str | None:
     try:
-        is_none_at_all = timeout is not None and seconds_of("timeout", timeout) == 0
+        is_zero = timeout is not None and seconds_of("timeout", timeout) == 0
     except InvalidInput as error:
         return error.why
-    return "an attempt needs some time; leave it out for no limit" if is_none_at_all else None
+    return "an attempt needs some time; leave it out for no limit" if is_zero else None
 
 
 def _is_a(value: object, kind: type) -> bool:

@@ -1,4 +1,4 @@
-"""A run's data as bytes and back."""
+"""Conversion of a run's data to bytes and back."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,16 @@ from workflow_ray.definition.run import D
 from workflow_ray.errors import InvalidInput
 
 SHOWN = 3
-"""Flaws that an error lists."""
+"""The number of flaws that an error lists."""
 LARGE = 4000
-"""Bytes. Smaller data has no number that is too long to be read."""
+"""Bytes. Shorter data can't hold a number that is too long to be read."""
 
 
 class DataCodec(Generic[D]):
-    """JSON of one model, by the fields' names: what aliases say is for other readers, and needn't
-    read back.
+    """Converts the data of one model to JSON and back.
+
+    The keys are the names of the fields. Aliases are ignored: they are for other readers, and a
+    model need not accept them.
 
     Args:
         model: The model.
@@ -36,8 +38,8 @@ class DataCodec(Generic[D]):
         self._reads_back = guard_of(model)
 
     def encode(self, data: D) -> bytes:
-        """The data as JSON that reads back equal. Raises InvalidInput: there is none."""
-        # pydantic would write the fields that it knows, and drop the others
+        """Convert the data to JSON that reads back equal, or raise InvalidInput."""
+        # pydantic would write the fields of the model, and drop those of a subclass
         if type(data) is not self._model:
             raise InvalidInput(
                 self._what,
@@ -47,7 +49,9 @@ class DataCodec(Generic[D]):
             encoded = self._to_json(data, by_alias=False, round_trip=True, warnings="error")
         except PydanticSerializationError as error:
             raise InvalidInput(self._what, _why(error)) from None
-        except Exception as error:  # of a serializer of the user's, or text that is not Unicode
+        except (
+            Exception
+        ) as error:  # a user's serializer may raise anything, and text may not be Unicode
             raise InvalidInput(
                 self._what, f"can't be written as JSON ({type(error).__name__})."
             ) from None
@@ -56,10 +60,7 @@ class DataCodec(Generic[D]):
         return encoded
 
     def decode(self, data: bytes) -> D:
-        """What `encode` made, read back.
-
-        Raises pydantic.ValidationError: it doesn't fit the model.
-        """
+        """Read data that `encode` has made. Raises pydantic.ValidationError if it doesn't fit."""
         return self._validate(data, by_alias=False, by_name=True)
 
     def _compare(self, data: D, encoded: bytes) -> None:
@@ -67,7 +68,7 @@ class DataCodec(Generic[D]):
             read = self.decode(encoded)
         except ValidationError as error:
             raise InvalidInput(self._what, _unreadable(data, error)) from None
-        except Exception as error:  # of a validator of the user's
+        except Exception as error:  # a user's validator may raise anything
             raise InvalidInput(
                 self._what, f"can't be read back ({type(error).__name__})."
             ) from None
@@ -76,11 +77,14 @@ class DataCodec(Generic[D]):
 
 
 def model_mistake(model: type[BaseModel], scope: Mapping[str, object]) -> str | None:
-    """Why a model's fields can't be resolved, and the way out; None: the model is complete now.
+    """Complete a model whose fields name what was defined after it.
 
     Args:
-        model: The model. Names that its fields use may have been defined after it.
+        model: The model.
         scope: Names that the fields may use beside those of the model's module.
+
+    Returns:
+        Why it can't be completed, and the way out. None if the model is complete.
     """
     try:
         if not model.__pydantic_complete__:
@@ -91,7 +95,9 @@ def model_mistake(model: type[BaseModel], scope: Mapping[str, object]) -> str | 
             f" it before the workflow is used, not only under TYPE_CHECKING, or call"
             f" {model.__name__}.model_rebuild() where it is known"
         )
-    except Exception as error:  # of code in an annotation, or of a type that pydantic can't handle
+    except (
+        Exception
+    ) as error:  # an annotation may raise anything, and pydantic can't handle every type
         first, *_ = str(error).splitlines() or [""]
         return (
             f"can't be built by pydantic ({type(error).__name__}: {first}); mend its fields, and"
@@ -108,7 +114,7 @@ def _complete(model: type[BaseModel], scope: Mapping[str, object]) -> None:
 
 
 def _unreadable(data: BaseModel, error: ValidationError) -> str:
-    """Without the values, as `_why`."""
+    """Format why the data can't be read back, without its values, which may be personal."""
     for flaw in error.errors(include_input=False, include_url=False):
         if known := flaw_at(data, flaw["loc"]):
             return f"{_path(flaw['loc'])}: {known}."
@@ -125,8 +131,8 @@ def _path(loc: Iterable[int | str]) -> str:
 
 
 def _why(error: PydanticSerializationError) -> str:
-    """Without the values: errors are kept and logged, and data may be personal."""
-    fields = re.findall(r"field_name='(\w+)'", str(error))  # nothing but the message names them
+    """Format why the data can't be written, without its values, which may be personal."""
+    fields = re.findall(r"field_name='(\w+)'", str(error))  # only the message has the names
     if not fields:
         return (
             "can't be written as JSON: a value is of a type that JSON has nothing for, or is nested"

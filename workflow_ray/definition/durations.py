@@ -1,4 +1,4 @@
-"""Spans of time that callers hand in, as seconds or as timedelta."""
+"""Durations, given as seconds or as a timedelta."""
 
 import math
 from datetime import timedelta
@@ -10,11 +10,11 @@ from workflow_ray.errors import InvalidInput
 Duration: TypeAlias = timedelta | float
 """A timedelta, or seconds as int or float."""
 LONGEST = 100 * 365 * 86_400.0
-"""Seconds. Beyond it an end could be one that no clock or database holds."""
+"""Seconds. After a longer time, the end may be a date that databases can't store."""
 
 
 def seconds_of(what: str, given: object) -> float:
-    """The seconds of a duration, from 0 to 100 years.
+    """Convert a duration to seconds, from 0 to 100 years.
 
     Args:
         what: The argument's name, for the error.

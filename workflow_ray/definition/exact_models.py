@@ -1,9 +1,9 @@
-"""Models whose data is known to read back equal without a look at what it reads back as.
+"""Models whose data reads back equal, as can be shown without reading it back.
 
-Where a field is of a simple type, without a constraint, a validator or a serializer, each value of
-exactly that type has a JSON of its own, but for some, such as NaN. A guard finds out whether data
-holds nothing else, which takes a tenth of the time of reading it back and comparing. Of other types
-(unions, validators, recursion) nothing is known, and they have no guard.
+A field of a simple type, without constraint, validator or serializer, writes each value of exactly
+that type as JSON of its own; there are few exceptions, such as NaN. A guard checks that data has
+only such values. That takes a tenth of the time that it takes to read the data back and to compare.
+Models with other types (unions, validators, recursion) have no guard.
 """
 
 import math
@@ -16,9 +16,9 @@ from uuid import UUID
 from pydantic import BaseModel
 
 Schema: TypeAlias = Mapping[str, Any]
-"""Of pydantic's core."""
+"""A schema of pydantic's core."""
 Guard: TypeAlias = Callable[[Any], bool]
-"""Whether a value reads back equal; False: it may not."""
+"""Tells whether a value reads back equal. False means that it may not."""
 
 HARMLESS = frozenset(
     {
@@ -31,7 +31,7 @@ HARMLESS = frozenset(
         "validate_by_name",
     }
 )
-"""Settings of a model that change neither how values are written nor how they are read."""
+"""The settings of a model that don't change how values are written or read."""
 FIELD = frozenset(
     {
         "frozen",
@@ -43,14 +43,14 @@ FIELD = frozenset(
         "validation_alias",
     }
 )
-"""What is known of a field. It may be excluded on conditions that only its data tells."""
+"""The keys of a field's schema that a guard allows. Others may exclude the field for some data."""
 MINUTE = timedelta(minutes=1)
 
 
 def guard_of(model: type[BaseModel]) -> Guard | None:
-    """The guard of a model's data; None: nothing is known of it.
+    """Make the guard of a model's data. None if its data must be read back.
 
-    Numbers of more than 4,300 digits are not found: they can't be read at all.
+    A guard does not find numbers of more than 4,300 digits, which can't be read.
     """
     return _of_model(model.__pydantic_core_schema__)
 
@@ -94,7 +94,7 @@ def _model_guard(cls: type, guards: list[tuple[str, Guard]]) -> Guard:
         if type(value) is not cls:  # a subclass loses its own fields
             return False
         values = value.__dict__
-        # it was constructed without validation, or keeps something beside its fields
+        # it was made without validation, or has attributes beside its fields
         if len(values) != len(guards):
             return False
         return all(name in values and holds(values[name]) for name, holds in guards)
@@ -152,12 +152,12 @@ def _of_datetime(schema: Schema) -> Guard | None:
 
 
 def _is_writable(value: Any) -> bool:
-    """Whether it is a time whose offset from UTC has whole minutes: others can't be written."""
+    """Whether it is a time whose offset from UTC has whole minutes. JSON can't hold others."""
     return type(value) is datetime and not (value.utcoffset() or timedelta()) % MINUTE
 
 
 def _is_ascii(key: Any) -> bool:
-    """Of a key pydantic writes other characters in the place of those that aren't Unicode."""
+    """Whether pydantic writes the key as it is. It replaces characters that aren't Unicode."""
     return type(key) is str and key.isascii()
 
 

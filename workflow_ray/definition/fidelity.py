@@ -1,4 +1,4 @@
-"""Whether data that was read back is what was written."""
+"""The comparison of data with what it reads back as."""
 
 import dataclasses
 import math
@@ -11,24 +11,24 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 SECRETS = (Secret, SecretStr, SecretBytes)
 SEQUENCES = (list, tuple, deque)
-"""A value of one of them never equals a value of another."""
+"""A value of one of these types never equals a value of another one."""
 DEEPEST = 500
-"""Levels of nesting that are compared; JSON is read to fewer."""
+"""The levels of nesting that are compared. pydantic reads fewer levels of JSON."""
 
 
 class Difference(NamedTuple):
-    """Where two values differ, and why, without what they hold: that may be personal."""
+    """Where and why two values differ, without the values, which may be personal."""
 
     path: str  # from field to field, e.g. items.0.price
     why: str
 
 
 def difference(written: object, read: object) -> Difference | None:
-    """The first difference between a value and what it reads back as; None: there is none.
+    """Find the first difference between a value and what it reads back as. None if they are equal.
 
-    Values that are equal and of different types are the same, such as 1 and 1.0; models and
-    dataclasses must be of the same class. Not a number is the same as itself. What pydantic keeps
-    beside the fields (private attributes, which fields were set) does not count.
+    Equal values of different types, such as 1 and 1.0, do not differ, but models and dataclasses of
+    different classes do. NaN equals NaN. Private attributes, and which fields were set, don't
+    count.
     """
     found = _compare(written, read, DEEPEST)
     return None if found is None else Difference(".".join(found.path) or "the whole", found.why)
@@ -94,7 +94,7 @@ def _compare_sequences(written: Any, read: Any, depth: int) -> _Found | None:
 
 
 def _sequence_of(value: object) -> type | None:
-    """The built-in sequence that it is, or that its class derives from; None: it is not one."""
+    """The built-in sequence type of the value. None if it is not a sequence."""
     return next((kind for kind in SEQUENCES if isinstance(value, kind)), None)
 
 
@@ -130,17 +130,17 @@ def _is_same(written: Any, read: Any) -> bool:
             or _are_nan(written, read)
             or (_is_a(written, datetime) and _are_one_moment(written, read))
         )
-    except Exception:  # of a class of the user's
+    except Exception:  # a user's __eq__ may raise anything
         return False
 
 
 def _are_nan(written: Any, read: Any) -> bool:
-    """Whether both are not a number, such as a float or a Decimal."""
+    """Whether both are NaN, as a float or a Decimal can be."""
     return bool(written != written and read != read) and isinstance(written, type(read))
 
 
 def _are_one_moment(written: datetime, read: datetime) -> bool:
-    """Python takes a time that a zone has twice, or skips, for different from every other."""
+    """Whether both are the same moment. `==` is False for a time that a zone has twice, or skips."""
     return read.utcoffset() == written.utcoffset() is not None and (
         read.replace(tzinfo=None) == written.replace(tzinfo=None)
     )
@@ -153,7 +153,7 @@ def _other_class(written: object, read: object) -> str:
 
 
 def flaw_at(data: object, path: Iterable[int | str]) -> str | None:
-    """What is known to be wrong with the value that lies there; None: nothing."""
+    """Why the value at this path can't be stored. None if no reason is known."""
     value: Any = data
     for part in path:
         try:

@@ -8,11 +8,11 @@ from workflow_ray.definition.step import Step
 
 
 class Graph(Generic[S]):
-    """Which status has which step, and what can follow what."""
+    """The step of each status, and the statuses that can follow it."""
 
     def __init__(self, steps: Iterable[Step[S]]) -> None:
         self.steps = tuple(steps)
-        """In the order declared, one a status."""
+        """In the order in which they were declared, one for each status."""
         self._steps = {step.status: step for step in self.steps}
         self._targets = {step.status: _targets(step) for step in self.steps}
         self._reached = {status: _closure(status, self._targets) for status in self._targets}
@@ -20,18 +20,18 @@ class Graph(Generic[S]):
     def step(self, status: S) -> Step[S] | None:
         return self._steps.get(status)
 
-    def terminal(self, status: S) -> bool:
-        """True where no step leads on: a run that gets there is complete."""
+    def is_terminal(self, status: S) -> bool:
+        """Whether the status has no step: a run that enters it is complete."""
         return status not in self._steps
 
     def targets(self, status: S) -> frozenset[S]:
-        """The statuses that one transition leads to, `on_failure` included."""
+        """The statuses that one transition can lead to, `on_failure` included."""
         return self._targets.get(status, frozenset())
 
     def reaches(self, origin: S, target: S) -> bool:
-        """True where one transition or more lead from `origin` to `target`.
+        """Whether one or more transitions can lead from `origin` to `target`.
 
-        A status reaches itself only by going round.
+        A status reaches itself only if a cycle leads back to it.
         """
         return target in self._reached.get(origin, frozenset())
 

@@ -1,4 +1,4 @@
-"""What a step returns instead of a status. Halts are values: what isn't returned doesn't happen."""
+"""Halts: what a step may return instead of a status. A halt that isn't returned has no effect."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,9 +10,9 @@ from workflow_ray.definition.durations import Duration, seconds_of
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """End the run where it stands, its data saved.
+    """Save the data and end the run as CANCELLED, at its status.
 
-    It takes no further step, and its foreign id is free again.
+    Its foreign id is free again.
     """
 
     reason: str = ""
@@ -23,9 +23,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Save the data and hold the run at its status until somebody resumes it; then the step runs
-    again.
-    """
+    """Save the data and pause the run at its status. When it is resumed, the step runs again."""
 
     reason: str = ""
 
@@ -35,11 +33,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Save the data and run the step again, `after` at the earliest, in the same visit.
+    """Save the data and run the step again, in the same visit, after a delay.
 
-    Its idempotency key and timeouts stay; return the status itself to enter it again. A repeat
-    is not a failed attempt.
-    `after`: seconds, or a timedelta, from 0 to 100 years. Raises InvalidInput: it is neither.
+    The idempotency key and the timeouts stay as they are. To enter the status again, return the
+    status itself. A repeat is not a failed attempt.
+
+    Args:
+        after: The delay, in seconds or as a timedelta, from 0 to 100 years.
+
+    Raises:
+        InvalidInput: `after` can't be used.
     """
 
     after: Duration = timedelta(0)
@@ -50,7 +53,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Save the data and let the run rest at its status until something else moves it."""
+    """Save the data and keep the run at its status until something else moves it."""
 
 
 Halt: TypeAlias = Cancel | Pause | Repeat | Stay
@@ -58,7 +61,7 @@ HALTS: tuple[type[Halt], ...] = get_args(Halt)
 
 
 class Fatal(Exception):
-    """Raised by a step whose failure is not to be retried.
+    """Raise it in a step to fail without further attempts.
 
     Changes to the data are dropped, as with every exception.
     """

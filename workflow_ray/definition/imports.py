@@ -1,4 +1,4 @@
-"""What a module imports, read from its code without running it."""
+"""The imports of a module, read from its code without running it."""
 
 import ast
 import dis
@@ -10,7 +10,7 @@ from types import CodeType
 from typing import NamedTuple
 
 KEPT = 1000
-"""Files whose imports are remembered."""
+"""The number of files whose imports are cached."""
 TYPE_CHECKING = "TYPE_CHECKING"
 BY_NAME = "import_module"
 
@@ -18,19 +18,21 @@ BY_NAME = "import_module"
 class Import(NamedTuple):
     """One import."""
 
-    module: str  # with a leading dot for each level, where it is relative
-    names: tuple[str, ...] = ()  # of things in the module, which may be modules or not; "*": all
+    module: str  # a relative import has one leading dot for each level
+    names: tuple[str, ...] = ()  # of attributes or submodules; "*" for all
 
 
 @lru_cache(maxsize=KEPT)  # a project's workflows import the same modules
 def in_source(source: bytes) -> tuple[Import, ...]:
-    """The imports of a source file, those inside of functions included.
+    """Find the imports of a source file, also those inside of functions.
 
-    Those for type checkers only (`if TYPE_CHECKING:`) are left out. `import_module` counts where
-    the name is written out. A file that isn't Python has none.
+    Imports for type checkers (`if TYPE_CHECKING:`) are left out. A call of `import_module` counts
+    if its argument is a literal. A file that isn't Python has no imports.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # whoever imports the file is shown them
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # Python shows them when the file is imported
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return ()
@@ -58,7 +60,7 @@ def _in_tree(tree: ast.AST) -> Iterator[Import]:
 
 
 def in_bytecode(code: CodeType) -> Iterator[Import]:
-    """The imports of compiled code. Those for type checkers count; `import_module` does not."""
+    """Find the imports of compiled code, also those for type checkers, but not `import_module`."""
     before: deque[object] = deque(maxlen=2)
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":
@@ -73,7 +75,7 @@ def in_bytecode(code: CodeType) -> Iterator[Import]:
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those for type checkers only."""
+    """All nodes but those inside of `if TYPE_CHECKING:`."""
     pending = [tree]
     while pending:
         node = pending.pop()

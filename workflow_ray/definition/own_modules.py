@@ -1,4 +1,4 @@
-"""The user's modules that a definition is made of, found without importing anything."""
+"""The user's modules that a definition consists of, found without importing anything."""
 
 import importlib
 import pkgutil
@@ -14,16 +14,16 @@ from workflow_ray.definition.imports import Import, in_bytecode, in_source
 
 OURS = __name__.partition(".")[0]
 HEADER = 16
-"""Bytes before the code in a .pyc file. They tell when its source was changed."""
+"""The bytes before the code in a .pyc file. They hold the time of the source file."""
 INSTALLED = ("site-packages", "dist-packages")
 
 
 def own_modules(name: str, file: Path, folder: Path) -> dict[str, str]:
-    """Digests of a module's file, and of the files that it imports from its own folder.
+    """Compute digests of a module's file, and of the files that it imports from its own folder.
 
-    What is imported is read from the files, not from `sys.modules`: the answer depends on these
-    files only, and not on what this process has imported. Imports inside of functions count, as do
-    the packages around a module. Names that are computed (`import_module(f"...")`) are not seen.
+    The imports are read from the files, not from `sys.modules`, so the result depends on the files
+    only, not on what this process has imported. Imports inside of functions count, and so do the
+    packages around a module. A computed name (`import_module(f"...")`) is not found.
 
     Args:
         name: The module's name, as others import it.
@@ -32,16 +32,16 @@ def own_modules(name: str, file: Path, folder: Path) -> dict[str, str]:
             Where packages are installed in it, only the outermost package of `name` counts.
 
     Returns:
-        By name. Packages without a file are left out, and so is workflow_ray.
+        The digests by module name, without workflow_ray and without packages that have no file.
     """
-    importlib.invalidate_caches()  # they may be older than the files
+    importlib.invalidate_caches()  # importlib's caches may be older than the files
     search = _Search(name, file, folder)
     search.follow()
     return search.found
 
 
 class _Search:
-    """Follows imports from module to module, each once."""
+    """Follows the imports from module to module, and reads each module once."""
 
     def __init__(self, name: str, file: Path, folder: Path) -> None:
         self._name = name
@@ -70,15 +70,15 @@ class _Search:
         return outermost != OURS and self._only in (None, outermost)
 
     def _imports(self, spec: ModuleSpec) -> Iterator[str]:
-        """The names that a module imports, of modules or of things in them.
+        """The names that a module imports: of modules, or of attributes in them.
 
-        None the second time.
+        There are none for a module that was read before.
         """
         if spec.name in self.found or not isinstance(spec.loader, _Reader) or spec.origin is None:
             return
         try:
             content = spec.loader.get_data(spec.origin)
-        except OSError:  # it is gone since, or can't be read: importing it fails
+        except OSError:  # the file was deleted, or can't be read: importing it fails too
             return
         is_bytecode = spec.origin.endswith(tuple(BYTECODE_SUFFIXES))
         self.found[spec.name] = sha256(content[HEADER:] if is_bytecode else content).hexdigest()
@@ -95,7 +95,7 @@ class _Search:
     def _names(self, imported: Import, package: str) -> Iterator[str]:
         try:
             module = resolve_name(imported.module, package)
-        except ImportError:  # above the outermost package: importing it fails
+        except ImportError:  # it is above the outermost package: importing it fails too
             return
         yield module
         for name in imported.names:
@@ -110,7 +110,7 @@ class _Search:
 
 @runtime_checkable
 class _Reader(Protocol):
-    """A loader of files in a folder or in a zip file."""
+    """Reads modules from a folder or from a zip file."""
 
     def get_data(self, path: str, /) -> bytes: ...
 
@@ -118,12 +118,12 @@ class _Reader(Protocol):
 
 
 def _has_installed(folder: Path) -> bool:
-    """Whether packages of others are installed there."""
+    """Whether packages are installed in the folder, which are not the user's own."""
     return folder.name in INSTALLED or any(folder.glob("*.dist-info"))
 
 
 def _on_the_way(name: str, folder: Path) -> Iterator[ModuleSpec]:
-    """The packages around a module, from the outermost, then the module, as far as they exist."""
+    """The packages around a module, the outermost first, then the module, if they exist."""
     entries: Iterable[str] = (str(folder),)
     parts = name.split(".")
     for count in range(1, len(parts) + 1):
@@ -135,7 +135,7 @@ def _on_the_way(name: str, folder: Path) -> Iterator[ModuleSpec]:
 
 
 def _found(name: str, entries: Iterable[str]) -> ModuleSpec | None:
-    """Unlike `importlib.util.find_spec` this doesn't import the packages around it."""
+    """Find a module without importing the packages around it, as find_spec would."""
     for entry in entries:
         finder = pkgutil.get_importer(entry)
         if finder is not None and (spec := finder.find_spec(name)) is not None:
@@ -144,7 +144,7 @@ def _found(name: str, entries: Iterable[str]) -> ModuleSpec | None:
 
 
 def _at(name: str, file: Path) -> ModuleSpec:
-    """A module that isn't found by its name, such as a script without a suffix."""
+    """Read a module that isn't found by its name, such as a script without a suffix."""
     spec = spec_from_loader(name, SourceFileLoader(name, str(file)))
     assert spec is not None, "with a loader there is one"
     return spec
@@ -153,7 +153,7 @@ def _at(name: str, file: Path) -> ModuleSpec:
 def _in_bytecode(name: str, loader: _Reader) -> Iterator[Import]:
     try:
         code = loader.get_code(name)
-    except ImportError:  # of another version of Python
+    except ImportError:  # another version of Python compiled it
         return
     if code is not None:
         yield from in_bytecode(code)

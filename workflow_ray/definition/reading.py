@@ -1,7 +1,7 @@
-"""Reading a definition as a whole: its graph, and its mistakes, each of them once.
+"""The reading of a whole definition: it gives the graph, and reports each mistake once.
 
-A mistake can hide where steps lead. A consequence of it, such as a status that nothing leads to, is
-not reported beside it.
+A mistake can hide where steps lead. Then its consequences, such as a status that nothing leads to,
+are not reported.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ def read(
     unapplied: Sequence[str],
     scope: Mapping[str, object],
 ) -> tuple[Graph[S] | None, list[str]]:
-    """The graph, as far as it can be read, and all mistakes.
+    """Read the graph, as far as that is possible, and find all mistakes.
 
     Args:
         workflow: The workflow.
         declared: Its steps, in order.
-        unapplied: The mistakes of step decorators that decorate nothing.
-        scope: The names that are known where the workflow was made.
+        unapplied: The mistakes for calls of `.step` that decorate nothing.
+        scope: The local names at the place where the workflow was made.
     """
     names = dict(scope)
     for step in declared:
@@ -38,7 +38,7 @@ def read(
     mistakes = list(checks.workflow_mistakes(workflow, names))
     statuses = workflow.statuses
     if not checks.is_statuses(statuses) or checks.has_aliases(statuses):
-        return None, mistakes  # nothing can be said about steps
+        return None, mistakes  # steps can't be checked without statuses
     mistakes += unapplied
     readers = [_Reader(step, statuses, workflow.partitions) for step in declared]
     first: dict[S, Step[S]] = {}
@@ -58,7 +58,7 @@ def read(
 
 
 class _Reader(Generic[S]):
-    """One declared step, read as far as it can be."""
+    """Reads one declared step, as far as that is possible."""
 
     def __init__(self, declared: Declaration[S], statuses: type[S], partitions: int) -> None:
         self.step: Step[S] | None = None
@@ -74,7 +74,7 @@ class _Reader(Generic[S]):
 
     @property
     def hides_targets(self) -> bool:
-        """Whether a mistake hides where the step stands or leads."""
+        """Whether a mistake hides the step's status or its targets."""
         return (
             self._kind is not None
             or self._results.mistake is not None
@@ -85,12 +85,12 @@ class _Reader(Generic[S]):
         """The step's mistakes.
 
         Args:
-            missing: Statuses that the step should maybe lead to.
-            graph: What is known of the graph.
+            missing: The statuses that nothing leads to, for the annotation that is suggested.
+            graph: The graph, as far as it is known.
         """
         yield from self._of_options
         if self._declared.is_bare:
-            free = [status for status in self._statuses if graph.terminal(status)]
+            free = [status for status in self._statuses if graph.is_terminal(status)]
             status = (free or list(self._statuses))[0]
             yield (
                 f"{self._place} is declared without its status; write `.step({status})` in the"
@@ -118,7 +118,7 @@ class _Reader(Generic[S]):
         return f"annotate `-> {' | '.join(parts)}`, the statuses and halts that it may return"
 
     def _next(self) -> list[S]:
-        """The status after the step's own, or the one before; its own if there is no other."""
+        """The status after the step's own, else the one before, else its own."""
         statuses = list(self._statuses)
         if self._declared.status not in statuses:
             return statuses[-1:]
@@ -160,8 +160,10 @@ def _duplicate_mistakes(steps: Sequence[Declaration[S]], statuses: type[S]) -> I
 
 
 def _first_unreached(graph: Graph[S], statuses: Iterable[S], begins: Sequence[S]) -> list[S]:
-    """The statuses that no run gets to, without those that others of them lead to: these are
-    consequences. Of several that lead to each other the first counts.
+    """The statuses that no run can reach, without the consequences of others.
+
+    A status to which another unreached status leads is a consequence. Of statuses that lead to each
+    other, only the first is returned.
     """
     unreached = [
         status

@@ -1,4 +1,4 @@
-"""How a definition travels: as "module:attribute" and the folder that the module is found in."""
+"""References to definitions: "module:attribute", and the folder that has the module."""
 
 import importlib
 import sys
@@ -13,13 +13,14 @@ from workflow_ray.definition.workflow import Workflow
 from workflow_ray.errors import DuplicateWorkflow, InvalidInput, NotImportable
 
 MAIN = ("__main__", "__mp_main__")
-"""Names of the module that a script is; the second in processes that `multiprocessing` starts."""
+"""The module names of a script; the second in processes that `multiprocessing` starts."""
 
 
 def reference_of(workflow: Workflow[Any, Any]) -> str:
     """The "module:attribute" by which other processes import the workflow.
 
-    Raises NotImportable: it was made in `__main__`, or its module has no name for it.
+    Raises:
+        NotImportable: It was made in `__main__`, or no name of its module is bound to it.
     """
     if workflow.module in MAIN:
         why = (
@@ -48,8 +49,8 @@ def reference_of(workflow: Workflow[Any, Any]) -> str:
 def known_as(workflow: Workflow[Any, Any]) -> str:
     """The "module:attribute" by which a deployment knows the workflow, importable or not.
 
-    A script goes by the name that it would be imported by. The attribute is empty where no name of
-    the module is bound to the workflow.
+    A script has the name by which it would be imported. The attribute is empty if no name of the
+    module is bound to the workflow.
     """
     names = vars(sys.modules[workflow.module]).items() if workflow.module in sys.modules else ()
     attribute = next((name for name, value in names if value is workflow), "")
@@ -84,16 +85,16 @@ def by_name(workflows: Iterable[Workflow[Any, Any]]) -> dict[str, Workflow[Any, 
 
 
 def python_path_of(workflow: Workflow[Any, Any]) -> tuple[str, ...]:
-    """The absolute folder that the workflow's module is imported from. Empty: it has no file."""
+    """The absolute folder from which the workflow's module is imported. Empty if it has no file."""
     file = _file_of(workflow)
     return () if file is None else (str(_folder(_name_of(workflow), file)),)
 
 
 def code_of(workflow: Workflow[Any, Any]) -> str:
-    """A digest of the workflow's module and of what it imports from its own path.
+    """Compute a digest of the workflow's module and of the modules that it imports from its folder.
 
     See `own_modules`. The same files have the same digest in every process and every folder,
-    imported or run as a script. Empty where the module has no file.
+    whether they are imported or run as a script. Empty if the module has no file.
     """
     file, name = _file_of(workflow), _name_of(workflow)
     modules = {} if file is None else own_modules(name, file, _folder(name, file))
@@ -105,11 +106,11 @@ def code_of(workflow: Workflow[Any, Any]) -> str:
 
 
 def _name_of(workflow: Workflow[Any, Any]) -> str:
-    """The module's name as others would import it."""
+    """The name by which other processes would import the module."""
     if workflow.module not in MAIN:
         return workflow.module
     spec = getattr(sys.modules.get(workflow.module), "__spec__", None)
-    if spec is not None:  # of `python -m`
+    if spec is not None:  # `python -m` sets it
         return str(spec.name)
     file = _file_of(workflow)
     return workflow.module if file is None else file.stem.replace(".", "_")
@@ -121,7 +122,7 @@ def _file_of(workflow: Workflow[Any, Any]) -> Path | None:
 
 
 def _folder(name: str, file: Path) -> Path:
-    """The folder that the outermost package, or the module itself, is imported from."""
+    """The folder from which the outermost package, or the module itself, is imported."""
     above = name.count(".") + (file.stem == "__init__")
     return file.parents[min(above, len(file.parents) - 1)]
 
@@ -161,13 +162,13 @@ def _is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:
 
 def _look_in(folders: Sequence[str]) -> None:
     sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
-    importlib.invalidate_caches()  # a folder that was looked in before may hold the module only now
+    importlib.invalidate_caches()  # importlib caches what a folder held before
 
 
 def _import(reference: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # a module is code, and may raise whatever code raises
+    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         if (
             isinstance(error, ModuleNotFoundError)
             and error.name is not None

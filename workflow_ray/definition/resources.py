@@ -1,4 +1,4 @@
-"""What steps use and a role keeps open: connections, models, clients."""
+"""Resources: what a role keeps open for its steps, such as connections, models and clients."""
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -12,27 +12,27 @@ T = TypeVar("T")
 
 
 class Resource(Generic[T]):
-    """Opened once in each role whose step names it, before its first run, and closed after the
-    last. Made by `@resource`.
+    """A resource of steps, made by `@resource`.
+
+    Each role whose step names it opens it before the first run and closes it after the last.
     """
 
     def __init__(self, function: Callable[[], AsyncIterator[T]]) -> None:
         self.name = function.__qualname__
-        # `resource` made sure of it
+        # `resource` has checked that it is a generator
         self._open = asynccontextmanager(cast(Callable[[], AsyncGenerator[T, None]], function))
         self._placeholder = Placeholder(self)
 
     @property
     def value(self) -> T:
-        """The default of a step's parameter: `stock: Warehouse = warehouse.value`. A role hands in
-        the open resource instead.
+        """The default of a step's parameter, as in `stock: Warehouse = warehouse.value`.
 
-        Used for anything else it raises InvalidInput.
+        A role calls the step with the open resource instead. Any other use raises InvalidInput.
         """
         return cast(T, self._placeholder)
 
     def open(self) -> AbstractAsyncContextManager[T]:
-        """Open it: `async with` gives the value, and closes it at the end.
+        """Open the resource. `async with` gives the value, and closes the resource at the end.
 
         Each call opens it again.
         """
@@ -43,9 +43,9 @@ class Resource(Generic[T]):
 
 
 class Placeholder:
-    """Stands in a step's signature for a resource that a role will open.
+    """Marks a parameter of a step for which a role opens a resource.
 
-    Any other use of it is refused.
+    Any other use raises InvalidInput.
     """
 
     def __init__(self, resource: Resource[Any]) -> None:
@@ -60,7 +60,7 @@ class Placeholder:
         )
 
     def __getattr__(self, name: str) -> NoReturn:
-        # introspection asks for names like these, and takes only this for "no such thing"
+        # introspection looks for such names, and expects AttributeError
         if name.startswith("__"):
             raise AttributeError(name)
         self._refuse()
@@ -68,16 +68,19 @@ class Placeholder:
     def __repr__(self) -> str:
         return f"{self.resource.name}.value"
 
-    # Looked up on the class, past __getattr__.
+    # Python looks these up on the class, without __getattr__.
     __call__ = __getitem__ = __iter__ = __len__ = __bool__ = __str__ = __format__ = _refuse
     __enter__ = __aenter__ = __await__ = __aiter__ = _refuse
 
 
 def resource(function: Callable[[], AsyncIterator[T]]) -> Resource[T]:
-    """Make a resource of an async generator function without parameters: it yields the value once,
-    and cleans up after it.
+    """Make a resource of an async generator function.
 
-    Raises InvalidInput: the function is not an async generator of one value.
+    Args:
+        function: Has no parameters. It opens the resource, yields it once, and closes it.
+
+    Raises:
+        InvalidInput: The function is not such a function.
     """
     if not inspect.isasyncgenfunction(function) or inspect.signature(function).parameters:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""When a step that failed is tried again."""
+"""Retries: how often a failed step is tried again, and after which delays."""
 
 import math
 import zlib
@@ -12,13 +12,17 @@ from workflow_ray.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a step is tried, and how long apart: `backoff` after the first failure, times
-    `factor` after each further one.
+    """How often a step is tried in one visit, and the delays between the attempts.
 
-    attempts: runs of the step in one visit, the first included; 1: no retry.
-    max_backoff: no delay is longer, unless `backoff` itself is. Both are seconds or timedeltas,
-        from 0 to 100 years. Raises InvalidInput, naming the argument, for values that make no
-        sense.
+    Args:
+        attempts: The attempts, the first included. 1 means no retry.
+        backoff: The delay after the first failure, in seconds or as a timedelta, from 0 to 100
+            years.
+        factor: Multiplies the delay after each further failure. From 1 up.
+        max_backoff: The longest delay, unless `backoff` itself is longer.
+
+    Raises:
+        InvalidInput: An argument can't be used.
     """
 
     attempts: int = 3
@@ -41,10 +45,13 @@ class Retry:
             )
 
     def delay(self, run_id: str, attempt: int) -> float:
-        """Seconds to wait after failed attempt number `attempt`, from 1.
+        """The seconds from a failed attempt to the next, with jitter: half to all of the delay.
 
-        Half to all of the exponential delay. The jitter comes from its arguments, so that whoever
-        repeats a write that got lost asks for the same delay again.
+        The jitter is computed from the arguments, so that a repeated write has the same delay.
+
+        Args:
+            run_id: The run.
+            attempt: The number of the failed attempt, from 1.
         """
         jitter = zlib.crc32(f"{run_id}:{attempt}".encode()) / 2**32
         return self._full(attempt) * (0.5 + jitter / 2)
@@ -54,7 +61,7 @@ class Retry:
         longest = max(seconds_of("max_backoff", self.max_backoff), first)
         try:
             return min(first * self.factor ** (attempt - 1), longest)
-        except OverflowError:  # a float's range ends before the attempts do
+        except OverflowError:  # the power exceeds the range of a float
             return longest if first else 0.0
 
 

@@ -1,4 +1,4 @@
-"""A run as steps, clients and tests see it."""
+"""The run that steps, clients and tests get."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,11 +18,13 @@ OfStatus = TypeVar("OfStatus", bound=Status)
 
 
 class Run(Generic[D, S]):
-    """One execution of a workflow. `Run(Order(total=1), OrderStatus.CREATED)` is enough to try a
-    step alone.
+    """One execution of a workflow.
 
-    A client's runs are read when they are looked at: `data` and `status` raise where the code can't
-    read what is stored, and all else is there. `unreadable` tells beforehand.
+    To test a step alone, `Run(Order(total=1), OrderStatus.CREATED)` is enough.
+
+    The data and the status of a client's run are read at their first use. `data` and `status` raise
+    an error if the code can't read what is stored; everything else can be read. `unreadable` tells
+    why.
     """
 
     __slots__ = (
@@ -56,17 +58,17 @@ class Run(Generic[D, S]):
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
     ) -> None:
-        """Make a run for a test.
+        """Make a run, for a test.
 
         Args:
             data: The run's data.
             status: Where it stands.
             run_id: A new one by default.
             foreign_id: The caller's key.
-            run_state: What the run is doing.
+            run_state: See RunState.
             version: From 1.
-            visit: The version at which it entered its status, from 1.
-            attempt: How many attempts have failed, from 0.
+            visit: The version at which the run entered its status, from 1.
+            attempt: The number of failed attempts, from 0.
             reason: The reason of a halt, or the error of the last failed attempt.
             created_at: With a timezone; now by default.
             updated_at: With a timezone; `created_at` by default.
@@ -145,11 +147,13 @@ class Run(Generic[D, S]):
 
     @property
     def data(self) -> D:
-        """What a step changes, in place or by assigning it. It is saved with the value that the
-        step returns, whatever that is, and dropped when the step raises.
+        """The run's data. A step changes it in place, or assigns other data.
+
+        It is saved when the step returns, whatever the step returns. When the step raises, the
+        changes are dropped.
 
         Raises:
-            UnreadableData: Of a client's run: what is stored doesn't fit the model.
+            UnreadableData: The stored data doesn't fit the model (a client's run only).
         """
         if self._read_data is not None:
             self._data, self._read_data = self._read_data(), None
@@ -161,14 +165,14 @@ class Run(Generic[D, S]):
 
     @property
     def status(self) -> S:
-        """Raises UnknownStatus: of a client's run: the code has no status of the stored number."""
+        """Where the run stands. Raises UnknownStatus if the code has no status of that number."""
         if self._read_status is not None:
             self._status, self._read_status = self._read_status(), None
         return self._status
 
     @property
     def unreadable(self) -> str | None:
-        """Why this code can't read the run's status or data; None: it can."""
+        """Why this code can't read the run's status or data. None if it can."""
         try:
             _ = self.status, self.data
         except (UnknownStatus, UnreadableData) as error:
@@ -190,7 +194,7 @@ class Run(Generic[D, S]):
 
     @property
     def version(self) -> int:
-        """Goes up by one with every write of the run, from 1."""
+        """From 1. Every write of the run raises it by one."""
         return self._version
 
     @property
@@ -200,14 +204,14 @@ class Run(Generic[D, S]):
 
     @property
     def attempt(self) -> int:
-        """How many attempts at the step have failed since the run entered its status, or since the
-        step last returned, as with Repeat.
+        """The number of attempts that have failed since the run entered its status, or since the
+        step last returned, for example a Repeat.
         """
         return self._attempt
 
     @property
     def reason(self) -> str | None:
-        """What a halt gave as its reason, or the error of the last failed attempt."""
+        """The reason of the last halt, or the error of the last failed attempt."""
         return self._reason
 
     @property
@@ -222,15 +226,15 @@ class Run(Generic[D, S]):
 
     @property
     def idempotency_key(self) -> str:
-        """For calls to other systems: the same on every attempt of a visit, another in the next
-        one.
+        """A key for calls of other systems. All attempts of a visit have the same key, and the next
+        visit has another one.
         """
         return f"{self._run_id}:{self._visit}"
 
     def __repr__(self) -> str:
         status = self._status if self._read_status is None else "unread"
         where = f"{status} {self._run_state.name} version={self._version}"
-        # without the data: it may be personal
+        # the data is left out because it may be personal
         return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"
 
 

@@ -1,6 +1,4 @@
-"""Reading a step's function: the results that its return annotation allows, and the resources that
-its parameters name.
-"""
+"""The signature of a step: the results that its annotation allows, and its resources."""
 
 import sys
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping
@@ -29,22 +27,22 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Results(Generic[S]):
-    """The statuses and halts that a function may return, by its annotation.
+    """The statuses and halts that a function may return, read from its return annotation.
 
-    Only that annotation is evaluated.
+    The other annotations are not evaluated.
     """
 
     def __init__(self, function: AnyStep, scope: Mapping[str, object], statuses: type[S]) -> None:
         self.statuses: set[S] = set()
         self.halts: set[type[Halt]] = set()
         self.mistake: str | None = None
-        self.way_out: str | None = None  # None: another annotation
+        self.way_out: str | None = None  # None: to write another annotation
         try:
             choices = list(_choices(_return_hint(function, scope)))
         except NameError as error:
             self.mistake = f"has a return annotation that can't be read: {error}"
             self.way_out = "define or import the name before the step, not only under TYPE_CHECKING"
-        except Exception as error:  # an annotation is code, and may raise whatever code raises
+        except Exception as error:  # an annotation is code, and may raise anything
             self.mistake = (
                 f"has a return annotation that fails with {type(error).__name__}: {error}"
             )
@@ -65,14 +63,14 @@ class Results(Generic[S]):
         elif others == [NoneType]:
             self.mistake = "may return None, which is not a result"
         elif others:
-            listed = " and ".join(dict.fromkeys(map(_shown, others)))
+            listed = " and ".join(dict.fromkeys(map(_format_choice, others)))
             what = f"neither a status of {statuses.__name__} nor a halt"
             self.mistake = f"may return {listed}, which {'are' if len(others) > 1 else 'is'} {what}"
 
 
 def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
-    """The return annotation, evaluated with the names of the function's module and of the place
-    where it was decorated.
+    """Evaluate the return annotation, with the names of the function's module and of the place
+    where it is decorated.
     """
     inner = written(function)
     if inner is None or "return" not in (annotations := _annotations(inner)):
@@ -92,7 +90,7 @@ def _annotations(function: FunctionType) -> Mapping[str, Any]:
 
 
 def _choices(hint: object) -> Iterator[object]:
-    """The members of a union, however nested, with Literals and awaitables taken apart."""
+    """The members of nested unions, the values of Literals, and the results of awaitables."""
     origin = get_origin(hint)
     if origin is Literal:
         yield from get_args(hint)
@@ -111,7 +109,7 @@ def _is_halt(choice: object) -> TypeGuard[type[Halt]]:
     return isinstance(choice, type) and issubclass(choice, HALTS)
 
 
-def _shown(choice: object) -> str:
+def _format_choice(choice: object) -> str:
     if choice is NoneType:
         return "None"
     if isinstance(choice, type):
@@ -120,12 +118,12 @@ def _shown(choice: object) -> str:
 
 
 class Parameters:
-    """A function's resources by parameter; its first parameter is the run."""
+    """The resources of a function, by parameter. The first parameter is the run."""
 
     def __init__(self, function: AnyStep) -> None:
         self.resources: dict[str, Resource[Any]] = {}
         self.mistakes: list[str] = []
-        self.are_hidden = False  # a decorator names none of them
+        self.are_hidden = False  # whether all are variadic, as those of most wrappers are
         self._function = function
         self._given = given_by_partials(function)
         parameters = parameters_of(function)
@@ -150,7 +148,7 @@ class Parameters:
         if isinstance(default, Placeholder) and parameter.kind in _BY_NAME:
             self.resources[parameter.name] = default.resource
         elif parameter.name in self._given or not takes(self._function, parameter.name):
-            pass  # a partial, or a wrapper, gives it a value
+            pass  # a partial or a wrapper gives the argument
         else:
             way_out = "give it a default `RESOURCE.value`, or take it out"
             self.mistakes.append(

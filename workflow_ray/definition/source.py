@@ -1,4 +1,4 @@
-"""Places in the user's source."""
+"""Places in the source code of users."""
 
 import ast
 import inspect
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def calling_frame() -> FrameType:
-    """The frame that called the function that asks."""
+    """The frame that called the caller of this function."""
     frame = inspect.currentframe()
     for _ in range(2):
         frame = frame and frame.f_back
@@ -17,30 +17,31 @@ def calling_frame() -> FrameType:
     return frame
 
 
-def where(frame: FrameType) -> str:
-    """file:line, as editors and terminals open it."""
+def place_of(frame: FrameType) -> str:
+    """The place as file:line, which editors and terminals can open."""
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def local_names(frame: FrameType) -> dict[str, object]:
-    """A copy of the names that only the frame knows; none for a module's."""
+    """A copy of the local names of the frame. Empty for the frame of a module."""
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
 
 
 def module_path(folder: str, module: str) -> Path:
-    """The path of a module that is imported from that folder, without a suffix."""
+    """The path of a module that is imported from the folder, without a suffix."""
     return Path(folder, *module.split("."))
 
 
 def defined_at(reference: str, python_path: Sequence[str]) -> str:
-    """file:line of what a reference ("module:attribute") names. Imports nothing.
+    """Find the place of a definition as file:line, without importing it.
 
     Args:
-        reference: Of this program or of another one.
-        python_path: The folder that its module is in; it may be another machine's.
+        reference: The "module:attribute" of a definition in this program or in another one.
+        python_path: The folder that has the module. It may be on another machine.
 
     Returns:
-        The file without a line, the folder alone, or "", as far as it is known on this machine.
+        file:line; the file alone if the line is not found, the folder if the file is not found, or
+        "" if there is no folder.
     """
     module, _, attribute = reference.partition(":")
     for folder in python_path:
@@ -53,7 +54,7 @@ def defined_at(reference: str, python_path: Sequence[str]) -> str:
 
 
 def _line(file: Path, attribute: str) -> int | None:
-    """The line on which the module binds the name."""
+    """The last line on which the module binds the name."""
     try:
         body = ast.parse(file.read_bytes()).body
     except (OSError, SyntaxError, ValueError):

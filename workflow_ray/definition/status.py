@@ -1,15 +1,15 @@
-"""The nodes of a workflow's graph."""
+"""Statuses: the nodes of a workflow's graph."""
 
 from enum import Enum
 
 
 class Status(Enum):
-    """Where a run can stand. Subclass it, each member a number of its own from 1 up; numbers are
-    stored, so never change one.
+    """The base class of a workflow's statuses. Each member has a number of its own, from 1 up.
 
-    The first member is a workflow's start unless it names another.
+    The numbers are stored, so never change one. The first member is the start of the workflow,
+    unless the workflow names another one.
     """
 
     _value_: int
-    # each member is one object; Enum's own, by name, is written in Python
+    # each member is one object; Enum's __hash__, by name, is slower
     __hash__ = object.__hash__

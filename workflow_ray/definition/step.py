@@ -26,13 +26,14 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 AnyStep: TypeAlias = Callable[..., Any]
-"""A step's function once it is known to be one: called with the run, and the resources by name."""
+"""The function of a step. It is called with the run, and with the resources by name."""
 
 
 class StepFunction(Protocol[D, S, P, R_co]):
     """A function that can be a step.
 
-    It must be both: this is how the result is held to S and yet keeps its precise type.
+    It must match both overloads: the second limits the results to S, and the first keeps their
+    precise type.
     """
 
     @overload
@@ -44,7 +45,7 @@ class StepFunction(Protocol[D, S, P, R_co]):
 
 
 class StepDecorator(Protocol[D, S]):
-    """Registers a step and returns the very function it got."""
+    """Declares a step and returns the same function."""
 
     def __call__(
         self, function: StepFunction[D, S, P, R]
@@ -53,7 +54,7 @@ class StepDecorator(Protocol[D, S]):
 
 @dataclass(frozen=True, slots=True)
 class Options(Generic[S]):
-    """What `.step` was told."""
+    """The arguments of `.step`."""
 
     shards: int
     retry: Retry
@@ -64,13 +65,13 @@ class Options(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Declaration(Generic[S]):
-    """A step as it was declared, not yet read or checked."""
+    """A step as it was declared, before it is read and checked."""
 
     status: S
     function: AnyStep
     options: Options[S]
     where: str  # file:line
-    scope: Mapping[str, object]  # names that its annotations may use, beside its module's
+    scope: Mapping[str, object]  # the local names at its place, for its annotations
 
     @property
     def name(self) -> str:
@@ -78,28 +79,28 @@ class Declaration(Generic[S]):
 
     @property
     def is_bare(self) -> bool:
-        """Whether `.step` was written without parentheses, so that it got the function alone."""
+        """Whether `.step` was written without parentheses, so that its argument is the function."""
         return cast(object, self.status) is self.function
 
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[S]):
-    """A step, read and checked."""
+    """A step that was read and checked."""
 
     status: S
     function: AnyStep
     name: str  # the function's qualified name
     where: str  # file:line
-    # Whether a call only makes a coroutine. If not, the function belongs in a thread; what it
-    # returns may still be an awaitable
+    # Whether a call only makes a coroutine. If not, the function is called in a thread, and what
+    # it returns may still be an awaitable.
     is_async: bool
     returns: frozenset[S]  # the statuses it may return
     halts: frozenset[type[Halt]]  # the halts it may return
     resources: Mapping[str, Resource[Any]]  # by the parameter's name
     shards: int
     retry: Retry
-    # where a run goes whose attempts are used up, or that raised Fatal; None: it is paused with the
-    # error
+    # The status that a run enters when its attempts are used up, or when the step raises Fatal.
+    # None: the run is paused with the error.
     on_failure: S | None
-    max_in_flight: int  # runs that one role works on at a time
-    timeout: float | None = None  # seconds that an attempt may take
+    max_in_flight: int  # the runs that one role works on at a time
+    timeout: float | None = None  # the seconds that an attempt may take; None: no limit

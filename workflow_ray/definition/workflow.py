@@ -1,16 +1,17 @@
-"""The workflow: what a user defines, and everything else is handed."""
+"""Workflows: the definitions that users write."""
 
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import Any, Concatenate, Generic, cast
 
 from workflow_ray.definition import checks, reading
+from workflow_ray.definition.arguments import is_count
 from workflow_ray.definition.data import DataCodec
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
-from workflow_ray.definition.source import calling_frame, local_names, where
+from workflow_ray.definition.source import calling_frame, local_names, place_of
 from workflow_ray.definition.status import Status
 from workflow_ray.definition.step import (
     Declaration,
@@ -26,13 +27,17 @@ from workflow_ray.errors import InvalidDefinition
 class Workflow(Generic[D, S]):
     """A typed state machine: a run stands at a status, and a step takes it to the next.
 
-    name: part of roles and topics; a deployment knows the workflow by it for good.
-    data: the pydantic model of a run's data. statuses: the Status enum.
-    start: where runs begin; by default the first member.
-    entry: further statuses where runs may begin, by `start_at` of a trigger, and which nothing need
-        lead to.
-    partitions: into how many parts the work on a status can be split; fixed at the first deploy.
-    Mistakes are collected, and reported all at once by `checked`.
+    Mistakes in the arguments and in the steps are collected. `checked` reports all of them.
+
+    Args:
+        name: Part of roles and topics. It identifies the workflow in a deployment for good.
+        data: The pydantic model of a run's data.
+        statuses: The Status enum.
+        start: The status at which runs begin. Default: the first member of `statuses`.
+        entry: Further statuses, one or several, at which runs may begin by a trigger's `start_at`.
+            No step need lead to them.
+        partitions: The number of parts into which the work on a status can be split, from 1 to
+            4,096. It is fixed at the first deploy.
     """
 
     def __init__(
@@ -51,14 +56,14 @@ class Workflow(Generic[D, S]):
         self.statuses = statuses
         self.partitions = partitions
         members = list(statuses) if checks.is_statuses(statuses) else []
-        # None only where `checked` refuses it all
+        # None only if there are no statuses, which `checked` refuses
         self.start = cast(S, next(iter(members), None) if start is None else start)
         self.entry: tuple[S, ...] = _entries(entry)
         self.module = str(frame.f_globals.get("__name__", "__main__"))
-        """The module that made it."""
-        self.where = where(frame)
-        """file:line of its making."""
-        self._numbers = {status.value: status for status in members}
+        """The name of the module that made the workflow."""
+        self.where = place_of(frame)
+        """file:line of the place where the workflow was made."""
+        self._numbers = {status.value: status for status in members if is_count(status.value)}
         self._declared: list[Declaration[S]] = []
         self._unapplied: dict[object, str] = {}  # mistakes of decorators that decorate nothing yet
         self._scope = local_names(frame)
@@ -102,18 +107,22 @@ class Workflow(Generic[D, S]):
         frame = calling_frame()
         if _is_function(status):  # `@workflow.step` without parentheses
             function = cast(Any, status)
-            self._declare(Declaration(status, function, options, where(frame), local_names(frame)))
+            self._declare(
+                Declaration(status, function, options, place_of(frame), local_names(frame))
+            )
             return cast(StepDecorator[D, S], function)
         decorator = object()
         self._unapplied[decorator] = (
-            f"{where(frame)}: a step of {checks.named(status)} has no function; write the call as a"
+            f"{place_of(frame)}: a step of {checks.named(status)} has no function; write the call as a"
             " decorator, with an @, directly before the function"
         )
 
         def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:
             frame = calling_frame()
             self._unapplied.pop(decorator, None)
-            self._declare(Declaration(status, function, options, where(frame), local_names(frame)))
+            self._declare(
+                Declaration(status, function, options, place_of(frame), local_names(frame))
+            )
             return function
 
         return register
@@ -128,9 +137,11 @@ class Workflow(Generic[D, S]):
         self._declared.append(step)
 
     def checked(self) -> Graph[S]:
-        """The graph, once nothing is wrong with the definition; the same one every time.
+        """Check the definition and return its graph, the same one every time.
 
-        Raises InvalidDefinition with all mistakes, each as "file:line: what is wrong; way out".
+        Raises:
+            InvalidDefinition: The definition has mistakes. The error has all of them, each as
+                "file:line: what is wrong; way out".
         """
         if self._graph is None:
             graph, mistakes = reading.read(
@@ -139,35 +150,36 @@ class Workflow(Generic[D, S]):
             if graph is None or mistakes:
                 raise InvalidDefinition(self.name, mistakes)
             self._graph = graph
-            # scopes would keep alive all that the functions around the definition know
+            # the scopes would keep alive the local variables of functions
             self._declared.clear()
             self._scope.clear()
         return self._graph
 
     def status_of(self, number: int) -> S:
-        """The status with that number. Raises KeyError: the code has none."""
+        """The status with that number. Raises KeyError if there is none."""
         return self._numbers[number]
 
     def encode(self, data: D) -> bytes:
-        """The data as JSON.
+        """Convert the data to JSON that reads back equal.
 
-        Raises InvalidInput, without its values: a field's isn't of the field's type, or it is
-        another model's.
+        Raises:
+            InvalidInput: The data is not of the workflow's model, or would not read back equal. The
+                error does not show the data.
         """
         return self._codec.encode(data)
 
     def decode(self, data: bytes) -> D:
-        """What `encode` made, read back.
+        """Read data that `encode` has made.
 
-        Raises pydantic.ValidationError: it doesn't fit the model.
+        Raises:
+            pydantic.ValidationError: The data doesn't fit the model.
         """
         return self._codec.decode(data)
 
     @cached_property
     def _codec(self) -> DataCodec[D]:
-        return DataCodec(
-            self.data, f"the data of {self.name}"
-        )  # not before it is needed: models may name others that their module defines later
+        # made at its first use, because a model may use names that are defined later
+        return DataCodec(self.data, f"the data of {self.name}")
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -178,7 +190,7 @@ def _is_function(value: object) -> bool:
 
 
 def _entries(entry: Any) -> tuple[Any, ...]:
-    """The statuses of `entry=`; anything else stays as it is, for `checked` to refuse."""
+    """The statuses of `entry=`. Anything else is kept, and `checked` refuses it."""
     return tuple(entry) if _is_several(entry) else (entry,)
 
 

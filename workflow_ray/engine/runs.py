@@ -102,7 +102,7 @@ def first_write(
 ) -> Write:
     """A run's first version. One that starts at a status without a step is complete at once."""
     partition = partition_of(run_id, workflow.partitions)
-    ends = workflow.checked().terminal(start)
+    ends = workflow.checked().is_terminal(start)
     event = OutgoingEvent(topic=status_topic(workflow.name, start.value), partition=partition)
     return Write(
         run_id=run_id,

@@ -159,7 +159,7 @@ class Next:
     ) -> Write:
         """A new visit: the attempts begin at 0 again, and a status without a step ends the run."""
         record, number = self.record, status.value
-        ends = graph.terminal(status)
+        ends = graph.is_terminal(status)
         topic = status_topic(record.workflow, number)
         return Write(
             run_id=record.run_id,

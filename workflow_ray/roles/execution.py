@@ -67,7 +67,7 @@ class Execution:
         allowed = value in step.returns if isinstance(value, Status) else type(value) in step.halts
         if not allowed:
             return Failed(
-                f"{step.name} returned {_shown(value)}, which its annotation doesn't list"
+                f"{step.name} returned {_format_result(value)}, which its annotation doesn't list"
                 f" ({step.where})",
                 fatal=True,
             )
@@ -94,13 +94,13 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
 def failed(error: BaseException) -> Failed:
     """A group of errors, as asyncio.TaskGroup raises it, is fatal if one of them is."""
     errors = sorted(_leaves(error), key=lambda one: not isinstance(one, Fatal))
-    texts = list(dict.fromkeys(map(_told, errors)))
+    texts = list(dict.fromkeys(map(_text_of, errors)))
     if len(texts) > SHOWN:
         texts = [*texts[:SHOWN], f"and {len(texts) - SHOWN} others"]
-    told = "; ".join(texts)
+    text = "; ".join(texts)
     if _is_group(error):
-        told = f"{type(error).__qualname__}: {told}"
-    return Failed(told, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)
+        text = f"{type(error).__qualname__}: {text}"
+    return Failed(text, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
@@ -122,12 +122,12 @@ def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseExceptio
     return isinstance(error, BaseExceptionGroup)
 
 
-def _shown(value: object) -> str:
+def _format_result(value: object) -> str:
     """A result, without what it holds: that may be personal."""
     return str(value) if isinstance(value, Status) else f"a value of type {type(value).__name__}"
 
 
-def _told(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException as failure:  # an error's text is a step's code too

@@ -37,7 +37,7 @@ graph = workflow.checked()
 
 
 def test_a_status_without_a_step_is_terminal() -> None:
-    assert [status for status in At if graph.terminal(status)] == [At.FAILED, At.END]
+    assert [status for status in At if graph.is_terminal(status)] == [At.FAILED, At.END]
     assert graph.step(At.END) is None
 
 

@@ -157,7 +157,7 @@ def test_nothing_need_lead_to_a_status_that_is_an_entry(
     async def turn_green(run: Run[Lamp, Light]) -> Literal[Light.GREEN]:
         return Light.GREEN
 
-    assert workflow.checked().terminal(Light.DARK)
+    assert workflow.checked().is_terminal(Light.DARK)
 
 
 def test_what_an_entry_leads_to_is_reachable() -> None:

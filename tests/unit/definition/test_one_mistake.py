@@ -110,6 +110,7 @@ IN_ARGUMENTS = [
     Mistake("partitions=16", 'partitions="16"', "partitions='16'"),
     Mistake("PACKED = 3", "PACKED = 2", "At.PACKED has the number of At.PAID"),
     Mistake("PACKED = 3", 'PACKED = "3"', "At.PACKED = '3'"),
+    Mistake("PACKED = 3", "PACKED = [3]", "At.PACKED = [3]"),
     Mistake("PACKED = 3", "PACKED = 2**31", "At.PACKED = 2147483648"),
     Mistake("total: int = 0", "total: 'Decimal' = 0", "name 'Decimal' is not defined"),
     Mistake("RETURNED = 6", "RETURNED = 6\n    SOLD = 7", "to At.SOLD"),
