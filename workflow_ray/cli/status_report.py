@@ -8,7 +8,7 @@ from workflow_ray.cli.role_states import deployed_roles, status_of_group
 from workflow_ray.cli.status_views import FailureView, LogsView, Report, RoleView, StatusView
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
-from workflow_ray.engine.prospects import paused_by_error
+from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.ports import EventStreamer, RecordStore
 from workflow_ray.records import (
     Activity,
@@ -189,7 +189,7 @@ class StatusReader:
                 newest_first=True,
                 limit=PAUSED,
             )
-            failed += filter(paused_by_error, await self._store.runs(query))
+            failed += filter(is_paused_by_error, await self._store.runs(query))
         if not failed:
             return None
         last = max(failed, key=lambda record: record.updated_at)
@@ -198,5 +198,5 @@ class StatusReader:
             reason=last.reason or "",
             run_id=last.run_id,
             foreign_id=last.foreign_id,
-            is_final=paused_by_error(last),
+            is_final=is_paused_by_error(last),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from math import ceil
 
-from workflow_ray.engine.prospects import paused_by_error
+from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.records import Record, RunId, RunState
 
 
@@ -59,9 +59,9 @@ class Ends:
 
     def add(self, record: Record) -> None:
         self._counts[record.status, record.run_state] += 1
-        if self.example is None or (paused_by_error(record) and not self.failed):
+        if self.example is None or (is_paused_by_error(record) and not self.failed):
             self.example = record.run_id
-        self.failed += paused_by_error(record)
+        self.failed += is_paused_by_error(record)
 
     def total(self, run_state: RunState | None = None) -> int:
         return sum(

@@ -16,7 +16,7 @@ from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Action, Control
-from workflow_ray.engine.prospects import Prospect, outlook, paused_by_error
+from workflow_ray.engine.prospects import Prospect, is_paused_by_error, outlook
 from workflow_ray.engine.runs import status_name, view_of
 from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
 from workflow_ray.ports import Clock, RecordStore
@@ -217,7 +217,7 @@ class Handle(Generic[D, S]):
         start = self._clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
-            if record is not None and paused_by_error(record) and not through_errors:
+            if record is not None and is_paused_by_error(record) and not through_errors:
                 raise RunPaused(
                     self.run_id, status_name(self._workflow, record.status), record.reason or ""
                 )

@@ -122,8 +122,8 @@ def _unreadable(data: BaseModel, error: ValidationError) -> str:
         f"{_path(flaw['loc'])}: {flaw['msg']}"
         for flaw in error.errors(include_input=False, include_url=False)
     ]
-    told = "; ".join(flaws[:SHOWN]) + ("; and others" if len(flaws) > SHOWN else "")
-    return f"can't be read back: {' '.join(told.split())}. What the model writes, it must accept."
+    shown = "; ".join(flaws[:SHOWN]) + ("; and others" if len(flaws) > SHOWN else "")
+    return f"can't be read back: {' '.join(shown.split())}. What the model writes, it must accept."
 
 
 def _path(loc: Iterable[int | str]) -> str:

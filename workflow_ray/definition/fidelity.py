@@ -140,7 +140,7 @@ def _are_nan(written: Any, read: Any) -> bool:
 
 
 def _are_one_moment(written: datetime, read: datetime) -> bool:
-    """Whether both are the same moment. `==` is False for a time that a zone has twice, or skips."""
+    """Whether both are one moment. `==` is False for a time that a zone has twice, or skips."""
     return read.utcoffset() == written.utcoffset() is not None and (
         read.replace(tzinfo=None) == written.replace(tzinfo=None)
     )

@@ -128,10 +128,15 @@ def _folder(name: str, file: Path) -> Path:
 
 
 def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
-    """Import the workflow that `reference` ("module:attribute") names.
+    """Import a workflow.
 
-    python_path: folders to look in first; those that sys.path doesn't have yet are put in front of
-        it, for good. Raises NotImportable, saying why.
+    Args:
+        reference: Its "module:attribute".
+        python_path: The folders to search first. Those that sys.path doesn't have are put in front
+            of it, for good.
+
+    Raises:
+        NotImportable: The error says why.
     """
     name, _, attribute = reference.partition(":")
     if not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):

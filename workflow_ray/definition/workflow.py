@@ -113,8 +113,8 @@ class Workflow(Generic[D, S]):
             return cast(StepDecorator[D, S], function)
         decorator = object()
         self._unapplied[decorator] = (
-            f"{place_of(frame)}: a step of {checks.named(status)} has no function; write the call as a"
-            " decorator, with an @, directly before the function"
+            f"{place_of(frame)}: a step of {checks.named(status)} has no function; write the call"
+            " as a decorator, with an @, directly before the function"
         )
 
         def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:

@@ -1,1 +1,1 @@
-"""What roles and client decide: pure functions, without I/O, clock or chance."""
+"""The decisions of roles and client, as pure functions: no I/O, no clock, no randomness."""

@@ -1,16 +1,16 @@
-"""Pure decisions: what an operator's control makes of a record."""
+"""Controls of runs: how pause, resume, retry and cancel change a record. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-from workflow_ray.engine.prospects import paused_by_error
+from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.transition import Next
 from workflow_ray.records import Cause, Record, RunState, Write, WriteId
 
 
 class Action(Enum):
-    """What a control does to a run: the verb, and its participle."""
+    """What a control does to a run, as a verb and a participle."""
 
     PAUSE = "pause", "paused"
     RESUME = "resume", "resumed"
@@ -24,7 +24,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An action, who asks for it, and why."""
+    """An action, with who asks for it and why."""
 
     action: Action
     by: str
@@ -40,16 +40,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The run is already what the action would make of it."""
+    """The action would change nothing."""
 
 
 def decide_control(
     record: Record, control: Control, *, write_id: WriteId
 ) -> Write | Refused | Unchanged:
-    """What the control makes of the record.
+    """Decide what a control changes.
 
-    A step that is under way is not interrupted: whichever write commits first wins, and the step's
-    result is dropped if that is the control's.
+    A step that is running is not interrupted. If the control commits first, the step's result is
+    dropped.
     """
     nxt = Next(record, control.by, write_id)
     match control.action:
@@ -73,19 +73,19 @@ def _rest(nxt: Next, control: Control, to: RunState, cause: Cause) -> Write | Re
 
 
 def _resume(nxt: Next, control: Control) -> Write | Refused | Unchanged:
-    """A run that an error has paused has used its attempts: it gets all of them again."""
+    """Resume the run. If an error has paused it, the attempts are counted from 0 again."""
     record = nxt.record
     if record.run_state is RunState.PAUSED:
-        attempt = 0 if paused_by_error(record) else record.attempt
+        attempt = 0 if is_paused_by_error(record) else record.attempt
         return nxt.stay(Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=0.0)
     return Refused(f"it is {record.run_state.name}") if record.run_state.at_rest else Unchanged()
 
 
 def _retry(nxt: Next, control: Control) -> Write | Refused:
-    """Has the step tried at once, with all its attempts: a delay that was left is dropped."""
+    """Let the step run at once, without the rest of the delay. Attempts are counted from 0."""
     record = nxt.record
     is_between_attempts = record.attempt > 0 and not record.run_state.at_rest
-    if paused_by_error(record) or is_between_attempts:
+    if is_paused_by_error(record) or is_between_attempts:
         return nxt.stay(Cause.RETRIED, reason=control.reason, again_in=0.0)
     if record.run_state is RunState.PAUSED:
         return Refused("it was paused by no error. Resume it instead")

@@ -1,11 +1,12 @@
-"""What a step event means to the record that it is about."""
+"""The meaning of a step event, given the record of its run."""
 
 from workflow_ray.records import Awaits, Event, Record
 
 
 def is_current(event: Event, record: Record | None) -> bool:
-    """Whether the event asks for the step that the run waits for. One of an earlier request is
-    stale.
+    """Whether the event asks for the step that the run waits for.
+
+    An event of an earlier request is stale.
     """
     return (
         record is not None

@@ -1,27 +1,27 @@
-"""How many attempts may begin before a row is committed that allows more."""
+"""The number of attempts that may begin before the next commit of a partition's row."""
 
 LEAST = 4
-"""Attempts that may always begin: so one that runs alone waits for no row."""
+"""Attempts that may always begin, so that a single attempt need not wait for a commit."""
 AHEAD = 4
-"""What a row allows begins while the next group commits, or the one after that: two groups. Twice
-that is allowed, so that no attempt waits while the pace doubles.
+"""A row must allow the attempts that begin during two commits: the next one and the one after it.
+It allows twice as many, so that no attempt waits while the pace doubles.
 """
 
 
 class Pace:
-    """How many attempts end while a group of results commits.
+    """Measures how many attempts end while a group of results commits.
 
-    Quick steps end by the hundred, slow ones hardly at all: so of quick ones much is reserved, and
-    of slow ones little is in doubt after a crash.
+    Many quick steps end in that time, so many offsets are reserved for them. Few slow steps end, so
+    few of them are in doubt after a crash.
     """
 
     def __init__(self) -> None:
         self._ended = 0
 
     def note(self, ended: int) -> None:
-        """So many have ended since the last group. One small group does not slow the pace down."""
+        """Note how many have ended since the last group. One small group does not slow the pace."""
         self._ended = max(ended, self._ended // 2)
 
     def reach(self, free: int) -> int:
-        """How many may begin, where so many could begin at once."""
+        """How many may begin before the next commit, if this many could begin at once."""
         return max(LEAST, free + AHEAD * self._ended)

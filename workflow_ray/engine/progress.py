@@ -1,35 +1,36 @@
-"""How far a role has come in one partition of a log."""
+"""The progress of a role in one partition of a log."""
 
 
 class Progress:
-    """The offsets of one partition that are in hand. The position is the lowest of them: below it
-    everything is finished.
+    """The offsets of one partition that are in hand. The position is the lowest of them: everything
+    below it is finished.
 
-    What it keeps grows with the offsets in hand, not with how far the lowest one lies back.
+    Its size grows with the number of offsets in hand, not with their distance.
     """
 
     __slots__ = ("_in_hand", "next")
 
     def __init__(self, position: int) -> None:
         self.next = position  # the offset to receive from
-        # The keys of a dict, which keeps the order in which they were added: they are ascending
+        # A dict keeps the order in which its keys were added, so they are ascending.
         self._in_hand: dict[int, None] = {}
 
     def begin(self, offset: int) -> None:
-        """Take an offset in hand; it is `next` or a later one.
+        """Take an offset in hand.
 
-        What lies between is not an event.
+        Args:
+            offset: `next`, or a later one. The offsets between are not events.
         """
         assert offset >= self.next, "offsets come ascending"
         self._in_hand[offset] = None
         self.next = offset + 1
 
     def finish(self, offset: int) -> None:
-        """It is done with. Does nothing for one that is not in hand."""
+        """Finish the offset. Does nothing if it is not in hand."""
         self._in_hand.pop(offset, None)
 
     def skip(self, to: int) -> None:
-        """Nothing below `to` is still to be received."""
+        """Go on receiving from `to`: there are no events between."""
         if to > self.next:
             self.next = to
 
@@ -39,7 +40,7 @@ class Progress:
 
     @property
     def span(self) -> int:
-        """Offsets from the position up to where to receive from."""
+        """The number of offsets from the position to the next one to receive."""
         return self.next - next(iter(self._in_hand), self.next)
 
     @property

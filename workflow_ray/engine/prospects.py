@@ -1,4 +1,4 @@
-"""What a wait can still hope for. Pure: looked at after every change of the run."""
+"""Whether a run can still reach the status that a wait is for. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from workflow_ray.records import Cause, Record, RunState
 
 class Prospect(Enum):
     THERE = auto()
-    """The run is at the status, or has been."""
+    """The run is at the status, or was there."""
     OPEN = auto()
     UNREACHABLE = auto()
     PAUSED_BY_ERROR = auto()
@@ -30,7 +30,7 @@ def outlook(
     graph: Graph[Any],
     names: dict[int, str],
 ) -> Outlook:
-    """Whether the run of `record`, which has visited these statuses, got or can get to `target`."""
+    """Whether the run has reached `target`, or can still reach it."""
     if target.value in visited:
         return Outlook(Prospect.THERE)
     here = names.get(record.status, str(record.status))
@@ -43,12 +43,12 @@ def outlook(
         return Outlook(
             Prospect.UNREACHABLE, f"it is at {here}, from where no transition leads there"
         )
-    if paused_by_error(record):
+    if is_paused_by_error(record):
         return Outlook(Prospect.PAUSED_BY_ERROR, record.reason or "")
     return Outlook(Prospect.OPEN)
 
 
-def paused_by_error(record: Record) -> bool:
+def is_paused_by_error(record: Record) -> bool:
     return record.run_state is RunState.PAUSED and record.cause is Cause.FAILED
 
 

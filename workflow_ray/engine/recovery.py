@@ -1,39 +1,38 @@
-"""Where a new holder of a role begins in a partition, and what is in doubt there."""
+"""Where a new holder of a role begins in a partition, and which events are in doubt."""
 
 from dataclasses import dataclass
 
 from workflow_ray.records import Fence, Position
 
 UNKNOWN = ""
-"""The log of positions that were written before positions named theirs: it is the one that is read.
-"""
+"""The log of a position that an earlier version of workflow_ray wrote: it is the current log."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """Events that an earlier holder, which did not release the partition, may have been running."""
+class InDoubt:
+    """The events that an earlier holder, which did not release the partition, may have run."""
 
-    # That holder. Whoever stops before all of this is tried puts it back into the row's `in_use`.
+    # The earlier holder. A holder that stops before everything is tried writes it to `in_use`.
     holder: Fence
-    begun: int  # nothing at or beyond this offset was handed to user code
-    # Offsets that were tried together when that holder, or a later one, died
+    begun: int  # no event at or beyond this offset was given to user code
+    # the offsets that were tried together when that holder, or a later one, died
     suspects: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin."""
+    """Where a holder begins, and what is in doubt."""
 
     offset: int
     incarnation: int = 0
-    doubt: Doubt | None = None
+    in_doubt: InDoubt | None = None
 
 
 def start(stored: Position | None, fence: Fence, log: str) -> Start:
-    """Where the holder of `fence` begins in a partition of the log `log`, given its row.
+    """Decide where the holder of a fence begins in a partition.
 
-    A row that names the same fence was written by the same process, whose role raised and restarts:
-    nothing is in doubt.
+    If the row names the same fence, the same process wrote it: its role raised an error and starts
+    again. Then nothing is in doubt.
     """
     if stored is None or stored.log not in (log, UNKNOWN):
         return Start(0)
@@ -43,4 +42,4 @@ def start(stored: Position | None, fence: Fence, log: str) -> Start:
     suspects = frozenset(
         offset for offset in stored.trying if stored.offset <= offset < stored.begun
     )
-    return Start(stored.offset, stored.incarnation, Doubt(stored.in_use, stored.begun, suspects))
+    return Start(stored.offset, stored.incarnation, InDoubt(stored.in_use, stored.begun, suspects))

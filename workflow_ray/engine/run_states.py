@@ -1,4 +1,4 @@
-"""The moves of run_state that are allowed. The one table."""
+"""The allowed moves between run states."""
 
 from workflow_ray.records import RunState
 

@@ -1,4 +1,4 @@
-"""From records to the runs that users see, and from a trigger to the first write."""
+"""The conversion of records to runs, and of a trigger to the first write."""
 
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ FIRST = Version(1)
 
 
 def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
-    """The record as its workflow's typed run. Raises UnreadableData, UnknownStatus."""
+    """Convert a record to a typed run. Raises UnreadableData or UnknownStatus."""
     data, status = (
         decoded(workflow, record.run_id, record.data),
         status_of(workflow, record.run_id, record.status),
@@ -39,7 +39,7 @@ def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
 
 
 def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
-    """As `run_of`; but data and status are read when they are looked at."""
+    """Convert a record to a typed run whose data and status are read at their first use."""
     return Run.unread(
         partial(decoded, workflow, record.run_id, record.data),
         partial(status_of, workflow, record.run_id, record.status),
@@ -62,7 +62,7 @@ def _fields(record: Record) -> dict[str, Any]:
 
 
 def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
-    """The data of a run. An error tells which fields are wrong, and never what they hold."""
+    """Read the data of a run. An error names the wrong fields, and never shows their values."""
     try:
         return workflow.decode(data)
     except ValidationError as error:
@@ -74,7 +74,7 @@ def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
 
 
 def status_name(workflow: Workflow[D, S], number: int) -> str:
-    """What a status is called; "status 7" where the code has none of that number."""
+    """The name of a status, or for example "status 7" if the code has no such number."""
     try:
         return workflow.status_of(number).name
     except KeyError:
@@ -100,7 +100,7 @@ def first_write(
     idempotency_key: str | None = None,
     digest: bytes | None = None,
 ) -> Write:
-    """A run's first version. One that starts at a status without a step is complete at once."""
+    """Make the first write of a run. A run that starts at a status without a step is complete."""
     partition = partition_of(run_id, workflow.partitions)
     ends = workflow.checked().is_terminal(start)
     event = OutgoingEvent(topic=status_topic(workflow.name, start.value), partition=partition)

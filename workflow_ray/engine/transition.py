@@ -1,4 +1,4 @@
-"""Pure decisions: what the outcome of a step makes of a record."""
+"""Transitions: how the outcome of a step changes a record. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
@@ -21,13 +21,14 @@ AnyStep: TypeAlias = Step[Any]
 AnyGraph: TypeAlias = Graph[Any]
 
 MAX_REASON = 2000
-"""Characters of an error, or of a halt's reason, that the record and its history keep."""
+"""The characters of an error or of a reason that the record and its history keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The step returned: a status of its annotation or a halt of it, and the data, None where
-    nothing changed.
+    """The step has returned a status or a halt of its annotation.
+
+    `data` is None if the data has not changed.
     """
 
     value: Status | Cancel | Pause | Repeat | Stay
@@ -36,7 +37,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The step raised, or what it returned can't be stored. Changes to the data are dropped."""
+    """The step has raised, or its result can't be stored. Changes to the data are dropped."""
 
     error: str
     fatal: bool = False  # no further attempt
@@ -49,9 +50,9 @@ Outcome: TypeAlias = Returned | Failed
 def decide(
     record: Record, outcome: Outcome, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId
 ) -> Write:
-    """What `outcome` makes of `record`. Pure: no clock, no new ids, no I/O.
+    """Decide the write that follows from the outcome of a step.
 
-    Every write that leaves the run able to go on by itself puts an event in the outbox.
+    It puts an event into the outbox if the run is able to proceed.
     """
     nxt = Next(record, by, write_id)
     if isinstance(outcome, Failed):
@@ -76,12 +77,11 @@ def decide(
 def count_attempt(
     record: Record, step: AnyStep, graph: AnyGraph, *, by: str, write_id: WriteId
 ) -> Write:
-    """Count the attempt that is about to be made, because a process died when this run was tried
-    last.
+    """Count an attempt before it begins, because a process died during the last one.
 
-    The write is what a failure would have made of the record, retry included: if the process dies
-    again the run is safe. One that has used its attempts fails instead (see `is_counted`): a step
-    that kills its process ends, not loops.
+    The write is that of a failed attempt, with its retry, so that the run goes on if the process
+    dies again. If all attempts are used up, the write is that of the last failure (see
+    `is_counted`). So a step that kills its process does not loop.
     """
     nxt = Next(record, by, write_id)
     if record.attempt >= step.retry.attempts:
@@ -100,15 +100,15 @@ def count_attempt(
 
 
 def is_counted(write: Write) -> bool:
-    """Whether a write by `count_attempt` leaves the attempt to be made."""
+    """Whether a write of `count_attempt` has counted an attempt, which may begin now."""
     return write.cause is Cause.DOUBT
 
 
 def give_back(counted: Record, *, by: str, write_id: WriteId) -> Write:
-    """Undo `count_attempt`, because the role stopped in an orderly way before the attempt ended.
+    """Undo `count_attempt`, because the role has stopped in order before the attempt ended.
 
     Args:
-        counted: The record as that write left it.
+        counted: The record after that write.
     """
     nxt = Next(counted, by, write_id)
     reason = "its role stopped before the attempt ended"
@@ -127,9 +127,7 @@ def _failed(
 
 
 def _kept(reason: str | None) -> str | None:
-    """What every database can hold of a text that a step made: no NUL, no half of a surrogate pair,
-    not too long.
-    """
+    """Make a text storable in every database: no NUL, no half of a surrogate pair, not too long."""
     if reason is None:
         return None
     return (
@@ -140,9 +138,9 @@ def _kept(reason: str | None) -> str | None:
     )
 
 
-@dataclass(slots=True)  # a frozen one takes twice as long to make
+@dataclass(slots=True)  # it takes twice as long to make a frozen one
 class Next:
-    """The next version of a record, in its two forms."""
+    """Makes the write of a record's next version: it enters a status, or stays."""
 
     record: Record
     by: str
@@ -157,7 +155,7 @@ class Next:
         reason: str | None = None,
         data: bytes | None = None,
     ) -> Write:
-        """A new visit: the attempts begin at 0 again, and a status without a step ends the run."""
+        """Enter a status, with attempts counted from 0. A status without a step ends the run."""
         record, number = self.record, status.value
         ends = graph.is_terminal(status)
         topic = status_topic(record.workflow, number)
@@ -187,7 +185,7 @@ class Next:
         data: bytes | None = None,
         again_in: float | None = None,
     ) -> Write:
-        """The same visit; with an event in `again_in` seconds, if given."""
+        """Stay in the same visit. If `again_in` is given, an event comes after so many seconds."""
         record = self.record
         topic = status_topic(record.workflow, record.status)
         again = (
@@ -214,7 +212,7 @@ class Next:
 
 
 def _awaits(run_state: RunState, again: tuple[OutgoingEvent, ...]) -> Awaits:
-    """What a run that keeps its visit waits for."""
+    """What a run waits for that stays in its visit."""
     if run_state.at_rest:
         return Awaits.NOBODY
     return Awaits.EVENT if again else Awaits.MESSAGE

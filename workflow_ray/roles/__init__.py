@@ -1,1 +1,1 @@
-"""What must run once: pure asyncio, handed its ports, clock and definition. No Ray, no SQL."""
+"""Roles: processes that must run once. Pure asyncio; ports, clock and definition are arguments."""

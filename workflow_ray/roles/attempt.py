@@ -1,6 +1,4 @@
-"""Runs in hand: each an attempt at a step, from its event's arrival until what came of it is
-committed.
-"""
+"""Attempts at a step, from the arrival of the event until the result is committed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,19 +15,19 @@ Key: TypeAlias = tuple[RunId, Version]
 
 class Phase(Enum):
     WAITING = auto()
-    """For its turn: nothing has happened, and it can be forgotten."""
+    """It waits for its turn. Nothing has happened, so it can be forgotten."""
     COUNTING = auto()
-    """It is being counted, and runs after that."""
+    """It is being counted before it runs."""
     RUNNING = auto()
     DONE = auto()
-    """What came of it waits for its commit."""
+    """Its result waits for the commit."""
     COMMITTING = auto()
     ABANDONED = auto()
-    """Nobody waits for it any more; its task may not have ended yet."""
+    """Its result is not wanted any more. Its task may still run."""
 
 
 class Attempt:
-    """An attempt, and the event that holds its partition's position back meanwhile."""
+    """An attempt, with the event that holds back its partition's position until it is done."""
 
     __slots__ = (
         "_ended",
@@ -54,26 +52,26 @@ class Attempt:
         self.partition = partition
         self.progress: Progress = partition.progress
         self.phase = Phase.WAITING
-        self.read_at = now  # when its record was read, by the monotonic clock
-        # The record as it stands since the attempt was counted, if it was counted beforehand
+        self.read_at = now  # when the record was read, by the monotonic clock
+        # the record after the write that counted the attempt, if it was counted before it began
         self.counted: Record | None = None
-        self.refused = False  # the store could not hold what came of it
-        self.is_expired = False  # its step's time limit is over
+        self.refused = False  # the store could not hold its result
+        self.is_expired = False  # the time limit of its step has passed
         self._has_ended = False
-        self._ended: asyncio.Event | None = None  # made for who waits for it
-        # How far its partition had come when its event was last sent again
+        self._ended: asyncio.Event | None = None  # made when something waits for it
+        # the offset that its partition had reached when its event was last sent again
         self.sent_again_at = item.offset
 
     @property
     def ended(self) -> asyncio.Event:
-        """Set once it no longer runs, or never will."""
+        """Set when it has ended, or will never begin."""
         if self._ended is None:
             self._ended = asyncio.Event()
             if self._has_ended:
                 self._ended.set()
         return self._ended
 
-    def tell_ended(self) -> None:
+    def mark_ended(self) -> None:
         self._has_ended = True
         if self._ended is not None:
             self._ended.set()
@@ -83,27 +81,27 @@ class Attempt:
         return self.record.run_id, self.record.awaited
 
     def repeated(self, item: Received) -> None:
-        """Its event came once more, further on: from now on that one holds the position back, and
-        the earlier one is done with.
+        """Replace its event by a repeat, which came at a later offset and holds back the position
+        from now on. The earlier event is finished.
         """
         self.partition.move(self.progress, self.offset, item.offset)
         self.progress = self.partition.progress
         self.offset = self.sent_again_at = item.offset
         if self.phase is not Phase.WAITING:
-            self.reserve()  # by the row that moves the position past the earlier one
+            self.reserve()  # the row that moves the position past the earlier event must cover it
 
     def reserve(self) -> bool:
-        """Whether its event may be handed to user code by now; if not, the next commit of its
+        """Whether its event may be given to user code now. If not, the next commit of its
         partition's row allows it.
         """
         return self.partition.reserve(self.progress, self.offset)
 
     def finish(self) -> None:
-        """The position may pass its event."""
+        """Let the position pass its event."""
         self.partition.finish(self.progress, self.offset)
 
     def is_pinning(self, span: int) -> bool:
-        """Whether its partition has gone on by more than `span` offsets since its event came, or
+        """Whether its partition has moved on by more than `span` offsets since its event came, or
         was last sent again.
         """
         current = self.progress is self.partition.progress
@@ -114,7 +112,7 @@ class Attempt:
         )
 
     def event_again(self) -> Event:
-        """The event to send again, as the run asks for it now."""
+        """Make the event that is sent again, as the run asks for it now."""
         self.sent_again_at = self.progress.next
         record = self.counted or self.record
         return Event(
@@ -128,7 +126,7 @@ class Attempt:
 
 
 class Attempts:
-    """All attempts that a consumer has in hand, and how much they hold."""
+    """The attempts that a consumer has in hand, and the size of their data."""
 
     def __init__(self) -> None:
         self._by_key: dict[Key, Attempt] = {}
@@ -141,7 +139,7 @@ class Attempts:
         return iter(self._by_key.values())
 
     def get(self, record: Record) -> Attempt | None:
-        """The attempt that was asked for by the same write as this record's, if it is in hand."""
+        """The attempt that the same write as this record's asked for, if it is in hand."""
         return self._by_key.get((record.run_id, record.awaited))
 
     def add(self, attempt: Attempt) -> None:
@@ -149,7 +147,7 @@ class Attempts:
         self.data += len(attempt.record.data)
 
     def replace(self, attempt: Attempt, record: Record) -> None:
-        """Its record is another one by now."""
+        """Update the size: the attempt has another record now."""
         self.remove(attempt)
         attempt.record = record
         self.add(attempt)

@@ -42,12 +42,12 @@ from workflow_ray.roles.threads import threads_of
 log = logging.getLogger(__name__)
 
 LEAVING = 5.0
-"""Seconds that an orderly stop gets to commit what is left once its steps were abandoned."""
+"""The seconds that an orderly stop has for the last commits, after it has abandoned its steps."""
 
 
 @dataclass(frozen=True)
 class StepWork:
-    """What a consumer is for, and what its step's resources are replaced with (in tests)."""
+    """The work of a consumer, and in tests the values that replace resources."""
 
     role: Role
     workflow: Workflow[Any, Any]
@@ -56,12 +56,12 @@ class StepWork:
 
 
 class Consumer:
-    """Receives events, runs the step for each that asks for one, and commits what came of it with
-    the positions.
+    """Receives events, runs the step for each event that asks for it, and commits the results
+    together with the positions.
 
-    A slow or failing run delays no other: steps run side by side, up to the step's `max_in_flight`,
-    and results are written as they come. Where an earlier holder died, what it may have been
-    running is tried first, as `Recovery` does it.
+    A slow or failing run does not delay others: steps run concurrently, up to the step's
+    `max_in_flight`, and results are written as they come. If an earlier holder died, `Recovery`
+    first tries the events that it may have run.
     """
 
     def __init__(
@@ -101,19 +101,20 @@ class Consumer:
 
     @property
     def idle(self) -> bool:
-        """True where all that was received is committed."""
+        """Whether everything that was received is committed."""
         return not self._results.attempts
 
     def progress(self) -> Coroutine[Any, Any, bool]:
-        """Await it until the next of what it has in hand is committed, counted from this call."""
+        """Wait until the next attempts in hand are committed, counted from this call."""
         return self._results.next_settled()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then finish what runs; what has not begun is left to the next holder.
+        """Work until `stop`, then finish the running steps, and leave other attempts to the next
+        holder.
 
-        Cancelled after `stop`, it abandons what runs, gives counted attempts back, and ends within
-        seconds. Cancelled before that, it leaves all to the next holder. Either way a step that
-        goes on though it was cancelled is left alone.
+        If it is cancelled after `stop`, it abandons the running steps, gives counted attempts back,
+        and ends within seconds. If it is cancelled before, it leaves everything to the next holder.
+        A step that does not end when it is cancelled is left alone.
 
         Raises:
             RoleLost: The role has a newer holder.
@@ -137,7 +138,7 @@ class Consumer:
                 await self._work_apart(stop, resources)
 
     async def _work_apart(self, stop: asyncio.Event, resources: Opened) -> None:
-        """In a task of its own, which outlives a cancellation for as long as it needs to end."""
+        """Do the work, in a task of its own, which may go on for a while after a cancellation."""
         work = asyncio.create_task(self._attend(stop, resources))
         try:
             await asyncio.shield(work)
@@ -178,7 +179,7 @@ class Consumer:
             raise errors.exceptions[0] from None
 
     async def _begin(self) -> None:
-        """Read the rows of the owned partitions, and claim those in which nothing is in doubt."""
+        """Read the rows of the owned partitions, and claim those without events in doubt."""
         rows = {row.partition: row for row in await self._stored_positions()}
         for number in self._owned:
             begin = start(rows.get(number), self._fence, self._events.stream_id)
@@ -204,11 +205,11 @@ class Consumer:
             self._clock,
             self._stored_positions,
             self._start_alone,
-            reception.look_again,
+            reception.receive_claimed,
         )
 
     def _start(self, attempts: Sequence[Attempt]) -> None:
-        # Its process died when it was counted last: count it again, whoever has it now
+        # its process died after it was counted, so it is counted again
         counted = [attempt for attempt in attempts if attempt.record.cause is Cause.DOUBT]
         for attempt in counted:
             self._start_alone(attempt)
@@ -239,7 +240,7 @@ class Consumer:
         )
 
     def _occupant(self, task: asyncio.Task[Any]) -> Occupant | None:
-        """The step that a task runs, if it is one of this role's."""
+        """The step that the task runs, if it is a step of this role."""
         if (record := self._steps.record_of(task)) is None:
             return None
         return Occupant(
@@ -251,7 +252,7 @@ class Consumer:
         )
 
     def _blame(self, record: Record, reason: str) -> WriteGroup:
-        """What counts an attempt as failed though it has not ended."""
+        """Make the write that counts an attempt as failed before it has ended."""
         return WriteGroup(writes=(self._decide(record, Failed(reason)),), fence=self._fence)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -261,9 +262,9 @@ class Consumer:
         self._results.add(Result(write, attempt))
 
     def _overtaken(self, attempt: Attempt) -> None:
-        """Its run was cancelled, or moved on, while it waited for its turn."""
+        """Drop an attempt whose run was cancelled, or moved on, while it waited for its turn."""
         self._results.add(Result(None, attempt))
-        attempt.tell_ended()
+        attempt.mark_ended()
 
     def _refuse(self, record: Record, write: Write, why: str) -> Write:
         return self._decide(record, Failed(why, fatal=True))
@@ -276,13 +277,13 @@ class Consumer:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             self._tasks.create_task(coroutine)
-        except RuntimeError:  # the role is ending: nothing new begins
+        except RuntimeError:  # the role is ending, so nothing new begins
             coroutine.close()
 
     # --- the end --------------------------------------------------------------------------------
 
     async def _abandon(self, work: asyncio.Task[None]) -> None:
-        """End the orderly stop: count no attempt, and commit what there is."""
+        """End the orderly stop: give counted attempts back, and commit the results."""
         for attempt in self._steps.abandon():
             if attempt.counted:
                 self._results.add(self._observed.give_back(attempt))
@@ -295,5 +296,5 @@ class Consumer:
         self._steps.abandon()
         await asyncio.wait({work}, timeout=LEAVING)
         if work.done() and not work.cancelled():
-            work.exception()  # raised already, or replaced by a cancellation
+            work.exception()  # it was raised already, or a cancellation replaces it
         await self._steps.close()

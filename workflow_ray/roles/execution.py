@@ -1,6 +1,4 @@
-"""Running a step's function for one run, and telling what came of it. It never raises what the
-function raised.
-"""
+"""The execution of a step's function for one run. What the function raises becomes an outcome."""
 
 import asyncio
 import inspect
@@ -17,11 +15,11 @@ from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.threads import Threads
 
 SHOWN = 10
-"""Errors of a group that a reason names, those that are Fatal first."""
+"""The errors of a group that a reason names; Fatal ones come first."""
 
 
 class Execution:
-    """One step, its resources open."""
+    """Executes one step, whose resources are open."""
 
     def __init__(
         self,
@@ -38,8 +36,8 @@ class Execution:
     async def outcome(self, record: Record) -> Outcome:
         """Run the function on a fresh copy of the data.
 
-        Whatever it raises ends the attempt, never the role; so this is a task's whole work, and
-        `outcome_of` says what came of it.
+        What it raises ends the attempt, and never the role. Run this as the whole work of a task,
+        and read the outcome by `outcome_of`.
         """
         try:
             run = run_of(self._workflow, record)
@@ -49,7 +47,7 @@ class Execution:
                 value, error = await self._threads.call(partial(self._function, run))
                 if error is not None:
                     return failed(error)
-                if inspect.isawaitable(value):  # of an async function that a plain one wraps
+                if inspect.isawaitable(value):  # a plain wrapper of an async function
                     value = await value
         except BaseException as error:
             if is_interrupt(error):
@@ -57,12 +55,12 @@ class Execution:
             return failed(error)
         try:
             data = self._workflow.encode(run.data)
-        except InvalidInput as error:  # the step has run: to run it again would make the same
+        except InvalidInput as error:  # another attempt would make the same data
             return Failed(str(error), fatal=True)
         return self._checked(value, None if data == record.data else data)
 
     def _checked(self, value: object, data: bytes | None) -> Outcome:
-        """Check at run time what a type checker would have checked."""
+        """Check the result at run time, as a type checker would do."""
         step = self._step
         allowed = value in step.returns if isinstance(value, Status) else type(value) in step.halts
         if not allowed:
@@ -80,19 +78,19 @@ class Execution:
 
 
 def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
-    """What came of a task that ran `Execution.outcome`."""
+    """The outcome of a task that ran `Execution.outcome`."""
     try:
         return task.result()
     except (
         asyncio.CancelledError
-    ):  # by the step itself: whoever cancels it from outside asks for no outcome
+    ):  # the step did it: a task that others cancel is not asked for its outcome
         return Failed("CancelledError: the step cancelled its own task")
     except BaseException as error:
         return failed(error)
 
 
 def failed(error: BaseException) -> Failed:
-    """A group of errors, as asyncio.TaskGroup raises it, is fatal if one of them is."""
+    """Make the outcome of an error. A group of errors is fatal if one of them is Fatal."""
     errors = sorted(_leaves(error), key=lambda one: not isinstance(one, Fatal))
     texts = list(dict.fromkeys(map(_text_of, errors)))
     if len(texts) > SHOWN:
@@ -104,8 +102,9 @@ def failed(error: BaseException) -> Failed:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors that are not groups, in order. Groups may be nested more deeply than Python calls
-    functions.
+    """The errors inside of nested groups, in order.
+
+    It does not call itself, because groups may be nested more deeply than Python allows calls.
     """
     leaves: list[BaseException] = []
     left = [error]
@@ -123,13 +122,13 @@ def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseExceptio
 
 
 def _format_result(value: object) -> str:
-    """A result, without what it holds: that may be personal."""
+    """Format a result without its values, which may be personal."""
     return str(value) if isinstance(value, Status) else f"a value of type {type(value).__name__}"
 
 
 def _text_of(error: BaseException) -> str:
     try:
         text = str(error)
-    except BaseException as failure:  # an error's text is a step's code too
-        text = f"its text can't be had, for {type(failure).__qualname__}"
+    except BaseException as failure:  # __str__ is user code, and may raise anything
+        text = f"its text can't be made, because of {type(failure).__qualname__}"
     return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__

@@ -1,4 +1,4 @@
-"""How a failed attempt is told in the log."""
+"""The log entry of a failed attempt."""
 
 import logging
 from typing import Any
@@ -14,8 +14,10 @@ log = logging.getLogger(__name__)
 def log_failure(
     role: RoleName, step: Step[Any], record: Record, failed: Failed, write: Write
 ) -> None:
-    """Say which attempt of which run failed, and what becomes of the run. The traceback comes once
-    for each run, with its last attempt: that one is an error, and those before are warnings.
+    """Log which attempt of which run failed, and what comes next.
+
+    The last attempt is logged as an error with the traceback, and the earlier ones as warnings
+    without it.
     """
     where = {
         "run_id": record.run_id,
@@ -25,7 +27,7 @@ def log_failure(
     }
     text = "%s: run %s (%s): step %s failed (attempt %d of %d): %s. %s"
     attempt = record.attempt + 1, step.retry.attempts
-    told = (
+    values = (
         record.workflow,
         visible(record.foreign_id),
         record.run_id,
@@ -35,9 +37,9 @@ def log_failure(
         _next(step, write),
     )
     if write.cause is Cause.RETRY:
-        log.warning(text, *told, extra=where)
+        log.warning(text, *values, extra=where)
     else:
-        log.error(text, *told, exc_info=failed.raised, extra=where)
+        log.error(text, *values, exc_info=failed.raised, extra=where)
 
 
 def _next(step: Step[Any], write: Write) -> str:

@@ -1,4 +1,4 @@
-"""How many steps the roles of a process run now."""
+"""The number of steps that the roles of a process run now."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from workflow_ray.records import RoleName
 
 
 class InFlight:
-    """Shared by all roles of a process. Any thread may ask."""
+    """Counts the running steps of each role. All roles of a process share it; it is thread-safe."""
 
     def __init__(self) -> None:
         self._counts: dict[RoleName, Callable[[], int]] = {}
 
     @contextmanager
     def counted(self, role: RoleName, count: Callable[[], int]) -> Generator[None]:
-        """Have `count` tell how many steps the role runs, until left."""
+        """Count the steps of the role by `count`, inside of the `with` block."""
         self._counts[role] = count
         try:
             yield
@@ -23,6 +23,6 @@ class InFlight:
                 del self._counts[role]
 
     def of(self, role: RoleName) -> int | None:
-        """How many steps the role runs; None: it is a role without a step, or does not run."""
+        """The number of steps that the role runs. None if it has no step, or does not run."""
         count = self._counts.get(role)
         return None if count is None else count()

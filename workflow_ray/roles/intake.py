@@ -1,4 +1,4 @@
-"""What a consumer takes in: events received, and judged by the records that they are about."""
+"""The intake of a consumer: it receives events, and decides by the records which ones matter."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Reads a role's partitions of one topic, and makes attempts of their events."""
+    """Reads a role's partitions of one topic, and makes attempts from the events."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Intake:
     async def receive(
         self, partitions: Collection[Partition], *, reader: str, limit: int, wait: float
     ) -> Arrivals:
-        """The next events of the partitions.
+        """Receive the next events of the partitions.
 
-        One whose log has lost its tail begins again, alone.
+        A partition that has lost the tail of its log begins again, without the others.
         """
         offsets = {partition.number: partition.progress.next for partition in partitions}
         arrivals = await persist(
@@ -70,12 +70,11 @@ class Intake:
         return arrivals
 
     async def judge(self, received: Sequence[Received]) -> tuple[list[Attempt], list[Received]]:
-        """Take events in hand, in order: those that ask for a step as attempts; the others are
-        passed over.
+        """Take events in hand, in order, and make attempts of those that ask for a step.
 
         Returns:
-            The attempts; and the events left for the next call, whose records the store has not
-            answered yet.
+            The attempts, and the events that are left for the next call, because the store has not
+            returned their records yet.
         """
         answered = await self._with_records(received)
         now = self._clock.monotonic()
@@ -89,9 +88,9 @@ class Intake:
     async def _with_records(
         self, received: Sequence[Received]
     ) -> list[tuple[Received, Record | None]]:
-        """A prefix of the events, each with the newest record that it needs."""
+        """Return a prefix of the events, each with a record that is new enough."""
         if not any(is_ahead(item.event, item.record) for item in received):
-            # as a rule, where the store holds the stream too
+            # this is usual if the store also holds the stream
             return [(item, item.record) for item in received]
         found = await self.look_up(
             [item.event.run_id for item in received if item.record is None], fresh=False
@@ -100,7 +99,7 @@ class Intake:
             (item, item.record or found[item.event.run_id]) for item in _answered(received, found)
         ]
         ahead = [item.event.run_id for item, record in known if is_ahead(item.event, record)]
-        # The reader's snapshot was older than the event
+        # the record was read from a snapshot older than the event
         newest = await self.look_up(ahead, fresh=True)
         answered: list[tuple[Received, Record | None]] = []
         for item, record in known:
@@ -115,7 +114,7 @@ class Intake:
     async def look_up(
         self, run_ids: Sequence[RunId], *, fresh: bool = False
     ) -> dict[RunId, Record | None]:
-        """The records of some of these runs, from the first on."""
+        """Read the records of these runs. The store may return only those of the first ones."""
         ids = list(dict.fromkeys(run_ids))
         if not ids:
             return {}
@@ -127,7 +126,7 @@ class Intake:
     def _judged(self, item: Received, record: Record | None, now: float) -> Attempt | None:
         partition = self._partitions[item.event.partition]
         if item.offset < partition.progress.next:
-            # below what was asked for: its log was made again, as the next call will tell
+            # it is below the offset asked for: the log is new, as the next call shows
             return None
         if record is None or not is_current(item.event, record):
             self._report_if_ahead(item, record)
@@ -135,7 +134,7 @@ class Intake:
             return None
         running = self._results.attempts.get(record)
         if running is not None and running.phase is Phase.COMMITTING:
-            # This position is committed after what came of the attempt, or never
+            # this position is committed after the attempt's result, or never
             partition.pass_over(item.offset)
             return None
         partition.progress.begin(item.offset)
@@ -147,7 +146,7 @@ class Intake:
         return attempt
 
     def _report_if_ahead(self, item: Received, record: Record | None) -> None:
-        """Check that the writer has each version that an event was sent for."""
+        """Check that the store has the version of each event."""
         if is_ahead(item.event, record):
             where = {"run_id": item.event.run_id, "version": item.event.version, "role": self._role}
             log.error(
@@ -157,5 +156,5 @@ class Intake:
 
 
 def _answered(received: Sequence[Received], found: Collection[RunId]) -> Iterator[Received]:
-    """The events up to the first one whose record is neither there nor looked up."""
+    """The events before the first one whose record is missing and was not looked up."""
     return takewhile(lambda item: item.record is not None or item.event.run_id in found, received)

@@ -1,11 +1,11 @@
-"""Errors that are not of the code that they are raised in."""
+"""Errors that do not come from the code in which they are raised."""
 
 import threading
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether the user asks the process to end (Ctrl-C), which is raised in whatever its main
-    thread is doing.
+    """Whether the user has asked the process to end (Ctrl-C). Python raises that in the main
+    thread, whatever this is doing.
     """
     return (
         isinstance(error, KeyboardInterrupt)

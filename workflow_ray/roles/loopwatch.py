@@ -1,6 +1,4 @@
-"""Which step an event loop is running right now, for whoever finds, from another thread, that the
-loop does not answer.
-"""
+"""A watch on an event loop, from another thread: does it answer, and which step is it running?"""
 
 import asyncio
 import logging
@@ -16,29 +14,30 @@ from workflow_ray.records import RoleName, RunId, Version, WriteGroup
 log = logging.getLogger(__name__)
 
 BLOCKED = 1.0
-"""Seconds without an answer after which an event loop counts as blocked."""
+"""The seconds without an answer after which an event loop counts as blocked."""
 LOOK = 0.5
-"""Seconds that a loop counts as silent at most between two looks: who looks more seldom stood still
-itself, and so perhaps did the whole process.
+"""The most seconds of silence that count between two checks. If more time has passed, the watching
+thread stood still too, and perhaps the whole process.
 """
 CHECK = LOOK / 2
-"""Seconds between two looks."""
+"""The seconds between two checks."""
 PATIENCE = 60.0
-"""Seconds for which user code may block a loop. Then its step has failed an attempt."""
+"""The seconds for which user code may block a loop. After that the attempt has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """An async step that a loop runs."""
+    """An async step whose code a loop is executing."""
 
     step: str
     run_id: RunId
     version: Version
     role: RoleName
     blame: Callable[[str], WriteGroup] = field(repr=False, compare=False)
-    """What counts the attempt as failed for the reason given. It names the role's fence, so it must
-    be stored before the role is released; if the attempt ends first, the store answers a conflict.
-    May be called by another thread.
+    """Makes the write that counts the attempt as failed, for a reason. Thread-safe.
+
+    It names the role's fence, so it must be stored before the role is released. If the attempt ends
+    first, the result is a conflict.
     """
 
     def __str__(self) -> str:
@@ -46,7 +45,7 @@ class Occupant:
 
 
 def reason(seconds: float) -> str:
-    """Why the attempt of a step that blocks its loop is counted as failed."""
+    """The reason of a failed attempt that has blocked its event loop."""
     return (
         f"the step blocked its event loop for {seconds:.0f} s; put blocking calls into a plain"
         " function"
@@ -54,21 +53,23 @@ def reason(seconds: float) -> str:
 
 
 Find: TypeAlias = Callable[[asyncio.Task[Any]], Occupant | None]
-"""The step that a task runs; None: it runs none. Called by any thread."""
+"""Finds the step that a task runs. None if it runs no step. Thread-safe."""
 
 
 class RunningStep:
-    """Tells, to any thread, which step's code a loop executes. Steps cost nothing by it: the loop
-    knows its current task, and each role knows the tasks of its steps.
+    """Finds the step whose code a loop is executing. Thread-safe.
+
+    This costs steps nothing: the loop knows its current task, and each role knows the tasks of its
+    steps.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)  # it is the key by which this is found
+        self._loop = weakref.ref(loop)  # weak, because the loop is the key in a weak dict
         self._roles: tuple[Find, ...] = ()
 
     @contextmanager
     def found_by(self, find: Find) -> Generator[None]:
-        """Meanwhile a role runs steps in the loop, and finds them by their tasks."""
+        """Let a role that runs steps in the loop find them by their tasks, inside of the block."""
         self._roles += (find,)
         try:
             yield
@@ -76,7 +77,7 @@ class RunningStep:
             self._roles = tuple(role for role in self._roles if role is not find)
 
     def read(self) -> Occupant | None:
-        """The step whose code the loop is executing; None: it executes no step's."""
+        """The step whose code the loop is executing. None if there is none."""
         loop = self._loop()
         task = asyncio.current_task(loop) if loop else None
         if task is None:
@@ -84,21 +85,21 @@ class RunningStep:
         return next((occupant for find in self._roles if (occupant := find(task))), None)
 
 
-_cells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = (
+_running_steps: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, RunningStep] = (
     weakref.WeakKeyDictionary()
 )
 
 
 def running_step(loop: asyncio.AbstractEventLoop) -> RunningStep:
-    """The loop's own. To be asked for the first time in the loop's own thread."""
-    return _cells.setdefault(loop, RunningStep(loop))
+    """The RunningStep of a loop. Make the first call in the loop's own thread."""
+    return _running_steps.setdefault(loop, RunningStep(loop))
 
 
 class LoopWatch:
-    """Tells from another thread how long a loop has not answered, and names the step that blocks it
-    in the log.
+    """Measures from another thread how long a loop has not answered, and logs the step that blocks
+    it.
 
-    Made in the loop's own thread; after that all calls come from one other thread.
+    Make it in the loop's own thread. After that, call it from one other thread.
     """
 
     def __init__(
@@ -106,45 +107,50 @@ class LoopWatch:
     ) -> None:
         self._loop = loop
         self._monotonic = monotonic
-        self._cell = running_step(loop)
-        self._is_asked = False  # and has not answered yet
-        self._looked_at = 0.0
-        self._silence = 0.0  # since the last answer
-        # who blocked it at the last look, and the silence by then
+        self._running = running_step(loop)
+        self._is_asked = False  # the loop was asked, and has not answered yet
+        self._measured_at = 0.0
+        self._silence = 0.0  # the seconds since the last answer
+        # the step at the last check, and the silence at that time
         self._seen: tuple[Occupant | None, float] = None, 0.0
         self._report_at = BLOCKED
 
     def check(self) -> float:
-        """Seconds for which the loop has not answered; 0.0: it has answered since the last call,
-        and is asked again. Time in which the caller stood still too does not count.
+        """Return the seconds for which the loop has not answered. 0.0 means that it has answered
+        since the last call.
 
-        Call it at least every LOOK seconds. Silence is logged from BLOCKED seconds on, ever more
-        seldom. Raises RuntimeError: the loop is closed.
+        Call it at least every LOOK seconds. Time in which the caller stood still does not count.
+        Silence is logged after BLOCKED seconds, and again whenever it has doubled.
+
+        Raises:
+            RuntimeError: The loop is closed.
         """
         if not self._is_asked:
             self._report_end()
             self._is_asked = True
-            self._looked_at = self._monotonic()
+            self._measured_at = self._monotonic()
             self._loop.call_soon_threadsafe(self._answer)
             return 0.0
-        self._look()
+        self._measure()
         if self._silence >= self._report_at:
             self._report_at *= 2
             self._report()
         return self._silence
 
     def occupant(self) -> Occupant | None:
-        """The step that blocks the loop, if one does."""
-        return self._cell.read()
+        """The step that blocks the loop, if there is one."""
+        return self._running.read()
 
-    def _look(self) -> None:
-        """One that executes a step at two looks without having answered has executed it since: what
-        gives the loop back lets it answer.
+    def _measure(self) -> None:
+        """Add to the silence, and note the step.
+
+        A loop that executes the same step at two checks has executed it all the time, because a
+        step that yields lets the loop answer.
         """
         now = self._monotonic()
-        self._silence += min(now - self._looked_at, LOOK)
-        self._looked_at = now
-        occupant = self._cell.read()
+        self._silence += min(now - self._measured_at, LOOK)
+        self._measured_at = now
+        occupant = self._running.read()
         if occupant != self._seen[0]:
             self._seen = occupant, self._silence
 
@@ -156,8 +162,7 @@ class LoopWatch:
         blocked = self._silence - since
         if occupant is None or blocked < self._silence / 2:
             log.warning(
-                "the event loop has not answered for %.1f s; no step has blocked it for all that"
-                " time",
+                "the event loop has not answered for %.1f s; no step has blocked it all the time",
                 self._silence,
             )
             return

@@ -1,4 +1,4 @@
-"""An attempt of a run that may have killed its process: counted first, then made alone."""
+"""In-doubt attempts that are counted first, and then run alone."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from workflow_ray.roles.steps import Steps
 
 
 class Observed:
-    """Makes such attempts for one role."""
+    """Runs such attempts for one role."""
 
     def __init__(
         self,
@@ -41,19 +41,19 @@ class Observed:
     def start(
         self, attempt: Attempt, spawn: Callable[[Any], asyncio.Task[None]]
     ) -> asyncio.Task[None]:
-        """Make the attempt. The task ends with it, or once it has gone on for OBSERVED seconds."""
+        """Run the attempt. The task ends with it, or after OBSERVED seconds."""
         task = self._waiting[attempt] = spawn(self._make(attempt))
         return task
 
     def withdraw(self) -> list[Attempt]:
-        """Those that have not been counted, so that they never will be."""
+        """Take back the attempts that were not counted yet, and return them."""
         withdrawn = [attempt for attempt in self._waiting if attempt.phase is Phase.WAITING]
         for attempt in withdrawn:
             self._waiting.pop(attempt).cancel()
         return withdrawn
 
     def give_back(self, attempt: Attempt) -> Result:
-        """What settles a counted attempt that was abandoned by an orderly stop."""
+        """Make the result of a counted attempt that an orderly stop has abandoned."""
         assert attempt.counted is not None
         return Result(give_back(attempt.counted, by=self._role, write_id=new_write_id()), attempt)
 
@@ -81,12 +81,13 @@ class Observed:
                 self._steps.leave()
 
     async def _count(self, attempt: Attempt, write: Write) -> bool:
-        """Count it, then make it: it is counted once, whether it fails or kills the process. False:
-        its run went on without it.
+        """Count the attempt, then launch it. Returns False if its run has moved on.
+
+        It is counted once, whether it fails or kills the process.
         """
         attempt.phase = Phase.COUNTING
-        landed = await self._results.commit(write)
-        if isinstance(landed, Conflict):
+        written = await self._results.commit(write)
+        if isinstance(written, Conflict):
             self._results.add(Result(None, attempt))
             return False
         attempt.counted = write.onto(attempt.record)

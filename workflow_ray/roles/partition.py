@@ -1,4 +1,4 @@
-"""One partition of a consumer: how far it has come, and what its row in the store is to say."""
+"""A partition of a consumer: its progress, and its row in the store."""
 
 from math import ceil
 
@@ -7,61 +7,56 @@ from workflow_ray.engine.recovery import Start
 from workflow_ray.records import Fence, Position
 
 UNEVEN = 2
-"""Partitions may differ so much in what comes in them."""
+"""How many times its equal share a partition may have, because some get more events."""
 
 
 def share(events: int, partitions: int) -> int:
-    """How many of so many events one of the partitions may get: more than an equal share."""
+    """How many of the events one partition may have: more than an equal share."""
     return min(events, ceil(UNEVEN * events / partitions))
 
 
 class Partition:
-    """Its row is written with commits that are made anyway, whenever it differs from what is
-    stored.
+    """The state of one partition. When its row has changed, the next commit writes it.
 
-    `doubt` is what an earlier holder may have been running; once all of that is tried the partition
-    is claimed, and works normally.
+    `in_doubt` has the events that an earlier holder may have run. When all of them are tried, the
+    partition is claimed, and works normally.
     """
 
     def __init__(self, number: int, start: Start, fence: Fence) -> None:
         self.number = number
         self.progress = Progress(start.offset)
         self.incarnation = start.incarnation
-        self.doubt = start.doubt
-        # Still to be tried alone
-        self.suspects = set(start.doubt.suspects) if start.doubt else set[int]()
-        self.trying = set[int]()  # tried, and not yet finished
-        # Its row is left alone: an earlier holder that is alive may still release it
+        self.in_doubt = start.in_doubt
+        # the offsets that must be tried alone
+        self.suspects = set(start.in_doubt.suspects) if start.in_doubt else set[int]()
+        self.trying = set[int]()  # the offsets that are being tried
+        # The row is not written, because an earlier holder that is alive may still release it.
         self.is_held = bool(self.suspects)
-        # Committed: what lies at or beyond it must not be handed to user code
-        self.begun = start.doubt.begun if start.doubt else 0
+        # The committed bound: no event at or beyond it may be given to user code.
+        self.begun = start.in_doubt.begun if start.in_doubt else 0
         self._leaving = False
         self._fence = fence
-        # Nothing at or beyond it was handed to user code, or is about to be
+        # No event at or beyond it was given to user code, or waits for that.
         self._wanted = start.offset
         self._stored: Position | None = None
 
     @property
-    def claimed(self) -> bool:
-        """True where nothing is in doubt any more."""
-        return self.doubt is None
+    def is_claimed(self) -> bool:
+        """Whether nothing is in doubt any more."""
+        return self.in_doubt is None
 
     def claim(self) -> None:
-        """All that was in doubt has been tried."""
-        self.doubt = None
+        """Claim the partition: everything that was in doubt has been tried."""
+        self.in_doubt = None
         self.suspects.clear()
         self.is_held = False
 
     def leave(self) -> None:
-        """An orderly stop: what is still untried stays in doubt, so that the release of this holder
-        does not clear it.
-        """
+        """Prepare for an orderly stop: untried events stay in doubt after the release."""
         self._leaving = True
 
     def restart(self) -> None:
-        """The log was made again, or lost its tail: go on from its beginning. Nothing of the
-        earlier log is in doubt any more.
-        """
+        """Begin again at offset 0, with nothing in doubt: the log is new, or has lost its tail."""
         self.incarnation += 1
         self.progress = Progress(0)
         self.trying = set[int]()
@@ -70,8 +65,14 @@ class Partition:
         self.claim()
 
     def reserve(self, progress: Progress, offset: int) -> bool:
-        """An offset is to be handed to user code; `progress` says of which incarnation. False: not
-        before its row is committed.
+        """Ask to give the event at the offset to user code.
+
+        Args:
+            progress: That of the incarnation in which the event came.
+            offset: The offset of the event.
+
+        Returns:
+            Whether that is allowed now. If not, the next commit of the row allows it.
         """
         if progress is not self.progress:
             return True
@@ -80,18 +81,18 @@ class Partition:
         return offset < self.begun
 
     def pass_over(self, offset: int) -> None:
-        """What stands at the offset, not in hand yet, needs nothing done."""
+        """Skip the event at the offset, which is not in hand: there is nothing to do for it."""
         self.progress.skip(offset + 1)
         self.suspects.discard(offset)
 
     def finish(self, progress: Progress, offset: int) -> None:
-        """An offset is done with; `progress` says of which incarnation."""
+        """Finish the offset, in the incarnation of `progress`."""
         progress.finish(offset)
         if progress is self.progress:
             self.trying.discard(offset)
 
     def move(self, progress: Progress, old: int, new: int) -> None:
-        """Keep in hand at the offset `new` what was in hand at `old` of an incarnation."""
+        """Finish the offset `old` of an incarnation: its event came again at the offset `new`."""
         for offsets in (self.trying, self.suspects) if progress is self.progress else ():
             if old in offsets:
                 offsets.remove(old)
@@ -99,17 +100,17 @@ class Partition:
         self.finish(progress, old)
 
     def row(self, group: str, log: str, spare: int) -> Position | None:
-        """What is to be stored; None: nothing has changed since.
+        """Make the row to store. None if it has not changed.
 
         Args:
-            spare: Offsets to reserve beyond those that were received; 0: only those asked for.
+            spare: The offsets to reserve beyond the received ones. 0: only those asked for.
         """
         if self.is_held:
             return None
-        holder = self.doubt.holder if self.doubt and self._leaving else self._fence
+        holder = self.in_doubt.holder if self.in_doubt and self._leaving else self._fence
         trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position
-        is_short = self.doubt is None and self.begun < self._reach(spare // 2)
+        is_short = self.in_doubt is None and self.begun < self._reach(spare // 2)
         if (
             stored
             and stored.offset == offset
@@ -118,11 +119,11 @@ class Partition:
             and stored.in_use is holder
         ):
             return None
-        begun = max(self.begun, self._reach(spare)) if self.doubt is None else self.begun
+        begun = max(self.begun, self._reach(spare)) if self.in_doubt is None else self.begun
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
 
     def stored(self, row: Position) -> None:
-        """The row was committed."""
+        """Note that the row was committed."""
         if row.incarnation == self.incarnation:
             self._stored = row
             self.begun = row.begun

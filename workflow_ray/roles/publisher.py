@@ -1,5 +1,5 @@
-"""The role that empties the outbox. It alone publishes, under its fence, so that offsets follow
-commit order.
+"""The role that publishes the outbox. No other role publishes, so offsets follow the order of
+commits.
 """
 
 import asyncio
@@ -16,21 +16,19 @@ from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 log = logging.getLogger(__name__)
 
 BATCH = 2000
-"""Entries published at once."""
+"""The entries that are published at once."""
 MOST = 10 * BATCH
-"""Entries asked for at once, where timeouts that can't be created now stand before the events."""
+"""The most entries that are read at once, if timeouts that can't be created precede events."""
 
 TopicPartition: TypeAlias = tuple[Topic, int]
 
 
 class MovingStore(Store, OutboxMover, Protocol):
-    """A store that holds outbox and stream."""
+    """A store that holds both outbox and stream."""
 
 
 class MovingPublisher:
-    """For a store that holds outbox and stream: the events move inside it, and this role only asks
-    for it.
-    """
+    """Publishes in a store that holds both outbox and stream: the store moves the events itself."""
 
     def __init__(
         self, fence: Fence, store: MovingStore, clock: Clock, *, timeouts_apart: bool = False
@@ -42,8 +40,9 @@ class MovingPublisher:
         self._timeouts = TimeoutCarrier(fence, store, clock) if timeouts_apart else None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`. A move cut off has happened or not; either way the next one goes on
-        from there. Raises RoleLost.
+        """Publish until `stop`. Raises RoleLost.
+
+        If it is cancelled, the last move may have happened or not; the next one goes on from there.
         """
         await _beside(self._move_all, self._fence, self._store, self._clock, self._timeouts, stop)
 
@@ -57,11 +56,10 @@ class MovingPublisher:
 
 
 class SendingPublisher:
-    """Sends what is pending, in order per topic and partition, and removes it. At least once; a
-    repeat is stale when it arrives.
+    """Sends pending events, in order per topic-partition, and removes them from the outbox.
 
-    A topic-partition that can't be sent to backs off, and is tried again, beside the others: none
-    waits for it.
+    Events are sent at least once; a repeat is stale when it arrives. A topic-partition that fails
+    backs off alone, and delays no other.
     """
 
     def __init__(
@@ -73,11 +71,12 @@ class SendingPublisher:
         self._clock = clock
         self._timeouts = TimeoutCarrier(fence, store, clock) if timeouts_apart else None
         self._failing: frozenset[TopicPartition] = frozenset()
-        self._timeouts_seen = 0  # in the last answer
+        self._timeouts_seen = 0  # the number of timeouts in the last read
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, then finish what is being sent. Cancelled, it leaves that to the
-        next holder. Raises RoleLost.
+        """Publish until `stop`, then finish what is being sent. Raises RoleLost.
+
+        If it is cancelled, it leaves that to the next holder.
         """
         await _beside(self._send_all, self._fence, self._store, self._clock, self._timeouts, stop)
 
@@ -90,11 +89,11 @@ class SendingPublisher:
                 events = [entry for entry in pending or () if entry.event is not None]
                 if events and (failed := await self._send(events)):
                     tasks.create_task(self._retry(failed, stop))
-                elif pending and not events:  # timeouts, which are being carried beside
+                elif pending and not events:  # only timeouts, which another task carries
                     await self._clock.wait(stop, FIRST_PAUSE)
 
     async def _pending(self) -> list[OutboxEntry]:
-        # One that recovers meanwhile has its next events looked for soon
+        # a short wait, so that events for a recovered topic-partition are read soon
         wait = LONGEST_PAUSE if self._failing else LONG_POLL
         limit = min(BATCH + self._timeouts_seen, MOST)
         pending = await self._store.pending(
@@ -104,8 +103,9 @@ class SendingPublisher:
         return pending
 
     async def _retry(self, entries: list[OutboxEntry], stop: asyncio.Event) -> None:
-        """Send them, after a pause that doubles, until all are sent. Until then `pending` leaves
-        out their topic-partitions.
+        """Send the entries, after pauses that double, until all are sent.
+
+        Until then `pending` leaves out their topic-partitions.
         """
         pause = FIRST_PAUSE
         while entries and not await self._clock.wait(stop, pause):
@@ -113,9 +113,10 @@ class SendingPublisher:
             entries = await self._send(entries)
 
     async def _send(self, entries: list[OutboxEntry]) -> list[OutboxEntry]:
-        """Send them and remove those that arrived.
+        """Send the entries, and remove those that have arrived.
 
-        Answers the others, which may have arrived too.
+        Returns:
+            The others, which may have arrived too.
         """
         destinations = {_destination(entry) for entry in entries}
         failed = await self._failed(
@@ -132,7 +133,7 @@ class SendingPublisher:
     async def _failed(
         self, events: list[Event], destinations: Set[TopicPartition]
     ) -> Set[TopicPartition]:
-        """Send the events, and tell which topic-partitions may lack some."""
+        """Send the events. Returns the topic-partitions in which some may be missing."""
         try:
             await self._store.send(events)
         except StoreError as error:
@@ -148,8 +149,8 @@ class SendingPublisher:
 
 
 class TimeoutCarrier:
-    """Creates the timeouts of committed writes in the store that holds timeouts, and removes them
-    from the outbox. At least once.
+    """Creates the timeouts of committed writes in the timeout store, at least once, and removes
+    them from the outbox.
     """
 
     def __init__(self, fence: Fence, store: Store, clock: Clock) -> None:
@@ -158,7 +159,7 @@ class TimeoutCarrier:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry them until `stop`. Raises RoleLost."""
+        """Carry timeouts until `stop`. Raises RoleLost."""
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
                 await until_stopped.wait(
@@ -184,7 +185,7 @@ async def _beside(
     timeouts: TimeoutCarrier | None,
     stop: asyncio.Event,
 ) -> None:
-    """Publish, with what else a publisher does beside it."""
+    """Publish, and meanwhile trim topics and carry timeouts."""
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(Trimming(fence, store, clock).run(stop))

@@ -1,4 +1,4 @@
-"""How a consumer receives: as much as its window holds, from the partitions in which nothing is in
+"""The reception of events: as many as the window has room for, from partitions without events in
 doubt.
 """
 
@@ -14,20 +14,20 @@ from workflow_ray.roles.results import BATCH, WINDOW, Results
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 WINDOW_DATA = 2 * BATCH_DATA
-"""Bytes of data in hand after which no more is received."""
+"""The bytes of data in hand above which nothing more is received."""
 ROOM = BATCH // 4
-"""Events that must fit into the window before more are received: else each look would find room for
-a few more than the one before it has left.
+"""The room that the window must have before more events are received. Otherwise each call would
+receive only a few.
 """
 FULL_PAUSE = 0.05
-"""Seconds between looks at the stream while some partition's share of the window is used up."""
+"""The seconds between two receives while a partition has used up its share of the window."""
 
 
 class Reception:
-    """Receives for one role, and starts the attempts.
+    """Receives the events of one role, and starts the attempts.
 
     Args:
-        start: Starts attempts.
+        start: Called with the attempts to start.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class Reception:
     ) -> None:
         self._role = role
         self._partitions = partitions
-        self._most = share(WINDOW, len(partitions))  # events that one partition may have in hand
+        self._most = share(
+            WINDOW, len(partitions)
+        )  # the most events that one partition may have in hand
         self._intake = intake
         self._results = results
         self._start = start
@@ -54,17 +56,17 @@ class Reception:
                 if arrivals := await until_stopped.wait(self._next):
                     await self._take(arrivals, stop, until_stopped)
 
-    def look_again(self) -> None:
-        """Some partition was claimed: receive from it too."""
+    def receive_claimed(self) -> None:
+        """Receive from partitions that were claimed since the current receive began."""
         if self._until_stopped is not None:
             self._until_stopped.cut()
 
     async def _next(self) -> Arrivals | None:
-        """The next events; while some partitions have used up their share of the window only the
-        others are asked.
+        """Receive the next events, from the partitions that have not used up their share of the
+        window.
         """
-        await self._room()
-        claimed = [at for at in self._partitions.values() if at.claimed]
+        await self._wait_for_room()
+        claimed = [at for at in self._partitions.values() if at.is_claimed]
         asked = [at for at in claimed if at.progress.in_hand < self._most]
         waits = bool(asked) and len(asked) == len(claimed)
         arrivals = Arrivals()
@@ -74,13 +76,13 @@ class Reception:
                 asked, reader=self._role, limit=limit, wait=LONG_POLL if waits else 0.0
             )
         if not arrivals.events:
-            await self._results.make_sure()
+            await self._results.check_fence()
             if not waits:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
         return arrivals
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         attempts = self._results.attempts
         while len(attempts) > WINDOW - ROOM or attempts.data >= WINDOW_DATA:
             await self._results.next_settled()
@@ -93,7 +95,7 @@ class Reception:
             attempts, rest = await self._intake.judge(rest)
             self._start(attempts)
             if rest:
-                await until_stopped.wait(self._room)
+                await until_stopped.wait(self._wait_for_room)
         if not rest:
             self._pass(
                 {
@@ -104,7 +106,7 @@ class Reception:
             )
 
     def _within_share(self, received: Sequence[Received]) -> tuple[list[Received], set[int]]:
-        """What is taken; and the partitions of which some is left for the next time, beyond their
+        """Return the events within the shares, and the partitions that have more events than their
         share.
         """
         numbers = {item.event.partition for item in received}
@@ -123,7 +125,7 @@ class Reception:
         return within, cut_off
 
     def _pass(self, read: Mapping[int, int]) -> None:
-        """Go on from there: what lies before are not events, but for example messages of others."""
+        """Go on from these offsets. What is before them are not events of workflow_ray."""
         moved = [
             number
             for number, offset in read.items()

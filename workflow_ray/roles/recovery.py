@@ -1,5 +1,5 @@
-"""What a new holder does with events that an earlier one may have been running when its process
-died.
+"""Recovery: a new holder of a role tries the events that an earlier one may have run when its
+process died.
 """
 
 import asyncio
@@ -18,29 +18,29 @@ from workflow_ray.roles.steps import Steps
 from workflow_ray.roles.waiting import Interruptible
 
 CHUNK = 100
-"""Events read at once."""
+"""The events that are read at once."""
 PAUSE = 1.0
-"""Seconds that one reading waits for events which can't be had now."""
+"""The seconds that a read waits for events that are not available now."""
 RELEASE = 5.0
-"""Seconds in which an earlier holder that is alive hears that it lost its fence, and releases."""
+"""The seconds in which an earlier holder that is alive loses its fence, and releases."""
 LOOK = 0.5
-"""Seconds between two looks for that."""
+"""The seconds between two polls for the release."""
 
 
 class Recovery:
-    """Tries what is in doubt in groups that double while nothing dies, and then has the partitions
-    claimed.
+    """Tries the events in doubt in groups, which double in size, and then claims the partitions.
 
-    What is tried together is committed in the partitions' rows first. Whoever finds that there has
-    it run alone, each attempt counted before it is made: so a step that kills its process uses up
-    its attempts, and its neighbours lose none. Before that the earlier holder gets time to release
-    the partition: one that does has lost its fence while alive, and nothing of it is in doubt.
+    The offsets of a group are committed in the partitions' rows before the group begins. If the
+    process dies, the next holder finds these offsets, and runs each of them alone. It counts such
+    an attempt before it begins, so that a step that kills its process uses up its attempts, and
+    other runs lose none. Before that, the earlier holder gets time to release the partition. If it
+    does, it was alive, and nothing is in doubt.
 
     Args:
         positions: Reads the rows of the partitions.
-        largest: Attempts of one group at most.
-        alone: Makes an attempt alone; returns once the next one may follow.
-        claimed: Called once partitions have nothing in doubt any more.
+        largest: The most attempts in one group.
+        alone: Starts an attempt alone. The task ends when the next attempt may begin.
+        claimed: Called when partitions were claimed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Recovery:
     ) -> None:
         self._reader = reader
         self._topic = topic
-        self._partitions = [partition for partition in partitions if not partition.claimed]
+        self._partitions = [partition for partition in partitions if not partition.is_claimed]
         self._largest = largest
         self._intake = intake
         self._events = events
@@ -73,10 +73,10 @@ class Recovery:
         self._alone = alone
         self._claimed = claimed
         self._ends: dict[Partition, int] = {}
-        self._pending: list[Attempt] = []  # read, and not yet tried
+        self._pending: list[Attempt] = []  # attempts that were read and not tried yet
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Recover until all is tried, or until `stop`: what is not tried by then stays in doubt."""
+        """Recover until everything is tried, or until `stop`. Untried events stay in doubt."""
         async with Interruptible(stop) as until_stopped:
             await self._let_release(stop, until_stopped)
             size = 1
@@ -90,13 +90,13 @@ class Recovery:
             self._results.forget(attempt)
 
     async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Claim the partitions that an earlier holder releases, of those in which it tried some."""
+        """Wait for the earlier holder to release partitions with suspects, and claim these."""
         held = [partition for partition in self._partitions if partition.is_held]
         deadline = self._clock.monotonic() + RELEASE
         while held and (left := deadline - self._clock.monotonic()) > 0:
             await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), min(LOOK, left)))
             if stop.is_set():
-                return  # their rows stay as they are
+                return  # the rows stay as they are
             in_use = {row.partition for row in await self._positions() if row.in_use}
             for partition in held:
                 if partition.number not in in_use:
@@ -108,7 +108,7 @@ class Recovery:
     # --- reading --------------------------------------------------------------------------------
 
     async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Have that many attempts pending, or what there is. Suspects are run alone at once."""
+        """Read until that many attempts are pending, and run suspects alone at once."""
         while (
             len(self._pending) < count and not stop.is_set() and (reading := await self._to_read())
         ):
@@ -119,30 +119,28 @@ class Recovery:
             )
             await self._take(arrivals or Arrivals(), stop, until_stopped)
             if self._pending and sum(partition.progress.next for partition in reading) == before:
-                return  # what can't be read now holds up nothing else
+                return  # the pending attempts need not wait for events that can't be read now
 
     async def _to_read(self) -> list[Partition]:
         await self._find_ends(self._unread())
-        return self._unread()  # fewer, where their ends are known now
+        return self._unread()  # there may be fewer, because their ends are known now
 
     def _unread(self) -> list[Partition]:
-        return [at for at in self._partitions if at.doubt and at.progress.next < self._end(at)]
+        return [at for at in self._partitions if at.in_doubt and at.progress.next < self._end(at)]
 
     def _end(self, partition: Partition) -> int:
-        """Nothing at or beyond it is in doubt."""
-        begun = partition.doubt.begun if partition.doubt else 0
+        """The offset at or beyond which nothing is in doubt."""
+        begun = partition.in_doubt.begun if partition.in_doubt else 0
         return min(begun, self._ends.get(partition, begun))
 
     async def _find_ends(self, partitions: Collection[Partition]) -> None:
-        """The end of the log is soon asked for: what came later was not there when the earlier
-        holder died.
-        """
+        """Find the ends of the logs. Later events came after the earlier holder died."""
         if unknown := [partition for partition in partitions if partition not in self._ends]:
             try:
                 ends = await self._events.ends(
                     self._topic, [partition.number for partition in unknown]
                 )
-            # It is asked again; until then the holder's own word, `begun`, is the end
+            # it is tried again; until then the end is `begun`, which the holder has committed
             except StoreError:
                 return
             self._ends |= {
@@ -155,7 +153,7 @@ class Recovery:
         self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
     ) -> None:
         partitions = {
-            partition.number: partition for partition in self._partitions if partition.doubt
+            partition.number: partition for partition in self._partitions if partition.in_doubt
         }
         rest: Sequence[Received] = [
             item for item in arrivals.events if self._is_in_doubt(item, partitions)
@@ -177,17 +175,13 @@ class Recovery:
         return partition is not None and item.offset < self._end(partition)
 
     def _is_suspect(self, attempt: Attempt) -> bool:
-        """Whether it was tried when a process died; one whose counted attempt didn't come to its
-        end was.
-        """
+        """Whether it was being tried when a process died, or was counted and did not end."""
         return attempt.offset in attempt.partition.suspects or attempt.record.cause is Cause.DOUBT
 
     # --- trying ---------------------------------------------------------------------------------
 
     async def _try(self, size: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Run the next ones side by side; return once all have ended, or have gone on for OBSERVED
-        seconds.
-        """
+        """Run the next attempts together until all have ended, but at most OBSERVED seconds."""
         if not await until_stopped.wait(self._observation.begin_group):
             return
         try:
@@ -208,7 +202,7 @@ class Recovery:
             await self._clock.wait(attempt.ended, deadline - self._clock.monotonic())
 
     async def _claim_tried(self) -> None:
-        """Claim those partitions in which nothing is left to be tried."""
+        """Claim the partitions in which everything was tried."""
         waiting = {attempt.partition for attempt in self._pending}
         unread = set(self._unread())
         tried = [partition for partition in self._partitions if partition not in waiting | unread]

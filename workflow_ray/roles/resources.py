@@ -1,5 +1,5 @@
-"""Resources of a step, opened and closed in a task of their own: what their code raises or cancels
-ends that task, no role in silence.
+"""The resources of a step, in a task of their own. If their code raises or cancels, that task ends,
+and the role gets the error.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from workflow_ray.roles.interrupts import is_interrupt
 log = logging.getLogger(__name__)
 
 CLOSING = 10.0
-"""Seconds that resources get to close."""
+"""The seconds that resources have to close."""
 CANCELLING = 1.0
-"""Seconds after which one that goes on though it was cancelled is left alone."""
+"""The seconds after which a task that does not end when it is cancelled is left alone."""
 
 
 class Opened:
-    """A step's resources, open."""
+    """The open resources of a step."""
 
     def __init__(
         self, values: Mapping[str, object], context: contextvars.Context, keeper: asyncio.Task[None]
     ) -> None:
         self.values = values  # by the name of the step's parameter
-        self.context = context  # what was set while they were opened: steps run in copies of it
+        self.context = context  # the context variables that opening has set; steps run in copies
         self._keeper = keeper
 
     async def broken(self) -> None:
-        """Wait until they close before their time, and raise why."""
+        """Wait until they end by themselves, and raise why."""
         await asyncio.wait({self._keeper})
         raise _reason(self._keeper)
 
@@ -41,11 +41,17 @@ class Opened:
 async def opened(
     step: Step[Any], replaced: Mapping[Resource[Any], object]
 ) -> AsyncGenerator[Opened]:
-    """Open the resources, and close them at the end, last first; those `replaced` are taken as
-    given.
+    """Open the resources, and close them at the end in reverse order.
 
-    Raises whatever opening or closing one raised; ResourceFailed, where that is not an Exception.
-    Beside another error, one in closing is logged.
+    An error in closing is logged if the block has raised another error.
+
+    Args:
+        step: The step.
+        replaced: Values that replace resources; these are not opened.
+
+    Raises:
+        ResourceFailed: Opening or closing raised something that is not an Exception.
+        Exception: Opening or closing raised it.
     """
     ready, close = asyncio.Event(), asyncio.Event()
     values: dict[str, object] = {}
@@ -105,9 +111,7 @@ async def _keep(
 
 
 async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, step: str) -> None:
-    """Have the task close what it opened, but do not wait for ever: then cancel it, then leave it
-    alone.
-    """
+    """Let the task close the resources. If that takes too long, cancel it; then leave it alone."""
     close.set()
     for patience in (CLOSING, CANCELLING):
         await asyncio.wait({keeper}, timeout=patience)
@@ -122,7 +126,7 @@ def _has_failed(keeper: asyncio.Task[None]) -> bool:
 
 
 def _reason(keeper: asyncio.Task[None]) -> BaseException:
-    """Why the task ended before its time."""
+    """Why the task has ended by itself."""
     if keeper.cancelled():
         return ResourceFailed(keeper.get_name(), "its task was cancelled by its own code")
     return keeper.exception() or ResourceFailed(keeper.get_name(), "its task ended")

@@ -1,4 +1,4 @@
-"""What a consumer has to write, gathered: while one group commits the next one grows."""
+"""The results of a consumer, written in groups: while one commits, the next one is collected."""
 
 import asyncio
 import logging
@@ -28,23 +28,24 @@ from workflow_ray.roles.partition import Partition, share
 log = logging.getLogger(__name__)
 
 BATCH = 500
-"""Writes of one group."""
+"""The most writes in one group."""
 WINDOW = 2 * BATCH
-"""Events in hand: enough to run one batch while another commits."""
+"""The most events in hand: enough to run one batch while another commits."""
 CHECK = 60.0
-"""Seconds without a commit after which a role makes sure that it still holds its fence; up to a
-quarter more or less, by its name.
+"""The seconds without a commit after which a role checks its fence. They differ by up to a quarter
+from role to role.
 """
 PINNED = 8 * BATCH
-"""Offsets that a partition may go on while an attempt holds its position back; then the attempt's
-event is sent again.
+"""The offsets by which a partition may move on while an attempt holds back its position. Then the
+event of the attempt is sent again.
 """
 
 
 @dataclass(slots=True, eq=False)
 class Result:
-    """A write, and the attempt that it settles; or a question, answered once it and all before it
-    are committed.
+    """A write, the attempt that it settles, and a future for its result. All are optional.
+
+    The future is done when this result and all earlier ones are committed.
     """
 
     write: Write | None = None
@@ -53,16 +54,17 @@ class Result:
 
 
 Refuse: TypeAlias = Callable[[Record, Write, str], Write]
-"""The write to make instead of one that the store can't hold."""
+"""Makes the write that replaces one that the store can't hold."""
 ReserveAhead: TypeAlias = Callable[[Pace], int]
-"""Asks for the offsets of attempts that may soon begin. Returns how many more may, whose events
-have not been received yet.
+"""Reserves the offsets of attempts that may begin soon. Returns how many more may begin, whose
+events were not received yet.
 """
 
 
 class Results:
-    """Commits results in groups, with the rows of the partitions as they are by then. Raises
-    RoleLost out of `run`.
+    """Commits results in groups, together with the current rows of the partitions.
+
+    `run` raises RoleLost.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Results:
         self.attempts = Attempts()
 
     def begin(self, partitions: Collection[Partition], reserve_ahead: ReserveAhead) -> None:
-        """Commit the rows of these from now on."""
+        """Commit the rows of these partitions from now on."""
         self._partitions = partitions
         self._reserve_ahead = reserve_ahead
 
@@ -104,18 +106,18 @@ class Results:
         self._wakeup.set()
 
     def touch(self) -> None:
-        """Some partition has moved: commit its row."""
+        """Commit the rows soon, because a partition has moved."""
         self._touched = True
         self._wakeup.set()
 
     async def commit(self, write: Write) -> WriteResult:
-        """Write ahead of settling: returns once it is committed, or has lost."""
+        """Commit a write that settles no attempt, and return its result."""
         answer = await self._answered(Result(write))
         assert answer is not None, "a write is answered by its result"
         return answer
 
     async def flush(self) -> None:
-        """Returns once the partitions' rows, as they are now, are committed."""
+        """Wait until the current rows of the partitions are committed."""
         await self._answered(Result())
 
     async def _answered(self, result: Result) -> WriteResult | None:
@@ -124,22 +126,22 @@ class Results:
         return await result.answer
 
     def forget(self, attempt: Attempt) -> None:
-        """Leave it, and its event, to whoever comes next."""
+        """Leave the attempt and its event to the next holder."""
         attempt.phase = Phase.ABANDONED
-        attempt.tell_ended()
+        attempt.mark_ended()
         attempt.partition.trying.discard(attempt.offset)
         self.attempts.remove(attempt)
-        self._tell_settled()
+        self._notify_settled()
 
-    async def make_sure(self) -> None:
-        """Raise RoleLost if the role has a newer holder: one that has nothing to write would never
-        hear of it.
+    async def check_fence(self) -> None:
+        """Raise RoleLost if the role has a newer holder. A role without anything to write would not
+        notice that.
         """
         if self._clock.monotonic() - self._committed_at >= self._check_every:
             await self._store_group([], (), ())
 
     def close(self) -> None:
-        """Let `run` end once all that was added is committed."""
+        """Let `run` end when everything that was added is committed."""
         self._closing = True
         self.touch()
 
@@ -149,7 +151,7 @@ class Results:
             await self.next_settled()
 
     def next_settled(self) -> Coroutine[Any, Any, bool]:
-        """Await it until the next attempts are settled, counted from this call."""
+        """Wait until the next attempts are settled, counted from this call."""
         return self._settled.wait()
 
     async def run(self) -> None:
@@ -189,7 +191,7 @@ class Results:
         for result in batch:
             if result.answer is not None and not result.answer.done():
                 result.answer.set_result(None)
-        self._tell_settled()
+        self._notify_settled()
 
     def _rows(self) -> dict[Partition, Position]:
         spare = min(self._reserve_ahead(self._pace), WINDOW)
@@ -201,24 +203,23 @@ class Results:
         }
 
     def _pinning(self) -> tuple[Event, ...]:
-        """The events of attempts that have held a position back for long: sent again, they hold
-        back a later one instead.
-        """
+        """The events of attempts that hold back a position for too long, to send them again."""
         if max([at.progress.span for at in self._partitions], default=0) <= PINNED:
             return ()
         return tuple(
             attempt.event_again() for attempt in self.attempts if attempt.is_pinning(PINNED)
         )
 
-    def _tell_settled(self) -> None:
-        told, self._settled = self._settled, asyncio.Event()
-        told.set()
+    def _notify_settled(self) -> None:
+        settled, self._settled = self._settled, asyncio.Event()
+        settled.set()
 
     async def _store_group(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]
     ) -> None:
-        """A group that the store rejects is stored in halves, down to the write that is to blame;
-        the rows go last.
+        """Store a group. If the store rejects a write, store it in halves, to find that write.
+
+        The rows are stored last.
         """
         writes = tuple(result.write for result in batch if result.write is not None)
         group = WriteGroup(writes=writes, positions=rows, fence=self._fence, events=events)
@@ -237,9 +238,9 @@ class Results:
         if isinstance(answer, Fenced):
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
         self._committed_at = self._clock.monotonic()
-        for result, landed in zip(batch, answer.results, strict=True):
-            if result.answer is not None or isinstance(landed, Conflict):
-                self._tell(result, landed)
+        for result, written in zip(batch, answer.results, strict=True):
+            if result.answer is not None or isinstance(written, Conflict):
+                self._answer(result, written)
 
     async def _store_refused(
         self,
@@ -248,8 +249,9 @@ class Results:
         events: tuple[Event, ...],
         error: WriteRejected,
     ) -> None:
-        """A write that can't be held fails its run. Where that can't be held either it is left out,
-        and the run stands where it stood.
+        """Fail the run whose write the store can't hold.
+
+        If the store can't hold that write either, leave it out: the run stays as it is.
         """
         if not batch:
             raise error
@@ -270,15 +272,15 @@ class Results:
             error,
             extra=where,
         )
-        self._tell(result, Conflict(write.run_id, write.expected))
+        self._answer(result, Conflict(write.run_id, write.expected))
         await self._store_group([], rows, events)
 
-    def _tell(self, result: Result, landed: WriteResult) -> None:
-        # Whoever moved the run has put its own event in the outbox
-        if isinstance(landed, Conflict):
+    def _answer(self, result: Result, written: WriteResult) -> None:
+        # the write that has moved the run has put its own event into the outbox
+        if isinstance(written, Conflict):
             log.debug(
                 "the run went on without this role",
-                extra={"run_id": landed.run_id, "role": self._fence.role},
+                extra={"run_id": written.run_id, "role": self._fence.role},
             )
         if result.answer is not None and not result.answer.done():
-            result.answer.set_result(landed)
+            result.answer.set_result(written)

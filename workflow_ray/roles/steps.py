@@ -1,4 +1,4 @@
-"""The attempts that a consumer runs: at most so many at a time, in the order in which they came."""
+"""The attempts that a consumer runs, in the order in which they came, up to a limit at a time."""
 
 import asyncio
 import contextvars
@@ -20,28 +20,30 @@ from workflow_ray.roles.time_limit import TimeLimit
 log = logging.getLogger(__name__)
 
 OLD = 1.0
-"""Seconds after which a record is read again before its attempt begins: the run may have been
-cancelled while it waited.
+"""The seconds after which a record is read again before its attempt begins, because the run may
+have been cancelled while it waited.
 """
 READ_AGAIN = 100
-"""Records read again at once."""
+"""The records that are read again at once."""
 CANCELLING = 2.0
-"""Seconds after which a step that goes on though it was cancelled is left alone."""
+"""The seconds after which a step that does not end when it is cancelled is left alone."""
 
 
 class Steps:
-    """Runs attempts, each in a task that belongs to the step's code alone.
+    """Runs attempts, each in a task that runs only the step's code.
 
     Args:
-        limit: Attempts that run at a time.
-        run: The task's work, for the attempt's record.
-        ended: Called with each attempt that has ended and was not abandoned, and what came of it.
-        overtaken: Called with each attempt whose run went on without it before it began.
-        read: Reads records: some of those asked for, from the first on.
-        reserve: Commits the rows of the partitions, with what `reserve_ahead` asks for.
+        limit: The most attempts that run at a time.
+        run: Does the work of the task, given the attempt's record.
+        ended: Called with each attempt that has ended and was not abandoned, and with its outcome.
+        overtaken: Called with each attempt whose run moved on before the attempt began.
+        read: Reads records. It may return only those of the first runs.
+        reserve: Commits the rows of the partitions, with the offsets that `reserve_ahead` asks for.
         spawn: Starts a task whose errors end the role.
-        time_limit: Seconds that an attempt may take, while `enforce_time_limit` runs. None: as long
-            as it takes.
+        context: The context variables of the steps.
+        clock: Measures waits and time limits.
+        time_limit: The seconds that an attempt may take, while `enforce_time_limit` runs. None: no
+            limit.
     """
 
     def __init__(
@@ -72,16 +74,16 @@ class Steps:
         )
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
-        self._preparing = False  # those who are next are looked after
-        self.closed = False  # no further attempt begins
+        self._preparing = False  # whether the next attempts are being prepared
+        self.closed = False  # whether no further attempt begins
 
     def start(self, attempts: Iterable[Attempt]) -> None:
-        """Run each as soon as fewer than the limit run."""
+        """Run each attempt as soon as fewer than the limit are running."""
         self._waiting.extend((attempt, None) for attempt in attempts)
         self._fill()
 
     async def slot(self, attempt: Attempt) -> None:
-        """Wait for its turn. It counts as one that runs then: `launch` it, or call `leave`."""
+        """Wait for a slot for the attempt. Then `launch` it, or give the slot back by `leave`."""
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((attempt, turn))
         self._fill()
@@ -93,12 +95,12 @@ class Steps:
             raise
 
     def leave(self) -> None:
-        """Give a slot back that was not used."""
+        """Give back a slot that was not used."""
         self._free += 1
         self._fill()
 
     def launch(self, attempt: Attempt) -> None:
-        """Run it now, in the slot that it has."""
+        """Run the attempt now, in its slot."""
         attempt.phase = Phase.RUNNING
         task = self._loop.create_task(self._run(attempt.record), context=self._context.copy())
         self._running[task] = attempt
@@ -107,28 +109,25 @@ class Steps:
             self._time_limit.begin(attempt)
 
     async def enforce_time_limit(self) -> None:
-        """Have attempts fail that take too long, until cancelled."""
+        """Fail the attempts that exceed the time limit, until cancelled."""
         if self._time_limit is not None:
             await self._time_limit.run()
 
     def running(self) -> int:
-        """How many attempts run now. Called by any thread."""
+        """The number of attempts that run now. Thread-safe."""
         return len(self._running)
 
     def record_of(self, task: asyncio.Task[Any]) -> Record | None:
-        """What the attempt is about that the task makes; None: it makes none.
-
-        Called by any thread.
-        """
+        """The record of the attempt that a task runs. None if it runs none. Thread-safe."""
         attempt = self._running.get(task)
         return attempt.record if attempt else None
 
     def reserve_ahead(self, pace: Pace) -> int:
-        """Ask for the offsets of those in line that may begin before the row that is about to be
-        committed is followed by another.
+        """Reserve the offsets of the waiting attempts that may begin before the next commit after
+        this one.
 
         Returns:
-            How many more than those may begin.
+            How many more attempts may begin by then.
         """
         reach = pace.reach(self._free)
         for attempt, _ in islice(self._waiting, reach):
@@ -136,13 +135,13 @@ class Steps:
         return max(0, reach - len(self._waiting))
 
     def withdraw(self) -> list[Attempt]:
-        """Those that have not begun, so that they never will. Others in line for a slot wait on."""
+        """Take back the attempts that have not begun, and return them. Waits for slots go on."""
         withdrawn = [attempt for attempt, turn in self._waiting if turn is None]
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is not None)
         return withdrawn
 
     def abandon(self) -> list[Attempt]:
-        """Cancel all that run, begin no other, and never ask what came of them."""
+        """Cancel the running attempts, begin no other, and drop their outcomes."""
         self.closed = True
         abandoned = [
             attempt for attempt in self._running.values() if attempt.phase is Phase.RUNNING
@@ -153,7 +152,7 @@ class Steps:
         return abandoned
 
     async def close(self) -> None:
-        """Wait for the tasks of abandoned attempts, but not for ever."""
+        """Wait for the tasks of abandoned attempts, for at most CANCELLING seconds."""
         tasks: Collection[asyncio.Task[Outcome]] = list(self._running)
         if tasks:
             await asyncio.wait(tasks, timeout=CANCELLING)
@@ -163,7 +162,7 @@ class Steps:
     def _log_left_alone(self, attempt: Attempt) -> None:
         where = {"run_id": attempt.record.run_id, "version": attempt.record.version}
         log.error(
-            "the step of run %s goes on though it was cancelled; it is left alone",
+            "the step of run %s does not end although it was cancelled; it is left alone",
             attempt.record.run_id,
             extra=where,
         )
@@ -178,7 +177,7 @@ class Steps:
                 self._prepare(self._read_again)
                 return
             if not attempt.reserve():
-                self._prepare(self._reserve)  # it runs once the row in the store covers its offset
+                self._prepare(self._reserve)  # it can run when the stored row covers its offset
                 return
             self._waiting.popleft()
             if turn is None:
@@ -199,7 +198,7 @@ class Steps:
         self._fill()
 
     async def _read_again(self) -> None:
-        """Have those stand back whose runs have gone on without them."""
+        """Drop the waiting attempts whose runs have moved on."""
         attempts = [attempt for attempt, turn in islice(self._waiting, READ_AGAIN) if turn is None]
         found = await self._read([attempt.record.run_id for attempt in attempts])
         overtaken = set[Attempt]()
@@ -214,7 +213,7 @@ class Steps:
             self._overtaken(attempt)
 
     def _expire(self, attempt: Attempt) -> None:
-        """Cancel it. What it returns from now on is dropped: it was told to end."""
+        """Cancel the attempt. From now on its result is dropped."""
         task = next((task for task, running in self._running.items() if running is attempt), None)
         if task is not None and not task.done() and attempt.phase is Phase.RUNNING:
             attempt.is_expired = True
@@ -222,7 +221,7 @@ class Steps:
             self._spawn(self._leave_alone(task, attempt))
 
     async def _leave_alone(self, task: asyncio.Task[Outcome], attempt: Attempt) -> None:
-        """Go on without a step that does not end although it was cancelled."""
+        """End the attempt of a step that does not end when it is cancelled."""
         if not await self._clock.wait(attempt.ended, CANCELLING) and attempt.phase is Phase.RUNNING:
             self._log_left_alone(attempt)
             self._end(task, attempt, self._too_long())
@@ -233,7 +232,7 @@ class Steps:
 
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
         attempt = self._running.get(task)
-        # nobody asks for an abandoned attempt's, but to ask keeps asyncio from logging it
+        # an abandoned attempt's is not needed, but if it is read, asyncio doesn't log it
         outcome = outcome_of(task)
         if attempt is not None:
             self._end(task, attempt, self._too_long() if attempt.is_expired else outcome)
@@ -244,15 +243,15 @@ class Steps:
         if self._time_limit is not None:
             self._time_limit.end(attempt)
         if attempt.phase is Phase.RUNNING:
-            self._tell(attempt, outcome)
-        attempt.tell_ended()
+            self._report(attempt, outcome)
+        attempt.mark_ended()
         self._fill()
 
-    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         try:
             self._ended(attempt, outcome)
-        # Of this package's code: raised in a callback it would go unnoticed, and the run wait for
-        # ever
+        # It is an error of this package. Raised in a callback, it would only be logged, and the run
+        # would wait for ever.
         except Exception as error:
             self._spawn(_raised(error))
 
@@ -262,7 +261,7 @@ async def _raised(error: Exception) -> None:
 
 
 def _still_asks(attempt: Attempt, record: Record | None) -> bool:
-    """Whether the run is where the attempt found it. A record older than that tells nothing."""
+    """Whether the run still waits for the attempt. An older record does not show that."""
     return (
         record is None
         or record.version <= attempt.record.version

@@ -1,4 +1,4 @@
-"""The role that finds runs whose event was lost, and sends it again."""
+"""The role that finds runs whose event was lost, and sends the event again."""
 
 import asyncio
 import logging
@@ -27,35 +27,32 @@ from workflow_ray.roles.waiting import Interruptible
 log = logging.getLogger(__name__)
 
 EVERY = 60.0
-"""Seconds between looks."""
+"""The seconds between two sweeps."""
 AGE = 300.0
-"""Seconds for which a run must have stood still, so that only few of those that are well are looked
-at.
-"""
+"""The seconds for which a run must not have changed, so that the sweeper reads few healthy runs."""
 BATCH = 500
-"""Runs that one look at a partition goes through, and events sent again at once."""
+"""The most runs that a sweep reads from a partition, and the most events that it sends at once."""
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """Runs of one partition that wait, though their events aren't in the outbox: they are in the
+    """Runs of one partition that wait for events which are not in the outbox. The events are in the
     stream, below `end`, or lost.
     """
 
     end: int
-    incarnation: int  # of the log that `end` counts in
+    incarnation: int  # the incarnation of the log in which `end` counts
     events: tuple[Event, ...]
 
 
 class Sweeper:
-    """Sends the events again of runs that could proceed, and wait for one that a stream has lost.
-    One for a whole deployment.
+    """Sends events again that a stream has lost. There is one sweeper for a whole deployment.
 
-    A run is only slow, its event in a backlog or its step running for hours, as long as the
-    position of its status stands below the end that the stream had when the run was found without
-    an event in the outbox. Once the position is past it, all that was published by then is
-    finished, and a run that still waits for the same event was passed over. An event sent again to
-    one that does not wait for it does no harm: it is stale when it arrives.
+    A suspect is a run that waits for an event which is not in the outbox. As long as the position
+    of its status is below the end that the stream had when the run was found, its event may be in a
+    backlog, or its step may run for hours. When the position has passed that end, everything that
+    was published by then is finished. If the run still waits for the same event, the event was
+    lost. An event that is sent again needlessly is stale when it arrives, and does no harm.
     """
 
     def __init__(
@@ -74,36 +71,36 @@ class Sweeper:
         self._clock = clock
         self._every = every
         self._age = age
-        # By partition, at most a batch of each
+        # by partition, at most one batch for each
         self._suspects: dict[Topic, dict[int, Suspects]] = defaultdict(dict)
-        # Of each workflow and partition where the last look ended
+        # where the last sweep of each workflow and partition ended
         self._after: dict[tuple[str, int], RunId | None] = {}
-        # Of each workflow until when no run can have waited for long enough, by the monotonic clock
+        # The monotonic time until which no run of a workflow can have waited for long enough
         self._idle_until: dict[str, float] = {}
-        self.resent = 0  # events, by this holder of the role
+        self.resent = 0  # the events that this holder has sent again
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop`.
+        """Sweep until `stop`. Raises RoleLost.
 
-        A look that is cut off is made again by the next holder. Raises RoleLost.
+        If a sweep is cut off, the next holder starts it again.
         """
         async with Interruptible(stop) as until_stopped:
             while not stop.is_set():
-                await until_stopped.wait(self._look)
+                await until_stopped.wait(self._sweep_all)
                 await self._clock.wait(stop, self._every)
 
-    async def _look(self) -> None:
-        # One that finds nothing would never hear that it was lost
+    async def _sweep_all(self) -> None:
+        # a sweeper that finds nothing would not notice that the role is lost
         await persist(lambda: self._put(()), self._clock, self._fence.role)
         deployment = await persist(self._records.deployment, self._clock, self._fence.role)
         for workflow in deployment.workflows:
             try:
                 await self._sweep(workflow)
-            # What can't be looked at now, such as a partition without a leader, holds up no other
-            # workflow
+            # A store that fails now, for example a partition without a leader, does not delay other
+            # workflows.
             except StoreError as error:
                 log.warning(
-                    "%s; looking again in %g s",
+                    "%s; trying again in %g s",
                     error,
                     self._every,
                     extra={"role": self._fence.role},
@@ -119,11 +116,11 @@ class Sweeper:
             events = [event for event in found if event.status == status]
             if group in workflow.groups and (events or self._suspects[topic]):
                 rows = await self._rows(group)
-                await self._suspect(topic, rows, events)
+                await self._note_suspects(topic, rows, events)
                 await self._judge(topic, rows)
 
     async def _waiting(self, workflow: DeployedWorkflow) -> list[Event]:
-        """The next runs that wait for an event. Those of a long backlog come around in turn."""
+        """Read the next runs that wait for an event, from where the last sweep ended."""
         found: list[Event] = []
         if not await self._may_have_some(workflow.name):
             return found
@@ -136,15 +133,16 @@ class Sweeper:
                 after=after,
                 limit=BATCH,
             )
-            look = await self._records.waiting(query)
-            found += look.events
-            self._after[workflow.name, partition] = look.after
+            page = await self._records.waiting(query)
+            found += page.events
+            self._after[workflow.name, partition] = page.after
         return found
 
     async def _may_have_some(self, workflow: str) -> bool:
-        """Whether any run can have waited for long enough. Most workflows of a large deployment are
-        idle, and each of their partitions would take a read at every look. Where no run is active,
-        those that wait later are written later.
+        """Whether any run can have waited for long enough.
+
+        This spares the reads of idle workflows, which take one for each partition. If no run is
+        active now, a run that waits later must be written first.
         """
         now = self._clock.monotonic()
         if now < self._idle_until.get(workflow, now):
@@ -157,20 +155,19 @@ class Sweeper:
         return is_active
 
     async def _rows(self, group: str) -> dict[int, Position]:
-        """The group's positions in this very log, by partition: those of another one mean nothing
-        here.
-        """
+        """Read the group's positions in the current log, by partition."""
         return {
             row.partition: row
             for row in await self._records.positions(group)
             if row.log == self._events.stream_id
         }
 
-    async def _suspect(
+    async def _note_suspects(
         self, topic: Topic, rows: Mapping[int, Position], found: Sequence[Event]
     ) -> None:
-        """Note the ends of the partitions that have no suspects yet; the others' come again once
-        these are judged.
+        """Note the ends of the partitions that have no suspects yet.
+
+        The runs of the other partitions are found again when their suspects are judged.
         """
         new: dict[int, list[Event]] = defaultdict(list)
         for event in found:
@@ -183,9 +180,7 @@ class Sweeper:
             )
 
     async def _judge(self, topic: Topic, rows: Mapping[int, Position]) -> None:
-        """Send again what was passed over. Where a new log has begun meanwhile the suspects are
-        looked for again.
-        """
+        """Send the lost events again. If a new log has begun, forget the suspects."""
         for partition, suspects in list(self._suspects[topic].items()):
             if suspects.incarnation != _incarnation(rows, partition):
                 del self._suspects[topic][partition]
@@ -196,8 +191,9 @@ class Sweeper:
     async def _is_past(
         self, topic: Topic, partition: int, rows: Mapping[int, Position], end: int
     ) -> bool:
-        """A position doesn't move past what retention has dropped until something follows; so an
-        empty rest counts as well.
+        """Whether the position has passed the end, or no events are left before the end.
+
+        A position does not pass events that retention has deleted until another event follows.
         """
         position = rows[partition].offset if partition in rows else 0
         return position >= end or await self._events.lag(topic, {partition: position}) == 0
@@ -205,7 +201,7 @@ class Sweeper:
     async def _resend(self, suspects: Sequence[Event]) -> None:
         while suspects:
             records = await self._records.lookup([event.run_id for event in suspects], fresh=True)
-            looked_up = list(zip(suspects, records, strict=False))  # the store may answer some only
+            looked_up = list(zip(suspects, records, strict=False))  # the store may return only some
             await self._send_again(
                 [event for event, record in looked_up if is_current(event, record)]
             )
@@ -223,7 +219,7 @@ class Sweeper:
             )
 
     async def _put(self, events: Sequence[Event]) -> None:
-        """Into the outbox. Raises RoleLost."""
+        """Put events into the outbox. Raises RoleLost."""
         (answer,) = await self._records.store([WriteGroup(events=tuple(events), fence=self._fence)])
         if isinstance(answer, Fenced):
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)

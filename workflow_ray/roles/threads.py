@@ -1,5 +1,5 @@
-"""The threads that plain steps run in: daemons, so that one which hangs keeps no process from
-ending.
+"""The threads that run plain steps. They are daemons, so that a step that hangs does not keep the
+process from ending.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 MAX_THREADS = 64
 MAX_ABANDONED = 64
-"""Calls of a step with a time limit that may hang without taking threads away from the others."""
+"""The abandoned calls of a step with a time limit that may hang and are replaced by new threads."""
 IDLE = 60.0
-"""Seconds after which a thread without work ends."""
+"""The seconds after which an idle thread ends."""
 
 
 Answer: TypeAlias = tuple[object, BaseException | None]
-"""What a function returned, and what it raised: not as the future's own exception, which can't be
-just any.
+"""What a function has returned, and what it has raised. A future does not accept every exception as
+its own.
 """
 
 
@@ -41,25 +41,31 @@ class _Call:
 
 
 class Threads:
-    """At most `limit` of them, and up to `spare` more while so many calls still run that were
-    abandoned. For one event loop at a time.
+    """The threads of one step, for one event loop at a time.
+
+    Args:
+        name: The name of the threads.
+        limit: The most threads.
+        spare: The most further threads, one for each abandoned call that still runs.
     """
 
     def __init__(self, name: str, limit: int, spare: int = 0) -> None:
         self._name = name
         self._limit = limit
         self._spare = spare
-        self._changed = threading.Condition()  # guards what follows
+        self._changed = threading.Condition()  # guards the attributes below
         self._calls = deque[_Call]()
         self._count = 0
         self._idle = 0
         self._abandoned = 0
 
     def call(self, function: Callable[[], object]) -> asyncio.Future[Answer]:
-        """Run the function in a copy of the caller's context, once a thread is free, and answer
-        what it returned or raised.
+        """Run the function in a copy of the caller's context, when a thread is free.
 
-        Cancelled, a call that has begun goes on.
+        If the future is cancelled, a call that has begun goes on.
+
+        Returns:
+            What the function has returned or raised.
         """
         call = _Call(function, asyncio.get_running_loop().create_future())
         call.answer.add_done_callback(lambda _: self._answered(call))
@@ -80,7 +86,7 @@ class Threads:
                 return
             self._abandoned += 1
             if self._calls and not self._idle and self._count < self._most():
-                self._begin_thread()  # for those that waited for this one's
+                self._begin_thread()  # for the calls that waited for this call's thread
         text = (
             "%s: a step that was abandoned still runs in its thread; %d of at most %d threads are"
             " taken up by such steps"
@@ -96,15 +102,15 @@ class Threads:
             value, error = _outcome(call)
             try:
                 call.loop.call_soon_threadsafe(self._deliver, call, value, error)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+            except RuntimeError:  # the loop is closed, so nothing waits for the answer
                 log.debug("a step in %s outlived its event loop", self._name)
-            del call, value, error  # nothing of a run stays with an idle thread
+            del call, value, error  # an idle thread keeps no references to a run
 
     def _next(self) -> _Call | None:
-        """The next call; None: there was none for a while, and the thread is to end."""
+        """Wait for the next call. None means that the thread should end."""
         with self._changed:
             while True:
-                # the call that this thread was made for has ended at last
+                # an abandoned call has ended, so this spare thread is not needed
                 if self._count > self._most():
                     self._count -= 1
                     return None
@@ -124,17 +130,17 @@ class Threads:
         if call.answer.cancelled():
             with self._changed:
                 self._abandoned -= 1
-            if inspect.iscoroutine(value):  # nobody awaits it: closed, it causes no warning
+            if inspect.iscoroutine(value):  # it is not awaited, and would cause a warning
                 value.close()
         else:
             call.answer.set_result((value, error))
 
 
 def _outcome(call: _Call) -> Answer:
-    """In the thread."""
+    """Call the function, in the thread."""
     try:
         return call.context.run(call.function), None
-    except BaseException as error:  # also SystemExit, which would end the thread in silence
+    except BaseException as error:  # also SystemExit, which would end the thread
         return None, error
 
 
@@ -144,8 +150,9 @@ _threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]]
 
 
 def threads_of(workflow: Workflow[Any, Any], role: RoleName, step: Step[Any]) -> Threads:
-    """The threads of a role's plain step in this process: a role that starts again finds those of
-    before, and what hangs in them.
+    """The threads of a role's plain step in this process.
+
+    A role that starts again gets the same threads, with the calls that hang in them.
     """
     roles = _threads.setdefault(workflow, {})
     spare = 0 if step.timeout is None else MAX_ABANDONED

@@ -1,4 +1,4 @@
-"""A step's time limit: an attempt that runs for longer has failed."""
+"""The time limit of a step: an attempt that takes longer has failed."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,16 +11,16 @@ class TimeLimit:
     """Watches the running attempts of one step.
 
     Args:
-        seconds: That an attempt may take.
+        seconds: The seconds that an attempt may take.
         clock: Measures them.
-        expired: Called with each attempt that has not ended by then.
+        expired: Called with each attempt that takes longer.
     """
 
     def __init__(self, seconds: float, clock: Clock, expired: Callable[[Attempt], None]) -> None:
         self.seconds = seconds
         self._clock = clock
         self._expired = expired
-        # With their deadlines, which ascend: all have the same time
+        # The deadlines ascend, because all attempts have the same limit.
         self._running: dict[Attempt, float] = {}
         self._begun = asyncio.Event()
 
@@ -32,7 +32,7 @@ class TimeLimit:
         self._running.pop(attempt, None)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch the attempts until cancelled."""
         while True:
             await self._begun.wait()
             attempt, deadline = next(iter(self._running.items()), (None, 0.0))

@@ -1,4 +1,4 @@
-"""The publisher removes what nobody needs any more, in bounded amounts between commits."""
+"""Trimming: the publisher removes old events and timeouts, in small amounts between commits."""
 
 import asyncio
 import logging
@@ -12,44 +12,40 @@ from workflow_ray.roles.waiting import Interruptible
 log = logging.getLogger(__name__)
 
 BATCH = 2000
-"""Events, or timeouts, removed by one call."""
+"""The most events or timeouts that one call removes."""
 BREATH = 0.02
-"""Seconds between two calls, so that others get at the store."""
+"""The seconds between two calls, so that others can use the store."""
 OFTEN = 5.0
-"""Seconds between looks at a topic that is in use."""
+"""The seconds between two polls of a topic that is in use."""
 SELDOM = 300.0
-"""Seconds between looks at a topic in which nothing happens; at the deployment; and at completed
-timeouts.
-"""
+"""The seconds between two polls of an idle topic, the deployment or completed timeouts."""
 APART = 0.2
-"""Seconds by which looks at topics in which nothing happens lie apart on average, so that thousands
-of them cost no more than a few reads a second.
+"""The seconds between the polls of two idle topics, on average, so that thousands of them cost only
+a few reads per second.
 """
 KEPT = 3600.0
-"""Seconds for which completed timeouts are kept, because until then one may be created a second
-time.
-"""
+"""The seconds for which completed timeouts are kept, because one may be created twice by then."""
 
 
 @dataclass(eq=False)
 class _Topic:
-    """A topic that has a consumer."""
+    """A topic with a consumer."""
 
     name: Topic
     group: str
-    due: float  # when to look at it, by the monotonic clock
+    due: float  # the monotonic time of the next poll
     pause: float = OFTEN
-    # Partition -> the offset below which nothing is left
+    # for each partition, the offset below which everything is removed
     trimmed: dict[int, int] = field(default_factory=dict[int, int])
 
 
 class Trimming:
     """Removes published events below the committed positions of their consumers, and timeouts that
-    were completed a while ago.
+    were completed some time ago.
 
-    Only streamers that hold their log themselves are told (`Trimmer`). An event is removed below a
-    position of this very log, and only where the position doesn't lie beyond the log's end: there a
-    new log has begun, which its consumer hasn't noticed yet.
+    Only a streamer that holds its log itself is trimmed (`Trimmer`). The position must be one of
+    the current log, and not beyond the log's end: beyond it, a new log has begun, and the consumer
+    has not noticed that yet.
     """
 
     def __init__(self, fence: Fence, store: Store, clock: Clock) -> None:
@@ -58,7 +54,7 @@ class Trimming:
         self._trimmer = store if isinstance(store, Trimmer) else None
         self._clock = clock
         self._topics: dict[Topic, _Topic] = {}
-        self._looked_around = -SELDOM  # when the deployment was read last
+        self._topics_read_at = -SELDOM  # the monotonic time of the last read of the deployment
 
     async def run(self, stop: asyncio.Event) -> None:
         """Trim until `stop`. Raises RoleLost."""
@@ -66,31 +62,31 @@ class Trimming:
         async with Interruptible(stop) as until_stopped:
             while not await self._clock.wait(stop, pause):
                 await until_stopped.wait(self._trim)
-                pause = self._next_look()
+                pause = self._until_next_poll()
 
-    def _next_look(self) -> float:
-        """Seconds to the next one."""
+    def _until_next_poll(self) -> float:
+        """The seconds until the next poll."""
         dues = [topic.due for topic in self._topics.values()]
-        return max(min([self._looked_around + SELDOM, *dues]) - self._clock.monotonic(), APART)
+        return max(min([self._topics_read_at + SELDOM, *dues]) - self._clock.monotonic(), APART)
 
     async def _trim(self) -> None:
         try:
-            if self._clock.monotonic() >= self._looked_around + SELDOM:
-                self._looked_around = self._clock.monotonic()
-                await self._look_around()
+            if self._clock.monotonic() >= self._topics_read_at + SELDOM:
+                self._topics_read_at = self._clock.monotonic()
+                await self._read_topics()
                 await self._trim_timeouts()
             for topic in self._topics.values():
                 if topic.due <= self._clock.monotonic():
-                    await self._look_at(topic)
+                    await self._poll(topic)
         except (StoreMissing, StoreMismatch):
             raise
-        except StoreError as error:  # it is done at a later look
+        except StoreError as error:  # a later poll does it
             log.warning(
                 "%s; published events are removed later", error, extra={"role": self._fence.role}
             )
 
-    async def _look_around(self) -> None:
-        """Read which topics there are."""
+    async def _read_topics(self) -> None:
+        """Read the topics of the deployment."""
         if self._trimmer is None:
             return
         deployment = await self._store.deployment()
@@ -104,8 +100,8 @@ class Trimming:
             self._topics.setdefault(topic, _Topic(topic, group, now + number * APART))
         self._topics = {topic: self._topics[topic] for topic in consumed}
 
-    async def _look_at(self, topic: _Topic) -> None:
-        """Trim the topic, if its positions have moved."""
+    async def _poll(self, topic: _Topic) -> None:
+        """Trim the topic if its positions have moved."""
         topic.pause = min(max(2 * topic.pause, APART * len(self._topics)), SELDOM)
         topic.due = self._clock.monotonic() + topic.pause
         rows = await self._store.positions(topic.group)
@@ -141,7 +137,7 @@ class Trimming:
 
 
 def _consumed(workflow: DeployedWorkflow) -> dict[Topic, str]:
-    """The topics that have a consumer, each with its group."""
+    """The topics with a consumer, each with its group."""
     groups = {
         status_topic(workflow.name, status): consumer_group(workflow.name, status)
         for status in workflow.statuses.values()

@@ -1,4 +1,4 @@
-"""How a role waits, until it is stopped."""
+"""Waits of a role that its stop interrupts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,12 +8,12 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 LONG_POLL = 20.0
-"""Seconds that a role asks a store to wait for work; notifications end it early."""
+"""The seconds that a role lets a store wait for work. Notifications end the wait early."""
 
 
 class Interruptible:
-    """Waits that `stop` cuts short, one at a time. What is waited for gets cancelled; nothing is
-    spawned for a wait.
+    """Makes waits, one at a time, that `stop` interrupts: the awaited call is cancelled. A wait
+    starts no task.
     """
 
     def __init__(self, stop: asyncio.Event) -> None:
@@ -34,7 +34,7 @@ class Interruptible:
         await asyncio.wait([self._interrupting])
 
     async def wait(self, call: Callable[[], Awaitable[T]]) -> T | None:
-        """The call's answer; None where `stop` or `cut` came first."""
+        """Await the call. Returns None if `stop` or `cut` has interrupted it."""
         if self._stop.is_set():
             return None
         try:
@@ -48,7 +48,7 @@ class Interruptible:
             self._wait = None
 
     def cut(self) -> None:
-        """End the wait of this moment, if there is one: what is to be waited for has changed."""
+        """Interrupt the current wait, if there is one, because something else must be awaited."""
         if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
 

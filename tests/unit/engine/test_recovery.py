@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from workflow_ray.engine.recovery import Doubt, Start, start
+from workflow_ray.engine.recovery import InDoubt, Start, start
 from workflow_ray.records import Fence, Position, RoleName
 
 ROLE = RoleName("parcels-1-consumer-1-of-1")
@@ -18,13 +18,13 @@ def row(**changes: Any) -> Position:
 
 
 def test_a_partition_that_nobody_released_is_in_doubt_up_to_what_was_begun() -> None:
-    assert start(row(), MINE, "here") == Start(10, 2, Doubt(EARLIER, 20, frozenset()))
+    assert start(row(), MINE, "here") == Start(10, 2, InDoubt(EARLIER, 20, frozenset()))
 
 
 def test_what_was_tried_together_is_suspect_unless_it_is_finished() -> None:
     found = start(row(trying=(8, 12, 14)), MINE, "here")
-    assert found.doubt is not None
-    assert found.doubt.suspects == {12, 14}
+    assert found.in_doubt is not None
+    assert found.in_doubt.suspects == {12, 14}
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ ERRORS: list[tuple[type[BaseException], str]] = [
     (Interrupted, "Interrupted"),
     (TimeoutError, "TimeoutError"),
     (StopIteration, ""),  # one that leaves a coroutine is a RuntimeError
-    (Unspeakable, "Unspeakable: its text can't be had, for RuntimeError"),
-    (Leaving, "Leaving: its text can't be had, for SystemExit"),
+    (Unspeakable, "Unspeakable: its text can't be made, because of RuntimeError"),
+    (Leaving, "Leaving: its text can't be made, because of SystemExit"),
 ]
 
 
