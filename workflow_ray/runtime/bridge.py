@@ -86,7 +86,7 @@ class Bridge:
         self._home = home
         self._ended = ended
         self._is_closed = False
-        self._polls = set[asyncio.Task[Any]]()  # long polls of callers in the home loop
+        self._polls = set[asyncio.Task[Any]]()  # those in the home loop that wait in a long poll
         self._mailbox = Mailbox(home)
         self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
         self._calls = set["_Call"]()  # those under way
@@ -116,17 +116,20 @@ class Bridge:
         return await self._called(call, self._put_lazily)
 
     async def _polled_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await it in the current task, which `close` interrupts as `asyncio.timeout` does."""
         self._check_open()
-        poll = asyncio.create_task(function())
-        self._polls.add(poll)
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        self._polls.add(task)
         try:
-            return await poll
+            return await function()
         except asyncio.CancelledError:
-            if self._is_closed and not _is_cancelled_itself():
+            if self._is_closed and task.uncancel() <= before:
                 raise self._ended() from None
             raise
         finally:
-            self._polls.discard(poll)
+            self._polls.discard(task)
 
     async def _called(
         self,
@@ -261,9 +264,3 @@ def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None
         answer.set_result(value)
     else:
         answer.set_exception(error)
-
-
-def _is_cancelled_itself() -> bool:
-    """Whether the current task is cancelled, and not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

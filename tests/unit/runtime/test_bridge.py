@@ -190,3 +190,33 @@ async def test_a_store_of_another_loop_is_what_it_is_there(thread: EngineThread)
     assert isinstance(apart, OutboxMover)
     assert isinstance(apart, Trimmer)
     assert (await apart.deployment()).store_id == store.store_id
+
+
+async def test_a_long_poll_at_home_is_interrupted_by_close_and_cancelled_by_its_caller() -> None:
+    bridge, begun = Bridge(asyncio.get_running_loop()), asyncio.Event()
+
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def interrupted() -> int:
+        with pytest.raises(RuntimeUnavailable):
+            await bridge.poll(wait)
+        task = asyncio.current_task()
+        await asyncio.sleep(0)  # it is not cancelled
+        return task.cancelling() if task else 1
+
+    cancelled, closed = asyncio.create_task(bridge.poll(wait)), asyncio.create_task(interrupted())
+    both = asyncio.create_task(bridge.poll(wait))
+    await begun.wait()
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    both.cancel()
+    bridge.close()  # in the same turn: the caller's cancellation holds
+    with pytest.raises(asyncio.CancelledError):
+        await both
+    assert await closed == 0
+    with pytest.raises(RuntimeUnavailable):
+        await bridge.poll(wait)
