@@ -10,7 +10,7 @@ DEMO := build/demo
 RECORDS := sqlite:///$(DEMO)/orders.db
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix cli-page docs services services-down demo down clean
+.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix wire cli-page docs services services-down demo down clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-fast: $(INSTALLED) ## the tests of the parts that need no server and no Ray
 
 matrix: servers ## run the conformance suites on every adapter, and write docs/adapters.md
 	@$(BIN)/python -m tests.matrix
+
+wire: $(INSTALLED) ## write what goes over IPC into tests/unit/runtime/ipc/golden; refuses what older processes can't read
+	@$(BIN)/python -m tests.unit.runtime.ipc.wire
 
 cli-page: $(INSTALLED) ## write docs/cli.md from the commands
 	@$(BIN)/python -m tests.cli_page

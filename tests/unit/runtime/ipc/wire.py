@@ -1,6 +1,6 @@
 """What goes over the wire, as text: golden/wire.txt holds it.
 
-Run `python -m tests.unit.runtime.ipc.wire` to renew that file.
+`make wire` (`python -m tests.unit.runtime.ipc.wire`) renews that file.
 
 Processes of different releases talk to each other. So under one PROTOCOL an entry may only gain
 fields, which older code ignores; for any other change raise PROTOCOL, and say in the changelog that
@@ -26,7 +26,7 @@ from workflow_ray.runtime.process_status import ProcessStatus, RolePhase, RoleSt
 PROTOCOL = 1
 """The version of the frames and of the bodies in them."""
 GOLDEN = Path(__file__).parent / "golden" / "wire.txt"
-COMMAND = "python -m tests.unit.runtime.ipc.wire"
+COMMAND = "make wire"
 ABOUT_STORE = msgspec.structs.replace(SERVED, timeouts_apart=True)
 PROCESS_STATUS = ProcessStatus(
     host="h",
