@@ -1,4 +1,4 @@
-"""For tests of workflows, and of adapters (`workflow_ray.testing.conformance`)."""
+"""Tools to test workflows, and adapters (`workflow_ray.testing.conformance`)."""
 
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.tester import WorkflowTester

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 QUIET = 20
-"""Turns of the event loop without the start or end of a wait, after which every task has run that
-can run.
-"""
+"""Turns of the event loop. If no wait begins or ends during them, all tasks wait."""
 
 
 class FakeClock:
-    """A Clock whose time moves by `advance` only. For one event loop."""
+    """A Clock whose time moves only when a test moves it. For one event loop.
+
+    Args:
+        start: The time at the beginning.
+    """
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start
@@ -21,16 +23,24 @@ class FakeClock:
         self._waits = 0  # how many waits have begun or ended
 
     def now(self) -> datetime:
+        """Return the time of day, in UTC."""
         return self._now
 
     def monotonic(self) -> float:
+        """Return the seconds that have passed, whatever happens to the time of day."""
         return self._elapsed.total_seconds()
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """Wait until the event is set, or until `seconds` have passed by this clock.
+
+        Returns:
+            Whether the event is set.
+        """
         if event.is_set() or seconds <= 0:
             return event.is_set()
         delay = timedelta(seconds=seconds)
-        # A rest of a longer wait that rounding leaves ends one tick of monotonic time later.
+        # Rounding can leave less than a microsecond of a longer wait. It ends one tick later,
+        # because a caller that waits for the rest again would never come to the end.
         if not delay:
             self._elapsed += timedelta.resolution
             return event.is_set()
@@ -53,8 +63,10 @@ class FakeClock:
     async def advance(self, by: timedelta) -> None:
         """Let time pass.
 
-        Each deadline on the way is reached at its own time, and the tasks that it wakes run before
-        time continues.
+        Time stops at each deadline on the way, and continues when the tasks that it wakes have run.
+
+        Args:
+            by: How long.
         """
         target = self._now + by
         await self.settle()
@@ -64,9 +76,12 @@ class FakeClock:
         self._pass(target - self._now)
 
     def jump(self, to: datetime) -> None:
-        """Set the time to `to` at once.
+        """Set the time forward without a stop, as a machine that sleeps does.
 
-        Waits that would have ended on the way end late, as after a machine's sleep.
+        Waits whose deadline is in between end late.
+
+        Args:
+            to: The new time. An earlier one than now changes nothing.
         """
         self._pass(max(timedelta(), to - self._now))
 

@@ -13,10 +13,13 @@ CHUNK = 1024 * 1024
 class FaultyProxy:
     """Forwards TCP connections to a server until a test cuts them or holds their messages back.
 
-    A message is what one read from a client returns. A client that waits for each answer, as those
-    of
-    databases do within a transaction, sends one request per message if it is smaller than about
+    A message is what one read from a client returns. A database's client waits for each answer
+    within a transaction, so that each of its requests is one message, if it is smaller than about
     64 KiB. The messages of all connections are counted together.
+
+    Args:
+        host: The server's.
+        port: The server's.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -50,17 +53,21 @@ class FaultyProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut_after(self, messages: int) -> None:
-        """End all connections after `messages` more messages, and refuse new ones.
+        """End all connections after some more messages, and refuse new ones.
 
-        The server still gets the last of these messages.
+        Args:
+            messages: How many messages the server still gets.
         """
         self._passing, self._cutting = messages, True
         self._cut_if_due()
 
     def hold_after(self, messages: int) -> None:
-        """Hold the clients' messages back after `messages` more of them.
+        """Hold the clients' messages back after some more of them.
 
-        The server's messages are still forwarded.
+        Messages of the server are still forwarded.
+
+        Args:
+            messages: How many messages the server still gets.
         """
         self._passing, self._cutting = messages, False
         self._held.clear()
@@ -71,7 +78,7 @@ class FaultyProxy:
         await self._held.wait()
 
     def heal(self) -> None:
-        """Forward every message again, first the ones that were held back."""
+        """Forward all messages again. Those that were held back come first."""
         self._passing, self._cutting = math.inf, False
         self._healed.set()
 
@@ -80,7 +87,7 @@ class FaultyProxy:
         assert task is not None, "a connection is served by a task"
         self._connections[task] = (writer,)
         try:
-            if not self._cut:
+            if not self._is_cut:
                 await self._connect(task, reader, writer)
         except (OSError, asyncio.CancelledError):
             pass  # One side has left, or the proxy closes. It looks the same to the other side.
@@ -116,11 +123,11 @@ class FaultyProxy:
             self._cut_if_due()
 
     @property
-    def _cut(self) -> bool:
+    def _is_cut(self) -> bool:
         return self._cutting and not self._passing
 
     def _cut_if_due(self) -> None:
-        if self._cut:
+        if self._is_cut:
             for ends in self._connections.values():
                 self._end(ends)
 

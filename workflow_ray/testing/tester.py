@@ -1,6 +1,4 @@
-"""Workflows under a clock that stands still: whole runs in microseconds, and nothing happens by
-chance.
-"""
+"""Runs workflows in a test, by a clock that only the test moves."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -28,15 +26,21 @@ S = TypeVar("S", bound=Status)
 
 
 class WorkflowTester:
-    """Runs the real roles of the workflows on the memory adapter, in this event loop, while time
-    stands still.
+    """Runs the roles of workflows on the memory adapter, in the test's event loop.
 
-    A wait lets everything run that can run without time passing; when it hasn't come by then it
-    raises NothingLeft, which says what is due when. `advance` lets time pass. A step that takes
-    real time, in a thread or not, is waited for. What a role dies of, such as a resource that
-    doesn't open, is raised by whatever waits next.
+    Time stands still until the test calls `advance`. A call that waits, such as `handle.wait`, runs
+    everything that can run without time passing. If that is not enough, it raises NothingLeft,
+    which says what is due and when. Steps that take real time, in threads too, are waited for.
+    The next call that waits raises the error of a role that has crashed, for example because a
+    resource could not be opened.
 
-    resources: what to use in place of resources, by resource; the others are opened as usual.
+    Args:
+        workflows: The workflows to run, at least one.
+        resources: Objects to use in place of resources. The other resources are opened as usual.
+        start: The time at the beginning, with a timezone.
+
+    Raises:
+        InvalidInput: There is no workflow, or an argument can't be used.
     """
 
     def __init__(
@@ -72,29 +76,33 @@ class WorkflowTester:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            await self._roles.leave()
-        else:  # a step may be waiting for what the test will never do now
+            await self._roles.finish()
+        else:  # a step may wait for something that the test does not do any more
             await self._roles.abandon()
 
     @property
     def now(self) -> datetime:
-        """The time that it is. UTC."""
+        """The current time, in UTC."""
         return self._clock.now()
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
-        """A client of one of the workflows under test. Raises UnknownWorkflow."""
+        """Make a client of one of the workflows.
+
+        Raises:
+            UnknownWorkflow: The tester does not run this workflow.
+        """
         if self._workflows.get(checked_workflow(workflow).name) is not workflow:
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
         return Client(workflow, self._store, self._clock)
 
     async def advance(self, by: Duration) -> None:
-        """Let time pass. What gets due on the way happens at its own time, in order.
+        """Let time pass. Everything that becomes due meanwhile happens at its own time, in order.
 
         Args:
             by: Seconds, or a timedelta.
 
         Raises:
-            InvalidInput: It is neither, or negative.
+            InvalidInput: `by` is neither seconds nor a timedelta, or is negative.
         """
         target = self.now + timedelta(seconds=seconds_of("by", by))
         while self.now < target:
@@ -104,16 +112,16 @@ class WorkflowTester:
         await self.settle()
 
     async def settle(self) -> None:
-        """Let everything run that can without time passing, until no step is being made.
+        """Run everything that can run without time passing, and wait for the steps that run.
 
-        Raises what a role died of.
+        Raises the error of a role that has crashed.
         """
-        await self._roles.quiet()
-        while await self._roles.progress():
-            await self._roles.quiet()
+        await self._roles.settle()
+        while await self._roles.wait_for_step():
+            await self._roles.settle()
 
     def due(self) -> list[str]:
-        """What only time holds back, the next first, in words."""
+        """List what is due later, the next one first, as text."""
         return self._store.due_in_words()
 
     async def _start(self, role: Role) -> None:
@@ -132,7 +140,7 @@ class WorkflowTester:
 
 
 class _Roles:
-    """The roles under test, as tasks of this event loop."""
+    """Runs the roles as tasks of this event loop."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -145,38 +153,39 @@ class _Roles:
             self._consumers.append(process)
         self._tasks.append(asyncio.create_task(process.run(self._stop), name=role.name))
 
-    async def quiet(self) -> None:
-        """Let everything run until all wait for time, or for a step that is being made.
+    async def settle(self) -> None:
+        """Run everything until it waits for time, or for a step that takes real time.
 
-        Raises what a role died of.
+        Raises the error of a role that has crashed.
         """
         await self._clock.settle()
         for task in self._tasks:
             if task.done():
                 await task
 
-    async def progress(self) -> bool:
-        """Wait until some step that is being made is done. False: there is none."""
+    async def wait_for_step(self) -> bool:
+        """Wait until one of the running steps has ended. Returns False if no step runs."""
         busy = [consumer.progress() for consumer in self._consumers if not consumer.idle]
         if busy:
             await _first(busy, self._tasks)
         return bool(busy)
 
-    async def leave(self) -> None:
-        """Let the roles finish what they have in hand. Raises what one died of."""
+    async def finish(self) -> None:
+        """Let the roles finish their work and end. Raises the error of a role that has crashed."""
         self._stop.set()
         await asyncio.wait(self._tasks)
         for task in self._tasks:
             await task
 
     async def abandon(self) -> None:
+        """Cancel the roles, whatever they are doing."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 class _TestedStore(MemoryStore):
-    """A store in which a wait that time alone could end raises instead."""
+    """A store that raises NothingLeft where a call would wait for time to pass."""
 
     def __init__(
         self, clock: FakeClock, roles: _Roles, workflows: Mapping[str, Workflow[Any, Any]]
@@ -188,18 +197,19 @@ class _TestedStore(MemoryStore):
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
     ) -> list[Record]:
-        await self._roles.quiet()
+        await self._roles.settle()
         while not (changed := await super().watch(seen, wait=0, at_rest=at_rest)):
-            if not await self._roles.progress():
-                raise NothingLeft(" and ".join(map(self._whereabouts, seen)), self.due_in_words())
-            await self._roles.quiet()
+            if not await self._roles.wait_for_step():
+                raise NothingLeft(" and ".join(map(self._position, seen)), self.due_in_words())
+            await self._roles.settle()
         return changed
 
     def due_in_words(self) -> list[str]:
+        """List what is due later, the next one first, as text."""
         return [self._in_words(entry) for entry in self.delayed()]
 
     def _in_words(self, entry: OutboxEntry) -> str:
-        assert entry.event is not None, "timeouts are kept beside the records here"
+        assert entry.event is not None, "this store keeps timeouts, so none is in the outbox"
         record = self._record(entry.event.run_id)
         due_at = entry.due_at or self._clock.now()
         wait = (due_at - self._clock.now()).total_seconds()
@@ -208,7 +218,7 @@ class _TestedStore(MemoryStore):
             f" {wait:g} s)"
         )
 
-    def _whereabouts(self, run_id: RunId) -> str:
+    def _position(self, run_id: RunId) -> str:
         record = self._record(run_id)
         return f"{self._named(record, record.status)}, {record.run_state.name}"
 
@@ -220,7 +230,7 @@ class _TestedStore(MemoryStore):
 
     def _record(self, run_id: RunId) -> Record:
         record = self._contents.runs.get(run_id)
-        assert record is not None, "events and waits are about runs that are stored"
+        assert record is not None, "only stored runs have events or are waited for"
         return record
 
 
@@ -239,7 +249,7 @@ def _is_a(value: object, kind: type) -> bool:
 async def _first(
     calls: Sequence[Coroutine[Any, Any, bool]], others: Iterable[asyncio.Task[None]]
 ) -> None:
-    """Wait until one of the calls or of the other tasks is done; the calls are ended then."""
+    """Wait until one of the calls or of the other tasks is done, then cancel the other calls."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
         await asyncio.wait({*tasks, *others}, return_when=asyncio.FIRST_COMPLETED)

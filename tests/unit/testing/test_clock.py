@@ -1,4 +1,4 @@
-"""The fake clock."""
+"""FakeClock: time passes only when a test says so."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -35,17 +35,17 @@ async def test_an_event_ends_a_wait_without_time_passing() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
-async def test_no_time_is_no_wait(seconds: float) -> None:
+async def test_a_wait_of_no_seconds_ends_at_once(seconds: float) -> None:
     assert not await FakeClock().wait(asyncio.Event(), seconds)
 
 
-async def test_what_is_set_is_not_waited_for() -> None:
+async def test_a_wait_for_an_event_that_is_set_ends_at_once() -> None:
     event = asyncio.Event()
     event.set()
     assert await FakeClock().wait(event, 60)
 
 
-async def test_each_waiter_wakes_at_its_own_time_on_the_way() -> None:
+async def test_each_wait_ends_at_its_own_time_while_time_passes() -> None:
     clock, woken = FakeClock(), list[tuple[str, datetime]]()
 
     async def sleeper(name: str, seconds: float) -> None:

@@ -1,6 +1,4 @@
-"""The conformance suites, as a third party runs them: in a project of its own, with public imports
-only.
-"""
+"""The conformance suites as a third party runs them: in its own project, by public imports."""
 
 import os
 import re
@@ -73,7 +71,7 @@ def install(project: Path, settings: str) -> None:
 
 
 def run(project: Path, *options: str) -> str:
-    """What pytest prints in the project."""
+    """Run pytest in the project. Returns what it prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), *sys.path])}
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options]
     return subprocess.run(

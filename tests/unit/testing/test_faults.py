@@ -1,4 +1,4 @@
-"""The proxy that breaks when a test says so, before a server that echoes lines."""
+"""FaultyProxy, in front of a server that echoes lines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ from workflow_ray.testing.faults import FaultyProxy
 
 
 class Client:
-    """Sends lines, and gets each of them back."""
+    """Sends lines, and reads them back."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -59,7 +59,7 @@ async def connect(proxy: FaultyProxy) -> AsyncIterator[Connect]:
         yield connect
 
 
-async def test_whole_it_passes_everything_on_and_counts_the_messages(
+async def test_without_a_fault_all_messages_are_forwarded_and_counted(
     proxy: FaultyProxy, connect: Connect
 ) -> None:
     one, two = await connect(), await connect()
@@ -79,7 +79,7 @@ async def test_a_cut_ends_all_connections_and_the_server_gets_the_last_message(
     await until(lambda: arrived == ["a", "b"])
 
 
-async def test_after_none_it_is_cut_at_once_and_refuses_who_comes(
+async def test_a_cut_after_no_message_ends_old_connections_and_refuses_new_ones(
     proxy: FaultyProxy, connect: Connect, arrived: list[str]
 ) -> None:
     old = await connect()
@@ -91,13 +91,15 @@ async def test_after_none_it_is_cut_at_once_and_refuses_who_comes(
     assert arrived == ["a"]
 
 
-async def test_healed_it_takes_connections_again(proxy: FaultyProxy, connect: Connect) -> None:
+async def test_connections_are_accepted_again_after_a_heal(
+    proxy: FaultyProxy, connect: Connect
+) -> None:
     proxy.cut_after(0)
     proxy.heal()
     assert await (await connect()).echo("a") == "a"
 
 
-async def test_what_is_held_back_arrives_once_it_heals(
+async def test_messages_that_are_held_back_arrive_after_a_heal(
     proxy: FaultyProxy, connect: Connect, arrived: list[str]
 ) -> None:
     client = await connect()

@@ -1,4 +1,4 @@
-"""The WorkflowTester itself."""
+"""WorkflowTester: whole runs by a clock that stands still."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ def failing() -> Parcels:
     return workflow
 
 
-async def test_a_wait_that_only_time_could_end_says_what_is_due_when() -> None:
+async def test_a_wait_that_only_time_can_end_says_what_is_due_and_when() -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
@@ -49,7 +49,7 @@ async def test_a_wait_that_only_time_could_end_says_what_is_due_when() -> None:
     assert str(raised.value).endswith("Call `advance`.")
 
 
-async def test_what_gets_due_while_time_passes_happens_at_its_own_time_and_in_order() -> None:
+async def test_what_becomes_due_while_time_passes_happens_at_its_own_time_in_order() -> None:
     workflow, start = parcels(), datetime(2031, 5, 1, tzinfo=UTC)
 
     @workflow.step(Stage.NEW)
@@ -68,7 +68,7 @@ async def test_what_gets_due_while_time_passes_happens_at_its_own_time_and_in_or
     assert hours == [[0, 3, 6], [0, 2, 4, 6]]
 
 
-async def test_days_pass_without_taking_time() -> None:
+async def test_two_days_pass_in_less_than_five_seconds() -> None:
     workflow, calls = parcels(), list[str]()
 
     @workflow.step(Stage.NEW)
@@ -124,7 +124,7 @@ async def test_mistakes_of_a_definition_are_raised_on_entering() -> None:
         await WorkflowTester(workflow).__aenter__()
 
 
-# --- roles that die -----------------------------------------------------------------------------
+# --- roles that crash ---------------------------------------------------------------------------
 
 
 @resource
