@@ -3,8 +3,6 @@ in the order in which they stand.
 """
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,7 +17,6 @@ SHOWN_ONLY = {"text", "toml"}
 ON_SERVERS = {"kafka", "mariadb", "postgresql"}
 """Pages that need a server: each has a test of its own."""
 TOLD = [page for page in PAGES if any(block.language == "console" for block in blocks(page))]
-FILES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
 def do(page: Path, folder: Path, places: dict[str, str]) -> None:
@@ -75,28 +72,3 @@ def test_every_block_of_a_page_is_run_or_is_only_shown(page: Path) -> None:
             assert block.language in {"console", *SHOWN_ONLY}, block.text
     prose = re.sub(r"^```[\s\S]*?^```$", "", page.read_text(), flags=re.MULTILINE)
     assert not re.search(r"^\n(?: {4}|\t)\S", prose, re.MULTILINE), "indented code is not run"
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mypy")
-
-
-@pytest.mark.parametrize("page", FILES, ids=lambda page: page.stem)
-def test_the_files_of_a_page_pass_mypy(
-    page: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for block in blocks(page):
-        if block.language == "python":
-            (tmp_path / str(block.file)).write_text(block.text)
-    monkeypatch.setenv("MYPYPATH", f"{ROOT}:{ROOT / 'adapters'}")
-    files = sorted(map(str, tmp_path.glob("*.py")))
-    command = ["-m", "mypy", "--strict", "--explicit-package-bases", "--cache-dir", str(cache)]
-    done = subprocess.run(
-        [sys.executable, *command, *files],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
