@@ -1,4 +1,4 @@
-"""What a version of a run has changed in its data, field by field."""
+"""Compares the data of two versions of a run, field by field."""
 
 import json
 import math
@@ -10,17 +10,17 @@ from typing import Any, TypeGuard
 from workflow_ray.engine.visible import visible
 
 WIDTH = 60
-"""Characters of a value that are shown."""
+"""How many characters of a value are shown."""
 _ABSENT = object()
 
 
 class Unreadable(Exception):
-    """The data can't be read. The text says why, and how large it is."""
+    """The data can't be read. The text says why, and how large the data is."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs. A value that the version does not have is absent."""
+    """A field that differs between two versions."""
 
     path: str  # e.g. lines[2].price; "" for data that is not an object
     before: object = _ABSENT
@@ -45,7 +45,7 @@ def parsed(data: bytes) -> object:
 
 
 def changes(before: object, after: object) -> Iterator[Change]:
-    """The fields that differ between two versions of the data, in the order of the later one.
+    """Compare two versions of the data. The changes come in the order of the later version.
 
     Args:
         before: What `parsed` returned for the earlier version; an empty object for the first one.
@@ -55,7 +55,7 @@ def changes(before: object, after: object) -> Iterator[Change]:
 
 
 def shown(value: object) -> str:
-    """A value as JSON on one line. A long one is cut, and its size is added."""
+    """Format a value as JSON on one line. A long value is cut, and its size is added."""
     text = json.dumps(value, ensure_ascii=False)
     if len(text) <= WIDTH:
         return visible(text)
@@ -94,12 +94,12 @@ def _of_values(path: str, before: object, after: object) -> Iterator[Change]:
 
 
 def _name(field: str) -> str:
-    """A field's name in a path: quoted where it could be taken for more than a name."""
+    """Format a field's name for a path. It is quoted unless it is a plain name."""
     return field if field.isidentifier() else visible(json.dumps(field, ensure_ascii=False))
 
 
 def _is_same(before: Any, after: Any) -> bool:
-    """Whether two scalars are the same: 1 is neither true nor 1.0, and NaN is NaN."""
+    """Say whether two values are the same. 1 differs from true and from 1.0; NaN equals NaN."""
     if type(before) is not type(after):
         return False
     both_nan = isinstance(before, float) and math.isnan(before) and math.isnan(after)

@@ -1,4 +1,4 @@
-"""`workflow-ray logs`: what the roles on Ray have logged, on all nodes."""
+"""`workflow-ray logs`: prints the logs of the roles on Ray, from all nodes."""
 
 import asyncio
 import re
@@ -23,9 +23,9 @@ from workflow_ray.runtime.ray.log_reader import Entry
 from workflow_ray.runtime.urls import place_of, records_url
 
 POLL = 0.5
-"""Seconds between two looks at what was added."""
+"""Seconds between two reads of new entries."""
 SHOWN = 8
-"""Names that an error lists."""
+"""How many names an error lists."""
 STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 LEVEL = re.compile(r"\S+ \S+ ([A-Z]+) ")
 
@@ -52,14 +52,14 @@ Lines = Annotated[
 
 @dataclass(frozen=True)
 class Choice:
-    """Which actors were asked for."""
+    """Selects the actors whose logs the user asks for."""
 
     role: str | None
     workflow: str | None
     status: str | None
 
     def of(self, known: Sequence[str], deployment: Deployment) -> list[str]:
-        """Those of the actors known. Raises InvalidInput, UnknownWorkflow: there are none."""
+        """Select from the known actors. Raises InvalidInput or UnknownWorkflow if none fits."""
         if self.role is not None:
             return [_named(self.role, known)]
         if self.workflow is None:
@@ -71,7 +71,7 @@ class Choice:
         return found
 
     def _group(self, workflow: str, deployment: Deployment) -> str:
-        """A pattern of the group's name."""
+        """Build a regular expression for the group's name."""
         if self.status is None:
             return rf"{re.escape(workflow)}-\d+-consumer"
         statuses = {each.name: each.statuses for each in deployment.workflows}.get(workflow)
@@ -138,7 +138,10 @@ async def _logs(
 
 
 async def _found(url: str) -> tuple[Deployment, Running]:
-    """The deployment and what runs. Where the store can't be reached the logs tell why."""
+    """Read the deployment, and find what runs.
+
+    Both are empty if the store can't be reached: the logs may say why.
+    """
     try:
         async with open_beside(url, SystemClock()) as store:
             activity = await store.activity(limit=0)
@@ -156,7 +159,7 @@ def _usual_folder(url: str) -> str:
 
 
 def _named(text: str, known: Sequence[str]) -> str:
-    """The actor of this name, or the only one whose name begins with it."""
+    """Find the actor with this name, or the only one whose name begins with it."""
     if text in known:
         return text
     found = [name for name in known if name.startswith(text)]

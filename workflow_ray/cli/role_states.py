@@ -1,4 +1,4 @@
-"""The roles of a deployment and who holds each: from what a process, the store or Ray tells."""
+"""Finds who holds each role of a deployment, from the answer of a process, the store or Ray."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ _WORKER = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]+")
 
 
 def held_by_process(process: ProcessStatus) -> list[RoleView]:
-    """The roles of the only process that works on an embedded store."""
+    """List the roles of the only process that runs roles on an embedded store."""
     return [
         RoleView(
             name=role.name,
@@ -37,12 +37,12 @@ def held_by_process(process: ProcessStatus) -> list[RoleView]:
 
 
 def held_by_workers(holders: Iterable[RoleHolder]) -> list[RoleView]:
-    """The roles that workers share by leases."""
+    """List the roles that workers share by leases."""
     return [_held_by_worker(holder.role, holder.worker) for holder in holders]
 
 
 def held_by_actors(actors: "Iterable[ActorStatus]", in_flight: Mapping[str, int]) -> list[RoleView]:
-    """The actors on Ray, those without a role included."""
+    """List the actors on Ray, including the ones that have no role."""
     return [
         RoleView(
             name=actor.name,
@@ -64,9 +64,9 @@ def held_by_actors(actors: "Iterable[ActorStatus]", in_flight: Mapping[str, int]
 def deployed_roles(
     deployment: Deployment, names: Names, held: Sequence[RoleView]
 ) -> list[RoleView]:
-    """Every role that is deployed, with who holds it, and whatever else runs; by status and shard.
+    """List every deployed role with its holder, then everything else that runs.
 
-    Where nobody holds a role its phase is STOPPED.
+    A role that nobody holds has the phase STOPPED.
     """
     by_name = {role.name: role for role in held}
     statuses = status_of_group(deployment, names)
@@ -83,7 +83,7 @@ def deployed_roles(
 
 
 def status_of_group(deployment: Deployment, names: Names) -> dict[str, str]:
-    """A group that runs a step -> its status, as workflow.STATUS."""
+    """Map each group that runs a step to its status, written as workflow.STATUS."""
     return {
         group: f"{workflow.name}.{names.status(workflow.name, number)}"
         for workflow in deployment.workflows

@@ -1,4 +1,4 @@
-"""`workflow-ray runs history`: every version of a run, and what each has changed in its data."""
+"""`workflow-ray runs history`: shows each version of a run, and how it changed the data."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
@@ -16,9 +16,9 @@ from workflow_ray.ports import RecordStore
 from workflow_ray.records import HistoryEntry, Record, Version
 
 PAGE = 1000
-"""Entries read at once, or fewer where their data is large."""
+"""How many entries are read at once. Fewer are read where their data is large."""
 CHANGES = 50
-"""Changes of one version that are shown."""
+"""How many changes of one version are shown."""
 
 WithData = Annotated[
     bool,
@@ -31,7 +31,7 @@ class EntryWithData(EntryView, frozen=True, kw_only=True):
 
 
 async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[HistoryEntry]]:
-    """The entries of a run, page by page: all of them may be more than the memory can hold."""
+    """Read the entries of a run page by page, because all of them may not fit into memory."""
     after = Version(0)
     while page := await store.history(record.run_id, after=after, limit=PAGE):
         yield page
@@ -39,7 +39,7 @@ async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[Histor
 
 
 async def entry_views(store: RecordStore, names: Names, record: Record) -> list[EntryView]:
-    """All entries, without their data."""
+    """Read all entries, and keep them without their data."""
     return [
         names.entry(record.workflow, entry) async for page in pages(store, record) for entry in page
     ]
@@ -48,7 +48,7 @@ async def entry_views(store: RecordStore, names: Names, record: Record) -> list[
 async def print_with_data(
     store: RecordStore, names: Names, record: Record, *, as_json: bool
 ) -> None:
-    """Print all entries with their data: raw as JSON, or what each has changed as text."""
+    """Print all entries with their data as JSON, or with the changes of their data as text."""
     if as_json:
         await _print_raw(store, names, record)
         return
@@ -61,7 +61,7 @@ async def print_with_data(
 
 
 async def _print_raw(store: RecordStore, names: Names, record: Record) -> None:
-    """Print one JSON array, an entry at a time."""
+    """Print a JSON array, one entry at a time."""
     mark = "["
     async for page in pages(store, record):
         for entry in page:
@@ -82,10 +82,10 @@ def _head(view: EntryView) -> str:
 
 
 def _print_changes(before: object, data: bytes) -> object:
-    """Print what a version has changed.
+    """Print the changes of one version.
 
     Returns:
-        What the next one is compared with; None: it can't be read.
+        The data to compare the next version with. None if this data can't be read.
     """
     if before is None:
         write(Text("     (all of it, because the version before can't be read)"))

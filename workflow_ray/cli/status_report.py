@@ -1,4 +1,4 @@
-"""Reads the status of a deployment: a bounded number of rows, however many runs there are."""
+"""Reads the status of a deployment. How much it reads does not depend on the number of runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,14 +25,14 @@ from workflow_ray.runtime.process_status import RolePhase
 from workflow_ray.runtime.urls import Places
 
 DELAYED = 500
-"""Delayed events that are read, of all workflows: those that get due first."""
+"""How many delayed events are read, of all workflows. Those that are due first are read."""
 PAUSED = 50
-"""Paused runs of each status that are read for the last failure: the newest ones."""
+"""How many paused runs of each status are read to find the last failure: the newest ones."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """What runs on the store: found beside it."""
+    """What runs on a store, as it was found beside the store."""
 
     on: str | None  # local, ray, or elsewhere; None: nothing runs
     held: Sequence[RoleView]
@@ -40,11 +40,11 @@ class Running:
 
 
 @dataclass
-class _Waiting:
-    """What waits at one status for its time."""
+class _Retries:
+    """The runs at one status whose step is retried later."""
 
     next_retry_at: datetime | None = None
-    retried: list[Record] = field(default_factory=list[Record])
+    runs: list[Record] = field(default_factory=list[Record])
 
 
 class StatusReader:
@@ -78,11 +78,11 @@ class StatusReader:
             places: Where everything is.
             activity: Of the store, with up to DELAYED events.
         """
-        waiting = await self._waiting(activity)
+        retries = await self._retries(activity)
         statuses = [
             view
             for workflow in self._deployment.workflows
-            for view in await self._statuses(workflow.name, waiting)
+            for view in await self._statuses(workflow.name, retries)
         ]
         is_cut = len(activity.delayed) == DELAYED
         return Report(
@@ -102,24 +102,23 @@ class StatusReader:
             return "running"
         return "stopped" if self._deployment.workflows else "empty"
 
-    async def _waiting(self, activity: Activity) -> Mapping[Topic, _Waiting]:
-        """By topic, the runs whose failed attempt is made again, and when the first of them is."""
-        due = {
-            entry.event.run_id: entry for entry in reversed(activity.delayed) if entry.event
-        }  # of a run with several the first
-        waiting: dict[Topic, _Waiting] = {}
+    async def _retries(self, activity: Activity) -> Mapping[Topic, _Retries]:
+        """Find the runs that are retried later, by the topic of their status."""
+        # Reversed, so that the first of several events of one run counts.
+        due = {entry.event.run_id: entry for entry in reversed(activity.delayed) if entry.event}
+        retries: dict[Topic, _Retries] = {}
         for record in await look_up(self._store, list(due)):
             if record.cause is Cause.RETRY:
                 topic = status_topic(record.workflow, record.status)
-                found = waiting.setdefault(topic, _Waiting())
-                found.retried.append(record)
+                found = retries.setdefault(topic, _Retries())
+                found.runs.append(record)
                 due_at = due[record.run_id].due_at
                 if due_at is not None:
                     found.next_retry_at = min(due_at, found.next_retry_at or due_at)
-        return waiting
+        return retries
 
-    async def _statuses(self, workflow: str, waiting: Mapping[Topic, _Waiting]) -> list[StatusView]:
-        """Those that have a step, or runs that have not ended; by number."""
+    async def _statuses(self, workflow: str, retries: Mapping[Topic, _Retries]) -> list[StatusView]:
+        """Read the statuses that have a step, or runs that have not ended. Sorted by number."""
         backlog: dict[int, int] = {}
         paused: dict[int, int] = {}
         for count in await self._store.counts(workflow):
@@ -138,13 +137,13 @@ class StatusReader:
                 number,
                 backlog.get(number, 0),
                 paused.get(number, 0),
-                waiting.get(status_topic(workflow, number), _Waiting()),
+                retries.get(status_topic(workflow, number), _Retries()),
             )
             for number in sorted(numbers | backlog.keys() | paused.keys())
         ]
 
     async def _status(
-        self, workflow: str, number: int, backlog: int, paused: int, waiting: _Waiting
+        self, workflow: str, number: int, backlog: int, paused: int, retries: _Retries
     ) -> StatusView:
         name = f"{workflow}.{self._names.status(workflow, number)}"
         roles = [role for role in self._roles if role.status == name]
@@ -158,13 +157,14 @@ class StatusReader:
             in_flight=sum(in_flight) if in_flight else None,
             lag=await self._lag(workflow, number) if roles else None,
             paused=paused,
-            next_retry_at=waiting.next_retry_at,
-            last_failure=await self._last_failure(workflow, number, paused, waiting.retried),
+            next_retry_at=retries.next_retry_at,
+            last_failure=await self._last_failure(workflow, number, paused, retries.runs),
         )
 
     async def _lag(self, workflow: str, number: int) -> int | None:
-        """How many events the roles of the status have not finished; None: the stream that they
-        read is not the one that is known here.
+        """Count the events that the roles of the status have not finished.
+
+        Returns None if they read another stream than the one that is known here.
         """
         if self._events is None:
             return None
@@ -179,7 +179,7 @@ class StatusReader:
     async def _last_failure(
         self, workflow: str, number: int, paused: int, retried: Sequence[Record]
     ) -> FailureView | None:
-        """The last failure of the newest paused runs, and of those that are retried next."""
+        """Find the last failure among the newest paused runs and the runs that are retried."""
         failed = list(retried)
         if paused:
             query = RunQuery(

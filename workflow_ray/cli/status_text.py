@@ -1,4 +1,4 @@
-"""The status of a deployment as text for people."""
+"""Prints the status of a deployment as text for people."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class _RoleRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def print_report(report: Report) -> None:
-    """Print it for people: where it runs, the statuses, the last failures, and the roles."""
+    """Print where it runs, then the statuses, the last failures and the roles."""
     say(_headline(report))
     for line in _notes(report):
         say(line)
@@ -75,13 +75,13 @@ def _headline(report: Report) -> str:
 
 
 def _workflows(roles: Sequence[RoleView]) -> str:
-    """Those whose steps the roles run."""
+    """List the workflows whose steps the roles run."""
     names = dict.fromkeys(role.status.rpartition(".")[0] for role in roles if role.status)
     return ", ".join(names) or "no workflow"
 
 
 def _notes(report: Report) -> list[str]:
-    """What else has to be known, each a line."""
+    """List what else the reader has to know, a line for each."""
     notes: list[str] = []
     match report.logs.where:
         case "stderr":
@@ -100,7 +100,7 @@ def _notes(report: Report) -> list[str]:
 
 
 def _print_roles(report: Report) -> None:
-    """Print the roles, but for what the headline says."""
+    """Print the roles. One line is enough where one process runs all of them."""
     roles = report.roles
     is_plain = all(role.phase == RolePhase.RUNNING and not role.failures for role in roles)
     if is_plain and report.runs_on == "local" and len(_processes(roles)) == 1:
@@ -146,7 +146,7 @@ def _role_row(role: RoleView, now: datetime) -> _RoleRow:
 
 
 def _processes(roles: Sequence[RoleView]) -> list[str]:
-    """Those that hold roles, the one that holds most first."""
+    """List the processes that hold roles. The one with the most roles comes first."""
     counted = Counter(_process(role) for role in roles if role.host is not None)
     return [process for process, _ in counted.most_common()]
 
@@ -156,7 +156,10 @@ def _process(role: RoleView) -> str:
 
 
 def _span(begin: datetime, end: datetime) -> str:
-    """How long it is, in the largest unit that fits; never less than nothing: clocks differ."""
+    """Format the time between two moments, in the largest unit that fits.
+
+    It is never negative, although the clocks of two processes may differ.
+    """
     seconds = max(0.0, (end - begin).total_seconds())
     for unit, length in UNITS:
         if seconds >= length:

@@ -1,4 +1,4 @@
-"""What `workflow-ray status` shows, and the fields of its JSON."""
+"""The data that `workflow-ray status` shows. These are the fields of its JSON."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,10 +10,10 @@ STOPPED = "stopped"
 
 
 class RoleView(msgspec.Struct, frozen=True, kw_only=True):
-    """One role, or another actor on Ray. What is not known is null, or empty."""
+    """One role, or another actor on Ray. A value that is not known is null or empty."""
 
     name: str
-    status: str | None = None  # as workflow.STATUS; null: it is a role for all workflows
+    status: str | None = None  # as workflow.STATUS; null: the role serves all workflows
     shard: int | None = None
     phase: str  # running, draining, waiting (for its next start), starting, standby, stopped
     host: str | None = None
@@ -29,7 +29,7 @@ class RoleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailureView(msgspec.Struct, frozen=True, kw_only=True):
-    """The last failed attempt at a status, as far as it is known."""
+    """The last failed attempt at a status, of the runs that were read."""
 
     at: datetime
     reason: str
@@ -39,7 +39,7 @@ class FailureView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """One status of a workflow that has a step, or runs that have not ended."""
+    """A status that has a step, or runs that have not ended."""
 
     status: str  # as workflow.STATUS; the number where the name is not known
     number: int
@@ -54,14 +54,14 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogsView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the processes write what they log."""
+    """Where the processes write their logs."""
 
     where: str  # stderr: of the processes; files: see `folder`; or nowhere
     folder: str = ""  # of the files, one for each role; the same path on each node
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs on a store, and how its runs fare."""
+    """What runs on a store, and the progress of its runs."""
 
     records: str
     events: str

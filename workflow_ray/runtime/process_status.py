@@ -1,4 +1,4 @@
-"""The status of a process that runs roles, as it tells others."""
+"""The status of a process that runs roles. It sends this to other processes."""
 
 from datetime import datetime
 from enum import StrEnum

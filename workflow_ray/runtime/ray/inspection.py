@@ -1,4 +1,4 @@
-"""What runs on Ray for a store, and how many steps are in flight."""
+"""Finds what runs on Ray for a store, and how many steps are in flight."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from workflow_ray.runtime.ray.control import find_running
 from workflow_ray.runtime.ray.registry import role_named
 
 PATIENCE = 2.0
-"""Seconds for the actors to tell how many steps they run."""
+"""Seconds for an actor to answer how many steps it runs."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ async def inspect(records: str | None) -> Inspection | None:
 
 
 async def _in_flight(name: str, namespace: str) -> int | None:
-    """How many steps an actor runs; None: it runs none, or does not answer."""
+    """Ask an actor how many steps it runs. None: its role has no step, or it does not answer."""
     try:
         async with asyncio.timeout(PATIENCE):
             count: int | None = await actors.find(name, namespace).ask("in_flight")

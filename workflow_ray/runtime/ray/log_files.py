@@ -1,6 +1,6 @@
-"""The log files of a deployment's actors: one for each name, in one folder of each node.
+"""The log files of a deployment's actors: one file for each actor, in a folder on its node.
 
-An actor's earlier processes have written to the same file, so that it tells why they ended.
+All processes of an actor write to the same file, so that it shows why earlier ones ended.
 """
 
 import logging
@@ -16,38 +16,39 @@ from workflow_ray.runtime.ray.head import local_head
 FOLDER = "WORKFLOW_RAY_LOGS"
 SUFFIX = ".log"
 SIZE = 4 * 1024 * 1024
-"""Bytes of a file before it is renamed, and a new one begun..."""
+"""Bytes after which a file is renamed, and a new one is begun."""
 KEPT = 2
-"""...and renamed files that are kept."""
+"""How many renamed files are kept."""
 
 
 def log_folder(namespace: str) -> Path:
-    """The folder of a deployment's log files: in WORKFLOW_RAY_LOGS, else in the folder `logs` of
-    WORKFLOW_RAY_HOME.
+    """Return the folder of a deployment's log files.
+
+    It is in WORKFLOW_RAY_LOGS, or else in the folder `logs` of WORKFLOW_RAY_HOME.
     """
     chosen = os.environ.get(FOLDER)
     return (Path(chosen) if chosen else local_head().home / "logs").resolve() / namespace
 
 
 def log_file(folder: str | Path, name: str) -> Path:
-    """The log file of the actor that has this name."""
+    """Return the path of an actor's log file."""
     return Path(folder) / f"{quote(name, safe='')}{SUFFIX}"
 
 
 def actor_of(file: Path) -> str:
-    """The name of the actor whose log file this is."""
+    """Return the name of the actor that writes this log file."""
     return unquote(file.name.removesuffix(SUFFIX))
 
 
 def write_log(folder: str, name: str) -> str:
-    """Have what this process logs go to the actor's file. Nothing is opened before the first line.
+    """Write the log of this process to the actor's file, which is opened for the first line.
 
     Args:
-        folder: The deployment's; "": nothing is written.
-        name: The actor's.
+        folder: The folder of the deployment; "": write no file.
+        name: The name of the actor.
 
     Returns:
-        The file's path; "" where there is none.
+        The path of the file; "" if there is none.
     """
     if not folder:
         return ""
@@ -61,7 +62,7 @@ def write_log(folder: str, name: str) -> str:
 
 
 def output_file() -> str:
-    """The file that this process prints to; "" where that is not known."""
+    """Return the path of the file that this process prints to; "" if it is not known."""
     try:
         path = os.path.realpath("/proc/self/fd/1")
     except OSError:
@@ -70,9 +71,7 @@ def output_file() -> str:
 
 
 class _LogFile(RotatingFileHandler):
-    """A log file in a folder that is made when it is needed. Where it can't be written, lines go to
-    standard error.
-    """
+    """Writes a log file, and makes its folder. Lines that can't be written go to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from workflow_ray.runtime.ray.log_files import SUFFIX, actor_of
 
 TAIL = 256 * 1024
-"""Bytes of each file that are looked at for its last entries."""
+"""How many bytes of each file are read for its last entries."""
 IDENTITY = ".identity"
-"""The file that names a folder."""
+"""The name of the file that identifies a folder."""
 PORTION = 1024 * 1024
-"""Bytes of each file that one look at what was added reads."""
+"""How many bytes of each file are read at once when entries are added."""
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) ")
 
 
@@ -28,21 +28,22 @@ class Entry(NamedTuple):
 
 
 def by_time(entries: Iterable[Entry]) -> list[Entry]:
-    """Sort entries by their time; those of one time stay in their order."""
+    """Sort entries by their time. Entries of the same time keep their order."""
     return sorted(entries, key=lambda entry: entry.time)
 
 
 class LogReader:
-    """Reads the files of one folder. It keeps how far it has read each."""
+    """Reads the log files of one folder, and remembers how far it has read each."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._read: dict[str, tuple[int, int]] = {}
-        """By the name of a file: its inode, and the bytes that were read."""
+        """The name of a file -> its inode, and how many bytes were read."""
 
     def identity(self) -> str:
-        """What names the folder: several nodes may have it from one file server. "" where there is
-        no such folder.
+        """Return what identifies the folder, because several nodes may share it by a file server.
+
+        "" if there is no such folder.
         """
         file = self._folder / IDENTITY
         draft = file.with_suffix(f".{secrets.token_hex(8)}")
@@ -56,7 +57,7 @@ class LogReader:
             return ""
 
     def actors(self) -> list[str]:
-        """The names of the actors that have a log file here, those that have ended included."""
+        """Return the names of the actors that have a log file here. Some may have ended."""
         return sorted(map(actor_of, self._folder.glob(f"*{SUFFIX}")))
 
     def last(self, names: Collection[str], limit: int) -> list[Entry]:
@@ -68,7 +69,7 @@ class LogReader:
         return by_time(found)[-limit:] if limit else []
 
     def added(self, names: Collection[str]) -> list[Entry]:
-        """Read the entries that were added since the last call, of files that are new too."""
+        """Read the entries that were added since the last call, also those of new files."""
         return by_time(entry for file in self._files(names) for entry in self._rest(file))
 
     def _files(self, names: Collection[str]) -> Iterator[Path]:
@@ -106,7 +107,7 @@ class LogReader:
         return entries + _entries(actor_of(file), text)
 
     def _renamed(self, file: Path, inode: int, offset: int) -> list[Entry]:
-        """The rest of the file that had this name."""
+        """Read the rest of the file that had this name before."""
         for path in self._folder.glob(f"{file.name}.*"):
             with path.open("rb") as opened:
                 if os.fstat(opened.fileno()).st_ino == inode:
@@ -116,12 +117,12 @@ class LogReader:
 
 
 def _whole_lines(text: bytes) -> bytes:
-    """The text up to its last line end: what follows is still being written."""
+    """Cut the text after its last line end, because the rest is still being written."""
     return text[: text.rfind(b"\n") + 1]
 
 
 def _entries(actor: str, text: bytes) -> list[Entry]:
-    """What comes before the first line with a time belongs to an entry that is not read."""
+    """Split text into entries. Lines before the first time belong to an entry that is left out."""
     entries: list[Entry] = []
     for line in text.decode("utf-8", "replace").splitlines():
         if found := _TIME.match(line):

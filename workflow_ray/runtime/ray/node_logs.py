@@ -1,4 +1,4 @@
-"""The log files of every node of a Ray cluster, through one reader on each node."""
+"""Reads the log files of all nodes of a Ray cluster, by a reader on each node."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -13,11 +13,11 @@ from workflow_ray.runtime.ray.actors import ray, this_node
 from workflow_ray.runtime.ray.log_reader import Entry, LogReader, by_time
 
 PATIENCE = 20.0
-"""Seconds for the reader of a node to start and to answer."""
+"""Seconds for a reader to start and to answer."""
 
 
 class Reader(Protocol):
-    """A LogReader, here or on another node."""
+    """Calls a LogReader, here or on another node."""
 
     async def ask(self, method: str, *arguments: object) -> Any:
         """Call a method of the LogReader. Raises NodeSilent."""
@@ -38,7 +38,7 @@ class _Here:
 
 @dataclass(frozen=True)
 class _There:
-    """An actor that ends with this process."""
+    """Calls an actor, which ends with this process."""
 
     node: str
     actor: Any
@@ -53,17 +53,18 @@ class _There:
 
 @dataclass
 class NodeLogs:
-    """The logs of all nodes.
+    """Reads the logs of all nodes.
 
     Attributes:
-        silent: The nodes that did not answer, by Ray's id. They are not asked again.
+        readers: One for each node.
+        silent: Ray's ids of the nodes that did not answer. They are not asked again.
     """
 
     readers: list[Reader]
     silent: set[str] = field(default_factory=set[str])
 
     async def leave_out_shared(self) -> None:
-        """Keep one reader of a folder that several nodes share, as from one file server."""
+        """Keep one reader for each folder that several nodes share by a file server."""
         seen = set[str]()
         for reader, folder in await self._answers("identity"):
             if folder and folder in seen:
@@ -71,17 +72,17 @@ class NodeLogs:
             seen.add(folder)
 
     async def actors(self) -> list[str]:
-        """The names of the actors that have a log file, those that have ended included."""
+        """Return the names of the actors that have a log file. Some may have ended."""
         found = await self._answers("actors")
         return sorted({name for _, names in found for name in names})
 
     async def last(self, names: Collection[str], limit: int) -> list[Entry]:
-        """The last entries of these actors, up to `limit` of all together, by time."""
+        """Read the last entries of these actors by time, up to `limit` in all."""
         entries = await self._entries("last", list(names), limit)
         return entries[-limit:] if limit else []
 
     async def added(self, names: Collection[str]) -> list[Entry]:
-        """The entries that were added since the last call, by time."""
+        """Read the entries that were added since the last call, by time."""
         return await self._entries("added", list(names))
 
     async def _entries(self, method: str, *arguments: object) -> list[Entry]:
@@ -89,7 +90,7 @@ class NodeLogs:
         return by_time(Entry(*entry) for _, entries in found for entry in entries)
 
     async def _answers(self, method: str, *arguments: object) -> list[tuple[Reader, Any]]:
-        """What each reader answers. Readers of silent nodes are left out from now on."""
+        """Ask each reader. A reader that does not answer is removed."""
 
         async def answer(reader: Reader) -> tuple[Reader, Any] | None:
             try:
@@ -104,19 +105,19 @@ class NodeLogs:
 
 
 def logs_here(folder: str) -> NodeLogs:
-    """The logs of this machine, whether or not Ray runs."""
+    """Read the logs of this machine only. Ray need not run."""
     return NodeLogs([_Here(LogReader(folder))])
 
 
 async def logs_of_cluster(folder: str) -> NodeLogs:
-    """The logs of every node of the cluster that this process is connected to."""
+    """Read the logs of all nodes of the cluster that this process is connected to."""
     logs = NodeLogs(readers_of_cluster(folder))
     await logs.leave_out_shared()
     return logs
 
 
 def readers_of_cluster(folder: str) -> list[Reader]:
-    """A reader of the folder on each node, this one first."""
+    """Start a reader of the folder on each node. The one of this node comes first."""
     here = this_node()
     nodes: Sequence[str] = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     others: list[Reader] = [_reader_on(node, folder) for node in nodes if node != here]
@@ -124,7 +125,7 @@ def readers_of_cluster(folder: str) -> list[Reader]:
 
 
 async def is_on_ray() -> bool:
-    """Whether there is a cluster to ask. Connects to it."""
+    """Connect to the cluster, if there is one. Returns whether there is one."""
     if not cluster.exists(None):
         return False
     await asyncio.to_thread(cluster.connect, None)
