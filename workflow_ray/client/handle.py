@@ -169,15 +169,33 @@ class Handle(Generic[D, S]):
         """Resume a paused run: it goes on from its status.
 
         A run that an error has paused gets all attempts of its step again. A run that is not paused
-        stays as it is. The arguments, the result and the errors are those of `pause`.
+        stays as it is.
+
+        Args:
+            reason: Why it goes on. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
         """
         return await self._control(control(Action.RESUME, by, reason))
 
     async def retry(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
         """Try the step of a failed run again, at once and with all its attempts.
 
-        An error has paused the run, or the run waits for its next attempt. The arguments and the
-        result are those of `pause`.
+        An error has paused the run, or the run waits for its next attempt.
+
+        Args:
+            reason: Why it is tried again. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
 
         Raises:
             ControlRefused: No attempt has failed, or the run is finished.
@@ -190,7 +208,19 @@ class Handle(Generic[D, S]):
         """Cancel the run: it ends, and its foreign id is free again.
 
         A step that is under way is not interrupted, but its result is dropped. A cancelled run
-        stays as it is. The arguments, the result and the errors are those of `pause`.
+        stays as it is.
+
+        Args:
+            reason: Why the run is cancelled. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
         """
         return await self._control(control(Action.CANCEL, by, reason))
 

@@ -40,16 +40,24 @@ log = logging.getLogger(__name__)
 async def connect(
     workflow: Workflow[D, S], *, records: Place | None = None, patience: Duration = PATIENCE
 ) -> AsyncGenerator[Client[D, S]]:
-    """A client of a deployed workflow, for a web service or a script. It needs the records only,
-    wherever the events are.
+    """Connect a client to a deployed workflow, for a web service or a script.
 
-    Other threads' event loops may use it too, while the loop that connected runs.
+    It needs the records only, wherever the events are. The event loops of other threads may use it
+    too, while the loop that connected runs.
 
-    patience: seconds, or a timedelta, for which calls repeat themselves while the store doesn't
-        answer; then they raise StoreUnavailable.
-    records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else
-        sqlite:///workflow.db. Raises InvalidDefinition, StoreMissing, UnknownWorkflow: it isn't
-        deployed there; StatusRenumbered; what `open_records` raises.
+    Args:
+        workflow: The definition. It must be deployed there.
+        records: URL of the store, or the path of a SQLite file. Default: WORKFLOW_RAY_RECORDS, else
+            sqlite:///workflow.db.
+        patience: Seconds, or a timedelta, for which calls repeat themselves while the store does
+            not answer. After that they raise StoreUnavailable.
+
+    Raises:
+        InvalidDefinition: The definition has mistakes.
+        UnknownWorkflow: It is not deployed there.
+        StatusRenumbered: It has another number for a status.
+        InvalidInput: An argument can't be used.
+        StoreError: StoreMissing, AccessDenied, StoreUnavailable and the like.
     """
     checked_workflow(workflow).checked()
     seconds = seconds_of("patience", patience)

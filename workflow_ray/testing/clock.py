@@ -33,6 +33,10 @@ class FakeClock:
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         """Wait until the event is set, or until `seconds` have passed by this clock.
 
+        Args:
+            event: The event to wait for.
+            seconds: The longest wait, by this clock.
+
         Returns:
             Whether the event is set.
         """
