@@ -1,12 +1,10 @@
-"""What adapters cost: each beside its bare driver, which makes the same calls with the same
-parameters, in the same run.
+"""Compares each adapter with its bare driver, which makes the same calls with the same parameters.
 
-python benchmarks/adapters.py --servers --check
-python benchmarks/adapters.py --store postgresql://postgres@127.0.0.1/one
-postgresql://postgres@127.0.0.1/another
+    python benchmarks/adapters.py --servers --check
+    python benchmarks/adapters.py --store postgresql://postgres@127.0.0.1/{one,another}
 
-The adapter works on one store, and what it has its driver do is recorded; the bare driver then does
-that again on another one.
+The adapter works on one store, and the calls to its driver are recorded. The bare driver then
+repeats them on another store, in the same run of the benchmark.
 """
 
 import argparse
@@ -29,9 +27,9 @@ from workflow_ray.runtime.mixed import MovingStore
 
 SIZES = (1, 500)
 LIMIT = 1.5
-"""How many times as long as its bare driver an adapter may take, at the largest size."""
+"""The largest ratio of an adapter's time to its bare driver's, at the largest size."""
 WARM_UP = 3
-"""Rounds that aren't counted: statements get prepared, caches filled."""
+"""Rounds that are not counted: they prepare statements and fill caches."""
 COLUMNS = "{:<12}{:<16}{:>6}{:>13}{:>10}{:>8}"
 
 
@@ -41,7 +39,7 @@ def main() -> None:
     beyond = 0
     with stores(chosen.store, chosen.servers) as pairs:
         for url, twin in pairs:
-            for timing in asyncio.run(measured(url, twin, chosen.rounds)):
+            for timing in asyncio.run(measure(url, twin, chosen.rounds)):
                 show(scheme_of(url), timing)
                 beyond += timing.size == max(SIZES) and timing.ratio > LIMIT
     print(f"Medians of {chosen.rounds} rounds. {machine()}.")
@@ -86,14 +84,15 @@ def show(store: str, timing: Timing) -> None:
 
 @contextmanager
 def stores(given: Sequence[tuple[str, str]], servers: bool) -> Generator[list[tuple[str, str]]]:
-    """SQLite's, those given, and with `servers` one on each kind of server, started here: each with
-    its twin.
+    """Provide the stores to measure, each with its twin for the bare driver.
+
+    They are SQLite, those given, and with `servers` one on each kind of server, started here.
     """
     with ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-"))
         )
-        folder.chmod(0o755)  # servers run as users of their own
+        folder.chmod(0o755)  # servers run as other users
         pairs = [(f"sqlite:///{folder}/one.db", f"sqlite:///{folder}/twin.db"), *given]
         if servers:
             postgres, mariadb = (
@@ -111,22 +110,22 @@ def stores(given: Sequence[tuple[str, str]], servers: bool) -> Generator[list[tu
                     stack.enter_context(mariadb.database("twin")),
                 ),
                 (stack.enter_context(redis.database(1)), stack.enter_context(redis.database(2))),
-                (kafka.url, kafka.url),  # what is sent once more does no harm there
+                (kafka.url, kafka.url),  # sending the same events twice does no harm there
             ]
         yield pairs
 
 
-async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
-    """All that the adapter can do, at each size so many times."""
+async def measure(url: str, twin: str, rounds: int) -> list[Timing]:
+    """Measure every operation of the adapter, at each size this many times."""
     driver = bare(scheme_of(url))
     for place in (url, twin):
         await asyncio.to_thread(adapter_for(place).create, place)
     with driver.recording() as calls:
-        async with opened(url) as batches:
+        async with open_batches(url) as batches:
             await batches.begin()
             async with driver.repeating(url, twin, calls) as repeat:
                 watch = Stopwatch(calls, repeat)
-                # between the rounds only: actors, where adapters work, collect seldom too
+                # collect between the rounds only: actors, where adapters run, collect seldom too
                 gc.disable()
                 for _ in range(WARM_UP + rounds):
                     gc.collect()
@@ -136,12 +135,14 @@ async def measured(url: str, twin: str, rounds: int) -> list[Timing]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[RecordBatches | EventBatches]:
-    """What the adapter of this URL can be measured by, its store open."""
+async def open_batches(url: str) -> AsyncGenerator[RecordBatches | EventBatches]:
+    """Open the store of this URL, and provide the load that fits its adapter."""
     adapter, clock = adapter_for(url), SystemClock()
     if isinstance(adapter, RecordsAdapter):
         async with adapter.open_records(url, clock=clock, exclusive=not adapter.shared) as records:
-            yield RecordBatches(cast(MovingStore, records))  # each of ours holds all
+            yield RecordBatches(
+                cast(MovingStore, records)
+            )  # each of our stores holds records, events and timeouts
     else:
         async with events_adapter(url).open_events(url, clock=clock) as events:
             yield EventBatches(events)

@@ -1,12 +1,12 @@
-"""A store that holds many finished runs, and many that wait: what looks and transitions cost beside
-an empty one.
+"""Compares a store that holds many finished and many waiting runs with an empty store.
 
 python benchmarks/backlog.py --finished 1000000 --waiting 200000 \\
     [--records postgresql://... --empty postgresql://...]
 
-The throughput is measured in rounds, on the full store and on an empty one in turn, so that what
-else the machine does disturbs both alike. A round's CPU time is that of this process: all of the
-work with SQLite, and the client's part of it with a server.
+It measures queries, and the throughput of transitions. The throughput is measured in rounds, on the
+full and on the empty store in turn, so that other work of the machine disturbs both alike. The CPU
+time of a round is that of this process: all of the work with SQLite, the client's part with a
+server.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from time import perf_counter, process_time, time
 import msgspec
 
 from benchmarks.setting import percentile, report
-from benchmarks.workload import TRANSITIONS, Job, JobStatus, check, ended, feed, jobs
+from benchmarks.workload import TRANSITIONS, Job, JobStatus, check, feed, jobs, wait_for_ends
 from workflow_ray import RunState, Runtime
 from workflow_ray.engine.runs import first_write
 from workflow_ray.ports import Store
@@ -38,28 +38,28 @@ from workflow_ray.records import (
 
 BATCH = 2000
 LOOKS = 20
-"""Times that each look is taken."""
+"""How often each query is timed."""
 CHECKED = 100
-"""Runs of each round whose history is checked."""
+"""Runs per round whose history is checked."""
 
 
 @dataclass
 class Throughput:
-    """What the rounds on one store took, in seconds per transition."""
+    """Measures rounds on one store, in seconds per transition."""
 
     runtime: Runtime
     wall: list[float] = field(default_factory=list[float])
     cpu: list[float] = field(default_factory=list[float])
 
     async def round(self, runs: int) -> None:
-        """Run so many from trigger to end."""
+        """Trigger this many runs and wait for their ends."""
         client = self.runtime.client(jobs)
         before = sum(
             count for (_, state), count in (await client.counts()).items() if state.finished
         )
         start, cpu = time(), process_time()
         run_ids = await feed(client, f"round-{len(self.wall)}", runs)
-        await ended(client, before + runs)
+        await wait_for_ends(client, before + runs)
         cpu = process_time() - cpu
         end = max([(await client.get(run_id)).updated_at.timestamp() for run_id in run_ids[-500:]])
         self.wall.append((end - start) / (TRANSITIONS * runs))
@@ -98,7 +98,7 @@ async def main() -> None:
         await fill(filled.store, finished_runs(chosen.finished))
         await fill(filled.store, waiting_runs(chosen.waiting))
         seconds = perf_counter() - start
-        looks = {name: await looked(look) for name, look in looks_of(filled.store).items()}
+        looks = {name: await time_query(look) for name, look in queries_of(filled.store).items()}
         full, empty = Throughput(filled), Throughput(unfilled)
         await compare(full, empty, chosen.runs, chosen.rounds)
     measured: dict[str, object] = {
@@ -123,7 +123,7 @@ def new_file() -> str:
 
 
 async def compare(full: Throughput, empty: Throughput, runs: int, rounds: int) -> None:
-    """Rounds on both in turn, each of them first as often as the other. The first pair warms up."""
+    """Run rounds on both in turn, each first as often as the other. The first pair warms up."""
     for number in range(rounds + 1):
         for one in (full, empty) if number % 2 else (empty, full):
             await one.round(runs)
@@ -132,7 +132,7 @@ async def compare(full: Throughput, empty: Throughput, runs: int, rounds: int) -
 
 
 def finished_runs(count: int) -> Iterator[Write]:
-    """Runs that are complete where they begin; some of them cancelled, at another status."""
+    """Make runs that are complete at their first status; some are cancelled, at another status."""
     for number in range(count):
         write = new_run(number, JobStatus.DONE)
         yield (
@@ -143,7 +143,7 @@ def finished_runs(count: int) -> Iterator[Write]:
 
 
 def waiting_runs(count: int) -> Iterator[Write]:
-    """Runs that wait for a message; some of them paused."""
+    """Make runs that wait for a message; some of them are paused."""
     for number in range(count):
         write = msgspec.structs.replace(
             new_run(number, JobStatus.PREPARED),
@@ -176,7 +176,7 @@ async def fill(store: Store, writes: Iterator[Write]) -> None:
         await store.store([WriteGroup(writes=tuple(batch))])
 
 
-def looks_of(store: Store) -> dict[str, Callable[[], Awaitable[object]]]:
+def queries_of(store: Store) -> dict[str, Callable[[], Awaitable[object]]]:
     def page(**filters: object) -> Callable[[], Awaitable[object]]:
         return lambda: store.runs(RunQuery(workflow=jobs.name, limit=100, **filters))  # type: ignore[arg-type]  # names of RunQuery's fields
 
@@ -206,8 +206,8 @@ def looks_of(store: Store) -> dict[str, Callable[[], Awaitable[object]]]:
     }
 
 
-async def looked(look: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds: the median of several looks."""
+async def time_query(look: Callable[[], Awaitable[object]]) -> float:
+    """Time a query. Returns the median of several times, in milliseconds."""
     took: list[float] = []
     for _ in range(LOOKS):
         start = perf_counter()

@@ -1,4 +1,4 @@
-"""The load for adapters: batches of runs, steps and events, as clients and roles send them."""
+"""Provides the load for adapters: batches of runs, steps and events, as clients and roles send."""
 
 from collections.abc import Sequence
 
@@ -27,14 +27,14 @@ from workflow_ray.runtime.mixed import MovingStore
 
 GROUP = consumer_group(jobs.name, JobStatus.QUEUED.value)
 SENT = Topic("sent-1")
-"""A topic of its own, so that events sent by hand and those of the outbox don't mix."""
+"""A separate topic, so that these events do not mix with those of the outbox."""
 PARTITIONS = range(jobs.partitions)
 PATIENCE = 10.0
-"""Seconds to wait for what was sent."""
+"""Seconds to wait for events that were sent."""
 
 
 class RecordBatches:
-    """New runs, their first step, and looking them up; then their events."""
+    """Stores new runs and their first step, looks them up, and moves their events."""
 
     def __init__(self, store: MovingStore) -> None:
         self._store = store
@@ -49,26 +49,28 @@ class RecordBatches:
 
     async def round(self, size: int, watch: Stopwatch) -> None:
         writes = _triggers(size)
-        await watch.timed("store new runs", size, lambda: self._stored(WriteGroup(writes=writes)))
+        await watch.timed(
+            "store new runs", size, lambda: self._store_group(WriteGroup(writes=writes))
+        )
         records = await watch.timed(
             "lookup", size, lambda: self._store.lookup([write.run_id for write in writes])
         )
         self._offset += size
         positions = tuple(Position(GROUP, partition, self._offset) for partition in PARTITIONS)
         group = WriteGroup(writes=_steps(records), positions=positions, fence=self._consumer)
-        await watch.timed("store steps", size, lambda: self._stored(group))
+        await watch.timed("store steps", size, lambda: self._store_group(group))
         await self._events.round(size, watch, writes)
         while await watch.untimed(lambda: self._store.move(self._publisher, limit=2000, wait=0)):
             pass
 
-    async def _stored(self, group: WriteGroup) -> None:
+    async def _store_group(self, group: WriteGroup) -> None:
         (answer,) = await self._store.store([group])
         assert isinstance(answer, Committed)
         assert all(isinstance(result, Stored) for result in answer.results)
 
 
 class EventBatches:
-    """Events sent and received."""
+    """Sends and receives events."""
 
     def __init__(self, store: EventStreamer) -> None:
         self._store = store
@@ -85,9 +87,9 @@ class EventBatches:
         ]
         offsets = await watch.untimed(lambda: self._store.ends(SENT, PARTITIONS))
         await watch.timed("send", size, lambda: self._store.send(events))
-        await watch.timed("receive", size, lambda: self._received(offsets, size))
+        await watch.timed("receive", size, lambda: self._receive(offsets, size))
 
-    async def _received(self, offsets: dict[int, int], count: int) -> None:
+    async def _receive(self, offsets: dict[int, int], count: int) -> None:
         while count > 0:
             found = (
                 await self._store.receive(
@@ -100,7 +102,7 @@ class EventBatches:
 
 
 def _triggers(count: int) -> tuple[Write, ...]:
-    """New runs, as a client starts them."""
+    """Make new runs, as a client triggers them."""
     data = jobs.encode(Job(number=1))
     run_ids = [new_run_id() for _ in range(count)]
     return tuple(
@@ -118,7 +120,7 @@ def _triggers(count: int) -> tuple[Write, ...]:
 
 
 def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
-    """What the first step makes of the runs."""
+    """Make the writes of the first step."""
     graph = jobs.checked()
     step = graph.step(JobStatus.QUEUED)
     assert step
@@ -131,8 +133,10 @@ def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
 
 
 def _event(write: Write, partition: int) -> Event:
-    """As after the write, but with as many in each partition: else a batch would leave some of the
-    longest for the next.
+    """Make the event of a write, in a given partition.
+
+    Each partition gets as many events; otherwise a batch would leave some of the fullest partition
+    to the next batch.
     """
     return Event(
         run_id=write.run_id,

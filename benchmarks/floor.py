@@ -1,6 +1,4 @@
-"""What SQLite itself takes, by the bare driver of the standard library, in the same run: the other
-figures are multiples of it.
-"""
+"""Measures SQLite alone, by the standard library's driver, as a floor for the other figures."""
 
 import sqlite3
 import tempfile
@@ -36,7 +34,7 @@ def _database() -> Generator[sqlite3.Connection]:
 
 
 def commit_ms() -> float:
-    """The median time of a transaction that writes one row."""
+    """Return the median time of a transaction that writes one row, in milliseconds."""
     took: list[float] = []
     with _database() as connection:
         for number in range(COMMITS):
@@ -51,8 +49,9 @@ def commit_ms() -> float:
 
 
 def transitions_per_second(runs: int) -> float:
-    """Each run's record inserted, then updated by each step, with history and events: no more than
-    a transition must write.
+    """Write what transitions must write at least, and return how many fit into a second.
+
+    A run's record is inserted and then updated by each step, with history and events.
     """
     names = [f"01a20000-0000-7000-8000-{number:012}" for number in range(runs)]
     with _database() as connection:

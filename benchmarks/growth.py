@@ -1,5 +1,4 @@
-"""Many transitions, one after the other: how many rows the tables of events, outbox and timeouts
-hold meanwhile.
+"""Measures how many rows the tables of events, outbox and timeouts hold during many transitions.
 
 python benchmarks/growth.py --transitions 500000
 """
@@ -12,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.setting import report
-from benchmarks.workload import TRANSITIONS, check, ended, feed, jobs
+from benchmarks.workload import TRANSITIONS, check, feed, jobs, wait_for_ends
 from workflow_ray import Runtime
 
 BATCH = 10_000
-"""Runs that are triggered at once, and end before the next ones are."""
+"""Runs that are triggered together. All end before the next are triggered."""
 LOOK = 0.5
-"""Seconds between two looks at the tables."""
+"""Seconds between two counts of the rows."""
 TABLES = ("events", "outbox", "timeouts")
 GROWING = ("records", "history")
 
@@ -33,14 +32,14 @@ async def main() -> None:
         file = Path(folder) / "benchmark.db"
         async with Runtime.local(jobs, records=f"sqlite:///{file}") as runtime:
             most: dict[str, int] = dict.fromkeys(TABLES, 0)
-            looking = asyncio.create_task(look(file, most))
+            watching = asyncio.create_task(watch_rows(file, most))
             client, first = runtime.client(jobs), list[str]()
             for start in range(0, runs, BATCH):
                 run_ids = await feed(client, f"job-{start}", min(BATCH, runs - start))
-                await ended(client, start + len(run_ids))
+                await wait_for_ends(client, start + len(run_ids))
                 first += run_ids[:10]
             await check(client, first)
-            looking.cancel()
+            watching.cancel()
         left = rows(file, (*TABLES, *GROWING))
     measured: dict[str, object] = {
         "transitions": TRANSITIONS * runs,
@@ -50,8 +49,8 @@ async def main() -> None:
     report(measured, chosen.json)
 
 
-async def look(file: Path, most: dict[str, int]) -> None:
-    """Keep the largest number of rows that each table had."""
+async def watch_rows(file: Path, most: dict[str, int]) -> None:
+    """Count the rows again and again, and keep the largest number of each table."""
     while True:
         for table, count in (await asyncio.to_thread(rows, file, TABLES)).items():
             most[table] = max(most[table], count)
@@ -61,7 +60,7 @@ async def look(file: Path, most: dict[str, int]) -> None:
 def rows(file: Path, tables: tuple[str, ...]) -> dict[str, int]:
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as reader:
         counts = [
-            reader.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  the names are ours
+            reader.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  the names are constants
             for table in tables
         ]
         return {table: count.fetchone()[0] for table, count in zip(tables, counts, strict=True)}

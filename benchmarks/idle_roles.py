@@ -1,5 +1,6 @@
-"""Many idle roles on PostgreSQL beside another process's writes: the transactions that they make,
-and what a lookup takes meanwhile.
+"""Measures the transactions of many idle roles on PostgreSQL while another process writes.
+
+It also measures how long a lookup takes meanwhile.
 
 python benchmarks/idle_roles.py --records postgresql://user:password@host/an_empty_database
 """
@@ -22,10 +23,10 @@ from workflow_ray import Client, Run, Runtime, Status, Workflow, connect
 
 SHARDS = 16
 SETTLE = 30.0
-"""Seconds before the measurement, in which every role begins and looks for work."""
+"""Seconds before the measurement, in which every role starts and looks for work."""
 MEASURE = 80.0
-"""Seconds of the measurement: every idle role makes sure within them that it still holds its fence.
-The sweeper reads each idle workflow once in 300 s, so its reads may lie outside.
+"""Seconds of the measurement, in which every idle role checks once that it still holds its fence.
+The sweeper reads each idle workflow once in 300 s, so its reads may be outside.
 """
 LOOKUPS_PER_SECOND = 10
 WRITES_PER_SECOND = 20
@@ -55,12 +56,12 @@ unrelated = idle_workflow("unrelated")
 
 @dataclass
 class Transactions:
-    """Those that this process has begun so far. Only the idle roles make any in it."""
+    """Counts the transactions of this process. Only the idle roles make any in it."""
 
     reads: int = 0
-    """On the connections that may only read."""
+    """Transactions on the connections that may only read."""
     writes: int = 0
-    """On the connection that writes, whether or not they change anything."""
+    """Transactions on the connection that writes, whether or not they change anything."""
 
     def count(self, connection: Connection) -> None:
         driver: Any = connection.connection.dbapi_connection
@@ -68,7 +69,7 @@ class Transactions:
             self.reads += 1
         elif (
             not driver.autocommit
-        ):  # else it is the connection that listens: its transactions are notifications
+        ):  # the third kind of connection listens: its transactions are notifications
             self.writes += 1
 
 
@@ -76,17 +77,17 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", required=True)
     parser.add_argument("--roles", type=int, default=1000)
-    # what the other process is started with
+    # starts the other process
     parser.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, default=None)
     chosen = parser.parse_args()
     if chosen.beside:
         await write_and_look_up(chosen.records)
     else:
-        report(await measured(chosen.records, chosen.roles), chosen.json, records=chosen.records)
+        report(await measure(chosen.records, chosen.roles), chosen.json, records=chosen.records)
 
 
-async def measured(records: str, roles: int) -> dict[str, object]:
+async def measure(records: str, roles: int) -> dict[str, object]:
     transactions = Transactions()
     event.listen(Engine, "begin", transactions.count)
     workflows = [idle_workflow(f"idle-{number}") for number in range(-(-roles // SHARDS))]
@@ -109,13 +110,13 @@ async def measured(records: str, roles: int) -> dict[str, object]:
 
 
 async def write_and_look_up(records: str) -> None:
-    """Write at once; once a line comes in look up, too; then print what that took."""
+    """Write without a pause. When a line arrives on standard input, time lookups and print them."""
     async with connect(unrelated, records=records) as client, asyncio.TaskGroup() as tasks:
         written = list[str]()
         writing = tasks.create_task(write(client, written))
         await asyncio.to_thread(sys.stdin.readline)
         before, start = len(written), perf_counter()
-        took = await lookups(client, written[0])
+        took = await time_lookups(client, written[0])
         rate = (len(written) - before) / (perf_counter() - start)
         writing.cancel()
     print(
@@ -130,7 +131,7 @@ async def write_and_look_up(records: str) -> None:
 
 
 async def write(client: Client[Nothing, NothingStatus], written: list[str]) -> None:
-    """Runs of a workflow that end where they begin: nobody waits for them."""
+    """Trigger runs that end at their first status, so that no role waits for them."""
     due = perf_counter()
     while True:
         run = await client.trigger(f"run-{len(written)}", Nothing(), start_at=NothingStatus.DONE)
@@ -139,8 +140,8 @@ async def write(client: Client[Nothing, NothingStatus], written: list[str]) -> N
         await asyncio.sleep(due - perf_counter())
 
 
-async def lookups(client: Client[Nothing, NothingStatus], run_id: str) -> list[float]:
-    """Milliseconds of each."""
+async def time_lookups(client: Client[Nothing, NothingStatus], run_id: str) -> list[float]:
+    """Look a run up several times. Returns the milliseconds of each."""
     took: list[float] = []
     for _ in range(int(MEASURE * LOOKUPS_PER_SECOND)):
         start = perf_counter()

@@ -1,4 +1,4 @@
-"""One run at a time: how long from trigger to finished, as the client sees it.
+"""Measures the time from trigger to end, as the client sees it, with one run at a time.
 
 python benchmarks/latency.py --runtime ray --runs 500
 """
@@ -7,18 +7,18 @@ import asyncio
 import time
 
 from benchmarks import floor
-from benchmarks.setting import deployed, options, percentile, report
+from benchmarks.setting import deploy_workload, options, percentile, report
 from benchmarks.workload import TRANSITIONS, Job, check, jobs
 
 WARM_UP = 50
-"""Runs that aren't counted, so that every role has its code loaded."""
+"""Runs that are not counted: after them every role has loaded its code."""
 
 
 async def main() -> None:
     chosen = options(__doc__ or "", runs=500)
     took: list[float] = []
     run_ids: list[str] = []
-    async with deployed(chosen.runtime) as runtime:
+    async with deploy_workload(chosen.runtime) as runtime:
         client = runtime.client(jobs)
         for number in range(WARM_UP + chosen.runs):
             start = time.perf_counter()

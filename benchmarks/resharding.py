@@ -1,4 +1,4 @@
-"""Shard counts changed under load: how long no run makes progress around each change.
+"""Measures how long no run makes progress when shard counts change under load.
 
 python benchmarks/resharding.py --runtime ray --rounds 1
 python benchmarks/resharding.py --records postgresql://... --events kafka://...
@@ -17,13 +17,13 @@ from tempfile import mkdtemp
 from time import time
 
 from benchmarks.setting import report
-from benchmarks.workload import Job, JobStatus, check, ended, feed, jobs
+from benchmarks.workload import Job, JobStatus, check, feed, jobs, wait_for_ends
 from workflow_ray import Client, Runtime
 
 COUNTS = (8, 3, 5, 1)
 ROUNDS = 3
 LOAD = 150
-"""Runs triggered at a time, and how many seconds lie between two times."""
+"""Runs that are triggered together, and the seconds until the next ones."""
 PAUSE = 0.05
 SETTLE = 1.5
 """Seconds of load before and after each change."""
@@ -32,7 +32,7 @@ SETTLE = 1.5
 @dataclass(frozen=True)
 class Change:
     count: int
-    begin: float  # of the call that sets the count
+    begin: float  # when the call that sets the count began
     end: float
 
 
@@ -60,9 +60,9 @@ async def main() -> None:
             runtime = await stack.enter_async_context(
                 Runtime.local(jobs, records=records, events=chosen.events)
             )
-        changes, run_ids = await changed_under_load(runtime, chosen.rounds)
+        changes, run_ids = await change_under_load(runtime, chosen.rounds)
         client = runtime.client(jobs)
-        await ended(client, len(run_ids))
+        await wait_for_ends(client, len(run_ids))
         await check(client, run_ids)
         gaps = await longest_gaps(client, run_ids, changes)
     measured: dict[str, object] = {
@@ -81,8 +81,8 @@ async def main() -> None:
     report(measured, chosen.json, records=records)
 
 
-async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[Change], list[str]]:
-    """Each change, and the runs that were triggered meanwhile."""
+async def change_under_load(runtime: Runtime, rounds: int) -> tuple[list[Change], list[str]]:
+    """Change the counts. Returns each change, and the runs that were triggered meanwhile."""
     client, enough, run_ids = runtime.client(jobs), asyncio.Event(), list[str]()
 
     async def load() -> None:
@@ -108,8 +108,9 @@ async def changed_under_load(runtime: Runtime, rounds: int) -> tuple[list[Change
 async def longest_gaps(
     client: Client[Job, JobStatus], run_ids: list[str], changes: list[Change]
 ) -> list[float]:
-    """Of each change the longest time, from before the call until after it, in which the scaled
-    step wrote nothing. By the store's times.
+    """Find the longest time around each change in which the scaled step wrote nothing.
+
+    The times are the store's. They include the seconds before the call.
     """
     written: list[float] = []
     for run_id in run_ids:

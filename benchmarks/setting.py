@@ -1,4 +1,4 @@
-"""What the benchmarks share: their options, a fresh store, and the report."""
+"""Provides what the benchmarks share: options, a new store, and the report."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from workflow_ray import Runtime
 
 
 def options(what: str, runs: int) -> argparse.Namespace:
-    """The command line: --runtime local|ray, --runs N, --json PATH."""
+    """Parse the command line: --runtime local|ray, --runs N, --json PATH."""
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument(
         "--runtime",
@@ -42,8 +42,8 @@ SQLITE = "SQLite, WAL, synchronous=FULL"
 
 
 @asynccontextmanager
-async def deployed(runtime: str) -> AsyncGenerator[Runtime]:
-    """The workload on a fresh SQLite file. On Ray, nothing of it is left running afterwards."""
+async def deploy_workload(runtime: str) -> AsyncGenerator[Runtime]:
+    """Deploy the workload on a new SQLite file. On Ray, nothing of it runs afterwards."""
     with tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder:
         records = f"sqlite:///{folder}/benchmark.db"
         if runtime == "local":
@@ -58,11 +58,11 @@ async def deployed(runtime: str) -> AsyncGenerator[Runtime]:
 
 
 def report(measured: dict[str, object], path: Path | None, *, records: str = "sqlite://") -> None:
-    """Print what was measured, with the command and the machine; write it as JSON, if asked to.
+    """Print the figures with the command and the machine, and write them as JSON if asked to.
 
     Args:
-        measured: By name.
-        path: Where the JSON is to go.
+        measured: The figures by name.
+        path: The file for the JSON; None: none is written.
         records: URL of the store; only its scheme is shown.
     """
     scheme = records.partition("://")[0]
@@ -79,11 +79,11 @@ def report(measured: dict[str, object], path: Path | None, *, records: str = "sq
 
 
 def machine() -> str:
-    """What figures depend on most."""
+    """Describe what the figures depend on most."""
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of the values."""
+    """Return the nearest-rank percentile of the values."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]

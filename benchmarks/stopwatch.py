@@ -1,4 +1,4 @@
-"""How long an adapter takes, and its bare driver for the same."""
+"""Times an adapter and its bare driver, which repeats the adapter's calls."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Medians in milliseconds."""
+    """The medians of both, in milliseconds."""
 
     what: str
     size: int
@@ -24,7 +24,7 @@ class Timing:
 
 
 class Stopwatch:
-    """Has the bare driver repeat each operation right after it, on a store of its own."""
+    """Times each operation; the bare driver repeats it right afterwards, on its own store."""
 
     def __init__(self, calls: list[Call], repeat: Repeat) -> None:
         self._calls = calls
@@ -42,14 +42,18 @@ class Stopwatch:
         return answer
 
     async def untimed(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """What both stores need before or between what is timed."""
+        """Run an operation on both stores without timing it."""
         self._calls.clear()
         answer = await operation()
         await self._repeat(list(self._calls))
         return answer
 
     def timings(self, *, without: int) -> list[Timing]:
-        """without: so many of the first times of each operation don't count."""
+        """Return the medians of each operation.
+
+        Args:
+            without: How many of the first times do not count.
+        """
         return [_timing(what, size, took[without:]) for (what, size), took in self._took.items()]
 
 

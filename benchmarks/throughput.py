@@ -1,4 +1,4 @@
-"""Many runs at once: how many transitions a second, and how long each run took from trigger to end.
+"""Measures transitions per second, and the time from trigger to end, with many runs at once.
 
 python benchmarks/throughput.py --runtime ray --runs 20000
 """
@@ -7,23 +7,23 @@ import asyncio
 import time
 
 from benchmarks import floor
-from benchmarks.setting import deployed, options, percentile, report
-from benchmarks.workload import TRANSITIONS, check, ended, feed, jobs, times
+from benchmarks.setting import deploy_workload, options, percentile, report
+from benchmarks.workload import TRANSITIONS, check, feed, jobs, times, wait_for_ends
 
 WARM_UP = 50
-"""Runs before the clock starts, so that every role has its code loaded."""
+"""Runs that are not counted: after them every role has loaded its code."""
 
 
 async def main() -> None:
     chosen = options(__doc__ or "", runs=20_000)
-    async with deployed(chosen.runtime) as runtime:
+    async with deploy_workload(chosen.runtime) as runtime:
         client = runtime.client(jobs)
         await feed(client, "warm-up", WARM_UP)
-        await ended(client, WARM_UP)
-        start = time.time()  # the store's clock is this machine's
+        await wait_for_ends(client, WARM_UP)
+        start = time.time()  # the store uses the clock of this machine
         run_ids = await feed(client, "job", chosen.runs)
         fed = time.time()
-        await ended(client, WARM_UP + chosen.runs)
+        await wait_for_ends(client, WARM_UP + chosen.runs)
         end, took = await times(client, "job")
         await check(client, run_ids)
     rate, bare = (

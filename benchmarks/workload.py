@@ -1,5 +1,6 @@
-"""The workflow that the benchmarks run: three steps that do next to nothing, so that the engine is
-what is measured.
+"""The workflow that the benchmarks run.
+
+Its three steps do almost nothing, so that the benchmarks measure the engine.
 """
 
 import asyncio
@@ -11,11 +12,11 @@ from pydantic import BaseModel
 from workflow_ray import Client, Handle, Run, RunState, Status, Trigger, Workflow
 
 TRANSITIONS = 3
-"""Steps of each run."""
+"""Steps per run."""
 CHECKED_AT_ONCE = 200
-"""Histories read side by side."""
+"""Histories that are read concurrently."""
 POLL = 0.25
-"""Seconds between looks at how far the runs are."""
+"""Seconds between two counts of the finished runs."""
 
 
 class JobStatus(Status):
@@ -59,8 +60,13 @@ async def finish(run: JobRun) -> Literal[JobStatus.DONE]:
 async def feed(
     client: Client[Job, JobStatus], name: str, runs: int, *, fails: int | None = None
 ) -> list[str]:
-    """Trigger so many runs, their foreign ids beginning with the name; the one numbered `fails`
-    will. Their run ids.
+    """Trigger runs and return their run ids.
+
+    Args:
+        client: Triggers them.
+        name: Their foreign ids begin with it.
+        runs: How many.
+        fails: The number of a run whose steps fail, if one should.
     """
     triggers: Iterator[Trigger[Job, JobStatus]] = (
         Trigger(f"{name}-{number}", Job(number=number, fails=number == fails))
@@ -69,18 +75,20 @@ async def feed(
     return [handle.run_id for handle, _ in await client.trigger_many(triggers)]
 
 
-async def ended(client: Client[Job, JobStatus], runs: int) -> None:
-    """Wait until so many runs are finished.
+async def wait_for_ends(client: Client[Job, JobStatus], runs: int) -> None:
+    """Wait until this many runs are finished.
 
-    Looks seldom: counting reads every run, and so slows what it measures.
+    It counts seldom: counting reads every run and so slows down what is measured.
     """
     while await _finished(client) < runs:  # noqa: ASYNC110  a wait for each run would cost more than what is measured
         await asyncio.sleep(POLL)
 
 
 async def times(client: Client[Job, JobStatus], name: str) -> tuple[float, list[float]]:
-    """When the last of the finished runs ended, in seconds since the epoch, and how many
-    milliseconds each of them took.
+    """Return when the last finished run has ended, and how long each took.
+
+    Returns:
+        Seconds since 1970, and the milliseconds of each run.
     """
     runs = [
         run
@@ -92,8 +100,10 @@ async def times(client: Client[Job, JobStatus], name: str) -> tuple[float, list[
 
 
 async def check(client: Client[Job, JobStatus], run_ids: list[str]) -> None:
-    """Raise SystemExit unless each run ended as it should, with each version exactly once in its
-    history.
+    """Check that each run ended as it should, with each version exactly once in its history.
+
+    Raises:
+        SystemExit: One did not.
     """
     for start in range(0, len(run_ids), CHECKED_AT_ONCE):
         handles = [client.handle(run_id) for run_id in run_ids[start : start + CHECKED_AT_ONCE]]

@@ -1,4 +1,4 @@
-"""Drivers without an adapter, which do again what adapters were recorded having them do."""
+"""Drivers without an adapter, which repeat the recorded calls of adapters."""
 
 from importlib import import_module
 
@@ -15,9 +15,9 @@ DRIVERS = {
 
 
 def bare(scheme: str) -> Bare:
-    """The driver beneath the adapter of that scheme.
+    """Return the driver that the adapter of a scheme uses.
 
-    Only that one is imported: others may not be installed.
+    Imports only this one: others may not be installed.
     """
     module, kind = DRIVERS[scheme]
     driver: Bare = getattr(import_module(f"benchmarks.bare.{module}"), kind)()

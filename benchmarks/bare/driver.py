@@ -1,4 +1,4 @@
-"""What every bare driver does."""
+"""The protocol of bare drivers."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One that an adapter made to its driver.
+    """A call that an adapter made to its driver.
 
-    `target` tells connections, or whatever is called, apart.
+    `target` tells connections, or other callees, apart.
     """
 
     target: int
@@ -19,20 +19,21 @@ class Call:
 
 
 Repeat: TypeAlias = Callable[[Sequence[Call]], Awaitable[None]]
-"""Makes the calls, in order, and reads what they answer."""
+"""Makes the calls, in order, and reads their results."""
 
 
 class Bare(Protocol):
-    """A driver that records what is asked of it, and then does the same without whoever asked."""
+    """A driver that records the calls of an adapter, and repeats them without the adapter."""
 
     def recording(self) -> AbstractContextManager[list[Call]]:
-        """The calls made by everything that is connected from now on, as they are made."""
+        """Record the calls on connections that are opened from now on."""
         ...
 
     def repeating(
         self, url: str, twin: str, so_far: Sequence[Call]
     ) -> AbstractAsyncContextManager[Repeat]:
-        """Connections of its own to the store `twin`, made like that of `url`, and now brought to
-        where these calls have brought that.
+        """Open connections to the store `twin`, which is made like that of `url`.
+
+        Then make these calls on it, so that both stores are in the same state.
         """
         ...

@@ -20,9 +20,10 @@ from workflow_ray_adapters.kafka.reader import Reader
 
 
 class BareKafka:
-    """Bare. What is recorded is the messages that are sent, and how many are read from which
-    offsets: the adapter makes more calls to aiokafka where calls of its own overlap, or brokers are
-    in trouble.
+    """The bare driver. Records messages sent, and how many are read from which offsets.
+
+    It does not record every call to aiokafka: the adapter makes more of them when its own calls
+    overlap, or when brokers fail.
     """
 
     @contextmanager
@@ -48,7 +49,7 @@ class BareKafka:
     async def repeating(
         self, url: str, twin: str, so_far: Sequence[Call]
     ) -> AsyncGenerator[Repeat]:
-        """On the same topics: what is sent once more does no harm there."""
+        """Use the same topics: sending the same messages twice does no harm there."""
         servers = urlsplit(url).netloc
         producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, acks="all")
         consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)

@@ -20,16 +20,12 @@ METHODS = ("autocommit", "begin", "commit", "query", "rollback")
 
 
 class BareMariadb:
-    """Bare.
-
-    What a cursor was asked for is asked of a cursor again, so that the driver binds its parameters
-    again.
-    """
+    """The bare driver. Repeats the calls of cursors, so that it binds the parameters again."""
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
         calls: list[Call] = []
-        nested: set[int] = set()  # connections that do what the driver itself asks of them
+        nested: set[int] = set()  # connections that execute what the driver itself asks for
         initialise, connect, cursor = Connection.__init__, Connection.connect, Connection.cursor
         settings: dict[int, dict[str, Any]] = {}
 
@@ -108,7 +104,7 @@ def _recorded(calls: list[Call], nested: set[int], method: str) -> Any:
 
 
 class _Cursor:
-    """The driver's, which can't be subclassed without losing its quickest path."""
+    """Wraps the driver's cursor: a subclass of that would lose its fastest path."""
 
     def __init__(self, cursor: Any, calls: list[Call], nested: set[int], target: int) -> None:
         self._cursor = cursor

@@ -21,7 +21,7 @@ METHODS = ("execute", *OF_STATEMENTS)
 
 
 class BarePostgresql:
-    """Bare. A statement that was prepared is prepared here too, once for each connection."""
+    """The bare driver. It also prepares statements, once per connection."""
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:

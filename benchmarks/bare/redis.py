@@ -16,10 +16,10 @@ from benchmarks.bare.driver import Call, Repeat
 
 
 class BareRedis:
-    """Bare."""
+    """The bare driver."""
 
     def __init__(self) -> None:
-        self._execute: Any = Redis.execute_command  # itself, while it is being recorded
+        self._execute: Any = Redis.execute_command  # itself, while calls are recorded
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
@@ -37,9 +37,7 @@ class BareRedis:
     async def repeating(
         self, url: str, twin: str, so_far: Sequence[Call]
     ) -> AsyncGenerator[Repeat]:
-        """The twin becomes a copy: the store's id and its epochs, which scripts are told, differ
-        from one to the other.
-        """
+        """Copy the store to the twin: its id and its epochs, which scripts get, would differ."""
         database = urlsplit(twin).path.strip("/")
         connect: Any = Redis.from_url
         async with connect(url) as original, connect(twin) as client:

@@ -11,7 +11,7 @@ from benchmarks.bare.driver import Call, Repeat
 
 
 class BareSqlite:
-    """Bare. Opens the file as the adapter does: its settings are among the calls."""
+    """The bare driver. Opens the file as the adapter does: the settings are recorded calls."""
 
     @contextmanager
     def recording(self) -> Generator[list[Call]]:
@@ -40,7 +40,7 @@ class BareSqlite:
                 _repeat(connections[call.target], call)
 
         async def repeat(calls: Sequence[Call]) -> None:
-            # it blocks, and nobody with an event loop can have that
+            # it blocks, which no caller with an event loop could afford
             await asyncio.to_thread(repeat_all, calls)
 
         try:
