@@ -1,4 +1,4 @@
-"""What holds of the demo's orders, whatever happened to the servers while they were made."""
+"""Checks the orders of the demo, whatever happened to the servers while they were processed."""
 
 import asyncio
 from itertools import pairwise
@@ -7,23 +7,24 @@ from examples.orders import Order, OrderStatus, orders
 from workflow_ray import Client, Run, RunState, connect
 
 AT_ONCE = 100
-"""Histories read side by side."""
+"""Histories that are read concurrently."""
 ENDS = {
     (OrderStatus.CREATED, OrderStatus.VALIDATED, OrderStatus.RESERVED, OrderStatus.SHIPPED),
     (OrderStatus.CREATED, OrderStatus.REJECTED),
 }
 
 
-async def finished(client: Client[Order, OrderStatus]) -> int:
-    """How many orders are finished."""
+async def count_finished(client: Client[Order, OrderStatus]) -> int:
+    """Count the orders that are finished."""
     return sum(
         count for (_, run_state), count in (await client.counts()).items() if run_state.finished
     )
 
 
 async def check_orders(records: str, count: int) -> None:
-    """That many orders have been made, each once; each has come to its end; its history holds each
-    version once, and each step once.
+    """Check that there are this many orders, each once, and that each has ended.
+
+    The history of each holds each version once, and each step once.
     """
     async with connect(orders, records=records) as client:
         runs = [run async for run in client.runs()]

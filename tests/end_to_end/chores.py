@@ -1,8 +1,8 @@
 """A worker process for tests: `python -m tests.end_to_end.chores JOURNAL LEASE URL [EVENTS]`.
 
-It runs the workflow `chores` until SIGTERM, and then leaves in an orderly way. Each execution of a
+It runs the workflow `chores` until SIGTERM, and then stops in an orderly way. Each execution of a
 step adds a line to the file JOURNAL: the foreign id, the status, the process and the time. SIGUSR1
-sets the time of day of its clock ahead, SIGUSR2 back. Its sweeper looks often.
+sets the time of day of its clock ahead, SIGUSR2 back. Its sweeper reads often.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from workflow_ray.runtime.urls import Urls
 
 JUMP = timedelta(minutes=10)
 SWEEPS, AGE = 1.0, 3.0
-"""Seconds between the sweeper's looks, and for which a run must have stood still; by default
+"""Seconds between two reads of the sweeper, and the age of the runs that it finds; in production
 minutes.
 """
 AGAIN = timedelta(seconds=0.5)
 
 
 class Chore(BaseModel):
-    seconds: float = 0.0  # that each step takes
-    blocks: bool = False  # without giving the event loop back meanwhile
-    fails: bool = False  # the first attempt of its first step
-    repeats: bool = False  # its first step, once
+    seconds: float = 0.0  # how long each step takes
+    blocks: bool = False  # whether it blocks the event loop meanwhile
+    fails: bool = False  # whether the first attempt of its first step fails
+    repeats: bool = False  # whether its first step repeats once
 
 
 class ChoreStatus(Status):
@@ -48,7 +48,7 @@ class ChoreStatus(Status):
 
 
 chores = Workflow("chores", Chore, ChoreStatus)
-JOURNAL: list[Path] = []  # the file, once it is known
+JOURNAL: list[Path] = []  # the file, when it is known
 
 
 @chores.step(ChoreStatus.NEW)
@@ -73,13 +73,13 @@ async def execute(run: Run[Chore, ChoreStatus]) -> None:
         with journal.open("a") as file:
             file.write(f"{run.foreign_id} {run.status.name} {os.getpid()} {time.time()}\n")
     if run.data.blocks:
-        time.sleep(run.data.seconds)  # what no async step should do, and what users' steps do
+        time.sleep(run.data.seconds)  # an async step should not do this, but steps of users do
     else:
         await asyncio.sleep(run.data.seconds)
 
 
 class JumpingClock(SystemClock):
-    """A machine's clock that is corrected now and then."""
+    """The clock of a machine that is corrected now and then."""
 
     def __init__(self) -> None:
         self._off = timedelta()
@@ -93,8 +93,8 @@ class JumpingClock(SystemClock):
         self._off += JUMP if number == signal.SIGUSR1 else -JUMP
 
 
-def executed(journal: Path) -> dict[tuple[str, str], list[float]]:
-    """When each step of each run was executed, in seconds since 1970, by foreign id and status."""
+def read_executions(journal: Path) -> dict[tuple[str, str], list[float]]:
+    """Read when each step was executed: seconds since 1970, by foreign id and status."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line in journal.read_text().splitlines() if journal.exists() else []:
         foreign_id, status, _, at = line.split(" ")
@@ -102,9 +102,9 @@ def executed(journal: Path) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-def executions(journal: Path) -> Counter[tuple[str, str]]:
-    """How often each step of each run was executed, by foreign id and status."""
-    return Counter({step: len(times) for step, times in executed(journal).items()})
+def count_executions(journal: Path) -> Counter[tuple[str, str]]:
+    """Count how often each step was executed, by foreign id and status."""
+    return Counter({step: len(times) for step, times in read_executions(journal).items()})
 
 
 async def main(journal: str, lease: str, url: str, events: str | None = None) -> None:

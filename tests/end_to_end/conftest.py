@@ -1,4 +1,4 @@
-"""The command line, as a user has it: a process, its output, its exit code."""
+"""Runs the command line as a user does: as a process with output and an exit code."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class CommandLine:
-    """`workflow-ray`, in the root of the repository, on records of its own."""
+    """Runs `workflow-ray` in the root of the repository, on the test's own records."""
 
     records: str
     environment: Mapping[str, str]
@@ -32,7 +32,7 @@ class CommandLine:
     def __call__(
         self, *arguments: str, given: str = "", expect: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, which must have the exit code expected."""
+        """Run a command to its end, and check its exit code."""
         done = subprocess.run(
             self._command(arguments),
             input=given,
@@ -46,11 +46,11 @@ class CommandLine:
         return done
 
     def json(self, *arguments: str) -> Any:
-        """What a command prints with --json."""
+        """Run a command with --json, and decode what it prints."""
         return msgspec.json.decode(self(*arguments, "--json").stdout)
 
     def roles(self) -> list[Any]:
-        """What `status` says of the roles and of other actors; none where there are no records."""
+        """Return the roles and other actors that `status` shows; none where no records exist."""
         done = subprocess.run(
             self._command(("status", "--json")),
             cwd=ROOT,
@@ -77,16 +77,16 @@ class CommandLine:
         )
 
     def on_terminal(self, columns: int, *arguments: str, given: str = "") -> str:
-        """Run a command on a terminal of so many columns. What it prints, escape sequences too."""
-        with self.started_on_terminal(columns, *arguments) as (_, terminal):
+        """Run a command on a terminal. Returns all that it prints, with escape sequences."""
+        with self.start_on_terminal(columns, *arguments) as (_, terminal):
             os.write(terminal, given.encode())
             return read_terminal(terminal)
 
     @contextmanager
-    def started_on_terminal(
+    def start_on_terminal(
         self, columns: int, *arguments: str
     ) -> Generator[tuple[subprocess.Popen[bytes], int]]:
-        """Start a command on a terminal, and wait for its end. The process, and what it prints."""
+        """Start a command on a terminal. Yields the process and the terminal; waits for its end."""
         terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment = {**self.environment, "TERM": "xterm-256color"}
@@ -104,8 +104,8 @@ class CommandLine:
             yield process, terminal
         os.close(terminal)
 
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command, its streams piped."""
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command with pipes as its streams."""
         return subprocess.Popen(
             self._command(arguments),
             cwd=ROOT,
@@ -121,7 +121,7 @@ class CommandLine:
 
 
 def read_terminal(terminal: int, until: str | None = None) -> str:
-    """Read what a terminal gets: all, or up to some text."""
+    """Read what a terminal gets, to the end or up to a text."""
     printed = b""
     with suppress(OSError):  # Linux: the other end is closed
         while (until is None or until.encode() not in printed) and (
@@ -131,8 +131,8 @@ def read_terminal(terminal: int, until: str | None = None) -> str:
     return printed.decode().replace("\r\n", "\n")
 
 
-def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Press Ctrl-C. Its exit code, and what it said on stderr."""
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C. Returns the exit code, and what the process wrote on stderr."""
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     return process.returncode, said

@@ -1,4 +1,4 @@
-"""A workflow whose step takes as long as its data says, and prints that it has begun."""
+"""A workflow whose step takes the time in its data, and prints that it has begun."""
 
 import asyncio
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Faults that happen to workers, to their clocks and to the servers that they use, under load."""
+"""Makes workers, their clocks and their servers fail under load."""
 
 import asyncio
 import random
@@ -21,17 +21,17 @@ from workflow_ray.runtime.scaling import scale
 CLOCK = SystemClock()
 COUNTS = (4, 2, 1)
 READ_ONLY = 0.7
-"""Seconds for which a database takes no writes."""
+"""Seconds for which a database accepts no writes."""
 EVERY = 0.1
 """Seconds between two new runs."""
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """A fault because of which steps that are begun before its end may be executed again.
+    """A fault after which steps that began before its end may be executed again.
 
-    Times are in seconds since 1970. It ends when every worker has had a heartbeat since: one that
-    has lost its roles, and has not heard of it, still begins steps.
+    Times are in seconds since 1970. It ends when every worker has had a heartbeat: before that, a
+    worker that has lost its roles does not know it, and still begins steps.
     """
 
     fault: str
@@ -41,7 +41,7 @@ class Disturbance:
 
 @dataclass
 class Site:
-    """What faults happen to."""
+    """What a fault can strike."""
 
     workers: Sequence[WorkerProcess]
     lease: float  # of the workers, in seconds
@@ -49,7 +49,7 @@ class Site:
     records: Records
     client: Client[Chore, ChoreStatus]
     rng: random.Random
-    server: Postgres | None = None  # one that may be restarted
+    server: Postgres | None = None  # a server that may be restarted
     cut_log: Callable[[], None] | None = None
     counts: Iterator[int] = field(default_factory=lambda: cycle(COUNTS))
     disturbances: list[Disturbance] = field(default_factory=list[Disturbance])
@@ -58,7 +58,7 @@ class Site:
     )
 
     async def strike(self, fault: "Fault") -> None:
-        """Have the fault happen, and note it where steps may be executed again because of it."""
+        """Make a fault happen, and note it if steps may be executed again because of it."""
         print(f"{time.time():.3f} {fault.__name__}", flush=True)
         begin = time.time()
         await fault(self)
@@ -66,7 +66,7 @@ class Site:
             self.disturbances.append(Disturbance(fault.__name__, begin, time.time() + self.lease))
 
     async def load(self, enough: asyncio.Event) -> None:
-        """New runs until there are enough. Some fail once, some repeat, some take seconds."""
+        """Trigger runs until there are enough. Some fail once, some repeat, some take seconds."""
         while not enough.is_set():
             seconds = (
                 self.rng.uniform(1, 2) if self.rng.random() < 0.1 else self.rng.uniform(0, 0.2)
@@ -93,7 +93,7 @@ async def worker_killed(site: Site) -> None:
 
 
 async def worker_frozen(site: Site) -> None:
-    """For longer than its lease, so that the other one has its roles when it goes on."""
+    """Freeze a worker for longer than its lease, so that the other one acquires its roles."""
     worker = site.rng.choice(site.workers)
     worker.send(signal.SIGSTOP)
     await asyncio.sleep(1.5 * site.lease)
@@ -101,12 +101,12 @@ async def worker_frozen(site: Site) -> None:
 
 
 async def clock_jumps(site: Site) -> None:
-    """Of one worker, by minutes, either way; until its next jump or its end."""
+    """Move the clock of one worker by minutes, either way, until its next jump or its end."""
     site.rng.choice(site.workers).send(site.rng.choice([signal.SIGUSR1, signal.SIGUSR2]))
 
 
 async def loop_blocked(site: Site) -> None:
-    """For longer than a lease, by an async step that should not do so."""
+    """Block a loop for longer than a lease, by an async step that should not do so."""
     number = len(site.handles)
     chore = Chore(seconds=1.2 * site.lease, blocks=True)
     site.handles.append(await site.client.trigger(f"blocks-{number}", chore))
@@ -114,7 +114,7 @@ async def loop_blocked(site: Site) -> None:
 
 
 async def store_read_only(site: Site) -> None:
-    """As during a failover, its connections cut."""
+    """Make the store read-only and cut its connections, as during a failover."""
     await set_read_only(site.url, True)
     await asyncio.sleep(READ_ONLY)
     await set_read_only(site.url, False)
@@ -134,25 +134,25 @@ async def step_scaled(site: Site) -> None:
 
 
 async def log_cut(site: Site) -> None:
-    """The stream loses the tail of what was published, or all of it."""
+    """Remove the last events of the stream, or all of them."""
     assert site.cut_log is not None
     await asyncio.to_thread(site.cut_log)
 
 
 HARMLESS: tuple[Fault, ...] = (worker_told_to_stop, clock_jumps, store_read_only, loop_blocked)
-"""Those that cost no attempt, and because of which no step is executed again."""
+"""Faults that cost no attempt, and after which no step is executed again."""
 KILLING: tuple[Fault, ...] = (worker_killed, worker_frozen)
-"""Those after which an attempt may be counted: who died, or seems to have, may have been killed by
-the step.
+"""Faults after which an attempt may be counted: the step may have killed a process that died, or
+that seems to have died.
 """
 DISTURBING: tuple[Fault, ...] = (*KILLING, store_read_only, store_restarted, step_scaled, log_cut)
 
 
 async def strike_all(site: Site, faults: Sequence[Fault], *, rounds: int, pause: float) -> None:
-    """Each of the faults as often as it is named, in any order, under load.
+    """Make each fault happen as often as it is named, in a random order, under load.
 
     Args:
-        rounds: How often all of this is done.
+        rounds: How often all of them happen.
         pause: Seconds between two faults, on average.
     """
     enough = asyncio.Event()

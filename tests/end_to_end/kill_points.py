@@ -1,11 +1,10 @@
-"""Kills a local runtime with SIGKILL before each SQL statement and each commit that one run's
-transitions make, in turn.
+"""Kills a local runtime with SIGKILL before each SQL statement and each commit of one run.
 
     python kill_points.py FOLDER
 
-Prints one line of JSON for each point: which statement came next, and what the file holds once a
-second process has finished the run. Every scenario is a forked process of its own, so that only the
-first has to import anything.
+It prints one line of JSON for each point: the next statement, and what the file holds after a
+second process has finished the run. Each scenario is a forked process, so that only the first one
+imports modules.
 """
 
 import asyncio
@@ -65,10 +64,9 @@ async def third(run: CountRun) -> Literal[Stage.LAST]:
 
 
 class Trap:
-    """Ends this process before the statement numbered `at` of those in writing transactions,
-    counted from when it is armed.
+    """Ends this process before statement number `at` of the writing transactions.
 
-    It listens to SQLite itself, whatever the adapter sends through; COMMIT counts as a statement.
+    It counts from when it is armed, and listens to SQLite itself. COMMIT counts as a statement.
     """
 
     def __init__(self, at: int, note: Path) -> None:
@@ -100,9 +98,7 @@ class Trap:
 
 
 async def finish_the_run(records: str, trap: Trap | None) -> None:
-    """Its transitions, and nothing else, are trapped: by then each role has been taken and has
-    worked.
-    """
+    """Finish the run. Only its transitions are trapped: all roles are acquired before and run."""
     async with Runtime.local(counting, records=records) as runtime:
         client = runtime.client(counting)
         await (await client.trigger("warm-up", Count(), idempotency_key="warm-up")).wait()
@@ -117,8 +113,8 @@ def scenario(records: str, kill_at: int | None = None, note: Path = Path()) -> N
     asyncio.run(finish_the_run(records, None if kill_at is None else Trap(kill_at, note)))
 
 
-def in_a_fork(work: Callable[[], None]) -> bool:
-    """Run it in a process of its own; whether that lived to the end.
+def run_in_fork(work: Callable[[], None]) -> bool:
+    """Run a function in a forked process. Returns whether the process lived to the end.
 
     Raises where it failed in another way.
     """
@@ -136,8 +132,8 @@ def in_a_fork(work: Callable[[], None]) -> bool:
     return True
 
 
-def found(file: Path) -> dict[str, object]:
-    """What the file holds of the run, read by SQLite alone."""
+def read_run(file: Path) -> dict[str, object]:
+    """Read what the file holds of the run, by SQLite alone."""
     with sqlite3.connect(file) as connection:
         query = "SELECT run_id, status, run_state, version, data FROM records WHERE foreign_id = ?"
         runs = connection.execute(query, (KEY,)).fetchall()
@@ -153,10 +149,10 @@ def main(folder: Path) -> None:
         point += 1
         file, note = folder / f"{point}.db", folder / f"{point}.txt"
         records = f"sqlite:///{file}"
-        alive = in_a_fork(partial(scenario, records, point, note))
+        alive = run_in_fork(partial(scenario, records, point, note))
         if not alive:
-            in_a_fork(partial(scenario, records))
-        print(json.dumps({"before": note.read_text() if note.exists() else None, **found(file)}))
+            run_in_fork(partial(scenario, records))
+        print(json.dumps({"before": note.read_text() if note.exists() else None, **read_run(file)}))
 
 
 if __name__ == "__main__":

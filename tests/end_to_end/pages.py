@@ -1,4 +1,4 @@
-"""A page of Markdown, and a session that does what the page tells its reader to do."""
+"""Reads a page of Markdown, and does in a session what the page asks its reader to do."""
 
 import os
 import re
@@ -19,11 +19,11 @@ TOOLS = {
     "pytest": "-m pytest -p no:cacheprovider",
     "workflow-ray": "-m workflow_ray.cli",
 }
-"""Commands that are the tests' own installation -> the arguments of its Python."""
+"""Commands of the installation under test, and the arguments of its Python for each."""
 WORKERS = ("workflow-ray worker ", "python worker.py")
-"""What commands that run until a signal begin with."""
+"""The beginnings of commands that run until a signal."""
 STARTING = 30.0
-"""Seconds within which a worker is at work."""
+"""Seconds within which a worker must have started."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The name of the file that the block shows: its first line is a comment with it."""
+        """The name of the file that the block shows: a comment in its first line."""
         named = re.match(r"# ([\w.]+\.\w+)\n", self.text)
         return named[1] if named else None
 
     def commands(self) -> Iterator[tuple[str, str]]:
-        """Each command of a console block, and the output shown for it.
+        """Yield each command of a console block, and the output that it shows.
 
         A block that begins with ^C stops the workers first.
         """
@@ -58,14 +58,14 @@ def blocks(page: Path) -> list[Block]:
 
 
 class Session:
-    """A reader at work: a folder with the page's files, and a shell in it.
+    """A folder with the page's files, and a shell in it.
 
-    Commands are run one after the other. A worker works in the background until ^C or the end of
-    the session; where its output shows ^C, it is interrupted there.
+    Commands run one after the other. A worker runs in the background until ^C or the end of the
+    session. Where its output shows ^C, it is interrupted there.
     """
 
     def __init__(self, folder: Path, home: Path, places: Mapping[str, str]) -> None:
-        """places: What stands in the page -> what is there in this session, such as a URL."""
+        """places: Replaces texts of the page by those of this session, such as a URL."""
         self.folder = folder
         self._places = places
         self._workers: list[Worker] = []
@@ -79,7 +79,7 @@ class Session:
             **os.environ,
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
-            # A file may change within the second by which Python tells that it has changed.
+            # Python sees by the second whether a file has changed, and files change faster here.
             "PYTHONDONTWRITEBYTECODE": "1",
             "WORKFLOW_RAY_HOME": str(home),
         }
@@ -88,7 +88,7 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:  # after a failure
+        for worker in self._workers:  # some are left after a failure
             worker.process.kill()
             worker.process.wait()
         if self._deployed:
@@ -98,7 +98,7 @@ class Session:
         (self.folder / name).write_text(self._here(text))
 
     def run(self, command: str, shown: str) -> None:
-        """Run a command; its output must be what the page shows."""
+        """Run a command, and check that its output is what the page shows."""
         if command == "^C":
             self.finish()
         elif command.startswith("export "):
@@ -113,7 +113,7 @@ class Session:
             assert done.returncode == 0, f"$ {command}\nexit {done.returncode}\n{done.stdout}"
 
     def finish(self) -> None:
-        """Stop the workers; each must have finished what it had in hand."""
+        """Stop the workers, and check that each has finished its running steps."""
         while self._workers:
             worker = self._workers.pop()
             if worker.process.poll() is None:
@@ -180,11 +180,11 @@ RUN_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 SECONDS = r"\d+(?:\.\d+)? ?s\b"
 ANYTHING = r"[\s\S]*?"
 VARYING = {TIME: TIME, RUN_ID: RUN_ID, SECONDS: SECONDS, re.escape("..."): ANYTHING}
-"""What differs each time, as a page shows it, and what may come in its place."""
+"""Patterns of text that differs each time, and of what may replace it."""
 
 
 def check(command: str, shown: str, output: str) -> None:
-    """The output must hold what the page shows: whole lines, whatever the width of columns."""
+    """Check that the output holds the lines that the page shows, whatever the width of columns."""
     assert re.search(pattern(shown), spaced(output)), f"$ {command}\n{output}"
 
 

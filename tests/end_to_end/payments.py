@@ -1,4 +1,4 @@
-"""A workflow whose step waits, fails for now or fails for good, as its data says."""
+"""A workflow whose data says whether its step waits, fails for now or fails for good."""
 
 import asyncio
 from typing import Literal

@@ -1,22 +1,20 @@
-"""A step that blocks its worker's event loop for longer than a lease: the worker is slow, and
-nothing else.
-"""
+"""A step that blocks its worker's event loop for longer than a lease only makes the worker slow."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.chores import Chore, chores, executions
+from tests.end_to_end.chores import Chore, chores, count_executions
 from tests.end_to_end.workers import check, workers
 from workflow_ray import connect
 
 OTHERS = 40
-"""Runs beside each one that blocks."""
+"""Other runs for each one that blocks."""
 
 
 @pytest.fixture
 def plan(thorough: bool) -> tuple[int, float, float]:
-    """How often a loop is blocked, for how many seconds, and the lease."""
+    """Return how often a loop is blocked, for how many seconds, and the lease."""
     return (4, 15.0, 10.0) if thorough else (2, 4.0, 1.5)
 
 
@@ -39,7 +37,7 @@ async def test_a_blocked_loop_pauses_no_run_and_executes_no_step_twice(
                 for other in range(OTHERS)
             ]
             await check(handles)
-    counted = executions(journal)
+    counted = count_executions(journal)
     assert len(counted) == 2 * rounds * (OTHERS + 1)
     assert set(counted.values()) == {1}, {
         step: count for step, count in counted.items() if count > 1

@@ -1,5 +1,6 @@
-"""Two workers under load, and whatever can happen to them, their clocks and their servers: every
-run ends, its history has each version once, and an attempt is counted only where a process died.
+"""Whatever happens to two workers, their clocks and their servers under load, every run ends.
+
+Its history has each version once, and an attempt is counted only where a process died.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis as driver
 
-from tests.end_to_end.chores import Chore, ChoreStatus, chores, executed
+from tests.end_to_end.chores import Chore, ChoreStatus, chores, read_executions
 from tests.end_to_end.faults import (
     HARMLESS,
     KILLING,
@@ -33,7 +34,7 @@ from tests.end_to_end.faults import (
     worker_killed,
     worker_told_to_stop,
 )
-from tests.end_to_end.workers import AT_ONCE, PATIENCE, shown, workers
+from tests.end_to_end.workers import AT_ONCE, PATIENCE, describe, workers
 from tests.servers import Postgres
 from workflow_ray import Handle, RunState, connect
 from workflow_ray.client import Entry
@@ -67,9 +68,9 @@ EVENTS_APART: tuple[Fault, ...] = (
     store_read_only,
 )
 EXECUTED = (Cause.STEP, Cause.REPEAT, Cause.RETRY)
-"""What an execution of a step ends with."""
+"""Causes of the entry that an execution of a step writes."""
 COUNTED = (Cause.DOUBT, Cause.GIVEN_BACK)
-"""What is written where a process died, or seems to have."""
+"""Causes of an entry that is written where a process died, or seems to have."""
 Executions: TypeAlias = Mapping[tuple[str, str], Sequence[float]]
 KILLS = {fault.__name__ for fault in KILLING}
 pytestmark = pytest.mark.timeout(900)
@@ -93,7 +94,7 @@ async def made(
         yield Site(pair, lease, url, records, client, rng)
 
 
-async def test_what_is_no_crash_counts_no_attempt_and_executes_no_step_again(
+async def test_faults_without_a_crash_count_no_attempt_and_execute_no_step_again(
     postgres_url: str, tmp_path: Path, rng: random.Random, rounds: int
 ) -> None:
     journal = tmp_path / "journal"
@@ -124,9 +125,9 @@ async def test_a_stream_that_loses_its_tail_again_and_again_loses_no_run(
 
 
 def cut_log(url: str, rng: random.Random) -> None:
-    """Each stream loses its last events, or all of them; those that come next get their offsets."""
+    """Remove the last events of each stream, or all. The next events get their offsets."""
     where = urlsplit(url)
-    client: Any  # the driver leaves much of itself untyped
+    client: Any  # the driver has few types
     with driver.Redis(
         host=str(where.hostname), port=where.port or 0, db=int(where.path[1:])
     ) as client:
@@ -140,7 +141,7 @@ def cut_log(url: str, rng: random.Random) -> None:
                 change.execute()
 
 
-# --- what holds of the runs ----------------------------------------------------------------------
+# --- checks of the runs ---------------------------------------------------------------------------
 
 
 async def check(
@@ -148,12 +149,12 @@ async def check(
     journal: Path,
     disturbances: Sequence[Disturbance],
 ) -> None:
-    """Wait for all runs: each comes to its end, and costs no more than the disturbances explain."""
+    """Check that each run ends, with no more executions than the disturbances explain."""
     for first in range(0, len(handles), AT_ONCE):
         await asyncio.gather(
             *(handle.wait(timeout=PATIENCE) for handle in handles[first : first + AT_ONCE])
         )
-    executions = executed(journal)
+    executions = read_executions(journal)
     for first in range(0, len(handles), AT_ONCE):
         await asyncio.gather(
             *(
@@ -169,28 +170,28 @@ async def check_run(
     run = await handle.get()
     history = await handle.history()
     causes = [entry.cause for entry in history]
-    assert (run.run_state, run.status) == (RunState.COMPLETED, ChoreStatus.DONE), shown(history)
+    assert (run.run_state, run.status) == (RunState.COMPLETED, ChoreStatus.DONE), describe(history)
     assert [entry.version for entry in history] == list(range(1, run.version + 1))
-    assert set(causes) <= {Cause.TRIGGER, *EXECUTED, *COUNTED}, shown(history)
-    assert causes.count(Cause.STEP) == 2, shown(history)
-    assert causes.count(Cause.RETRY) <= int(run.data.fails), shown(history)
+    assert set(causes) <= {Cause.TRIGGER, *EXECUTED, *COUNTED}, describe(history)
+    assert causes.count(Cause.STEP) == 2, describe(history)
+    assert causes.count(Cause.RETRY) <= int(run.data.fails), describe(history)
     kills = [
         item
         for item in disturbances
         if item.fault in KILLS and item.begin < history[-1].at.timestamp()
     ]
-    assert kills or not set(causes) & set(COUNTED), shown(history)
+    assert kills or not set(causes) & set(COUNTED), describe(history)
     for status in (ChoreStatus.NEW, ChoreStatus.BEGUN):
         times = executions[run.foreign_id, status.name]
         excused = [item for item in disturbances if item.begin < times[-1] and times[0] < item.end]
-        again = len(times) - ended(history, status)
+        again = len(times) - count_ends(history, status)
         assert 0 <= again <= len(excused), (
-            f"{status.name} was executed at {times}: {shown(history)}"
+            f"{status.name} was executed at {times}: {describe(history)}"
         )
 
 
-def ended(history: Sequence[Entry[Chore, ChoreStatus]], status: ChoreStatus) -> int:
-    """How many ended executions of a status's step the history has."""
+def count_ends(history: Sequence[Entry[Chore, ChoreStatus]], status: ChoreStatus) -> int:
+    """Count the executions of a status's step that have ended, by the history."""
     return sum(
         before.status is status and entry.cause in EXECUTED for before, entry in pairwise(history)
     )

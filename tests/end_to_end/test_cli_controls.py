@@ -1,6 +1,4 @@
-"""`workflow-ray runs pause|resume|retry|cancel`, of runs that are named and of runs that filters
-let through.
-"""
+"""`workflow-ray runs pause|resume|retry|cancel` controls runs by name or by filters."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ TO = {"a": "ann", "b": "nobody", "c": "somebody", "d": "somebody", "e": "the moo
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Letters: one sent, one cancelled, two paused by their step, and one by an error."""
+    """Send letters: one arrives, one is cancelled, their step pauses two, an error pauses one."""
     send(cli, TO, expect=SOME_FAILED)
     return cli
 
@@ -75,7 +73,7 @@ def test_runs_that_are_named_by_foreign_id_or_by_run_id_are_controlled_without_a
     assert history(cli, "c")[-1]["by"].startswith("cli:")
 
 
-def test_what_filters_let_through_is_counted_and_asked_about(cli: CommandLine) -> None:
+def test_runs_that_filters_choose_are_counted_and_need_a_confirmation(cli: CommandLine) -> None:
     said = cli("runs", "resume", "--state", "PAUSED", expect=2).stderr
     assert said == "workflow-ray: --yes: 3 runs would be resumed; pass it to have them resumed\n"
     assert list(states(cli).values()).count("PAUSED") == 3
@@ -89,7 +87,7 @@ def test_what_filters_let_through_is_counted_and_asked_about(cli: CommandLine) -
     assert list(states(cli).values()).count("RUNNING") == 3
 
 
-def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: CommandLine) -> None:
+def test_refused_runs_are_reported_and_the_others_are_changed(cli: CommandLine) -> None:
     done = cli("runs", "cancel", "a", "b", "c", "--reason", "x", expect=4)
     assert done.stdout == "1 run cancelled. 1 already were.\n"
     assert "cancel is refused: it is COMPLETED." in done.stderr
@@ -127,7 +125,7 @@ def test_runs_that_do_not_allow_it_are_told_and_the_others_are_changed(cli: Comm
         ),
     ],
 )
-def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(
+def test_a_refused_command_prints_one_line_and_changes_nothing(
     cli: CommandLine, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     before = states(cli)

@@ -1,6 +1,4 @@
-"""`workflow-ray deploy` and `run` with code that changes: what is restarted, and what is refused in
-one line (E15, U7).
-"""
+"""`workflow-ray deploy` and `run` with changed code: what restarts, what is refused (E15, U7)."""
 
 import os
 from collections.abc import Mapping
@@ -31,11 +29,11 @@ async def write(run: Run[Note, At]) -> Literal[At.DONE]:
     return At.DONE
 """
 MODULES = {"memos": "memos", "letters_out": "letters", "letters_too": "letters"}
-"""Modules, each with a workflow, and its name."""
+"""Modules, and the workflow in each."""
 
 
 class Project:
-    """A user's folder, which holds a package and its helpers."""
+    """The folder of a user, with a package and its helpers."""
 
     def __init__(self, folder: Path, cli: CommandLine) -> None:
         path = os.pathsep.join([str(folder), cli.environment.get("PYTHONPATH", "")])
@@ -52,13 +50,13 @@ class Project:
         (self._folder / f"{module}_texts.py").write_text(f"LABEL = {label!r}\n")
 
     def run(self, module: str, key: str, *options: str, expect: int = 0) -> str:
-        """A job of one line in a process of its own; what it says on stderr."""
+        """Run a job of one line in a new process. Returns what it writes on stderr."""
         line = f'{{"foreign_id": "{key}", "data": {{}}}}\n'
         arguments = ("run", f"{module}:notes", "--runtime", "local", "--input", "-", *options)
         return self.cli(*arguments, given=line, expect=expect).stderr
 
     def deploy(self, *modules: str, expect: int = 0) -> str:
-        """What it says."""
+        """Deploy modules. Returns what the command prints."""
         arguments = [f"{module}:notes" if module in MODULES else module for module in modules]
         done = self.cli("deploy", *arguments, expect=expect)
         return done.stderr if expect else done.stdout
@@ -80,7 +78,7 @@ def project(tmp_path: Path, cli: CommandLine) -> Project:
 
 
 def one_line(said: str) -> str:
-    """The error that a command says, after what it is about to do."""
+    """Return the one error that a command prints, after what it says at its start."""
     *before, line = said.splitlines()
     assert before in ([], ["Starting letters."])
     assert line.startswith("workflow-ray: ")

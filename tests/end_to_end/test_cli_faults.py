@@ -133,13 +133,13 @@ def test_output_that_cannot_be_written_is_one_line(
         assert one_line(done) == f"workflow-ray: standard output can't be written: {why}"
 
 
-def test_a_reader_that_goes_away_ends_the_command_in_silence(sent: CommandLine) -> None:
+def test_a_command_whose_reader_has_gone_ends_without_a_message(sent: CommandLine) -> None:
     for command in (("runs", "list"), ("runs", "list", "--json")):
         done = sent.shell("| true", *command)
         assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_job_goes_on_when_nobody_reads_what_it_says(cli: CommandLine, tmp_path: Path) -> None:
+def test_a_job_goes_on_when_its_output_cannot_be_written(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "input").write_text(LETTER)
     report = tmp_path / "report.json"
     command = (*LETTERS[:-1], str(tmp_path / "input"), "--report", str(report))
@@ -165,7 +165,7 @@ def test_text_that_the_output_cannot_encode_is_escaped(cli: CommandLine, variabl
     assert narrow.json("runs", "list")[0]["foreign_id"] == "東京"
 
 
-def test_what_data_holds_does_not_reach_a_terminal_as_it_is(cli: CommandLine) -> None:
+def test_control_characters_in_data_do_not_reach_a_terminal(cli: CommandLine) -> None:
     hostile = "\x1b[2J\x9b31m\n[red]:smile:\u202e"
     given = json.dumps({"foreign_id": hostile, "data": {"to": "the moon"}}) + "\n"
     job = cli(*LETTERS, given=given, expect=8)

@@ -1,6 +1,6 @@
-"""`workflow-ray run`: a file through a workflow, whatever happens on the way.
+"""`workflow-ray run` processes each line of a file once, whatever happens meanwhile.
 
-Here on the local runtime, which is quick to start.
+The tests use the local runtime, which starts quickly.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from examples.orders import orders
 from examples.orders.generate import encode, generate
-from tests.end_to_end.conftest import CommandLine, interrupted
+from tests.end_to_end.conftest import CommandLine, interrupt
 from tests.end_to_end.letters import Letter, letters
 from workflow_ray import RunState, connect
 
@@ -28,15 +28,16 @@ def letter(key: str, to: str) -> str:
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """500 orders."""
+    """Write 500 orders to a file."""
     path = tmp_path / "orders.jsonl"
     path.write_text("".join(f"{encode(key, order)}\n" for key, order in generate(500, seed=7)))
     return str(path)
 
 
 async def assert_each_order_was_processed_once(records: str, count: int) -> None:
-    """Every order has one run, completed, whose history holds each version and visits each status
-    exactly once.
+    """Check that every order has one completed run.
+
+    Its history has each version, and each status, exactly once.
     """
     async with connect(orders, records=records) as client:
         runs = [run async for run in client.runs()]
@@ -161,13 +162,13 @@ def test_a_workflow_that_cannot_be_imported_is_one_clear_line(cli: CommandLine) 
 async def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
     cli: CommandLine, source: str
 ) -> None:
-    job = cli.started(*ORDERS, "-")
+    job = cli.start(*ORDERS, "-")
     assert job.stdin is not None
     job.stdin.write("".join(Path(source).read_text().splitlines(keepends=True)[:200]))
     job.stdin.flush()
-    while not finished(cli):
-        assert job.poll() is None  # it waits for more input: nothing but Ctrl-C ends it
-    code, said = interrupted(job)
+    while not count_finished(cli):
+        assert job.poll() is None  # it waits for more input, and only Ctrl-C ends it
+    code, said = interrupt(job)
     assert code == 130
     assert said.splitlines()[-1].startswith("workflow-ray: interrupted. ")
     assert "Traceback" not in said
@@ -175,8 +176,8 @@ async def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
     await assert_each_order_was_processed_once(cli.records, 500)
 
 
-def finished(cli: CommandLine) -> int:
-    """How many of the newest orders have ended; 0 where nothing is deployed yet."""
+def count_finished(cli: CommandLine) -> int:
+    """Count the newest orders that have ended; 0 where nothing is deployed yet."""
     if not Path(cli.records.removeprefix("sqlite:///")).exists():
         return 0
     return cli("runs", "list", "orders", "--state", "COMPLETED").stdout.count("order-")
@@ -188,10 +189,10 @@ async def test_ctrl_c_at_any_moment_loses_and_doubles_nothing(
 ) -> None:
     code = None
     while code != 0:
-        job = cli.started(*ORDERS, source)
+        job = cli.start(*ORDERS, source)
         with suppress(subprocess.TimeoutExpired):
             job.wait(timeout=rng.uniform(0.3, 2.0))
-        code, said = interrupted(job)
-        # the last: Python had put its own handler away, at its very end or beginning
+        code, said = interrupt(job)
+        # the last one: the signal came when Python had no handler, at its start or end
         assert code in (0, 130, -signal.SIGINT), said
     await assert_each_order_was_processed_once(cli.records, 500)

@@ -1,6 +1,4 @@
-"""`workflow-ray runs`: what the records say, as text and as JSON, with an exit code for each way to
-fail.
-"""
+"""`workflow-ray runs` shows runs as text and as JSON, and has an exit code for each failure."""
 
 import json
 
@@ -13,7 +11,7 @@ TO = {"a": "ann", "b": "nobody", "c": "somebody"}
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Three letters: one sent, one cancelled, one paused."""
+    """Send three letters: one arrives, one is cancelled, one is paused."""
     given = "".join(
         json.dumps({"foreign_id": key, "data": {"to": to}}) + "\n" for key, to in TO.items()
     )
@@ -77,7 +75,7 @@ def test_show_has_the_data_too(cli: CommandLine) -> None:
     assert '{"to":"ann"}' in cli("runs", "show", run_id(cli, "a")).stdout
 
 
-def test_history_tells_every_version_and_why(cli: CommandLine) -> None:
+def test_history_shows_every_version_and_its_reason(cli: CommandLine) -> None:
     told = cli.json("runs", "history", run_id(cli, "c"))
     assert [entry["version"] for entry in told] == list(range(1, len(told) + 1))
     assert (told[0]["cause"], told[0]["by"]) == ("TRIGGER", "client")
@@ -99,7 +97,7 @@ def test_history_shows_with_data_what_each_version_has_changed(cli: CommandLine)
     ]
 
 
-def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
+def test_an_unknown_run_exits_with_3(cli: CommandLine) -> None:
     for command in ("show", "history"):
         assert (
             cli("runs", command, "nothing", expect=3).stderr
@@ -115,13 +113,13 @@ def test_a_run_that_there_is_not_exits_with_3(cli: CommandLine) -> None:
         (("letters", "--state", "ASLEEP"), "'ASLEEP' is not a run state"),
     ],
 )
-def test_a_name_that_there_is_not_exits_with_2_and_says_what_there_is(
+def test_an_unknown_name_exits_with_2_and_lists_the_known_ones(
     cli: CommandLine, arguments: tuple[str, ...], said: str
 ) -> None:
     assert said in cli("runs", "list", *arguments, expect=2).stderr
 
 
-def test_records_that_there_are_not_exit_with_5(cli: CommandLine) -> None:
+def test_missing_records_exit_with_5(cli: CommandLine) -> None:
     said = cli(
         "runs", "list", "letters", "--records", "sqlite:////nowhere/records.db", expect=5
     ).stderr

@@ -1,4 +1,4 @@
-"""`workflow-ray scale`: shard counts from the command line, beside whatever runs on the records."""
+"""`workflow-ray scale` changes shard counts while something runs on the records."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.end_to_end.conftest import CommandLine
 
 @pytest.fixture
 def cli(cli: CommandLine) -> CommandLine:
-    """Letters are deployed, and one was sent."""
+    """Deploy the letters, and send one."""
     cli(
         "run",
         "tests.end_to_end.letters:letters",
@@ -51,7 +51,7 @@ def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
         (("parcels", "WRITTEN", "--shards", "2"), "'parcels' is not deployed"),
     ],
 )
-def test_what_can_not_be_done_is_said_in_one_line_and_changes_nothing(
+def test_a_refused_command_prints_one_line_and_changes_nothing(
     cli: CommandLine, arguments: tuple[str, ...], why: str
 ) -> None:
     done = cli("scale", *arguments, expect=2)

@@ -38,14 +38,14 @@ DECLINED_LINE = (
 
 @pytest.fixture
 def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Its home is this process's too, so that a client here finds the worker."""
+    """Share the home with this process, so that a client here finds the worker."""
     monkeypatch.setenv("WORKFLOW_RAY_HOME", cli.environment["WORKFLOW_RAY_HOME"])
     return cli
 
 
 @contextmanager
 def worker(cli: CommandLine) -> Generator[subprocess.Popen[str]]:
-    process = cli.started("worker", REFERENCE)
+    process = cli.start("worker", REFERENCE)
     try:
         assert process.stderr is not None
         assert "running payments on" in process.stderr.readline()

@@ -61,7 +61,7 @@ def test_a_question_is_asked_on_a_terminal_and_no_is_an_answer(cli: CommandLine)
 
 def test_ctrl_c_at_a_question_is_one_line_and_changes_nothing(cli: CommandLine) -> None:
     command = ("runs", "cancel", "--workflow", "letters", "--reason", "x")
-    with cli.started_on_terminal(80, *command) as (process, terminal):
+    with cli.start_on_terminal(80, *command) as (process, terminal):
         read_terminal(terminal, until="Cancel 2 runs?")
         process.send_signal(signal.SIGINT)
         assert read_terminal(terminal).splitlines()[-1] == "workflow-ray: interrupted."

@@ -1,4 +1,4 @@
-"""`workflow-ray undeploy`: a workflow leaves the deployment, whatever runs on the records."""
+"""`workflow-ray undeploy` removes a workflow from the deployment, whatever runs there."""
 
 import pytest
 
@@ -8,7 +8,7 @@ LETTERS = "tests.end_to_end.letters:letters"
 
 
 def send(cli: CommandLine, foreign_id: str, to: str, expect: int = 0) -> None:
-    """Send a letter, by a process that ends."""
+    """Send a letter in a process that ends."""
     cli(
         "run",
         LETTERS,

@@ -1,6 +1,6 @@
-"""`workflow-ray` on whatever its URLs name: what works, and one clear line where something doesn't.
+"""`workflow-ray` works with every kind of URL, and prints one clear line where one can't be used.
 
-No password is ever said.
+It never prints a password.
 """
 
 import json
@@ -15,13 +15,13 @@ from tests.end_to_end.conftest import CommandLine
 
 PASSWORD = "pass-phrase"
 WITHIN = 5.0
-STARTING = 4.0  # seconds that Python may take on a busy machine before a command begins
+STARTING = 4.0  # seconds that Python may need to start on a busy machine
 LETTERS = ("run", "tests.end_to_end.letters:letters", "--runtime", "local", "--input", "-")
 LETTER = json.dumps({"foreign_id": "a", "data": {"to": "ann"}})
 
 
 def refused(cli: CommandLine, *arguments: str, exit_code: int = 5) -> str:
-    """The one line that a command prints, in time, without the password or a traceback."""
+    """Return the one line that a command prints, in time, without the password or a traceback."""
     began = time.monotonic()
     done = cli(*arguments, given=LETTER, expect=exit_code)
     assert time.monotonic() - began < WITHIN + STARTING
@@ -34,7 +34,7 @@ def refused(cli: CommandLine, *arguments: str, exit_code: int = 5) -> str:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A host and port where connections are made, and nothing is ever answered."""
+    """Listen on a port, and never answer. Yields the host and port."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -51,15 +51,13 @@ URLS = {
 
 
 @pytest.mark.parametrize("what", URLS)
-def test_where_nobody_listens_one_line_says_so(cli: CommandLine, what: str) -> None:
+def test_a_closed_port_is_one_line(cli: CommandLine, what: str) -> None:
     assert "127.0.0.1:1" in refused(
         cli, *LETTERS, f"--{what}", URLS[what].format(password=PASSWORD, at="127.0.0.1:1")
     )
 
 
-def test_where_nobody_answers_one_line_says_so_within_5_seconds(
-    cli: CommandLine, silent: str
-) -> None:
+def test_a_silent_server_is_one_line_within_5_seconds(cli: CommandLine, silent: str) -> None:
     url = URLS["records"].format(password=PASSWORD, at=silent)
     for command in (LETTERS, ("runs", "list", "letters")):
         assert silent in refused(cli, *command, "--records", url)
@@ -83,7 +81,7 @@ def test_an_unknown_scheme_lists_the_known_ones_and_makes_nothing(
     assert not (tmp_path / "records.db").exists()
 
 
-def test_what_holds_no_records_is_refused_for_records(cli: CommandLine) -> None:
+def test_a_store_without_records_is_refused_for_records(cli: CommandLine) -> None:
     line = refused(cli, *LETTERS, "--records", "kafka://127.0.0.1:1", exit_code=2)
     assert line == "workflow-ray: kafka: it holds no records. Name another URL for the records."
 
@@ -131,10 +129,8 @@ def test_events_and_timeouts_may_be_elsewhere_and_the_report_says_where(
 
 
 @pytest.mark.server
-def test_a_password_that_is_used_is_not_said(
-    cli: CommandLine, postgres_url: str, tmp_path: Path
-) -> None:
-    """The server of the tests takes any."""
+def test_no_password_is_printed(cli: CommandLine, postgres_url: str, tmp_path: Path) -> None:
+    """The server of the tests accepts any password."""
     with_password = postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
     assert PASSWORD in with_password
     done = cli(

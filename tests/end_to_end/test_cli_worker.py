@@ -1,6 +1,4 @@
-"""`workflow-ray worker`: told to stop it finishes what runs, for as long as it may, and costs no
-run an attempt.
-"""
+"""`workflow-ray worker` finishes running steps after a signal, and counts no attempt."""
 
 import signal
 import subprocess
@@ -20,15 +18,15 @@ ABANDONED = 7
 
 @pytest.fixture
 def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """Its home is this process's too, so that a client here finds the worker."""
+    """Share the home with this process, so that a client here finds the worker."""
     monkeypatch.setenv("WORKFLOW_RAY_HOME", cli.environment["WORKFLOW_RAY_HOME"])
     return cli
 
 
 @contextmanager
 def worker(cli: CommandLine, *options: str) -> Generator[subprocess.Popen[str]]:
-    """A worker at work; it is killed at the end, if it lives."""
-    process = cli.started("worker", REFERENCE, *options)
+    """Start a worker, and wait until it runs. Kills it at the end, if it still lives."""
+    process = cli.start("worker", REFERENCE, *options)
     try:
         assert process.stderr is not None
         assert "running errands on sqlite://" in process.stderr.readline()
@@ -38,10 +36,10 @@ def worker(cli: CommandLine, *options: str) -> Generator[subprocess.Popen[str]]:
         process.communicate()
 
 
-async def triggered(
+async def trigger(
     cli: CommandLine, process: subprocess.Popen[str], seconds: float
 ) -> Handle[Errand, ErrandStatus]:
-    """A run whose step has begun."""
+    """Trigger a run, and wait until its step has begun."""
     async with connect(errands, records=cli.records) as client:
         handle = await client.trigger("e", Errand(seconds=seconds), if_active="join")
     assert process.stdout is not None
@@ -60,7 +58,7 @@ async def test_a_running_step_is_finished_after_the_first_signal(
     cli: CommandLine, number: signal.Signals
 ) -> None:
     with worker(cli) as process:
-        await triggered(cli, process, 1.0)
+        await trigger(cli, process, 1.0)
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == 0
@@ -72,7 +70,7 @@ async def test_a_step_that_runs_at_the_deadline_is_abandoned_and_run_again_by_th
     cli: CommandLine,
 ) -> None:
     with worker(cli, "--deadline", "0.5") as process:
-        await triggered(cli, process, 2.0)
+        await trigger(cli, process, 2.0)
         process.terminate()
         _, said = process.communicate()
     assert process.returncode == ABANDONED
@@ -90,14 +88,14 @@ async def test_four_signals_during_one_step_of_nine_seconds_count_no_attempt(
 ) -> None:
     for _ in range(2):
         with worker(cli) as process:
-            await triggered(cli, process, 9.0)
+            await trigger(cli, process, 9.0)
             process.terminate()
             assert process.stderr is not None
             assert "SIGTERM: finishing what runs" in process.stderr.readline()
             for _ in range(3):
                 process.terminate()
             process.communicate()
-            # the last ones may come when all is released
+            # the last signals may arrive when all roles are released
             assert process.returncode in (ABANDONED, -signal.SIGTERM)
     with worker(cli) as process:
         async with connect(errands, records=cli.records) as client:
@@ -115,7 +113,7 @@ def test_a_worker_with_nothing_to_do_ends_at_once(cli: CommandLine) -> None:
 
 async def test_a_worker_whose_file_was_deleted_ends_and_says_so_once(cli: CommandLine) -> None:
     with worker(cli) as process:
-        await triggered(cli, process, 0.5)
+        await trigger(cli, process, 0.5)
         path = Path(cli.records.removeprefix("sqlite:///"))
         path.rename(path.with_name("elsewhere.db"))
         _, said = process.communicate()

@@ -1,6 +1,4 @@
-"""The main job, on a Ray of its own: what `make demo`, Ctrl-C, a second `make demo` and `make down`
-do.
-"""
+"""Runs the main job on Ray, as `make demo`, Ctrl-C, a second `make demo` and `make down` do."""
 
 import json
 import os
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples.orders.generate import encode, generate
-from tests.end_to_end.conftest import CommandLine, interrupted
+from tests.end_to_end.conftest import CommandLine, interrupt
 
 COUNT = 2000
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
@@ -18,7 +16,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
 @pytest.fixture
 def cli(cli: CommandLine) -> Iterator[CommandLine]:
-    """The command line; whatever the test left on Ray ends with it."""
+    """Run the command line, and stop at the end what the test left on Ray."""
     yield cli
     cli("down")
     assert cli.roles() == []
@@ -36,13 +34,13 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
 ) -> None:
     command, report = ("run", "examples.orders:orders", "--input"), tmp_path / "report.json"
 
-    job = cli.started(*command, "-")  # given a part of the orders, and then left waiting
+    job = cli.start(*command, "-")  # gets a part of the orders, and then waits for more
     assert job.stdin is not None
     job.stdin.write("".join(Path(source).read_text().splitlines(keepends=True)[: COUNT // 2]))
     job.stdin.flush()
     while not any(actor["name"].startswith("orders-1-consumer") for actor in cli.roles()):
         assert job.poll() is None
-    code, said = interrupted(job)
+    code, said = interrupt(job)
     assert (code, said.splitlines()[-1].split(".")[0], "Traceback" in said) == (
         130,
         "workflow-ray: interrupted",
@@ -66,7 +64,7 @@ def test_the_job_goes_on_after_ctrl_c_and_processes_no_order_twice(
     assert "Nothing runs on sqlite://" in cli("status").stdout
 
 
-def test_what_is_deployed_runs_on_without_a_command(cli: CommandLine) -> None:
+def test_deployed_workflows_run_without_a_command(cli: CommandLine) -> None:
     deployed = cli("deploy", "examples.orders:orders", "tests.end_to_end.letters:letters").stdout
     assert (
         deployed

@@ -1,5 +1,6 @@
-"""What the README and the pages of docs/ show is true: their files and commands are made and run
-in the order in which they stand.
+"""What the README and the pages of docs/ show is true.
+
+The tests write the files of a page and run its commands, in the order of the page.
 """
 
 import re
@@ -13,9 +14,9 @@ from tests.end_to_end.pages import PAGES, ROOT, Session, blocks
 from tests.servers import Kafka
 
 SHOWN_ONLY = {"text", "toml"}
-"""The languages of blocks that tell the reader nothing to do."""
+"""The languages of blocks that ask the reader to do nothing."""
 ON_SERVERS = {"kafka", "mariadb", "postgresql"}
-"""Pages that need a server: each has a test of its own."""
+"""Pages that need a server. Each has its own test."""
 TOLD = [page for page in PAGES if any(block.language == "console" for block in blocks(page))]
 
 

@@ -1,6 +1,4 @@
-"""A transition is one transaction: whatever moment the process dies at, nothing is lost and nothing
-doubled.
-"""
+"""A transition is one transaction: nothing is lost or doubled, whenever the process dies."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""How much memory a process takes whose runs are large."""
+"""A process whose runs are large needs a bounded amount of memory."""
 
 import asyncio
 import subprocess

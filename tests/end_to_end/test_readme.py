@@ -17,7 +17,7 @@ NAMED = re.compile(r"\b(?:docs|examples|benchmarks)/[\w./-]+\w|\b[\w-]+\.(?:md|y
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source distribution and the wheel."""
+    """Build the source distribution and the wheel. Returns their folder."""
     folder = tmp_path_factory.mktemp("distributions")
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True)

@@ -1,6 +1,4 @@
-"""Workers that are told to stop, one after the other, under load: nothing that they leave behind
-counts as a crash.
-"""
+"""Workers that are stopped one after the other under load: nothing counts as a crash."""
 
 import asyncio
 import random
@@ -17,7 +15,7 @@ LEASE = 3.0
 
 @pytest.fixture
 def plan(thorough: bool) -> tuple[int, float, float]:
-    """How many restarts, the seconds between two, and the seconds that a step takes at most."""
+    """Return the number of restarts, the seconds between two, and the longest step in seconds."""
     return (24, 5.0, 8.0) if thorough else (6, 1.5, 3.0)
 
 
@@ -31,7 +29,7 @@ async def test_a_rolling_restart_counts_no_attempt_and_pauses_no_run(
         connect(chores, records=postgres_url) as client,
     ):
         enough = asyncio.Event()
-        load = asyncio.create_task(triggering(client, rng, longest, enough))
+        load = asyncio.create_task(trigger_steadily(client, rng, longest, enough))
         for number in range(restarts):
             await asyncio.sleep(pause)
             worker = pair[number % 2]
@@ -41,10 +39,10 @@ async def test_a_rolling_restart_counts_no_attempt_and_pauses_no_run(
         await check(await load)
 
 
-async def triggering(
+async def trigger_steadily(
     client: Client[Chore, ChoreStatus], rng: random.Random, longest: float, enough: asyncio.Event
 ) -> list[Handle[Chore, ChoreStatus]]:
-    """Some ten runs a second, until there are enough."""
+    """Trigger some ten runs a second until there are enough."""
     handles: list[Handle[Chore, ChoreStatus]] = []
     while not enough.is_set():
         handles.append(

@@ -1,4 +1,4 @@
-"""Kafka retains events for so long only: runs that waited for one that it dropped go on."""
+"""Kafka drops events after a time: runs that waited for a dropped event continue."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from workflow_ray.runtime.urls import Urls
 COUNT = 50
 CREATED = status_topic(orders.name, OrderStatus.CREATED.value)
 PARTITIONS = range(orders.partitions)
-EVERY, AGE = 0.2, 1.0  # seconds; by default minutes
+EVERY, AGE = 0.2, 1.0  # seconds; in production minutes
 CLOCK = SystemClock()
 
 
@@ -36,9 +36,7 @@ def prefix() -> str:
 
 @pytest.fixture
 async def store(tmp_path: Path, kafka: Kafka, prefix: str) -> AsyncIterator[Store]:
-    """Records in a file, events on Kafka; the orders' workflow is deployed, and nobody runs its
-    roles.
-    """
+    """Deploy the orders' workflow with records in a file and events on Kafka, but run no role."""
     records = f"sqlite:///{tmp_path}/records.db"
     urls = Urls(records, f"{kafka.url}/{prefix}", records)
     await asyncio.to_thread(create, urls)
@@ -54,7 +52,7 @@ async def admin(kafka: Kafka) -> AsyncIterator[Others]:
 
 
 @asynccontextmanager
-async def running(store: Store, *roles: Role) -> AsyncGenerator[None]:
+async def run_roles(store: Store, *roles: Role) -> AsyncGenerator[None]:
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for role in roles:
@@ -66,7 +64,7 @@ async def running(store: Store, *roles: Role) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def swept(store: Store) -> AsyncGenerator[Sweeper]:
+async def run_sweeper(store: Store) -> AsyncGenerator[Sweeper]:
     stop, fence = asyncio.Event(), await store.acquire(Role(SWEEPER))
     sweeper = Sweeper(fence, store, store, CLOCK, every=EVERY, age=AGE)
     async with asyncio.TaskGroup() as tasks:
@@ -80,7 +78,7 @@ async def test_orders_whose_events_were_dropped_are_made(
 ) -> None:
     client = Client(orders, store, CLOCK)
     handles = [await client.trigger(key, order) for key, order in generate(COUNT, seed=7)]
-    async with running(store, Role(PUBLISHER)):
+    async with run_roles(store, Role(PUBLISHER)):
         while await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) < COUNT:
             await asyncio.sleep(EVERY)
     for partition, end in (await store.ends(CREATED, PARTITIONS)).items():
@@ -88,7 +86,7 @@ async def test_orders_whose_events_were_dropped_are_made(
     assert await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) == 0
 
     roles = [role for role in roles_of([deployed_here(orders)]) if role.group != SWEEPER]
-    async with running(store, *roles), swept(store) as sweeper:
+    async with run_roles(store, *roles), run_sweeper(store) as sweeper:
         runs = await asyncio.gather(*(handle.wait() for handle in handles))
     assert {run.status for run in runs} == {OrderStatus.SHIPPED, OrderStatus.REJECTED}
     assert sweeper.resent == COUNT
@@ -97,5 +95,5 @@ async def test_orders_whose_events_were_dropped_are_made(
     )
     positions = await store.positions(consumer_group(orders.name, OrderStatus.CREATED.value))
     assert sum(position.offset for position in positions) >= 2 * COUNT, (
-        "they stand behind the dropped ones and those sent again"
+        "they follow the dropped ones and the ones sent again"
     )

@@ -1,4 +1,4 @@
-"""Shard counts that are changed while the workflow runs, in worker processes of their own."""
+"""Shard counts change while the workflow runs in worker processes."""
 
 import asyncio
 import signal
@@ -19,19 +19,19 @@ from workflow_ray.runtime.scaling import scale
 LEASE = 2.0
 COUNTS = (8, 3, 5)
 LOAD = 60
-"""Runs triggered before each change, and after the last."""
+"""Runs that are triggered before each change, and after the last one."""
 
 
-async def triggered(
+async def trigger(
     client: Client[Chore, ChoreStatus], name: str
 ) -> list[Handle[Chore, ChoreStatus]]:
     return [await client.trigger(f"{name}-{number}", Chore(seconds=0.02)) for number in range(LOAD)]
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
-    """Each run is completed, and each version stands in its history once.
+    """Check that each run is completed, with each version in its history once.
 
-    What was fenced off was done again, and is not to be seen.
+    Writes that were fenced off were repeated, and left no trace.
     """
     for handle in handles:
         run = await handle.wait(timeout=PATIENCE)
@@ -41,8 +41,10 @@ async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
         )
 
 
-async def written_by(handles: Sequence[Handle[Chore, ChoreStatus]], role: str) -> list[datetime]:
-    """When the role wrote something."""
+async def times_written_by(
+    handles: Sequence[Handle[Chore, ChoreStatus]], role: str
+) -> list[datetime]:
+    """Return the times at which the role wrote."""
     return [entry.at for handle in handles for entry in await handle.history() if entry.by == role]
 
 
@@ -52,9 +54,9 @@ async def test_shards_change_under_load_in_one_process(tmp_path: Path) -> None:
         client = runtime.client(chores)
         handles: list[Handle[Chore, ChoreStatus]] = []
         for count in COUNTS:
-            handles += await triggered(client, f"before-{count}")
+            handles += await trigger(client, f"before-{count}")
             await runtime.scale(chores, ChoreStatus.NEW, shards=count)
-        handles += await triggered(client, "after")
+        handles += await trigger(client, "after")
         await check(handles)
         roles = {entry.by for handle in handles for entry in await handle.history()}
         assert any(role.endswith("-of-5") for role in roles)
@@ -64,27 +66,29 @@ async def test_shards_change_under_load_in_one_process(tmp_path: Path) -> None:
 async def test_no_write_of_a_stopped_worker_of_the_old_shards_is_committed(
     postgres_url: str, kafka: Kafka, tmp_path: Path
 ) -> None:
-    """Two workers share the roles. One stands still across the change, and goes on afterwards."""
+    """Two workers share the roles. One is stopped during the change, and continues afterwards."""
     events = f"{kafka.url}/{tmp_path.name}"
     async with (
         workers(2, tmp_path / "journal", LEASE, postgres_url, events) as (one, other),
         connect(chores, records=postgres_url) as client,
         open_beside(postgres_url, SystemClock()) as records,
     ):
-        handles = await triggered(client, "first")
+        handles = await trigger(client, "first")
         await check(handles)
         for stopped, count in zip((one, other, one), COUNTS, strict=True):
-            handles += await triggered(client, f"before-{count}")
+            handles += await trigger(client, f"before-{count}")
             stopped.send(signal.SIGSTOP)
             before = await count_of(records)
             await scale(records, chores.name, ChoreStatus.NEW.value, shards=count)
             marker = await client.trigger(f"marker-{count}", Chore())
             changed = (await marker.get()).created_at
-            handles += await triggered(client, f"after-{count}")
+            handles += await trigger(client, f"after-{count}")
             stopped.send(signal.SIGCONT)
             await check([*handles, marker])
             old = [f"chores-1-consumer-{shard}-of-{before}" for shard in range(1, before + 1)]
-            late = [at for role in old for at in await written_by(handles, role) if at > changed]
+            late = [
+                at for role in old for at in await times_written_by(handles, role) if at > changed
+            ]
             assert not late, f"old shards wrote {len(late)} times after the change to {count}"
 
 

@@ -1,6 +1,4 @@
-"""The orders demo on every kind of store, whose servers are killed while orders are being made, and
-started again.
-"""
+"""The orders demo on every kind of store, whose servers are killed meanwhile and started again."""
 
 import asyncio
 import os
@@ -15,7 +13,7 @@ import pytest
 
 from examples.orders import orders
 from examples.orders.generate import encode, generate
-from tests.end_to_end.checks import check_orders, finished
+from tests.end_to_end.checks import check_orders, count_finished
 from tests.end_to_end.conftest import CommandLine
 from tests.servers import Kafka, MariaDB, Postgres, Redis, Server
 from workflow_ray import connect
@@ -24,13 +22,13 @@ from workflow_ray.errors import WorkflowError
 COUNT = 1000
 POLL = 0.02
 PATIENCE = 90.0
-"""Seconds for a beginning, and for an end once the servers are back."""
+"""Seconds to start, and seconds to end when the servers are back."""
 pytestmark = pytest.mark.timeout(240)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the demo runs, and what crashes there."""
+    """The servers of a demo, and how to crash and recover them."""
 
     environment: Mapping[str, str]
     servers: tuple[Server, ...]
@@ -73,7 +71,7 @@ def place(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Place
 
 @pytest.fixture
 def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The command line; tests look at the same records from their own process."""
+    """Run the command line. Tests read the same records from their own process."""
     monkeypatch.setenv("WORKFLOW_RAY_HOME", cli.environment["WORKFLOW_RAY_HOME"])
     return cli
 
@@ -86,16 +84,16 @@ def on(place: Place, cli: CommandLine) -> CommandLine:
     )
 
 
-def given() -> list[str]:
+def order_lines() -> list[str]:
     return [f"{encode(key, order)}\n" for key, order in generate(COUNT, seed=7)]
 
 
-async def under_way(records: str, job: Popen[str]) -> None:
-    """Wait until some orders are finished; others aren't yet given."""
+async def wait_until_under_way(records: str, job: Popen[str]) -> None:
+    """Wait until some orders are finished, and others are not yet given."""
     while job.poll() is None:
         with suppress(WorkflowError):  # not deployed yet
             async with connect(orders, records=records) as client:
-                while not await finished(client):
+                while not await count_finished(client):
                     await asyncio.sleep(POLL)
                 return
         await asyncio.sleep(POLL)
@@ -105,22 +103,20 @@ async def under_way(records: str, job: Popen[str]) -> None:
 async def run_through_a_crash(
     cli: CommandLine, runtime: str, crash: Callable[[], None], recover: Callable[[], None]
 ) -> None:
-    """Half of the orders are given before the crash, while they are made; the others while the
-    servers are away.
-    """
-    before, after = given()[: COUNT // 2], given()[COUNT // 2 :]
-    with cli.started("run", "examples.orders:orders", "--input", "-", "--runtime", runtime) as job:
+    """Give half of the orders before the crash, and the others while the servers are away."""
+    before, after = order_lines()[: COUNT // 2], order_lines()[COUNT // 2 :]
+    with cli.start("run", "examples.orders:orders", "--input", "-", "--runtime", runtime) as job:
         try:
             assert job.stdin is not None
             await asyncio.to_thread(job.stdin.writelines, before)
             job.stdin.flush()
             async with asyncio.timeout(PATIENCE):
-                await under_way(cli.records, job)
+                await wait_until_under_way(cli.records, job)
             crash()
             rest = asyncio.create_task(asyncio.to_thread(job.communicate, "".join(after)))
             await asyncio.to_thread(recover)
             await asyncio.wait([rest], timeout=PATIENCE)
-            job.kill()  # where it hasn't ended by then, so that it says how far it got
+            job.kill()  # if it has not ended by then, so that the output tells how far it was
             said, complained = await rest
             assert job.returncode == 0, complained
             assert f"{COUNT:,}" in said

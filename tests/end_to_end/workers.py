@@ -1,4 +1,4 @@
-"""Worker processes that run `chores`, and what holds of the runs whatever happened to them."""
+"""Starts worker processes that run `chores`, and checks the runs."""
 
 import asyncio
 import signal
@@ -17,11 +17,11 @@ from workflow_ray.records import Cause
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=90)
 AT_ONCE = 100
-"""Histories read side by side."""
+"""Histories that are read concurrently."""
 
 
 class WorkerProcess:
-    """One place for a worker: a process, and after each restart another one."""
+    """A worker: a process, and after each restart another one."""
 
     def __init__(self, journal: Path, lease: float, *urls: str) -> None:
         self._command = [
@@ -35,7 +35,7 @@ class WorkerProcess:
         self.process: Process | None = None
 
     async def start(self) -> None:
-        """Returns once it runs roles, or may."""
+        """Start the worker, and wait until it may run roles."""
         process = self.process = await asyncio.create_subprocess_exec(
             *self._command, cwd=ROOT, stdout=PIPE
         )
@@ -44,10 +44,10 @@ class WorkerProcess:
         assert line == b"ready\n", f"the worker ended: {line!r}"
 
     async def terminate(self) -> None:
-        """SIGTERM, and wait for its orderly end."""
+        """Send SIGTERM, and wait for its orderly end."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        assert await self.process.wait() == 0, "a worker that is told to stop ends without an error"
+        assert await self.process.wait() == 0, "a worker ends without an error after a signal"
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -63,7 +63,7 @@ class WorkerProcess:
 async def workers(
     count: int, journal: Path, lease: float, *urls: str
 ) -> AsyncGenerator[list[WorkerProcess]]:
-    """So many workers that share the roles; killed at the end."""
+    """Start this many workers, which share the roles. Kills them at the end."""
     some = [WorkerProcess(journal, lease, *urls) for _ in range(count)]
     try:
         for worker in some:
@@ -75,8 +75,9 @@ async def workers(
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
-    """Wait for the runs: each is completed, each version stands in its history once, and no attempt
-    was counted.
+    """Wait for the runs, and check that each is completed and that no attempt was counted.
+
+    The history of each has each version once.
     """
     for first in range(0, len(handles), AT_ONCE):
         await asyncio.gather(*map(_check, handles[first : first + AT_ONCE]))
@@ -87,10 +88,10 @@ async def _check(handle: Handle[Chore, ChoreStatus]) -> None:
     history = await handle.history()
     assert run.run_state is RunState.COMPLETED
     assert [entry.version for entry in history] == list(range(1, run.version + 1))
-    assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.STEP, Cause.STEP], shown(
+    assert [entry.cause for entry in history] == [Cause.TRIGGER, Cause.STEP, Cause.STEP], describe(
         history
     )
 
 
-def shown(history: Sequence[Entry[Chore, ChoreStatus]]) -> str:
+def describe(history: Sequence[Entry[Chore, ChoreStatus]]) -> str:
     return "; ".join(map(str, history))

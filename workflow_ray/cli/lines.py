@@ -73,7 +73,7 @@ async def read_lines(descriptor: int) -> AsyncIterator[list[bytes]]:
 class Parser:
     """Parses lines of text into lines to trigger.
 
-    Remembers the foreign ids: one must not stand for two things.
+    Remembers the foreign ids: one must not be used for different data.
     """
 
     def __init__(self, workflow: Workflow[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""docs/cli.md is the page of today's commands."""
+"""docs/cli.md describes the current commands."""
 
 from tests.cli_page import PAGE, text
 

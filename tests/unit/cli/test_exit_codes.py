@@ -41,7 +41,7 @@ def commands(group: Any, *names: str) -> Iterator[str]:
 
 
 def shown(help_text: str) -> set[int]:
-    """The codes that a --help shows."""
+    """Return the codes that a --help shows."""
     _, _, table = help_text.partition("Exit codes:")
     return {int(line.split()[0]) for line in table.splitlines() if line.strip()}
 

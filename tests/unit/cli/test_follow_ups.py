@@ -38,7 +38,7 @@ def report(**changed: Any) -> Report:
 
 
 def commands(given: str | None, **changed: Any) -> list[list[str]]:
-    """The arguments that a shell makes of the commands, without the program's name."""
+    """Return the arguments that a shell makes of the commands, without the program's name."""
     found = list_follow_ups(report(**changed), "some-run", given)
     return [shlex.split(each.command)[1:] for each in found if each.command]
 
@@ -56,7 +56,7 @@ def test_odd_names_and_urls_are_quoted() -> None:
     ]
 
 
-def test_each_command_is_one_that_there_is() -> None:
+def test_each_command_exists() -> None:
     for runtime in ("ray", "local"):
         for arguments in commands(None, runtime=runtime):
             # --help after all the others: they must be known before it is answered

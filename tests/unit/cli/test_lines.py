@@ -1,4 +1,4 @@
-"""A job's input: which lines go through, and what is said of the others."""
+"""A job's input: which lines are accepted, and why the others are refused."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ class Letter(BaseModel):
     @field_validator("to")
     @classmethod
     def known(cls, to: str) -> str:
-        # a KeyError, as models in the wild raise them
+        # a KeyError, as the models of users raise it
         return {"ann": "Ann", "bob": "Bob"}[to.lower()]
 
 
@@ -43,11 +43,11 @@ def reason(line: bytes) -> str:
     return answer.why
 
 
-def test_a_line_is_a_key_and_the_workflows_data() -> None:
+def test_a_line_is_a_foreign_id_and_the_workflows_data() -> None:
     assert parsed(ANN) == [Line(1, "a", Letter.model_construct(to="Ann", stamps=1))]
 
 
-def test_lines_are_numbered_as_an_editor_numbers_them_and_empty_ones_say_nothing() -> None:
+def test_lines_are_numbered_as_in_an_editor_and_empty_ones_are_skipped() -> None:
     assert [answer.number for answer in parsed(b"", ANN, b"  ", b"nonsense")] == [2, 4]
 
 
@@ -85,13 +85,13 @@ def test_the_lines_after_a_refused_one_go_through() -> None:
     assert isinstance(second, Line)
 
 
-def test_a_key_that_comes_again_with_the_same_data_is_a_repeat() -> None:
+def test_a_foreign_id_with_the_same_data_again_is_a_repeat() -> None:
     parser = Parser(letters)
     answers = list(parser.parse([ANN, b'{"data": {"to": "ann", "stamps": 1}, "foreign_id": "a"}']))
     assert (len(answers), parser.repeats) == (1, 1)
 
 
-def test_a_line_that_comes_again_is_a_repeat_whatever_a_default_factory_makes_up() -> None:
+def test_a_repeated_line_is_a_repeat_whatever_a_default_factory_returns() -> None:
     class Dated(BaseModel):
         dated: UUID = Field(default_factory=uuid4)
 
@@ -100,7 +100,7 @@ def test_a_line_that_comes_again_is_a_repeat_whatever_a_default_factory_makes_up
     assert (line.number, parser.repeats) == (1, 1)
 
 
-def test_a_key_that_comes_again_with_other_data_is_refused() -> None:
+def test_a_foreign_id_with_other_data_is_refused() -> None:
     _, second = parsed(ANN, b'{"foreign_id": "a", "data": {"to": "bob"}}')
     assert second == Refused(2, "foreign_id: 'a' is on line 1 with other data")
 
@@ -125,7 +125,7 @@ async def test_a_line_without_end_is_not_kept_and_the_next_goes_through(tmp_path
     assert [type(answer) for answer in answers] == [Refused, Line]
 
 
-async def test_a_line_from_a_pipe_comes_before_the_next_is_written() -> None:
+async def test_a_line_from_a_pipe_is_read_before_the_next_is_written() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"one\ntw")
     pieces = read_lines(reading)

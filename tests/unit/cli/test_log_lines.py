@@ -6,7 +6,7 @@ import sys
 from workflow_ray.runtime.logs import VisibleFormatter
 
 
-def test_what_data_brings_into_a_log_line_is_made_visible() -> None:
+def test_control_characters_in_a_log_line_are_made_visible() -> None:
     try:
         raise ValueError("\x1b[2Jno card")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a job's numbers mean."""
+"""The numbers of a job's report."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ def ended(
     status: int = 3,
     state: RunState = RunState.COMPLETED,
 ) -> Record:
-    """A run triggered `after` seconds, that took so many more."""
+    """Make a run that was triggered `after` seconds and took so many more."""
     created = START + timedelta(seconds=after)
     return Record(
         run_id=RunId("r"),
@@ -67,7 +67,7 @@ def test_nothing_measured_has_neither_rate_nor_percentiles() -> None:
     assert (timed().transitions_per_second, timed().percentile_ms(50)) == (None, None)
 
 
-def test_ends_are_told_by_status_and_by_how_they_differ_from_completion() -> None:
+def test_ends_are_counted_by_status_and_run_state() -> None:
     ends = Ends({3: "SHIPPED", 2: "RESERVED"})
     for record in (ended(), ended(), ended(status=2, state=RunState.PAUSED)):
         ends.add(record)

@@ -37,7 +37,7 @@ def mentioned() -> list[tuple[str, list[str]]]:
 
 
 def resolved(words: list[str]) -> tuple[Any, list[str]]:
-    """The command that the words name, and the words that follow it."""
+    """Return the command that the words name, and the words after it."""
     command: Any = get_command(app)
     while isinstance(command, TyperGroup) and words and words[0].islower() and words[0][0] != "-":
         command, words = command.commands[words[0]], words[1:]
