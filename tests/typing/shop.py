@@ -1,4 +1,4 @@
-"""A shop's orders, as a user writes them. Both type checkers accept this file; it also runs."""
+"""The orders of a shop, as a user writes them. Type checkers accept this file; it also runs."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -191,7 +191,7 @@ async def use(client: Client[Order, OrderStatus]) -> str | None:
 
 
 async def keep_their_types() -> None:
-    """A step stays the function it was: its parameters, and its result as precise as annotated."""
+    """A step keeps the type of its function: the parameters, and the precise result."""
     reserved: Literal[OrderStatus.AWAITING_PAYMENT] | Cancel | Pause
     reserved = await reserve_stock(Run(Order(total=0), OrderStatus.CREATED), stock=Warehouse())
     shipped: Literal[OrderStatus.SHIPPED, OrderStatus.FAILED] = ship(

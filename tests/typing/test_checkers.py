@@ -1,5 +1,5 @@
-"""mypy and pyright, both strict, accept what is right and reject what is wrong: each marked line,
-and no other.
+"""mypy and pyright, both strict, accept the correct file, and reject each marked line of the other
+file and no other line.
 """
 
 import json
@@ -46,8 +46,8 @@ def rejected_by_mypy(file: Path) -> set[int]:
 
 
 def rejected_by_pyright(file: Path) -> set[int]:
-    # A configuration of its own: the repository's leaves the mistakes out, and holds against files
-    # that are named.
+    # It has its own configuration, because the repository's excludes the mistakes, even if their
+    # file is named.
     found = json.loads(
         output_of(
             "pyright", "--outputjson", "--pythonpath", sys.executable, "--project", "tests/typing"

@@ -1,4 +1,4 @@
-"""Random pydantic models and data for them, such as users have and such as they should not have."""
+"""Random pydantic models and data for them, both sensible and strange."""
 
 import dataclasses
 import enum
@@ -24,7 +24,7 @@ from pydantic import (
     StringConstraints,
     create_model,
 )
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic requires it before Python 3.12
 
 T = TypeVar("T")
 UNION: Any = Union
@@ -32,9 +32,9 @@ LIST: Any = list
 SET: Any = set
 DICT: Any = dict
 TUPLE: Any = tuple
-"""To be made of types that are only known when they are made."""
+"""Makes models from types that are known only at run time."""
 Make = Callable[[random.Random], Any]
-"""Makes a value for a type; mostly one of that type."""
+"""Makes a value for a type, mostly of that type."""
 
 
 class Colour(enum.Enum):
@@ -66,7 +66,7 @@ class Derived(Base):
 
 
 class Lying(Base):
-    """Says that it equals anything."""
+    """Equals every other object."""
 
     more: int = 1
 
@@ -124,7 +124,7 @@ MOMENTS = (
     datetime(2024, 1, 2, tzinfo=UTC),
     datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))),
     datetime(1890, 1, 1, tzinfo=timezone(timedelta(minutes=53, seconds=28))),
-    datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),  # the zone has it twice
+    datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),  # the zone has this time twice
     datetime.max,  # noqa: DTZ901  # a model may hold times without a zone
 )
 SPANS = (
@@ -136,7 +136,7 @@ SPANS = (
 DECIMALS = (Decimal(0), Decimal("1.10"), Decimal("1E+400"), Decimal("NaN"), Decimal("-0"))
 BYTES = (b"", b"plain", b"\xff\xfe", bytes(range(256)))
 STRAYS = (None, 1, "stray", 1.5, b"stray", [1], {"a": 1}, Base(), Derived(), (), object())
-"""What an assignment without validation may leave in any field."""
+"""Make a value that an assignment without validation may leave in a field."""
 
 
 def simple(kind: Any, *values: Any) -> tuple[Any, Make]:
@@ -218,7 +218,7 @@ CONFIGS: list[ConfigDict] = [
 def random_type(
     rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2
 ) -> tuple[Any, Make]:
-    """A type, and what makes values for it."""
+    """Choose a type, and the function that makes values for it."""
     if depth == 0 or rng.random() < 0.5:
         return rng.choice(simple)
     kind, make = random_type(rng, simple, depth - 1)
@@ -244,14 +244,14 @@ def random_type(
 
 
 def random_model(rng: random.Random) -> tuple[type[BaseModel], Make]:
-    """A model, and what makes instances of it: one in two as most users' are."""
+    """Choose a model, and the function that makes instances. Half of the models are simple ones."""
     return model(rng, rng.choice([SIMPLE, ORDINARY]))
 
 
 def model(
     rng: random.Random, simple: list[tuple[Any, Make]], depth: int = 2
 ) -> tuple[type[BaseModel], Make]:
-    """A model, and what makes instances of it, mostly with values of the fields' types."""
+    """Make a model, and the function that makes instances, mostly with the right types."""
     is_ordinary = simple is ORDINARY
     fields: dict[str, Any] = {}
     makes: dict[str, Make] = {}

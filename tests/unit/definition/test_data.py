@@ -1,4 +1,4 @@
-"""A run's data as bytes."""
+"""The conversion of a run's data to bytes and back."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is written reads back equal, or is refused."""
+"""Data reads back equal, or is refused when it is written."""
 
 import dataclasses
 import math
@@ -23,10 +23,10 @@ from workflow_ray.errors import InvalidInput
 
 MODELS = 5000
 DATA = 3
-"""Instances of each model."""
+"""The number of instances of each model."""
 
 
-def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(
+def test_data_of_any_model_reads_back_equal_or_is_refused(
     rng: random.Random,
 ) -> None:
     seen = Counter[str]()
@@ -48,7 +48,7 @@ def test_whatever_the_model_and_its_data_it_reads_back_equal_or_is_refused(
 
 
 def taken(codec: DataCodec[Any], data: BaseModel) -> bytes | None:
-    """What is stored; None: it was refused, in one line that holds none of the data."""
+    """The stored bytes. None if the data was refused, in one line that does not show it."""
     try:
         return codec.encode(data)
     except InvalidInput as refusal:
@@ -60,7 +60,7 @@ def taken(codec: DataCodec[Any], data: BaseModel) -> bytes | None:
 
 
 def reads_back(written: Any, read: Any) -> bool:
-    """By other means than the code's."""
+    """Whether two values are equal, compared in another way than the code does."""
     if isinstance(written, BaseModel):
         names = type(written).model_fields.keys() | (written.__pydantic_extra__ or {}).keys()
         return type(written) is type(read) and all(
@@ -130,7 +130,7 @@ class Listing(BaseModel):
     items: Sequence[int] = []
     amount: Annotated[Decimal, Field(allow_inf_nan=True)] = Decimal(0)
     at: datetime | None = None
-    other: int | str = 0  # a model of which nothing is known beforehand
+    other: int | str = 0  # a model without a guard
 
 
 def deep(levels: int) -> Tree:
@@ -197,7 +197,7 @@ def test_data_that_would_read_back_otherwise_is_refused_with_its_field_and_a_way
         deep(20),
     ],
 )
-def test_data_that_reads_back_is_taken(data: BaseModel) -> None:
+def test_data_that_reads_back_equal_is_accepted(data: BaseModel) -> None:
     workflow = Workflow("w", type(data), Stage)
     assert reads_back(data, workflow.decode(workflow.encode(data)))
 
@@ -215,7 +215,7 @@ def test_a_time_that_its_zone_skips_or_has_twice_reads_back(month: int, fold: in
     assert read.at.isoformat() == data.at.isoformat()
 
 
-def test_data_without_its_fields_is_refused_whatever_else_it_keeps() -> None:
+def test_data_that_lacks_fields_is_refused() -> None:
     data = Computed(total=1)
     assert data.double == 2
     del data.total

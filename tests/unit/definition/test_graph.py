@@ -41,7 +41,7 @@ def test_a_status_without_a_step_is_terminal() -> None:
     assert graph.step(At.END) is None
 
 
-def test_steps_stand_in_the_order_declared() -> None:
+def test_steps_are_in_the_order_in_which_they_were_declared() -> None:
     assert [step.function for step in graph.steps] == [begin, again]
 
 
@@ -60,9 +60,7 @@ def test_targets_are_what_one_transition_leads_to() -> None:
         (At.END, set[At]()),
     ],
 )
-def test_a_status_reaches_what_some_transitions_lead_to_itself_only_by_going_round(
-    origin: At, reached: set[At]
-) -> None:
+def test_a_status_reaches_itself_only_by_a_cycle(origin: At, reached: set[At]) -> None:
     assert {status for status in At if graph.reaches(origin, status)} == reached
 
 

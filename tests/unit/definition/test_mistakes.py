@@ -1,4 +1,4 @@
-"""Mistakes of a definition are reported all at once, each with its place and a way out."""
+"""The mistakes of a definition are reported together, each with its place and a way out."""
 
 import inspect
 import re
@@ -36,7 +36,7 @@ async def tool() -> AsyncIterator[Tool]:
 
 
 def untyped(value: object) -> Any:
-    """What a type checker would reject: these tests are for users without one."""
+    """Hide the type: these tests are for users without a type checker."""
     return value
 
 
@@ -55,7 +55,7 @@ def the_mistake_of(workflow: Workflow[Any, Any]) -> str:
 
 
 def lamps(**options: Any) -> Workflow[Lamp, Light]:
-    """A workflow whose first status leads on; what each test adds decides the rest."""
+    """Make a workflow with a step at its first status. Each test adds the rest."""
     workflow = Workflow("lamps", Lamp, Light, **options)
 
     @workflow.step(Light.RED)
@@ -75,7 +75,7 @@ async def go_dark(run: Run[Lamp, Light]) -> Literal[Light.DARK]:
     return Light.DARK
 
 
-def test_a_right_definition_has_none() -> None:
+def test_a_correct_definition_has_no_mistakes() -> None:
     workflow = of_green(go_dark)
     graph = workflow.checked()
     assert graph is workflow.checked()
@@ -86,7 +86,7 @@ def test_a_right_definition_has_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["orders", "model-training", "Orders.v2", "a_b", "7", "x" * 100])
-def test_a_name_that_topics_and_roles_can_hold_is_fine(name: str) -> None:
+def test_a_name_that_topics_and_roles_can_hold_is_accepted(name: str) -> None:
     workflow = Workflow(name, Lamp, Other)
     assert workflow.checked().steps == ()
 
@@ -148,7 +148,7 @@ def test_every_status_is_reachable_from_the_start() -> None:
 
 
 @pytest.mark.parametrize("entry", [Light.DARK, [Light.DARK], {Light.DARK}])
-def test_nothing_need_lead_to_a_status_that_is_an_entry(
+def test_an_entry_status_need_not_be_reachable(
     entry: Light | list[Light] | set[Light],
 ) -> None:
     workflow = Workflow("lamps", Lamp, Light, entry=entry)
@@ -160,7 +160,7 @@ def test_nothing_need_lead_to_a_status_that_is_an_entry(
     assert workflow.checked().is_terminal(Light.DARK)
 
 
-def test_what_an_entry_leads_to_is_reachable() -> None:
+def test_statuses_after_an_entry_are_reachable() -> None:
     workflow = Workflow("lamps", Lamp, Light, entry=Light.DARK)
 
     @workflow.step(Light.DARK)
@@ -292,7 +292,7 @@ REFUSED: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("function", "says"), REFUSED)
-def test_a_function_that_can_be_no_step_is_refused(function: object, says: str) -> None:
+def test_a_function_that_can_not_be_a_step_is_refused(function: object, says: str) -> None:
     mistake = the_mistake_of(of_green(function))
     assert says in mistake
     assert f"step {getattr(function, '__qualname__', '')}" in mistake
@@ -319,7 +319,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert len(mistakes) == len(expected)
 
 
-def test_a_mistake_that_was_put_right_is_forgotten() -> None:
+def test_a_corrected_mistake_is_not_reported_again() -> None:
     workflow = Workflow("lamps", Lamp, Light)
     assert len(mistakes_of(workflow)) == 2
 
@@ -332,7 +332,7 @@ def test_a_mistake_that_was_put_right_is_forgotten() -> None:
     assert cast(object, step.function) is turn_on
 
 
-def test_a_step_that_comes_after_the_check_is_refused_where_it_stands() -> None:
+def test_a_step_declared_after_the_check_is_refused_at_once() -> None:
     workflow = lamps()
     workflow.checked()
     with pytest.raises(
@@ -352,7 +352,7 @@ def test_a_step_that_comes_after_the_check_is_refused_where_it_stands() -> None:
         (timedelta.max, "it is from 0 seconds to 100 years"),
     ],
 )
-def test_a_time_limit_is_some_time(timeout: object, why: str) -> None:
+def test_a_time_limit_is_longer_than_zero(timeout: object, why: str) -> None:
     workflow = Workflow("lamps", Lamp, Light)
 
     @workflow.step(Light.RED, timeout=untyped(timeout))

@@ -1,4 +1,4 @@
-"""One mistake in a definition is one message, and whoever does what it says is done."""
+"""One mistake in a definition is one message, and its way out leads to a correct definition."""
 
 import random
 import re
@@ -82,7 +82,7 @@ ANNOTATION = re.compile(r"\)( -> .*)?:$")
 
 
 class Mistake(NamedTuple):
-    """One change that spoils the definition."""
+    """One change that makes the definition wrong."""
 
     right: str
     wrong: str
@@ -201,7 +201,7 @@ def replaced(source: str, right: str, wrong: str) -> str:
     return source.replace(right, wrong)
 
 
-# --- doing what a message says ------------------------------------------------------------------
+# --- following the way out ----------------------------------------------------------------------
 
 
 def annotate(source: str, line: int, code: str) -> str:
@@ -237,7 +237,7 @@ WAYS_OUT: list[tuple[str, Callable[[str, int, str], str]]] = [
 
 
 def mended(source: str, mistake: str) -> str | None:
-    """The source after what the message says was done. None: it shows no code to write."""
+    """Apply the code that a message shows to the source. None if it shows no code."""
     found = re.match(r"[^:]+:(\d+): ", mistake)
     assert found
     for pattern, mend in WAYS_OUT:
@@ -249,7 +249,7 @@ def mended(source: str, mistake: str) -> str | None:
 # --- the rules ----------------------------------------------------------------------------------
 
 
-def test_the_definition_that_the_tests_spoil_is_right(tmp_path: Path) -> None:
+def test_the_unchanged_definition_is_correct(tmp_path: Path) -> None:
     assert mistakes_of(SOURCE, tmp_path / "shop.py") == []
 
 
@@ -285,7 +285,7 @@ def test_a_wrong_annotation_is_one_message_and_the_one_that_it_shows_is_right(
         assert mistakes_of(source, path) == []
 
 
-def test_in_any_graph_a_wrong_annotation_is_one_message_that_leads_out(
+def test_a_wrong_annotation_in_a_random_graph_is_one_message_that_leads_out(
     rng: random.Random, tmp_path: Path
 ) -> None:
     for at in range(200):
@@ -302,7 +302,7 @@ def test_in_any_graph_a_wrong_annotation_is_one_message_that_leads_out(
 
 
 def random_source(rng: random.Random, path: Path) -> str:
-    """A right definition of 6 statuses with a random graph, and entries where nothing leads."""
+    """A correct definition of 6 statuses with a random graph. Unreached statuses are entries."""
     names = ["A", "B", "C", "D", "E", "F"]
     steps = ""
     for name in rng.sample(names, rng.randint(1, 6)):

@@ -1,4 +1,4 @@
-"""What a definition is made of, and the digest of it (E15)."""
+"""The modules of which a definition consists, and their digest (E15)."""
 
 import compileall
 import os
@@ -32,10 +32,7 @@ PRINTED = "from workflow_ray.definition import code_of\nprint(code_of(orders))\n
 
 @pytest.fixture
 def name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module that nothing else has.
-
-    What is imported under it is forgotten afterwards.
-    """
+    """A unique module name. Modules that were imported under it are removed after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     name = f"shop_{uuid4().hex}"
     yield name
@@ -54,17 +51,17 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def found(folder: Path, name: str = "shop", file: str = "shop.py") -> set[str]:
-    """The names of the modules that one is made of."""
+    """The names of the modules of which a module consists."""
     return set(own_modules(name, folder / file, folder))
 
 
 def digest(folder: Path, name: str) -> str:
-    """Of `orders` of a module that is imported here."""
+    """The digest of `orders` in a module that is imported here."""
     return code_of(load(f"{name}:orders", [str(folder)]))
 
 
 def printed(folder: Path, *arguments: str | Path) -> str:
-    """What another process prints, which can import what this one can."""
+    """Run code in another process with the same import path, and return its output."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -102,9 +99,7 @@ def printed(folder: Path, *arguments: str | Path) -> str:
         ("if TYPE_CHECKING:\n    pass\nelse:\n    import rates", "rates"),
     ],
 )
-def test_whatever_way_a_module_is_imported_it_counts(
-    tmp_path: Path, source: str, helper: str
-) -> None:
+def test_every_way_to_import_a_module_counts(tmp_path: Path, source: str, helper: str) -> None:
     write(
         tmp_path,
         {
@@ -118,7 +113,7 @@ def test_whatever_way_a_module_is_imported_it_counts(
     assert found(tmp_path) == {"shop", helper} | ({"tax"} if helper.startswith("tax") else set())
 
 
-def test_what_helpers_import_counts_and_circles_end(tmp_path: Path) -> None:
+def test_imports_of_helpers_count_and_cycles_end(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -131,7 +126,7 @@ def test_what_helpers_import_counts_and_circles_end(tmp_path: Path) -> None:
     assert found(tmp_path) == {"shop", "one", "two", "three"}
 
 
-def test_the_packages_around_a_module_count_and_what_they_import(tmp_path: Path) -> None:
+def test_packages_around_a_module_and_their_imports_count(tmp_path: Path) -> None:
     files = {
         "shop/__init__.py": "from . import settings",
         "shop/settings.py": "",
@@ -216,7 +211,7 @@ def test_other_folders_and_workflow_ray_itself_do_not_count(
 
 
 @pytest.mark.parametrize("folder", ["lib/site-packages", "vendored"])
-def test_among_installed_packages_only_the_definitions_own_counts(
+def test_only_the_definitions_own_package_counts_among_installed_ones(
     tmp_path: Path, folder: str
 ) -> None:
     write(
@@ -352,7 +347,7 @@ def test_the_digest_does_not_depend_on_what_a_process_has_imported(
     assert digest(tmp_path, name) == plain
 
 
-def test_a_script_has_the_digest_of_the_module_that_it_is_to_others(
+def test_a_script_has_the_same_digest_as_the_module_that_others_import(
     tmp_path: Path, name: str
 ) -> None:
     guarded = (

@@ -1,4 +1,4 @@
-"""How a definition travels to other processes."""
+"""References to definitions, by which other processes import them."""
 
 import subprocess
 import sys
@@ -38,13 +38,13 @@ def made_inside():
 
 @pytest.fixture
 def name() -> str:
-    """A module name that nothing else has."""
+    """A unique module name."""
     return f"shop_{uuid4().hex}"
 
 
 @pytest.fixture(autouse=True)
 def path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the Python path back after the test."""
+    """Restores the Python path after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
@@ -61,7 +61,7 @@ def test_a_workflow_comes_back_by_its_reference(tmp_path: Path, name: str) -> No
     ("file", "module"),
     [("flows.py", "flows"), ("flows/__init__.py", "flows"), ("flows/deep.py", "flows.deep")],
 )
-def test_the_folder_is_where_the_outermost_package_lies(
+def test_the_folder_has_the_outermost_package(
     tmp_path: Path, name: str, file: str, module: str
 ) -> None:
     target = tmp_path / name / file
@@ -70,7 +70,9 @@ def test_the_folder_is_where_the_outermost_package_lies(
     assert python_path_of(load(f"{name}.{module}:orders", [str(tmp_path)])) == (str(tmp_path),)
 
 
-def test_a_workflow_without_a_name_in_its_module_cant_travel(tmp_path: Path, name: str) -> None:
+def test_a_workflow_without_a_name_in_its_module_is_not_importable(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / f"{name}.py").write_text(SOURCE)
     load(f"{name}:orders", [str(tmp_path)])
     with pytest.raises(
@@ -79,7 +81,7 @@ def test_a_workflow_without_a_name_in_its_module_cant_travel(tmp_path: Path, nam
         reference_of(sys.modules[name].made_inside())
 
 
-def test_a_workflow_of_a_script_cant_travel(tmp_path: Path) -> None:
+def test_a_workflow_of_a_script_is_not_importable(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         f"{SOURCE}\nfrom workflow_ray.definition import reference_of\nreference_of(orders)"
@@ -112,7 +114,7 @@ def test_a_reference_is_a_module_and_an_attribute(reference: str) -> None:
         ("def (", "raised SyntaxError"),
     ],
 )
-def test_what_keeps_a_workflow_from_loading_is_told(
+def test_the_error_says_why_a_workflow_can_not_be_loaded(
     tmp_path: Path, name: str, source: str, says: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text(source)
@@ -121,12 +123,12 @@ def test_what_keeps_a_workflow_from_loading_is_told(
     assert says in str(raised.value)
 
 
-def test_a_module_that_isnt_there_is_told_by_name(name: str) -> None:
+def test_the_error_names_a_missing_module(name: str) -> None:
     with pytest.raises(NotImportable, match=f"found no module '{name}'"):
         load(f"{name}.deep:orders")
 
 
-# --- names of what can't travel too -------------------------------------------------------------
+# --- names of definitions that can't be imported ------------------------------------------------
 
 SCRIPT = f"""
 {SOURCE}
@@ -145,7 +147,7 @@ if __name__ in ("__main__", "__mp_main__"):
 """
 
 
-def test_a_script_goes_by_the_name_that_it_would_be_imported_by_in_its_children_too(
+def test_a_script_is_known_by_its_import_name_also_in_child_processes(
     tmp_path: Path, name: str
 ) -> None:
     script = tmp_path / f"{name}.py"
@@ -160,7 +162,7 @@ def test_a_script_goes_by_the_name_that_it_would_be_imported_by_in_its_children_
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_a_workflow_without_a_name_goes_by_its_module(tmp_path: Path, name: str) -> None:
+def test_a_workflow_without_a_name_is_known_by_its_module(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text(SOURCE)
     load(f"{name}:orders", [str(tmp_path)])
     assert known_as(sys.modules[name].made_inside()) == f"{name}:"
@@ -193,7 +195,7 @@ def test_two_workflows_of_one_name_are_refused_with_both_places(tmp_path: Path, 
         ("elsewhere:orders", ""),
     ],
 )
-def test_where_a_reference_is_defined_is_found_without_importing_it(
+def test_the_place_of_a_definition_is_found_without_importing_it(
     tmp_path: Path, reference: str, found: str
 ) -> None:
     files = {

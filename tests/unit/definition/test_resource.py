@@ -1,4 +1,4 @@
-"""Resources: open in a role, refused elsewhere."""
+"""Resources are open in a role, and refused elsewhere."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ async def connection() -> AsyncIterator[str]:
     events.append("close")
 
 
-async def test_it_is_open_as_long_as_its_context() -> None:
+async def test_a_resource_is_open_inside_of_its_context() -> None:
     events.clear()
     async with connection.open() as value:
         assert value == "connected"
@@ -39,12 +39,12 @@ USES: list[Callable[[Any], object]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-def test_its_value_can_be_used_in_a_role_only(use: Callable[[Any], object]) -> None:
+def test_the_value_of_a_resource_can_be_used_only_in_a_role(use: Callable[[Any], object]) -> None:
     with pytest.raises(InvalidInput, match="resource connection: is open inside a role only"):
         use(connection.value)
 
 
-def test_a_signature_with_its_value_can_be_shown() -> None:
+def test_a_signature_with_a_resource_can_be_formatted() -> None:
     def step(it: str = connection.value) -> None: ...
 
     assert str(inspect.signature(step)) == "(it: str = connection.value) -> None"
@@ -58,6 +58,6 @@ async def with_a_parameter(url: str) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("function", [no_generator, with_a_parameter])
-def test_it_is_made_of_an_async_generator_without_parameters(function: Any) -> None:
+def test_a_resource_is_made_from_an_async_generator_without_parameters(function: Any) -> None:
     with pytest.raises(InvalidInput, match="must be `async def` without parameters"):
         resource(function)

@@ -1,4 +1,4 @@
-"""When a failed step is tried again."""
+"""Retries and their delays."""
 
 import math
 import random
@@ -22,16 +22,16 @@ def test_delays_grow_by_the_factor_up_to_the_longest_and_keep_at_least_half(
             assert full / 2 <= retry.delay(str(rng.random()), attempt) <= full
 
 
-def test_runs_that_fail_together_come_back_apart() -> None:
+def test_runs_that_fail_together_are_retried_at_different_times() -> None:
     assert len({Retry().delay(f"run-{n}", 1) for n in range(100)}) > 90
 
 
-def test_the_same_attempt_always_waits_as_long() -> None:
+def test_the_delay_of_an_attempt_is_always_the_same() -> None:
     assert Retry().delay("run", 2) == Retry().delay("run", 2)
 
 
 @pytest.mark.parametrize("attempt", [1, 3, 5000])
-def test_without_backoff_nothing_waits(attempt: int) -> None:
+def test_without_backoff_the_delay_is_zero(attempt: int) -> None:
     assert Retry(backoff=timedelta(0)).delay("run", attempt) == 0
 
 
@@ -61,7 +61,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -
         Retry(**wrong)
 
 
-def test_a_repeat_cant_lie_in_the_past() -> None:
+def test_the_delay_of_a_repeat_is_not_negative() -> None:
     with pytest.raises(InvalidInput, match=r"Repeat\(after="):
         Repeat(after=timedelta(seconds=-1))
 

@@ -1,4 +1,4 @@
-"""A run as a step sees it."""
+"""The run that a step gets."""
 
 import pytest
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ class Person(BaseModel):
     name: str
 
 
-def test_data_and_status_are_enough_to_try_a_step() -> None:
+def test_data_and_status_are_enough_to_test_a_step() -> None:
     run = Run(Person(name="Ada"), At.START)
     assert (run.run_state, run.version, run.visit, run.attempt) == (RunState.RUNNING, 1, 1, 0)
     assert run.created_at == run.updated_at
@@ -36,7 +36,7 @@ def test_only_the_data_can_be_assigned() -> None:
             setattr(run, name, None)
 
 
-def test_its_text_doesnt_show_the_data() -> None:
+def test_the_repr_of_a_run_does_not_show_the_data() -> None:
     shown = repr(Run(Person(name="Ada"), At.START, foreign_id="order-42"))
     assert "Ada" not in shown
     assert "order-42" in shown

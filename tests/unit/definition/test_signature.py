@@ -1,4 +1,4 @@
-"""What a definition reads from a step's function."""
+"""What a definition reads from the function of a step."""
 
 from collections.abc import AsyncIterator, Callable
 from functools import wraps
@@ -120,7 +120,7 @@ def test_resources_are_known_by_parameter() -> None:
     assert step_of(work).resources == {"first": tool, "second": tool}
 
 
-def test_a_decorator_that_keeps_its_functions_face_doesnt_matter() -> None:
+def test_the_annotations_are_read_through_functools_wraps() -> None:
     def traced(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -144,6 +144,6 @@ def test_plain_functions_and_methods_are_steps_too() -> None:
     assert step.resources == {}
 
 
-def test_the_decorator_returns_the_very_function_it_got() -> None:
+def test_the_decorator_returns_the_same_function() -> None:
     workflow = Workflow("lamps", Lamp, Light)
     assert workflow.step(Light.RED)(by_alias) is by_alias

@@ -7,7 +7,7 @@ from workflow_ray.records import DIGEST_SIZE
 
 
 def test_a_digest_is_the_same_in_every_process_and_version() -> None:
-    """Whoever changes how it is made makes repeats of earlier triggers cost a read."""
+    """If the digest changes, repeats of earlier triggers cost a read."""
     assert digest_of("order-1", b'{"weight":1}', None).hex() == ("2599000e8c1b023d536be55e1aedf2b3")
     assert digest_of("Zoë 🦄", b"{}", 2).hex() == "2d0d88b80acbde72856817ddc159784f"
 

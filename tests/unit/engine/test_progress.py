@@ -16,7 +16,7 @@ def test_the_position_is_the_lowest_offset_in_hand() -> None:
     assert progress.position == 9
 
 
-def test_with_nothing_in_hand_the_position_is_where_to_receive_from() -> None:
+def test_without_offsets_in_hand_the_position_is_the_next_offset() -> None:
     progress = Progress(5)
     assert (progress.position, progress.next, progress.in_hand) == (5, 5, 0)
     progress.begin(8)
@@ -24,7 +24,7 @@ def test_with_nothing_in_hand_the_position_is_where_to_receive_from() -> None:
     assert (progress.position, progress.next, progress.in_hand) == (9, 9, 0)
 
 
-def test_whatever_order_offsets_finish_in_the_position_skips_none(rng: random.Random) -> None:
+def test_the_position_skips_no_offset_in_any_order_of_finishing(rng: random.Random) -> None:
     for _ in range(200):
         progress, offset, in_hand = Progress(0), 0, set[int]()
         for _ in range(50):
@@ -41,9 +41,7 @@ def test_whatever_order_offsets_finish_in_the_position_skips_none(rng: random.Ra
             assert progress.next == offset + 1 or offset == 0
 
 
-def test_what_it_keeps_grows_with_the_offsets_in_hand_and_not_with_the_distance_to_the_lowest() -> (
-    None
-):
+def test_the_size_grows_with_the_offsets_in_hand_not_with_their_distance() -> None:
     progress = Progress(0)
     progress.begin(0)
     tracemalloc.start()
@@ -57,7 +55,7 @@ def test_what_it_keeps_grows_with_the_offsets_in_hand_and_not_with_the_distance_
     assert after - before < 100_000
 
 
-def test_what_is_skipped_moves_the_position_once_nothing_before_it_is_in_hand() -> None:
+def test_a_skip_moves_the_position_when_nothing_before_it_is_in_hand() -> None:
     progress = Progress(0)
     progress.begin(0)
     progress.skip(7)

@@ -1,4 +1,4 @@
-"""What a wait can still hope for."""
+"""Whether a run can still reach a status."""
 
 from tests.unit.parcels import Route, record, routed
 from workflow_ray.engine.prospects import Outlook, Prospect, outlook
@@ -24,11 +24,11 @@ def test_a_status_that_transitions_lead_to_is_open() -> None:
     assert seen(record(status=Route.NEW.value), Route.SENT, Route.NEW).prospect is Prospect.OPEN
 
 
-def test_a_status_that_only_exhaustion_leads_to_is_open() -> None:
+def test_a_status_that_only_on_failure_leads_to_is_open() -> None:
     assert seen(record(), Route.LOST, Route.PACKED).prospect is Prospect.OPEN
 
 
-def test_a_status_that_lies_behind_and_was_never_visited_is_unreachable() -> None:
+def test_an_earlier_status_that_was_not_visited_is_unreachable() -> None:
     view = seen(record(), Route.NEW, Route.PACKED)
     assert view == Outlook(
         Prospect.UNREACHABLE, "it is at PACKED, from where no transition leads there"
@@ -42,7 +42,7 @@ def test_nothing_is_reachable_for_a_run_that_has_ended() -> None:
     )
 
 
-def test_a_run_at_a_status_that_the_code_has_not_is_unreachable() -> None:
+def test_nothing_is_reachable_from_a_status_that_the_code_does_not_have() -> None:
     assert seen(record(status=9), Route.SENT) == Outlook(
         Prospect.UNREACHABLE, "it is at 9, from where no transition leads there"
     )

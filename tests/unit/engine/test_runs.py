@@ -1,4 +1,4 @@
-"""From records to runs, and from a trigger to the first write."""
+"""The conversion of records to runs, and of triggers to first writes."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def first(start: Route) -> Write:
     )
 
 
-def test_a_run_is_what_its_record_says_typed() -> None:
+def test_a_run_has_the_typed_values_of_its_record() -> None:
     stored = record(version=Version(7), visit=Version(5), attempt=1, reason="ValueError: broken")
     run = run_of(routed(), stored)
     assert (run.data, run.status, run.run_state) == (
@@ -49,7 +49,7 @@ def test_a_run_is_what_its_record_says_typed() -> None:
     assert run.idempotency_key == f"{stored.run_id}:5"
 
 
-def test_data_that_does_not_fit_the_model_is_told_by_field_and_never_by_value() -> None:
+def test_an_error_about_data_names_the_field_and_never_the_value() -> None:
     with pytest.raises(UnreadableData) as raised:
         run_of(routed(), record(data=b'{"weight":"secret","label":7}'))
     assert "weight: " in str(raised.value)
@@ -57,14 +57,14 @@ def test_data_that_does_not_fit_the_model_is_told_by_field_and_never_by_value() 
     assert "secret" not in str(raised.value)
 
 
-def test_data_that_is_no_json_is_told_without_it() -> None:
+def test_an_error_about_data_that_is_not_json_does_not_show_it() -> None:
     with pytest.raises(UnreadableData) as raised:
         run_of(routed(), record(data=b"secret"))
     assert "the whole: " in str(raised.value)
     assert "secret" not in str(raised.value)
 
 
-def test_a_status_that_the_code_has_not_is_named() -> None:
+def test_an_error_names_the_number_of_an_unknown_status() -> None:
     with pytest.raises(UnknownStatus, match="status 9"):
         run_of(routed(), record(status=9))
 
@@ -94,7 +94,7 @@ def test_the_first_write_makes_a_run_that_goes_on() -> None:
     ]
 
 
-def test_a_run_that_starts_where_no_step_is_has_ended() -> None:
+def test_a_run_that_starts_at_a_status_without_a_step_is_complete() -> None:
     write = first(Route.SENT)
     assert (write.run_state, write.events) == (RunState.COMPLETED, ())
 

@@ -1,4 +1,4 @@
-"""What the outcome of a step makes of a record."""
+"""How the outcome of a step changes a record."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -55,7 +55,7 @@ def doubted(before: Record, *, attempts: int = 3, on_failure: Route | None = Non
 
 
 def all_decisions() -> Iterator[tuple[Record, Write]]:
-    """From every state in which a step runs, at every attempt: each outcome, and doubt."""
+    """All decisions: each outcome and a crash, in every run state and attempt."""
     for run_state, attempt, on_failure in product(
         (RunState.INITIATED, RunState.RUNNING), range(4), (None, Route.LOST)
     ):
@@ -141,7 +141,7 @@ def test_returning_the_own_status_is_a_new_visit() -> None:
     assert (write.visit, write.attempt, write.cause) == (7, 0, Cause.STEP)
 
 
-def test_a_repeat_comes_after_its_delay_and_is_no_failed_attempt() -> None:
+def test_a_repeat_comes_after_its_delay_and_is_not_a_failed_attempt() -> None:
     write = decided(record(attempt=2), returned(Repeat(timedelta(minutes=1)), b"{}"))
     assert (write.cause, write.run_state, write.attempt, write.data) == (
         Cause.REPEAT,
@@ -152,7 +152,7 @@ def test_a_repeat_comes_after_its_delay_and_is_no_failed_attempt() -> None:
     assert [event.delay for event in write.events] == [60.0]
 
 
-def test_a_stay_leaves_the_run_running_and_asleep() -> None:
+def test_a_stay_leaves_the_run_running_without_an_event() -> None:
     write = decided(record(), returned(Stay(), b"{}"))
     assert (write.cause, write.run_state, write.data, write.events) == (
         Cause.STAY,
@@ -162,7 +162,7 @@ def test_a_stay_leaves_the_run_running_and_asleep() -> None:
     )
 
 
-def test_a_pause_holds_the_run_where_it_stands() -> None:
+def test_a_pause_keeps_the_run_at_its_status() -> None:
     write = decided(record(), returned(Pause("look at this"), b"{}"))
     assert (write.cause, write.run_state, write.reason, write.data) == (
         Cause.PAUSE,
@@ -173,7 +173,7 @@ def test_a_pause_holds_the_run_where_it_stands() -> None:
     assert write.status == Route.PACKED.value
 
 
-def test_a_cancel_ends_the_run_where_it_stands() -> None:
+def test_a_cancel_ends_the_run_at_its_status() -> None:
     write = decided(record(), returned(Cancel("empty"), b"{}"))
     assert (write.cause, write.run_state, write.reason, write.data) == (
         Cause.CANCEL,
@@ -213,7 +213,7 @@ def test_attempts_count_the_first_run_of_the_step(
     assert (write.cause, write.attempt) == (cause, failed_before + 1)
 
 
-def test_a_run_out_of_attempts_is_paused_with_the_error() -> None:
+def test_a_run_without_attempts_is_paused_with_the_error() -> None:
     write = decided(record(attempt=2), Failed("broken"))
     assert (write.cause, write.run_state, write.status) == (
         Cause.FAILED,
@@ -223,7 +223,7 @@ def test_a_run_out_of_attempts_is_paused_with_the_error() -> None:
     assert (write.reason, write.events) == ("broken", ())
 
 
-def test_a_run_out_of_attempts_goes_to_the_exhausted_status_if_there_is_one() -> None:
+def test_a_run_without_attempts_enters_the_on_failure_status_if_there_is_one() -> None:
     write = decided(record(attempt=2), Failed("broken"), on_failure=Route.LOST)
     assert (write.cause, write.run_state, write.status) == (
         Cause.FAILED,
@@ -241,12 +241,10 @@ def test_a_fatal_failure_leaves_no_attempts() -> None:
     )
 
 
-# --- doubt --------------------------------------------------------------------------------------
+# --- in-doubt attempts --------------------------------------------------------------------------
 
 
-def test_an_attempt_in_doubt_is_counted_before_it_is_made_and_comes_again_if_the_process_dies() -> (
-    None
-):
+def test_an_in_doubt_attempt_is_counted_before_it_runs_and_is_retried_after_a_crash() -> None:
     before = record(attempt=1)
     write = doubted(before)
     assert is_counted(write)
@@ -260,7 +258,7 @@ def test_an_attempt_in_doubt_is_counted_before_it_is_made_and_comes_again_if_the
     assert write.events[0].delay > 0
 
 
-def test_a_run_whose_attempts_are_used_up_in_doubt_ends_without_another() -> None:
+def test_a_run_that_crashes_have_left_without_attempts_fails_without_another() -> None:
     write = doubted(record(attempt=3), attempts=3)
     assert not is_counted(write)
     assert (write.cause, write.run_state, write.attempt) == (Cause.FAILED, RunState.PAUSED, 3)
@@ -272,7 +270,7 @@ def test_a_run_whose_attempts_are_used_up_in_doubt_ends_without_another() -> Non
 # --- what a store can hold ----------------------------------------------------------------------
 
 
-def test_a_reason_is_cut_to_what_every_store_can_hold() -> None:
+def test_a_reason_is_cut_to_the_length_that_every_store_can_hold() -> None:
     write = decided(record(), Failed("a\0b\ud800" + "c" * MAX_REASON, fatal=True))
     assert write.reason is not None
     assert write.reason.startswith("a\N{REPLACEMENT CHARACTER}b?c")
@@ -280,7 +278,7 @@ def test_a_reason_is_cut_to_what_every_store_can_hold() -> None:
     write.reason.encode()
 
 
-def test_a_counted_attempt_that_is_given_back_counts_no_more_and_comes_again_at_once() -> None:
+def test_an_attempt_that_is_given_back_is_not_counted_and_is_retried_at_once() -> None:
     before = record(attempt=1)
     counted = doubted(before).onto(before)
     write = give_back(counted, by="role", write_id=ID)

@@ -1,4 +1,4 @@
-"""A workflow whose step a test changes from one process to the next, to crash in the first."""
+"""A workflow whose step a test changes from one process to the next, to crash the first one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -20,7 +20,7 @@ COUNTED = [Cause.TRIGGER, Cause.DOUBT, Cause.STEP]
 def doing(
     work: list[Work], *, attempts: int = 3, partitions: int = 16, max_in_flight: int = 100
 ) -> Parcels:
-    """Its step does what stands last in `work`."""
+    """Its step calls the last function of `work`."""
     workflow = parcels(partitions)
 
     @workflow.step(
@@ -48,7 +48,7 @@ async def fail(run: ParcelRun) -> None:
 
 
 class Killer:
-    """Hangs in the run `name`, until its process is killed; and says who was there then."""
+    """Hangs in the run `name` until the process is killed, and notes which runs were running."""
 
     def __init__(self, *names: str) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""What a consumer holds in memory, and how fresh it is when a run's turn comes (E4, E21)."""
+"""The bounds of what a consumer holds in memory, and the age of its records (E4, E21)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ async def large(bench: Bench, workflow: Parcels, count: int) -> list[Handle[Parc
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in one store", "with records looked up"])
-async def test_runs_with_much_data_are_taken_in_hand_a_bounded_number_of_bytes_at_a_time(
+async def test_the_data_in_hand_is_bounded_in_bytes(
     apart: bool,
 ) -> None:
     gate, calls = asyncio.Event(), list[str]()
@@ -56,7 +56,7 @@ async def test_runs_with_much_data_are_taken_in_hand_a_bounded_number_of_bytes_a
         assert {(await handle.get()).run_state for handle in handles} == {RunState.COMPLETED}
 
 
-async def test_records_that_the_store_answers_one_by_one_are_all_worked_on(
+async def test_all_runs_are_processed_when_the_store_returns_records_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gate, calls = asyncio.Event(), list[str]()
@@ -100,7 +100,7 @@ async def test_a_run_cancelled_while_it_waits_for_its_turn_is_not_executed() -> 
         assert sum((await bench.position(Stage.NEW)).values()) == 3
 
 
-async def test_a_stop_does_not_begin_what_waits_for_its_turn() -> None:
+async def test_attempts_that_wait_for_their_turn_do_not_begin_after_a_stop() -> None:
     gate, calls = asyncio.Event(), list[str]()
     workflow = waiting(gate, calls, max_in_flight=1)
     async with Bench(workflow) as bench:
@@ -150,7 +150,7 @@ async def test_runs_that_repeat_without_delay_do_not_starve_new_ones() -> None:
 # --- what the store can't hold ------------------------------------------------------------------
 
 
-async def test_a_write_without_data_that_the_store_rejects_does_not_keep_the_role_from_going_on(
+async def test_the_role_goes_on_after_the_store_rejects_a_write_without_data(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate, calls = asyncio.Event(), list[str]()
@@ -190,7 +190,7 @@ async def test_a_write_without_data_that_the_store_rejects_pauses_its_run() -> N
 # --- idle ---------------------------------------------------------------------------------------
 
 
-async def test_an_idle_role_makes_sure_of_its_fence_by_one_small_write_a_minute_at_most() -> None:
+async def test_an_idle_role_checks_its_fence_by_one_small_write_a_minute_at_most() -> None:
     gate = asyncio.Event()
     workflow = waiting(gate, [])
     async with Bench(workflow) as bench:

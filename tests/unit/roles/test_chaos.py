@@ -1,6 +1,5 @@
-"""Whatever fails and whoever dies, in whatever order: nothing is lost, nothing is doubled.
-
-Not even where the stream loses events.
+"""Nothing is lost or doubled, whatever fails or dies in whatever order, even if the stream loses
+events.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ RETRY = Retry(attempts=1000, backoff=timedelta(milliseconds=100), factor=1.0)
 
 
 def unreliable(rng: random.Random, clock: FakeClock) -> Workflow[Parcel, Route]:
-    """Its steps take a while, and fail now and then."""
+    """Its steps take some time, and sometimes fail."""
     workflow = Workflow("routed", Parcel, Route)
 
     async def act(run: RoutedRun) -> None:
@@ -48,8 +47,8 @@ def unreliable(rng: random.Random, clock: FakeClock) -> Workflow[Parcel, Route]:
 
 
 class Chaos:
-    """The roles of a workflow, which die, leave, are abandoned, lose their places to others, and
-    get more or fewer shards.
+    """The roles of a workflow. They die, stop, are abandoned, lose their fences, and change their
+    shards.
     """
 
     def __init__(self, bench: Bench, rng: random.Random) -> None:
@@ -83,7 +82,9 @@ class Chaos:
                 await self._start(role)
             case "leave":
                 self._at_work[role].stop.set()
-                await self._bench.pass_time(30)  # it may have to ask again for a lost answer
+                await self._bench.pass_time(
+                    30
+                )  # it may have to repeat a call whose answer was lost
                 await self._at_work[role].task
                 await self._start(role)
             case "abandon":
@@ -138,12 +139,12 @@ class Chaos:
                 pass
 
     async def end(self) -> None:
-        """No more strikes: what fails recovers, and what was lost so far is all that is."""
+        """End the faults: what fails recovers, and nothing more is lost."""
         self._bench.stream.failing, self._bench.stream.swallow = set(), 0
         await self._bench.pass_time(seconds=HOUR)
 
     def check_losers(self) -> None:
-        """Whoever lost its role has left by itself, or had nothing to write since."""
+        """A holder that has lost its role has ended by itself, or had nothing to write since."""
         assert all(
             isinstance(loser.task.exception(), RoleLost)
             for loser in self._losers
@@ -154,7 +155,7 @@ class Chaos:
         self._at_work[role] = await self._bench.start(role)
 
     async def _rescale(self, status: Route, shards: int) -> None:
-        """The former shards work on until they learn that they are fenced off."""
+        """Change the shard count. The old shards work until they notice that they are fenced."""
         group = group_of(status)
         current = [role for role in self._at_work if role.group == group]
         if len(current) == shards:
@@ -174,10 +175,10 @@ def topic_of(status: Route) -> Topic:
 
 
 async def check_positions(bench: Bench, made_again: Collection[tuple[Topic, int]]) -> None:
-    """No position lies above the last event of a run that still waits for it. An earlier one may
-    have been replaced by a repeat.
+    """Check that no position is above the last event of a run that still waits for it.
 
-    made_again: Partitions in whose logs positions may not count any more.
+    Args:
+        made_again: Partitions with a new log, in which older positions do not count.
     """
     for status in CONSUMED:
         positions, topic = await bench.position(status), topic_of(status)

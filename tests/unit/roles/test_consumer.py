@@ -1,5 +1,5 @@
-"""The consumer: which events it acts on, and what it makes sure of when the store or another holder
-gets in its way.
+"""The consumer: the events that it acts on, and its guarantees when the store or another holder
+interferes.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def waiting(gate: asyncio.Event, calls: list[str]) -> Parcels:
 
 
 async def again(bench: Bench, run_id: RunId, version: int) -> None:
-    """Send the event that the run reached `version` at NEW once more."""
+    """Send again the event that the run reached `version` at NEW."""
     (record,) = await bench.store.lookup([run_id])
     assert record
     topic = Topic(f"parcels-{Stage.NEW.value}")
@@ -65,11 +65,11 @@ async def again(bench: Bench, run_id: RunId, version: int) -> None:
 
 
 async def in_doubt(bench: Bench) -> set[int]:
-    """The partitions that nobody has released."""
+    """The partitions that were not released."""
     return {row.partition for row in await bench.rows(Stage.NEW) if row.in_use}
 
 
-# --- which events are news ----------------------------------------------------------------------
+# --- which events count -------------------------------------------------------------------------
 
 
 async def test_an_event_behind_its_record_is_dropped_and_the_position_moves_past_it() -> None:
@@ -85,7 +85,7 @@ async def test_an_event_behind_its_record_is_dropped_and_the_position_moves_past
         assert list((await bench.position(Stage.NEW)).values()) == [2]
 
 
-async def test_an_event_that_comes_twice_runs_its_step_once_even_while_that_runs() -> None:
+async def test_a_repeated_event_runs_its_step_once_even_while_the_step_runs() -> None:
     gate, calls = asyncio.Event(), list[str]()
     workflow = waiting(gate, calls)
     async with Bench(workflow) as bench:
@@ -106,7 +106,7 @@ async def test_an_event_that_comes_twice_runs_its_step_once_even_while_that_runs
 
 
 class OldSnapshots(Bench):
-    """The store joins records that lie behind the events, as a replica may."""
+    """A store that joins records older than the events, as a replica may do."""
 
     async def __aenter__(self) -> "OldSnapshots":
         await super().__aenter__()
@@ -247,7 +247,7 @@ async def test_a_result_that_lost_against_another_write_lets_the_position_move()
 # --- holding the role ---------------------------------------------------------------------------
 
 
-async def test_a_role_whose_epoch_is_old_ends_and_none_of_its_writes_lands() -> None:
+async def test_a_role_whose_epoch_is_old_ends_and_none_of_its_writes_is_applied() -> None:
     gate, calls = asyncio.Event(), list[str]()
     workflow = waiting(gate, calls)
     async with Bench(workflow) as bench:

@@ -1,6 +1,6 @@
-"""Processes that are really killed: who pays for it (E1).
+"""Killed processes, and the attempts that this costs (E1).
 
-The records are in SQLite, where they outlive a process.
+The records are in SQLite, so that they outlive a process.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def opened(url: str) -> AsyncGenerator[Store]:
 
 
 async def work(url: str) -> None:
-    """What a worker does until nobody has anything to do, as long as its process lives."""
+    """Run a worker until there is nothing to do, or its process dies."""
     async with opened(url) as store:
         stop, clock = asyncio.Event(), SystemClock()
         roles = [Role(PUBLISHER), Role(consumer_group("parcels", Stage.NEW.value))]
@@ -61,7 +61,7 @@ async def work(url: str) -> None:
 
 
 def worker(url: str) -> int:
-    """The exit code of one more worker."""
+    """Run another worker and return its exit code."""
     code = (
         "import asyncio; from tests.unit.roles.test_crashes import work;"
         f" asyncio.run(work({url!r}))"

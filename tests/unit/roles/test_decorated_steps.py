@@ -1,4 +1,4 @@
-"""A decorated step runs as what a role really calls: the outermost callable."""
+"""A decorated step runs as the callable that a role calls: the outermost one."""
 
 import asyncio
 import inspect
@@ -57,7 +57,7 @@ def async_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_a_loop_of_its_own(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As decorators for plain frameworks do it: no event loop may run in the thread that calls."""
+    """As decorators of plain frameworks do it: no event loop may run in the calling thread."""
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Steps that break their word: they fail their own run, and nothing else."""
+"""Faulty steps fail their own run, and nothing else."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ class Leaving(Exception):
 
 
 class Interrupted(BaseException):
-    """As test frameworks and anyio have them: no Exception."""
+    """An error that is not an Exception, as test frameworks and anyio have them."""
 
 
 ERRORS: list[tuple[type[BaseException], str]] = [
@@ -252,7 +252,7 @@ async def test_a_result_that_the_annotation_does_not_list_pauses_the_run_and_say
     assert "secret" not in run.reason
 
 
-async def test_data_of_a_wrong_type_blames_the_step_that_assigned_it() -> None:
+async def test_data_of_a_wrong_type_fails_the_step_that_assigned_it() -> None:
     workflow, wrong = parcels(), list[Any](["heavy"])
 
     @workflow.step(Stage.NEW)

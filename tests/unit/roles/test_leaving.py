@@ -1,4 +1,4 @@
-"""How a role ends, whatever its user's code does (E9, E19)."""
+"""The end of a role, whatever the user's code does (E9, E19)."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stubborn(gate: asyncio.Event) -> Parcels:
-    """Its step goes on though it is cancelled."""
+    """Its step ignores its cancellation."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW)

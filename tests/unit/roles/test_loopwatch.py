@@ -1,4 +1,4 @@
-"""A blocked event loop is noticed from another thread, with the step that blocks it."""
+"""Another thread notices a blocked event loop, and the step that blocks it."""
 
 import asyncio
 import threading
@@ -16,8 +16,9 @@ from workflow_ray.roles.loopwatch import LOOK, LoopWatch, Occupant, running_step
 
 
 class Watcher(threading.Thread):
-    """Looks at a loop until it has not answered for a while, and keeps who occupies it then; after
-    that until it answers again.
+    """Checks a loop until it has not answered for some time, and notes the step that blocks it.
+
+    Then it checks until the loop answers again.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
@@ -91,7 +92,7 @@ async def test_a_step_that_waits_without_blocking_does_not_occupy_the_loop() -> 
         gate.set()
 
 
-async def test_the_run_that_blocks_a_loop_can_be_charged_though_its_step_has_not_ended() -> None:
+async def test_an_attempt_that_blocks_a_loop_can_be_counted_before_it_ends() -> None:
     workflow, groups = parcels(), list[WriteGroup]()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=1))
@@ -124,8 +125,8 @@ async def test_a_loop_that_answers_is_not_silent() -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_time_in_which_the_watcher_stood_still_too_is_no_silence() -> None:
-    """As when the whole process was stopped, or its machine was busy or asleep."""
+async def test_time_in_which_the_watcher_stood_still_does_not_count() -> None:
+    """As if the whole process was stopped, or the machine was busy or asleep."""
     now = [100.0]
     watch = LoopWatch(asyncio.get_running_loop(), lambda: now[0])
     assert watch.check() == 0.0
@@ -135,7 +136,7 @@ async def test_time_in_which_the_watcher_stood_still_too_is_no_silence() -> None
     assert watch.check() == 1.5 * LOOK
 
 
-async def test_a_loop_that_is_only_late_is_not_blamed_on_the_step_that_it_runs_just_now(
+async def test_a_step_that_has_just_begun_is_not_blamed_for_a_late_loop(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loopwatch, "BLOCKED", 0.05)

@@ -1,4 +1,4 @@
-"""Logs that lose their tail, are made again, or hold messages that are not events (E7)."""
+"""Logs that lose their tail, begin again, or hold messages that are not events (E7)."""
 
 import asyncio
 from typing import Literal
@@ -40,9 +40,7 @@ async def test_a_partition_that_lost_its_tail_goes_on_at_once_alone_and_is_repor
     ]
 
 
-async def test_a_run_in_hand_when_its_log_is_made_again_does_not_move_the_new_log_s_position() -> (
-    None
-):
+async def test_a_run_of_an_earlier_log_does_not_move_the_position_of_the_new_log() -> None:
     gate, workflow = asyncio.Event(), parcels(partitions=1)
 
     @workflow.step(Stage.NEW)
@@ -69,7 +67,7 @@ async def test_a_run_in_hand_when_its_log_is_made_again_does_not_move_the_new_lo
         assert (row.incarnation, row.offset) == (1, 1)
 
 
-async def test_what_was_in_doubt_in_a_log_that_is_gone_is_in_doubt_no_more() -> None:
+async def test_nothing_of_a_deleted_log_is_in_doubt() -> None:
     gate, workflow = asyncio.Event(), parcels(partitions=1)
 
     @workflow.step(Stage.NEW)
@@ -95,7 +93,7 @@ async def test_what_was_in_doubt_in_a_log_that_is_gone_is_in_doubt_no_more() -> 
             assert await bench.causes(handle.run_id) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_a_position_of_another_log_is_taken_for_none() -> None:
+async def test_a_position_of_another_log_is_ignored() -> None:
     workflow = packing(partitions=1)
     async with Bench(workflow) as bench:
         await bench.store.store(
@@ -129,7 +127,7 @@ async def test_messages_of_others_at_the_end_of_a_partition_let_its_position_mov
         assert await bench.stream.lag(TOPIC, await bench.position(Stage.NEW)) == 0
 
 
-async def test_a_partition_is_begun_anew_by_the_row_before_anything_of_it_runs() -> None:
+async def test_the_row_of_a_new_log_is_committed_before_any_of_its_events_runs() -> None:
     workflow, rows = parcels(partitions=1), list[Position]()
     benches = list[Bench]()
 

@@ -1,4 +1,4 @@
-"""What ends a role, or costs it its fence, and is not a crash: it costs nobody an attempt (E1)."""
+"""Ends of a role, and losses of its fence, that are not crashes: they cost no attempt (E1)."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from workflow_ray.records import Cause
 from workflow_ray.roles.recovery import RELEASE
 
 
-async def test_once_everything_in_doubt_was_tried_the_partition_can_be_released() -> None:
+async def test_a_partition_can_be_released_after_everything_in_doubt_was_tried() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -28,7 +28,7 @@ async def test_once_everything_in_doubt_was_tried_the_partition_can_be_released(
         assert {row.in_use for row in await bench.rows(Stage.NEW)} == {None}
 
 
-async def test_an_orderly_stop_that_abandons_its_steps_costs_nobody_an_attempt() -> None:
+async def test_an_orderly_stop_that_abandons_its_steps_costs_no_attempt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -45,7 +45,7 @@ async def test_an_orderly_stop_that_abandons_its_steps_costs_nobody_an_attempt()
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
-async def test_a_stop_keeps_what_was_not_yet_tried_in_doubt_and_blames_nothing_that_was() -> None:
+async def test_a_stop_keeps_only_untried_events_in_doubt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work, partitions=1)
     async with Bench(workflow) as bench:
@@ -92,7 +92,7 @@ async def test_an_orderly_stop_gives_a_counted_attempt_back() -> None:
         assert (await bench.causes(runs["1"].run_id))[-1] is Cause.STEP
 
 
-async def test_a_fence_lost_while_alive_costs_nobody_an_attempt() -> None:
+async def test_a_fence_lost_while_alive_costs_no_attempt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -109,9 +109,7 @@ async def test_a_fence_lost_while_alive_costs_nobody_an_attempt() -> None:
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
-async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_nobody_an_attempt() -> (
-    None
-):
+async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_no_attempt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -150,7 +148,7 @@ async def test_a_stop_while_an_earlier_holder_may_release_leaves_its_suspects_as
         assert await bench.rows(Stage.NEW) == [row]
 
 
-async def test_a_store_that_cannot_be_written_for_a_moment_costs_nobody_an_attempt() -> None:
+async def test_a_store_that_cannot_be_written_for_a_moment_costs_no_attempt() -> None:
     work: list[Work] = [succeed]
     workflow = doing(work)
     async with Bench(workflow) as bench:

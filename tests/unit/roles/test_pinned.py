@@ -1,6 +1,4 @@
-"""A run that takes long holds its partition's position back for a bounded number of events only
-(E16).
-"""
+"""A slow run holds back its partition's position by a bounded number of events (E16)."""
 
 import asyncio
 from typing import Literal
@@ -21,7 +19,7 @@ def few_events_pin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def slow(gate: asyncio.Event, calls: list[str]) -> Parcels:
-    """The runs called slow... wait for the gate."""
+    """Its step waits for the gate in the runs whose foreign id begins with "slow"."""
     workflow = parcels(partitions=1)
 
     @workflow.step(Stage.NEW)

@@ -1,4 +1,4 @@
-"""The publishers: in order per topic and partition, at least once, and only while they hold their
+"""The publishers send in order per topic-partition, at least once, and only while they hold their
 role.
 """
 
@@ -30,13 +30,13 @@ TOPIC = Topic("parcels-1")
 
 
 class Streamed(Bench):
-    """The records in one store, the events in another that fails."""
+    """Records in one store, and events in another one that fails."""
 
     def __init__(self) -> None:
         super().__init__(packing(), apart=True)
 
     async def trigger(self, *names: str) -> dict[int, list[RunId]]:
-        """The runs triggered, by partition, in order."""
+        """Trigger runs. Returns their ids by partition, in order."""
         runs: dict[int, list[RunId]] = defaultdict(list)
         for handle in (await triggered(self, self.workflow, *names)).values():
             (record,) = await self.store.lookup([handle.run_id])
@@ -45,7 +45,7 @@ class Streamed(Bench):
         return runs
 
     async def delayed(self, name: str, *, delay: float) -> list[RunId]:
-        """Trigger a run, and have a second event of it follow later."""
+        """Trigger a run that has a second event later."""
         ((partition, (run_id,)),) = (await self.trigger(name)).items()
         (record,) = await self.store.lookup([run_id])
         assert record
@@ -65,7 +65,7 @@ class Streamed(Bench):
         return [run_id]
 
     async def sent(self) -> dict[int, list[RunId]]:
-        """The runs whose events arrived, by partition."""
+        """The runs whose events have arrived, by partition."""
         runs: dict[int, list[RunId]] = defaultdict(list)
         for event in self.stream.arrived:
             runs[event.partition].append(event.run_id)
@@ -123,7 +123,7 @@ async def test_a_partition_that_fails_backs_off_alone_and_catches_up_in_order() 
         assert await bench.sent() == {**expected, 7: behind}
 
 
-async def test_a_partition_that_takes_long_to_fail_holds_up_the_others_once_only() -> None:
+async def test_a_partition_that_takes_long_to_fail_delays_the_others_only_once() -> None:
     async with Streamed() as bench:
         await bench.publisher()
         bench.stream.failing, bench.stream.silence = {7}, 5.0
@@ -140,7 +140,7 @@ async def test_a_partition_that_takes_long_to_fail_holds_up_the_others_once_only
         assert 7 not in sent
 
 
-async def test_of_a_send_that_fails_in_part_nothing_is_sent_again_that_arrived() -> None:
+async def test_events_that_arrived_before_a_send_failed_are_not_sent_again() -> None:
     async with Streamed() as bench:
         await bench.publisher()
         bench.stream.failing = {3, 7}
@@ -217,7 +217,7 @@ async def test_a_publisher_that_is_stopped_leaves_at_once_and_the_next_one_sends
         assert event.version == 1
 
 
-async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immediate_ones(
+async def test_delayed_events_that_are_due_do_not_wait_for_a_backlog_of_immediate_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(publisher, "BATCH", 10)
@@ -234,7 +234,7 @@ async def test_delayed_events_that_are_due_are_not_held_up_by_a_backlog_of_immed
 
 
 @pytest.mark.parametrize("apart", [False, True])
-async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_next_holder(
+async def test_the_next_holder_sends_at_once_what_was_committed_without_a_publisher(
     apart: bool,
 ) -> None:
     workflow = packing()
@@ -249,7 +249,7 @@ async def test_what_was_committed_while_nobody_published_is_sent_at_once_by_the_
         assert len(await bench.received(Stage.NEW)) == 20
 
 
-async def test_what_is_no_failure_of_a_moment_ends_the_publisher(
+async def test_a_permanent_error_ends_the_publisher(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Streamed() as bench:

@@ -1,6 +1,4 @@
-"""What a role does with events that an earlier holder may have been running when its process died
-(E1).
-"""
+"""Recovery of the events that an earlier holder may have run when its process died (E1)."""
 
 import asyncio
 
@@ -10,7 +8,7 @@ from tests.unit.roles.crashing import UNTOUCHED, Work, causes, doing, hang, name
 from workflow_ray.roles.observation import OBSERVED
 
 
-async def test_a_process_that_dies_with_healthy_runs_in_flight_costs_nobody_an_attempt() -> None:
+async def test_a_process_that_dies_with_healthy_runs_in_flight_costs_no_attempt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
     async with Bench(workflow) as bench:
@@ -69,7 +67,7 @@ async def test_events_in_doubt_are_tried_in_groups_that_double() -> None:
         assert sizes == [1, 2, 4, 8, 5]
 
 
-async def test_no_group_is_larger_than_what_the_step_runs_at_a_time() -> None:
+async def test_no_group_is_larger_than_max_in_flight() -> None:
     sizes = list[int]()
 
     async def hang_later(run: ParcelRun) -> None:
@@ -121,7 +119,7 @@ async def test_a_group_waits_for_the_last_one_for_five_seconds_at_most() -> None
         assert counts == [1, 3, 7]
 
 
-async def test_what_is_tried_together_is_committed_before_it_runs() -> None:
+async def test_the_offsets_of_a_group_are_committed_before_it_runs() -> None:
     seen = list[tuple[int, ...]]()
     work: list[Work] = [hang]
     workflow = doing(work, partitions=1)
@@ -165,7 +163,7 @@ async def test_stale_events_are_not_counted_into_groups() -> None:
         assert started == ["0", "39"]
 
 
-async def test_new_events_wait_until_what_is_in_doubt_in_their_partition_was_tried() -> None:
+async def test_new_events_wait_until_everything_in_doubt_in_their_partition_was_tried() -> None:
     started = list[str]()
 
     async def linger(run: ParcelRun) -> None:

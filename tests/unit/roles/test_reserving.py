@@ -1,5 +1,5 @@
-"""Which offsets a row reserves: what may be handed to user code, and so is in doubt after a crash
-(E1).
+"""The offsets that a row reserves: their events may be given to user code, so they are in doubt
+after a crash (E1).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from workflow_ray.roles.results import BATCH
 from workflow_ray.runtime.deploying import deployed_here, merge
 
 
-async def test_what_waits_for_its_turn_is_not_in_doubt() -> None:
+async def test_attempts_that_wait_for_their_turn_are_not_in_doubt() -> None:
     work: list[Work] = [hang]
     workflow = doing(work, partitions=1, max_in_flight=5)
     async with Bench(workflow) as bench:
@@ -27,7 +27,7 @@ async def test_what_waits_for_its_turn_is_not_in_doubt() -> None:
         assert 5 <= row.begun <= 5 + LEAST, "five run, though a thousand are in hand"
 
 
-async def test_under_a_backlog_only_what_may_have_been_begun_is_in_doubt() -> None:
+async def test_only_events_that_may_have_begun_are_in_doubt_under_a_backlog() -> None:
     work: list[Work] = [hang]
     workflow = doing(work, partitions=16, max_in_flight=5)
     async with Bench(workflow) as bench:
@@ -60,7 +60,7 @@ async def test_under_a_backlog_only_what_may_have_been_begun_is_in_doubt() -> No
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
-async def test_nothing_is_handed_out_that_the_row_in_the_store_does_not_cover() -> None:
+async def test_no_event_is_given_to_user_code_before_the_stored_row_covers_it() -> None:
     uncovered, benches = list[int](), list[Bench]()
 
     async def look(run: ParcelRun) -> None:
@@ -91,7 +91,7 @@ async def test_nothing_is_handed_out_that_the_row_in_the_store_does_not_cover() 
 
 
 class SlowStore(FaultyStore):
-    """A commit takes so long that hundreds of quick steps end meanwhile."""
+    """A store whose commits take so long that hundreds of quick steps end meanwhile."""
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for _ in range(50):
@@ -99,7 +99,7 @@ class SlowStore(FaultyStore):
         return await super().store(groups)
 
 
-async def test_quick_steps_wait_for_no_rows_of_their_own() -> None:
+async def test_quick_steps_do_not_wait_for_extra_commits() -> None:
     workflow = doing([succeed])
     async with Bench(workflow) as bench:
         bench.store = bench.whole = SlowStore(bench.clock)
@@ -118,7 +118,7 @@ async def test_quick_steps_wait_for_no_rows_of_their_own() -> None:
         )
 
 
-async def test_an_event_that_comes_to_an_idle_role_waits_for_no_row() -> None:
+async def test_an_event_for_an_idle_role_does_not_wait_for_a_commit() -> None:
     workflow = doing([succeed], partitions=16)
     async with Bench(workflow) as bench:
         await bench.publisher()
@@ -131,7 +131,7 @@ async def test_an_event_that_comes_to_an_idle_role_waits_for_no_row() -> None:
             assert len([group for group in bench.store.groups if group.positions]) == 1
 
 
-async def test_where_steps_become_slow_little_is_in_doubt() -> None:
+async def test_few_events_are_in_doubt_when_steps_become_slow() -> None:
     gate, work = asyncio.Semaphore(0), list[Work]()
 
     async def wait(run: ParcelRun) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of what a step returns, and of what it did to the data."""
+"""The effect of what a step returns, and of its changes to the data."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -32,7 +32,7 @@ async def test_changes_to_the_data_are_saved_with_whatever_the_step_returns(resu
         assert [entry.data for entry in await handle.history()] == [Parcel(), Parcel(weight=1)]
 
 
-async def test_data_that_is_assigned_anew_is_saved_too() -> None:
+async def test_assigned_data_is_saved_too() -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
@@ -117,7 +117,7 @@ async def test_a_fatal_error_is_not_tried_again() -> None:
     assert (run.run_state, run.reason) == (RunState.PAUSED, "Fatal: a bug")
 
 
-async def test_a_run_out_of_attempts_goes_to_the_exhausted_status() -> None:
+async def test_a_run_without_attempts_enters_its_on_failure_status() -> None:
     workflow = Workflow("routed", Parcel, Route)
 
     @workflow.step(Route.NEW, retry=Retry(attempts=2), on_failure=Route.LOST)

@@ -1,4 +1,4 @@
-"""Where steps run, what they are handed, and how many run at a time."""
+"""Where steps run, which arguments they get, and how many run at a time."""
 
 import asyncio
 import threading
@@ -49,7 +49,7 @@ async def test_an_async_function_runs_in_the_event_loop() -> None:
 def gated(
     gates: dict[str, asyncio.Event], started: list[str], *, max_in_flight: int = 100
 ) -> Parcels:
-    """Runs whose foreign id has a gate wait for it."""
+    """Its step waits for the gate of the run's foreign id, if there is one."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW, max_in_flight=max_in_flight)
@@ -163,7 +163,7 @@ async def test_resources_are_opened_once_before_the_first_run_and_closed_after_t
     ]
 
 
-async def test_a_replaced_resource_is_handed_in_as_given_and_never_opened() -> None:
+async def test_a_step_gets_the_value_that_replaces_a_resource_which_is_never_opened() -> None:
     workflow = weighed()
     async with WorkflowTester(workflow, resources={scales: "a toy"}) as tester:
         await (await tester.client(workflow).trigger("1", Parcel())).wait()

@@ -1,4 +1,4 @@
-"""How much of one partition a consumer has in hand."""
+"""The share of one partition in what a consumer has in hand."""
 
 import asyncio
 from typing import Literal

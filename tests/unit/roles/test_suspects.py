@@ -1,4 +1,4 @@
-"""How runs are tried that were being tried when a process died (E1)."""
+"""Attempts at runs that were being tried when a process died (E1)."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ from workflow_ray.roles.observation import OBSERVED
 
 @pytest.fixture(autouse=True)
 def no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every holder has died."""
+    """Let every holder die."""
     monkeypatch.setattr(recovery, "RELEASE", 0.0)
 
 
@@ -76,7 +76,7 @@ async def test_a_step_that_takes_long_to_kill_its_process_uses_up_its_attempts_t
         assert all(entries[-1] is Cause.STEP for entries in found.values())
 
 
-async def test_what_was_tried_together_when_a_process_died_is_run_alone() -> None:
+async def test_attempts_that_ran_together_when_a_process_died_run_alone_next() -> None:
     together = list[tuple[set[str], Cause]]()
     running = set[str]()
     killer = Killer("5", "6")
@@ -176,7 +176,7 @@ async def test_suspects_of_two_roles_of_one_process_are_run_one_after_another() 
         assert max(most) == 1
 
 
-async def test_a_slow_suspect_is_made_once_and_holds_up_the_next_for_a_while_only() -> None:
+async def test_a_slow_suspect_runs_once_and_delays_the_next_for_a_bounded_time() -> None:
     gate, calls = asyncio.Event(), list[str]()
 
     async def wait(run: ParcelRun) -> None:

@@ -1,4 +1,4 @@
-"""The sweeper: what a stream has lost goes on, and what is only slow is left alone."""
+"""The sweeper: runs whose event a stream has lost go on, and slow runs are left alone."""
 
 import asyncio
 from collections import Counter
@@ -32,14 +32,14 @@ from workflow_ray.testing import FakeClock
 
 TOPIC = Topic("parcels-1")
 SWEPT = AGE + 2 * EVERY
-"""Seconds after which a lost event has been sent again: one look finds the run old enough, and
-another may have to judge it.
+"""The seconds after which a lost event was sent again: one sweep finds the run, and another one may
+have to judge it.
 """
 HOUR = 3600.0
 
 
 class Swept(Bench):
-    """Publisher, consumer and sweeper at work, the events apart from the records."""
+    """Runs publisher, consumer and sweeper, with the events in another store than the records."""
 
     def __init__(self, workflow: Parcels | None = None, clock: FakeClock | None = None) -> None:
         super().__init__(workflow or packing(), apart=True, clock=clock)
@@ -57,7 +57,7 @@ class Swept(Bench):
         ]
 
     async def sent(self) -> list[RunId]:
-        """The runs whose events the stream got, one for each event."""
+        """The runs of the events in the stream, one for each event."""
         return [event.run_id for event in self.stream.arrived]
 
     async def all_done(self) -> bool:
@@ -98,7 +98,7 @@ async def test_runs_whose_events_retention_has_dropped_go_on() -> None:
         assert await bench.all_done()
 
 
-async def test_of_many_lost_events_each_is_sent_again_a_batch_at_a_time(
+async def test_many_lost_events_are_sent_again_in_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeper, "BATCH", 3)
@@ -120,7 +120,7 @@ async def test_an_event_is_sent_again_once_however_long_nobody_receives_it() -> 
         assert await bench.sent() == [lost]
 
 
-async def test_one_that_is_lost_again_is_sent_again() -> None:
+async def test_an_event_that_is_lost_again_is_sent_again() -> None:
     async with Swept() as bench:
         await bench.begin()
         bench.stream.swallow = 3
@@ -140,7 +140,7 @@ async def test_a_lost_answer_to_a_sweep_does_no_harm() -> None:
         assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_it_counts_the_events_that_it_sends_again() -> None:
+async def test_the_sweeper_counts_the_events_that_it_sends_again() -> None:
     async with Swept() as bench:
         await bench.publisher()
         bench.stream.swallow = 5
@@ -198,7 +198,7 @@ async def test_a_long_step_is_left_alone_and_so_is_what_stands_behind_it_until_i
         assert await bench.all_done()
 
 
-async def test_what_waits_for_a_time_or_for_somebody_else_is_left_alone() -> None:
+async def test_runs_that_wait_for_a_time_or_a_message_are_left_alone() -> None:
     workflow, calls = parcels(), list[str]()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(hours=12), factor=1.0))
@@ -232,7 +232,7 @@ async def test_statuses_that_nobody_consumes_are_left_alone() -> None:
 # --- the role -----------------------------------------------------------------------------------
 
 
-async def test_a_sweeper_whose_epoch_is_old_ends_at_its_next_look() -> None:
+async def test_a_sweeper_whose_epoch_is_old_ends_at_its_next_sweep() -> None:
     async with Swept() as bench:
         at_work = await bench.sweeper()
         await bench.whole.acquire(Role(SWEEPER))
@@ -247,7 +247,7 @@ async def test_a_sweeper_that_is_stopped_leaves_at_once() -> None:
         await at_work.leave()
 
 
-async def test_a_stream_that_cannot_be_asked_is_asked_again_at_the_next_look() -> None:
+async def test_a_stream_that_fails_is_read_again_at_the_next_sweep() -> None:
     async with Swept() as bench:
         await bench.begin()
         bench.stream.swallow = 1
@@ -287,10 +287,10 @@ async def test_a_workflow_without_active_runs_is_read_once_in_the_time_that_a_lo
         assert await bench.all_done()
 
 
-# --- what hides nothing -------------------------------------------------------------------------
+# --- what does not hide lost events -------------------------------------------------------------
 
 
-async def test_runs_that_stay_hide_none_whose_event_is_lost() -> None:
+async def test_runs_that_stay_do_not_hide_lost_events() -> None:
     workflow = parcels(partitions=1)
 
     @workflow.step(Stage.NEW)
@@ -307,7 +307,7 @@ async def test_runs_that_stay_hide_none_whose_event_is_lost() -> None:
         assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_runs_that_wait_for_a_due_time_hide_none_whose_event_is_lost(
+async def test_runs_that_wait_for_a_due_time_do_not_hide_lost_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sweeper, "BATCH", 50)
@@ -327,7 +327,7 @@ async def test_runs_that_wait_for_a_due_time_hide_none_whose_event_is_lost(
         assert await bench.causes(lost) == [Cause.TRIGGER, Cause.STEP]
 
 
-async def test_messages_of_others_at_the_end_of_a_partition_hide_no_lost_event() -> None:
+async def test_messages_of_others_at_the_end_of_a_partition_do_not_hide_lost_events() -> None:
     async with Swept(packing(partitions=1)) as bench:
         await bench.begin()
         bench.stream.swallow = 1
@@ -338,7 +338,7 @@ async def test_messages_of_others_at_the_end_of_a_partition_hide_no_lost_event()
         assert [event.run_id for event in bench.stream.arrived] == [lost]
 
 
-async def test_a_position_of_another_log_is_taken_for_none() -> None:
+async def test_a_position_of_another_log_is_ignored() -> None:
     async with Swept(packing(partitions=1)) as bench:
         await bench.begin(consumer=False)
         runs = await bench.trigger(*names(5))
@@ -351,7 +351,7 @@ async def test_a_position_of_another_log_is_taken_for_none() -> None:
         )
 
 
-async def test_runs_judged_by_a_log_that_was_made_again_meanwhile_are_looked_for_again() -> None:
+async def test_suspects_are_found_again_when_a_new_log_begins() -> None:
     async with Swept(packing(partitions=1)) as bench:
         await bench.begin(consumer=False)
         runs = await bench.trigger(*names(5))
@@ -363,7 +363,7 @@ async def test_runs_judged_by_a_log_that_was_made_again_meanwhile_are_looked_for
         assert sorted(await bench.sent()) == sorted(2 * runs)
 
 
-async def test_of_lost_runs_whose_data_is_large_all_are_looked_up(
+async def test_all_lost_runs_with_large_data_are_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Swept(packing(partitions=1)) as bench:

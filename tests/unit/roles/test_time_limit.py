@@ -1,4 +1,4 @@
-"""A step's time limit: an attempt that takes longer has failed, and holds up no other run."""
+"""The time limit of a step: an attempt that takes longer has failed, and delays no other run."""
 
 import asyncio
 import threading
@@ -20,16 +20,14 @@ ONCE = Retry(attempts=1)
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """What plain steps hang on; opened in the end, so that their threads do."""
+    """A gate for plain steps. It is opened at the end of the test, so that their threads end."""
     gate = threading.Event()
     yield gate
     gate.set()
 
 
 def hanging(*, retry: Retry = ONCE, stubborn: bool = False) -> Parcels:
-    """Its async step hangs for the run "bad"; a stubborn one takes no notice of the first
-    cancellation.
-    """
+    """Its async step hangs for the run "bad". A stubborn one ignores the first cancellation."""
     workflow = parcels()
     cancelled = 0
 
@@ -95,7 +93,7 @@ async def test_each_attempt_has_the_limit_for_itself_and_counts() -> None:
         assert await bench.causes(runs["bad"].run_id) == [Cause.TRIGGER, Cause.RETRY, Cause.FAILED]
 
 
-async def test_a_step_that_goes_on_though_it_was_cancelled_is_left_alone(
+async def test_a_step_that_ignores_its_cancellation_is_left_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     workflow = hanging(stubborn=True)

@@ -1,4 +1,4 @@
-"""Timeouts of committed writes reach a store of their own: the publisher carries them."""
+"""The publisher carries the timeouts of committed writes to the timeout store."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 class TimeoutsAway(MemoryStore):
-    """A store of timeouts that nobody may reach for a while."""
+    """A timeout store that is unavailable for some time."""
 
     away = False
 
@@ -38,7 +38,7 @@ class TimeoutsAway(MemoryStore):
 
 
 class Timed(Bench):
-    """The timeouts in a store of their own; the events with the records, or apart too."""
+    """Keeps the timeouts in a store of their own, and the events with the records or apart."""
 
     def __init__(self, *, apart: bool) -> None:
         super().__init__(packing())
@@ -46,7 +46,7 @@ class Timed(Bench):
         self.whole: Store = mixed(self.store, self.stream if apart else None, self.timeouts)
 
     async def ask(self, run_id: RunId, *names: str) -> None:
-        """Have the run wait for timeouts in an hour."""
+        """Let the run wait for timeouts in an hour."""
         (record,) = await self.store.lookup([run_id])
         assert record
         write = Write(
@@ -89,7 +89,7 @@ async def test_a_timeout_reaches_its_store_with_the_due_time_that_its_commit_fix
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["events with the records", "events apart"])
-async def test_timeouts_that_cannot_be_created_now_are_created_later_and_hold_up_no_event(
+async def test_timeouts_that_cannot_be_created_now_are_created_later_and_delay_no_event(
     apart: bool,
 ) -> None:
     async with Timed(apart=apart) as bench:

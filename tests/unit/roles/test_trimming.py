@@ -1,5 +1,5 @@
-"""What the publisher removes: published events below the positions of their consumers, and
-completed timeouts (E14).
+"""The publisher removes published events below the positions of their consumers, and completed
+timeouts (E14).
 """
 
 import asyncio
@@ -82,7 +82,7 @@ async def test_a_position_of_another_log_removes_nothing() -> None:
         assert len(await bench.received(Stage.NEW)) == 20
 
 
-async def test_a_position_beyond_the_end_of_a_log_that_was_made_again_removes_nothing() -> None:
+async def test_a_position_beyond_the_end_of_a_new_log_removes_nothing() -> None:
     workflow = packing(partitions=1)
     async with Bench(workflow) as bench:
         await bench.store.store(
@@ -114,7 +114,7 @@ async def test_events_are_removed_in_bounded_amounts(monkeypatch: pytest.MonkeyP
         assert (sum(amounts), max(amounts)) == (100, 7)
 
 
-async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(
+async def test_an_idle_topic_is_polled_ever_more_seldom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     workflow, looks = packing(), list[str]()
@@ -131,7 +131,7 @@ async def test_a_topic_in_which_nothing_happens_is_looked_at_ever_more_seldom(
         assert len(looks) < 25
 
 
-async def test_many_topics_in_which_nothing_happens_cost_a_few_reads_a_second(
+async def test_many_idle_topics_cost_a_few_reads_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     topics, looks = 1000, Counter[str]()
