@@ -32,12 +32,12 @@ class ServedStore(
 
     @pytest.fixture
     async def store(self, clock: FakeClock, url: str) -> AsyncIterator[Records]:
-        async with opened(url, clock) as store:
+        async with open_store(url, clock) as store:
             yield store
 
     @pytest.fixture
     def another(self, clock: FakeClock, url: str, store: Records) -> Another:
-        return lambda: opened(url, clock)
+        return lambda: open_store(url, clock)
 
     @pytest.fixture
     async def fragile(self, clock: FakeClock, url: str, store: Records) -> AsyncIterator[Fragile]:
@@ -45,9 +45,9 @@ class ServedStore(
         user, at, _ = server.netloc.rpartition("@")
         async with FaultyProxy(str(server.hostname), server.port or 0) as proxy:
             broken = server._replace(netloc=f"{user}{at}{proxy.host}:{proxy.port}").geturl()
-            async with opened(broken, clock) as store:
+            async with open_store(broken, clock) as store:
                 yield Proxied(store, proxy)
 
 
-def opened(url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
+def open_store(url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
     return records_adapter(url).open_records(url, clock=clock, exclusive=False)

@@ -215,7 +215,7 @@ class TestMemoryAdapter:
         adapter, clock = MemoryAdapter(), FakeClock()
         adapter.create(url)
         async with adapter.open_records(url, clock=clock):
-            second = await begin(clock, opened(adapter, url, clock))
+            second = await begin(clock, open_and_close(adapter, url, clock))
         await result_of(second)
 
     async def test_a_second_exclusive_opening_fails_when_its_patience_ends(self, url: str) -> None:
@@ -225,12 +225,12 @@ class TestMemoryAdapter:
             adapter.open_records(url, clock=clock),
             adapter.open_records(url, clock=clock, exclusive=False),
         ):
-            second = await begin(clock, opened(adapter, url, clock))
+            second = await begin(clock, open_and_close(adapter, url, clock))
             with pytest.raises(StoreInUse):
                 await result_at_timeout(clock, second, seconds=5)
 
 
-async def opened(adapter: MemoryAdapter, url: str, clock: FakeClock) -> None:
+async def open_and_close(adapter: MemoryAdapter, url: str, clock: FakeClock) -> None:
     """Open the store exclusively, with 5 seconds of patience, and close it again."""
     async with adapter.open_records(url, clock=clock, patience=5):
         pass

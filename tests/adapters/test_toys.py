@@ -85,7 +85,7 @@ class Toy(Conformance, ABC):
     scheme: ClassVar = "toyrecords"
 
     @abstractmethod
-    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Any]: ...
+    def open(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Any]: ...
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
@@ -94,28 +94,28 @@ class Toy(Conformance, ABC):
     @pytest.fixture
     async def store(self, url: str, clock: FakeClock) -> AsyncIterator[Any]:
         adapter_for(url).create(url)
-        async with self.opened(url, clock) as store:
+        async with self.open(url, clock) as store:
             yield store
 
     @pytest.fixture
     def another(self, url: str, store: object, clock: FakeClock) -> Another:
-        return lambda: self.opened(url, clock)
+        return lambda: self.open(url, clock)
 
 
 class TestToyRecords(Toy, RecordStoreConformance, RoleSchedulerConformance):
-    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
+    def open(self, url: str, clock: Clock) -> AbstractAsyncContextManager[Records]:
         return records_adapter(url).open_records(url, clock=clock, exclusive=False)
 
 
 class TestToyTimeouts(Toy, TimeoutStoreConformance):
-    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
+    def open(self, url: str, clock: Clock) -> AbstractAsyncContextManager[TimeoutStore]:
         return timeouts_adapter(url).open_timeouts(url, clock=clock)
 
 
 class TestToyStream(Toy, EventStreamerConformance):
     scheme = "toystream"
 
-    def opened(self, url: str, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
+    def open(self, url: str, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return events_adapter(url).open_events(url, clock=clock)
 
 

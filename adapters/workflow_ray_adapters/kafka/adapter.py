@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from workflow_ray.ports import Clock, EventStreamer, SystemClock
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.extra import needed
+from workflow_ray_adapters.kafka.extra import require_aiokafka
 
 
 class KafkaAdapter:
@@ -23,9 +23,9 @@ class KafkaAdapter:
             return thread.submit(asyncio.run, self._identity(url)).result()
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
-        with needed():
-            from workflow_ray_adapters.kafka.streamer import opened
-        return opened(parse(url), clock)
+        with require_aiokafka():
+            from workflow_ray_adapters.kafka.streamer import open_streamer
+        return open_streamer(parse(url), clock)
 
     async def _identity(self, url: str) -> str:
         async with self.open_events(url, clock=SystemClock()) as streamer:

@@ -15,7 +15,7 @@ from aiokafka.conn import create_conn
 
 from workflow_ray.errors import AccessDenied, StoreError
 from workflow_ray_adapters.kafka.address import Address, Server
-from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.faults import translate_errors
 from workflow_ray_adapters.kafka.hedging import first_of
 from workflow_ray_adapters.kafka.logs import guard
 
@@ -83,12 +83,12 @@ class Clients:
 
         seconds = self.timeout if within is None else within
         try:
-            with explained(self.where):
+            with translate_errors(self.where):
                 return await first_of(attempt, every=every, within=seconds, abandon=self._abandon)
         except AccessDenied:
             raise
         except StoreError as error:
-            raise await self._diagnosed(error) from error
+            raise await self._diagnose(error) from error
 
     def stop(self, client: Any) -> "asyncio.Task[None]":
         """Close the client in the background, because a broker may hang."""
@@ -120,15 +120,15 @@ class Clients:
         task.add_done_callback(self._closing.discard)
         return task
 
-    async def _diagnosed(self, error: StoreError) -> StoreError:
+    async def _diagnose(self, error: StoreError) -> StoreError:
         """Find out why clients can't be started, with connections of our own."""
-        troubles = await asyncio.gather(*(self._trouble(server) for server in self._servers))
+        troubles = await asyncio.gather(*(self._failure(server) for server in self._servers))
         denied = [trouble for trouble in troubles if isinstance(trouble, AccessDenied)]
         return next((trouble for trouble in [*denied, *troubles] if trouble is not None), error)
 
-    async def _trouble(self, server: Server) -> StoreError | None:
+    async def _failure(self, server: Server) -> StoreError | None:
         try:
-            with explained(self.where, server, hint=" Does it ask for TLS, or for a user?"):
+            with translate_errors(self.where, server, hint=" Does it ask for TLS, or for a user?"):
                 async with asyncio.timeout(DIAGNOSIS):
                     options = {
                         name: value

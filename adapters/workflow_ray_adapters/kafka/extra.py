@@ -7,7 +7,7 @@ from workflow_ray.errors import AdapterNotInstalled
 
 
 @contextmanager
-def needed() -> Generator[None]:
+def require_aiokafka() -> Generator[None]:
     """Surround imports that need aiokafka.
 
     Raises AdapterNotInstalled: it is missing.

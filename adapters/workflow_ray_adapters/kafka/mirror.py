@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from workflow_ray.errors import StoreError
 from workflow_ray_adapters.kafka.clients import Clients
-from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.faults import translate_errors
 
 PERIOD = 1.0  # seconds in which newer positions replace older ones
 NOTABLE = 3  # failures in a row; the first group of a cluster waits for the topic of offsets
@@ -78,23 +78,23 @@ class Mirror:
 
     async def _commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
         try:
-            with explained(self._clients.where):
+            with translate_errors(self._clients.where):
                 async with asyncio.timeout(self._clients.timeout):
                     consumer = await self._consumer(group)
                     _assign(consumer, offsets)
                     await consumer.commit(dict(offsets))
                     consumer.assign([])
         except StoreError as error:
-            self._failed(group, offsets, error.why)
+            self._log_failure(group, offsets, error.why)
         except Exception as error:  # An error must not end the mirror.
             log.exception(
                 "%s: the positions of group %s can't be committed", self._clients.where, group
             )
-            self._failed(group, offsets, str(error))
+            self._log_failure(group, offsets, str(error))
         else:
             del self._failures[group]
 
-    def _failed(self, group: str, offsets: Mapping[TopicPartition, int], why: str) -> None:
+    def _log_failure(self, group: str, offsets: Mapping[TopicPartition, int], why: str) -> None:
         self._failures[group] += 1
         if self._failures[group] == NOTABLE:
             log.warning(

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray_adapters.kafka.clients import Clients
-from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.faults import translate_errors
 from workflow_ray_adapters.kafka.topics import Topics
 
 
@@ -62,9 +62,9 @@ class Offsets:
         if not partitions:
             return {}
         await self._topics.need(topic, partitions)
-        consumer = await self._started()
+        consumer = await self._start_once()
         try:
-            with explained(self._clients.where):
+            with translate_errors(self._clients.where):
                 async with asyncio.timeout(self._clients.timeout):
                     found = await getattr(consumer, question)(
                         [TopicPartition(topic, partition) for partition in partitions]
@@ -74,7 +74,7 @@ class Offsets:
             raise
         return {at.partition: offset for at, offset in found.items()}
 
-    async def _started(self) -> Any:
+    async def _start_once(self) -> Any:
         async with self._starting:
             if self._consumer is None:
                 self._consumer = await self._clients.start(

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 from workflow_ray.errors import StoreError
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Message
-from workflow_ray_adapters.kafka.explained import SPOILED, code_of, explained
+from workflow_ray_adapters.kafka.faults import SPOILED, code_of, translate_errors
 from workflow_ray_adapters.kafka.topics import PAUSE
 
 At: TypeAlias = tuple[str, int]
@@ -76,7 +76,7 @@ class Producer:
             asyncio.create_task(self._deliver(at, batch)): at for at, batch in messages.items()
         }
         try:
-            late = await _late(tasks)
+            late = await _wait_for_deliveries(tasks)
         finally:
             for task in tasks:
                 task.cancel()
@@ -114,9 +114,10 @@ class Producer:
         Raises StoreError.
         """
         await self._topics.need(at[0], [at[1]])
-        producer = await self._started()
+        producer = await self._start_once()
         if not await producer.client.ready(self._topics.partitions(at[0])[at[1]]):
-            # aiokafka sends a batch when the broker is back, even if the call was given up.
+            # No batch is made, because aiokafka would send it when the broker is back, even if this
+            # call was given up by then.
             self._topics.refresh()
             await asyncio.sleep(PAUSE)
             return 0
@@ -130,8 +131,10 @@ class Producer:
                 break
             count += 1
         try:
-            in_flight.sending = await _handed(producer, batch, at)
-            in_flight.sending.add_done_callback(lambda sent: self._judge(producer, sent))
+            in_flight.sending = await _hand_over(producer, batch, at)
+            in_flight.sending.add_done_callback(
+                lambda sent: self._replace_if_failed(producer, sent)
+            )
             await asyncio.wait([in_flight.sending])
             in_flight.sending.result()
         except KafkaError as error:
@@ -139,15 +142,16 @@ class Producer:
             if isinstance(error, ProducerClosed) or code_of(error) in SPOILED:
                 return 0  # another producer takes over
             self._topics.refresh()
-            with explained(self._clients.where):
+            with translate_errors(self._clients.where):
                 raise
         return count
 
-    def _judge(self, producer: AIOKafkaProducer, sent: "asyncio.Future[Any]") -> None:
-        """Decide what a failure means.
+    def _replace_if_failed(self, producer: AIOKafkaProducer, sent: "asyncio.Future[Any]") -> None:
+        """Have another producer take over if the batch has failed.
 
-        A producer counts a batch before it is sent, and brokers refuse all batches after one
-        that they did not get. So another producer takes over after any failure.
+        A producer counts a batch before it is sent, and brokers refuse all batches after one that
+        they
+        did not get.
         """
         if not sent.cancelled() and sent.exception() is not None:
             self._replace(producer)
@@ -157,7 +161,7 @@ class Producer:
             self._producer = None
             self._clients.stop(producer)
 
-    async def _started(self) -> AIOKafkaProducer:
+    async def _start_once(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
                 self._producer = await self._clients.start(
@@ -166,7 +170,7 @@ class Producer:
         return self._producer
 
 
-async def _handed(producer: AIOKafkaProducer, batch: Any, at: At) -> "asyncio.Future[Any]":
+async def _hand_over(producer: AIOKafkaProducer, batch: Any, at: At) -> "asyncio.Future[Any]":
     try:
         sending: asyncio.Future[Any] = await producer.send_batch(batch, at[0], partition=at[1])
     except AssertionError as error:  # its metadata is older than ours
@@ -174,8 +178,13 @@ async def _handed(producer: AIOKafkaProducer, batch: Any, at: At) -> "asyncio.Fu
     return sending
 
 
-async def _late(tasks: Collection["asyncio.Task[str | None]"]) -> set["asyncio.Task[str | None]"]:
-    """Wait for deliveries, and return those that are given up."""
+async def _wait_for_deliveries(
+    tasks: Collection["asyncio.Task[str | None]"],
+) -> set["asyncio.Task[str | None]"]:
+    """Wait until all deliveries have ended, or STRAGGLING seconds longer than for the first.
+
+    Returns those that have not.
+    """
     late, arrived = set(tasks), False
     while late and not arrived:
         done, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)

@@ -13,7 +13,7 @@ from workflow_ray.ports import Clock
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Record
 from workflow_ray_adapters.kafka.consumer import SILENCE, Consumer
-from workflow_ray_adapters.kafka.reading import Found, Hand, Look
+from workflow_ray_adapters.kafka.reading import Found, Look, Taken
 
 T = TypeVar("T")
 Key: TypeAlias = tuple[str, str]
@@ -80,7 +80,7 @@ class Reader:
         self._turn += 1
         # so that the last ones do not starve where there is not room for all
         first = self._turn % len(usable)
-        async with self._lent(
+        async with self._lend(
             (reader, topic), {partition: offsets[partition] for partition in usable}
         ) as consumer:
             look = Look(
@@ -88,7 +88,7 @@ class Reader:
                 consumer,
                 topic,
                 usable[first:] + usable[:first],
-                Hand(consumer, decode, limit),
+                Taken(consumer, decode, limit),
             )
             await (look.wait(self._clock, wait) if wait > 0 else look.once())
             read = {
@@ -98,12 +98,12 @@ class Reader:
             }
             self._note_lost((reader, topic), offsets, look.lost)
             self._note_silence(topic, usable, consumer)
-            return Found(look.hand.items, read, look.lost)
+            return Found(look.taken.items, read, look.lost)
 
     # --- consumers ------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _lent(self, key: Key, offsets: Mapping[int, int]) -> AsyncGenerator[Consumer]:
+    async def _lend(self, key: Key, offsets: Mapping[int, int]) -> AsyncGenerator[Consumer]:
         """Lend a consumer that no other call has meanwhile.
 
         One that raised an error is not used again.

@@ -13,7 +13,7 @@ from workflow_ray.records import BATCH_DATA
 from workflow_ray_adapters.kafka.cluster import Cluster
 from workflow_ray_adapters.kafka.codec import Record
 from workflow_ray_adapters.kafka.consumer import LONG_POLL, SILENCE, Consumer
-from workflow_ray_adapters.kafka.explained import explained
+from workflow_ray_adapters.kafka.faults import translate_errors
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Found(Generic[T]):
     lost: dict[int, int] = field(default_factory=dict[int, int])
 
 
-class Hand(Generic[T]):
+class Taken(Generic[T]):
     """The items that a call has taken so far: up to `limit`, and not much more than BATCH_DATA.
 
     Args:
@@ -89,7 +89,7 @@ class Look(Generic[T]):
 
     Args:
         partitions: The ones to read. If there is not room for all, the first ones are served.
-        hand: Takes the items.
+        taken: Takes the items.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Look(Generic[T]):
         consumer: Consumer,
         topic: str,
         partitions: Sequence[int],
-        hand: Hand[T],
+        taken: Taken[T],
     ) -> None:
-        self.hand = hand
+        self.taken = taken
         self.lost: dict[int, int] = {}
         """The ends of the partitions that end below the offset given."""
         self._cluster = cluster
@@ -108,16 +108,16 @@ class Look(Generic[T]):
         self._topic = topic
         self._partitions = partitions
 
-    def _found(self) -> bool:
-        """Return the result.
+    def _has_found(self) -> bool:
+        """Whether anything was found.
 
-        Raises StoreError: there is none, because messages can't be unpacked.
+        Raises StoreError: nothing was, because messages can't be unpacked.
         """
-        if self.hand.items or self.lost:
+        if self.taken.items or self.lost:
             return True
-        if self.hand.error is not None:
-            with explained(self._cluster.where):
-                raise self.hand.error
+        if self.taken.error is not None:
+            with translate_errors(self._cluster.where):
+                raise self.taken.error
         return False
 
     async def wait(self, clock: Clock, seconds: float) -> None:
@@ -127,19 +127,19 @@ class Look(Generic[T]):
         """
         until, begin = clock.monotonic() + seconds, time.monotonic()
         while True:
-            await self.hand.share(self._partitions)
+            await self.taken.share(self._partitions)
             await self._relocate()
-            if self._found():
+            if self._has_found():
                 return
             is_answered = any(
                 self._consumer.is_answered(partition) for partition in self._partitions
             )
             if not is_answered and time.monotonic() - begin > SILENCE:
-                raise StoreUnavailable(self._cluster.where, await self._trouble())
+                raise StoreUnavailable(self._cluster.where, await self._failure())
             left = until - clock.monotonic()
             if left <= 0 and is_answered:
                 return
-            await self.hand.take(
+            await self.taken.take(
                 self._consumer.first(self._partitions, clock, left if left > 0 else LONG_POLL)
             )
 
@@ -152,21 +152,21 @@ class Look(Generic[T]):
         position = self._consumer.position
         self.lost = {at: end for at, end in ends.items() if end < position(at)}
         missing = [at for at in self._partitions if at in ends and ends[at] > position(at)][
-            : self.hand.room
+            : self.taken.room
         ]
         arrived = False
         until = time.monotonic() + self._cluster.clients.timeout
-        while missing and self.hand.error is None and (left := until - time.monotonic()) > 0:
-            records = await self.hand.take(self._consumer.first(missing, SystemClock(), left))
+        while missing and self.taken.error is None and (left := until - time.monotonic()) > 0:
+            records = await self.taken.take(self._consumer.first(missing, SystemClock(), left))
             await self._relocate()
             if records and not arrived:
                 arrived = True
                 until = min(until, time.monotonic() + GRACE)
             came = {record.partition for record in records} | self.lost.keys()
             missing = [at for at in missing if at not in came and position(at) < ends[at]]
-        await self.hand.share([at for at in self._partitions if at not in self.lost])
-        if not self._found() and missing and not arrived:
-            raise StoreUnavailable(self._cluster.where, await self._trouble())
+        await self.taken.share([at for at in self._partitions if at not in self.lost])
+        if not self._has_found() and missing and not arrived:
+            raise StoreUnavailable(self._cluster.where, await self._failure())
 
     async def _ends(self) -> dict[int, int]:
         """Return the ends of the partitions whose brokers answer.
@@ -177,15 +177,15 @@ class Look(Generic[T]):
         tasks = {
             asyncio.create_task(self._cluster.offsets.ends(self._topic, group)) for group in groups
         }
-        told, errors = dict[int, int](), list[StoreUnavailable]()
+        found, errors = dict[int, int](), list[StoreUnavailable]()
         try:
             while tasks:
                 done, tasks = await asyncio.wait(
-                    tasks, timeout=GRACE if told else None, return_when=asyncio.FIRST_COMPLETED
+                    tasks, timeout=GRACE if found else None, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
                     try:
-                        told |= task.result()
+                        found |= task.result()
                     except StoreUnavailable as error:
                         errors.append(error)
                 if not done:
@@ -193,9 +193,9 @@ class Look(Generic[T]):
         finally:
             for task in tasks:
                 task.cancel()
-        if not told:
+        if not found:
             raise errors[0]
-        return told
+        return found
 
     async def _relocate(self) -> None:
         """Handle partitions that have no message at the offset given.
@@ -239,7 +239,7 @@ class Look(Generic[T]):
                 )
             self._consumer.seek(partition, max(position, begin))
 
-    async def _trouble(self) -> str:
+    async def _failure(self) -> str:
         """Return why no partition can be read.
 
         Raises StoreUnavailable: brokers do not answer that either.

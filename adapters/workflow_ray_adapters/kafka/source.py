@@ -7,7 +7,7 @@ from typing import Literal
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, SourceReader, scheme_of
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.extra import needed
+from workflow_ray_adapters.kafka.extra import require_aiokafka
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,6 @@ class KafkaSource:
                 repr(self),
                 f"it names no cluster, and the deployment's events aren't on Kafka. {advice}",
             )
-        with needed():
-            from workflow_ray_adapters.kafka.source_reader import opened
-        return opened(parse(url), self.topic, clock=clock, latest=self.start == "latest")
+        with require_aiokafka():
+            from workflow_ray_adapters.kafka.source_reader import open_source
+        return open_source(parse(url), self.topic, clock=clock, latest=self.start == "latest")

@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def opened(
+async def open_source(
     address: Address, topic: str, *, clock: Clock, latest: bool
 ) -> AsyncGenerator[SourceReader]:
     """Open the topic.
@@ -71,7 +71,7 @@ class KafkaSourceReader:
         until = self._clock.monotonic() + wait
         while True:
             left = max(until - self._clock.monotonic(), 0.0)
-            asked = self._going_on(offsets)
+            asked = self._offsets_to_read(offsets)
             found = await self._reader.receive(
                 self._topic, asked, self._event, reader="source", limit=limit, wait=left
             )
@@ -84,9 +84,9 @@ class KafkaSourceReader:
                 return found.items
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
-        return await self._cluster.offsets.lag(self._topic, self._going_on(offsets))
+        return await self._cluster.offsets.lag(self._topic, self._offsets_to_read(offsets))
 
-    def _going_on(self, offsets: Mapping[int, int]) -> dict[int, int]:
+    def _offsets_to_read(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Return the offsets to read from.
 
         A partition that was lost continues elsewhere until the caller names another offset.

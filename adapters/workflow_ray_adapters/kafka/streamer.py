@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def opened(address: Address, clock: Clock) -> AsyncGenerator["KafkaStreamer"]:
+async def open_streamer(address: Address, clock: Clock) -> AsyncGenerator["KafkaStreamer"]:
     """Open the topics.
 
     Raises StoreUnavailable, AccessDenied.

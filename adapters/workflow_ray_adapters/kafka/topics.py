@@ -16,12 +16,12 @@ from aiokafka.errors import KafkaError
 
 from workflow_ray.errors import AccessDenied, StoreError, StoreUnavailable, TopicMismatch
 from workflow_ray_adapters.kafka.clients import STAGGER, Clients
-from workflow_ray_adapters.kafka.explained import (
+from workflow_ray_adapters.kafka.faults import (
     AGAIN,
     DENIED,
     NOT_CONTROLLER,
     TOPIC_EXISTS,
-    explained,
+    translate_errors,
 )
 from workflow_ray_adapters.kafka.hedging import first_of
 
@@ -56,7 +56,7 @@ class Topics:
         """
         within = min(self._clients.timeout, OPENING)
         self._admin = await self._clients.start(AIOKafkaAdminClient, within=within)
-        with explained(self._clients.where):
+        with translate_errors(self._clients.where):
             async with asyncio.timeout(within):
                 self.cluster_id = (await self._admin.describe_cluster())["cluster_id"] or ""
 
@@ -129,7 +129,7 @@ class Topics:
         return self._learning
 
     async def _learn(self) -> None:
-        with explained(self._clients.where):
+        with translate_errors(self._clients.where):
             async with asyncio.timeout(self._clients.timeout):
                 while True:
                     try:
@@ -220,12 +220,12 @@ class Topics:
         for topic, code, *text in answer.topic_errors:
             if code:
                 done = False
-                await self._judge(
+                await self._refuse_if_hopeless(
                     topic, code, (text[0] if text else "") or f"error {code} of Kafka"
                 )
         return done
 
-    async def _judge(self, topic: str, code: int, why: str) -> None:
+    async def _refuse_if_hopeless(self, topic: str, code: int, why: str) -> None:
         """Raise StoreError if trying again to create the topic is useless."""
         where = self._clients.where
         if code in DENIED:

@@ -44,10 +44,10 @@ class Notifications(Generic[K]):
         """
         deadline = clock.monotonic() + wait
         while not enough(found := look()) and (left := deadline - clock.monotonic()) > 0:
-            await self._notified(keys, clock, min(left, due_in()))
+            await self._wait(keys, clock, min(left, due_in()))
         return found
 
-    async def _notified(self, keys: Collection[K], clock: Clock, seconds: float) -> None:
+    async def _wait(self, keys: Collection[K], clock: Clock, seconds: float) -> None:
         event = asyncio.Event()
         for key in keys:
             self._waiting.setdefault(key, set()).add(event)

@@ -17,7 +17,7 @@ class Positions:
         for position in positions:
             rows = self._groups.setdefault(position.group, {})
             before = rows.get(position.partition)
-            rows[position.partition] = _merged(before, position) if before else position
+            rows[position.partition] = _merge(before, position) if before else position
 
     def release(self, fence: Fence) -> None:
         """Clear `in_use` where it is this fence."""
@@ -29,7 +29,7 @@ class Positions:
         return [position for _, position in sorted(self._groups.get(group, {}).items())]
 
 
-def _merged(before: Position, written: Position) -> Position:
+def _merge(before: Position, written: Position) -> Position:
     if written.log != before.log or written.incarnation > before.incarnation:
         return written
     if written.incarnation < before.incarnation:

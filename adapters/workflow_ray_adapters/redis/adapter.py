@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from workflow_ray.ports import Clock
 from workflow_ray_adapters.redis import lock, site
 from workflow_ray_adapters.redis.address import parse
-from workflow_ray_adapters.redis.server import connected
+from workflow_ray_adapters.redis.server import connect
 from workflow_ray_adapters.redis.store import RedisStore
 
 
@@ -55,9 +55,9 @@ class RedisAdapter:
             patience: Seconds to wait until it can be had exclusively; None: it is shared.
         """
         address = parse(url)
-        found = await asyncio.to_thread(site.checked, address, store_id)
+        found = await asyncio.to_thread(site.check, address, store_id)
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(connected(address, found))
+            server = await stack.enter_async_context(connect(address, found))
             if patience is not None:
-                await stack.enter_async_context(lock.held(server, patience))
+                await stack.enter_async_context(lock.hold(server, patience))
             yield await stack.enter_async_context(RedisStore(server, clock).serve())

@@ -23,12 +23,12 @@ _known = msgspec.json.Decoder(dict[str, Known])
 
 
 async def read(server: Server) -> Deployment:
-    return (await _stored(server, ""))[0]
+    return (await _read(server, ""))[0]
 
 
 async def newer(server: Server, than: int) -> Deployment | None:
     """Return what should run if its version is above `version`."""
-    deployment, _ = await _stored(server, str(than))
+    deployment, _ = await _read(server, str(than))
     return deployment if deployment.version > than else None
 
 
@@ -39,7 +39,7 @@ async def deploy(
 
     If the version is the expected one, nothing has changed since it was read.
     """
-    current, known = await _stored(server, "")
+    current, known = await _read(server, "")
     if current.version != expected:
         raise DeploymentConflict(expected, current.version)
     for workflow in workflows:
@@ -63,7 +63,7 @@ async def deploy(
     return Deployment(store_id=server.store_id, version=expected + 1, workflows=tuple(workflows))
 
 
-async def _stored(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
+async def _read(server: Server, above: str) -> tuple[Deployment, dict[str, Known]]:
     """Return what is deployed and what is kept for good, if the version is above `version`."""
     stored = {name.decode(): value for name, value in pairs(await server.call(DEPLOYED, above))}
     if not stored:

@@ -17,7 +17,7 @@ from workflow_ray.errors import (
 
 
 @contextmanager
-def explained(where: str) -> Generator[None]:
+def translate_errors(where: str) -> Generator[None]:
     """Raise the ports' errors in place of the driver's and the system's."""
     try:
         yield

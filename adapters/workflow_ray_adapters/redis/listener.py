@@ -42,7 +42,7 @@ class Listener:
         pause = FIRST_PAUSE
         while True:
             try:
-                async with self._subscribed() as subscription:
+                async with self._subscribe() as subscription:
                     pause = FIRST_PAUSE
                     await self._listen(subscription)
             except (RedisError, OSError, WorkflowError) as error:
@@ -56,7 +56,7 @@ class Listener:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     @asynccontextmanager
-    async def _subscribed(self) -> AsyncGenerator[Any]:
+    async def _subscribe(self) -> AsyncGenerator[Any]:
         subscription = self._server.client.pubsub()
         try:
             async with asyncio.timeout(CONNECTING):

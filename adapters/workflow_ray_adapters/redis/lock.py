@@ -24,7 +24,7 @@ PAUSE = 0.1  # seconds between two attempts
 
 
 @asynccontextmanager
-async def held(server: Server, patience: float) -> AsyncGenerator[None]:
+async def hold(server: Server, patience: float) -> AsyncGenerator[None]:
     """Wait up to `patience` seconds for another holder to leave, and hold the lock.
 
     A holder that was stopped for longer than the lock lasts may find that another process has it.
@@ -34,7 +34,7 @@ async def held(server: Server, patience: float) -> AsyncGenerator[None]:
     Raises StoreInUse.
     """
     token, deadline = str(uuid4()), monotonic() + patience
-    while not await _hold(server, token):
+    while not await _acquire(server, token):
         if monotonic() >= deadline:
             raise StoreInUse(
                 server.where,
@@ -56,7 +56,7 @@ async def _renew(server: Server, token: str) -> None:
     while True:
         await asyncio.sleep(RENEWED)
         try:
-            before, mine = mine, await _hold(server, token)
+            before, mine = mine, await _acquire(server, token)
         except StoreError:  # Callers of the store get the error; this task tries again.
             continue
         if before and not mine:
@@ -67,5 +67,5 @@ async def _renew(server: Server, token: str) -> None:
             )
 
 
-async def _hold(server: Server, token: str) -> bool:
+async def _acquire(server: Server, token: str) -> bool:
     return bool(await server.call(HOLD, token, round(LASTS * 1000)))

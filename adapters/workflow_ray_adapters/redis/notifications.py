@@ -54,7 +54,7 @@ class Notifications:
             wait: Seconds.
         """
         deadline = self._clock.monotonic() + wait
-        with self._registered(names) as wakeup:
+        with self._registration(names) as wakeup:
             while True:
                 wakeup.clear()  # before the look, so that a change during it causes another look
                 found, due_in = await look()
@@ -64,7 +64,7 @@ class Notifications:
                 await self._clock.wait(wakeup, left if due_in is None else min(left, due_in))
 
     @contextmanager
-    def _registered(self, names: Collection[str]) -> Generator[asyncio.Event]:
+    def _registration(self, names: Collection[str]) -> Generator[asyncio.Event]:
         wakeup = self.register(names)
         try:
             yield wakeup

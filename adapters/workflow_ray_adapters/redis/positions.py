@@ -26,7 +26,7 @@ _stored = msgspec.msgpack.Decoder(Stored)
 _trying = msgspec.json.Decoder(tuple[int, ...])
 
 
-def packed(position: Position) -> list[object]:
+def pack(position: Position) -> list[object]:
     """Return the position as scripts take it."""
     fence = position.in_use
     stored = Stored(

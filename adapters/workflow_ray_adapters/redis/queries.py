@@ -59,9 +59,9 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         "" if query.foreign_id is None else f"{query.foreign_id}\0",
         text(query.created_from) if query.created_from else "",
         text(query.created_before) if query.created_before else "",
-        _listed(query.statuses),
-        _listed(query.run_states),
-        _listed(query.causes),
+        _format(query.statuses),
+        _format(query.run_states),
+        _format(query.causes),
         text(query.updated_before) if query.updated_before else "",
     )
     order, after = "1" if query.newest_first else "", query.after or ""
@@ -74,7 +74,7 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         after = last
 
 
-def _listed(numbers: Collection[int]) -> str:
+def _format(numbers: Collection[int]) -> str:
     """Format numbers as scripts search them: ,1,2,"""
     return "".join(["," + str(int(number)) for number in numbers]) + "," if numbers else ""
 
@@ -96,7 +96,7 @@ async def history(server: Server, run_id: RunId, after: Version, limit: int) -> 
 async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
     """Return the records above the versions seen, by run id; or only those at rest."""
     pairs = [part for run_id in sorted(seen) for part in (run_id, str(seen[run_id]))]
-    return found(await server.call(NEWER, BATCH_DATA, _listed(AT_REST) if at_rest else "", *pairs))
+    return found(await server.call(NEWER, BATCH_DATA, _format(AT_REST) if at_rest else "", *pairs))
 
 
 async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:

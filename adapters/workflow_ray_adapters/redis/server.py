@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError
 
 from workflow_ray_adapters.redis.address import ANSWERING, Address
-from workflow_ray_adapters.redis.faults import explained
+from workflow_ray_adapters.redis.faults import translate_errors
 from workflow_ray_adapters.redis.rows import Answer
 from workflow_ray_adapters.redis.scripts import Script
 
@@ -43,7 +43,7 @@ class Server:
 
         Raises the ports' errors; StoreUnavailable after ANSWERING seconds without an answer.
         """
-        with explained(self.where):
+        with translate_errors(self.where):
             async with asyncio.timeout(ANSWERING):
                 try:
                     return await self._run("EVALSHA", script.digest, *arguments)
@@ -62,7 +62,7 @@ class Server:
 
 
 @asynccontextmanager
-async def connected(address: Address, store_id: str) -> AsyncGenerator[Server]:
+async def connect(address: Address, store_id: str) -> AsyncGenerator[Server]:
     """Give a server. It connects when needed, and again after a connection broke."""
     pool = BlockingConnectionPool(
         max_connections=CONNECTIONS,

@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreReadOnly, StoreTooNew
 from workflow_ray_adapters.redis.address import CONNECTING, Address
-from workflow_ray_adapters.redis.faults import explained
+from workflow_ray_adapters.redis.faults import translate_errors
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 def make(address: Address) -> str:
     """Create the store if there is none, and return its id."""
-    with _connected(address) as client:
+    with _connect(address) as client:
         _check_server(address, client.info())
         if not (found := _marks(address, client)):
             if _others(address, client) and not _marks(address, client):
@@ -45,10 +45,10 @@ def make(address: Address) -> str:
                 transaction.hsetnx(_store(address), "usable_from", str(USABLE_FROM))
                 transaction.execute()
             found = _marks(address, client)
-        return _checked(address, found)
+        return _check_marks(address, found)
 
 
-def checked(address: Address, store_id: str | None = None) -> str:
+def check(address: Address, store_id: str | None = None) -> str:
     """Return the id of a store that can be opened. Writes nothing.
 
     Logs a warning if a crash could lose acknowledged writes.
@@ -56,9 +56,9 @@ def checked(address: Address, store_id: str | None = None) -> str:
     Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
     where = str(address)
-    with _connected(address) as client:
+    with _connect(address) as client:
         _check_server(address, client.info())
-        found = _checked(address, _marks(address, client))
+        found = _check_marks(address, _marks(address, client))
         if store_id not in (None, found):
             raise StoreMismatch(
                 where,
@@ -73,8 +73,8 @@ def checked(address: Address, store_id: str | None = None) -> str:
 
 
 @contextmanager
-def _connected(address: Address) -> Generator[Client]:
-    with explained(str(address)):
+def _connect(address: Address) -> Generator[Client]:
+    with translate_errors(str(address)):
         client = Redis(
             **address.connection,
             socket_timeout=CONNECTING,
@@ -123,7 +123,7 @@ def _others(address: Address, client: Client) -> bool:
     return next(iter(client.scan_iter(match=f"{address.base}:*", count=AT_ONCE)), None) is not None
 
 
-def _checked(address: Address, marks: Mapping[str, str]) -> str:
+def _check_marks(address: Address, marks: Mapping[str, str]) -> str:
     where = str(address)
     if not marks:
         raise StoreMissing(

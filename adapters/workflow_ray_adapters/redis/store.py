@@ -116,7 +116,7 @@ class RedisStore:
     ) -> list[Record]:
         names = [f"{'rest' if at_rest else 'run'}:{run_id}" for run_id in seen]
         return await self._notifications.poll(
-            names, _undated(lambda: queries.newer(self._server, seen, at_rest)), wait
+            names, _without_due_time(lambda: queries.newer(self._server, seen, at_rest)), wait
         )
 
     async def positions(self, group: str) -> list[Position]:
@@ -150,7 +150,7 @@ class RedisStore:
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:
             return await deployments.read(self._server)
-        look = _undated(partial(deployments.newer, self._server, newer_than))
+        look = _without_due_time(partial(deployments.newer, self._server, newer_than))
         newer = await self._notifications.poll([DEPLOYMENT], look, wait)
         return await deployments.read(self._server) if newer is None else newer
 
@@ -244,10 +244,10 @@ def _role(fence: Fence) -> str:
     return f"role:{fence.role}"
 
 
-def _undated(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
+def _without_due_time(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
     """Make a look whose result only a notification can change."""
 
-    async def looked() -> tuple[T, None]:
+    async def look_once() -> tuple[T, None]:
         return await look(), None
 
-    return looked
+    return look_once

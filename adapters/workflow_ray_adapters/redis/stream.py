@@ -56,7 +56,7 @@ class Stream:
             return Arrivals(read=dict(offsets))
         share = -(-limit // len(offsets))
         *answer, ends, trimmed = await self._server.call(
-            RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._turned(offsets))
+            RECEIVE, topic, limit, share, BATCH_DATA, *_pairs(self._rotate(offsets))
         )
         received = to_received(answer)
         below = _numbers(trimmed)
@@ -82,7 +82,7 @@ class Stream:
             lost=short,
         )
 
-    def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
+    def _rotate(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Begin with another partition each time: a small limit would starve the last ones."""
         self._turn += 1
         partitions = list(offsets)

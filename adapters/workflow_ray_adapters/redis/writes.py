@@ -26,7 +26,7 @@ from workflow_ray.records import (
     WriteResult,
     check_write,
 )
-from workflow_ray_adapters.redis.positions import packed
+from workflow_ray_adapters.redis.positions import pack
 from workflow_ray_adapters.redis.rows import (
     NewTimeoutRow,
     Origin,
@@ -50,10 +50,10 @@ def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
     """
     batch = _Batch()
     try:
-        packed = msgspec.msgpack.encode([batch.group(group) for group in groups])
+        pack = msgspec.msgpack.encode([batch.group(group) for group in groups])
     except (UnicodeEncodeError, OverflowError) as error:  # text that isn't UTF-8, or huge numbers
         raise WriteRejected(str(error)) from error
-    return [packed, *batch.data]
+    return [pack, *batch.data]
 
 
 class _Batch:
@@ -64,7 +64,7 @@ class _Batch:
         return [
             [group.fence.role, str(group.fence.epoch)] if group.fence else False,
             [self._write(write) for write in group.writes],
-            [packed(position) for position in group.positions],
+            [pack(position) for position in group.positions],
             [_event(event) for event in group.events],
             group.timeouts_apart,
         ]

@@ -9,7 +9,7 @@ from tests.adapters.kafka.others import Others, others
 from tests.servers import Kafka
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, open_streamer
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def url(kafka: Kafka, prefix: str) -> str:
 
 @pytest.fixture
 async def streamer(url: str) -> AsyncIterator[KafkaStreamer]:
-    async with opened(parse(url), SystemClock()) as streamer:
+    async with open_streamer(parse(url), SystemClock()) as streamer:
         yield streamer
 
 

@@ -11,7 +11,7 @@ from workflow_ray.ports import PositionMirror, SystemClock
 from workflow_ray.records import Position
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.mirror import Mirror
-from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, open_streamer
 
 GROUP = "orders-1-consumer"
 
@@ -38,7 +38,7 @@ async def test_positions_are_shown_as_offsets_of_a_group_and_the_newest_wins(
 async def test_the_last_positions_are_shown_when_the_streamer_closes(
     someone: Others, url: str, prefix: str
 ) -> None:
-    async with opened(parse(url), SystemClock()) as streamer:
+    async with open_streamer(parse(url), SystemClock()) as streamer:
         await streamer.prepare({ORDERS: 1})
         streamer.mirror(ORDERS, [Position(GROUP, 0, 1)])
         await shown(someone, prefix, {0: 1})

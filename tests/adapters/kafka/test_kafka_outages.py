@@ -21,7 +21,7 @@ from workflow_ray.records import RunId
 from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka import KafkaAdapter
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, open_streamer
 
 pytestmark = pytest.mark.timeout(180)  # brokers start many times
 
@@ -38,7 +38,7 @@ def broker(server_folder: Path) -> Iterator[Kafka]:
 
 @pytest.fixture
 async def streamer(broker: Kafka) -> AsyncIterator[KafkaStreamer]:
-    async with opened(parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()) as streamer:
+    async with open_streamer(parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()) as streamer:
         await streamer.prepare({ORDERS: PARTITIONS})
         yield streamer
 
@@ -141,7 +141,9 @@ class TestABrokerAmongOthers:
     async def streamer(self, broker: Kafka, second: Kafka) -> AsyncIterator[KafkaStreamer]:
         async with others(broker.address) as someone:
             await someone.make(ORDERS, 2, replicas={0: [1], 1: [2]})
-        async with opened(parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()) as streamer:
+        async with open_streamer(
+            parse(f"{broker.url}?timeout={TIMEOUT}"), SystemClock()
+        ) as streamer:
             await streamer.prepare({ORDERS: 2})
             yield streamer
 

@@ -24,7 +24,7 @@ from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka import codec
 from workflow_ray_adapters.kafka.address import parse
 from workflow_ray_adapters.kafka.reader import IDLE
-from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, open_streamer
 
 PARTITIONS = 4
 
@@ -137,7 +137,7 @@ async def test_a_topic_that_is_created_again_is_lost_and_continues(
     await streamer.prepare({ORDERS: 1})
     await sent(streamer, 0, 0, 0)
     await someone.delete(f"{prefix}.orders-1")
-    async with opened(parse(url), SystemClock()) as later:
+    async with open_streamer(parse(url), SystemClock()) as later:
         await later.prepare({ORDERS: 1})
         arrivals = await later.receive(ORDERS, {0: 3}, reader="test", limit=1, wait=30)
         assert (arrivals.events, arrivals.lost) == ((), {0: 0})
@@ -250,7 +250,7 @@ async def test_a_reader_keeps_its_consumer_and_seeks_only_to_another_offset(
 
 async def test_the_consumer_of_a_reader_without_calls_is_closed(url: str) -> None:
     clock = FakeClock()
-    async with opened(parse(url), clock) as streamer:
+    async with open_streamer(parse(url), clock) as streamer:
         await streamer.prepare({ORDERS: 1})
         for reader in ("one", "another"):
             await streamer.receive(ORDERS, {0: 0}, reader=reader, limit=1, wait=0)

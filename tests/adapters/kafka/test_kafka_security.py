@@ -13,7 +13,7 @@ from workflow_ray.errors import AccessDenied, StoreUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.kafka import KafkaAdapter
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.streamer import opened
+from workflow_ray_adapters.kafka.streamer import open_streamer
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def server() -> Iterator[Secured]:
 
 
 async def works(url: str) -> None:
-    async with opened(parse(url), SystemClock()) as streamer:
+    async with open_streamer(parse(url), SystemClock()) as streamer:
         await streamer.prepare({ORDERS: 1})
         (run,) = await sent(streamer, 0)
         assert (await everything(streamer, 1))[-1] == run

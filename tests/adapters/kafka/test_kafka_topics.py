@@ -11,12 +11,12 @@ from workflow_ray.ports import SystemClock
 from workflow_ray.records import Topic
 from workflow_ray.testing.conformance.runs import receive
 from workflow_ray_adapters.kafka.address import parse
-from workflow_ray_adapters.kafka.streamer import KafkaStreamer, opened
+from workflow_ray_adapters.kafka.streamer import KafkaStreamer, open_streamer
 
 
 async def test_many_callers_may_prepare_the_same_topics_concurrently(url: str) -> None:
     async def prepared(partitions: int) -> None:
-        async with opened(parse(url), SystemClock()) as streamer:
+        async with open_streamer(parse(url), SystemClock()) as streamer:
             await streamer.prepare({ORDERS: partitions, Topic("orders-2"): 2})
 
     await asyncio.gather(*(prepared(5) for _ in range(8)))
@@ -45,7 +45,7 @@ async def test_a_name_that_brokers_refuse_is_reported_with_their_reason(
 
 
 async def test_more_replicas_than_brokers_are_refused(url: str) -> None:
-    async with opened(parse(f"{url}?replication=3"), SystemClock()) as streamer:
+    async with open_streamer(parse(f"{url}?replication=3"), SystemClock()) as streamer:
         with pytest.raises(StoreError, match="replication factor"):
             await streamer.prepare({ORDERS: 1})
 

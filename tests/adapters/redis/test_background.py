@@ -64,7 +64,7 @@ async def test_no_unexpected_error_ends_the_keeper_of_the_lock(
 ) -> None:
     monkeypatch.setattr(lock, "RENEWED", 0.01)
     async with RedisAdapter().open_records(url, clock=clock):
-        monkeypatch.setattr(lock, "_hold", failing_once(lock._hold))  # pyright: ignore[reportPrivateUsage]  # the test puts a bug into it
+        monkeypatch.setattr(lock, "_acquire", failing_once(lock._acquire))  # pyright: ignore[reportPrivateUsage]  # the test puts a bug into it
         async with asyncio.timeout(SOON):
             while "a bug" not in caplog.text:
                 await asyncio.sleep(0.01)

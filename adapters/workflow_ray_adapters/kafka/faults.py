@@ -30,7 +30,9 @@ def code_of(error: BaseException) -> int:
 
 
 @contextmanager
-def explained(where: str, server: Server | None = None, *, hint: str = "") -> Generator[None]:
+def translate_errors(
+    where: str, server: Server | None = None, *, hint: str = ""
+) -> Generator[None]:
     """Raise the ports' errors in place of aiokafka's and the system's.
 
     Args:
