@@ -22,7 +22,7 @@ from workflow_ray.records import (
     new_run_id,
     new_write_id,
 )
-from workflow_ray.runtime.deploying import deployed, merge
+from workflow_ray.runtime.deploying import describe, merge
 from workflow_ray.runtime.mixed import MovingStore
 
 GROUP = consumer_group(jobs.name, JobStatus.QUEUED.value)
@@ -42,7 +42,7 @@ class RecordBatches:
         self._offset = 0
 
     async def begin(self) -> None:
-        await merge(self._store, [deployed(jobs)])
+        await merge(self._store, [describe(jobs)])
         await self._events.begin()
         self._consumer = await self._store.acquire(Role(GROUP))
         self._publisher = await self._store.acquire(Role(PUBLISHER))

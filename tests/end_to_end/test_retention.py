@@ -17,7 +17,7 @@ from workflow_ray import Client
 from workflow_ray.ports import Store, SystemClock
 from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group, status_topic
 from workflow_ray.roles.sweeper import Sweeper
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.hosting import roles_of, run_role
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
@@ -41,7 +41,7 @@ async def store(tmp_path: Path, kafka: Kafka, prefix: str) -> AsyncIterator[Stor
     urls = Urls(records, f"{kafka.url}/{prefix}", records)
     await asyncio.to_thread(create, urls)
     async with open_store(urls, clock=CLOCK) as store:
-        await merge(store, [deployed_here(orders)])
+        await merge(store, [describe_here(orders)])
         yield store
 
 
@@ -85,7 +85,7 @@ async def test_orders_whose_events_were_dropped_are_made(
         await admin.delete_before(f"{prefix}.{CREATED}", partition, end)
     assert await store.lag(CREATED, dict.fromkeys(PARTITIONS, 0)) == 0
 
-    roles = [role for role in roles_of([deployed_here(orders)]) if role.group != SWEEPER]
+    roles = [role for role in roles_of([describe_here(orders)]) if role.group != SWEEPER]
     async with run_roles(store, *roles), run_sweeper(store) as sweeper:
         runs = await asyncio.gather(*(handle.wait() for handle in handles))
     assert {run.status for run in runs} == {OrderStatus.SHIPPED, OrderStatus.REJECTED}

@@ -37,7 +37,7 @@ from workflow_ray.records import (
     status_topic,
 )
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
 from workflow_ray.testing import FakeClock
@@ -264,7 +264,7 @@ class Bench:
         self._at_work: list[AtWork] = []
 
     async def __aenter__(self) -> Self:
-        await merge(self.whole, [deployed_here(self.workflow)])
+        await merge(self.whole, [describe_here(self.workflow)])
         return self
 
     async def __aexit__(

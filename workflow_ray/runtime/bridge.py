@@ -17,13 +17,14 @@ T = TypeVar("T")
 
 
 PATIENCE = 0.001
-"""Seconds for which a long poll waits for another call to begin with. To begin it at once wakes a
-thread that competes with the caller's for the interpreter, just when that has work to do.
+"""Seconds for which a long poll waits until another call begins, to begin with it. A poll that
+began at once would wake a thread that competes with the caller's for the interpreter, just when the
+caller has work to do.
 """
 
 
 def runtime_left() -> WorkflowError:
-    """The error of a call on the client of a runtime that has ended."""
+    """Make the error of a call on the client of a runtime that has ended."""
     return RuntimeUnavailable(
         "the runtime",
         "it was left before this call or during it; use a client of a runtime that is running, or"
@@ -32,15 +33,15 @@ def runtime_left() -> WorkflowError:
 
 
 def connection_closed() -> WorkflowError:
-    """The error of a call on a client of `connect` whose `async with` has ended."""
+    """Make the error of a call on a client of `connect` whose `async with` has ended."""
     return RuntimeUnavailable(
         "the client", "its connection was closed before this call or during it; connect again"
     )
 
 
 class Mailbox:
-    """Callbacks that other threads hand over to an event loop. All that gather until the loop gets
-    to them share one wake-up, which is a system call.
+    """Hands callbacks of other threads over to an event loop. All callbacks that gather until the
+    loop runs them share one wake-up, which is a system call.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,35 +50,38 @@ class Mailbox:
         self._is_scheduled = False
 
     def put(self, callback: Callable[[], None]) -> None:
-        """Have the loop's thread call it soon, in the order of the calls of `put`. Called by any
-        thread. Raises RuntimeError: the loop is closed.
+        """Have the loop's thread run the callback soon, in the order of the calls of `put`. Any
+        thread may call this.
+
+        Raises:
+            RuntimeError: The loop is closed.
         """
         self._callbacks.append(callback)
         self.wake()
 
     def put_lazily(self, callback: Callable[[], None]) -> None:
-        """As `put`, but with the next wake-up. Whoever calls has `wake` called after a while."""
+        """As `put`, but with the next wake-up. The caller calls `wake` after a while."""
         self._callbacks.append(callback)
 
     def wake(self) -> None:
-        """Have what was put called soon. Raises RuntimeError: the loop is closed."""
+        """Have the loop's thread run the callbacks. Raises RuntimeError: the loop is closed."""
         if self._callbacks and not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon_threadsafe(self._run)
 
     def _run(self) -> None:
-        # False before the length is read: what is put after that schedules another call
+        # Cleared before the length is read, so that a later callback schedules another call.
         self._is_scheduled = False
         for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
 
 
 class Bridge:
-    """Calls into the event loop `home`, from whatever event loop its callers run in.
+    """Calls functions in the event loop `home`, whatever event loop their callers run in.
 
     Args:
         home: The loop that the called objects belong to.
-        ended: Makes the error of a call that comes, or is under way, when the bridge is closed.
+        ended: Makes the error of a call that is made, or under way, once the bridge is closed.
     """
 
     def __init__(
@@ -89,25 +93,25 @@ class Bridge:
         self._polls = set[asyncio.Task[Any]]()  # those in the home loop that wait in a long poll
         self._mailbox = Mailbox(home)
         self._callers = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox]()
-        self._calls = set["_Call"]()  # those under way
+        self._calls = set["_Call"]()  # under way
 
     async def call(
         self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any
     ) -> T:
         """Await the function in the home loop, and return its result.
 
-        Cancelled, it has the function cancelled too, and does not wait for that.
+        If this is cancelled, the function is cancelled too, and its end is not waited for.
 
         Raises:
-            RuntimeUnavailable: The home loop has ended, or ended meanwhile: whether the call took
-                effect is unknown.
+            RuntimeUnavailable: The home loop has ended. If it ended during the call, it is not
+                known whether the call took effect.
         """
         return await self._called(partial(function, *arguments, **named), self._put)
 
     async def poll(
         self, function: Callable[..., Coroutine[Any, Any, T]], /, *arguments: Any, **named: Any
     ) -> T:
-        """As `call`, of a long poll: it begins with the next call, or after PATIENCE. `close` ends
+        """As `call`, for a long poll: it begins with the next call, or after PATIENCE. `close` ends
         it.
         """
         call = partial(function, *arguments, **named)
@@ -147,19 +151,19 @@ class Bridge:
         try:
             return await answer
         except asyncio.CancelledError:
-            # where the loop has ended, so has the call
+            # If the loop has ended, the call has ended too.
             with contextlib.suppress(RuntimeUnavailable):
                 self._put(call.cancel)
             raise
 
     def close(self) -> None:
-        """End what waits, and refuse every further call. Called in the home loop, or once that has
-        ended.
+        """End the calls under way, and refuse further calls. Called in the home loop, or after its
+        end.
         """
         self._is_closed = True
         for call in tuple(self._calls):
             call.answer(None, self._ended())
-            with contextlib.suppress(RuntimeError):  # the home loop is closed
+            with contextlib.suppress(RuntimeError):  # if the home loop is closed
                 call.cancel()
         for poll in self._polls:
             poll.cancel()
@@ -183,7 +187,7 @@ class Bridge:
         asyncio.get_running_loop().call_later(PATIENCE, self._wake)
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the home loop is closed: `close` answers
+        with contextlib.suppress(RuntimeError):  # if the home loop is closed, `close` answers
             self._mailbox.wake()
 
 
@@ -234,18 +238,18 @@ class _Call:
 
     def cancel(self) -> None:
         self._is_cancelled = True
-        self._ended(self)  # also where it was cancelled before its first turn
+        self._ended(self)  # here, because it may be cancelled before its first turn
         if self._task is not None:
             self._task.cancel()
 
     def answer(self, value: Any, error: BaseException | None) -> None:
         self._ended(self)
         if not self._is_cancelled:
-            with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # if the caller's loop is closed, nobody waits
                 self._caller.put(partial(_settle, self._answer, value, error))
 
     async def _perform(self) -> None:
-        # Not by a callback of the task, which would come one turn of the loop later
+        # Not by a callback of the task, which would run one turn of the loop later.
         try:
             value = await self._function()
         except asyncio.CancelledError:
@@ -257,7 +261,7 @@ class _Call:
 
 
 def _settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    """In the caller's thread."""
+    """Set the result of a call, in the caller's thread."""
     if answer.done():
         return
     if error is None:

@@ -1,4 +1,4 @@
-"""What should run: a program's workflows, added to the deployment that the store keeps."""
+"""Adding a program's workflows to the deployment that the store keeps."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -37,23 +37,23 @@ OLDER = (
 )
 
 _Merged: TypeAlias = Callable[[DeployedWorkflow | None, DeployedWorkflow], DeployedWorkflow]
-"""From a workflow as deployed and as a program has it to the one that should run."""
+"""Takes a workflow as it is deployed, and as a program has it; returns the one that should run."""
 
 
-def deployed(workflow: AnyWorkflow) -> DeployedWorkflow:
-    """The workflow as a deployment keeps it.
+def describe(workflow: AnyWorkflow) -> DeployedWorkflow:
+    """Describe the workflow as a deployment keeps it.
 
     Raises:
         InvalidDefinition: It has mistakes.
         NotImportable: Other processes can't import it.
     """
     reference_of(workflow)
-    return deployed_here(workflow)
+    return describe_here(workflow)
 
 
-def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
-    """The same for roles of this process alone, which need not import the workflow: it may be in
-    `__main__`.
+def describe_here(workflow: AnyWorkflow) -> DeployedWorkflow:
+    """As `describe`, for roles of this process alone: they need not import the workflow, so it may
+    be in `__main__`.
     """
     steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
     groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
@@ -69,9 +69,9 @@ def deployed_here(workflow: AnyWorkflow) -> DeployedWorkflow:
 
 
 def _reference_of(workflow: AnyWorkflow) -> str:
-    """What other processes import the workflow by.
+    """Return the reference by which other processes import the workflow.
 
-    Nobody is to import a script: that would run it. So its workflows are stored without attribute.
+    The workflow of a script has none, because importing a script runs it: its attribute is empty.
     """
     reference = known_as(workflow)
     return reference if workflow.module not in MAIN else f"{reference.partition(':')[0]}:"
@@ -84,16 +84,16 @@ async def merge(
     rollback: bool = False,
     replace: bool = False,
 ) -> Deployment:
-    """Add workflows to what should run, in place of those of the same name, and make their topics.
+    """Add workflows to the deployment, in place of those of the same name, and make their topics.
 
-    The other workflows stay, and so does what operators have set. After an error nothing was
+    The other workflows stay, and operators' settings too. If an error is raised, nothing was
     written.
 
     Args:
         store: Where they are deployed.
         workflows: As this program has them.
-        rollback: Code may be deployed again that was replaced since it was deployed.
-        replace: A workflow may replace another definition of its name, because it was moved or
+        rollback: Allow code to be deployed again that was replaced since it was deployed.
+        replace: Allow a workflow to replace another definition of its name, because it was moved or
             renamed.
 
     Raises:
@@ -113,11 +113,12 @@ async def merge_or_join(
     rollback: bool = False,
     replace: bool = False,
 ) -> Deployment:
-    """The same for a process that runs roles itself. With older code it deploys nothing, and warns.
+    """As `merge`, for a process that runs roles itself. If its code is older than the deployed one,
+    it deploys nothing, and warns.
 
-    Such a process was started again during a rolling upgrade, or comes late. It works as one that
-    has run since before the upgrade: it runs the steps that it has, with the shard counts of the
-    newer deployment. So a process manager that brings back earlier processes brings back the work.
+    Such a process was started again during a rolling upgrade, or starts late. It works like one
+    that has run since before the upgrade: it runs the steps that it has, with the shard counts of
+    the newer deployment. So a process manager that restarts earlier processes restarts the work.
     """
     deployment = await _merge(
         store, workflows, partial(_joined, rollback=rollback, replace=replace)
@@ -138,8 +139,8 @@ async def _merge(
         after = {
             workflow.name: merged(before.get(workflow.name), workflow) for workflow in workflows
         }
-        target = tuple({**before, **after}.values())  # in the order first deployed
-        await store.prepare(_topics(target))  # all of them: the stream may be another one
+        target = tuple({**before, **after}.values())  # in the order of their first deploys
+        await store.prepare(_topics(target))  # of all workflows: the stream may be another one
         if target == current.workflows:
             return current
         try:
@@ -151,7 +152,7 @@ async def _merge(
 def _joined(
     before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool
 ) -> DeployedWorkflow:
-    """As `_merged`; what has replaced the workflow's code stays."""
+    """As `_merged`; but newer code that has replaced the workflow's stays."""
     try:
         return _merged(before, workflow, rollback=rollback, replace=replace)
     except DefinitionSuperseded:
@@ -161,7 +162,7 @@ def _joined(
 def _merged(
     before: DeployedWorkflow | None, workflow: DeployedWorkflow, *, rollback: bool, replace: bool
 ) -> DeployedWorkflow:
-    """The workflow that should run, in place of the one before."""
+    """Return the workflow that should run in place of the one before. Raises what `merge` does."""
     if before is None:
         return workflow
     if not replace and not is_same(before, workflow.reference, workflow.python_path):
@@ -177,7 +178,7 @@ def _merged(
 
 
 def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> DeployedWorkflow:
-    """The workflow with what operators have set. Whoever is about to scale it begins again."""
+    """Return the workflow with the operators' settings. A scaling under way begins again."""
     scaled = {group: shards for group, shards in before.scaled.items() if group in workflow.groups}
     superseded = [
         code for code in (*before.superseded, before.code) if code and code != workflow.code
@@ -188,7 +189,7 @@ def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> Depl
 
 
 def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:
-    """The store checks it too, and knows more; but by then the topics would be made."""
+    """Check the workflow's numbers before its topics are made. The store checks them again."""
     if before.partitions != workflow.partitions:
         raise PartitionsChanged(workflow.name, before.partitions, workflow.partitions)
     for name, number in workflow.statuses.items():
@@ -197,7 +198,7 @@ def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:
 
 
 def _topics(workflows: Sequence[DeployedWorkflow]) -> dict[Topic, int]:
-    """The topics that have consumers, and how many partitions they need."""
+    """Return the topics that have consumers, and how many partitions they need."""
     return {
         status_topic(workflow.name, status): workflow.partitions
         for workflow in workflows

@@ -1,4 +1,4 @@
-"""The thread of a process whose event loop runs what must not wait for user code."""
+"""A thread whose event loop runs the work that must not wait for user code."""
 
 import asyncio
 import threading
@@ -8,36 +8,38 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 ENDING = 10.0
-"""Seconds that the thread gets to end. It is a daemon: it keeps no process from ending."""
+"""Seconds that the thread gets to end. It is a daemon, so the process can end without it."""
 
 
 class EngineThread:
     """A thread with an event loop, from `start` to `stop`.
 
-    Both are called by another event loop.
+    Another event loop calls both.
     """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._calls = set[asyncio.Task[Any]]()  # under way; used by the thread alone
+        self._calls = set[asyncio.Task[Any]]()  # under way; only the thread uses this
         self._is_running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="workflow_ray engine", daemon=True)
 
     def start(self) -> None:
+        """Start the thread, and wait until its loop runs."""
         self._thread.start()
         self._is_running.wait()  # about a millisecond
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await the coroutine in the thread's loop. Cancelled, it cancels the coroutine, and leaves
-        it to `stop` to wait for its end.
+        """Await the coroutine in the thread's loop.
+
+        If this is cancelled, the coroutine is cancelled too; `stop` waits for its end.
         """
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(self._called(work), self.loop)
         )
 
     async def stop(self) -> None:
-        """Wait for the calls under way, cancel what else runs in the loop, and end the thread."""
+        """Wait for the calls under way, cancel the loop's other tasks, and end the thread."""
         self.loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join, ENDING)
 

@@ -1,4 +1,4 @@
-"""How the processes of a deployment follow what it says."""
+"""Following the deployment: processes run the roles that its newest version wants."""
 
 import asyncio
 import logging
@@ -16,20 +16,22 @@ log = logging.getLogger(__name__)
 POLL = 20.0
 """Seconds that one wait for a newer deployment takes."""
 DRAINING = 5.0
-"""Seconds for which the roles of a draining group rest, where no newer deployment comes."""
+"""Seconds for which the roles of a draining group rest, if no newer deployment comes."""
 AGAIN = 1.0
-"""Seconds until roles that were still finishing, or what failed, is looked at again."""
+"""Seconds until the next look at roles that were still finishing, or after an error."""
 
 Apply: TypeAlias = Callable[[Deployment, bool], Awaitable[bool]]
-"""Does what a deployment says; with True, groups that are draining rest. Whether all is done."""
+"""Applies a deployment. With True, groups that are draining rest. Returns whether all is done."""
 
 
 async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Apply) -> None:
-    """Have `apply` do what the newest deployment says, until cancelled. Errors are logged, and it
-    goes on.
+    """Apply the newest deployment, again and again, until cancelled. Errors are logged.
 
     Args:
-        deployment: The one that is known so far.
+        deployment: The newest one that is known.
+        store: Holds the deployment.
+        clock: Measures the waits.
+        apply: Starts and stops roles.
     """
     begun = clock.monotonic()
     while True:
@@ -56,8 +58,12 @@ async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Appl
 def runnable(
     deployment: Deployment, groups: Collection[str], *, rests: bool
 ) -> tuple[dict[str, Role], dict[str, Role]]:
-    """The roles of these groups as the deployment has them, by name: those to run, and those that
-    rest because they are draining.
+    """Return the roles of these groups that are to run, and those that rest, both by name.
+
+    Args:
+        deployment: Says which roles there are.
+        groups: The groups that the process can run.
+        rests: Whether the roles of draining groups rest.
     """
     draining = (
         {group for workflow in deployment.workflows for group in workflow.draining}
@@ -81,16 +87,16 @@ class SoleWorker:
         self._store = store
         self._clock = clock
         self._groups = groups
-        self._current = Deployment(store_id=""), True  # what `apply` was given last
+        self._current = Deployment(store_id=""), True  # the last arguments of `apply`
         self._applying = asyncio.Lock()
 
     async def set_groups(self, groups: Collection[str]) -> None:
-        """Run roles of these groups from now on, and no others."""
+        """Run only roles of these groups from now on."""
         self._groups = groups
         await self.apply(*self._current)
 
     async def apply(self, deployment: Deployment, rests: bool) -> bool:
-        """See Apply. Roles that a newer deployment has fenced off are abandoned."""
+        """See Apply. Abandons roles that a newer deployment has fenced off."""
         async with self._applying:
             self._current = deployment, rests
             return await self._apply(deployment, rests)

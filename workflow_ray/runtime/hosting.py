@@ -1,4 +1,4 @@
-"""From a deployment to roles at work: the same under asyncio, under Ray and under a fake clock."""
+"""The roles of a deployment, and how each of them is run: under asyncio, Ray or a fake clock."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,42 +27,42 @@ AnyWorkflow: TypeAlias = Workflow[Any, Any]
 Replaced: TypeAlias = Mapping[Resource[Any], object]
 
 FOR_ALL = (PUBLISHER, SWEEPER)
-"""Groups that a deployment has once, whatever its workflows."""
+"""Groups that a deployment has once, whatever workflows it has."""
 
 
 class RoleProcess(Protocol):
-    """What a role does once it is acquired."""
+    """The work of a role that was acquired."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then finish what is in hand. Raises RoleLost."""
+        """Work until `stop`, then finish the work in hand. Raises RoleLost."""
         ...
 
 
 def roles_of(workflows: Sequence[DeployedWorkflow]) -> list[Role]:
-    """Every role that these workflows need, those for all of them included."""
+    """Return every role that these workflows need, including those that all of them share."""
     groups = {group: workflow.shards(group) for workflow in workflows for group in workflow.groups}
     return [role for group, shards in groups.items() for role in group_roles(group, shards)]
 
 
 def own_groups(workflow: DeployedWorkflow) -> list[str]:
-    """The groups of the workflow's own roles, without those that a deployment has once."""
+    """Return the groups of the workflow's own roles, without those that all workflows share."""
     return [group for group in workflow.groups if group not in FOR_ALL]
 
 
 def group_roles(group: str, shards: int) -> list[Role]:
-    """The roles of a group that has that many shards."""
+    """Return the roles of a group that has that many shards."""
     return [Role(group, shard, shards) for shard in range(1, shards + 1)]
 
 
-def definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
-    """Those that the role needs. Raises NotImportable, InvalidDefinition."""
+def load_definitions(role: Role, deployment: Deployment) -> list[AnyWorkflow]:
+    """Load the definitions that the role needs. Raises NotImportable, InvalidDefinition."""
     return [
-        _loaded(workflow) for workflow in deployment.workflows if role.group in own_groups(workflow)
+        _load(workflow) for workflow in deployment.workflows if role.group in own_groups(workflow)
     ]
 
 
-def _loaded(workflow: DeployedWorkflow) -> AnyWorkflow:
-    """The workflow's definition. Raises NotImportable, with a way out, and InvalidDefinition."""
+def _load(workflow: DeployedWorkflow) -> AnyWorkflow:
+    """Load the workflow's definition. Raises NotImportable, with a way out, InvalidDefinition."""
     name = workflow.name
     remove = f"or remove it: `workflow-ray undeploy {name}`"
     if workflow.reference.endswith(":"):
@@ -91,13 +91,22 @@ async def run_role(
     observation: Observation | None = None,
     in_flight: InFlight | None = None,
 ) -> None:
-    """Run a role that was acquired until `stop`, then finish what is in hand: the role may be
+    """Run a role that was acquired until `stop`, then finish the work in hand. The role may be
     released then.
 
-    observation: Shared by the roles of this process and event loop.
-    in_flight: Shared by the roles of this process.
+    Args:
+        role: The role.
+        fence: Proof that this process acquired it last.
+        workflows: Include the one whose step it runs.
+        store: Holds records, events and timeouts.
+        clock: Measures waits.
+        stop: Set when the role is to end.
+        replaced: Values that replace resources, in tests.
+        observation: Shared by the roles of this process and event loop.
+        in_flight: Shared by the roles of this process.
 
-    Raises RoleLost: leave for good; anything else: it crashed.
+    Raises:
+        RoleLost: Another process has the role. Any other error: the role crashed.
     """
     process = role_process(
         role, fence, workflows, store, clock, replaced or {}, observation, in_flight
@@ -115,7 +124,7 @@ def role_process(
     observation: Observation | None = None,
     in_flight: InFlight | None = None,
 ) -> RoleProcess:
-    """What the role does, from its group."""
+    """Make the work of a role, which depends on its group."""
     if role.group == SWEEPER:
         return Sweeper(fence, store, store, clock)
     if role.group == PUBLISHER and isinstance(store, OutboxMover):

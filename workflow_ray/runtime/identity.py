@@ -1,4 +1,4 @@
-"""Whether two definitions of one name are one workflow, and where each of them is."""
+"""Telling whether two definitions of one name are one workflow, and where each of them is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def is_same(deployed: DeployedWorkflow, reference: str, python_path: Sequence[st
 
 
 def place_of(workflow: DeployedWorkflow) -> str:
-    """ "module:attribute (file:line)", as far as it is known here."""
+    """Return "module:attribute (file:line)", as far as it is known here."""
     where = defined_at(workflow.reference, workflow.python_path)
     name = workflow.reference.removesuffix(":")
     return f"{name} ({where})" if where else name

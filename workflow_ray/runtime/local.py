@@ -14,7 +14,7 @@ from workflow_ray.ports import Store, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.roles.loopwatch import PATIENCE
 from workflow_ray.runtime.bridge import Bridge, bridged
-from workflow_ray.runtime.deploying import deployed_here, merge_or_join
+from workflow_ray.runtime.deploying import describe_here, merge_or_join
 from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray.runtime.following import SoleWorker, follow
 from workflow_ray.runtime.hosting import FOR_ALL
@@ -63,7 +63,7 @@ class LocalRuntime(Runtime):
     async def __aenter__(self) -> Self:
         self._begin_again()
         self._deadline = STOPPING  # `serve` may have set another one before
-        described = [deployed_here(workflow) for workflow in self._workflows.values()]
+        described = [describe_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop
         self._engine = EngineThread()

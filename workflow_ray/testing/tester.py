@@ -16,7 +16,7 @@ from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, NothingLeft, UnknownWorkflow
 from workflow_ray.records import OutboxEntry, Record, Role, RunId, Version
 from workflow_ray.roles.consumer import Consumer
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.hosting import RoleProcess, role_process, roles_of
 from workflow_ray.testing.clock import START, FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -58,7 +58,7 @@ class WorkflowTester:
         self._store = _TestedStore(self._clock, self._roles, self._workflows)
 
     async def __aenter__(self) -> Self:
-        described = [deployed_here(workflow) for workflow in self._workflows.values()]
+        described = [describe_here(workflow) for workflow in self._workflows.values()]
         await merge(self._store, described)
         for role in roles_of(described):
             await self._start(role)

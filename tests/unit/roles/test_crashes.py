@@ -19,7 +19,7 @@ from workflow_ray import Client, Retry, RunState, Trigger
 from workflow_ray.ports import Records, SystemClock, records_adapter
 from workflow_ray.ports.store import Store
 from workflow_ray.records import PUBLISHER, Cause, Role, RunId, consumer_group
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
 
@@ -80,7 +80,7 @@ async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_no_others(
         *(f"{number}" for number in range(30, 60)),
     ]
     async with opened(url) as store:
-        await merge(store, [deployed_here(workflow)])
+        await merge(store, [describe_here(workflow)])
         triggers = [Trigger[Parcel, Stage](name, Parcel()) for name in names]
         started = await Client(workflow, store, SystemClock()).trigger_many(triggers)
     runs = {name: handle.run_id for name, (handle, _) in zip(names, started, strict=True)}

@@ -12,7 +12,7 @@ from workflow_ray import RunState, Trigger
 from workflow_ray.engine.pace import AHEAD, LEAST
 from workflow_ray.records import GroupResult, WriteGroup
 from workflow_ray.roles.results import BATCH
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 
 
 async def test_attempts_that_wait_for_their_turn_are_not_in_doubt() -> None:
@@ -103,7 +103,7 @@ async def test_quick_steps_do_not_wait_for_extra_commits() -> None:
     workflow = doing([succeed])
     async with Bench(workflow) as bench:
         bench.store = bench.whole = SlowStore(bench.clock)
-        await merge(bench.whole, [deployed_here(workflow)])
+        await merge(bench.whole, [describe_here(workflow)])
         await bench.publisher()
         runs = names(5000)
         await bench.client(workflow).trigger_many(Trigger(name, Parcel()) for name in runs)

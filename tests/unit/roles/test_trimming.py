@@ -24,7 +24,7 @@ from workflow_ray.records import (
     consumer_group,
 )
 from workflow_ray.roles import trimming
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 
 TOPIC = Topic("parcels-1")
 GROUP = consumer_group("parcels", Stage.NEW.value)
@@ -136,7 +136,7 @@ async def test_many_idle_topics_cost_a_few_reads_a_second(
 ) -> None:
     topics, looks = 1000, Counter[str]()
     async with Bench(packing()) as bench:
-        deployed = deployed_here(bench.workflow)
+        deployed = describe_here(bench.workflow)
         step = deployed.groups[GROUP]
         copies = [
             msgspec.structs.replace(

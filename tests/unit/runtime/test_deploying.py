@@ -20,7 +20,7 @@ from workflow_ray.errors import (
 )
 from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment
 from workflow_ray.records.deployment import SUPERSEDED
-from workflow_ray.runtime.deploying import deployed, deployed_here, merge, merge_or_join
+from workflow_ray.runtime.deploying import describe, describe_here, merge, merge_or_join
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -76,7 +76,7 @@ async def refused(
 
 
 def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
-    described = deployed(shipping)
+    described = describe(shipping)
     assert (described.name, described.reference) == ("shipping", f"{shipping.module}:shipping")
     assert described.statuses == {"NEW": 1, "PACKED": 2, "SENT": 3, "LOST": 4}
     assert described.partitions == 4
@@ -85,28 +85,28 @@ def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
 
 def test_a_workflow_that_other_processes_cannot_import_is_deployed_for_this_one_only() -> None:
     with pytest.raises(NotImportable):
-        deployed(packing())
-    assert deployed_here(packing()).reference == "tests.unit.parcels:"
+        describe(packing())
+    assert describe_here(packing()).reference == "tests.unit.parcels:"
 
 
 async def test_merging_adds_workflows_and_replaces_those_of_the_same_name(store: Watched) -> None:
-    first = await merge(store, [deployed(shipping), deployed_here(packing())])
+    first = await merge(store, [describe(shipping), describe_here(packing())])
     assert [workflow.name for workflow in first.workflows] == ["shipping", "parcels"]
-    changed = replace(deployed(shipping), groups={FIRST: 1, SECOND: 1})
+    changed = replace(describe(shipping), groups={FIRST: 1, SECOND: 1})
     second = await merge(store, [changed])
     assert [workflow.name for workflow in second.workflows] == ["shipping", "parcels"]
     assert second.workflows[0].groups[FIRST] == 1
 
 
 async def test_merging_what_is_deployed_already_changes_nothing(store: Watched) -> None:
-    first = await merge(store, [deployed(shipping), deployed_here(packing())])
-    assert await merge(store, [deployed_here(packing())]) == first
-    assert await merge(store, [deployed_here(packing()), deployed(shipping)]) == first
+    first = await merge(store, [describe(shipping), describe_here(packing())])
+    assert await merge(store, [describe_here(packing())]) == first
+    assert await merge(store, [describe_here(packing()), describe(shipping)]) == first
 
 
 async def test_of_two_who_merge_at_once_neither_is_lost(store: Watched) -> None:
     await asyncio.gather(
-        merge(store, [deployed(shipping)]), merge(store, [deployed_here(packing())])
+        merge(store, [describe(shipping)]), merge(store, [describe_here(packing())])
     )
     assert {workflow.name for workflow in (await store.deployment()).workflows} == {
         "shipping",
@@ -115,8 +115,8 @@ async def test_of_two_who_merge_at_once_neither_is_lost(store: Watched) -> None:
 
 
 async def test_numbers_that_runs_are_stored_under_cannot_change(store: Watched) -> None:
-    before = await merge(store, [deployed_here(packing())])
-    described = deployed_here(packing())
+    before = await merge(store, [describe_here(packing())])
+    described = describe_here(packing())
     renumbered = DeployedWorkflow(
         name=described.name,
         reference="",
@@ -129,7 +129,7 @@ async def test_numbers_that_runs_are_stored_under_cannot_change(store: Watched) 
     ):
         await merge(store, [renumbered])
     with pytest.raises(PartitionsChanged, match="partitions=8 in the code and 16"):
-        await merge(store, [deployed_here(packing(partitions=8))])
+        await merge(store, [describe_here(packing(partitions=8))])
     assert await store.deployment() == before
 
 
@@ -157,7 +157,7 @@ async def test_an_older_definition_does_not_replace_a_newer_one(store: Watched) 
 
 async def test_one_older_definition_holds_up_the_whole_deploy(store: Watched) -> None:
     await deploys(store, 1, 2)
-    await refused(store, DefinitionSuperseded, deployed(shipping), version(1))
+    await refused(store, DefinitionSuperseded, describe(shipping), version(1))
 
 
 async def test_a_rollback_deploys_older_code_and_what_it_replaced_is_the_older_one_then(
@@ -205,7 +205,7 @@ async def test_a_process_with_older_code_joins_and_deploys_nothing(
 
 async def test_a_process_with_older_code_of_one_workflow_deploys_its_others(store: Watched) -> None:
     await deploys(store, 1, 2)
-    joined = await merge_or_join(store, [version(1), deployed(shipping)])
+    joined = await merge_or_join(store, [version(1), describe(shipping)])
     assert [(workflow.name, workflow.code == "code 2") for workflow in joined.workflows] == [
         ("orders", True),
         ("shipping", False),
@@ -218,7 +218,7 @@ async def test_a_process_with_older_code_of_one_workflow_deploys_its_others(stor
 async def test_another_definition_of_a_deployed_name_is_refused_with_both_places(
     store: Watched,
 ) -> None:
-    mine = deployed(shipping)
+    mine = describe(shipping)
     await merge(store, [mine])
     told = await refused(
         store,

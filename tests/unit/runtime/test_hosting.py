@@ -9,8 +9,8 @@ from tests.unit.parcels import Parcel, Route, RoutedRun, packing
 from workflow_ray import Client, Workflow
 from workflow_ray.errors import NotImportable, RoleLost
 from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group
-from workflow_ray.runtime.deploying import deployed, deployed_here, merge
-from workflow_ray.runtime.hosting import definitions, roles_of, run_role
+from workflow_ray.runtime.deploying import describe, describe_here, merge
+from workflow_ray.runtime.hosting import load_definitions, roles_of, run_role
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -48,8 +48,8 @@ def store(clock: FakeClock) -> MemoryStore:
 
 
 def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_for_all() -> None:
-    assert roles_of([deployed(shipping)]) == SHIPPING_ROLES
-    of_two = roles_of([deployed(shipping), deployed_here(packing())])
+    assert roles_of([describe(shipping)]) == SHIPPING_ROLES
+    of_two = roles_of([describe(shipping), describe_here(packing())])
     assert (of_two.count(Role(PUBLISHER)), of_two.count(Role(SWEEPER))) == (1, 1)
 
 
@@ -57,11 +57,16 @@ def test_each_shard_of_each_group_is_a_role_and_publisher_and_sweeper_are_one_fo
 
 
 async def test_a_role_runs_what_the_deployment_says(store: MemoryStore, clock: FakeClock) -> None:
-    deployment, stop = await merge(store, [deployed(shipping)]), asyncio.Event()
+    deployment, stop = await merge(store, [describe(shipping)]), asyncio.Event()
     running = [
         asyncio.create_task(
             run_role(
-                role, await store.acquire(role), definitions(role, deployment), store, clock, stop
+                role,
+                await store.acquire(role),
+                load_definitions(role, deployment),
+                store,
+                clock,
+                stop,
             )
         )
         for role in SHIPPING_ROLES
@@ -77,15 +82,19 @@ async def test_a_role_runs_what_the_deployment_says(store: MemoryStore, clock: F
 
 
 async def test_roles_for_all_workflows_need_none_of_their_definitions(store: MemoryStore) -> None:
-    deployment = await merge(store, [deployed(shipping)])
-    assert definitions(Role(FIRST, 1, 2), deployment) == [shipping]
-    assert definitions(Role(PUBLISHER), deployment) == definitions(Role(SWEEPER), deployment) == []
+    deployment = await merge(store, [describe(shipping)])
+    assert load_definitions(Role(FIRST, 1, 2), deployment) == [shipping]
+    assert (
+        load_definitions(Role(PUBLISHER), deployment)
+        == load_definitions(Role(SWEEPER), deployment)
+        == []
+    )
 
 
 async def test_a_group_that_the_definition_has_no_step_for_is_named(
     store: MemoryStore, clock: FakeClock
 ) -> None:
-    await merge(store, [deployed(shipping)])
+    await merge(store, [describe(shipping)])
     fence = await store.acquire(Role(SECOND))
     with pytest.raises(NotImportable, match=f"{SECOND}: the definition has no step for this group"):
         await run_role(Role(SECOND), fence, [packing()], store, clock, asyncio.Event())
@@ -94,7 +103,7 @@ async def test_a_group_that_the_definition_has_no_step_for_is_named(
 async def test_who_is_replaced_loses_the_role_when_it_writes(
     store: MemoryStore, clock: FakeClock
 ) -> None:
-    await merge(store, [deployed(shipping)])
+    await merge(store, [describe(shipping)])
     role, stop = Role(PUBLISHER), asyncio.Event()
     old = asyncio.create_task(run_role(role, await store.acquire(role), [], store, clock, stop))
     await clock.settle()

@@ -13,7 +13,7 @@ from workflow_ray.errors import RoleLost, StoreUnavailable
 from workflow_ray.records import Fence, Position, Role, WriteGroup, consumer_group
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime import role_runner
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.process_status import RolePhase
 from workflow_ray.runtime.role_runner import RELEASING, RoleRunner
 from workflow_ray.testing import FakeClock
@@ -44,7 +44,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def store(clock: FakeClock) -> FlakyStore:
     store = FlakyStore(clock)
-    await merge(store, [deployed_here(packing())])
+    await merge(store, [describe_here(packing())])
     return store
 
 

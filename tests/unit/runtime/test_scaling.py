@@ -26,7 +26,7 @@ from workflow_ray.records import (
     WriteGroup,
     consumer_group,
 )
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.following import AGAIN, DRAINING, SoleWorker, follow
 from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.scaling import DRAIN, scale
@@ -73,7 +73,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def store(clock: FakeClock) -> Store:
     store = Store(clock)
-    await merge(store, [deployed_here(workflow)])
+    await merge(store, [describe_here(workflow)])
     return store
 
 
@@ -96,7 +96,7 @@ async def test_the_count_that_was_set_holds_until_it_is_reset(
     store: Store, clock: FakeClock
 ) -> None:
     assert await scaled(store, clock, 4) == 4
-    await merge(store, [deployed_here(packing())])
+    await merge(store, [describe_here(packing())])
     found = await deployed(store)
     assert (found.shards(GROUP), found.scaled, found.draining) == (4, {GROUP: 4}, ())
     assert await scaled(store, clock, None) == 1
@@ -220,7 +220,7 @@ async def test_a_deployment_of_the_code_ends_a_drain_and_the_scaling_begins_agai
     )
     scaling = asyncio.create_task(scale(store, "parcels", NEW, shards=2, clock=clock))
     await clock.advance(timedelta(seconds=DRAIN / 2))
-    await merge(store, [deployed_here(packing())])
+    await merge(store, [describe_here(packing())])
     assert (await deployed(store)).draining == ()
     await clock.advance(timedelta(seconds=2 * DRAIN))
     assert await asyncio.wait_for(scaling, 1) == 2
@@ -241,7 +241,7 @@ async def working(
     request: pytest.FixtureRequest, store: Store, clock: FakeClock, runner: RoleRunner
 ) -> AsyncIterator[None]:
     """A process that runs all roles, for itself or as one that would share them."""
-    groups, deployment = deployed_here(workflow).groups, await store.deployment()
+    groups, deployment = describe_here(workflow).groups, await store.deployment()
     if request.param == "sole":
         task = asyncio.create_task(
             follow(deployment, store, clock, SoleWorker(runner, store, clock, groups).apply)

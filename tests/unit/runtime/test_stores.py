@@ -38,7 +38,7 @@ from workflow_ray.records import (
     consumer_group,
     status_topic,
 )
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.mixed import EventsApart
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
@@ -93,7 +93,7 @@ async def test_each_part_goes_where_its_url_says(tmp_path: Path, clock: Clock) -
         due_at=clock.now(),
     )
     async with opened(urls, clock) as store:
-        await merge(store, [deployed_here(packing())])
+        await merge(store, [describe_here(packing())])
         await store.send([event()])
         await store.create([timeout])
     adapter = MemoryAdapter()
@@ -164,7 +164,7 @@ async def test_records_without_events_ask_for_a_place_for_them(
     async with opened(
         Urls.of(just_records, f"memory://{tmp_path}", f"memory://{tmp_path}"), clock
     ) as store:
-        await merge(store, [deployed_here(packing())])
+        await merge(store, [describe_here(packing())])
         assert await store.ends(TOPIC, [0]) == {0: 0}
 
 
@@ -267,7 +267,7 @@ async def test_a_position_says_which_log_it_counts_in_and_one_of_another_log_rep
 async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: Clock) -> None:
     records, log = MemoryStore(clock), Log(clock, "log")
     store = EventsApart(records, log, records)
-    await merge(store, [deployed_here(packing())])
+    await merge(store, [describe_here(packing())])
     stale = await store.acquire(Role(PUBLISHER))
     await store.acquire(Role(PUBLISHER))
     groups = [
@@ -283,14 +283,14 @@ async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: 
 
 async def test_deploying_makes_the_topics_that_have_consumers(clock: Clock) -> None:
     records, log = MemoryStore(clock), Log(clock, "log")
-    await merge(EventsApart(records, log, records), [deployed_here(packing(partitions=4))])
+    await merge(EventsApart(records, log, records), [describe_here(packing(partitions=4))])
     assert log.topics == {TOPIC: 4}
 
 
 async def test_deploying_again_makes_them_on_a_log_that_is_new(clock: Clock) -> None:
     records, first, second = MemoryStore(clock), Log(clock, "first"), Log(clock, "second")
     for log in (first, second):
-        await merge(EventsApart(records, log, records), [deployed_here(packing())])
+        await merge(EventsApart(records, log, records), [describe_here(packing())])
     assert second.topics == {TOPIC: 16}
 
 
@@ -300,7 +300,7 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_before_anyth
     records, log = MemoryStore(clock), Log(clock, "log")
     log.topics = {TOPIC: 3}
     with pytest.raises(TopicMismatch):
-        await merge(EventsApart(records, log, records), [deployed_here(packing())])
+        await merge(EventsApart(records, log, records), [describe_here(packing())])
     assert (await records.deployment()).version == 0
 
 
@@ -308,7 +308,7 @@ async def test_another_number_of_partitions_than_before_is_refused_before_any_to
     clock: Clock,
 ) -> None:
     records, first, second = MemoryStore(clock), Log(clock, "first"), Log(clock, "second")
-    await merge(EventsApart(records, first, records), [deployed_here(packing())])
+    await merge(EventsApart(records, first, records), [describe_here(packing())])
     with pytest.raises(PartitionsChanged):
-        await merge(EventsApart(records, second, records), [deployed_here(packing(partitions=8))])
+        await merge(EventsApart(records, second, records), [describe_here(packing(partitions=8))])
     assert second.topics == {}

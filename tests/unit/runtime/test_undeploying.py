@@ -14,7 +14,7 @@ from workflow_ray.errors import InvalidInput, RunsUnfinished, RuntimeUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.undeploying import undeploy
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
@@ -55,7 +55,7 @@ class Gated:
 
 async def test_a_workflow_that_is_undeployed_leaves_the_others_as_they_are() -> None:
     store = Store(FakeClock())
-    await merge(store, [deployed_here(shipping), deployed_here(packing())])
+    await merge(store, [describe_here(shipping), describe_here(packing())])
     (others, _) = (await store.deployment()).workflows
     await undeploy(store, "parcels", clock=FakeClock())
     assert (await store.deployment()).workflows == (others,)
@@ -65,7 +65,7 @@ async def test_a_workflow_that_is_undeployed_leaves_the_others_as_they_are() -> 
 
 async def test_a_deploy_at_the_same_time_is_not_lost() -> None:
     store = Store(FakeClock())
-    await merge(store, [deployed_here(shipping), deployed_here(packing())])
+    await merge(store, [describe_here(shipping), describe_here(packing())])
     store.conflicts = 3
     await undeploy(store, "parcels", clock=FakeClock())
     assert names(await store.deployment()) == ["shipping"]

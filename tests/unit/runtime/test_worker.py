@@ -12,7 +12,7 @@ from tests.unit.parcels import Parcel, ParcelRun, Parcels, Route, RoutedRun, Sta
 from workflow_ray import Cause, Client, Handle, RunState, Workflow, resource
 from workflow_ray.errors import StoreInUse, StoreUnavailable
 from workflow_ray.records import Fence, Fenced, Role, RoleName, Shared, WriteGroup, consumer_group
-from workflow_ray.runtime.deploying import deployed_here, merge
+from workflow_ray.runtime.deploying import describe_here, merge
 from workflow_ray.runtime.hosting import AnyWorkflow, roles_of
 from workflow_ray.runtime.role_runner import RoleRunner
 from workflow_ray.runtime.worker import Worker
@@ -36,7 +36,7 @@ async def send(run: RoutedRun) -> Literal[Route.SENT]:
     return Route.SENT
 
 
-ROLES = roles_of([deployed_here(shipping)])  # ten: eight consumers, the publisher and the sweeper
+ROLES = roles_of([describe_here(shipping)])  # ten: eight consumers, the publisher and the sweeper
 NAMES = {role.name for role in ROLES}
 
 
@@ -71,7 +71,7 @@ class Process:
 
     async def enter(self) -> None:
         await self.worker.join()
-        described = deployed_here(self.workflow)
+        described = describe_here(self.workflow)
         await self.worker.run(described.groups, await merge(self.store, [described]))
 
     @property

@@ -14,7 +14,7 @@ from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreInUse
 from workflow_ray.ports import Store, SystemClock, records_adapter
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 from workflow_ray.runtime.bridge import Bridge, bridged
-from workflow_ray.runtime.deploying import deployed, merge
+from workflow_ray.runtime.deploying import describe, merge
 from workflow_ray.runtime.hosting import group_roles, own_groups, roles_of
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray import actors, cluster
@@ -76,7 +76,7 @@ class RayRuntime(Runtime):
         self._begin_again()
         for workflow in self._workflows.values():
             workflow.checked()
-        described = [deployed(workflow) for workflow in self._workflows.values()]
+        described = [describe(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
         # What can't be deployed or reached is refused before Ray is started, which takes seconds.
         if not cluster.exists(self._address):

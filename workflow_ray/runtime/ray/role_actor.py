@@ -10,7 +10,7 @@ from workflow_ray.records import Deployment, Fence, Role, WriteGroup
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.hosting import definitions, roles_of, run_role
+from workflow_ray.runtime.hosting import load_definitions, roles_of, run_role
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray.log_files import write_log
 from workflow_ray.runtime.ray.state import DRAINING, ActorReport, Phase, Wanted, wanted_by
@@ -56,7 +56,7 @@ class RoleActor:
         await self._work.drain(deadline)
 
     async def _run(self, work: ActorWork) -> None:
-        workflows, clock = definitions(self._role, self._deployment), SystemClock()
+        workflows, clock = load_definitions(self._role, self._deployment), SystemClock()
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
         if self._role not in roles_of(self._deployment.workflows):
