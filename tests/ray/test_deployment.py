@@ -181,7 +181,7 @@ async def test_what_cannot_be_deployed_starts_nothing(deployment: Deployment) ->
     with pytest.raises(InvalidDefinition):
         async with Runtime.ray(Workflow("empty", Parcel, ParcelStatus), records=deployment.records):
             pass
-    with pytest.raises(InvalidInput, match="is kept by one process, and here are several"):
+    with pytest.raises(InvalidInput, match="is kept by one process, and several would use it"):
         async with Runtime.ray(parcels, records="memory://"):
             pass
     assert await deployment.actors() == {}

@@ -1,4 +1,4 @@
-"""A client from anywhere: no roles, no Ray."""
+"""Clients of deployed workflows, which need neither roles nor Ray."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 STATUS_PATIENCE = 5.0
-"""Seconds for a process to tell its status."""
+"""Seconds that a process gets to tell its status."""
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ async def connect(
     """Connect a client to a deployed workflow, for a web service or a script.
 
     It needs the records only, wherever the events are. The event loops of other threads may use it
-    too, while the loop that connected runs.
+    too, while the loop that connected runs. Once the `async with` has ended, calls and waits raise
+    RuntimeUnavailable.
 
     Args:
         workflow: The definition. It must be deployed there.
@@ -76,9 +77,10 @@ async def connect(
 
 @asynccontextmanager
 async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
-    """The records, beside whatever runs on them.
+    """Open the records beside the processes that run their roles.
 
-    Embedded ones through the socket of the process that runs their roles, if there is one.
+    Embedded records are reached through the socket of the process that runs their roles, if one
+    does.
     """
     adapter = records_adapter(url)
     where = adapter.canonical(url)
@@ -94,8 +96,10 @@ async def open_beside(url: str, clock: Clock) -> AsyncGenerator[Records]:
 
 
 async def process_status(url: str) -> ProcessStatus | None:
-    """The status of the local process that runs the roles of an embedded store; None: none does,
-    or the store is a server's.
+    """Ask the local process that runs the roles of an embedded store for its status.
+
+    Returns:
+        None: No process runs them, or the store is a server's.
 
     Raises:
         StoreError: The process does not answer, or runs older code.
@@ -121,7 +125,7 @@ async def _socket(where: str) -> str:
 
 
 async def _is_served(url: str) -> bool:
-    """Whether a process may run roles there. Embedded records are served by those that do."""
+    """Whether a process may run roles there: on embedded records it serves them."""
     adapter = records_adapter(url)
     return adapter.shared or await asyncio.to_thread(find, adapter.canonical(url)) is not None
 
@@ -139,8 +143,10 @@ async def _check_deployed(workflow: Workflow[D, S], records: Records) -> None:
 
 
 def _warn_of_another(workflow: Workflow[D, S], deployed: DeployedWorkflow) -> None:
-    """Warn where another definition is deployed under the name. It is not refused, because a
-    program that only has a client may find the module under another name.
+    """Warn if another definition is deployed under the workflow's name.
+
+    It is not refused, because a program that is only a client may import the module under another
+    name.
     """
     reference = known_as(workflow)
     if not is_same(deployed, reference, python_path_of(workflow)):

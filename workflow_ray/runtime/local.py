@@ -1,4 +1,4 @@
-"""Roles as tasks of this process: alone on an embedded store, one of several on a server's."""
+"""A runtime whose roles are tasks of this process. Processes on one server share the roles."""
 
 import asyncio
 import os
@@ -30,18 +30,22 @@ from workflow_ray.runtime.worker import LEASE, Worker
 
 
 class LocalRuntime(Runtime):
-    """See `Runtime.local`. Other processes of this user reach the same store beside it, by
-    `connect` and the command line.
+    """See `Runtime.local`. Other processes of this user reach the same store by `connect` and the
+    command line.
 
-    Steps run in the event loop that enters the runtime. The store with its connections, heartbeats,
-    publisher and sweeper have a thread with an event loop of its own, so that a step which blocks
-    its loop stops none of them.
+    Steps run in the event loop that enters the runtime. The store's connections, heartbeats,
+    publisher and sweeper have a thread with an event loop of their own, so that a step which blocks
+    its loop does not stop them.
 
     Args:
+        workflows: Those to run.
+        urls: Where records, events and timeouts are.
         lease: Seconds without a heartbeat after which other processes take over this one's roles,
-            where they share them.
+            if they share them.
         patience: Seconds for which a step may block the event loop. After that the process gives up
             its roles until the loop answers, and the step has failed.
+        rollback: See `Runtime.local`.
+        replace: See `Runtime.local`.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class LocalRuntime(Runtime):
         self._lease = lease
         self._patience = patience
         self._deadline = STOPPING
-        self._is_finished = True  # whether leaving it has abandoned nothing
+        self._is_finished = True  # False once leaving it has abandoned a step
 
     async def __aenter__(self) -> Self:
         self._begin_again()
@@ -111,7 +115,7 @@ class LocalRuntime(Runtime):
     # --- in the engine's loop -------------------------------------------------------------------
 
     async def _open(self, store_id: str) -> Store:
-        """Open the store; returns it for callers in any loop."""
+        """Open the store, and return it as callers in any loop use it."""
         opening = open_store(
             self.urls, clock=self._clock, store_id=store_id, exclusive=not self._is_shared
         )
@@ -141,10 +145,8 @@ class LocalRuntime(Runtime):
     async def _run_all(
         self, described: Sequence[DeployedWorkflow], runner: RoleRunner
     ) -> SoleWorker:
-        """Run every role, and serve the store to others of this machine, who can't reach it better
-        by themselves.
-        """
-        deployment = await self._deployed(described)
+        """Run every role, and serve the embedded store to other processes of this machine."""
+        deployment = await self._deploy(described)
         path = self._stack.enter_context(announce(self.urls.places.records))
         since = self._clock.now()
         server = await self._stack.enter_async_context(
@@ -158,28 +160,28 @@ class LocalRuntime(Runtime):
         return worker
 
     async def _share(self, described: Sequence[DeployedWorkflow], runner: RoleRunner) -> Worker:
-        """Run what falls to this process, of those that share the roles."""
+        """Run this process's share of the roles."""
         worker = Worker(runner, self._opened, self._clock, lease=self._lease)
-        await worker.join()  # first: where a Ray cluster has the store, nothing is deployed
+        await worker.join()  # before the deploy, which must not happen if Ray has the store
         self._stack.push_async_callback(self._stop, worker.leave)
-        await worker.run(_groups(described), await self._deployed(described))
+        await worker.run(_groups(described), await self._deploy(described))
         return worker
 
     async def _stop(self, stop: Callable[[float], Awaitable[bool]]) -> None:
         self._is_finished = await stop(self._deadline)
 
-    async def _deployed(self, described: Sequence[DeployedWorkflow]) -> Deployment:
+    async def _deploy(self, described: Sequence[DeployedWorkflow]) -> Deployment:
         return await merge_or_join(
             self._opened, described, rollback=self._rollback, replace=self._replace
         )
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it until the runtime is left; then it ends first."""
-        self._stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        """Run the coroutine until the runtime is left. It ends before all that began earlier."""
+        self._stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
 def _groups(described: Sequence[DeployedWorkflow]) -> set[str]:
-    """Those that this process has the code of."""
+    """Return the groups that this process has the code of."""
     return {group for workflow in described for group in workflow.groups}
 
 
@@ -189,6 +191,6 @@ def _process_status(runner: RoleRunner, since: datetime) -> ProcessStatus:
     )
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""One store of several: records here, events or timeouts there."""
+"""One store that is made of several, for records, events and timeouts."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -23,9 +23,12 @@ class MovingStore(Store, OutboxMover, Protocol):
 
 
 def mixed(records: Records, events: EventStreamer | None, timeouts: TimeoutStore | None) -> Store:
-    """The parts as one store; an OutboxMover where the records' store holds the events too.
+    """Combine the parts to one store. It is an OutboxMover if the records' store holds the events.
 
-    None: the records' store, a WholeStore, holds these itself.
+    Args:
+        records: The records' store.
+        events: The events' store. None: the records' store, a WholeStore, holds them.
+        timeouts: The timeouts' store. None: the records' store, a WholeStore, holds them.
     """
     if events is not None and timeouts is not None:
         return EventsApart(records, events, timeouts)
@@ -37,14 +40,14 @@ def mixed(records: Records, events: EventStreamer | None, timeouts: TimeoutStore
 
 
 def keeps_timeouts_apart(store: Store) -> bool:
-    """Whether its timeouts are in another store than its records, so that a publisher has to carry
+    """Whether the timeouts are in another store than the records, so that a publisher has to move
     them.
     """
     return bool(getattr(store, "timeouts_apart", False))
 
 
 class _Mixed:
-    """Each part's methods, as they are."""
+    """Has the methods of each part, unchanged."""
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
         self.store_id = records.store_id
@@ -80,7 +83,7 @@ class _Mixed:
 
 
 class TimeoutsApart(_Mixed):
-    """Records and events in one store, timeouts in another: a publisher has to carry these."""
+    """Records and events in one store, timeouts in another: a publisher moves the timeouts."""
 
     timeouts_apart = True
 
@@ -95,10 +98,10 @@ class TimeoutsApart(_Mixed):
 
 
 class EventsApart(_Mixed):
-    """Records in one store, events in another: a publisher has to carry them.
+    """Records in one store, events in another: a publisher moves the events.
 
-    A position names the log that it counts in: in another one consumers begin at its start. The
-    sweeper sends again what had not come to an end in the one before.
+    A position names the log that its offset counts in. In another log consumers begin at its start,
+    and the sweeper sends again the events of the earlier log that were not finished.
     """
 
     def __init__(self, records: Records, events: EventStreamer, timeouts: TimeoutStore) -> None:
@@ -108,7 +111,7 @@ class EventsApart(_Mixed):
         self._mirror = events if isinstance(events, PositionMirror) else None
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        """See RecordStore. The positions committed are mirrored where the streamer takes them."""
+        """See RecordStore. Committed positions are shown to a streamer that mirrors them."""
         answers = await self._records.store([self._apart(group) for group in groups])
         if self._mirror is not None:
             for group, answer in zip(groups, answers, strict=True):
@@ -121,7 +124,7 @@ class EventsApart(_Mixed):
 
 
 def _with_timeouts_apart(group: WriteGroup) -> WriteGroup:
-    """The group, whose timeouts go into the outbox."""
+    """Return the group with its timeouts marked for the outbox."""
     return (
         msgspec.structs.replace(group, timeouts_apart=True)
         if any(write.timeouts for write in group.writes)

@@ -1,4 +1,4 @@
-"""The roles that this process runs, each as a task."""
+"""Running the roles of this process, each as a task."""
 
 import asyncio
 import logging
@@ -19,13 +19,12 @@ from workflow_ray.runtime.process_status import RolePhase, RoleStatus
 log = logging.getLogger(__name__)
 
 STOPPING = 10.0
-"""Seconds that roles get to finish what they have in hand. The next holder runs the steps again
-that are still running then.
+"""Seconds that roles get to finish their work in hand. The next holder runs those steps again that
+are still running then.
 """
 RELEASING = 5.0
-"""Seconds for which a release is tried again.
-
-What isn't released is in doubt for the next holder.
+"""Seconds for which a release is tried again. A role that isn't released is in doubt for the next
+holder.
 """
 FIRST_RESTART = 0.1
 """Seconds before a role that crashed is started again; doubles up to LONGEST_PAUSE."""
@@ -33,7 +32,7 @@ FIRST_RESTART = 0.1
 RoleWork: TypeAlias = Callable[[Store, asyncio.Event], Coroutine[Any, Any, None]]
 """Runs a role on the store given, until the event is set."""
 RunApart: TypeAlias = Callable[[RoleWork, asyncio.Event], Awaitable[None]]
-"""Has a role run in another event loop, on the store as that loop calls it. Raises what the role
+"""Runs a role in another event loop, on the store as that loop calls it. Raises what the role
 raises, and LoopLost.
 """
 
@@ -44,14 +43,14 @@ class LoopLost(Exception):
 
 @dataclass(eq=False)
 class _Held:
-    """One role, from its acquisition to its end."""
+    """A role that this process holds."""
 
     role: Role
     fence: Fence
     since: datetime
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: bool = False  # it runs no more, and is being released
-    waiting: bool = False  # for its next start
+    ending: bool = False  # it has ended, and is being released
+    waiting: bool = False  # it has crashed, and waits for its next start
     failures: int = 0
     why: str = ""  # the last failure
     failed_at: datetime | None = None
@@ -64,11 +63,14 @@ class _Held:
 
 
 class RoleRunner:
-    """Runs each role, whatever happens to it, until it is finished or abandoned, and releases it
-    then. `close` ends them all.
+    """Runs each role, and restarts it if it crashes, until it is finished or abandoned. Then it
+    releases the role. `close` ends all roles.
 
     Args:
-        run_apart: Runs those that run user code; None: they run in this event loop.
+        workflows: Their steps are run.
+        store: What the roles work on.
+        clock: Measures the waits.
+        run_apart: Runs the roles that run user code. None: they run in this event loop.
         store_gone: Called when a role finds that the store is gone, or another one.
     """
 
@@ -89,24 +91,24 @@ class RoleRunner:
         self._observation = Observation()
         self._in_flight = InFlight()
         self._held: dict[RoleName, _Held] = {}
-        # also of roles that were abandoned, until they have ended
+        # including those of abandoned roles, until they have ended
         self._tasks: dict[_Held, asyncio.Task[None]] = {}
         self._hurried = asyncio.Event()
         self.releasing = asyncio.Lock()
-        """Held while a role is released, and by whoever says which are held: none is said to be
-        once it is released.
+        """Held while a role is released, and while a heartbeat tells which roles are held, so that
+        no heartbeat tells of a role that was released.
         """
 
     def held(self) -> list[Fence]:
-        """The fences of the roles that run now, those that are stopping included."""
+        """Return the fences of the roles that run now, including those that are stopping."""
         return [held.fence for held in self._held.values()]
 
     def stopping(self) -> set[RoleName]:
-        """The roles that are stopping."""
+        """Return the roles that are stopping."""
         return {name for name, held in self._held.items() if held.stop.is_set()}
 
     def statuses(self) -> tuple[RoleStatus, ...]:
-        """The status of each role that is held, by name."""
+        """Return the status of each role that is held, by name."""
         return tuple(
             RoleStatus(
                 name=name,
@@ -127,28 +129,30 @@ class RoleRunner:
         task.add_done_callback(lambda _: self._ended(held))
 
     def finish(self, roles: Iterable[RoleName]) -> None:
-        """Have these stop, finish what they have in hand, and release their roles."""
+        """Have these roles finish their work in hand, and release them."""
         for held in self._named(roles):
             held.stop.set()
 
     def abandon(self, roles: Iterable[RoleName]) -> None:
-        """End these at once: another holds their roles, or will."""
+        """End these roles at once, because another process holds them, or will."""
         for held in self._named(roles):
             self._forget(held)
             if not held.ending:
                 self._tasks[held].cancel()
 
     def hurry(self) -> None:
-        """Have `close` abandon at once what still runs."""
+        """Have `close` abandon at once the roles that still run."""
         self._hurried.set()
 
     async def close(self, deadline: float = STOPPING) -> bool:
-        """Finish all for up to `deadline` seconds, or until `hurry`; then abandon what still runs.
-        Whether everything was finished.
+        """Finish all roles, for up to `deadline` seconds or until `hurry`, and abandon the others.
+
+        Returns:
+            Whether all were finished.
         """
         self.finish(list(self._held))
         if self._tasks:
-            await self._finished(deadline)
+            await self._wait_for_end(deadline)
         left = sorted(self._held)
         if left:
             log.warning(
@@ -159,7 +163,7 @@ class RoleRunner:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         return not left
 
-    async def _finished(self, deadline: float) -> None:
+    async def _wait_for_end(self, deadline: float) -> None:
         finished = asyncio.create_task(asyncio.wait(self._tasks.values()))
         hurried = asyncio.create_task(self._hurried.wait())
         try:
@@ -182,10 +186,7 @@ class RoleRunner:
             del self._held[held.role.name]
 
     async def _keep(self, held: _Held) -> None:
-        """Run the role to its end, and release it.
-
-        This process continues, so nothing is in doubt.
-        """
+        """Run the role to its end, and release it: the process lives, so nothing is in doubt."""
         try:
             await self._run(held)
         except asyncio.CancelledError:

@@ -1,7 +1,6 @@
 """What a program starts workflows with."""
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,7 +18,7 @@ from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreError, UnknownWorkflow
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
-from workflow_ray.runtime.stop_signals import StopSignals
+from workflow_ray.runtime.serving import serve
 from workflow_ray.runtime.undeploying import undeploy
 from workflow_ray.runtime.urls import Place, Urls
 
@@ -31,18 +30,16 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
-
 SERVING_DEADLINE = timedelta(seconds=25)
 """Less than the 30 seconds after which Kubernetes kills a container that it has told to stop."""
 
 
 class Runtime(ABC):
-    """Workflows at work. `async with` deploys them and has their roles running; `client(workflow)`
-    talks to them.
+    """Runs workflows. `async with` deploys them and runs their roles; `client(workflow)` triggers
+    and reads their runs.
 
     Raises:
-        DuplicateWorkflow: Two of them have one name.
+        DuplicateWorkflow: Two of the workflows have one name.
     """
 
     def __init__(
@@ -70,30 +67,31 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> "LocalRuntime":
-        """Every role a task in this process, for as long as the `async with` lasts; what is
-        unfinished goes on next time.
+        """Make a runtime whose roles are tasks of this process, until the `async with` ends.
+        Unfinished runs go on the next time.
 
         Several processes that run the same workflows on one server share the roles. If one of them
-        dies, or stands still, the others have taken over what it ran within some 10 seconds.
-        Embedded records (SQLite, memory) have one process at a time.
+        dies, or is suspended, the others take over its roles within about 10 seconds. Embedded
+        records (SQLite, memory) are used by one process at a time.
 
-        In a rolling upgrade the processes have different code for a while. Each of them runs the
-        roles that it has steps for, and takes their shard counts from what was deployed last. A
-        process whose code was replaced since it was deployed joins the others with a warning, and
-        deploys nothing.
+        During a rolling upgrade the processes have different code for a while. Each of them runs
+        the roles that it has steps for, with the shard counts of the newest deployment. A process
+        whose code was replaced since it was deployed joins the others with a warning, and deploys
+        nothing.
 
         Args:
-            workflows: Each with a name of its own.
-            records: URL of the store, or the path of a SQLite file, which is made if there is none.
-                Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
+            workflows: Each has a name of its own.
+            records: URL of the store, or the path of a SQLite file, which is made if it does not
+                exist. Default: WORKFLOW_RAY_RECORDS, else sqlite:///workflow.db.
             events: URL of the events' store. Default: WORKFLOW_RAY_EVENTS, else as `records`.
             timeouts: URL of the timeouts' store. Default: WORKFLOW_RAY_TIMEOUTS, else as `records`.
             rollback: Deploy code again that was replaced since it was deployed.
             replace: Replace another definition ("module:attribute") that is deployed under a
-                workflow's name, because it was moved or renamed.
+                workflow's name, because the workflow was moved or renamed.
 
         Raises:
-            DuplicateWorkflow: Two of them have one name.
+            DuplicateWorkflow: Two of the workflows have one name.
+            InvalidInput: An argument can't be used.
             WorkflowError: When entered: InvalidDefinition, WorkflowNameTaken, StatusRenumbered,
                 StoreInUse, UnknownScheme and the like. Nothing runs then.
         """
@@ -115,26 +113,28 @@ class Runtime(ABC):
         rollback: bool = False,
         replace: bool = False,
     ) -> "RayRuntime":
-        """Every role a named, detached actor on Ray. Leaving the `async with` stops nothing;
-        entering again finds what runs.
+        """Make a runtime whose roles are named, detached actors on Ray. They go on when the
+        `async with` ends; entering it again finds them.
 
-        Entering deploys the workflows: the roles of those whose code has changed are restarted, and
-        the others go on. `changes` tells which. A workflow's code is its module and what this
-        imports from its own folder.
+        Entering it deploys the workflows: the roles of workflows whose code has changed are
+        restarted, and the others go on. `changes` says which. A workflow's code is its module and
+        the modules that it imports from its own folder.
 
         Args:
-            workflows: Each with a name of its own.
-            records: As for `local`. A server must be reachable from the node of the caller.
+            workflows: Each has a name of its own.
+            records: As for `local`. The caller's node must reach a server.
             events: Likewise.
             timeouts: Likewise.
-            address: Of the Ray cluster. Default: RAY_ADDRESS, else one of our own on this machine.
+            address: Of the Ray cluster. Default: RAY_ADDRESS, else a cluster of its own on this
+                machine.
             namespace: Of the actors on Ray. Default: one that belongs to the records.
             restart: Restart the roles of these workflows although their code hasn't changed.
             rollback: As for `local`. Without it older code is refused: DefinitionSuperseded.
             replace: As for `local`.
 
         Raises:
-            DuplicateWorkflow: Two of them have one name.
+            DuplicateWorkflow: Two of the workflows have one name.
+            InvalidInput: An argument can't be used.
             WorkflowError: When entered: what `local` raises, DefinitionSuperseded, NotImportable,
                 RuntimeUnavailable.
         """
@@ -152,22 +152,26 @@ class Runtime(ABC):
         )
 
     def client(self, workflow: Workflow[D, S]) -> Client[D, S]:
-        """A client of one of the workflows that this runtime was made with.
+        """Return a client of one of the workflows that this runtime was made with.
 
-        Raises UnknownWorkflow, and RuntimeUnavailable: see `store`.
+        Raises:
+            UnknownWorkflow: It isn't one of this runtime's.
+            RuntimeUnavailable: See `store`.
         """
         self._check_known(workflow)
         attendance = Attendance(workflow, self.store, self.urls.places.records)
         return Client(workflow, self.store, self._clock, attendance=attendance)
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
-        """Set the shard count of a status's step while it runs; the count that holds now. It holds
-        until it is set again.
+        """Set the shard count of a status's step while it runs. It holds until it is set again.
 
         Args:
-            workflow: One of those that this runtime was made with.
+            workflow: One that this runtime was made with.
             status: One that has a step.
-            shards: From 1 to the workflow's partitions. None: what the code says.
+            shards: From 1 to the workflow's partitions. None: the count in the code.
+
+        Returns:
+            The count that holds now.
 
         Raises:
             UnknownWorkflow: It isn't one of this runtime's.
@@ -179,18 +183,18 @@ class Runtime(ABC):
         return await scale(self.store, workflow.name, number, shards=shards, clock=self._clock)
 
     async def undeploy(self, workflow: Workflow[Any, Any] | str, *, force: bool = False) -> None:
-        """Remove a workflow from what should run. Its roles stop, also those of other processes;
-        its runs and their history stay.
+        """Remove a workflow from the deployment. Its roles stop in all processes; its runs and
+        their history stay.
 
-        Steps that are running get a second to finish; the others are run again if the workflow is
-        deployed again, and no attempt is counted. It is deployed again by whoever enters a runtime
-        with it. Its shard counts are then those of the code.
+        Steps that are running get a second to finish. If the workflow is deployed again, the others
+        run again, and no attempt is counted. Entering a runtime with the workflow deploys it again;
+        its shard counts are then those of the code.
 
         Args:
-            workflow: One of those that this runtime was made with, or the name of any that is
+            workflow: One that this runtime was made with, or the name of any workflow that is
                 deployed on the same records. Its module need not exist any more.
-            force: Remove it although it has unfinished runs. These stand still, and go on once it
-                is deployed again.
+            force: Remove it although it has unfinished runs. These do not go on until it is
+                deployed again.
 
         Raises:
             UnknownWorkflow: It is not deployed.
@@ -203,52 +207,28 @@ class Runtime(ABC):
         await undeploy(self.store, name, force=force, clock=self._clock)
 
     async def serve(self, *, deadline: Duration = SERVING_DEADLINE) -> bool:
-        """Work until SIGTERM or SIGINT, finish what is in hand, and leave the runtime.
+        """Work until SIGTERM or SIGINT, finish the running steps, and leave the runtime.
 
         Steps that still run at the deadline are abandoned, and other workers run them again; no
-        attempt is counted. A second signal ends the wait for them at once. On Ray the roles are
-        actors: they go on, and this only waits for a signal.
+        attempt is counted. A second signal ends the wait for them. On Ray the roles are actors,
+        which go on: there this only waits for a signal.
 
         Args:
             deadline: For the steps that are running, in seconds or as a timedelta.
 
         Returns:
-            Whether everything in hand was finished.
+            Whether all running steps were finished.
 
         Raises:
-            RuntimeUnavailable: Outside of the `async with`, or not in the main thread.
+            RuntimeUnavailable: Called outside of the `async with`, or not in the main thread.
             InvalidInput: The deadline can't be used.
-            StoreMissing: The store is gone: its file was deleted or replaced, for example. No role
-                of this process can run then.
+            StoreMissing: The store is gone, because its file was deleted or replaced, for example.
+                No role of this process can run then.
         """
         seconds = seconds_of("deadline", deadline)
         self._entered(self._store)
-        with StopSignals() as signals:
-            log.info(
-                "running %s on %s; SIGTERM or Ctrl-C stops it",
-                ", ".join(self._workflows),
-                self.urls.places,
-            )
-            await self._until_told(signals)
-            log.info(
-                "%s: finishing what runs, for up to %g s; a second signal ends that",
-                signals.name,
-                seconds,
-            )
-            return await self._drain(seconds, signals.second)
-
-    async def _until_told(self, signals: StopSignals) -> None:
-        """Wait for a signal. Leave the runtime, and raise the error, if the store is gone first."""
-        gone = self._store_gone
-        signal = asyncio.ensure_future(signals.first.wait())
-        try:
-            either: set[asyncio.Future[Any]] = {signal, gone}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            signal.cancel()
-        if gone.done() and not signals.first.is_set():
-            await self._drain(0.0, signals.second)
-            raise gone.result()
+        what = f"{', '.join(self._workflows)} on {self.urls.places}"
+        return await serve(what, seconds, self._store_gone, self._drain)
 
     def _tell_store_gone(self, error: StoreError) -> None:
         """Called in the loop that the runtime was entered in."""
@@ -257,7 +237,7 @@ class Runtime(ABC):
 
     @property
     def store(self) -> Store:
-        """Where the records are. Raises RuntimeUnavailable outside of the `async with`."""
+        """The open store. Raises RuntimeUnavailable outside of the `async with`."""
         return self._entered(self._store)
 
     def _begin_again(self) -> None:
@@ -282,7 +262,7 @@ class Runtime(ABC):
         return workflow.name
 
     def _entered(self, part: T | None) -> T:
-        """A part that is there once the runtime is entered."""
+        """Return a part that exists while the runtime is entered. Raises RuntimeUnavailable."""
         if part is None:
             raise RuntimeUnavailable(
                 "the runtime", "it isn't running; use it inside of `async with runtime:`"
@@ -291,8 +271,14 @@ class Runtime(ABC):
 
     @abstractmethod
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
-        """Leave the runtime once its roles have finished what they have in hand; at the deadline,
-        or once it is hurried, without that. Whether they had finished.
+        """Leave the runtime once its roles have finished their work in hand.
+
+        Args:
+            deadline: Seconds; then it is left anyway.
+            hurried: Set when it is to be left at once.
+
+        Returns:
+            Whether the roles had finished.
         """
 
     @abstractmethod

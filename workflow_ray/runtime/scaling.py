@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 DRAIN = 1.0
 """Seconds that the old shards get to finish and release; then they are fenced off."""
 LOOK = 0.05
-"""Seconds between two looks whether they have."""
+"""Seconds between two looks at whether they have released."""
 
 Prepare: TypeAlias = Callable[[str, int], Awaitable[None]]
 """Starts the processes of a group's next shard count, while the current shards still work."""
@@ -32,32 +32,37 @@ async def scale(
     clock: Clock | None = None,
     prepare: Prepare | None = None,
 ) -> int:
-    """Set the shard count of the step of a status, whatever the code says; the count that holds
-    now.
+    """Set the shard count of a status's step, whatever the code says.
 
-    The new shards are prepared first, where that is possible. Then the current shards finish what
-    they have in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive.
-    Where it is cut off before that, they begin again within seconds. Safe to repeat.
+    The new shards are prepared first, if that is possible. Then the current shards finish their
+    work in hand, for DRAIN seconds. The change fences off all of them at once, dead or alive. If
+    it is cut off before that, they begin again within seconds. Safe to repeat.
 
     Args:
+        records: Where the workflow is deployed.
+        workflow: Its name.
         status: The stored number.
-        shards: From 1 to the workflow's partitions. None: what the code says holds again.
+        shards: From 1 to the workflow's partitions. None: the count in the code.
         clock: Default: the machine's.
-        prepare: Called with the group and its new count, if that is another one. The count changes
-            even if this fails: it takes longer then until the new shards work.
+        prepare: Called with the group and its new count, if the count changes. If this fails, the
+            count still changes; it takes longer until the new shards work.
+
+    Returns:
+        The count that holds now.
 
     Raises:
         UnknownWorkflow: It isn't deployed there.
         InvalidInput: The status has no step, or can't have that many shards; nothing was written.
     """
+    clock = clock or SystemClock()
     while True:
         try:
-            return await _scaled(records, workflow, status, shards, clock or SystemClock(), prepare)
+            return await _scale_once(records, workflow, status, shards, clock, prepare)
         except DeploymentConflict:
             continue
 
 
-async def _scaled(
+async def _scale_once(
     records: RecordStore,
     name: str,
     status: int,
@@ -66,8 +71,8 @@ async def _scaled(
     prepare: Prepare | None,
 ) -> int:
     deployment = await records.deployment()
-    current = deployed_as(deployment, name)
-    group = _checked(current, status, shards)
+    current = find_deployed(deployment, name)
+    group = _checked_group(current, status, shards)
     others = {other: count for other, count in current.scaled.items() if other != group}
     target = msgspec.structs.replace(
         current, scaled=others if shards is None else {**others, group: shards}, draining=()
@@ -76,24 +81,24 @@ async def _scaled(
         return current.shards(group)
     if target.shards(group) != current.shards(group):
         if prepare is not None:
-            await _prepared(prepare, group, target.shards(group))
+            await _prepare_or_warn(prepare, group, target.shards(group))
         draining = msgspec.structs.replace(current, draining=(group,))
-        deployment = await records.deploy(deployment.version, with_changed(deployment, draining))
-        await drained(records, [group], clock)
-    await records.deploy(deployment.version, with_changed(deployment, target))
+        deployment = await records.deploy(deployment.version, replace_in(deployment, draining))
+        await wait_until_drained(records, [group], clock)
+    await records.deploy(deployment.version, replace_in(deployment, target))
     return target.shards(group)
 
 
-def deployed_as(deployment: Deployment, name: str) -> DeployedWorkflow:
-    """The workflow of that name. Raises UnknownWorkflow."""
+def find_deployed(deployment: Deployment, name: str) -> DeployedWorkflow:
+    """Find the workflow of that name. Raises UnknownWorkflow."""
     for workflow in deployment.workflows:
         if workflow.name == name:
             return workflow
     raise UnknownWorkflow(name, sorted(workflow.name for workflow in deployment.workflows))
 
 
-def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str:
-    """The group of the step. Raises InvalidInput."""
+def _checked_group(workflow: DeployedWorkflow, status: int, shards: int | None) -> str:
+    """Return the group of the status's step. Raises InvalidInput."""
     group = consumer_group(workflow.name, status)
     if group not in workflow.groups:
         names = [name for name, number in workflow.statuses.items() if number == status]
@@ -109,22 +114,22 @@ def _checked(workflow: DeployedWorkflow, status: int, shards: int | None) -> str
     return group
 
 
-def with_changed(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
-    """The workflows of the deployment, one of them changed."""
+def replace_in(deployment: Deployment, changed: DeployedWorkflow) -> list[DeployedWorkflow]:
+    """Return the workflows of the deployment, one of them changed."""
     return [
         changed if workflow.name == changed.name else workflow for workflow in deployment.workflows
     ]
 
 
-async def _prepared(prepare: Prepare, group: str, shards: int) -> None:
+async def _prepare_or_warn(prepare: Prepare, group: str, shards: int) -> None:
     try:
         await prepare(group, shards)
     except WorkflowError as error:
         log.warning("the %d new shards of %s start only after the change: %s", shards, group, error)
 
 
-async def drained(records: RecordStore, groups: Collection[str], clock: Clock) -> None:
-    """Wait until no role of the groups has anything in hand, DRAIN seconds at most."""
+async def wait_until_drained(records: RecordStore, groups: Collection[str], clock: Clock) -> None:
+    """Wait until no role of the groups has work in hand, for up to DRAIN seconds."""
     deadline = clock.monotonic() + DRAIN
     while await _is_any_in_use(records, groups) and clock.monotonic() < deadline:
         await clock.wait(asyncio.Event(), LOOK)

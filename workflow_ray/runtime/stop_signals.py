@@ -21,7 +21,7 @@ class StopSignals:
         self.first = asyncio.Event()
         self.second = asyncio.Event()
         self.name = ""
-        """Of the signal that came first."""
+        """The name of the first signal."""
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""From URLs to one open store, whatever is where."""
+"""Making and opening the store that URLs name."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,15 +16,18 @@ from workflow_ray.runtime.mixed import mixed
 from workflow_ray.runtime.urls import Urls
 
 PATIENCE = 5.0
-"""Seconds to wait for another process to let go of a store."""
+"""Seconds to wait until another process has closed a store."""
 
 
 def create(urls: Urls) -> str:
-    """Make what isn't there yet at each of the URLs; the id of the records. Safe to repeat. It may
-    block for some seconds.
+    """Make the stores that do not exist yet. Safe to repeat. It may block for some seconds.
 
-    Raises UnknownScheme, AdapterNotInstalled, UnfitAdapter: nothing was made; and what
-    `Adapter.create` does.
+    Returns:
+        The id of the records' store.
+
+    Raises:
+        UnknownScheme, AdapterNotInstalled, UnfitAdapter: Nothing was made.
+        StoreError: What `Adapter.create` raises.
     """
     records, places = records_adapter(urls.records), urls.places
     if places.events != places.records:
@@ -47,12 +50,15 @@ async def open_store(
     exclusive: bool = True,
     patience: float = PATIENCE,
 ) -> AsyncGenerator[Store]:
-    """All that the URLs name, as one store. Made before, by `create`. The rest is as with
-    `RecordsAdapter.open_records`.
+    """Open the stores that the URLs name, as one store. `create` has made them.
 
-    Where one store holds records and events, and only then, it is an OutboxMover.
-    Raises UnfitAdapter: the records' store holds no events or timeouts, and no other URL is given
-    for them.
+    It is an OutboxMover if, and only if, one store holds records and events. The arguments are
+    those of `RecordsAdapter.open_records`.
+
+    Raises:
+        UnfitAdapter: The records' store holds no events or timeouts, and no other URL is given for
+            them.
+        StoreError: What `RecordsAdapter.open_records` raises.
     """
     places = urls.places
     async with AsyncExitStack() as stack:

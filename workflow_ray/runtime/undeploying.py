@@ -1,4 +1,4 @@
-"""Removing a workflow from what should run."""
+"""Removing a workflow from the deployment."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from workflow_ray.errors import DeploymentConflict, RunsUnfinished
 from workflow_ray.ports import Clock, RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.runtime.hosting import own_groups
-from workflow_ray.runtime.scaling import deployed_as, drained, with_changed
+from workflow_ray.runtime.scaling import find_deployed, replace_in, wait_until_drained
 
 
 async def undeploy(
@@ -16,9 +16,9 @@ async def undeploy(
 ) -> DeployedWorkflow:
     """Remove a workflow from the deployment. Its roles stop; its runs and their history stay.
 
-    The roles finish what they have in hand, for DRAIN seconds. The removal fences off all of them
-    at once, dead or alive. Nothing imports the workflow: its module may be gone. What operators
-    have set for it (shard counts, replaced code) is forgotten. Safe to repeat.
+    The roles finish their work in hand, for DRAIN seconds. The removal fences off all of them at
+    once, dead or alive. Nothing imports the workflow, so its module may be gone. Its settings
+    (shard counts, digests of replaced code) are forgotten. Safe to repeat.
 
     Args:
         records: Where it is deployed.
@@ -35,22 +35,22 @@ async def undeploy(
     """
     while True:
         try:
-            return await _undeployed(records, name, force, clock or SystemClock())
+            return await _undeploy_once(records, name, force, clock or SystemClock())
         except DeploymentConflict:
             continue
 
 
-async def _undeployed(
+async def _undeploy_once(
     records: RecordStore, name: str, force: bool, clock: Clock
 ) -> DeployedWorkflow:
     deployment = await records.deployment()
-    workflow = deployed_as(deployment, name)
+    workflow = find_deployed(deployment, name)
     if not force:
         await _check_finished(records, name)
     if groups := own_groups(workflow):
         draining = msgspec.structs.replace(workflow, draining=tuple(groups))
-        deployment = await records.deploy(deployment.version, with_changed(deployment, draining))
-        await drained(records, groups, clock)
+        deployment = await records.deploy(deployment.version, replace_in(deployment, draining))
+        await wait_until_drained(records, groups, clock)
     await records.deploy(deployment.version, _without(deployment, name))
     return workflow
 
@@ -60,7 +60,7 @@ def _without(deployment: Deployment, name: str) -> list[DeployedWorkflow]:
 
 
 async def _check_finished(records: RecordStore, name: str) -> None:
-    """Raise RunsUnfinished where some run is neither completed nor cancelled."""
+    """Raise RunsUnfinished if the workflow has unfinished runs."""
     unfinished = Counter[str]()
     for count in await records.counts(name):
         if not count.run_state.finished:

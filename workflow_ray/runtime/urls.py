@@ -1,4 +1,4 @@
-"""Where a deployment keeps what: as the caller says, else the environment."""
+"""Where records, events and timeouts are: given by the caller, else by the environment."""
 
 import os
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ DEFAULT_RECORDS = "sqlite:///workflow.db"
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where everything is, as `Adapter.canonical` spells it: to show and to compare, without
-    secrets.
+    """Where everything is, as `Adapter.canonical` spells it: without secrets, to show and to
+    compare.
     """
 
     records: str
@@ -37,10 +37,7 @@ class Places(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Urls:
-    """What everything is opened with.
-
-    There may be passwords in it, so that nothing of it is shown.
-    """
+    """The URLs that everything is opened with. Not shown, because they may contain passwords."""
 
     records: str = field(repr=False)
     events: str = field(repr=False)
@@ -50,10 +47,10 @@ class Urls:
     def of(
         cls, records: Place | None = None, events: str | None = None, timeouts: str | None = None
     ) -> "Urls":
-        """The URLs given, else the environment's WORKFLOW_RAY_RECORDS, _EVENTS and _TIMEOUTS.
+        """Take the URLs given, else those of WORKFLOW_RAY_RECORDS, _EVENTS and _TIMEOUTS.
 
-        Default: workflow.db in the current folder; and for events and timeouts, where the records
-            are.
+        The default for the records is workflow.db in the current folder; the default for events and
+        timeouts is where the records are. Raises InvalidInput.
         """
         records = records_url(records)
         return cls(
@@ -64,30 +61,29 @@ class Urls:
 
     @property
     def places(self) -> Places:
-        """Raises what `adapter_for` does."""
+        """Where everything is, without secrets. Raises what `adapter_for` does."""
         return Places(place_of(self.records), place_of(self.events), place_of(self.timeouts))
 
     def checked_for_several(self) -> "Urls":
-        """The same.
-
-        Raises InvalidInput where something is in memory, which other processes don't see.
+        """Return the same URLs. Raises InvalidInput: one of them is in memory, which other
+        processes don't see.
         """
         for url in (self.records, self.events, self.timeouts):
             if scheme_of(url) == "memory":
                 raise InvalidInput(
                     url,
-                    "is kept by one process, and here are several; use a server, or sqlite:///FILE"
-                    " and Runtime.local",
+                    "is kept by one process, and several would use it; use a server, or"
+                    " sqlite:///FILE and Runtime.local",
                 )
         return self
 
     def absolute(self) -> "Urls":
-        """The same for processes with another working folder."""
+        """Return the URLs as processes with another working folder use them."""
         return Urls(_absolute(self.records), _absolute(self.events), _absolute(self.timeouts))
 
 
 def records_url(given: Place | None) -> str:
-    """The URL given, or that of the SQLite file given as a path; else the environment's
+    """Return the URL given, or that of the SQLite file given as a path; else the one of
     WORKFLOW_RAY_RECORDS, else workflow.db in the current folder. Raises InvalidInput.
     """
     if isinstance(given, os.PathLike):
@@ -100,7 +96,7 @@ def records_url(given: Place | None) -> str:
 
 
 def _url(what: str, given: str | None) -> str | None:
-    """The URL, checked: an empty one must not stand for the default, which is another store."""
+    """Check a URL. An empty one must not mean the default, which is another store."""
     if given is not None and not checked_text(what, given):
         raise InvalidInput(what, "it is empty; give a URL, or leave it out for the default")
     if given is not None and ":" not in given:
@@ -113,17 +109,17 @@ def _url(what: str, given: str | None) -> str | None:
 
 
 def _of_environment(variable: str) -> str | None:
-    """The URL that an environment variable holds; None: it is empty or not set."""
+    """Return the URL that an environment variable holds. None: it is empty or not set."""
     return _url(variable, os.environ.get(variable) or None)
 
 
 def place_of(url: str) -> str:
-    """The name of what is there, without secrets: see `Adapter.canonical`."""
+    """Return the name of the place, without secrets: see `Adapter.canonical`."""
     return adapter_for(url).canonical(url)
 
 
 def _absolute(url: str) -> str:
     adapter = adapter_for(url)
     embedded = isinstance(adapter, RecordsAdapter) and not adapter.shared
-    # a server's has no folder, but may need its password
+    # The URL of a server has no folder, but may need its password.
     return adapter.canonical(url) if embedded else url

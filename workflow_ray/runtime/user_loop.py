@@ -1,4 +1,4 @@
-"""The event loop that user code runs in, as the engine's loop sees it."""
+"""Running roles in the event loop of user code, from the engine's loop."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,17 @@ from workflow_ray.runtime.role_runner import LoopLost, RoleWork
 log = logging.getLogger(__name__)
 
 COUNTING = 5.0
-"""Seconds for which it is tried to count the attempt of a step that blocks the loop."""
+"""Seconds for which storing the failed attempt of a step that blocks the loop is tried."""
 ENDING = 15.0
-"""Seconds that roles which were given up get to end, once the loop answers again."""
+"""Seconds that released roles get to end, once the loop answers again."""
 
 MayRun: TypeAlias = Callable[[bool], Awaitable[None]]
-"""Says whether roles that run user code may be acquired; where not, those held are to be released.
-"""
+"""Called with whether roles that run user code may run. With False, those held are released."""
 
 
 @dataclass(eq=False)
 class _Role:
-    """A role at work there.
+    """A role that runs in the user's loop.
 
     `stop` and `task` belong to the user's loop, `outcome` to the engine's.
     """
@@ -38,12 +37,12 @@ class _Role:
 
 
 class UserLoop:
-    """Runs roles in the user's loop, and gives them up where user code blocks it for too long.
+    """Runs roles in the user's loop, and gives them up if user code blocks it for too long.
 
-    Made in the user's loop. From then on its methods are called in the engine's.
+    It is made in the user's loop. Its methods are called in the engine's.
 
     Args:
-        store: What the roles call, from the user's loop.
+        store: The roles call it in the user's loop.
         patience: Seconds for which user code may block the loop.
     """
 
@@ -56,10 +55,12 @@ class UserLoop:
         self._given_up = asyncio.Event()
 
     async def run(self, work: RoleWork, stop: asyncio.Event) -> None:
-        """Run a role there until `stop`; raises what it raises. Cancelled, it waits for its end.
+        """Run a role in the user's loop until `stop`, and raise what it raises.
+
+        If this is cancelled, the role is cancelled, and its end is waited for.
 
         Raises:
-            LoopLost: The loop has ended or is blocked: the role is cancelled as soon as it answers.
+            LoopLost: The loop has ended or is blocked. The role is cancelled once it answers.
         """
         role = _Role(asyncio.get_running_loop().create_future())
         self._roles.add(role)
@@ -77,23 +78,26 @@ class UserLoop:
             forwarding.cancel()
 
     async def watch(self, records: Store, clock: Clock, may_run: MayRun) -> None:
-        """Look after the loop until cancelled, or until it is closed: log what blocks it, and give
-        its roles up while that lasts for longer than the patience.
+        """Watch the loop until cancelled, or until it is closed. Log what blocks it, and give up
+        its roles while it is blocked for longer than the patience.
+
+        Args:
+            records: Stores the failed attempt of the step that blocks the loop.
+            clock: Measures the waits.
+            may_run: See MayRun.
         """
         while not self._loop.is_closed():
             await asyncio.sleep(CHECK)
             try:
                 await self._look(records, clock, may_run)
             except Exception:
-                log.exception(
-                    "looking after the event loop of the steps failed; it is looked at again"
-                )
+                log.exception("watching the event loop of the steps failed; it goes on")
         self._given_up.set()
 
     async def _look(self, records: Store, clock: Clock, may_run: MayRun) -> None:
         try:
             silence = self._watch.check()
-        except RuntimeError:  # closed since
+        except RuntimeError:  # the loop was closed meanwhile
             return
         if silence >= self._patience and not self._given_up.is_set():
             await self._give_up(silence, records, clock, may_run)
@@ -107,7 +111,7 @@ class UserLoop:
             silence,
         )
         try:
-            # Before the roles are released: the write names their fence
+            # Before the roles are released, because the write names their fence.
             if occupant := self._watch.occupant():
                 await _count(occupant, silence, records, clock)
             await may_run(False)
@@ -151,7 +155,7 @@ class UserLoop:
         role.task.add_done_callback(lambda task: _report(task, role, engine))
 
     async def _outcome(self, role: _Role, work: RoleWork) -> BaseException | None:
-        """What the role raised: as a result, because SystemExit as a task's error ends the loop."""
+        """Return what the role raised: a SystemExit that a task raises would end the loop."""
         try:
             await work(self._store, role.stop)
         except BaseException as error:
@@ -169,10 +173,10 @@ def _cancel(role: _Role) -> None:
 def _report(
     task: "asyncio.Task[BaseException | None]", role: _Role, engine: asyncio.AbstractEventLoop
 ) -> None:
-    """Called in the user's loop."""
+    """Tell the engine's loop how a role has ended. Called in the user's loop."""
     is_interrupted = task.cancelled() or task.exception() is not None
     outcome = LoopLost() if is_interrupted else task.result()
-    with contextlib.suppress(RuntimeError):  # the engine's loop is closed: nobody waits any more
+    with contextlib.suppress(RuntimeError):  # if the engine's loop is closed, nobody waits
         engine.call_soon_threadsafe(role.outcome.set_result, outcome)
 
 

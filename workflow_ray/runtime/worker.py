@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 LEASE = 10.0
 """Seconds after its last heartbeat that a process keeps its roles; then others take them over."""
 HEARTBEATS = 3
-"""Heartbeats in that time."""
+"""Heartbeats in the time of a lease."""
 
 
 class Worker:
-    """Sends the heartbeats of this process, and runs the roles that the store answers with.
+    """Sends the heartbeats of this process, and runs the roles that the store assigns to it.
 
-    A process that was suspended for longer than a lease has lost its roles. The fences refuse its
-    writes until its next heartbeat says so.
+    A process that was suspended for longer than a lease has lost its roles. Until its next
+    heartbeat tells it so, the fences refuse its writes.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Worker:
         self._clock = clock
         self._lease = lease
         self._groups: Collection[str] = ()
-        self._current = Deployment(store_id=""), True  # what `_apply` was given last
+        self._current = Deployment(store_id=""), True  # the last arguments of `_apply`
         self._roles: dict[str, Role] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,25 +52,27 @@ class Worker:
         self._spawn(self._send_heartbeats())
 
     async def run(self, groups: Collection[str], deployment: Deployment) -> None:
-        """Acquire a fair share of the roles of these groups, at once what is free, and follow the
+        """Acquire a fair share of the roles of these groups, free ones at once, and follow the
         deployment from now on.
 
         Args:
             groups: Those that the code of this process can run.
-            deployment: What is to run, as far as is known.
+            deployment: The newest one that is known.
         """
         self._groups = groups
         await self._apply(deployment, True)
         self._spawn(follow(deployment, self._store, self._clock, self._apply))
 
     async def set_groups(self, groups: Collection[str]) -> None:
-        """Run roles of these groups from now on, and no others."""
+        """Run only roles of these groups from now on."""
         self._groups = groups
         await self._apply(*self._current)
 
     async def leave(self, deadline: float = STOPPING) -> bool:
-        """Stop the roles and release them, so that other workers take over at once what is not
-        finished. Whether everything was finished within `deadline` seconds.
+        """Stop the roles and release them, so that other workers take over at once.
+
+        Returns:
+            Whether all work in hand was finished within `deadline` seconds.
         """
         self._groups = ()
         self._roles = {}
@@ -78,7 +80,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._runner.close()  # what the last heartbeat may have brought
+        await self._runner.close()  # roles that the last heartbeat may have acquired
         try:
             await self._store.leave(self.name)
         except StoreError as error:
@@ -91,9 +93,8 @@ class Worker:
         self._tasks.append(asyncio.create_task(work, name=self.name))
 
     async def _apply(self, deployment: Deployment, rests: bool) -> bool:
-        """See following.Apply.
-
-        What it can't run any more is lost or surplus at the next heartbeat.
+        """See following.Apply. Roles that this process is not to run any more are lost or surplus
+        at the next heartbeat.
         """
         self._current = deployment, rests
         wanted, _ = runnable(deployment, self._groups, rests=rests)
