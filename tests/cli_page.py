@@ -36,12 +36,17 @@ def _commands() -> str:
     _, _, commands = done.stdout.partition("## `workflow-ray ")
     usage = re.sub(r"```console\n\$ (.*)\n```", r"```text\n\1\n```", f"## `workflow-ray {commands}")
     codes = re.sub(r"^Exit codes:\n(?: +\d+  .*\n)+", _numbers, usage, flags=re.MULTILINE)
-    return codes.rstrip() + "\n"
+    return _quotes(codes).rstrip() + "\n"
 
 
 def _numbers(table: re.Match[str]) -> str:
     """A command's exit codes, which the table at the top explains."""
     return f"**Exit codes**: {', '.join(re.findall(r'^ +([0-9]+)  ', table[0], re.MULTILINE))}\n"
+
+
+def _quotes(page: str) -> str:
+    """Typer escapes them, which Markdown does not need."""
+    return page.replace("&#x27;", "'").replace("&quot;", '"')
 
 
 if __name__ == "__main__":
