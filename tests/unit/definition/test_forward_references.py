@@ -208,20 +208,6 @@ def test_a_steps_annotation_may_name_what_its_module_defines_later() -> None:
     assert step.halts == {Cancel}
 
 
-def test_a_steps_annotation_may_use_the_names_of_the_function_around_it() -> None:
-    class Local(Status):
-        A = 1
-        B = 2
-
-    workflow = Workflow("late", After, Local)
-
-    @workflow.step(Local.A)
-    async def finish(run: Run[After, Local]) -> Literal[Local.B]:
-        return Local.B
-
-    assert workflow.checked().targets(Local.A) == {Local.B}
-
-
 def test_a_result_that_is_not_known_at_run_time_is_one_mistake_with_a_way_out() -> None:
     workflow = Workflow("late", After, At)
 
