@@ -70,7 +70,7 @@ class _Reader(Generic[S]):
         if self._kind is None:
             self._results = Results(declared.function, declared.scope, statuses)
             self._parameters = Parameters(declared.function)
-            self.step = _step(declared, self._results, self._parameters)
+            self.step = _step(declared, self._results, self._parameters, statuses)
 
     @property
     def hides_targets(self) -> bool:
@@ -126,7 +126,9 @@ class _Reader(Generic[S]):
         return statuses[at + 1 : at + 2] or statuses[max(at - 1, 0) :][:1]
 
 
-def _step(declared: Declaration[S], results: Results[S], parameters: Parameters) -> Step[S]:
+def _step(
+    declared: Declaration[S], results: Results[S], parameters: Parameters, statuses: type[S]
+) -> Step[S]:
     options = declared.options
     return Step(
         status=declared.status,
@@ -139,7 +141,7 @@ def _step(declared: Declaration[S], results: Results[S], parameters: Parameters)
         resources=parameters.resources,
         shards=options.shards,
         retry=options.retry,
-        on_failure=options.on_failure,
+        on_failure=options.on_failure if isinstance(options.on_failure, statuses) else None,
         max_in_flight=options.max_in_flight,
         timeout=checks.timeout_seconds(options.timeout),
     )
