@@ -119,7 +119,7 @@ def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> I
     way_out = f"name a status of {statuses.__name__}"
     if not step.is_bare and not isinstance(step.status, statuses):
         yield (
-            f"{place} stands at {named(step.status)}, which is not a status of this workflow;"
+            f"{place} is declared for {named(step.status)}, which is not a status of this workflow;"
             f" {way_out}"
         )
     if options.on_failure is not None and not isinstance(options.on_failure, statuses):

@@ -248,10 +248,10 @@ class Consumer:
             record.run_id,
             record.version,
             self._fence.role,
-            partial(self._blame, record),
+            partial(self._failed_write, record),
         )
 
-    def _blame(self, record: Record, reason: str) -> WriteGroup:
+    def _failed_write(self, record: Record, reason: str) -> WriteGroup:
         """Make the write that counts an attempt as failed before it has ended."""
         return WriteGroup(writes=(self._decide(record, Failed(reason)),), fence=self._fence)
 

@@ -33,7 +33,7 @@ class Occupant:
     run_id: RunId
     version: Version
     role: RoleName
-    blame: Callable[[str], WriteGroup] = field(repr=False, compare=False)
+    failed_write: Callable[[str], WriteGroup] = field(repr=False, compare=False)
     """Makes the write that counts the attempt as failed, for a reason. Thread-safe.
 
     It names the role's fence, so it must be stored before the role is released. If the attempt ends

@@ -182,7 +182,7 @@ def _report(
 
 async def _count(occupant: Occupant, silence: float, records: Store, clock: Clock) -> None:
     """Count the attempt of the step that blocks the loop as failed."""
-    group = occupant.blame(reason(silence))
+    group = occupant.failed_write(reason(silence))
     try:
         await persist(lambda: records.store([group]), clock, occupant.role, patience=COUNTING)
     except WorkflowError as error:

@@ -115,12 +115,14 @@ IN_ARGUMENTS = [
     Mistake("timeout=5", "timeout=0", "timeout=0"),
 ]
 IN_STEPS = [
-    Mistake("@orders.step(At.PACKED", "@orders.step(Other.X", "stands at Other.X"),
-    Mistake("@orders.step(At.PACKED", '@orders.step("PACKED"', "stands at 'PACKED'"),
-    Mistake("@orders.step(At.PACKED", "@orders.step(3", "stands at 3"),
-    Mistake("@orders.step(At.PACKED", "@orders.step(None", "stands at None"),
-    Mistake("@orders.step(At.PACKED", "@orders.step([At.PACKED]", "stands at [<At.PACKED: 3>]"),
-    Mistake("@orders.step(At.PACKED", "@orders.step(At", "stands at <enum 'At'>"),
+    Mistake("@orders.step(At.PACKED", "@orders.step(Other.X", "is declared for Other.X"),
+    Mistake("@orders.step(At.PACKED", '@orders.step("PACKED"', "is declared for 'PACKED'"),
+    Mistake("@orders.step(At.PACKED", "@orders.step(3", "is declared for 3"),
+    Mistake("@orders.step(At.PACKED", "@orders.step(None", "is declared for None"),
+    Mistake(
+        "@orders.step(At.PACKED", "@orders.step([At.PACKED]", "is declared for [<At.PACKED: 3>]"
+    ),
+    Mistake("@orders.step(At.PACKED", "@orders.step(At", "is declared for <enum 'At'>"),
     Mistake("@orders.step(At.PACKED", "@orders.step(At.PAID", "At.PAID has the step pack at"),
     Mistake("@orders.step(At.PACKED", "orders.step(At.PACKED", "has no function"),
     Mistake("@orders.step(At.RETURNED)", "orders.step(At.RETURNED)", "has no function"),

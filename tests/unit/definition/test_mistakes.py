@@ -217,7 +217,9 @@ def test_an_option_out_of_its_range_is_refused(options: dict[str, Any], says: st
 def test_a_step_stands_at_a_status_of_its_workflow() -> None:
     workflow = lamps()
     workflow.step(untyped(Other.X))(go_dark)
-    assert "stands at Other.X, which is not a status of this workflow" in the_mistake_of(workflow)
+    assert "is declared for Other.X, which is not a status of this workflow" in the_mistake_of(
+        workflow
+    )
 
 
 # --- a step's function --------------------------------------------------------------------------

@@ -355,7 +355,7 @@ async def test_a_fatal_error_counts_however_deeply_groups_are_nested() -> None:
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         error: Exception = Fatal("a bug")
         for _ in range(3000):
-            error = ExceptionGroup("nested", [error])
+            error = ExceptionGroup[Exception]("nested", [error])
         raise error
 
     async with WorkflowTester(workflow) as tester:

@@ -99,7 +99,7 @@ async def test_an_attempt_that_blocks_a_loop_can_be_counted_before_it_ends() -> 
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         found = running_step(asyncio.get_running_loop()).read()
         assert found
-        groups.append(found.blame("it blocked the event loop for 61 s"))
+        groups.append(found.failed_write("it blocked the event loop for 61 s"))
         await asyncio.sleep(0)
         await bench.store.store(groups)  # as another thread does
         return Stage.DONE

@@ -109,7 +109,7 @@ class RoleActor:
 
     def _charge(self, occupant: Occupant, seconds: float) -> None:
         """See Charge. The process's own loop is blocked, and the store's connection with it."""
-        asyncio.run(self._charge_and_release(occupant.blame(reason(seconds))))
+        asyncio.run(self._charge_and_release(occupant.failed_write(reason(seconds))))
 
     async def _charge_and_release(self, group: WriteGroup) -> None:
         """Count the attempt that blocks the loop.
