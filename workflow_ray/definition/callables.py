@@ -65,7 +65,7 @@ def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
     It can differ from `parameters_of`, which reads the function inside of a wrapper.
     """
     try:
-        _signature(function, follow_wrapped=False).bind(None, **dict.fromkeys(names))
+        _own_signature(function).bind(None, **dict.fromkeys(names))
     except TypeError as error:
         return str(error)
     return None
@@ -73,7 +73,7 @@ def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
 
 def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether the outermost callable accepts an argument of that name."""
-    parameters = _signature(function, follow_wrapped=False).parameters
+    parameters = _own_signature(function).parameters
     return name in parameters or any(
         parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
@@ -88,6 +88,16 @@ def _has_signature(function: Callable[..., Any]) -> bool:
     ):  # a builtin may have no signature, and a callable may wrap itself
         return False
     return True
+
+
+def _own_signature(function: Callable[..., Any]) -> Signature:
+    """Return the signature of the outermost callable. If that is not written in Python, as the
+    wrapper of functools.cache, return the signature of what it wraps.
+    """
+    try:
+        return _signature(function, follow_wrapped=False)
+    except ValueError:
+        return _signature(function, follow_wrapped=True)
 
 
 def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> Signature:

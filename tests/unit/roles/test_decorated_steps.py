@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from functools import partial, partialmethod, wraps
+from functools import cache, partial, partialmethod, wraps
 from typing import Any, Literal, cast
 from unittest.mock import AsyncMock
 
@@ -46,6 +46,10 @@ def plain(run: ParcelRun, *, tool: str = scale.value) -> Done:
     return Stage.DONE
 
 
+CACHES = [(cache, None), (plain_wrapper, cache), (cache, plain_wrapper)]
+"""functools.cache is not written in Python, and has no signature of its own."""
+
+
 async def outcome_of(step: Any) -> Run[Parcel, Stage]:
     """The run that the step was made for, completed or failed."""
     workflow = parcels()
@@ -57,7 +61,7 @@ async def outcome_of(step: Any) -> Run[Parcel, Stage]:
 
 
 @pytest.mark.parametrize("function", [asynchronous, plain])
-@pytest.mark.parametrize(("outer", "inner"), [*NESTED, (staticmethod, None)])
+@pytest.mark.parametrize(("outer", "inner"), [*NESTED, (staticmethod, None), *CACHES])
 async def test_any_wrapper_of_any_function_runs(
     function: Callable[..., Any],
     outer: Callable[..., Any],
