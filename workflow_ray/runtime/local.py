@@ -92,6 +92,8 @@ class LocalRuntime(Runtime):
             await self._leave()
 
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
+        if self._store is None:
+            return self._is_finished
         self._deadline = deadline
         leaving = asyncio.create_task(self._leave())
         hurrying = asyncio.create_task(hurried.wait())
@@ -105,7 +107,7 @@ class LocalRuntime(Runtime):
         return self._is_finished
 
     async def _leave(self) -> None:
-        self._store = None
+        self._begin_leaving()
         try:
             await self._engine.call(self._stack.aclose())
         finally:

@@ -22,6 +22,8 @@ STOPPING = 10.0
 """Seconds that roles get to finish their work in hand. The next holder runs those steps again that
 are still running then.
 """
+COMMITTING = 1.0
+"""Seconds that roles get after that if they run no step: they commit results and release."""
 RELEASING = 5.0
 """Seconds for which a release is tried again. A role that isn't released is in doubt for the next
 holder.
@@ -145,7 +147,8 @@ class RoleRunner:
         self._hurried.set()
 
     async def close(self, deadline: float = STOPPING) -> bool:
-        """Finish all roles, for up to `deadline` seconds or until `hurry`, and abandon the others.
+        """Finish all roles, for up to `deadline` seconds or until `hurry`, and abandon the steps that
+        still run.
 
         Returns:
             Whether all were finished.
@@ -153,7 +156,11 @@ class RoleRunner:
         self.finish(list(self._held))
         if self._tasks:
             await self._wait_for_end(deadline)
-        left = sorted(self._held)
+        left = [name for name in sorted(self._held) if self._in_flight.of(name)]
+        self.abandon(left)
+        if others := [self._tasks[held] for held in self._held.values()]:
+            await asyncio.wait(others, timeout=COMMITTING)
+        left += sorted(self._held)
         if left:
             log.warning(
                 "these roles did not finish in time; steps that they ran are run again: %s",

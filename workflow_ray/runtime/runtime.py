@@ -15,7 +15,13 @@ from workflow_ray.client.inputs import checked_status, checked_workflow
 from workflow_ray.definition import Status, Workflow, by_name
 from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
-from workflow_ray.errors import InvalidInput, RuntimeUnavailable, StoreError, UnknownWorkflow
+from workflow_ray.errors import (
+    InvalidInput,
+    RuntimeUnavailable,
+    StoreError,
+    UnknownWorkflow,
+    WorkflowError,
+)
 from workflow_ray.ports import Clock, Store, SystemClock
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.serving import serve
@@ -57,6 +63,7 @@ class Runtime(ABC):
         self._replace = checked_flag("replace", replace)
         self._clock = clock or SystemClock()
         self._store: Store | None = None  # while the runtime is entered
+        self._is_serving = False
 
     @staticmethod
     def local(
@@ -220,20 +227,33 @@ class Runtime(ABC):
             Whether all running steps were finished.
 
         Raises:
-            RuntimeUnavailable: Called outside of the `async with`, or not in the main thread.
+            RuntimeUnavailable: Called outside of the `async with`, not in the main thread, or while
+                it serves already. Also if the runtime is left before a signal comes.
             InvalidInput: The deadline can't be used.
             StoreMissing: The store is gone, because its file was deleted or replaced, for example.
                 No role of this process can run then.
         """
         seconds = seconds_of("deadline", deadline)
         self._entered(self._store)
+        if self._is_serving:
+            raise RuntimeUnavailable("the runtime", "it serves already; await that call")
         what = f"{', '.join(self._workflows)} on {self.urls.places}"
-        return await serve(what, seconds, self._store_gone, self._drain)
+        self._is_serving = True
+        try:
+            return await serve(what, seconds, self._gone, self._drain)
+        finally:
+            self._is_serving = False
 
     def _tell_store_gone(self, error: StoreError) -> None:
         """Called in the loop that the runtime was entered in."""
-        if not self._store_gone.done():
-            self._store_gone.set_result(error)
+        if not self._gone.done():
+            self._gone.set_result(error)
+
+    def _begin_leaving(self) -> None:
+        """Called when the runtime is left, before anything else."""
+        self._store = None
+        if not self._gone.done():
+            self._gone.set_result(RuntimeUnavailable("serve", "the runtime was left meanwhile"))
 
     @property
     def store(self) -> Store:
@@ -246,7 +266,7 @@ class Runtime(ABC):
             raise RuntimeUnavailable(
                 "the runtime", "it runs already; leave it first, or make another one"
             )
-        self._store_gone: asyncio.Future[StoreError] = asyncio.get_running_loop().create_future()
+        self._gone: asyncio.Future[WorkflowError] = asyncio.get_running_loop().create_future()
 
     def _check_known(self, workflow: Workflow[Any, Any]) -> None:
         if self._workflows.get(checked_workflow(workflow).name) is not workflow:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from workflow_ray.errors import StoreError
+from workflow_ray.errors import WorkflowError
 from workflow_ray.runtime.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -17,29 +17,29 @@ them; returns whether all of them were finished.
 
 
 async def serve(
-    what: str, seconds: float, store_gone: "asyncio.Future[StoreError]", drain: Drain
+    what: str, seconds: float, gone: "asyncio.Future[WorkflowError]", drain: Drain
 ) -> bool:
     """Wait for SIGTERM or SIGINT, then leave the runtime.
 
     Args:
         what: Names workflows and store, for the log.
         seconds: Time for running steps.
-        store_gone: Done if the store is gone; then the runtime is left at once.
+        gone: Done if the store is gone, or the runtime was left; then it is left at once.
         drain: Leaves the runtime.
 
     Returns:
         Whether all running steps were finished.
 
     Raises:
-        RuntimeUnavailable: It is not the main thread.
+        RuntimeUnavailable: It is not the main thread, or the runtime was left.
         StoreError: The store is gone.
     """
     with StopSignals() as signals:
         log.info("running %s; SIGTERM or Ctrl-C stops it", what)
-        await _first_of(signals.first, store_gone)
+        await _first_of(signals.first, gone)
         if not signals.first.is_set():
             await drain(0.0, signals.second)
-            raise store_gone.result()
+            raise gone.result()
         log.info(
             "%s: finishing what runs, for up to %g s; a second signal ends that",
             signals.name,
@@ -48,7 +48,7 @@ async def serve(
         return await drain(seconds, signals.second)
 
 
-async def _first_of(event: asyncio.Event, future: "asyncio.Future[StoreError]") -> None:
+async def _first_of(event: asyncio.Event, future: "asyncio.Future[WorkflowError]") -> None:
     waiting = asyncio.ensure_future(event.wait())
     either: set[asyncio.Future[Any]] = {waiting, future}
     try:

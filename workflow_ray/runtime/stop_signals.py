@@ -11,7 +11,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignals:
-    """Receives SIGTERM and SIGINT, in the running event loop, between entering and leaving it.
+    """Receives SIGTERM and SIGINT, in the running event loop, between entering and leaving it. Of
+    several each receives every signal.
 
     Raises:
         RuntimeUnavailable: When entered outside of the main thread.
@@ -27,12 +28,13 @@ class StopSignals:
         loop = asyncio.get_running_loop()
         try:
             for number in SIGNALS:
-                loop.add_signal_handler(number, self._received, number)
+                loop.add_signal_handler(number, _tell_all, number)
         except (RuntimeError, ValueError):
             raise RuntimeUnavailable(
                 "serve",
                 "signals reach the main thread only; await it there, or set an event of your own",
             ) from None
+        _ENTERED.append(self)
         return self
 
     def __exit__(
@@ -41,12 +43,22 @@ class StopSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number in SIGNALS:
+        _ENTERED.remove(self)
+        for number in () if _ENTERED else SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    def _received(self, number: signal.Signals) -> None:
+    def receive(self, number: signal.Signals) -> None:
         if self.first.is_set():
             self.second.set()
         else:
             self.name = number.name
             self.first.set()
+
+
+_ENTERED: list[StopSignals] = []
+"""All of them are in the main thread. A loop keeps one handler for a signal."""
+
+
+def _tell_all(number: signal.Signals) -> None:
+    for signals in _ENTERED:
+        signals.receive(number)

@@ -103,7 +103,7 @@ class RayRuntime(Runtime):
         trace: TracebackType | None,
     ) -> None:
         if self._store is not None:
-            self._store = None
+            self._begin_leaving()
             self._bridge.close()
             self._transport.close()
 
