@@ -147,8 +147,8 @@ class RoleRunner:
         self._hurried.set()
 
     async def close(self, deadline: float = STOPPING) -> bool:
-        """Finish all roles, for up to `deadline` seconds or until `hurry`, and abandon the steps that
-        still run.
+        """Finish all roles, for up to `deadline` seconds or until `hurry`, and abandon the steps
+        that still run.
 
         Returns:
             Whether all were finished.
