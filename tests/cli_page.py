@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import json_fields
 from workflow_ray.cli.exit_codes import MEANINGS
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -21,14 +22,22 @@ commands.
 """
 
 
+FIELDS = """
+## Fields of the JSON
+
+With `--json` a command prints strict JSON in ASCII. The fields below are stable: later versions may
+add fields, and do not rename or remove these. Times are in UTC. A value that is not known is null.
+"""
+
+
 def text() -> str:
-    """The page, as the commands of today make it."""
+    """Make the page from the current commands."""
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in MEANINGS.items())
-    return f"{INTRODUCTION}{codes}\n{_commands()}"
+    return f"{INTRODUCTION}{codes}\n{_commands()}{FIELDS}{json_fields.text()}"
 
 
 def _commands() -> str:
-    """Typer's own reference, without its title: usage is not a session to be run."""
+    """Run Typer's own reference, without its title: usage is not a session to be run."""
     command = [sys.executable, "-m", "typer", "workflow_ray.cli.app", "utils", "docs"]
     done = subprocess.run(
         [*command, "--name", "workflow-ray"], capture_output=True, text=True, check=True
@@ -40,7 +49,7 @@ def _commands() -> str:
 
 
 def _numbers(table: re.Match[str]) -> str:
-    """A command's exit codes, which the table at the top explains."""
+    """List a command's exit codes, which the table at the top explains."""
     return f"**Exit codes**: {', '.join(re.findall(r'^ +([0-9]+)  ', table[0], re.MULTILINE))}\n"
 
 

@@ -1,5 +1,6 @@
 """`workflow-ray deploy` and `run` with changed code: what restarts, what is refused (E15, U7)."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -144,10 +145,13 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
         second = project.pids()
         assert {name for name in first if first[name] != second[name]} == {letters}
 
-        assert (
-            project.deploy("memos", "--restart")
-            == f"memos: restarted, 1 role, as asked for.\n{where}"
-        )
+        (restarted,) = json.loads(project.deploy("memos", "--restart", "--json"))["workflows"]
+        assert restarted == {
+            "workflow": "memos",
+            "change": "restarted",
+            "roles": [memos],
+            "why": "as asked for",
+        }
         third = project.pids()
         assert {name for name in second if second[name] != third[name]} == {memos}
 

@@ -38,6 +38,12 @@ def test_a_count_that_is_set_holds_until_it_is_reset(cli: CommandLine) -> None:
     assert cli("scale", "letters", "WRITTEN", "--reset").stdout.startswith(
         "letters.WRITTEN: 1 shard, on "
     )
+    assert cli.json("scale", "letters", "WRITTEN", "--shards", "2") == {
+        "records": cli.records,
+        "workflow": "letters",
+        "status": "WRITTEN",
+        "shards": 2,
+    }
 
 
 @pytest.mark.parametrize(

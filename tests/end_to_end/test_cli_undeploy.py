@@ -38,7 +38,10 @@ def test_unfinished_runs_keep_it_deployed_unless_it_is_forced(cli: CommandLine) 
     refused = cli("undeploy", "letters", expect=4).stderr
     assert "'letters' has 1 unfinished run (1 PAUSED)" in refused
     assert len(refused.splitlines()) == 1
-    cli("undeploy", "letters", "--force")
+    assert cli.json("undeploy", "letters", "--force") == {
+        "records": cli.records,
+        "workflow": "letters",
+    }
     send(cli, "b", "bob")
     assert {run["run_state"] for run in cli.json("runs", "list", "letters")} == {
         "PAUSED",
@@ -55,4 +58,5 @@ def test_on_ray_its_actors_end_and_the_others_go_on(cli: CommandLine) -> None:
         assert any(name.startswith("chores-") for name in names)
         assert not any(name.startswith("letters-") for name in names)
     finally:
-        cli("down")
+        stopped = cli.json("down")
+    assert (stopped["records"], stopped["was_running"]) == (cli.records, True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workflow_ray.cli.option_groups import grouped
-from workflow_ray.cli.options import DeployOptions, Records, Workflows
-from workflow_ray.cli.output import say
+from workflow_ray.cli.options import AsJson, DeployOptions, Records, Workflows
+from workflow_ray.cli.output import print_json, say
+from workflow_ray.cli.results import Deployed, DeployedWorkflow, Scaled, Stopped
 from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import SystemClock
@@ -23,6 +24,7 @@ from workflow_ray.runtime.urls import place_of, records_url
 
 if TYPE_CHECKING:
     from workflow_ray.runtime.ray.changes import WorkflowChange
+    from workflow_ray.runtime.ray.deployment import RayRuntime
 
 Restart = Annotated[
     bool,
@@ -42,7 +44,12 @@ Reset = Annotated[bool, typer.Option("--reset", help="Use the count in the code 
 
 
 @grouped
-def deploy(references: Workflows, options: DeployOptions, restart: Restart = False) -> None:
+def deploy(
+    references: Workflows,
+    options: DeployOptions,
+    restart: Restart = False,
+    as_json: AsJson = False,
+) -> None:
     """Run workflows on Ray. Restarts those whose code has changed, and leaves the others alone.
 
     A workflow's code is its module and what the module imports from its own folder. Prints which
@@ -65,9 +72,27 @@ def deploy(references: Workflows, options: DeployOptions, restart: Restart = Fal
             pass  # the workflows go on after this block
 
     asyncio.run(start())
+    if as_json:
+        print_json(_result(runtime))
+        return
     for change in runtime.changes:
         say(_describe(change))
     say(f"Running on {runtime.urls.places}.")
+
+
+def _result(runtime: "RayRuntime") -> Deployed:
+    places = runtime.urls.places
+    return Deployed(
+        records=places.records,
+        events=places.events,
+        timeouts=places.timeouts,
+        workflows=[
+            DeployedWorkflow(
+                workflow=each.workflow, change=each.change, roles=each.roles, why=each.why
+            )
+            for each in runtime.changes
+        ],
+    )
 
 
 def _describe(change: "WorkflowChange") -> str:
@@ -82,6 +107,7 @@ def scale(
     shards: Shards = None,
     reset: Reset = False,
     records: Records = None,
+    as_json: AsJson = False,
 ) -> None:
     """Set how many shards run a status's step, on Ray or in local processes, while they run.
 
@@ -109,10 +135,14 @@ def scale(
         return count
 
     count = asyncio.run(change())
-    say(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place_of(url)}.")
+    place = place_of(url)
+    if as_json:
+        print_json(Scaled(records=place, workflow=workflow, status=status, shards=count))
+    else:
+        say(f"{workflow}.{status}: {count} {'shard' if count == 1 else 'shards'}, on {place}.")
 
 
-def down(records: Records = None) -> None:
+def down(records: Records = None, as_json: AsJson = False) -> None:
     """Stop what runs on the records, after the running steps have finished. The records stay.
 
     `run` or `deploy` continues with them. Stops the Ray that was started on this machine for it,
@@ -121,16 +151,18 @@ def down(records: Records = None) -> None:
     from workflow_ray.runtime.ray.cluster import stop_unused_cluster
     from workflow_ray.runtime.ray.control import find_running
 
-    async def ended() -> bool:
+    async def stop() -> bool:
         control = await find_running(records)
         if control:
             await control.down()
         return control is not None
 
-    found = asyncio.run(ended())
-    say(
-        f"{'Stopped what ran' if found else 'Nothing ran'} on {place_of(records_url(records))}. The"
-        " records stay."
-    )
-    if stop_unused_cluster():
+    was_running = asyncio.run(stop())
+    ray_stopped = stop_unused_cluster()
+    place = place_of(records_url(records))
+    if as_json:
+        print_json(Stopped(records=place, was_running=was_running, ray_stopped=ray_stopped))
+        return
+    say(f"{'Stopped what ran' if was_running else 'Nothing ran'} on {place}. The records stay.")
+    if ray_stopped:
         say("Stopped Ray on this machine.")

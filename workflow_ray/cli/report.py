@@ -13,15 +13,14 @@ from workflow_ray.runtime.urls import Places
 
 
 class RefusedLine(msgspec.Struct, frozen=True):
+    """A line that was refused."""
+
     line: int
     reason: str
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a job. The fields are stable: other programs read them.
-
-    Times are those of the runs that this job started; None: it started none.
-    """
+    """The result of a job. Times are those of the runs that it started; null: it started none."""
 
     workflow: str
     runtime: str

@@ -27,6 +27,8 @@ WithData = Annotated[
 
 
 class EntryWithData(EntryView, frozen=True, kw_only=True):
+    """A version of a run with its data."""
+
     data: msgspec.Raw | None  # null: as in the version before
 
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from workflow_ray.cli.options import Records
-from workflow_ray.cli.output import say
+from workflow_ray.cli.options import AsJson, Records
+from workflow_ray.cli.output import print_json, say
+from workflow_ray.cli.results import Undeployed
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.connect import open_beside
@@ -24,12 +25,14 @@ Force = Annotated[
 ]
 
 
-def undeploy(workflow: Name, records: Records = None, force: Force = False) -> None:
+def undeploy(
+    workflow: Name, records: Records = None, force: Force = False, as_json: AsJson = False
+) -> None:
     """Remove a workflow from what runs on the records: on Ray, or in other processes.
 
-    Its roles stop; its runs and their history stay. Nothing imports it: its module may be gone.
-    It runs again once it is deployed again, or a worker starts with it.
-    With unfinished runs it is refused (see --force).
+    Its roles stop; its runs and their history stay. Its module is not imported and may be gone. The
+    workflow runs again when it is deployed again, or when a worker starts with it. A workflow with
+    unfinished runs is refused (see --force).
     """
     from workflow_ray.runtime.ray.control import find_running
 
@@ -41,7 +44,11 @@ def undeploy(workflow: Name, records: Records = None, force: Force = False) -> N
             await control.wait_for_end(own_groups(undeployed))
 
     asyncio.run(removed())
-    say(f"{workflow}: removed from what runs on {place_of(url)}. Its records stay.")
+    place = place_of(url)
+    if as_json:
+        print_json(Undeployed(records=place, workflow=workflow))
+    else:
+        say(f"{workflow}: removed from what runs on {place}. Its records stay.")
 
 
 async def _removed(url: str, workflow: str, force: bool) -> DeployedWorkflow:

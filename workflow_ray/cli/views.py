@@ -11,23 +11,29 @@ from workflow_ray.records import Deployment, HistoryEntry, Record, RunCount
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run."""
+
     run_id: str
     workflow: str
     foreign_id: str
-    status: str
+    status: str  # its name; its number where the workflow is not deployed any more
     run_state: str
     version: int
-    attempt: int
+    attempt: int  # failed attempts of the current step
     updated_at: datetime
     created_at: datetime
-    reason: str | None
+    reason: str | None  # of the last version
 
 
 class RunWithData(RunView, frozen=True, kw_only=True):
-    data: msgspec.Raw
+    """A run with its data."""
+
+    data: msgspec.Raw  # as it is stored; NaN and Infinity as strings
 
 
 class CountView(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of runs."""
+
     workflow: str
     status: str
     run_state: str
@@ -35,11 +41,13 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a run."""
+
     version: int
     status: str
     run_state: str
-    cause: str
-    by: str
+    cause: str  # what wrote it, e.g. STEP
+    by: str  # who wrote it
     at: datetime
     reason: str | None
 
