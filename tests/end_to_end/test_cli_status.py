@@ -45,7 +45,7 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 @contextmanager
 def worker(cli: CommandLine) -> Generator[subprocess.Popen[str]]:
-    process = cli.start("worker", REFERENCE)
+    process = cli.start("worker", REFERENCE, "--deadline", "0.5")
     try:
         assert process.stderr is not None
         assert "running payments on" in process.stderr.readline()
@@ -133,6 +133,10 @@ async def test_a_local_process_its_roles_and_how_the_runs_fare_are_shown(cli: Co
         said = cli("logs").stderr
         assert f"{process.pid} on {socket.gethostname()}" in said
         assert len(said.splitlines()) == 1
+        process.terminate()
+        _, logged = process.communicate()
+        assert re.search(FAILED, logged), "as on Ray"
+        assert re.search(DECLINED_LINE, logged), "as on Ray"
     stopped = cli.json("status")
     assert (stopped["state"], stopped["runs_on"]) == ("stopped", None)
     assert "Nothing runs on sqlite://" in cli("status").stdout

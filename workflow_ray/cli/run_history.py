@@ -29,7 +29,7 @@ WithData = Annotated[
 class EntryWithData(EntryView, frozen=True, kw_only=True):
     """A version of a run with its data."""
 
-    data: msgspec.Raw | None  # null: as in the version before
+    data: msgspec.Raw | None  # null: as in the previous version
 
 
 async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[HistoryEntry]]:
@@ -90,7 +90,7 @@ def _print_changes(before: object, data: bytes) -> object:
         The data to compare the next version with. None if this data can't be read.
     """
     if before is None:
-        write(Text("     (all of it, because the version before can't be read)"))
+        write(Text("     (all of it, because the previous version can't be read)"))
         before = {}
     try:
         after = parsed(data)

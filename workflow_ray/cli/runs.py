@@ -95,7 +95,7 @@ def history(
     """Show every version of a run: what wrote it, when and why.
 
     With --data also the fields that each version has added (+), removed (-) or changed. With --json
-    too, each entry has its data as it is stored, or null where it is as in the version before.
+    too, each entry has its data as it is stored, or null if the version did not change it.
     """
 
     async def found(store: RecordStore, names: Names) -> list[EntryView] | None:

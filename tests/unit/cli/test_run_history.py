@@ -93,7 +93,7 @@ async def test_data_that_cannot_be_read_spoils_no_other_version(
     record = await run_with(store, [b'{"total":40}', b"{damaged", b'{"total":45}'])
     text = await printed(store, record, capsys)
     assert "8 bytes that can't be read" in text
-    assert "all of it, because the version before can't be read" in text
+    assert "all of it, because the previous version can't be read" in text
     assert "+ total: 45" in text
     raw = json.loads(await printed(store, record, capsys, as_json=True))
     assert [entry["data"] for entry in raw] == [{"total": 40}, "{damaged", {"total": 45}]
