@@ -1,141 +1,225 @@
-"""Calls of `move`: each publishes what is due, and goes on with what gets due until its wait is
-over.
+"""Calls of `move`: each publishes what is due, and what becomes due until its wait is over.
+
+The states of such a request, and its transitions:
+
+    WAITING -- WAKE --> DUE -- BEGIN --> RUNNING -- WAKE --> WOKEN
+       |                ^  ^               |                   |
+       |                |  +----- OVER ----|-------------------+
+       +---- BEGIN -----|----------------->|
+       ^                |                  |
+       +----------------|------ OVER ------+
+
+    EXPIRE or LEAVE, in any of them, lead to the last transaction or to the end:
+    WAITING -> ENDED        DUE -- EXPIRE --> LAST -- BEGIN --> LAST_RUNNING -- OVER --> ENDED
+    DUE, LAST -- LEAVE --> ENDED             RUNNING, WOKEN --> LAST_RUNNING
+    FAIL, in any of them --> ENDED
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import assert_never
 
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, RoleName
-from workflow_ray_adapters.sql.requests import copied
-from workflow_ray_adapters.sql.transaction import Move
+from workflow_ray_adapters.sql.requests import Reply
+from workflow_ray_adapters.sql.transaction import Answered, Move, MoveAnswer, Refused
+
+
+class MoveState(Enum):
+    WAITING = auto()
+    """Nothing is due. A transaction that adds an event makes it too."""
+    DUE = auto()
+    """The next transaction makes it."""
+    RUNNING = auto()
+    """A transaction that makes it runs."""
+    WOKEN = auto()
+    """As RUNNING; something has become due meanwhile, so the next transaction makes it again."""
+    LAST = auto()
+    """As DUE; then it ends."""
+    LAST_RUNNING = auto()
+    """As RUNNING; then it ends."""
+    ENDED = auto()
+    """It has its answer."""
+
+
+class MoveInput(Enum):
+    BEGIN = auto()
+    """A transaction that makes it begins, or begins again after it failed."""
+    OVER = auto()
+    """That transaction has committed, or it was made without it."""
+    WAKE = auto()
+    """Something may have become due."""
+    EXPIRE = auto()
+    """Its wait is over, or the store closes."""
+    LEAVE = auto()
+    """Its caller has gone."""
+    FAIL = auto()
+    """It has an error for an answer."""
+
+
+S, On = MoveState, MoveInput
+TRANSITIONS: Mapping[tuple[MoveState, MoveInput], MoveState] = {
+    (S.WAITING, On.BEGIN): S.RUNNING,
+    (S.WAITING, On.OVER): S.WAITING,
+    (S.WAITING, On.WAKE): S.DUE,
+    (S.WAITING, On.EXPIRE): S.ENDED,
+    (S.WAITING, On.LEAVE): S.ENDED,
+    (S.DUE, On.BEGIN): S.RUNNING,
+    (S.DUE, On.OVER): S.DUE,
+    (S.DUE, On.WAKE): S.DUE,
+    (S.DUE, On.EXPIRE): S.LAST,
+    (S.DUE, On.LEAVE): S.ENDED,
+    (S.RUNNING, On.BEGIN): S.RUNNING,
+    (S.RUNNING, On.OVER): S.WAITING,
+    (S.RUNNING, On.WAKE): S.WOKEN,
+    (S.RUNNING, On.EXPIRE): S.LAST_RUNNING,
+    (S.RUNNING, On.LEAVE): S.LAST_RUNNING,
+    (S.WOKEN, On.BEGIN): S.RUNNING,
+    (S.WOKEN, On.OVER): S.DUE,
+    (S.WOKEN, On.WAKE): S.WOKEN,
+    (S.WOKEN, On.EXPIRE): S.LAST_RUNNING,
+    (S.WOKEN, On.LEAVE): S.LAST_RUNNING,
+    (S.LAST, On.BEGIN): S.LAST_RUNNING,
+    (S.LAST, On.OVER): S.LAST,
+    (S.LAST, On.WAKE): S.LAST,
+    (S.LAST, On.EXPIRE): S.LAST,
+    (S.LAST, On.LEAVE): S.ENDED,
+    (S.LAST_RUNNING, On.BEGIN): S.LAST_RUNNING,
+    (S.LAST_RUNNING, On.OVER): S.ENDED,
+    (S.LAST_RUNNING, On.WAKE): S.LAST_RUNNING,
+    (S.LAST_RUNNING, On.EXPIRE): S.LAST_RUNNING,
+    (S.LAST_RUNNING, On.LEAVE): S.LAST_RUNNING,
+    **{(state, On.FAIL): S.ENDED for state in S},
+    **{(S.ENDED, what): S.ENDED for what in On},
+}
 
 
 @dataclass(eq=False)
-class OngoingMove:
+class MoveRequest:
     """A call of `move`, between its beginning and its answer."""
 
-    what: Move
-    lasts: bool  # after a transaction it waits for the next one
-    is_due: bool  # the next transaction makes it, whatever else that does
-    is_running: bool = False  # a transaction that makes it runs
+    move: Move
+    state: MoveState
     moved: int = 0
-    error: Exception | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    reply: Reply[int] = field(default_factory=Reply[int])
 
-    def begin(self) -> None:
-        """A transaction is about to make it."""
-        self.is_due = False
-        self.is_running = True
+    def take(self, what: MoveInput) -> None:
+        """Go to the next state. At the end the caller gets the number of entries moved."""
+        self.state = TRANSITIONS[self.state, what]
+        if self.state is MoveState.ENDED:
+            self.reply.give(self.moved)
 
-    def pause(self) -> None:
-        """The transaction has left it out, after all."""
-        self.is_running = False
-        self.end_if_over()
-
-    def succeed(self, moved: int) -> None:
-        """A transaction has moved that many entries."""
-        self.moved += moved
-        self.pause()
+    def settle(self, answer: MoveAnswer) -> None:
+        """Take what a transaction has answered."""
+        match answer:
+            case Answered(moved):
+                self.moved += moved
+                self.take(MoveInput.OVER)
+            case Refused(error):
+                self.fail(error)
+            case _:
+                assert_never(answer)
 
     def fail(self, error: Exception) -> None:
-        self.is_running = False
-        if not self.ended.is_set():
-            self.error = copied(error)
-            self.ended.set()
+        self.reply.fail(error)
+        self.take(MoveInput.FAIL)
 
-    def end_if_over(self) -> None:
-        if not (self.lasts or self.is_running):
-            self.ended.set()
+
+class Outbox(Enum):
+    """What is known of the outbox."""
+
+    DRAINED = auto()
+    """Nothing in it is due."""
+    UNKNOWN = auto()
+    """Something in it may be due."""
 
 
 class Moves:
-    """The ongoing ones of one writer."""
+    """The requests of one writer that have not ended."""
 
     def __init__(self, clock: Clock) -> None:
-        self.woken = asyncio.Event()  # some are due, or may be
+        self.woken = asyncio.Event()  # some are due
         self._clock = clock
-        self._ongoing: list[OngoingMove] = []
-        # nothing of the outbox is due, as far as is known: a move that waits has but to wait
-        self._is_drained = False
+        self._requests: list[MoveRequest] = []
+        self._outbox = Outbox.UNKNOWN
 
-    async def run(self, what: Move, wait: float) -> int:
-        """How many entries were moved when the wait is over."""
-        move = OngoingMove(what, lasts=wait > 0, is_due=wait <= 0 or not self._is_drained)
-        self._ongoing.append(move)
-        if move.is_due:
+    async def run(self, move: Move, wait: float) -> int:
+        """Return how many entries were moved when the wait, in seconds, is over."""
+        request = MoveRequest(move, self._first_state(wait))
+        self._requests.append(request)
+        if request.state is not MoveState.WAITING:
             self.woken.set()
         try:
-            await self._clock.wait(move.ended, wait)
-            move.lasts = False
-            if not move.is_due:
-                move.end_if_over()
-            await move.ended.wait()
-        finally:  # of a call that is given up too
-            move.lasts = False
-            move.end_if_over()
-        if move.error:
-            raise move.error
-        return move.moved
+            await self._clock.wait(request.reply.given, wait)
+            request.take(MoveInput.EXPIRE)
+            return await request.reply.wait()
+        finally:
+            request.take(MoveInput.LEAVE)
 
     def fences(self) -> set[Fence]:
-        """Those that somebody moves under."""
-        return {move.what.fence for move in self._open()}
+        """Return the fences that somebody moves under."""
+        return {request.move.fence for request in self._open()}
 
-    def due(self) -> list[OngoingMove]:
-        """Those that the next transaction makes in any case."""
-        return [move for move in self._open() if move.is_due]
+    def due(self) -> list[MoveRequest]:
+        """Return those that the next transaction makes in any case."""
+        states = (MoveState.DUE, MoveState.LAST)
+        return [request for request in self._open() if request.state in states]
 
-    def waiting(self) -> list[OngoingMove]:
-        """The others: a transaction that adds an entry makes them too."""
-        return [move for move in self._open() if not (move.is_due or move.is_running)]
+    def waiting(self) -> list[MoveRequest]:
+        """Return those that a transaction makes too where it adds an event."""
+        return [request for request in self._open() if request.state is MoveState.WAITING]
 
     def wake(self) -> bool:
-        """Something may have become due. Whether there is a move for it."""
+        """Make all due, because something may be. Return whether there are any."""
         return self._wake(self._open())
 
     def wake_those_of(self, roles: Collection[RoleName]) -> bool:
-        """These roles have a new epoch. Whether there is a move of one of them."""
+        """Make those of these roles due, which have a new epoch. Return whether there are any."""
         return bool(roles) and self._wake(
-            [move for move in self._open() if move.what.fence.role in roles]
+            [request for request in self._open() if request.move.fence.role in roles]
         )
 
     def forget(self) -> None:
-        """Something may have become due: who begins to move finds out. Those who wait are not
-        woken.
-        """
-        self._is_drained = False
+        """Let who begins to move find out whether something is due. Those who wait stay so."""
+        self._outbox = Outbox.UNKNOWN
 
     def note(self, *, is_drained: bool) -> None:
-        """What is known after a transaction that has moved."""
-        self._is_drained = is_drained
+        """Note what is known after a transaction that has moved."""
+        self._outbox = Outbox.DRAINED if is_drained else Outbox.UNKNOWN
 
-    def pause(self) -> None:
-        """No transaction runs any more."""
-        for move in self._open():
-            move.pause()
-
-    def close(self) -> None:
-        """Let them end as soon as no transaction makes them."""
-        for move in self._open():
-            move.lasts = False
-            if not move.is_due:
-                move.end_if_over()
+    def take(self, what: MoveInput) -> None:
+        """Let all take it."""
+        for request in self._open():
+            request.take(what)
 
     def fail(self, error: Exception) -> None:
-        """Nobody makes them any more."""
-        for move in self._open():
-            move.fail(error)
+        """End all, because nobody makes them any more."""
+        for request in self._open():
+            request.fail(error)
 
-    def _wake(self, moves: list[OngoingMove]) -> bool:
-        self._is_drained = False
-        for move in moves:
-            move.is_due = True
-        if moves:
+    def _first_state(self, wait: float) -> MoveState:
+        if wait <= 0:
+            return MoveState.LAST
+        match self._outbox:
+            case Outbox.DRAINED:
+                return MoveState.WAITING
+            case Outbox.UNKNOWN:
+                return MoveState.DUE
+            case _:
+                assert_never(self._outbox)
+
+    def _wake(self, requests: list[MoveRequest]) -> bool:
+        self._outbox = Outbox.UNKNOWN
+        for request in requests:
+            request.take(MoveInput.WAKE)
+        if requests:
             self.woken.set()
-        return bool(moves)
+        return bool(requests)
 
-    def _open(self) -> list[OngoingMove]:
-        self._ongoing = [move for move in self._ongoing if not move.ended.is_set()]
-        return self._ongoing
+    def _open(self) -> list[MoveRequest]:
+        self._requests = [
+            request for request in self._requests if request.state is not MoveState.ENDED
+        ]
+        return self._requests

@@ -1,96 +1,133 @@
-"""What waits for a writing transaction."""
+"""What waits for a writing transaction: requests of two kinds, which are queued, each with the
+reply that its caller waits for. The third kind is in the module `moves`.
+"""
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, assert_never
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import BATCH_DATA
-from workflow_ray_adapters.sql.transaction import Call, Store
+from workflow_ray.records import BATCH_DATA, GroupResult, WriteGroup
+from workflow_ray_adapters.sql.transaction import Answer, Answered, Call, Refused
 
-T = TypeVar("T", bound=Exception)
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 TRANSACTION_ROWS = 2_000
 QUEUE_ROWS = 50_000
 PASSED_OVER = 3
 """Transactions in a row that leave requests of clients waiting; in the next one these go first."""
 
 
-def copied(error: T) -> T:
-    """Of an error that several get each raises one of its own."""
+class Reply(Generic[T]):
+    """The answer that a caller waits for. The first one stands.
+
+    A caller may have given up: then nobody takes the answer.
+    """
+
+    def __init__(self) -> None:
+        self.given = asyncio.Event()
+        self._answer: Answered[T] | Exception | None = None
+
+    def give(self, value: T) -> None:
+        self._set(Answered(value))
+
+    def fail(self, error: Exception) -> None:
+        self._set(_copied(error))
+
+    def settle(self, answer: Answer[T]) -> None:
+        """Give what a transaction has answered."""
+        match answer:
+            case Answered(value):
+                self.give(value)
+            case Refused(error):
+                self.fail(error)
+            case _:
+                assert_never(answer)
+
+    async def wait(self) -> T:
+        """Return the answer. Raises it where it is an error."""
+        await self.given.wait()
+        match self._answer:
+            case Answered(value):
+                return value
+            case None:
+                raise RuntimeError("a reply was given without an answer")
+            case error:
+                raise error
+
+    def _set(self, answer: Answered[T] | Exception) -> None:
+        if not self.given.is_set():
+            self._answer = answer
+            self.given.set()
+
+
+def _copied(error: E) -> E:
+    """Copy an error that several callers get, so that each raises one of its own."""
     return type(error)(*error.args) if isinstance(error, WorkflowError) else error
 
 
 @dataclass(eq=False)
-class Request:
-    """Something to be done, and its answer.
+class StoreRequest:
+    """Store the groups, in one transaction."""
 
-    It may be done although nobody waits for it any more.
-    """
-
-    what: Call | Store
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    _result: Any = None
-    _error: Exception | None = None
+    groups: Sequence[WriteGroup]
+    reply: Reply[list[GroupResult]] = field(default_factory=Reply[list[GroupResult]])
 
     def __post_init__(self) -> None:
-        groups = self.what.groups if isinstance(self.what, Store) else ()
+        groups = self.groups
         self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
         self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
         self.is_urgent = not groups or any(group.fence for group in groups)  # asked by a role
 
-    def settle(self, answer: Any) -> None:
-        """Give it its answer, which may be an error."""
-        if isinstance(answer, Exception):
-            self.fail(answer)
-        elif not self.settled.is_set():
-            self._result = answer
-            self.settled.set()
 
-    def fail(self, error: Exception) -> None:
-        if not self.settled.is_set():
-            self._error = copied(error)
-            self.settled.set()
+@dataclass(eq=False)
+class CallRequest(Generic[T]):
+    """Run the function in a transaction."""
 
-    async def answer(self) -> Any:
-        """Raises it where it is an error."""
-        await self.settled.wait()
-        if self._error:
-            raise self._error
-        return self._result
+    call: Call[T]
+    reply: Reply[T] = field(default_factory=Reply[T])
+    rows: int = 1
+    size: int = 0
+    is_urgent: bool = True
+
+
+Queued: TypeAlias = StoreRequest | CallRequest[Any]
 
 
 class Queue:
-    """Requests in order of arrival, up to a number of rows. One larger than that is let in where
-    nothing else waits.
+    """Requests in order of arrival, up to a number of rows.
+
+    A request that is larger is accepted where no other waits.
     """
 
     def __init__(self) -> None:
-        self._requests: deque[Request] = deque()
+        self._requests: deque[Queued] = deque()
         self._rows = 0
 
     def __len__(self) -> int:
         return len(self._requests)
 
-    def put(self, request: Request) -> bool:
-        """False: it is full."""
+    def put(self, request: Queued) -> bool:
+        """Append the request. False: the queue is full."""
         if self._requests and self._rows + request.rows > QUEUE_ROWS:
             return False
         self._requests.append(request)
         self._rows += request.rows
         return True
 
-    def first(self) -> Request:
+    def first(self) -> Queued:
         return self._requests[0]
 
-    def pop(self) -> Request:
+    def pop(self) -> Queued:
         request = self._requests.popleft()
         self._rows -= request.rows
         return request
 
 
 class Arrivals:
-    """Two queues. What roles ask for goes before what clients do, but not always: roles that always
+    """Two queues. Requests of roles go before those of clients, but not always: roles that always
     have more to write must not starve clients.
     """
 
@@ -99,15 +136,13 @@ class Arrivals:
         self._clients = Queue()
         self._passed_over = 0
 
-    def put(self, request: Request) -> bool:
-        """False: its queue is full."""
+    def put(self, request: Queued) -> bool:
+        """Append the request to its queue. False: that is full."""
         return (self._roles if request.is_urgent else self._clients).put(request)
 
-    def batch(self) -> list[Request]:
-        """Remove what goes into the next transaction: as much as fits, and at least one request
-        where there is one.
-        """
-        batch: list[Request] = []
+    def batch(self) -> list[Queued]:
+        """Remove the requests of the next transaction: as many as fit, and at least one."""
+        batch: list[Queued] = []
         rows, size = TRANSACTION_ROWS, BATCH_DATA
         is_clients_turn = self._passed_over >= PASSED_OVER
         first, second = (

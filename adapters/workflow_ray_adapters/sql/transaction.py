@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
@@ -18,17 +18,29 @@ LITTLE = 20
 """Events that are read with the transaction that publishes them: to wake a reader for so few takes
 longer.
 """
-Call: TypeAlias = Callable[[Session], Any]
-"""What one request wants done. A WorkflowError that it raises is its answer, so it comes before its
-first write.
+T = TypeVar("T")
+Call: TypeAlias = Callable[[Session], T]
+"""What one request wants done. A WorkflowError that it raises is its answer, so it must raise it
+before its first write.
 """
 
 
 @dataclass(frozen=True)
-class Store:
-    """Store the groups, or nothing of them."""
+class Answered(Generic[T]):
+    """The request was done."""
 
-    groups: Sequence[WriteGroup]
+    value: T
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The request was not done, and nothing of it was written."""
+
+    error: WorkflowError
+
+
+Answer: TypeAlias = Answered[T] | Refused
+MoveAnswer: TypeAlias = Answered[int] | Refused
 
 
 @dataclass(frozen=True)
@@ -46,10 +58,11 @@ class Work:
     counters: Counters
     # microseconds, by the clock of a test; None: the store's own clock tells it
     now: int | None = None
-    calls: Sequence[Call] = ()
-    stores: Sequence[Store] = ()
+    calls: Sequence[Call[Any]] = ()
+    # each is the groups of one request: they are stored together with the others, or not at all
+    stores: Sequence[Sequence[WriteGroup]] = ()
     moves: Sequence[Move] = ()
-    waiting: Sequence[Move] = ()  # these are made too where `stores` adds something
+    joining: Sequence[Move] = ()  # these are made only where `stores` adds something
     awaited: Callable[[Topic], Sequence[Receive]] = lambda _: ()
     """What readers of a topic wait for: they are answered with what the moves publish, if that is
     little.
@@ -61,11 +74,11 @@ class Done:
     """The answers, each list in the order of what was asked, and what it means for others."""
 
     notification: Notification
-    calls: list[Any] = field(default_factory=list[Any])
+    calls: list[Answer[Any]] = field(default_factory=list[Answer[Any]])
     stores: list[list[GroupResult]] = field(default_factory=list[list[GroupResult]])
-    moves: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
-    # empty: they weren't made
-    waiting: list[int | WorkflowError] = field(default_factory=list[int | WorkflowError])
+    moves: list[MoveAnswer] = field(default_factory=list[MoveAnswer])
+    # empty: they were not made
+    joining: list[MoveAnswer] = field(default_factory=list[MoveAnswer])
     received: list[tuple[Receive, Arrivals]] = field(default_factory=list[tuple[Receive, Arrivals]])
     # microseconds: when the next entry of the outbox gets due, where that was looked up
     next_due: int | None = None
@@ -85,16 +98,16 @@ def perform(session: Session, work: Work) -> Done:
     if work.stores:
         applied = writes.store(
             session,
-            [group for store in work.stores for group in store.groups],
+            [group for groups in work.stores for group in groups],
             epochs,
             work.counters,
         )
         answers = iter(applied.answers)
-        done.stores = [[next(answers) for _ in store.groups] for store in work.stores]
+        done.stores = [[next(answers) for _ in groups] for groups in work.stores]
         publishing.add(applied.outgoing)
     done.moves = [publishing.move(move, epochs) for move in work.moves]
     if publishing.added:
-        done.waiting = [publishing.move(move, epochs) for move in work.waiting]
+        done.joining = [publishing.move(move, epochs) for move in work.joining]
     publishing.leave_the_rest()
     done.time = session.time
     done.received = list(_received(session, work, publishing.published))
@@ -102,8 +115,8 @@ def perform(session: Session, work: Work) -> Done:
 
 
 def _roles(work: Work) -> set[RoleName]:
-    held = {group.fence.role for store in work.stores for group in store.groups if group.fence}
-    return held | {move.fence.role for move in (*work.moves, *work.waiting)}
+    held = {group.fence.role for groups in work.stores for group in groups if group.fence}
+    return held | {move.fence.role for move in (*work.moves, *work.joining)}
 
 
 def _received(
@@ -123,11 +136,11 @@ def _received(
                 yield receive, stream.read(session, topic, asked, receive.limit)
 
 
-def _call(call: Call, session: Session) -> Any:
+def _call(call: Call[T], session: Session) -> Answer[T]:
     try:
-        return call(session)
-    except WorkflowError as refusal:
-        return refusal
+        return Answered(call(session))
+    except WorkflowError as error:
+        return Refused(error)
 
 
 class Publishing:
@@ -152,11 +165,11 @@ class Publishing:
         self.added = bool(self._at_once)
         outbox.add(self._session, later)
 
-    def move(self, move: Move, epochs: Mapping[RoleName, int]) -> int | WorkflowError:
+    def move(self, move: Move, epochs: Mapping[RoleName, int]) -> MoveAnswer:
         try:
             roles.check(move.fence, epochs)
-        except WorkflowError as refusal:
-            return refusal
+        except WorkflowError as error:
+            return Refused(error)
         waited = outbox.move(self._session, move.limit)
         by_topic = Counter(waited)
         if self._at_once and by_topic.total() < move.limit:
@@ -168,7 +181,7 @@ class Publishing:
         self._done.undone |= not self._done.drained
         if waited or not by_topic:
             self._done.next_due = outbox.next_due(self._session)
-        return by_topic.total()
+        return Answered(by_topic.total())
 
     def leave_the_rest(self) -> None:
         """What no move has published stands in the outbox."""

@@ -1,25 +1,45 @@
-"""The gathering writer: what arrives while a transaction runs goes into the next one together."""
+"""The gathering writer: what is asked while a transaction runs goes into the next one together.
+
+Its states, and their transitions:
+
+    IDLE -- ASKED --> COMMITTING -- DRAINED --> IDLE
+    IDLE, COMMITTING -- CLOSED --> CLOSING -- DRAINED --> STOPPED
+    any of them -- ENDED --> STOPPED
+
+One transaction runs at a time. What is tried where it fails is in the module `trials`; the states
+of a move, which may be made by several transactions, are in the module `moves`.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from random import random
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
-from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable, WorkflowError
+from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, Topic, WriteGroup
 from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.database import Aborted, Database
-from workflow_ray_adapters.sql.moves import Moves, OngoingMove
-from workflow_ray_adapters.sql.requests import Arrivals, Request
+from workflow_ray_adapters.sql.moves import MoveInput, Moves
+from workflow_ray_adapters.sql.requests import Arrivals, CallRequest, Queued, StoreRequest
 from workflow_ray_adapters.sql.rows import AT_ONCE
-from workflow_ray_adapters.sql.session import Session, store_time
+from workflow_ray_adapters.sql.session import store_time
 from workflow_ray_adapters.sql.stream import Receive
-from workflow_ray_adapters.sql.transaction import Done, Move, Store, Work, perform
+from workflow_ray_adapters.sql.transaction import Call, Done, Move, Work, perform
+from workflow_ray_adapters.sql.trials import (
+    Batch,
+    Committed,
+    Failed,
+    Outcome,
+    Stage,
+    Trial,
+    Unavailable,
+)
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -28,38 +48,50 @@ PAUSES = (0.0, 0.01, 0.02, 0.04)
 """Seconds at most between tries of a transaction that others are in the way of."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one transaction is for."""
+class State(Enum):
+    IDLE = auto()
+    """Nothing was asked."""
+    COMMITTING = auto()
+    """What was asked is being done."""
+    CLOSING = auto()
+    """As COMMITTING; no more requests are accepted."""
+    STOPPED = auto()
+    """No request is accepted, and none waits."""
 
-    requests: Sequence[Request]
-    moves: Sequence[OngoingMove]
 
-    def __len__(self) -> int:
-        return len(self.requests) + len(self.moves)
+class Input(Enum):
+    ASKED = auto()
+    """Something may have been asked."""
+    DRAINED = auto()
+    """Nothing that was asked is left."""
+    CLOSED = auto()
+    """The store closes."""
+    ENDED = auto()
+    """The writer's task ends, in whatever way."""
 
-    def halves(self) -> Iterator["Batch"]:
-        """Two that together are this one, and that are smaller where it has more than one thing."""
-        for part in (slice(None, len(self) // 2), slice(len(self) // 2, None)):
-            both = [*self.requests, *self.moves][part]
-            yield Batch(
-                [one for one in both if isinstance(one, Request)],
-                [one for one in both if isinstance(one, OngoingMove)],
-            )
 
-    def fail(self, error: Exception) -> None:
-        """Of those that have no answer yet."""
-        for request in self.requests:
-            request.fail(error)
-        for move in self.moves:
-            move.fail(error)
+TRANSITIONS: Mapping[tuple[State, Input], State] = {
+    (State.IDLE, Input.ASKED): State.COMMITTING,
+    (State.COMMITTING, Input.DRAINED): State.IDLE,
+    (State.IDLE, Input.CLOSED): State.CLOSING,
+    (State.COMMITTING, Input.CLOSED): State.CLOSING,
+    (State.CLOSING, Input.CLOSED): State.CLOSING,
+    (State.CLOSING, Input.ASKED): State.CLOSING,
+    (State.CLOSING, Input.DRAINED): State.STOPPED,
+    (State.STOPPED, Input.CLOSED): State.STOPPED,
+    **{(state, Input.ENDED): State.STOPPED for state in State},
+}
 
 
 class Writer:
-    """Runs one transaction at a time; `announce` is told what each has done, before those who asked
-    are answered.
+    """Runs one transaction at a time.
 
-    awaited: what readers of a topic wait for; it is asked from within a transaction.
+    Args:
+        database: Where to.
+        clock: Times transactions, where it is a test's.
+        moves: The calls of `move`, which the store's other parts may wake.
+        announce: Learns what each transaction has done, before those who asked get their answers.
+        awaited: Returns what readers of a topic wait for. It is called within a transaction.
     """
 
     def __init__(
@@ -77,67 +109,71 @@ class Writer:
         self._arrivals = Arrivals()
         self._moves = moves
         self._counters = Counters()
-        self._arrived = moves.woken
-        self._is_closed = False
+        self._asked = moves.woken
+        self._state = State.IDLE
 
     # --- asking ---------------------------------------------------------------------------------
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        answers: list[GroupResult] = await self._submit(Request(Store(groups))).answer()
-        return answers
+        request = StoreRequest(groups)
+        self._submit(request)
+        return await request.reply.wait()
 
-    async def call(self, call: Callable[[Session], T]) -> T:
-        answer: T = await self._submit(Request(call)).answer()
-        return answer
+    async def call(self, call: Call[T]) -> T:
+        request = CallRequest(call)
+        self._submit(request)
+        return await request.reply.wait()
 
     async def move(self, fence: Fence, limit: int, wait: float) -> int:
         self._check_open()
         return await self._moves.run(Move(fence, limit), wait)
 
-    def _submit(self, request: Request) -> Request:
+    def _submit(self, request: Queued) -> None:
         self._check_open()
         if not self._arrivals.put(request):
             raise StoreBusy(
                 self._database.where, "its queue of writes is full. Try again in a moment."
             )
-        self._arrived.set()
-        return request
+        self._asked.set()
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._state in (State.CLOSING, State.STOPPED):
             raise StoreUnavailable(self._database.where, "it is closed.")
 
     # --- doing ----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Let `run` end once it has done what was asked until now."""
-        self._is_closed = True
-        self._moves.close()
-        self._arrived.set()
+        self._take(Input.CLOSED)
+        self._moves.take(MoveInput.EXPIRE)
+        self._asked.set()
 
     async def run(self) -> None:
         """Work until closed. However it ends, nobody is left without an answer."""
-        batch = Batch((), ())
+        batch = Batch()
         try:
-            while True:
-                await self._arrived.wait()
-                self._arrived.clear()
+            while self._state is not State.STOPPED:
+                await self._asked.wait()
+                self._asked.clear()
+                self._take(Input.ASKED)
                 while batch := self._gather():
                     await self._commit_safely(batch)
                     # a database may have done it between two turns of the loop
                     await asyncio.sleep(0)
-                if self._is_closed:
-                    return
+                self._take(Input.DRAINED)
         finally:
-            self._is_closed = True
+            self._take(Input.ENDED)
             self._abandon(batch)
 
+    def _take(self, what: Input) -> None:
+        self._state = TRANSITIONS[self._state, what]
+
     def _gather(self) -> Batch:
-        return Batch(self._arrivals.batch(), self._moves.due())
+        return Batch.of([*self._arrivals.batch(), *self._moves.due()])
 
     async def _commit_safely(self, batch: Batch) -> None:
-        """No error of ours ends the writer: those whose answer it cost are told, and the next
-        transaction begins.
+        """Commit, and let no error of ours end the writer: the requests that it concerns get an
+        error, and the next transaction begins.
         """
         try:
             await self._commit(batch)
@@ -148,74 +184,66 @@ class Writer:
             batch.fail(
                 StoreUnavailable(self._database.where, f"its writer failed ({error!r}). Try again.")
             )
-            self._moves.pause()
+            self._moves.take(MoveInput.OVER)
 
-    async def _commit(self, batch: Batch, *, again: bool = True) -> None:
-        """Make one transaction of the batch. Where it fails try again, then in halves: only what is
-        at fault gets the error.
+    async def _commit(self, batch: Batch) -> None:
+        """Try the batch, and where that fails its parts, so that only the request at fault gets the
+        error.
         """
-        waiting = self._moves.waiting() if again else []
-        for move in (*batch.moves, *waiting):
-            move.begin()
+        trials = deque([Trial(Stage.TOGETHER, batch, self._moves.waiting())])
+        while trials:
+            trial = trials.popleft()
+            trial.begin()
+            match outcome := await self._attempt(trial):
+                case Committed(done):
+                    self._announce(done)
+                    trial.settle(done)
+                    self._wake_moves(done)
+                case Failed(error):
+                    trials.extendleft(reversed(trial.retry(error)))
+                case Unavailable(error):
+                    trial.fail(error)
+                case _:
+                    assert_never(outcome)
+
+    async def _attempt(self, trial: Trial) -> Outcome:
         try:
-            done = await self._transact(self._work(batch, waiting))
+            return Committed(await self._transact(self._work(trial)))
+        except StoreError as error:
+            return Unavailable(error)
+        except Aborted as error:
+            return Failed(
+                StoreUnavailable(
+                    self._database.where,
+                    f"other transactions were in the way each time ({error}). Try again.",
+                )
+            )
         except Exception as error:
-            for move in waiting:
-                move.pause()
-            # the store's fault, or this one's
-            if isinstance(error, StoreError) or (len(batch) == 1 and not again):
-                batch.fail(self._blamed(error))
-            else:
-                for part in [batch] if again else batch.halves():
-                    await self._commit(part, again=False)
-        else:
-            self._settle(batch, waiting, done)
+            return Failed(error)
 
     async def _transact(self, work: Work) -> Done:
-        """What was in the way of an aborted transaction has mostly ended by the next try."""
+        """Run the transaction, again where others abort it: mostly they have ended by then."""
         for pause in PAUSES:
             with suppress(Aborted):
                 return await self._database.write(partial(perform, work=work))
             await asyncio.sleep(pause * random())
         return await self._database.write(partial(perform, work=work))
 
-    def _blamed(self, error: Exception) -> Exception:
-        if isinstance(error, Aborted):
-            return StoreUnavailable(
-                self._database.where,
-                f"other transactions were in the way each time ({error}). Try again.",
-            )
-        return error
-
-    def _work(self, batch: Batch, waiting: Sequence[OngoingMove]) -> Work:
-        asked = [request.what for request in batch.requests]
+    def _work(self, trial: Trial) -> Work:
         return Work(
             counters=self._counters,
             now=store_time(self._clock),
-            stores=[what for what in asked if isinstance(what, Store)],
-            calls=[what for what in asked if not isinstance(what, Store)],
-            moves=[move.what for move in batch.moves],
-            waiting=[move.what for move in waiting],
+            calls=[request.call for request in trial.batch.calls],
+            stores=[request.groups for request in trial.batch.stores],
+            moves=[request.move for request in trial.batch.moves],
+            joining=[request.move for request in trial.joining],
             awaited=self._awaited,
         )
 
-    def _settle(self, batch: Batch, waiting: Sequence[OngoingMove], done: Done) -> None:
-        self._announce(done)
-        stores, calls = iter(done.stores), iter(done.calls)
-        for request in batch.requests:
-            request.settle(next(stores) if isinstance(request.what, Store) else next(calls))
-        for move, answer in zip(
-            (*batch.moves, *waiting), (*done.moves, *done.waiting), strict=False
-        ):
-            if isinstance(answer, WorkflowError):
-                move.fail(answer)
-            else:
-                move.succeed(answer)
-        if done.moves or done.waiting:
+    def _wake_moves(self, done: Done) -> None:
+        """Wake the moves that a commit concerns."""
+        if done.moves or done.joining:
             self._moves.note(is_drained=done.drained)
-        else:
-            for move in waiting:
-                move.pause()
         if done.undone or AT_ONCE in done.notification.due:
             self._moves.wake()
         self._moves.wake_those_of(done.notification.roles)

@@ -279,6 +279,17 @@ async def test_a_waiting_move_whose_role_another_acquires_ends(
         await moved
 
 
+async def test_a_waiting_move_that_a_transaction_leaves_out_ends_with_its_wait(
+    store: SqlStore,
+) -> None:
+    fence = await acquire(store)
+    first = asyncio.create_task(store.move(fence, limit=10, wait=1.0))
+    await asyncio.wait({asyncio.create_task(store.lookup([], fresh=True))})
+    # moves beside it, and adds nothing that both could move
+    assert await store.move(fence, limit=10, wait=0) == 0
+    assert await asyncio.wait_for(first, 20) == 0
+
+
 async def test_a_waiting_move_that_fails_holds_up_no_write(
     database: Gated, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
