@@ -1,5 +1,5 @@
-"""Records, events, timeouts and roles in SQL databases, through SQLAlchemy Core. What a database
-needs is imported with its adapter.
+"""Store records, events, timeouts and roles in SQL databases, through SQLAlchemy Core. What a
+database needs is imported with its adapter.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ OF_SERVERS = {"MariadbAdapter": "mariadb", "PostgresqlAdapter": "postgresql"}
 
 
 def __getattr__(name: str) -> Any:
-    """Raises ImportError where the driver isn't installed."""
+    """Import the adapter. Raises ImportError where its driver is not installed."""
     if name in OF_SERVERS:
         return getattr(import_module(f"{__name__}.{OF_SERVERS[name]}.adapter"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

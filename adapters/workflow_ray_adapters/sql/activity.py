@@ -1,4 +1,4 @@
-"""Who holds which role, and which events only time holds back."""
+"""Read who holds which role, and which events wait for their time."""
 
 from sqlalchemy import ClauseElement, bindparam, select
 
@@ -35,7 +35,7 @@ def _holders(_: Dialect) -> ClauseElement:
 
 
 def delayed(_: Dialect) -> ClauseElement:
-    """The first condition follows from the second one, unless a clock stands before 1970."""
+    """The first condition follows from the second one, unless a clock is set to before 1970."""
     return (
         select(outbox.c.id, outbox.c.due_at, *ENTRY)
         .where(outbox.c.due_at > AT_ONCE, outbox.c.due_at > bindparam("now"))

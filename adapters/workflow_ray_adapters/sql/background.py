@@ -1,4 +1,4 @@
-"""Tasks that go on whatever they meet."""
+"""Tasks that go on whatever error they meet."""
 
 import asyncio
 import logging
@@ -9,15 +9,15 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
-"""Seconds before a task that failed goes on, doubling from the first to the longest."""
+"""Seconds before a failed task runs again. They double, from the first to the longest."""
 
 
 @asynccontextmanager
 async def background(
     name: str, where: str, run: Callable[[], Awaitable[None]]
 ) -> AsyncGenerator[None]:
-    """Run it until left, as a task that no error ends: each is logged, and after a pause it is run
-    again.
+    """Run the function as a task until the block ends. An error does not end it: it is logged, and
+    after a pause the function runs again.
     """
     task = asyncio.create_task(_kept_running(name, where, run), name=name)
     try:

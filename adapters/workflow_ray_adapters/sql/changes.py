@@ -1,4 +1,4 @@
-"""One look at everything that somebody in this process waits for."""
+"""Look, in one read, at everything that somebody in this process waits for."""
 
 from collections.abc import Collection
 from typing import TypeAlias
@@ -14,11 +14,11 @@ from workflow_ray_adapters.sql.tables import deployment, records, timeouts
 from workflow_ray_adapters.sql.wakeups import OfStatus, Wanted
 
 Ends: TypeAlias = dict[tuple[Topic, int], int]
-"""Of each topic and partition the offset that its next event gets."""
+"""For each topic-partition, the offset that its next event gets."""
 
 
 def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
-    """What stands in the store of all that is wanted, in a number of statements that doesn't depend
+    """Return what the store holds of all that is wanted. The number of statements does not depend
     on how much that is.
     """
     found = Notification()
@@ -45,8 +45,8 @@ def _versions(dialect: Dialect) -> ClauseElement:
 
 
 def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:
-    """When the next timeout of each status gets due. A part of the statement for each: one index
-    entry is read for it.
+    """Return when the next timeout of each status is due. The statement has a part for each, which
+    reads one index entry.
     """
     if not wanted:
         return set()

@@ -1,5 +1,5 @@
-"""The kinds of columns whose spelling differs between databases. Migrations are made of them too:
-none may change for a database that it was ever used on.
+"""The kinds of columns that databases spell differently. Migrations use them too, so none may
+change for a database that it was ever used on.
 """
 
 from sqlalchemy import LargeBinary, String, Text
@@ -7,8 +7,8 @@ from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT, VARBINARY, VARCHAR
 
 
 def key(length: int = 255) -> String:
-    """Text that is compared and sorted by its code points, and up to its last space: as Python
-    does, and SQLite anyway.
+    """Return the type of text that is compared and sorted by its code points, trailing spaces
+    included: as Python does it, and SQLite by default.
     """
     return (
         String(length)

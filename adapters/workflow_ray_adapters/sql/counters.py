@@ -1,5 +1,5 @@
-"""How many runs stand where: counted by the transactions that write them. Each process has counters
-of its own, so that none waits for another's; they are summed when they are read.
+"""Count how many runs are in which state. The transactions that write runs count them. Each process
+has its own counters, so that none waits for another's; a read sums them.
 """
 
 from collections import Counter
@@ -14,15 +14,15 @@ from workflow_ray_adapters.sql.statement import Values
 from workflow_ray_adapters.sql.tables import counters
 
 CountKey = tuple[str, int, int]
-"""A workflow, a status and a run state: what runs are counted by."""
+"""A workflow, a status and a run state."""
 FOLDED = ""
-"""The writer whose counters are the sums of those of processes that ended."""
+"""The writer of the counters that hold the sums of processes that have ended."""
 MOST = 1_000
-"""Counters that are there before those of other processes are folded."""
+"""The number of counters above which those of other processes are folded into sums."""
 
 
 class Counters:
-    """This process's."""
+    """The counters of this process."""
 
     def __init__(self) -> None:
         self._writer = str(uuid4())
@@ -32,12 +32,14 @@ class Counters:
         changed = sorted((key, runs) for key, runs in counts.items() if runs)
         _add(session, self._writer, changed)
         if self._may_fold and changed:
-            self._may_fold = False  # once is enough: what is left then are processes that live
+            self._may_fold = False  # once is enough: the other processes that are left are alive
             if session.rows(_number)[0][0] > MOST:
                 self._fold(session)
 
     def _fold(self, session: Session) -> None:
-        """Only what was read is deleted: a process may begin to count meanwhile."""
+        """Replace the counters of other processes by their sums. Only what was read is deleted,
+        because a process may begin to count meanwhile.
+        """
         sums = Counter[CountKey]()
         read = list[Values]()
         for workflow, status, run_state, writer, runs in session.rows(_others, writer=self._writer):
@@ -79,7 +81,9 @@ def _number(_: Dialect) -> ClauseElement:
 
 
 def _others(dialect: Dialect) -> ClauseElement:
-    """Locked, so that none counts on while they are folded: it begins a new one then."""
+    """The rows are locked so that no process counts on while they are folded: it begins a new
+    counter.
+    """
     query = select(counters).where(counters.c.writer != bindparam("writer"))
     return dialect.lock_rows(query.order_by(*counters.primary_key))
 

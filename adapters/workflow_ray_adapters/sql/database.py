@@ -1,4 +1,4 @@
-"""What the store asks of a database's driver."""
+"""What the store needs of a database."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,18 +9,18 @@ from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
 BRIEF = 500
-"""Rows of a brief read at most."""
+"""The largest number of rows of a brief read."""
 
 
 class Aborted(Exception):
     """Another transaction was in the way: it wrote the same key, or each waited for the other.
-    Nothing was stored; try again.
+    Nothing was stored. Try again.
     """
 
 
 class Database(Protocol):
-    """Runs functions in transactions, off the event loop or between its turns. What it raises are
-    the ports' errors, or the function's own.
+    """Run functions in transactions, off the event loop or between its turns. Errors are the
+    ports', or the function's own.
     """
 
     @property
@@ -34,27 +34,29 @@ class Database(Protocol):
         ...
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """Run it in a writing transaction and commit, and let other processes know of the session's
-        notification. An error undoes all of it. One at a time.
+        """Run the function in a writing transaction, commit, and notify other processes with the
+        session's notification. An error undoes all of it. One transaction runs at a time.
 
-        Others may write meanwhile, unless what it reads is locked. Raises Aborted.
+        Others may write meanwhile, except what the function has locked. Raises Aborted.
         """
         ...
 
     async def read(self, work: Callable[[Session], T], *, brief: bool = False) -> T:
-        """Run it on one snapshot of what is committed.
+        """Run the function on one snapshot of what is committed.
 
-        brief: it reads some hundred rows at most, by their keys. A database of this process may
-        do that between two turns of the event loop.
+        Args:
+            work: The function.
+            brief: True: it reads at most BRIEF rows, by their keys. A database of this process may
+                do that between two turns of the event loop.
         """
         ...
 
     async def notified(self, pace: Pace) -> Notification:
-        """Wait until anybody but `write` may have committed something, and tell what. A database
-        that must be asked keeps to the pace.
+        """Wait until another than `write` may have committed something, and return what. A database
+        that has to be polled keeps the pace.
         """
         ...
 
     async def is_served(self) -> bool:
-        """Whether a process has the store open exclusively, perhaps this one."""
+        """Return whether a process has the store open exclusively, perhaps this one."""
         ...

@@ -1,5 +1,5 @@
-"""Data definition for migrations. Each step is passed over where it was taken before: on MariaDB
-each commits by itself, so that a migration that was killed half-way is begun again.
+"""Data definition for migrations. A step that was already done is skipped: on MariaDB each step
+commits by itself, so a migration that was killed half-way starts again.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Column, column, inspect
 
-# whatever the server's default is: others know no transactions
+# whatever the server's default is: other engines have no transactions
 SERVERS: dict[str, Any] = {"mysql_engine": "InnoDB"}
 
 
@@ -18,8 +18,8 @@ def create_table(name: str, *columns: Column[Any], **options: Any) -> None:
 
 
 def add_column(table: str, column: Column[Any]) -> None:
-    """Of a column that may be NULL, or that has a default of the server's: code of the version
-    before goes on writing rows without it.
+    """Add a column that may be NULL, or that has a default on the server, because code of the
+    previous version goes on writing rows without it.
     """
     if column.name not in {known["name"] for known in inspect(op.get_bind()).get_columns(table)}:
         op.add_column(table, column)
@@ -38,8 +38,15 @@ def create_index(
     unique: bool = False,
     of_known: str | None = None,
 ) -> None:
-    """of_known: a column; where the database can, the index leaves out rows that have no value
-    there.
+    """Create an index.
+
+    Args:
+        name: Its name.
+        table: Its table.
+        columns: Its columns, in order.
+        unique: True: no two rows have the same values.
+        of_known: A column. Where the database can, the index leaves out rows that have no value in
+            it.
     """
     if _has_index(name, table):
         return

@@ -1,4 +1,4 @@
-"""What should run, and what was ever deployed."""
+"""Read and write what should run, and what was ever deployed."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -84,7 +84,7 @@ class _Group(NamedTuple):
 
 
 def _groups(connection: Connection) -> dict[str, list[_Group]]:
-    """By workflow."""
+    """Return the groups of each workflow."""
     columns = (
         topology.c.workflow,
         topology.c.role_group,
@@ -99,13 +99,13 @@ def _groups(connection: Connection) -> dict[str, list[_Group]]:
 
 
 def newer(session: Session, than: int) -> Deployment | None:
-    """What should run, where its version is above that one."""
+    """Return what should run, if its version is above the given one."""
     version = session.connection.scalar(select(deployment.c.version))
     return read(session) if version is not None and version > than else None
 
 
 def deploy(session: Session, expected: int, wanted: Sequence[DeployedWorkflow]) -> Deployment:
-    """Refuses before it writes."""
+    """Deploy the workflows. A refusal comes before the first write."""
     found = session.connection.execute(
         session.dialect.lock_rows(select(deployment.c.version))
     ).scalar_one()
@@ -177,9 +177,9 @@ def _put_status(dialect: Dialect) -> ClauseElement:
 
 
 def _write_topology(session: Session, wanted: Sequence[DeployedWorkflow]) -> None:
-    """Groups that stay are changed in place: whoever waits to acquire a role finds its row again.
-    The locks on them, which come before those on fences, hold off everybody who would acquire a
-    role meanwhile.
+    """Write the groups and their shard counts. Groups that stay are changed in place, so that a
+    transaction that waits to acquire a role finds its row again. The locks on these rows, which
+    come before those on fences, hold off everybody who would acquire a role meanwhile.
     """
     before: dict[str, int] = dict(session.rows(_shards))
     after = {group: workflow.shards(group) for workflow in wanted for group in workflow.groups}

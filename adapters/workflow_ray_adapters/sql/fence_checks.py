@@ -1,4 +1,4 @@
-"""Groups that write nothing: they ask whether a role still holds its fence. Idle roles ask so now
+"""Groups that write nothing: they check whether a role still holds its fence. Idle roles do so now
 and then, each by itself.
 """
 
@@ -10,7 +10,7 @@ from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.database import Database
 
 INTERVAL = 0.1
-"""Seconds between two looks at fences, in which those who ask gather."""
+"""Seconds between two reads of fences. The checks that come in between share the next read."""
 
 
 def is_fence_check(group: WriteGroup) -> bool:
@@ -18,7 +18,7 @@ def is_fence_check(group: WriteGroup) -> bool:
 
 
 class FenceChecks:
-    """Answers them together: the first at once, those that follow soon by the next query."""
+    """Answer checks together: the first at once, those that follow soon with the next read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,13 +42,13 @@ class FenceChecks:
             self._next_look = asyncio.create_task(self._look())
             self._looks.add(self._next_look)
             self._next_look.add_done_callback(self._ended)
-        # one who gives up leaves the others their answer
+        # one who gives up does not take the others' answer away
         return await asyncio.shield(self._next_look)
 
     def _ended(self, look: asyncio.Task[dict[RoleName, int]]) -> None:
         self._looks.discard(look)
         if not look.cancelled():
-            look.exception()  # now it was asked for, whether or not anybody waits for it still
+            look.exception()  # retrieve the error, whether or not anybody still waits for it
 
     async def _look(self) -> dict[RoleName, int]:
         loop = asyncio.get_running_loop()

@@ -1,11 +1,11 @@
-"""Roles that processes share. By its heartbeats a process says that it lives, and what it holds is
-its own for as long as a lease.
+"""Roles that several processes share. The heartbeat of a worker says that it lives and what it
+holds; a role that it holds is its own for as long as a lease.
 
 Heartbeats are serialised: each begins with a lock on the deployment's row, which also keeps shard
-counts as they are. What a worker's fair share is was decided before that. Only the fences that a
-heartbeat is about are locked, in the order that everybody keeps: it doesn't stop the writers of
-other processes. `acquire` and `release` may come in between, so their rows are read under those
-locks.
+counts as they are. The fair share of a worker was decided before that. Only the fences that a
+heartbeat concerns are locked, in the order that everybody keeps, so that it does not stop the
+writers of other processes. `acquire` and `release` may come in between, so their rows are read
+under those locks.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from workflow_ray_adapters.sql.tables import deployment, fences, members, topolo
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a worker says of itself."""
+    """What a worker says about itself."""
 
     worker: str
     roles: Sequence[Role]
@@ -34,7 +34,7 @@ class Heartbeat:
 
 
 class _Row(NamedTuple):
-    """Of the fences."""
+    """A row of the fences."""
 
     role: RoleName
     epoch: int
@@ -48,8 +48,8 @@ COLUMNS = tuple(fences.c[name] for name in _Row._fields)
 
 
 def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
-    """The roles that the worker should have, as it looks now. Decided on a snapshot, without a
-    lock: it takes its time where there are thousands of roles.
+    """Return the roles that the worker should have now. This reads a snapshot, without a lock,
+    because it takes long where there are thousands of roles.
     """
     held = {fence.role: fence.epoch for fence in beat.held}
     known = {row.role: row for row in map(_Row._make, session.rows(_known))}
@@ -61,9 +61,7 @@ def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
 
 
 def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shared:
-    """The heartbeat of a worker whose fair share is `mine`: of that it acquires what nobody holds
-    now.
-    """
+    """Renew the leases of a worker, and acquire of its fair share, `mine`, what nobody holds."""
     session.rows_and_time(_serialised)
     now = session.now()
     until = now + round(beat.lease * MICROSECONDS)
@@ -103,7 +101,7 @@ def leave(session: Session, worker: str) -> None:
 
 
 def _kept(held: Mapping[RoleName, int], known: Mapping[RoleName, _Row]) -> list[RoleName]:
-    """What is the worker's still: nobody has acquired it since. Its lease may be over."""
+    """Return what the worker still holds: nobody has acquired it since. Its lease may be over."""
     return [role for role, epoch in held.items() if role in known and known[role].epoch == epoch]
 
 
@@ -116,8 +114,8 @@ def _holders(known: Iterable[_Row], now: int) -> dict[RoleName, str]:
 
 
 def _acquired(role: Role, row: _Row | None, worker: str, now: int) -> _Row:
-    """The role's new row. Where the answer to an earlier heartbeat was lost the role is the
-    worker's already, and stays as it was.
+    """Return the new row of the role. If the answer to an earlier heartbeat was lost, the worker
+    has the role already, and the row stays as it was.
     """
     if row is None:
         return _Row(role.name, 1, role.group, worker, None)
@@ -164,8 +162,8 @@ def _live(dialect: Dialect) -> ClauseElement:
 
 
 def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
-    """For each role that is deployed the live workers that can run it; whoever sends this heartbeat
-    is one, with the roles it names.
+    """Return for each deployed role the live workers that can run it. The sender of this heartbeat
+    is one of them, with the roles that it names.
     """
     deployed = _deployed(session)
     workers = {

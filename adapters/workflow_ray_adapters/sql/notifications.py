@@ -1,4 +1,4 @@
-"""What commits have changed, for those who wait for it: in this process, and in others where the
+"""What commits have changed, for those who wait for it in this process, and in others where the
 database can pass it on.
 """
 
@@ -12,8 +12,8 @@ from workflow_ray_adapters.sql.rows import AT_ONCE
 
 
 class Kind(IntFlag):
-    """The kinds of things that somebody may wait for. The numbers travel between processes: never
-    change one.
+    """The kinds of things that somebody may wait for. Processes send each other these numbers:
+    never change one.
     """
 
     RUNS = 1
@@ -28,18 +28,20 @@ ALL = ~Kind(0)
 
 
 class Notification(msgspec.Struct, omit_defaults=True):
-    """It decides only who looks again, never what anybody finds. Any of it may be lost."""
+    """What a commit has changed. It decides only who looks, never what anybody finds. Any part of
+    it may be lost.
+    """
 
     runs: dict[RunId, Version] = {}  # their new versions
-    at_rest: set[RunId] = set()  # those of the runs that now take no step by themselves
+    at_rest: set[RunId] = set()  # the runs among them that now take no step by themselves
     events: dict[Topic, set[int]] = {}  # the partitions that have new events
-    # microseconds: when new entries of the outbox get due, AT_ONCE among them
+    # microseconds: when new entries of the outbox are due, AT_ONCE among them
     due: set[int] = set()
-    # new timeouts: workflow, status, and in microseconds when they get due
+    # new timeouts: workflow, status, and when they are due, in microseconds
     timeouts: set[tuple[str, int, int]] = set()
-    roles: set[RoleName] = set()  # have a new epoch
+    roles: set[RoleName] = set()  # they have a new epoch
     deployment: bool = False  # there is a new one
-    unnamed: Kind = Kind(0)  # of these kinds something may have changed that isn't named
+    unnamed: Kind = Kind(0)  # the kinds of which something may have changed that is not named
 
     def __bool__(self) -> bool:
         return bool(
@@ -53,12 +55,12 @@ class Notification(msgspec.Struct, omit_defaults=True):
         )
 
     def add_events(self, appended: Iterable[tuple[Topic, int]]) -> None:
-        """Note that each of these topics and partitions has new events."""
+        """Note that each of these topic-partitions has new events."""
         for topic, partition in appended:
             self.events.setdefault(topic, set()).add(partition)
 
     def add(self, other: "Notification") -> None:
-        """Tell what the other one tells, too."""
+        """Add what the other notification says."""
         for run_id, version in other.runs.items():
             self.runs[run_id] = max(version, self.runs.get(run_id, version))
         self.at_rest |= other.at_rest
@@ -71,8 +73,8 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.unnamed |= other.unnamed
 
     def encoded(self, largest: int) -> bytes:
-        """As JSON of at most `largest` bytes. Where that is too much the longest part becomes
-        "unnamed", and then the next.
+        """Return JSON of at most `largest` bytes. While it is too long, its longest part becomes
+        "unnamed".
         """
         told = msgspec.structs.replace(
             self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts)
@@ -103,7 +105,7 @@ def _without(told: Notification, part: str) -> Notification:
 
 
 def _soonest(due: set[int]) -> set[int]:
-    """Of those for later only the first: whoever looks then finds out about the next."""
+    """Keep only the first of the later due times: who looks then finds the next."""
     later = due - {AT_ONCE}
     return (due & {AT_ONCE}) | ({min(later)} if later else set())
 

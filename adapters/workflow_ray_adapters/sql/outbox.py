@@ -1,4 +1,4 @@
-"""Events committed with their records and not yet published."""
+"""Events that were committed with their records and are not yet published."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -53,7 +53,7 @@ def _insert(dialect: Dialect) -> ClauseElement:
 
 
 def move(session: Session, limit: int) -> Mapping[Topic, int]:
-    """Publish due events inside the database, in commit order; how many of each topic."""
+    """Publish due events inside the database, in commit order. Return how many of each topic."""
     due = _fair(session.rows(_due, now=session.now(), most=limit), limit)
     if not due:
         return {}
@@ -69,8 +69,8 @@ _turns = count()
 
 
 def _fair(due: Sequence[Any], limit: int) -> list[Any]:
-    """Up to `limit` of the rows, in commit order: one of each kind, and again. Which kind comes
-    first takes turns, so that even a limit of 1 holds up none of them.
+    """Return up to `limit` of the rows, in commit order, taking one of each kind in turn. Another
+    kind goes first each time, so that even a limit of 1 holds up none of them.
     """
     ordered = sorted(due, key=lambda row: (_kind(row), row[1], row[0]))
     kinds = [list(rows) for _, rows in groupby(ordered, key=_kind)]
@@ -82,12 +82,12 @@ def _fair(due: Sequence[Any], limit: int) -> list[Any]:
 
 
 def _kind(row: Any) -> int:
-    """Of an id, a due time, and whatever follows."""
+    """Return the kind of a row that begins with an id and a due time."""
     return min(int(row[1]), AT_ONCE + 1)
 
 
 def _due(_: Dialect) -> ClauseElement:
-    """Events that are due. They are found by what they are and never by "id > last seen"."""
+    """Find events that are due, by what they are and never by "id > last seen"."""
     query = select(outbox.c.id, outbox.c.due_at, *TOPIC_PARTITION).limit(bindparam("most"))
     return _each(query, IMMEDIATE, _delayed(bindparam("now")))
 
@@ -97,15 +97,15 @@ def _delayed(now: BindParameter[int] | int) -> ColumnElement[bool]:
 
 
 def _each(query: Select[*tuple[Any, ...]], *kinds: ColumnElement[bool]) -> CompoundSelect[Any]:
-    """The query's first rows of each kind of entries, up to its limit."""
+    """Return the query's first rows of each kind of entries, up to its limit."""
     firsts = (query.where(kind).order_by(outbox.c.due_at, outbox.c.id) for kind in kinds)
-    # a limit inside of a union needs a query of its own
+    # a limit inside a union needs a query of its own
     return union_all(*(select(first.subquery()) for first in firsts))
 
 
 def _publish(dialect: Dialect) -> ClauseElement:
-    """The heads were advanced by now, and are locked: of the offsets up to there the last are these
-    entries'.
+    """The heads were advanced and locked before this statement: the last offsets below them are
+    these entries'.
     """
     behind = func.row_number().over(partition_by=TOPIC_PARTITION, order_by=outbox.c.id.desc())
     placed = (
@@ -135,8 +135,8 @@ def _remove(dialect: Dialect) -> ClauseElement:
 
 
 def advance(session: Session, appended: Mapping[tuple[str, int], int]) -> None:
-    """Make room for the events to be appended to each topic and partition. Locks the heads, in
-    their order, until the commit: so offsets follow commit order.
+    """Make room for the events that are to be appended to each topic-partition. The heads are
+    locked in their order until the commit, so that offsets follow commit order.
     """
     counted = sorted(appended.items())
     session.run(
@@ -159,12 +159,13 @@ class Pending:
     """What a publisher asks for."""
 
     limit: int
-    without: Collection[tuple[Topic, int]] = ()  # left out, but for timeouts
+    # topic-partitions that are left out, except for timeouts
+    without: Collection[tuple[Topic, int]] = ()
     timeouts_only: bool = False
 
 
 def look(session: Session, fence: Fence, pending: Pending) -> tuple[list[OutboxEntry], int | None]:
-    """For the role's holder: entries that are due; and when the next one gets due."""
+    """Return the entries that are due, and when the next one is due, for the role's holder."""
     roles.check(fence, roles.epochs(session, [fence.role]))
     rows = session.connection.execute(_pending(pending, session.now())).all()
     return [_entry(*row) for row in _fair(rows, pending.limit)], next_due(session)
@@ -209,7 +210,7 @@ def _entry(
 
 
 def next_due(session: Session) -> int | None:
-    """When the next of the entries that aren't due gets due."""
+    """Return when the next entry is due that is not due now."""
     ((due,),) = session.rows(_next_due, now=session.now())
     return None if due is None else int(due)
 
@@ -219,7 +220,7 @@ def _next_due(_: Dialect) -> ClauseElement:
 
 
 def first_due(session: Session) -> set[int]:
-    """When the first entry of each kind gets due, or got due."""
+    """Return when the first entry of each kind is due, or was due."""
     return {max(due, AT_ONCE) for (due,) in session.rows(_first_due) if due is not None}
 
 

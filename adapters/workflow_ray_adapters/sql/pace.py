@@ -1,18 +1,17 @@
-"""How often a database that sends no notifications is asked for changes."""
+"""How often a database that sends no notifications is polled."""
 
 import asyncio
 from collections.abc import Callable
 
 SHORTEST = 0.005
 LONGEST = 0.05
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 
 class Pace:
-    """Looks follow each other quickly after one that woke somebody, and ever more slowly where what
-    changes concerns nobody.
-
-    It goes by the machine's clock, whatever the store's is: the other processes are real.
+    """Poll quickly after a poll that woke somebody, and more and more slowly where changes concern
+    nobody. It goes by the machine's clock, whatever the store's is, because the other processes are
+    real.
     """
 
     def __init__(self, is_wanted: Callable[[], bool]) -> None:
@@ -20,7 +19,7 @@ class Pace:
         self._pause = SHORTEST
 
     async def rest(self) -> None:
-        """Until the next look is due and somebody waits for what it may find."""
+        """Wait until the next poll is due and somebody waits for what it may find."""
         while True:
             await asyncio.sleep(self._pause)
             self._pause = min(self._pause * 1.5, LONGEST)

@@ -1,9 +1,9 @@
 """Pages of a workflow's runs. Each is found by an index that ends in the run id, however many other
 runs there are.
 
-A run that awaits an event is found by `awaiting`, its partition: steps change nothing of that. Any
-other is found by `resting`, which is its status and run state. A page merges what these find, up to
-its limit from each; counters say which of them hold any runs.
+A run that awaits an event is found by `awaiting`, its partition, which steps do not change. Any
+other run is found by `resting`, which is its status and run state. A page merges what these find,
+up to its limit from each; the counters say which of them hold any runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,22 +31,23 @@ from workflow_ray_adapters.sql.tables import counters, records
 
 Order: TypeAlias = Callable[[ColumnElement[Any]], UnaryExpression[Any]]
 MOST = 300
-"""Parts that a page is merged of; what would take more is looked for among all runs of the
-workflow. SQLite allows 500.
+"""The largest number of parts that a page is merged from. A page that needs more reads all runs of
+the workflow. SQLite allows 500.
 """
 
 
 @dataclass(frozen=True)
 class Part:
-    """Runs that have a value in an indexed column, and to which the filters apply."""
+    """Runs that have a value in an indexed column, and that the filters apply to."""
 
     filters: Sequence[ColumnElement[bool]]
     column: Column[Any]
     value: int | str
 
     def keys(self, by: Order, limit: int) -> Select[Any]:
-        """That the column equals the value is said as a range, and it is sorted by: a planner that
-        knows of equal values takes an index without the column, and goes through all other runs.
+        """Find the run ids. The equality with the column's value is written as a range, and the
+        rows are sorted by the column: a planner that knows of equal values uses an index without
+        the column, and reads all other runs.
         """
         value = literal(self.value, self.column.type)
         ranged = select(records.c.run_id).where(
@@ -56,8 +57,8 @@ class Part:
 
 
 def counts(session: Session, workflow: str) -> list[RunCount]:
-    """How many runs stand where. Each writer has counters of its own; some may be negative, and
-    their sum is right.
+    """Return how many runs are in which state. Each writer has its own counters; some may be
+    negative, and their sum is right.
     """
     stand, runs = (counters.c.status, counters.c.run_state), func.sum(counters.c.runs)
     counted = (
@@ -83,7 +84,7 @@ def runs(session: Session, query: RunQuery) -> list[Record]:
 
 
 def page(session: Session, query: RunQuery) -> Select[Any] | None:
-    """The query's statement; None: there are no such runs."""
+    """Build the query's statement. None: there are no such runs."""
     by = desc if query.newest_first else asc
     keys = _merged(_parts(session, query), query, by)
     if keys is None:
@@ -97,7 +98,7 @@ def page(session: Session, query: RunQuery) -> Select[Any] | None:
 
 
 def _parts(session: Session, query: RunQuery) -> list[Part]:
-    """Parts that together hold every run of the page, each of them one range of an index."""
+    """Return parts that together hold every run of the page. Each is one range of an index."""
     filters = [*_filters(query), *_of_status_and_state(query)]
     if query.foreign_id is not None:
         return [
@@ -127,7 +128,7 @@ def _parts(session: Session, query: RunQuery) -> list[Part]:
 
 
 def _awaiting(session: Session, query: RunQuery) -> list[Part]:
-    # as the index has it
+    # in the index's order
     awaiting = (records.c.workflow == query.workflow, records.c.awaiting.is_not(None))
     last = session.connection.scalar(select(func.max(records.c.awaiting)).where(*awaiting))
     filters = [*_filters(query), *_of_status_and_state(query), records.c.workflow == query.workflow]
@@ -165,11 +166,13 @@ def _filters(query: RunQuery) -> list[ColumnElement[bool]]:
 
 
 def _merged(parts: Sequence[Part], query: RunQuery, by: Order) -> Subquery | None:
-    """The run ids of the page, or of more where its data is large; None where there are none."""
+    """Build a query for the run ids of the page, or of more where its data is large. None: there
+    are none.
+    """
 
     if len(parts) < 2:
         return parts[0].keys(by, query.limit).subquery("keys") if parts else None
-    # a limit inside of a union needs a query of its own
+    # a limit inside a union needs a query of its own
     limited = (select(part.keys(by, query.limit).subquery()) for part in parts)
     together = union_all(*limited).subquery("together")
     return (
@@ -181,8 +184,8 @@ def _merged(parts: Sequence[Part], query: RunQuery, by: Order) -> Subquery | Non
 
 
 def _fitting(keys: Subquery, by: Order) -> Subquery:
-    """Those whose data makes a page. The sizes are added up first, so that no data beyond it is
-    read.
+    """Keep the runs whose data makes a page. The sizes are added up first, so that no data beyond
+    it is read.
     """
     size = func.length(records.c.data)
     sized = (

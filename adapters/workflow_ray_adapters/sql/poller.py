@@ -1,5 +1,5 @@
-"""What other processes have committed: notifications where the database passes them on, and looks
-beneath them.
+"""Notice what other processes have committed: by notifications where the database passes them on,
+and by polls.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from workflow_ray_adapters.sql.wakeups import Wakeups
 log = logging.getLogger(__name__)
 
 PAUSE = 0.5
-"""Seconds before a store that did not answer is asked again."""
+"""Seconds before a store that did not answer is polled again."""
 
 
 class Poller:
-    """Wakes those whom others' commits concern. For what a notification doesn't name it looks
-    itself, once for all who wait.
+    """Wake those whom the commits of others concern. What a notification does not name is read
+    once, for all who wait.
     """
 
     def __init__(self, database: Database, wakeups: Wakeups) -> None:

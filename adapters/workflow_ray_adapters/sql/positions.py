@@ -1,4 +1,4 @@
-"""How far each group has come in each partition."""
+"""The committed positions of groups."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,9 +15,7 @@ from workflow_ray_adapters.sql.tables import positions
 
 
 def merged(before: Position | None, written: Position) -> Position:
-    """What is stored of a position that is written where `before` stands. `_merge` says the same in
-    SQL.
-    """
+    """Merge a position with the one stored before it. `_merge` does the same in SQL."""
     if before is None or written.log != before.log or written.incarnation > before.incarnation:
         return written
     if written.incarnation < before.incarnation:
@@ -28,8 +26,8 @@ def merged(before: Position | None, written: Position) -> Position:
 
 
 def write(session: Session, written: Iterable[Position]) -> None:
-    """One for each group and partition. In their order, so that nobody waits for one who waits for
-    him.
+    """Write one position for each group and partition, in their order, so that no two transactions
+    wait for each other.
     """
     session.run(
         _merge,

@@ -1,4 +1,4 @@
-"""What is read of runs. Each function is to run in one snapshot."""
+"""Read runs. Each function runs in one snapshot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
@@ -29,7 +29,7 @@ Limit: TypeAlias = int | BindParameter[int]
 
 
 def lookup(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
-    """Those of the first run ids, of one at least, whose data makes a batch."""
+    """Return the records of the first run ids, one at least, whose data makes a batch."""
     return _records(session, _first_batch(session, run_ids) if len(run_ids) > 1 else run_ids)
 
 
@@ -41,7 +41,9 @@ def _records(session: Session, run_ids: Sequence[RunId]) -> list[Record | None]:
 
 
 def _first_batch(session: Session, run_ids: Sequence[RunId]) -> list[RunId]:
-    """The sizes are added up before any data is read."""
+    """Return the first run ids whose data makes a batch. The sizes are added up before any data is
+    read.
+    """
     sizes: dict[RunId, int] = dict(session.rows(_sizes, run_ids=run_ids))
     before = accumulate((sizes.get(run_id, 0) for run_id in run_ids), initial=0)
     return [run_id for run_id, size in zip(run_ids, before, strict=False) if size <= BATCH_DATA]
@@ -93,8 +95,8 @@ def _page(
     by: Order,
     limit: Limit,
 ) -> Subquery:
-    """The keys of up to `limit` rows whose data makes a page. The sizes are added up first, so that
-    no data beyond it is read.
+    """Find the keys of up to `limit` rows whose data makes a page. The sizes are added up first, so
+    that no data beyond it is read.
     """
     size = func.coalesce(func.length(data), 0)
     sized = (
@@ -110,8 +112,8 @@ def _page(
 
 
 def newer(session: Session, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
-    """The records above the versions seen, by run id; or only those at rest. The data of the others
-    isn't read.
+    """Return the records above the versions seen, by run id, or only those at rest. The data of the
+    others is not read.
     """
     changed: list[RunId] = []
     size = 0

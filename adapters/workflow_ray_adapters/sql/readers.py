@@ -1,5 +1,5 @@
-"""Those who receive events. What is known of each is kept between its calls: one that has read all
-there is need not look again before something wakes it.
+"""The readers of events. What is known of each is kept between its calls: one that has read all
+there is looks again only when something wakes it.
 """
 
 import asyncio
@@ -15,28 +15,29 @@ from workflow_ray_adapters.sql.stream import Receive
 log = logging.getLogger(__name__)
 
 KEPT = 10_000
-"""Readers that are remembered."""
+"""The number of readers that are remembered."""
 
 
 @dataclass(eq=False)
 class Reader:
-    """One who receives from a topic, by one call at a time."""
+    """One reader of a topic, which makes one call at a time."""
 
     topic: Topic
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
-    # the offsets up to where it has read all there was
+    # the offsets up to which it has read all there was
     _ends: dict[int, int] = field(default_factory=dict[int, int])
-    # partitions that got events since it looked last
+    # partitions that have new events since it last looked
     _changed: set[int] = field(default_factory=set[int])
-    _must_look: bool = True  # any partition may have got some
-    _known: dict[int, int] = field(default_factory=dict[int, int])  # up to where it has read
-    # of lost partitions: where, and their ends
+    _must_look: bool = True  # any partition may have some
+    # the offsets up to which it has read
+    _known: dict[int, int] = field(default_factory=dict[int, int])
+    # of lost partitions: the offset asked for, and the end
     _reported: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     _awaited: Receive | None = None
     _answer: Arrivals | None = None
 
     def is_at_end(self, offsets: Mapping[int, int]) -> bool:
-        """Whether nothing follows these offsets, as far as is known."""
+        """Return whether nothing follows these offsets, as far as is known."""
         if self._must_look:
             return False
         return all(
@@ -48,7 +49,9 @@ class Reader:
         return self._ends.get(partition) == end
 
     def unsure(self, offsets: Mapping[int, int]) -> list[int]:
-        """The partitions that were not read up to these offsets: their logs may end elsewhere."""
+        """Return the partitions that were not read up to these offsets: their logs may end
+        elsewhere.
+        """
         return [
             partition
             for partition, offset in offsets.items()
@@ -56,7 +59,7 @@ class Reader:
         ]
 
     async def wait(self, receive: Receive, clock: Clock, wait: float) -> Arrivals | None:
-        """The answer of a transaction that published what it waits for; None: there may be
+        """Return the answer of a transaction that published what it waits for. None: there may be
         something to look for, or the time is over.
         """
         self._awaited = receive
@@ -69,8 +72,8 @@ class Reader:
         return self._answer
 
     def begin_look(self, offsets: Mapping[int, int]) -> None:
-        """Before the look that `end_look` tells of: what changes meanwhile makes it worth another
-        one.
+        """Prepare for a look, whose result `end_look` takes. What changes meanwhile makes another
+        look worth while.
         """
         self._changed -= offsets.keys()
         self._must_look = False
@@ -78,7 +81,7 @@ class Reader:
             self._ends.pop(partition, None)
 
     def end_look(self, receive: Receive, arrivals: Arrivals) -> None:
-        """A look has found this."""
+        """Note what a look has found."""
         self._known |= arrivals.read
         for partition, end in arrivals.lost.items():
             if self._reported.get(partition) != (lost := (receive.offsets[partition], end)):
@@ -94,12 +97,12 @@ class Reader:
             self._ends |= arrivals.read
 
     def awaits(self) -> Receive | None:
-        """What it waits for, if it waits and was not woken yet."""
+        """Return what it waits for, if it waits and was not woken yet."""
         return None if self.wakeup.is_set() else self._awaited
 
     def wake(self, partitions: Collection[int]) -> bool:
-        """Wake it if one of the partitions concerns it, now or when it comes back. Whether it does
-        so now.
+        """Wake it if one of the partitions concerns it, now or when it comes back. Return whether
+        it does so now.
         """
         self._changed.update(partitions)
         concerned = self._awaited is not None and not self._awaited.offsets.keys().isdisjoint(
@@ -110,11 +113,11 @@ class Reader:
         return concerned
 
     def forget(self) -> None:
-        """Unless it waits, anything may have come: it looks when it comes back."""
+        """Make it look when it comes back, unless it waits: anything may have come."""
         self._must_look |= self._awaited is None
 
     def answer(self, receive: Receive, arrivals: Arrivals) -> None:
-        """A transaction has found this for it, in some of its partitions."""
+        """Give it what a transaction has found for it, in some of its partitions."""
         self._answer = arrivals
         self.begin_look(arrivals.read)
         self.end_look(receive, arrivals)
@@ -137,7 +140,7 @@ class Readers:
         return reader
 
     def awaited(self, topic: Topic) -> list[Receive]:
-        """What readers of the topic wait for. May be called by any thread."""
+        """Return what readers of the topic wait for. Any thread may call it."""
         readers = tuple(self._by_topic.get(topic, ()))
         return [receive for reader in readers if (receive := reader.awaits())]
 
@@ -145,14 +148,15 @@ class Readers:
         return any(reader.awaits() for reader in self._readers.values())
 
     def topics(self) -> list[Topic]:
-        """The topics that are read."""
+        """Return the topics that are read."""
         return list(self._by_topic)
 
     def compare(self, ends: Mapping[tuple[Topic, int], int]) -> bool:
-        """A look has found these ends: wake those who have not read up to there. Whether any of
-        them waits.
+        """Wake those who have not read up to these ends, which a look has found. Return whether any
+        of them waits.
 
-        Who looks itself right now looks once more: it may have begun before the events were there.
+        A reader that looks right now looks once more: it may have begun before the events were
+        there.
         """
         woken = [
             reader.wake((partition,))
@@ -163,7 +167,7 @@ class Readers:
         return any(woken)
 
     def wake(self, events: Mapping[Topic, Collection[int]]) -> bool:
-        """Wake those whom events in these partitions concern. Whether any of them waits."""
+        """Wake those whom events in these partitions concern. Return whether any of them waits."""
         woken = [
             reader.wake(partitions)
             for topic, partitions in events.items()
@@ -172,8 +176,8 @@ class Readers:
         return any(woken)
 
     def forget(self) -> None:
-        """Any topic may have got events. Those who wait are not woken: whoever calls looks for
-        them.
+        """Note that any topic may have new events. Those who wait are not woken: the caller looks
+        for them.
         """
         for reader in self._readers.values():
             reader.forget()
@@ -181,8 +185,8 @@ class Readers:
     def published(
         self, events: Mapping[Topic, Collection[int]], answers: Sequence[tuple[Receive, Arrivals]]
     ) -> None:
-        """A transaction has published these events, and found these answers. Who was woken before
-        looks for itself.
+        """Wake those whom the events of a transaction concern, and give them the answers that it
+        found. A reader that was woken before looks for itself.
         """
         awaited = {
             receive: reader

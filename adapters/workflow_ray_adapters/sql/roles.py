@@ -1,4 +1,4 @@
-"""Who holds a role. A fence row is never deleted, and its epoch never goes back."""
+"""Acquire and release roles. A fence row is never deleted, and its epoch never goes back."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,12 +12,12 @@ from workflow_ray_adapters.sql.tables import fences, positions, topology
 
 NO_LEASE = {"holder": null(), "lease_until": null()}
 SHARDS = func.coalesce(topology.c.scaled, topology.c.shards)
-"""How many shards a group has."""
+"""The number of shards of a group."""
 
 
 def epochs(session: Session, roles: Collection[RoleName]) -> Mapping[RoleName, int]:
-    """The newest epoch of each role that was ever acquired. In a writing transaction none of them
-    changes before its end.
+    """Return the newest epoch of each role that was ever acquired. In a writing transaction none of
+    them changes before its end.
     """
     return dict(session.rows_and_time(_epochs, roles=sorted(roles))) if roles else {}
 
@@ -30,13 +30,13 @@ def _epochs(dialect: Dialect) -> ClauseElement:
 
 
 def check(fence: Fence, current: Mapping[RoleName, int]) -> None:
-    """Raises RoleLost."""
+    """Raise RoleLost unless the fence has the current epoch."""
     if (epoch := current.get(fence.role, 0)) != fence.epoch:
         raise RoleLost(fence.role, fence.epoch, epoch)
 
 
 def acquire(session: Session, role: Role) -> Fence:
-    """Raise the role's epoch, while its group's shard count can't change."""
+    """Raise the epoch of the role, while the shard count of its group cannot change."""
     connection, dialect = session.connection, session.dialect
     shards: int | None = connection.scalar(
         dialect.lock_rows(select(SHARDS).where(topology.c.role_group == role.group), shared=True)
@@ -59,7 +59,7 @@ def acquire(session: Session, role: Role) -> Fence:
 
 
 def fence_off(session: Session, groups: Collection[str]) -> None:
-    """Raise the epoch of every role that was ever acquired in the groups."""
+    """Raise the epoch of every role of the groups that was ever acquired."""
     found: list[RoleName] = (
         [role for (role,) in session.rows(_of_groups, groups=sorted(groups))] if groups else []
     )
@@ -85,7 +85,7 @@ def _fence_off(dialect: Dialect) -> ClauseElement:
 
 
 def release(session: Session, fence: Fence) -> None:
-    """End the holder's lease, if it holds the role still, and note in any case that it has nothing
+    """End the holder's lease, if it still holds the role, and note in any case that it has nothing
     in hand.
     """
     session.execute(_end_lease, of_role=fence.role, of_epoch=fence.epoch)

@@ -1,4 +1,4 @@
-"""Between rows and structs."""
+"""Convert between rows and structs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,10 +14,10 @@ from workflow_ray_adapters.sql.tables import history, records
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 AT_ONCE = 0
-"""The due time of what may be published right away."""
+"""The due time of entries that are published at once."""
 CARRIED = -1
-"""The due time of outbox entries that carry a timeout. It is a value of their own, so that each
-kind of entries is one range of the index, and none is read through to find another.
+"""The due time of outbox entries that carry a timeout. It is a value of its own, so that each kind
+of entry is one range of the index, and none is read to find another.
 """
 Values: TypeAlias = dict[str, Any]
 
@@ -54,14 +54,14 @@ ENTRY: tuple[Column[Any], ...] = (
 )
 
 
-# a look-up takes a fifth of the time that calling the Enum does
+# a look-up takes a fifth of the time of a call of the Enum
 RUN_STATES = {int(run_state): run_state for run_state in RunState}
 AWAITS = {int(awaits): awaits for awaits in Awaits}
 CAUSES = {int(cause): cause for cause in Cause}
 
 
 def resting(status: int, run_state: int) -> int:
-    """Status and run state as one number: of runs that await no event an index keeps it."""
+    """Return status and run state as one number. The index has it for runs that await no event."""
     return status * 8 + run_state
 
 
@@ -69,13 +69,13 @@ def micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
-@lru_cache(maxsize=1024)  # of the rows of one transaction all have the same
+@lru_cache(maxsize=1024)  # all rows of a transaction have the same
 def moment(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
 
 
 def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
-    """Of the columns RECORD, in their order."""
+    """Make a record of the columns RECORD, in their order."""
     (
         run_id,
         workflow,
@@ -117,7 +117,7 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
 
 
 def to_entry(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> HistoryEntry:
-    """Of the columns ENTRY, in their order."""
+    """Make a history entry of the columns ENTRY, in their order."""
     run_id, version, status, run_state, cause, by, reason, at, write_id, data = row
     return HistoryEntry(
         run_id=run_id,

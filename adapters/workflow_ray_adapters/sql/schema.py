@@ -8,30 +8,30 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from workflow_ray_adapters.sql.tables import deployment
 
 REVISION = "0004"
-"""The newest in migrations/versions; they sort by age. Kept here so that opening a store doesn't
-import Alembic.
+"""The newest revision in migrations/versions; they sort by age. It is kept here so that opening a
+store does not import Alembic.
 """
 USABLE_FROM = "0003"
 """The oldest revision whose code can read and write this schema: those since then have only added
-to it. A migration that does more sets it to its own, in the deployment's row too.
+to it. A migration that does more sets it to its own, also in the deployment's row.
 """
 VERSION_TABLE = "workflow_ray_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_alembic = Lock()  # it keeps what it works on in its modules
+_alembic = Lock()  # Alembic keeps what it works on in its modules
 _stamp = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def revision(connection: Connection) -> str | None:
-    """The database's revision; None: it has no tables of workflow_ray."""
+    """Return the database's revision. None: it has no tables of workflow_ray."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.scalar(select(_stamp.c.version_num))
 
 
 def is_too_new(connection: Connection, revision: str) -> bool:
-    """Whether a schema of that revision is beyond this code. One that is newer says itself from
-    which revision on it can be used.
+    """Return whether a schema of that revision is too new for this code. A newer schema says itself
+    from which revision on it can be used.
     """
     if revision <= REVISION:
         return False
@@ -40,16 +40,16 @@ def is_too_new(connection: Connection, revision: str) -> bool:
 
 
 def is_foreign(connection: Connection) -> bool:
-    """Whether there are tables, and none that workflow_ray begins with: not even of a migration
-    that was killed half-way.
+    """Return whether there are tables, and none that workflow_ray begins with: not even of a
+    migration that was killed half-way.
     """
     names = inspect(connection).get_table_names()
     return bool(names) and VERSION_TABLE not in names
 
 
 def migrate(connection: Connection, to: str = REVISION) -> None:
-    """Bring the schema up to a revision, in the connection's transaction. Of what was done before,
-    none is done again.
+    """Bring the schema up to a revision, in the connection's transaction. Steps that were done
+    before are skipped.
     """
     from alembic import command
     from alembic.config import Config
@@ -58,7 +58,7 @@ def migrate(connection: Connection, to: str = REVISION) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     if connection.dialect.name in ("mariadb", "mysql"):
-        # Alembic would name its primary key, and the server warn that this means nothing
+        # Alembic would name its primary key, and the server would warn that this means nothing
         _stamp.create(connection, checkfirst=True)
     with _alembic:
         command.upgrade(config, to)

@@ -1,4 +1,4 @@
-"""A transaction as the functions of this package see it."""
+"""A transaction, as the functions of this package see it."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
@@ -15,34 +15,37 @@ from workflow_ray_adapters.sql.rows import micros
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 Statement: TypeAlias = Callable[[Dialect], ClauseElement]
-"""Says a statement in SQLAlchemy's Core. It is asked once per dialect: what varies is bound."""
+"""Builds a statement with SQLAlchemy's Core. It is called once per dialect: what varies is bound.
+"""
 COLLECTIONS = (list, tuple, set, frozenset, dict)
 
 
 def store_time(clock: Clock) -> int | None:
-    """What a session's time is to be: a test's clock tells it; None: the store's own does."""
+    """Return what a session's time is to be: that of a test's clock. None: the store's own clock
+    tells it.
+    """
     return None if isinstance(clock, SystemClock) else micros(clock.now())
 
 
 class Session:
     """A connection in a transaction. Statements that run for every transition go to the driver as
-    they were compiled first: to build, look up and convert them again took longer than SQLite takes
-    to run them.
+    they were first compiled: building, looking up and converting them again took longer than SQLite
+    takes to run them.
     """
 
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.connection = connection
         self.dialect = dialect
         self.notification = Notification()
-        """What the transaction changes, for those who are to be told when it commits."""
+        """What the transaction changes. Those who wait for it are notified after the commit."""
         self.time: int | None = None
-        """Microseconds since 1970: the time by the store's clock, where a statement has told it, or
-        by a clock of a test.
+        """Microseconds since 1970: the time by the store's clock, if a statement has returned it,
+        or by the clock of a test.
         """
 
     def now(self) -> int:
-        """The time by the store's clock, in microseconds since 1970. No statement is made for it
-        where one has told it already.
+        """Return the time by the store's clock, in microseconds since 1970. It takes no statement
+        if an earlier one has returned it.
         """
         if self.time is None:
             clock = self.dialect.clock()
@@ -54,8 +57,8 @@ class Session:
         return self.time
 
     def rows_and_time(self, statement: Statement, **values: object) -> list[Any]:
-        """As `rows`, of a statement whose last columns are the dialect's clock, which are left out
-        of the answer.
+        """Run a statement whose last columns are the dialect's clock, and return its rows without
+        them.
         """
         rows = self.rows(statement, **values)
         if not (rows and self.dialect.clock()):
@@ -65,21 +68,20 @@ class Session:
         return [row[:-1] for row in rows]
 
     def rows(self, statement: Statement, **values: object) -> list[Any]:
-        """All rows. A collection among the values is one that the statement asks to be `among`."""
+        """Run a statement and return all its rows. A collection among the values is a list that the
+        statement compares with by `among`.
+        """
         with closing(self.connection.connection.cursor()) as cursor:
             cursor.execute(*self._ready(statement, values))
             return list(cursor.fetchall())
 
     def execute(self, statement: Statement, **values: object) -> None:
-        """As `rows`, of a statement that has none."""
+        """Run a statement that has no rows."""
         with closing(self.connection.connection.cursor()) as cursor:
             cursor.execute(*self._ready(statement, values))
 
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
-        """For each of the rows, in order.
-
-        The statement names their values by the dialect's `given`.
-        """
+        """Run a statement of the dialect for each of the rows, in order."""
         if rows:
             with closing(self.connection.connection.cursor()) as cursor:
                 self.dialect.run(cursor, _compiled(statement, self.dialect), rows)

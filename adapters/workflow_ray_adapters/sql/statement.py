@@ -14,7 +14,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 
 class Compiled:
-    """SQL, and what picks the values of its parameters, which are positional."""
+    """SQL, and a function that returns the values of its parameters in their order."""
 
     def __init__(self, statement: ClauseElement, driver: Driver) -> None:
         compiled = statement.compile(dialect=driver)
@@ -35,7 +35,7 @@ class Compiled:
 
 
 def _each(names: Sequence[str], values: Values) -> tuple[object, ...]:
-    # a tuple for one name too, which itemgetter doesn't give
+    # a tuple for one name as well, which itemgetter does not return
     return tuple([values[name] for name in names])
 
 

@@ -1,5 +1,5 @@
-"""The store that SQL databases share: what reads goes to the database's readers, what writes to its
-gathering writer.
+"""The store of every SQL database. Reads go to the database's readers, writes to its gathering
+writer.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 
 class SqlStore:
-    """ports.Store on a database. Nothing that was read is kept for a later transaction."""
+    """A store on a database. Nothing that was read is kept for a later transaction."""
 
     def __init__(self, database: Database, clock: Clock, store_id: str) -> None:
         self._database = database
@@ -89,7 +89,7 @@ class SqlStore:
 
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator["SqlStore"]:
-        """Work until left; then what was asked is finished, and the database may close."""
+        """Work until the block ends. What was asked is then finished, and the database may close."""
         writer = asyncio.create_task(self._writer.run())
         try:
             async with (
@@ -205,7 +205,7 @@ class SqlStore:
         return self._database.url
 
     async def prepare(self, topics: Mapping[Topic, int]) -> None:
-        """Topics are rows' values here: each is there, with any number of partitions."""
+        """Do nothing: a topic is a value of rows here, and has any number of partitions."""
 
     async def send(self, events: Sequence[Event]) -> None:
         await self._writer.call(lambda session: stream.append(session, events))
@@ -228,7 +228,7 @@ class SqlStore:
             offsets = {**offsets, **arrivals.read}
 
     async def _look(self, reading: Reader, receive: Receive) -> Arrivals:
-        """What there is for it now."""
+        """Return what there is for the reader now."""
         turned, unsure = (
             replace(receive, offsets=self._turned(receive.offsets)),
             reading.unsure(receive.offsets),
@@ -250,7 +250,7 @@ class SqlStore:
         self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
     ) -> int:
         def trimmed(session: Session) -> int:
-            # unknown here: the store holds the events of other records
+            # the role is unknown here if the store holds the events of other records
             if current := roles.epochs(session, [fence.role]):
                 roles.check(fence, current)
             return stream.trim(session, topic, offsets, limit)
@@ -318,7 +318,7 @@ class SqlStore:
     # --- time -----------------------------------------------------------------------------------
 
     async def _look_by_time(self, look: Callable[[Session], T]) -> T:
-        """A read that goes by the store's time, which is noted for the timer."""
+        """Run a read that goes by the store's time, and note that for the timer."""
 
         def timed(session: Session) -> tuple[T, int]:
             session.time = store_time(self._clock)
@@ -329,7 +329,7 @@ class SqlStore:
         return found
 
     def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Begins with another partition each time, or a small limit would starve the last."""
+        """Begin with another partition each time, because a small limit would starve the last one."""
         self._turn += 1
         partitions = list(offsets)
         first = self._turn % (len(partitions) or 1)

@@ -45,19 +45,19 @@ class Receive:
 
 
 EVENT = ("turn", "place", "partition_no", "run_id", "version", "status", "headers", "stream_offset")
-IS_LEFT_OUT = len(EVENT)  # in the rows that are read: whether there is data that isn't in the row
+IS_LEFT_OUT = len(EVENT)  # in the rows that are read: whether there is data that is not in the row
 IN_TURN = itemgetter(0, 1)
 YES, NO = literal_column("1", Integer), literal_column("0", Integer)
 
 
 def append(session: Session, appended: Sequence[Event]) -> None:
-    """Append events, in the order given within each topic and partition."""
+    """Append events, in the order given within each topic-partition."""
     place(session, [event_row(event) for event in appended])
 
 
 def place(session: Session, rows: Sequence[Values]) -> None:
-    """Append rows that lack nothing but their offsets, which they are given, in the order given
-    within each topic and partition.
+    """Append rows that lack only their offsets. They get them in the order given within each
+    topic-partition.
     """
     places = [(row["topic"], row["partition_no"]) for row in rows]
     counts = Counter[tuple[str, int]](places)
@@ -79,7 +79,7 @@ def _insert_event(dialect: Dialect) -> ClauseElement:
 
 
 def _following(session: Session, topics: Collection[str]) -> dict[tuple[str, int], int]:
-    """Of each topic and partition that was ever sent to the offset that the next event gets."""
+    """Return the offset that the next event gets, for each topic-partition that has had an event."""
     return {
         (topic, partition): offset
         for topic, partition, offset in session.rows(_heads, topics=topics)
@@ -98,7 +98,7 @@ def ends(session: Session, topic: Topic, partitions: Collection[int]) -> dict[in
 
 
 def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, int], int]:
-    """Of each partition of the topics that was ever sent to its end."""
+    """Return the end of each partition of the topics that has had an event."""
     return (
         {
             (Topic(topic), partition): end
@@ -110,10 +110,13 @@ def all_ends(session: Session, topics: Collection[Topic]) -> dict[tuple[Topic, i
 
 
 def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arrivals:
-    """As EventStreamer.receive does, without a wait.
+    """Do as EventStreamer.receive, without a wait.
 
-    unsure: the partitions whose logs may end elsewhere than the offset says: below it, or above it
-    without an event from there on, because they were trimmed.
+    Args:
+        session: A transaction.
+        receive: What is asked.
+        unsure: The partitions whose logs may end elsewhere than the offset says: below it, or above
+            it without an event from there on, because they were trimmed.
     """
     found = ends(session, receive.topic, unsure) if unsure else {}
     lost = {partition: end for partition, end in found.items() if end < receive.offsets[partition]}
@@ -131,7 +134,7 @@ def receive(session: Session, receive: Receive, unsure: Collection[int]) -> Arri
 
 
 def is_complete(receive: Receive, arrivals: Arrivals) -> bool:
-    """Whether nothing was left out because the answer was full."""
+    """Return whether nothing was left out because the answer was full."""
     if len(arrivals.events) >= receive.limit:
         return False
     found = Counter([item.event.partition for item in arrivals.events])
@@ -141,8 +144,8 @@ def is_complete(receive: Receive, arrivals: Arrivals) -> bool:
 
 
 def lag(session: Session, topic: Topic, offsets: Mapping[int, int]) -> int:
-    """Events that were trimmed don't count: the log begins behind them, at an offset that is read
-    for each partition.
+    """Return how many events follow the offsets. Events that were trimmed do not count: the log
+    begins after them, at an offset that is read for each partition.
     """
     if not offsets:
         return 0
@@ -185,8 +188,8 @@ def _start(at: int) -> ColumnElement[int]:
 
 
 def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> Arrivals:
-    """Up to `limit` events with their records, one of each partition in the order given and again,
-    until their data fills a batch.
+    """Return up to `limit` events with their records, one of each partition in turn, in the order
+    given, until their data fills a batch.
     """
     if not offsets:
         return Arrivals()
@@ -196,7 +199,7 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
     rows = session.rows(_with_small_data(len(offsets)), **asked, small=BATCH_DATA // limit)
     if any(row[IS_LEFT_OUT] for row in rows):
         rows = session.rows(_until_full(len(offsets)), **asked)
-    rows.sort(key=IN_TURN)  # here: a database would carry the data through the sort
+    rows.sort(key=IN_TURN)  # sorted here, because a database would carry the data through the sort
     received = tuple([_received(topic, row) for row in rows[:limit]])
     return Arrivals(
         events=received,
@@ -206,8 +209,9 @@ def read(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int)
 
 @cache
 def _with_small_data(partitions: int) -> Statement:
-    """What waits in that many partitions, in any order. Data larger than an event's share of the
-    batch is left out: mostly there is none, and to add up the sizes takes as long as the rest.
+    """Read what waits in that many partitions, in any order. Data that is larger than an event's
+    share of the batch is left out: mostly there is none, and adding up the sizes takes as long as
+    the rest.
     """
 
     def statement(_: Dialect) -> ClauseElement:
@@ -223,8 +227,8 @@ def _with_small_data(partitions: int) -> Statement:
 
 @cache
 def _until_full(partitions: int) -> Statement:
-    """As _with_small_data, with the data of those that come first. The sizes are added up before
-    any data is read.
+    """As _with_small_data, with the data of the first events. The sizes are added up before any
+    data is read.
     """
 
     def statement(_: Dialect) -> ClauseElement:
@@ -236,7 +240,7 @@ def _until_full(partitions: int) -> Statement:
             .scalar_subquery()
         )
         turns = (waiting.c.turn, waiting.c.place)
-        # Of those before it, so that the size of each is looked up once
+        # Of the events before it, so that the size of each is looked up once
         before = func.sum(func.coalesce(size, 0)).over(order_by=turns, rows=(None, -1))
         sized = select(waiting, func.coalesce(before, 0).label("before")).subquery("sized")
         query = select(*_event(sized), NO, *RECORD).select_from(_with_records(sized))
@@ -254,13 +258,13 @@ def _event(waiting: Subquery) -> list[ColumnElement[Any]]:
 
 
 def _with_records(waiting: Subquery) -> Join:
-    """An event may have none: its run's record is in another store."""
+    """Join the records. An event has none if the record of its run is in another store."""
     return waiting.outerjoin(records, records.c.run_id == waiting.c.run_id)
 
 
 def _share(at: int) -> Select[Any]:
-    """A partition's part of the batch; by `turn` each partition goes first once before any goes
-    twice.
+    """Read a partition's part of the batch. Sorted by `turn`, each partition goes first once before
+    any goes twice.
     """
     start: BindParameter[int] = bindparam(f"offset_{at}", type_=Integer)
     turn: ColumnElement[int] = events.c.stream_offset - start
@@ -284,7 +288,7 @@ def _share(at: int) -> Select[Any]:
         .order_by(events.c.stream_offset)
         .limit(bindparam("share"))
     )
-    return select(share.subquery())  # a limit inside of a union needs a query of its own
+    return select(share.subquery())  # a limit inside a union needs a query of its own
 
 
 def _received(topic: Topic, row: Sequence[Any]) -> Received:
@@ -296,7 +300,9 @@ def _received(topic: Topic, row: Sequence[Any]) -> Received:
 
 
 def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
-    """Remove up to `limit` events below the offsets; how many. Ends stay: the heads keep them."""
+    """Remove up to `limit` events below the offsets. Return how many. The ends stay, because the
+    heads keep them.
+    """
     removed = 0
     for partition, offset in sorted(offsets.items()):
         asked = {"topic": topic, "partition": partition, "end": offset}

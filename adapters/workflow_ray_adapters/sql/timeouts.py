@@ -1,4 +1,4 @@
-"""Timeouts: created once, due by time, completed, and forgotten some time after that."""
+"""Create timeouts, find those that are due, complete them, and delete them some time later."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -31,14 +31,16 @@ GIVEN_KEY: Columns = dict(zip(("of_run", "of_visit", "named"), KEY, strict=True)
 
 
 def create(session: Session, created: Sequence[Timeout]) -> None:
-    """Of two with one key the first stands, whether it is in the store or in `created`."""
+    """Create timeouts. Of two with one key the first stands, whether it is in the store or in
+    `created`.
+    """
     first = {timeout.key: timeout for timeout in reversed(created)}
     add(session, [_row(timeout) for timeout in first.values()])
 
 
 def add(session: Session, rows: Sequence[Values]) -> None:
-    """Rows with keys of their own. They are written in the order of these, so that nobody waits for
-    one who waits for him.
+    """Add rows with different keys. They are written in the order of these, so that no two
+    transactions wait for each other.
     """
     session.run(_create, sorted(rows, key=itemgetter("run_id", "visit", "name")))
     session.notification.timeouts |= {
@@ -80,7 +82,7 @@ class Due:
 
 
 def due(session: Session, asked: Due) -> tuple[list[Timeout], int | None]:
-    """Those that are due, and when the next of the others gets due."""
+    """Return the timeouts that are due, and when the next of the others is due."""
     now, partitions = session.now(), list(asked.partitions)
     if not partitions:
         return [], None
@@ -127,8 +129,8 @@ def _due(dialect: Dialect) -> Select[*tuple[Any, ...]]:
 
 
 def _due_after(dialect: Dialect) -> ClauseElement:
-    """The first condition is one that an index serves: it is spelled apart because not every
-    planner sees it in the second.
+    """The first condition is one that an index serves. It is written apart because not every
+    planner finds it in the second.
     """
     column = timeouts.c
     later_name = and_(column.visit == bindparam("of_visit"), column.name > bindparam("named"))
@@ -177,7 +179,7 @@ def _complete(dialect: Dialect) -> ClauseElement:
 
 
 def trim(session: Session, completed: float, limit: int) -> int:
-    """Forget up to `limit` that were completed `completed` seconds ago or longer; how many."""
+    """Delete up to `limit` that were completed at least `completed` seconds ago. Return how many."""
     before = session.now() - round(completed * MICROSECONDS)
     keys = session.rows(_completed, before=before, limited=limit)
     session.run(

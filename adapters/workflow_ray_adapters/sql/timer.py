@@ -1,4 +1,4 @@
-"""What gets due by time: no commit gives notice of it."""
+"""What is due by time: no commit gives notice of it."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -13,11 +13,11 @@ LONGEST = 60.0
 
 
 class Timer(Generic[K]):
-    """Calls `fire` with a key when that gets due. Of several times for a key only the first is
-    kept: whoever looks then, and finds nothing, sets the next.
+    """Call `fire` with a key when its time is due. Of several times for a key only the first is
+    kept: who looks then, and finds nothing, sets the next.
 
-    Due times are the store's. How far its time is from this process's monotonic clock is noted
-    whenever a statement has told it.
+    Due times are the store's. The difference between its time and this process's monotonic clock is
+    noted whenever a statement has returned it.
     """
 
     def __init__(self, clock: Clock, fire: Callable[[K], None]) -> None:
@@ -29,13 +29,13 @@ class Timer(Generic[K]):
         self._ahead = micros(clock.now()) - self._elapsed()
 
     def set(self, key: K, due: int) -> None:
-        """Fire at that time, too."""
+        """Fire at that time as well."""
         if due < self._due.get(key, due + 1):
             self._due[key] = due
             self._changed.set()
 
     def note(self, now: int) -> None:
-        """The store's time is `now`, in microseconds since 1970."""
+        """Note that the store's time is `now`, in microseconds since 1970."""
         ahead = now - self._elapsed()
         if abs(ahead - self._ahead) > TOLERATED:
             self._changed.set()
@@ -61,4 +61,4 @@ class Timer(Generic[K]):
 
 SECOND = 1_000_000
 TOLERATED = 1_000
-"""Microseconds by which a statement's time may come late without anybody being woken for it."""
+"""Microseconds by which a statement's time may be late before anybody is woken for it."""

@@ -15,8 +15,8 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.stream import Receive
 
 LITTLE = 20
-"""Events that are read with the transaction that publishes them: to wake a reader for so few takes
-longer.
+"""The largest number of events that the transaction that publishes them also reads: waking a reader
+for so few takes longer.
 """
 T = TypeVar("T")
 Call: TypeAlias = Callable[[Session], T]
@@ -56,7 +56,7 @@ class Work:
     """What one transaction does, in this order."""
 
     counters: Counters
-    # microseconds, by the clock of a test; None: the store's own clock tells it
+    # microseconds, by the clock of a test; None: by the store's own clock
     now: int | None = None
     calls: Sequence[Call[Any]] = ()
     # each is the groups of one request: they are stored together with the others, or not at all
@@ -64,14 +64,15 @@ class Work:
     moves: Sequence[Move] = ()
     joining: Sequence[Move] = ()  # these are made only where `stores` adds something
     awaited: Callable[[Topic], Sequence[Receive]] = lambda _: ()
-    """What readers of a topic wait for: they are answered with what the moves publish, if that is
-    little.
+    """Returns what readers of a topic wait for. They get what the moves publish, if that is little.
     """
 
 
 @dataclass
 class Done:
-    """The answers, each list in the order of what was asked, and what it means for others."""
+    """The answers, each list in the order of what was asked, and what the transaction means for
+    others.
+    """
 
     notification: Notification
     calls: list[Answer[Any]] = field(default_factory=list[Answer[Any]])
@@ -80,16 +81,16 @@ class Done:
     # empty: they were not made
     joining: list[MoveAnswer] = field(default_factory=list[MoveAnswer])
     received: list[tuple[Receive, Arrivals]] = field(default_factory=list[tuple[Receive, Arrivals]])
-    # microseconds: when the next entry of the outbox gets due, where that was looked up
+    # microseconds: when the next entry of the outbox is due, if that was looked up
     next_due: int | None = None
     drained: bool = False  # nothing of the outbox is due any more
-    time: int | None = None  # microseconds: by the store's clock, where a statement has told it
+    time: int | None = None  # microseconds by the store's clock, if a statement has returned it
     undone: bool = False  # a move reached its limit
 
 
 def perform(session: Session, work: Work) -> Done:
-    """Do it all. An error that it raises is not the answer to one request: the transaction must be
-    undone.
+    """Do all the work. An error that this raises is not the answer to one request: the transaction
+    must be undone.
     """
     session.time = work.now
     done = Done(session.notification, calls=[_call(call, session) for call in work.calls])
@@ -122,8 +123,9 @@ def _roles(work: Work) -> set[RoleName]:
 def _received(
     session: Session, work: Work, published: Mapping[Topic, int]
 ) -> Iterator[tuple[Receive, Arrivals]]:
-    """Much is left to the readers, who read it while the next transaction runs. Those who wait have
-    read all that there was: only partitions of this transaction have more.
+    """Read what readers wait for. Where it is much, they read it themselves while the next
+    transaction runs. Those who wait have read all that there was, so only partitions of this
+    transaction have more.
     """
     for topic in [topic for topic, events in published.items() if 0 < events <= LITTLE]:
         changed = session.notification.events[topic]
@@ -144,16 +146,16 @@ def _call(call: Call[T], session: Session) -> Answer[T]:
 
 
 class Publishing:
-    """What the transaction does to outbox and stream. Where its publisher is there already, new
-    entries skip the outbox: to put them in and take them out again was a third of a transition's
-    time. Those that wait there go first, so commit order holds.
+    """What the transaction does to outbox and stream. If a publisher waits, new entries skip the
+    outbox: to add and remove them took a third of a transition's time. Entries that wait in the
+    outbox go first, so commit order holds.
     """
 
     def __init__(self, session: Session, done: Done) -> None:
         self._session = session
         self._done = done
         self._at_once: list[Values] = []
-        self.added = False  # something that is to be published at once
+        self.added = False  # there is something to publish at once
         self.published = Counter[Topic]()
 
     def add(self, entries: Sequence[Values]) -> None:
@@ -184,6 +186,6 @@ class Publishing:
         return Answered(by_topic.total())
 
     def leave_the_rest(self) -> None:
-        """What no move has published stands in the outbox."""
+        """Put what no move has published into the outbox."""
         outbox.add(self._session, self._at_once)
         self._done.drained &= not self._at_once

@@ -1,4 +1,4 @@
-"""Those who wait for something to change, each woken by what concerns it and by nothing else."""
+"""Those who wait for something to change. Each is woken by what concerns it and by nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Generator, Hashable, Iterable, Mapping
@@ -16,10 +16,10 @@ T = TypeVar("T")
 async def wait_until(
     clock: Clock, wakeup: asyncio.Event, look: Callable[[], Awaitable[T]], wait: float
 ) -> T:
-    """What `look` finds: at once, or after the wakeup, or else when `wait` seconds are over."""
+    """Return what `look` finds: at once, or after the wakeup, or when `wait` seconds are over."""
     deadline = clock.monotonic() + wait
     while True:
-        wakeup.clear()  # before the look, so that what changes meanwhile is seen by the next one
+        wakeup.clear()  # before the look, so that the next one sees what changes meanwhile
         found = await look()
         left = deadline - clock.monotonic()
         if found or left <= 0:
@@ -34,18 +34,18 @@ class Waiters(Generic[K]):
         self._waiting: dict[K, set[asyncio.Event]] = {}
 
     def keys(self) -> Collection[K]:
-        """The keys that somebody waits for."""
+        """Return the keys that somebody waits for."""
         return self._waiting.keys()
 
     def wake(self, key: K) -> bool:
-        """Whether anybody waits for it."""
+        """Wake those who wait for the key. Return whether there are any."""
         for wakeup in self._waiting.get(key, ()):
             wakeup.set()
         return key in self._waiting
 
     @contextmanager
     def waiting(self, *keys: K) -> Generator[asyncio.Event]:
-        """Gives what is set when one of the keys changes."""
+        """Yield an event that is set when one of the keys changes."""
         wakeup = asyncio.Event()
         for key in keys:
             self._waiting.setdefault(key, set()).add(wakeup)
@@ -70,11 +70,11 @@ class Watchers:
         self._watching: dict[RunId, set[_Watcher]] = {}
 
     def runs(self) -> Collection[RunId]:
-        """The runs that somebody watches."""
+        """Return the runs that somebody watches."""
         return self._watching.keys()
 
     def wake(self, runs: Mapping[RunId, Version], at_rest: Collection[RunId]) -> bool:
-        """Wake those whom the runs' new versions concern. Whether there were any."""
+        """Wake those whom the new versions of the runs concern. Return whether there are any."""
         woken = False
         few, many = sorted((self._watching, runs), key=len)
         for run_id in [run_id for run_id in few if run_id in many]:
@@ -88,8 +88,8 @@ class Watchers:
 
     @contextmanager
     def watching(self, seen: Mapping[RunId, Version], *, at_rest: bool) -> Generator[asyncio.Event]:
-        """Gives what is set when one of the runs gets beyond the version seen; or only when it then
-        takes no step by itself.
+        """Yield an event that is set when one of the runs gets beyond the version seen, or only
+        when the run then takes no step by itself.
         """
         watcher = _Watcher(seen, at_rest)
         for run_id in seen:
@@ -108,19 +108,19 @@ def _remove(waiting: dict[K, set[T]], key: K, waiter: T) -> None:
 
 
 KEPT = 10_000
-"""Runs whose versions are remembered."""
+"""The number of runs whose versions are remembered."""
 
 
 class KnownVersions:
-    """The newest versions of runs that this process has heard of. A watch that has seen them need
-    not look before it waits: half of all reads were such looks.
+    """The newest versions of runs that this process knows. A watch that has seen them does not look
+    before it waits: half of all reads were such looks.
     """
 
     def __init__(self) -> None:
         self._newest: dict[RunId, Version] = {}
 
     def note(self, runs: Iterable[tuple[RunId, Version]]) -> None:
-        """In any order: a notification may overtake the answer of an earlier commit."""
+        """Note versions, in any order: a notification may overtake the answer of an earlier commit."""
         newest = self._newest
         for run_id, version in runs:
             if version > newest.get(run_id, NO_VERSION):
@@ -132,5 +132,5 @@ class KnownVersions:
         self._newest.clear()
 
     def were_seen(self, seen: Mapping[RunId, Version]) -> bool:
-        """Whether these are the newest versions of their runs, as far as is known."""
+        """Return whether these are the newest versions of their runs, as far as is known."""
         return all(self._newest.get(run_id) == version for run_id, version in seen.items())

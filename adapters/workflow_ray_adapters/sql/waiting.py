@@ -1,4 +1,4 @@
-"""Runs that await an event and have none in the outbox: it is in the stream, or lost."""
+"""Find runs that await an event and have none in the outbox: it is in the stream, or lost."""
 
 from sqlalchemy import ClauseElement, bindparam, select
 
@@ -11,7 +11,9 @@ MICROSECONDS = 1_000_000
 
 
 def waiting(session: Session, query: WaitingQuery) -> Waiting:
-    """It reads as many rows of two indexes as the query's limit, whatever else there is."""
+    """Return the runs. This reads as many rows of two indexes as the query's limit, whatever else
+    there is.
+    """
     before = session.now() - round(query.quiet * MICROSECONDS)
     asked = {
         "workflow": query.workflow,
@@ -33,7 +35,7 @@ def waiting(session: Session, query: WaitingQuery) -> Waiting:
 
 
 def _event(query: WaitingQuery, run_id: str, status: int, awaited: int) -> Event:
-    """The one that should have woken the run."""
+    """Return the event that should have woken the run."""
     topic = status_topic(query.workflow, status)
     return Event(
         run_id=RunId(run_id),
@@ -59,7 +61,7 @@ def _awaiting(_: Dialect) -> ClauseElement:
 
 
 def _pending(dialect: Dialect) -> ClauseElement:
-    """Those of the runs that have an event in the outbox. A timeout there does not wake its run."""
+    """Return which of the runs have an event in the outbox. A timeout there does not wake its run."""
     return select(outbox.c.run_id).where(
         dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None)
     )

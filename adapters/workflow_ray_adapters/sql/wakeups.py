@@ -45,9 +45,9 @@ class Wanted:
 
 
 class Wakeups:
-    """Who waits: `watchers` for runs, `readers` for events, `publishers` for entries of the outbox
-    under their fences, others for a status's timeouts, or for a deployment above the version that
-    they have seen.
+    """Those who wait: `watchers` for runs, `readers` for events, `publishers` for entries of the
+    outbox under their fences, others for the timeouts of a status, or for a deployment above the
+    version that they have seen.
     """
 
     def __init__(self, clock: Clock, moves: Moves) -> None:
@@ -63,19 +63,22 @@ class Wakeups:
     def committed(
         self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]
     ) -> None:
-        """This process has committed what the notification tells. answers: what the transaction
-        found for those who receive.
+        """Wake those whom a commit of this process concerns.
+
+        Args:
+            notification: What it has changed.
+            answers: What the transaction found for readers.
         """
         self.readers.published(notification.events, answers)
         self._spread(notification)
 
     def found(self, notification: Notification, ends: Mapping[tuple[Topic, int], int]) -> bool:
-        """A look has found this of what is wanted. Whether anybody waited for any of it."""
+        """Wake those whom the result of a poll concerns. Return whether there are any."""
         woken = [self.readers.compare(ends), self.notified(notification)]
         return any(woken)
 
     def notified(self, notification: Notification) -> bool:
-        """Another process has committed what it tells. Whether anybody waited for that."""
+        """Wake those whom a commit of another process concerns. Return whether there are any."""
         woken = [self.readers.wake(notification.events), self._spread(notification)]
         if AT_ONCE in notification.due:
             woken.append(self._moves.wake())
@@ -93,7 +96,7 @@ class Wakeups:
         return any(keys) or self.readers.is_anybody_waiting()
 
     def wanted(self, kinds: Kind) -> Wanted:
-        """What somebody waits for, of these kinds."""
+        """Return what somebody waits for, of these kinds."""
         return Wanted(
             runs=list(self.watchers.runs()) if kinds & Kind.RUNS else (),
             topics=self.readers.topics() if kinds & Kind.EVENTS else (),
@@ -106,15 +109,16 @@ class Wakeups:
         )
 
     def forget(self) -> None:
-        """Anything may have changed, and nobody can look: who doesn't wait now looks before it
-        does.
+        """Forget what is known, because anything may have changed and nobody can look: who does not
+        wait now looks before it waits.
         """
         self.forget_before_look(ALL)
         self.readers.forget()
 
     def forget_before_look(self, kinds: Kind) -> None:
-        """Of these kinds a look is about to be made for those who wait. Who comes meanwhile looks
-        before it waits; but for readers, who are all looked for.
+        """Forget what is known of these kinds, because a poll is about to be made for those who
+        wait. Who comes meanwhile looks before it waits, except readers: the poll is for all of
+        them.
         """
         if kinds & Kind.RUNS:
             self.versions.forget()

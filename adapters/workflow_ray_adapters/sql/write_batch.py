@@ -1,5 +1,5 @@
-"""What a transaction is about to write: each write is decided as if those before it stood, and all
-are applied together.
+"""What a transaction is about to write. Each write is decided as if the earlier ones were stored,
+and all are applied together.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ from workflow_ray_adapters.sql.rows import (
 
 Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
 MICROSECONDS = 1_000_000
-# Looked up in an Enum, a member takes longer than what is done with it
+# a look-up of an Enum's member takes longer than what is done with it
 PAUSED = int(RunState.PAUSED)
 CANCELLED = int(RunState.CANCELLED)
 EVENT = int(Awaits.EVENT)
@@ -58,7 +58,9 @@ class Found(NamedTuple):
 
 @dataclass
 class Existing:
-    """What the writes meet in the store. A run that isn't in `runs` doesn't exist."""
+    """What the store holds of the runs and keys that are written. A run that is not in `runs` does
+    not exist.
+    """
 
     runs: dict[RunId, Found]
     # (workflow, idempotency key) -> the run that used it first, its digest
@@ -68,7 +70,9 @@ class Existing:
 
 @dataclass
 class WriteBatch:
-    """The rows to be written; of `inserts` and `updates` one a run, whatever its writes."""
+    """The rows to be written. `inserts` and `updates` have one row for each run, whatever its
+    writes.
+    """
 
     existing: Existing
     now: int
@@ -91,7 +95,7 @@ class WriteBatch:
 
     @property
     def counts(self) -> dict[CountKey, int]:
-        """How many more, or fewer, runs stand so."""
+        """Return how many more, or fewer, runs are in each state."""
         counts: dict[CountKey, int] = {}
         for keys, runs in ((self._entered, 1), (self._left, -1)):
             for key in keys:
@@ -101,8 +105,8 @@ class WriteBatch:
     # --- staging --------------------------------------------------------------------------------
 
     def stage(self, write: Write, *, timeouts_apart: bool = False) -> WriteResult:
-        """The answer to a write; where it is Stored, its rows are staged. A repeat gets a Conflict
-        here.
+        """Decide a write and return its answer. If that is Stored, its rows are staged. A repeat
+        gets a Conflict here.
         """
         check_write(write)
         found = self.existing.runs.get(write.run_id)
@@ -120,8 +124,8 @@ class WriteBatch:
         return Stored(write.run_id, version)
 
     def stage_position(self, position: Position) -> None:
-        """Of two for one partition what they come to together; but of two logs each is written, or
-        what the second replaces would be what was stored before both.
+        """Stage a position. Two for one partition are merged; but of two logs each is written,
+        because merged the second would replace what was stored before both.
         """
         key = (position.group, position.partition)
         before = self.positions[-1].get(key)
@@ -131,7 +135,7 @@ class WriteBatch:
         self.positions[-1][key] = positions.merged(before, position)
 
     def stage_event(self, event: Event) -> None:
-        """Have an event sent that does not belong to a write."""
+        """Stage an event that does not belong to a write."""
         self.outbox.append({**event_row(event), "due_at": AT_ONCE})
 
     # --- how ------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class WriteBatch:
         return None
 
     def _stage(self, write: Write, version: Version, found: Found | None) -> None:
-        """Its record's and its history's rows."""
+        """Stage the rows of the record and of its history."""
         run_id = write.run_id
         origin = found or _first(write)
         row = _row(write, version, origin.partition, self.now)
@@ -203,7 +207,7 @@ class WriteBatch:
         }
 
     def _amend(self, write: Write, changed: Values) -> None:
-        """The next version of a run that is new in this transaction."""
+        """Stage the next version of a run that is new in this transaction."""
         row = self.inserts[write.run_id]
         row |= changed
         if write.asks:
@@ -281,7 +285,7 @@ def _first(write: Write) -> NewRun:
 
 
 def _row(write: Write, version: Version, partition: int, now: int) -> Values:
-    """What the record's columns become by a write, and what an update of them names besides."""
+    """Return the record's columns after a write, and what else an update needs."""
     awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
     # a run at rest awaits none, whatever is written
     awaits_event = awaits == EVENT and run_state < PAUSED

@@ -1,5 +1,5 @@
-"""The writes of a transaction: all its groups together, in a number of statements that doesn't
-depend on how many there are.
+"""Write all groups of a transaction together, in a number of statements that does not depend on how
+many there are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
 @dataclass(frozen=True)
 class Applied:
-    """One answer a group, in order, and what is to be sent."""
+    """One answer for each group, in order, and what is to be sent."""
 
     answers: list[GroupResult]
-    # entries for the outbox, in commit order, which are still to be made
+    # entries for the outbox, in commit order, which are not yet made
     outgoing: Sequence[Values]
 
 
@@ -116,10 +116,11 @@ def _existing(session: Session, writes: Sequence[Write]) -> Existing:
     workflows = {run.workflow for run in new}
     keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
     run_ids = sorted({write.run_id for write in writes})
-    # Others commit between these statements. Keys after foreign ids: a used key is told before an
-    # active run, so whoever finds the run must find its key. Versions last: while that waits for a
-    # lock, somebody may commit a run that is to begin here. To insert it then fails, and the next
-    # try finds it all; looked up afterwards it would seem to be another run that has the key.
+    # Others commit between these statements. Keys come after foreign ids: a used key is reported
+    # before an active run, so who finds the run must find its key. Versions come last: while that
+    # statement waits for a lock, somebody may commit a run that is to begin here. Its insert then
+    # fails, and the next try finds it all; looked up afterwards it would seem to be another run
+    # that has the key.
     unfinished: list[tuple[str, str, RunId]] = (
         session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})
         if new
@@ -152,7 +153,9 @@ def _runs(dialect: Dialect) -> ClauseElement:
 
 
 def _keys(dialect: Dialect) -> ClauseElement:
-    """Finds more than is asked for where there are several workflows: each key in each of them."""
+    """Find the keys. It finds more than was asked for where there are several workflows: each key
+    in each of them.
+    """
     table = idempotency_keys.c
     query = select(table.workflow, table.idempotency_key, table.run_id, table.digest)
     return query.where(
@@ -170,8 +173,8 @@ def _unfinished(dialect: Dialect) -> ClauseElement:
 
 
 def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
-    """Of the writes in conflict those that stand in the history: made before, or earlier in this
-    transaction.
+    """Return the writes in conflict that are in the history: they were made before, or earlier in
+    this transaction.
     """
     if not lost:
         return set()
@@ -195,9 +198,9 @@ def _made(dialect: Dialect) -> ClauseElement:
 
 
 def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
-    """Updates before inserts: a run that ends frees its foreign id for one that begins. What others
-    may want to write too is written in the order of its keys, so that nobody waits for one who
-    waits for him.
+    """Apply the staged rows. Updates come before inserts: a run that ends frees its foreign id for
+    one that begins. What others may write as well is written in the order of its keys, so that no
+    two transactions wait for each other.
     """
     updates = batch.updates.values()
     session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
@@ -215,8 +218,8 @@ def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
 
 
 def _go_on(dialect: Dialect) -> ClauseElement:
-    """A step that leads to a step. A statement of its own, because the others cost indexes that
-    this one leaves alone.
+    """Update for a step that leads to a step. It has a statement of its own, because the others
+    cost indexes that this one leaves alone.
     """
     return _update(dialect, {})
 
@@ -226,7 +229,7 @@ def _settle(dialect: Dialect) -> ClauseElement:
 
 
 def _finish(dialect: Dialect) -> ClauseElement:
-    """Frees the foreign id."""
+    """Update for a run that ends, which frees its foreign id."""
     return _update(dialect, INDEXED, unfinished=null())
 
 
@@ -246,7 +249,7 @@ PLAIN = {
 }
 INDEXED = {name: records.c[name] for name in ("awaiting", "resting")}
 KEPT = {"new_data": records.c.data, "new_awaited": records.c.awaited}
-"""Where the value given is NULL the stored one stays."""
+"""Where the value given is NULL, the stored one stays."""
 
 
 def _update(dialect: Dialect, indexed: Columns, **fixed: ColumnElement[Any]) -> ClauseElement:

@@ -1,3 +1,3 @@
-"""MariaDB: its connections, the lock that says who serves a store, and how commits of other
+"""MariaDB: its connections, the lock of the process that serves a store, and how commits of other
 processes are noticed.
 """

@@ -23,17 +23,17 @@ from workflow_ray_adapters.sql.mariadb.url import Target, target
 from workflow_ray_adapters.sql.server import deployed
 from workflow_ray_adapters.sql.store import SqlStore
 
-PATIENCE = 60  # seconds that `create` waits for another one that makes the store
+PATIENCE = 60  # seconds that `create` waits for another process that creates the store
 
 
 class MariadbAdapter:
-    """ports.Adapter for MariaDB, by asyncmy. A database of its own holds everything; whoever makes
-    it says who may use it.
+    """Adapter for MariaDB, with asyncmy. One database, which has no other use, holds everything;
+    its owner decides who may use it.
 
     A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and
-    `unix_socket`. Data of 16 MiB needs a server with max_allowed_packet=64M. MySQL from 8.0.17 on
-    should do as well: statements and settings are those that it has, but nobody has tried it on
-    one.
+    `unix_socket`. Data of 16 MiB needs a server with max_allowed_packet=64M. MariaDB is supported
+    from 10.6 on: earlier versions have no JSON_TABLE. MySQL from 8.0.17 on has the statements and
+    settings that are used, but it is not tested.
     """
 
     shared = True
@@ -42,7 +42,7 @@ class MariadbAdapter:
         return target(url).canonical
 
     def create(self, url: str) -> str:
-        # whether or not the caller's thread has an event loop
+        # it works whether or not the caller's thread has an event loop
         with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
 
@@ -63,7 +63,7 @@ class MariadbAdapter:
                 await stack.enter_async_context(ServiceLock(where, lock_name(found)).held(patience))
             database = MariadbDatabase(access(where), lock_name(found), exclusive=exclusive)
             stack.push_async_callback(database.close)
-            # it can wait: a server that is read-only for a moment can be opened
+            # forgetting can wait: a server that is read-only for a moment can be opened
             with suppress(StoreError):
                 await database.write(commits.forget)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
@@ -82,8 +82,8 @@ async def _checked(where: Target, store_id: str | None) -> str:
 
 
 async def _create(where: Target) -> str:
-    """Of several at once one makes it, and the others find it made. Killed half-way, it is for the
-    next one to go on.
+    """Create the store. Of several at once one creates it, and the others find it. If it is killed
+    half-way, the next one goes on.
     """
     with explained(where.canonical):
         async with autocommit(where).connect() as connection:
@@ -96,7 +96,9 @@ async def _create(where: Target) -> str:
 
 
 async def _alone(connection: AsyncConnection, where: Target) -> None:
-    """Until the connection is closed: data definition ends transactions, but not this lock."""
+    """Let nobody else create the store until the connection is closed. Data definition ends
+    transactions, but not this lock.
+    """
     name = f"workflow_ray {sha256(where.database.encode()).hexdigest()[:40]}"
     if not await connection.scalar(select(func.get_lock(name, PATIENCE))):
         raise StoreInUse(

@@ -1,5 +1,5 @@
-"""What each process has committed last that others may wait for: MariaDB has no notifications. A
-row for each process, so that no process's commits wait for another's.
+"""What each process has committed last that others may wait for, because MariaDB has no
+notifications. Each process has a row, so that its commits never wait for another's.
 """
 
 from collections import deque
@@ -33,38 +33,39 @@ commits = Table(
     Column("number", BigInteger, nullable=False),  # of the last commit, from 1
     Column("committed_at", BigInteger, nullable=False),  # seconds since 1970
     # JSON: the last commits' notifications, each with its number; NULL: by code that knows no such
-    # column
+    # JSON: the last commits' notifications, each with its number; NULL: written by code that does
+    # not know this column
     Column("recent", TEXT),
 )
 KEPT = 24 * 3600
-"""Seconds until the row of a process that writes nothing is forgotten: it has ended, mostly."""
+"""Seconds until the row of a process that writes nothing is deleted: mostly it has ended."""
 LARGEST = 2_000
-"""Bytes of a notification."""
+"""The largest size of a notification, in bytes."""
 RECENT = 8_000
-"""Bytes of all that a row holds."""
+"""The largest size of all notifications of a row, in bytes."""
 
 
 class Numbered(msgspec.Struct, array_like=True):
-    """A commit as its row tells of it."""
+    """A commit, as the row of its process holds it."""
 
     number: int
     told: msgspec.Raw
 
 
 class Commits:
-    """This process's row, and what it has seen of the others'."""
+    """The row of this process, and what it has seen of the rows of others."""
 
     def __init__(self) -> None:
         self._me = str(uuid4())
         self._number = 0
         self._recent = deque[Numbered]()
         self._size = 0
-        # of each other process its last commit; None: nobody has looked yet
+        # the last commit of each other process; None: nobody has looked yet
         self._seen: dict[str, int] | None = None
 
     def note(self, session: Session) -> None:
-        """Tell of the session's commit with it. One that fails in the end stays told of: somebody
-        looks and finds nothing.
+        """Write the session's notification with its commit. If that fails in the end, the
+        notification stays: others look and find nothing.
         """
         told = session.notification.encoded(LARGEST)
         self._number += 1
@@ -76,7 +77,7 @@ class Commits:
         session.execute(_note, process=self._me, number=self._number, recent=recent)
 
     def told(self, session: Session) -> Notification:
-        """What other processes have committed since the last call."""
+        """Return what other processes have committed since the last call."""
         numbers = {process: int(number) for process, number in session.rows(_numbers, me=self._me)}
         seen, self._seen = self._seen, numbers
         told = Notification()
@@ -91,11 +92,11 @@ class Commits:
 
 
 def _since(seen: int, recent: str | None) -> Notification:
-    """What the commits after that one have changed."""
+    """Return what the commits after that one have changed."""
     commits = msgspec.json.decode(recent, type=list[Numbered]) if recent is not None else []
     told = Notification()
     if not commits or commits[0].number > seen + 1 or commits[-1].number < seen:
-        told.unnamed = ALL  # some are not told of any more
+        told.unnamed = ALL  # some notifications were removed
     for commit in commits:
         if commit.number > seen:
             told.add(msgspec.json.decode(commit.told, type=Notification))
@@ -122,7 +123,7 @@ def _recent(dialect: Dialect) -> ClauseElement:
 
 
 def forget(session: Session) -> None:
-    """The rows of processes that ended long ago."""
+    """Delete the rows of processes that ended long ago."""
     session.execute(_forget, kept=KEPT)
 
 

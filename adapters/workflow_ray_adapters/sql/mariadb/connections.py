@@ -1,4 +1,4 @@
-"""How a MariaDB server is connected to."""
+"""How connections to a MariaDB server are opened."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from workflow_ray_adapters.sql.mariadb.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
 
 HOLDING = 10
-"""Seconds for which a client that stands still in the middle of a transaction, or whose node has
-died, keeps its locks; and for which a lock is waited for.
+"""Seconds after which a client that pauses within a transaction, or whose node has died, loses its
+locks; and seconds to wait for a lock.
 """
 SETTINGS = (
-    # Nothing is cut off or rounded in silence, and text is quoted as the driver does it.
+    # The server refuses what it would cut off or round, and text is quoted as the driver does it.
     (
         "sql_mode ="
         " 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
     ),
-    "sql_notes = 0",  # the driver would ask for each note, and log it
+    "sql_notes = 0",  # the driver would read each note, and log it
     f"innodb_lock_wait_timeout = {HOLDING}",
 )
 OF_MARIADB = ("collation_connection = utf8mb4_nopad_bin", f"idle_transaction_timeout = {HOLDING}")
@@ -34,13 +34,13 @@ OF_MYSQL = ("collation_connection = utf8mb4_0900_bin",)
 
 
 class Connection(asyncmy.Connection):
-    """Refuses what the server would cut the connection for."""
+    """Refuse what the server would cut the connection for."""
 
     largest: int | None = None  # bytes
 
     def close(self) -> None:
-        """At once, where it was not established yet: a farewell by TLS could outlive its event
-        loop.
+        """Close at once a connection that was not established yet: a TLS shutdown could outlive its
+        event loop.
         """
         driver: Any = self
         if not driver.connected:
@@ -84,8 +84,8 @@ def access(target: Target) -> Access:
 
 
 def autocommit(target: Target) -> AsyncEngine:
-    """For a connection that is held for long, without a transaction. It is to be used every few
-    seconds.
+    """Return an engine for a connection that is held for long, without a transaction. It has to be
+    used every few seconds.
     """
     return _engine(
         target,
@@ -96,7 +96,9 @@ def autocommit(target: Target) -> AsyncEngine:
 
 
 def making(target: Target, *, is_mariadb: bool) -> AsyncEngine:
-    """For one transaction, whose data definition is spelled as that server does it."""
+    """Return an engine for one transaction, whose data definition is spelled as that server needs
+    it.
+    """
     return _engine(
         target,
         scheme="mariadb" if is_mariadb else "mysql",
@@ -106,9 +108,13 @@ def making(target: Target, *, is_mariadb: bool) -> AsyncEngine:
 
 
 def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) -> AsyncEngine:
-    """The engine's own URL is empty: nothing that is shown of it has secrets.
+    """Create an engine. Its own URL is empty, so that nothing that is shown of it has secrets.
 
-    first: statements for each new connection.
+    Args:
+        target: Where to connect to.
+        first: Statements for each new connection.
+        scheme: The dialect: "mariadb" or "mysql".
+        options: Options of SQLAlchemy's engine.
     """
 
     async def connect(**settings: Any) -> Connection:
@@ -122,7 +128,7 @@ def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) 
     engine = create_async_engine(
         f"{scheme}+asyncmy://",
         connect_args={"async_creator_fn": connect},
-        pool_reset_on_return=None,  # whoever takes a connection ends his transactions
+        pool_reset_on_return=None,  # whoever uses a connection ends its transactions
         hide_parameters=True,
         **options,
     )
@@ -131,7 +137,9 @@ def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) 
 
 
 def _set_up(first: Sequence[str], connection: Any, _: object) -> None:
-    """After SQLAlchemy has named the character set, and with it chosen a collation."""
+    """Set up a new connection. This comes after SQLAlchemy has set the character set, which also
+    chooses a collation.
+    """
     driver = connection.driver_connection
     settings = (*SETTINGS, *(OF_MARIADB if "MariaDB" in driver.server_version else OF_MYSQL))
     with closing(connection.cursor()) as cursor:

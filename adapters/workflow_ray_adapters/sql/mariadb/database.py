@@ -1,4 +1,4 @@
-"""A MariaDB database at work: a table says what other processes committed; it is polled."""
+"""A MariaDB database at work. A table says what other processes have committed; it is polled."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class MariadbDatabase(ServerDatabase):
-    """sql.database.Database."""
+    """A Database on MariaDB."""
 
     def __init__(self, access: Access, lock_name: str, *, exclusive: bool) -> None:
         super().__init__(access)

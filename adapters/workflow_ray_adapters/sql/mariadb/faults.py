@@ -1,4 +1,4 @@
-"""What the errors of MariaDB, of its driver and of the network mean to a caller."""
+"""Translate the errors of MariaDB, of its driver and of the network."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from workflow_ray.errors import (
 from workflow_ray_adapters.sql.database import Aborted
 
 PACKET_TOO_LARGE = 1153
-# a newer row, another one's key, a lock that isn't free, a deadlock, a table just altered
+# a newer row, another one's key, a lock that is not free, a deadlock, a table that was just altered
 IN_THE_WAY = {1020, 1062, 1205, 1213, 1412}
 UNKNOWN_USER = {1045, 1130, 1251, 1698}
 NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
@@ -31,13 +31,13 @@ UNREACHABLE = {2002, 2003, 2005}
 FILE_SYSTEM = 1030  # its text names the system's error
 NO_ROOM_THERE = ("error 28", "error: 28", "error 122", "error: 122")
 READ_ONLY = {1290, 1792, 1836, 3100}
-# values that no column holds, limits of the server
+# values that no column holds, and limits of the server
 UNFIT = {1048, 1118, 1136, 1264, 1265, 1300, 1301, 1366, 1406, 1690, 1977, 3140, 4025}
 
 
 @contextmanager
 def explained(where: str) -> Generator[None]:
-    """Raises the ports' errors, or Aborted, in place of the driver's and the network's."""
+    """Raise the ports' errors, or Aborted, in place of the driver's and the network's."""
     try:
         yield
     except DBAPIError as error:
@@ -67,7 +67,7 @@ def _of_database(where: str, error: BaseException | None) -> Exception:
 
 
 def _read(error: BaseException | None) -> tuple[int, str]:
-    """The server's number, 0 where there is none, and what it says."""
+    """Return the server's number, 0 where there is none, and its message."""
     match error.args if error is not None else ():
         case (int(code), str(said), *_):
             return code, said.partition("\n")[0]

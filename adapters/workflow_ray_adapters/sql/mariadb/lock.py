@@ -1,5 +1,5 @@
-"""The server's lock that says who serves a store: it lives as long as the connection that asked for
-it.
+"""The server's lock of the process that serves a store. It lives as long as the connection that
+asked for it.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from workflow_ray_adapters.sql.mariadb.url import Target
 log = logging.getLogger(__name__)
 
 POLL = 1.0
-"""Seconds between looks whether the connection still works, and between tries for a new one."""
+"""Seconds between tests of the connection, and between tries for a new one."""
 PAUSE = 0.02
 """Seconds between tries for the lock."""
 PATIENCE = 5.0
-"""Seconds for a look, before the connection counts as broken."""
+"""Seconds for a test, before the connection counts as broken."""
 
 
 def lock_name(store_id: str) -> str:
@@ -31,8 +31,8 @@ def lock_name(store_id: str) -> str:
 
 
 class ServiceLock:
-    """Acquired again whenever its connection breaks; until then fences alone keep others' writes
-    and ours apart.
+    """A lock that is acquired again whenever its connection breaks. Until then the fences alone
+    keep others' writes and ours apart.
     """
 
     def __init__(self, target: Target, name: str) -> None:
@@ -42,7 +42,9 @@ class ServiceLock:
 
     @asynccontextmanager
     async def held(self, patience: float) -> AsyncGenerator[None]:
-        """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse."""
+        """Hold the lock. Waits up to `patience` seconds for another holder to release it. Raises
+        StoreInUse.
+        """
         keeping = asyncio.create_task(self._keep(await self._locked(patience)))
         try:
             yield
@@ -65,7 +67,7 @@ class ServiceLock:
             connection = await self._again()
 
     async def _watch(self, connection: AsyncConnection) -> None:
-        """Until the connection breaks. The looks keep the server from taking it for a dead one."""
+        """Wait until the connection breaks. The tests keep the server from closing it as idle."""
         while True:
             await asyncio.sleep(POLL)
             with explained(self._where):
@@ -81,7 +83,7 @@ class ServiceLock:
                 await asyncio.sleep(POLL)
 
     async def _locked(self, patience: float) -> AsyncConnection:
-        """A new connection that has the lock."""
+        """Return a new connection that has the lock."""
         deadline = monotonic() + patience
         with explained(self._where):
             connection = await self._engine.connect()
@@ -100,11 +102,11 @@ class ServiceLock:
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """An error of ours is logged with its traceback, a server's without."""
+    """Log an error. One of ours has its traceback, a server's has none."""
     return None if isinstance(error, WorkflowError) else error
 
 
 async def _leave(connection: AsyncConnection) -> None:
-    """At once: a server that may not answer is told nothing."""
+    """Close the connection at once: a server may not answer."""
     await connection.invalidate()
     await connection.close()

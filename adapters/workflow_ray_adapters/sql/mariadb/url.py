@@ -1,4 +1,4 @@
-"""`mariadb://user:password@host:3306/database`, or `mysql://`: what it names, and what opens it."""
+"""Read URLs: `mariadb://user:password@host:3306/database`, or `mysql://`."""
 
 import ssl
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ OPTIONS = ("ssl", "ssl_ca", "ssl_cert", "ssl_key", "ssl_check_hostname", "unix_s
 
 
 class Target(NamedTuple):
-    """Where a URL leads to. Only `canonical` may be shown."""
+    """What a URL names. Only `canonical` may be shown."""
 
     canonical: str
-    arguments: dict[str, Any]  # the driver's
+    arguments: dict[str, Any]  # arguments of the driver
     database: str
 
     def __repr__(self) -> str:
@@ -25,8 +25,8 @@ class Target(NamedTuple):
 
 
 def target(url: str) -> Target:
-    """Raises InvalidInput: it can't be read, names no database, or has options that mean nothing
-    here.
+    """Read the URL. Raises InvalidInput: it cannot be read, names no database, or has unknown
+    options.
     """
     parts = parsed(url, "a MariaDB URL", SHAPE)
     options = {
@@ -51,7 +51,7 @@ def target(url: str) -> Target:
 
 
 def _canonical(url: URL, socket: str | None) -> str:
-    """Neither user nor options: whoever asks, it is the same database."""
+    """Return the canonical URL, without user and options: it names the database, whoever asks."""
     if socket:
         return URL.create(
             "mariadb", database=url.database, query={"unix_socket": socket}
@@ -65,8 +65,8 @@ def _canonical(url: URL, socket: str | None) -> str:
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext | None:
-    """Encrypted wherever an option of TLS is given; the server's certificate must be valid, by
-    `ssl_ca` or else by the system's.
+    """Return the TLS settings. With any option of TLS the connection is encrypted, and the server's
+    certificate must be valid, by `ssl_ca` or by the system's.
     """
     if options.get("ssl", "true").lower() in ("false", "0") or not any(
         name.startswith("ssl") for name in options

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs revisions on the connection that schema.migrate hands in, inside its
+"""Alembic's entry point: run revisions on the connection that schema.migrate passes, inside its
 transaction.
 """
 

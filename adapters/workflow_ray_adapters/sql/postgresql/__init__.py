@@ -1,1 +1,1 @@
-"""PostgreSQL: its connections, the lock that says who serves a store, and notifications."""
+"""PostgreSQL: its connections, the lock of the process that serves a store, and notifications."""

@@ -21,10 +21,10 @@ MAKING = (func.hashtext("workflow_ray is made"), func.hashtext(func.current_sche
 
 
 class PostgresqlAdapter:
-    """ports.Adapter for PostgreSQL, by asyncpg. A database of its own holds everything; whoever
-    makes it says who may use it.
+    """Adapter for PostgreSQL, with asyncpg. One database, which has no other use, holds everything;
+    its owner decides who may use it.
 
-    A URL takes libpq's options: `?sslmode=verify-full&sslrootcert=/etc/ssl/shop.pem`, and so on.
+    A URL takes libpq's options, for example `?sslmode=verify-full&sslrootcert=/etc/ssl/shop.pem`.
     """
 
     shared = True
@@ -33,7 +33,7 @@ class PostgresqlAdapter:
         return target(url).canonical
 
     def create(self, url: str) -> str:
-        # whether or not the caller's thread has an event loop
+        # it works whether or not the caller's thread has an event loop
         with ThreadPoolExecutor(1) as threads:
             return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
 
@@ -73,7 +73,7 @@ async def _checked(where: Target, store_id: str | None) -> str:
 
 
 async def _create(where: Target) -> str:
-    """Of several at once one makes it, and the others find it made."""
+    """Create the store. Of several at once one creates it, and the others find it."""
 
     def make(connection: Connection) -> str:
         connection.execute(select(func.pg_advisory_xact_lock(*MAKING)))

@@ -1,8 +1,7 @@
-"""What processes tell each other by NOTIFY.
-
-They do so after their commits, on a connection of their own: a transaction that notifies holds a
-lock of the whole database until it is committed, so commits that notified would wait for each
-other. What several commits tell in a short time goes out together.
+"""What processes send each other with NOTIFY. They send it after their commits, on a connection of
+their own: a transaction that notifies holds a lock of the whole database until it is committed, so
+commits that notified would wait for each other. The notifications of several commits within a short
+time are sent together.
 """
 
 import asyncio
@@ -13,7 +12,9 @@ import msgspec
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 
 LARGEST = 7_800
-"""Bytes of a notification. PostgreSQL passes on fewer than 8,000, with who sends it."""
+"""The largest size of a notification, in bytes. PostgreSQL passes on fewer than 8,000, with the
+sender.
+"""
 
 
 class Message(msgspec.Struct, omit_defaults=True):
@@ -24,7 +25,7 @@ class Message(msgspec.Struct, omit_defaults=True):
 
 
 class Channel:
-    """What is to be sent, and what has come."""
+    """What is to be sent, and what was received."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,7 +41,7 @@ class Channel:
             self.has_something.set()
 
     def take(self) -> str:
-        """What is to be sent now, as text."""
+        """Remove what is to be sent now, and return it as text."""
         outgoing, self._outgoing = self._outgoing, Notification()
         self.has_something.clear()
         return msgspec.json.encode(
@@ -48,24 +49,24 @@ class Channel:
         ).decode()
 
     def hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
-        """The driver's listener."""
+        """Receive a notification, as the driver's listener."""
         try:
             message = msgspec.json.decode(payload, type=Message)
             told = msgspec.json.decode(message.told, type=Notification)
-        except msgspec.DecodeError:  # another version's
+        except msgspec.DecodeError:  # it is of another version
             self.note(Notification(unnamed=ALL))
         else:
             if message.by != self._me:
                 self.note(told)
 
     def note(self, notification: Notification) -> None:
-        """Pass it on as if another process had told it."""
+        """Pass on the notification as if another process had sent it."""
         if notification:
             self._incoming.add(notification)
             self._came.set()
 
     async def heard(self, wait: float) -> Notification:
-        """Wait for what others tell, up to `wait` seconds, and take all of it."""
+        """Wait for notifications of others, up to `wait` seconds, and take all of them."""
         try:
             async with asyncio.timeout(wait):
                 await self._came.wait()

@@ -1,4 +1,4 @@
-"""How a PostgreSQL server is connected to."""
+"""How connections to a PostgreSQL server are opened."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Acces
 SETTINGS = {
     "application_name": "workflow_ray",
     "jit": "off",  # compiling takes longer than statements this small
-    # one kept from when a table was empty would read all of it, until statistics come
+    # a plan kept from when a table was empty would read all of it, until there are statistics
     "plan_cache_mode": "force_custom_plan",
-    # A client that stands still in the middle of a transaction, or whose node has died, keeps its
-    # locks no longer than this.
+    # A client that pauses within a transaction, or whose node has died, keeps its locks no longer
+    # than this.
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -41,12 +41,12 @@ def access(target: Target) -> Access:
 
 
 def autocommit(target: Target) -> AsyncEngine:
-    """For a connection that is held for long, without a transaction."""
+    """Return an engine for a connection that is held for long, without a transaction."""
     return _engine(target, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 def _engine(target: Target, **options: Any) -> AsyncEngine:
-    """The engine's own URL is empty: nothing that is shown of it has secrets."""
+    """Create an engine. Its own URL is empty, so that nothing that is shown of it has secrets."""
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={

@@ -1,4 +1,4 @@
-"""A PostgreSQL database at work: processes notify each other of what they have committed."""
+"""A PostgreSQL database at work. Processes notify each other of what they have committed."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 class PostgresqlDatabase(ServerDatabase):
-    """sql.database.Database. Others' commits are told by LISTEN and NOTIFY, and beneath that it is
-    looked now and then.
+    """A Database on PostgreSQL. LISTEN and NOTIFY pass on the commits of others, and a slow poll
+    lies beneath them.
     """
 
     def __init__(self, access: Access, watch: Watch, *, exclusive: bool) -> None:
@@ -43,5 +43,5 @@ class PostgresqlDatabase(ServerDatabase):
 
 
 def _is_served(session: Session) -> bool:
-    """The lock is free again when the transaction ends."""
+    """Return whether another process holds the lock. Ours is released when the transaction ends."""
     return not session.connection.scalar(select(func.pg_try_advisory_xact_lock_shared(*LOCK)))

@@ -1,4 +1,4 @@
-"""What the errors of PostgreSQL, of its driver and of the network mean to a caller."""
+"""Translate the errors of PostgreSQL, of its driver and of the network."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ OF_DRIVER = (
     _driver.asyncpg.PostgresError,
     _driver.asyncpg.InterfaceError,
 )
-"""Of what goes past SQLAlchemy."""
-# another one's key, a serialization failure, a deadlock, a lock that isn't free
+"""Errors that SQLAlchemy does not wrap."""
+# another one's key, a serialization failure, a deadlock, a lock that is not free
 IN_THE_WAY = {"23505", "40001", "40P01", "55P03"}
 UNKNOWN_USER = {"28000", "28P01"}
 NO_RIGHT = "42501"
@@ -40,7 +40,7 @@ UNFIT = ("22", "23", "54")
 
 @contextmanager
 def explained(where: str) -> Generator[None]:
-    """Raises the ports' errors, or Aborted, in place of the driver's and the network's."""
+    """Raise the ports' errors, or Aborted, in place of the driver's and the network's."""
     try:
         yield
     except DBAPIError as error:

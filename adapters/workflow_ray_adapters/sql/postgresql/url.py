@@ -1,4 +1,4 @@
-"""`postgresql://user:password@host:5432/database`: what it names, and what opens it."""
+"""Read URLs: `postgresql://user:password@host:5432/database`."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ PORT = 5432
 
 
 class Target(NamedTuple):
-    """Where a URL leads to. Only `canonical` may be shown."""
+    """What a URL names. Only `canonical` may be shown."""
 
     canonical: str
-    dsn: str  # as libpq reads it, with its options, such as sslmode and sslrootcert
-    ssl: str | None  # the driver's own spelling of sslmode
+    dsn: str  # as libpq reads it, with its options, for example sslmode and sslrootcert
+    ssl: str | None  # sslmode, as the driver spells it
 
 
 def target(url: str) -> Target:
-    """Raises InvalidInput: it can't be read, or names no database."""
+    """Read the URL. Raises InvalidInput: it cannot be read, or names no database."""
     parts = parsed(url, "a PostgreSQL URL", SHAPE)
     options = {
         name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
@@ -42,8 +42,8 @@ def target(url: str) -> Target:
 
 
 def _canonical(host: str, port: int, database: str) -> str:
-    """Neither user nor options: whoever asks, it is the same database. A folder of sockets counts
-    as a host.
+    """Return the canonical URL, without user and options: it names the database, whoever asks. A
+    folder of sockets counts as a host.
     """
     if host.startswith("/"):
         return URL.create(

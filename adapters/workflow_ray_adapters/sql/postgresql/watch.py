@@ -1,5 +1,5 @@
-"""The connection beside those that work: it passes on notifications, and holds the lock of who
-serves the store.
+"""The connection beside those that work. It passes on notifications, and holds the lock of the
+process that serves the store.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 TEST = 5.0
 """Seconds between tests whether notifications arrive."""
 ARRIVAL = 2.0
-"""Seconds that a test takes at most."""
+"""Seconds that a test may take."""
 POLL = 5.0
-"""Seconds between looks beneath notifications that arrive: a process may die between its commit and
-the notification of it.
+"""Seconds between polls while notifications arrive: a process may die between its commit and its
+notification.
 """
 DEAF_POLL = 0.25
-"""Seconds between looks where notifications don't arrive."""
+"""Seconds between polls while notifications do not arrive."""
 REST = 0.005
-"""Seconds after a notification in which others gather."""
+"""Seconds in which further notifications are collected after one."""
 RECONNECT = 1.0
 """Seconds between tries for a new connection."""
 PAUSE = 0.02
@@ -43,7 +43,7 @@ LOCK = (func.hashtext("workflow_ray is served"), func.hashtext(func.current_sche
 
 
 class Watch:
-    """Connects again whenever the connection breaks: then anything may have changed meanwhile."""
+    """A connection that is opened again whenever it breaks: anything may have changed meanwhile."""
 
     def __init__(self, engine: AsyncEngine, where: str, channel: str, *, exclusive: bool) -> None:
         self._engine = engine
@@ -58,15 +58,15 @@ class Watch:
 
     @asynccontextmanager
     async def kept(self, patience: float) -> AsyncGenerator[None]:
-        """Waits up to `patience` seconds for another holder of the lock to leave. Raises
-        StoreInUse.
+        """Keep the connection open. Waits up to `patience` seconds for another holder of the lock
+        to release it. Raises StoreInUse.
         """
         await self._connect(patience)
         keeping = asyncio.create_task(self._keep())
         try:
             yield
         finally:
-            # not cancelled: to be cut off in the middle would cost the connection
+            # it is not cancelled: an interrupted statement would cost the connection
             self._leaving.set()
             self._channel.has_something.set()
             try:
@@ -76,12 +76,12 @@ class Watch:
                 await self._leave()
 
     def tell(self, notification: Notification) -> None:
-        """Let other processes know, soon."""
+        """Notify other processes, soon."""
         self._channel.tell(notification)
 
     async def notified(self) -> Notification:
-        """Wait until others have told something, or it is time to look: the notifications that
-        arrive do not put off the look for one that was lost.
+        """Wait until others have sent something, or a poll is due. Notifications that arrive do not
+        put off the poll for one that was lost.
         """
         if self._is_deaf:
             await asyncio.sleep(DEAF_POLL)
@@ -120,11 +120,11 @@ class Watch:
             await asyncio.sleep(PAUSE)
 
     async def _unlock(self) -> None:
-        """Free when this returns: the server notices only after a while that a connection is
-        closed.
+        """Release the lock. It is free when this returns: the server notices late that a connection
+        is closed.
         """
         if self._exclusive and not self._connection.closed:
-            with suppress(StoreError):  # then the connection is gone, and the lock with it
+            with suppress(StoreError):  # the connection is gone, and the lock with it
                 await self._ask(func.pg_advisory_unlock(*LOCK))
 
     async def _leave(self) -> None:
@@ -132,12 +132,12 @@ class Watch:
             return
         if not self._connection.invalidated:
             driver: Any = (await self._connection.get_raw_connection()).driver_connection
-            driver.terminate()  # at once: a server that hangs would not answer a farewell
+            driver.terminate()  # at once: a server that hangs would not answer
             await self._connection.invalidate()
         await self._connection.close()
 
     async def _keep(self) -> None:
-        """Until it leaves, whatever happens to the connection."""
+        """Keep the connection until the block ends, whatever happens to it."""
         while not self._leaving.is_set():
             try:
                 await self._follow()
@@ -165,7 +165,7 @@ class Watch:
                 tested = monotonic()
 
     async def _something(self, wait: float) -> bool:
-        """Whether within `wait` seconds there is something to be sent."""
+        """Return whether there is something to be sent within `wait` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._channel.has_something.wait()
@@ -175,7 +175,7 @@ class Watch:
         try:
             await self._ask(func.pg_notify(self._channel.name, self._channel.take()))
         except BaseException:
-            # what it was is gone: once it connects again others look
+            # it is lost: when the connection is open again, others look
             self._channel.tell(Notification(unnamed=ALL))
             raise
 

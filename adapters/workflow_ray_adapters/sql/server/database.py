@@ -1,4 +1,4 @@
-"""A database behind a network at work: a connection that writes, a few that read beside it."""
+"""A database behind a network at work: one connection writes, a few read beside it."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from workflow_ray_adapters.sql.session import Session
 
 T = TypeVar("T")
 CONNECTING = 3.0
-"""Seconds after which a server that doesn't let anybody in is given up."""
+"""Seconds to wait for a new connection."""
 DEADLINE = 20.0
 """Seconds after which a transaction's connection is given up."""
 READERS = 4
@@ -33,20 +33,21 @@ class Access:
     """
 
     url: str  # canonical, without secrets
-    writer: AsyncEngine  # READ COMMITTED: what it finds is locked where that matters
-    readers: AsyncEngine  # each transaction on one snapshot
+    writer: AsyncEngine  # READ COMMITTED: what a transaction finds is locked where that matters
+    readers: AsyncEngine  # each transaction reads one snapshot
     dialect: Dialect
     reading: Dialect  # the same, without locks
     explained: Callable[[str], AbstractContextManager[None]]
-    """Raises the ports' errors, or Aborted, in place of the driver's; it is told the store's name.
+    """Raises the ports' errors, or Aborted, in place of the driver's. Its argument is the store's
+    name.
     """
     is_broken: Callable[[Any], bool]  # of a driver's connection
-    # end a driver's connection at once, without telling the server: what waits for it fails
+    # ends a driver's connection at once, without a message to the server; what waits for it fails
     abort: Callable[[Any], None]
 
 
 class ServerDatabase(ABC):
-    """sql.database.Database, but for how processes notify each other."""
+    """A Database, except for how processes notify each other."""
 
     def __init__(self, access: Access) -> None:
         self.url = access.url
@@ -73,7 +74,7 @@ class ServerDatabase(ABC):
 
         try:
             return await self._run(self._readers, look)
-        except Aborted as error:  # such as by a standby that has to catch up
+        except Aborted as error:  # for example by a standby that has to catch up
             raise StoreUnavailable(
                 self.where, f"it gave up a read ({error}). Try again."
             ) from error
@@ -85,15 +86,15 @@ class ServerDatabase(ABC):
     async def is_served(self) -> bool: ...
 
     async def close(self) -> None:
-        """Waits for what is running."""
+        """Close the connections, after waiting for what is running."""
         self._closed = True
         await asyncio.gather(*self._running, return_exceptions=True)
         for connections in (self._writer, self._readers):
             await connections.engine.dispose()
 
     async def _run(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
-        """A caller that gives up leaves the transaction to end by itself: to be cut off in the
-        middle would cost its connection.
+        """Run the work. If the caller gives up, the transaction ends by itself, because an
+        interrupted one would cost its connection.
         """
         if self._closed:
             raise StoreUnavailable(self.where, "it is closed.")
@@ -105,7 +106,7 @@ class ServerDatabase(ABC):
     def _ended(self, running: asyncio.Task[Any]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # now it was asked for, whether or not anybody waits for it still
+            running.exception()  # retrieve the error, whether or not anybody still waits for it
 
     async def _transact(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
         with self._access.explained(self.where):
@@ -127,13 +128,15 @@ class ServerDatabase(ABC):
                     deadline.cancel()
 
     def _refuse_broken(self, connection: Any, *_: object) -> None:
-        """A connection that broke while nobody used it is replaced, and nobody notices."""
+        """Replace a connection that broke while nobody used it."""
         if self._access.is_broken(connection.driver_connection):
             raise DisconnectionError
 
 
 class Connections:
-    """Some that do the same work. Who finds none free waits for one, up to DEADLINE."""
+    """Connections that do the same work. A caller that finds none free waits for one, up to
+    DEADLINE.
+    """
 
     def __init__(self, engine: AsyncEngine, count: int) -> None:
         self.engine = engine

@@ -1,4 +1,4 @@
-"""What stands in a server's database: whether it is a store, and how it becomes one."""
+"""Check whether a server's database is a store, and make it one."""
 
 from uuid import uuid4
 
@@ -10,9 +10,8 @@ from workflow_ray_adapters.sql.tables import deployment
 
 
 def checked(connection: Connection, where: str, store_id: str | None = None) -> str:
-    """The store id of a database that is ready to be used. Writes nothing.
-
-    Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch.
+    """Return the store id of a database that is ready to be used. Writes nothing. Raises
+    StoreMissing, NotAStore, StoreTooNew, StoreMismatch.
     """
     revision = _revision(connection, where)
     if revision is None:
@@ -34,8 +33,8 @@ def checked(connection: Connection, where: str, store_id: str | None = None) -> 
 
 
 def make(connection: Connection, where: str) -> str:
-    """Make it a store of the newest schema, if it isn't one; its id. Whoever calls is the only one
-    to do so now.
+    """Make the database a store of the newest schema, if it is not one. Return its id. Nobody else
+    may do so at the same time.
     """
     revision = _revision(connection, where)
     if revision is None or revision < schema.REVISION:
@@ -50,7 +49,7 @@ def make(connection: Connection, where: str) -> str:
 
 
 def _revision(connection: Connection, where: str) -> str | None:
-    """None: nobody has made a table in it yet."""
+    """Return the revision. None: nobody has made a table in it yet."""
     if schema.is_foreign(connection):
         raise NotAStore(where, "it holds another program's tables. Name a database of its own.")
     revision = schema.revision(connection)

@@ -1,4 +1,4 @@
-"""URLs of servers, whatever the server."""
+"""Read URLs of servers, of any kind."""
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -7,8 +7,8 @@ from workflow_ray.errors import InvalidInput
 
 
 def parsed(url: str, what: str, shape: str) -> URL:
-    """The URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it may be a
-    piece of the password.
+    """Return the URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it
+    may be a piece of the password.
     """
     if url.count("@") > 1:
         raise InvalidInput(

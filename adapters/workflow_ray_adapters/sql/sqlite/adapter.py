@@ -15,13 +15,11 @@ from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.store import SqlStore
 
-PATIENCE = 5.0  # seconds that `create` waits for the one who serves an older store
+PATIENCE = 5.0  # seconds that `create` waits for the process that serves an older store
 
 
 class SqliteAdapter:
-    """ports.Adapter for SQLite files. Readable and writable for their owner alone, unless he
-    changes that.
-    """
+    """Adapter for SQLite files. Only their owner can read and write them, unless he changes that."""
 
     shared = False
 

@@ -1,4 +1,4 @@
-"""How a SQLite file is opened."""
+"""How connections to a SQLite file are opened."""
 
 import sqlite3
 from collections.abc import Generator, Sequence
@@ -11,22 +11,23 @@ from sqlalchemy.pool import NullPool
 from workflow_ray_adapters.sql.sqlite.log import LIMIT
 
 PATIENCE = 5.0  # seconds to wait for another program's write lock
-# takes the write lock before anything is read: SQLAlchemy's default takes it with the first write
+# it takes the write lock before anything is read: SQLAlchemy's default takes it with the first
+# write
 WRITE = "BEGIN IMMEDIATE"
-READ = "BEGIN"  # a snapshot, taken at the first look
+READ = "BEGIN"  # a snapshot, taken by the first read
 PRAGMAS = ("cache_size = -65536", "temp_store = MEMORY")
 DURABLE = (
     "journal_mode = WAL",
-    "synchronous = FULL",  # a commit that was answered survives a power cut
+    "synchronous = FULL",  # an acknowledged commit survives a power cut
     # pages: fewer checkpoints than by default, each of them sequential enough
     "wal_autocheckpoint = 4000",
-    # a log that has grown beyond that gives the room back when it is reset
+    # a log that has grown beyond that is truncated when it is reset
     f"journal_size_limit = {LIMIT}",
 )
 
 
 def writing(path: str) -> Connection:
-    """Its transactions hold the write lock from their first statement on."""
+    """Open a connection whose transactions hold the write lock from their first statement on."""
     return _connect(path, WRITE, (*PRAGMAS, *DURABLE))
 
 
@@ -35,12 +36,14 @@ def reading(path: str) -> Connection:
 
 
 def probing(path: str) -> Connection:
-    """Changes nothing about the file, whatever it is."""
+    """Open a connection that changes nothing in the file, whatever it is."""
     return _connect(path, READ, ())
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
-    """The driver's own, for what SQLAlchemy would begin a transaction for."""
+    """Return the driver's own connection, for statements that SQLAlchemy would begin a transaction
+    for.
+    """
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
@@ -48,9 +51,12 @@ def driver(connection: Connection) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: Connection, begin: str) -> Generator[None]:
-    """As SQLAlchemy's own, which takes a tenth of the time of a small transaction more.
+    """Run a transaction. It does as SQLAlchemy's own, which costs a tenth of a small transaction
+    more.
 
-    begin: WRITE or READ.
+    Args:
+        connection: Where to run it.
+        begin: WRITE or READ.
     """
     raw = driver(connection)
     raw.execute(begin)
@@ -63,19 +69,19 @@ def transaction(connection: Connection, begin: str) -> Generator[None]:
 
 
 def set_patience(connection: Connection, seconds: float) -> None:
-    """How long the connection waits for another program's lock."""
+    """Set how long the connection waits for another program's lock."""
     driver(connection).execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
 def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
     def connect() -> sqlite3.Connection:
         raw = sqlite3.connect(
-            f"file:{quote(path)}?mode=rw",  # never creates it
+            f"file:{quote(path)}?mode=rw",  # it never creates the file
             uri=True,
             timeout=PATIENCE,
-            # transactions begin where SQLAlchemy begins them, by the statement below
+            # transactions begin where SQLAlchemy begins them, with the statement below
             isolation_level=None,
-            # opened and closed by another thread than the one that works with it
+            # another thread opens and closes it than the one that works with it
             check_same_thread=False,
         )
         for pragma in pragmas:

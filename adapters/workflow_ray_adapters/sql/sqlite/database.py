@@ -1,4 +1,4 @@
-"""A SQLite file at work: one connection that writes, a few that read beside it."""
+"""A SQLite file at work: one connection writes, a few read beside it."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ READERS = 2
 
 
 class SqliteDatabase:
-    """sql.database.Database. Each connection is used by one thread at a time."""
+    """A Database on SQLite. One thread at a time uses each connection."""
 
     def __init__(self, path: str, *, exclusive: bool = True) -> None:
         self.url = f"sqlite:///{path}"
@@ -47,7 +47,7 @@ class SqliteDatabase:
         self._exclusive = exclusive
         self._closed = False
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
-        self._handed_over: Future[Any] | None = None  # the last one, to that thread
+        self._handed_over: Future[Any] | None = None  # the last transaction given to that thread
         self._handover = Handover()
         self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._readers: SimpleQueue[Connection] = SimpleQueue()
@@ -73,7 +73,7 @@ class SqliteDatabase:
         return result
 
     async def read(self, work: Callable[[Session], T], *, brief: bool = False) -> T:
-        async with self._log.read():  # then a connection is free
+        async with self._log.read():  # a connection is free
             self._check_open()
             if brief:
                 return self._look(work)
@@ -89,8 +89,8 @@ class SqliteDatabase:
         return self._exclusive or await asyncio.to_thread(FileLock(self.where).is_held)
 
     def close(self) -> None:
-        """Waits for what is running. The last connection to leave moves the write-ahead log into
-        the file.
+        """Close the connections, after waiting for what is running. The last connection moves the
+        write-ahead log into the file.
         """
         self._closed = True
         self._reading.shutdown()
@@ -116,12 +116,14 @@ class SqliteDatabase:
             self._shortening = None
 
     def _begin_log_anew(self) -> None:
-        """Where another process reads from it, it only gets as far as that allows."""
+        """Reset the write-ahead log. Where another process reads from it, it only gets as far as
+        that allows.
+        """
         self._be_patient(False)
         driver(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _be_patient(self, patient: bool) -> None:
-        """Whether the writing connection waits for another program's lock."""
+        """Return whether the writing connection waits for another program's lock."""
         if patient != self._is_patient:
             set_patience(self._writer, connections.PATIENCE if patient else 0.0)
             self._is_patient = patient
@@ -131,7 +133,7 @@ class SqliteDatabase:
             raise StoreUnavailable(self.where, "it is closed.")
 
     def _is_idle(self) -> bool:
-        """Whether the writing thread has nothing to do: then its connection is free."""
+        """Return whether the writing thread has nothing to do: its connection is free."""
         return self._handed_over is None or self._handed_over.done()
 
     async def _by_writer(self, work: Callable[[], T]) -> T:
@@ -140,12 +142,12 @@ class SqliteDatabase:
         return await asyncio.wrap_future(self._handed_over)
 
     async def _when_free(self, work: Callable[[], T]) -> T:
-        """What the loop does itself, unless the writing thread uses the connection."""
+        """Run on the event loop, unless the writing thread uses the connection."""
         return work() if self._is_idle() else await self._by_writer(work)
 
     def _write_at_once(self, work: Callable[[Session], T]) -> T:
-        """Raises Aborted: another program holds the lock. The next try is left to the thread,
-        which can wait for it.
+        """Run on the event loop. Raises Aborted: another program holds the lock. The next try is
+        left to the thread, which can wait for it.
         """
         self._check_open()
         try:
@@ -158,7 +160,9 @@ class SqliteDatabase:
             raise
 
     def _write(self, work: Callable[[Session], T], *, patient: bool = True) -> T:
-        """Checks the files after a commit: what others can't find must not be acknowledged."""
+        """Run the transaction, and check the files after its commit: what others cannot find must
+        not be acknowledged.
+        """
         self._be_patient(patient)
         with explained(self.where), transaction(self._writer, WRITE):
             result = work(Session(self._writer, SQLITE))
@@ -167,7 +171,7 @@ class SqliteDatabase:
         return result
 
     def _look(self, work: Callable[[Session], T]) -> T:
-        connection = self._readers.get()  # there is one for each read at once
+        connection = self._readers.get()  # there is one for each read that may run at a time
         try:
             with explained(self.where), transaction(connection, READ):
                 return work(Session(connection, SQLITE))
@@ -179,7 +183,7 @@ class SqliteDatabase:
         return seen != self._data_version
 
     def _read_data_version(self) -> int:
-        """A number that changes when another connection commits, and not when this one does."""
+        """Return a number that changes when another connection commits, and not when this one does."""
         with explained(self.where):
             version: int = driver(self._writer).execute("PRAGMA data_version").fetchone()[0]
         return version

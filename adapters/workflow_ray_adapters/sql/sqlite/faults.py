@@ -1,4 +1,4 @@
-"""What the errors of SQLite and of the file system mean to a caller."""
+"""Translate the errors of SQLite and of the file system."""
 
 import errno
 import sqlite3
@@ -17,8 +17,8 @@ from workflow_ray.errors import (
     WriteRejected,
 )
 
-PRIMARY = 0xFF  # an extended result code holds its primary one in the lowest byte
-# quotas and size limits come as I/O errors
+PRIMARY = 0xFF  # an extended result code has its primary one in the lowest byte
+# quotas and size limits appear as I/O errors
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
@@ -32,7 +32,7 @@ UNFIT = (
 
 @contextmanager
 def explained(where: str) -> Generator[None]:
-    """Raises the ports' errors in place of the driver's and the system's."""
+    """Raise the ports' errors in place of the driver's and the system's."""
     try:
         yield
     except DBAPIError as error:
@@ -49,7 +49,9 @@ def explained(where: str) -> Generator[None]:
 
 
 def is_locked(error: WorkflowError) -> bool:
-    """Whether the error that `explained` raised says that another program holds the write lock."""
+    """Return whether an error that `explained` raised says that another program holds the write
+    lock.
+    """
     cause = error.__cause__
     return _code(cause.orig if isinstance(cause, DBAPIError) else cause) & PRIMARY in LOCKED
 

@@ -1,4 +1,4 @@
-"""A SQLite file at rest: whether it is a store, and how it becomes one."""
+"""Check whether a SQLite file is a store, and make it one."""
 
 import os
 from contextlib import closing
@@ -14,9 +14,8 @@ from workflow_ray_adapters.sql.tables import deployment
 
 
 def checked(path: str, store_id: str | None = None) -> str:
-    """The store id of a file that is ready to be opened. Writes nothing.
-
-    Raises StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
+    """Return the store id of a file that is ready to be opened. Writes nothing. Raises
+    StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
     if not os.path.lexists(path):
         raise StoreMissing(path, "the file does not exist. `workflow-ray deploy` makes it.")
@@ -38,13 +37,15 @@ def checked(path: str, store_id: str | None = None) -> str:
                 " that one.",
             )
         connection.rollback()
-        # finds out whether it can be written
+        # this finds out whether it can be written
         driver(connection).executescript("BEGIN IMMEDIATE; ROLLBACK")
     return found
 
 
 def is_current(path: str) -> bool:
-    """False: there is none yet, or an older one. Raises NotAStore, StoreTooNew."""
+    """Return whether the file is a store of the newest schema. False: there is none yet, or an
+    older one. Raises NotAStore, StoreTooNew.
+    """
     if not os.path.lexists(path):
         return False
     with explained(path), closing(_probe(path)) as connection:
@@ -53,13 +54,13 @@ def is_current(path: str) -> bool:
 
 
 def make(path: str) -> None:
-    """Make it a store of the newest schema, all in one transaction. Whoever calls holds the file's
+    """Make the file a store of the newest schema, in one transaction. The caller holds the file's
     lock.
     """
-    if is_current(path):  # somebody else was quicker
+    if is_current(path):  # another process was quicker
         return
     with explained(path):
-        # whoever else may read it is for its owner to say
+        # its owner decides who else may read it
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with closing(writing(path)) as connection, connection.begin():
             schema.migrate(connection)
@@ -78,7 +79,7 @@ def _probe(path: str) -> Connection:
 
 
 def _revision(path: str, connection: Connection) -> str | None:
-    """None: nobody has made a table in it yet."""
+    """Return the revision. None: nobody has made a table in it yet."""
     revision = schema.revision(connection)
     if schema.is_foreign(connection):
         raise NotAStore(path, "it holds another program's tables. Name another file.")

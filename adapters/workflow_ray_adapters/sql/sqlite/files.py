@@ -1,10 +1,10 @@
-"""The database's file and its write-ahead log: whether their paths still name them, and how large
-the log is.
+"""Check the database's file and its write-ahead log: whether their paths still name them, and how
+large the log is.
 
-To look at the log's times after each commit would make each commit slower by a third: a kernel that
-has told a file's times (Linux from 6.13 on) writes new ones with the next change. So the folder is
-looked at, which changes when a file in it is made, moved or deleted; and the size is asked of the
-open file.
+Reading the log's times after each commit would make each commit slower by a third: once a kernel
+has returned a file's times (Linux from 6.13 on), it writes new ones with the next change. So this
+reads those of the folder, which change when a file in it is created, moved or deleted; and it asks
+the open file for the size.
 """
 
 import os
@@ -16,33 +16,33 @@ from workflow_ray.errors import StoreMissing
 Identity: TypeAlias = tuple[int, int]
 """The device and the number of a file."""
 SETTLED = 1_000_000_000
-"""Nanoseconds after which a folder's time tells a later change from the one before. Some file
-systems keep it no more exactly than that.
+"""Nanoseconds after which a folder's time differs for a later change. Some file systems keep it no
+more exactly.
 """
 
 
 class Files:
-    """The two files, from the database's opening on."""
+    """The two files, from when the database is opened."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._log_path = f"{path}-wal"
         self._folder = os.path.dirname(path) or os.curdir
         self._file = _identity(path)
-        self._log_file: Identity | None = None  # there is none before the first transaction
+        self._log_file: Identity | None = None  # None: there is none before the first transaction
         self._log: int | None = None  # its descriptor
-        # the folder when the files were looked at; None: look again
+        # the folder's times when the files were checked; None: check again
         self._seen: tuple[int, int, int] | None = None
 
     def check(self) -> None:
-        """Raises StoreMissing: a path does not name the open file any more."""
+        """Raise StoreMissing if a path no longer names the open file."""
         folder = self._look_at_folder()
         if folder is None or folder != self._seen:
             self._look()
             self._seen = folder
 
     def log_size(self) -> int:
-        """Bytes of the log; 0: it was not there at the last check."""
+        """Return the bytes of the log; 0: it was not there at the last check."""
         return 0 if self._log is None else os.lseek(self._log, 0, os.SEEK_END)
 
     def close(self) -> None:
@@ -51,7 +51,9 @@ class Files:
             self._log = None
 
     def _look_at_folder(self) -> tuple[int, int, int] | None:
-        """None: it has changed so lately that a change after this one may not show."""
+        """Return the folder's times. None: it has changed so lately that a change after this one
+        may not show.
+        """
         try:
             found = os.stat(self._folder)
         except FileNotFoundError:
@@ -79,7 +81,7 @@ class Files:
 
 
 def _identity(path: str) -> Identity | None:
-    """None: the path names nothing."""
+    """Return the file's identity. None: the path names nothing."""
     try:
         found = os.stat(path)
     except FileNotFoundError:

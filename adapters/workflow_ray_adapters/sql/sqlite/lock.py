@@ -1,4 +1,4 @@
-"""The OS lock that says who serves a store's file."""
+"""The operating system's lock of the process that serves a store's file."""
 
 import asyncio
 import fcntl
@@ -15,10 +15,9 @@ PAUSE = 0.02  # seconds between two tries
 
 
 class FileLock:
-    """Held on `PATH.lock` beside the store, which stays there: deleting it would let a third
-    process lock another file of that name.
-
-    The system lets go of it when its holder dies, however that happens.
+    """A lock on `PATH.lock`, beside the store. The file stays: if it were deleted, a third process
+    could lock another file of that name. The system releases the lock when its holder dies, however
+    that happens.
     """
 
     def __init__(self, store: str) -> None:
@@ -27,8 +26,8 @@ class FileLock:
 
     @asynccontextmanager
     async def held(self, patience: float) -> AsyncGenerator[None]:
-        """Waits up to `patience` seconds for another holder to leave. Raises StoreInUse,
-        StoreReadOnly, StoreFull.
+        """Hold the lock. Waits up to `patience` seconds for another holder to release it. Raises
+        StoreInUse, StoreReadOnly, StoreFull.
         """
         deadline = monotonic() + patience
         while not self._acquired(deadline):  # noqa: ASYNC110  flock tells nobody that the lock is free
@@ -50,8 +49,8 @@ class FileLock:
             self._release()
 
     def is_held(self) -> bool:
-        """Whether some process holds it now. Those who ask at once don't take each other for its
-        holder.
+        """Return whether some process holds the lock now. Processes that ask at the same time do
+        not take each other for its holder.
         """
         file = self._open()
         try:
@@ -92,14 +91,16 @@ _held = set[int]()
 
 
 def _close(file: int) -> None:
-    """In a forked child it is closed already, and its number may belong to another file."""
+    """Close the file. In a forked child it is closed already, and its number may belong to another
+    file.
+    """
     if file in _held:
         _held.remove(file)
         os.close(file)
 
 
 def _close_in_child() -> None:
-    """A forked child has the files too. It would keep the locks after its parent has died."""
+    """Close the files in a forked child, which would keep the locks after its parent has died."""
     for file in list(_held):
         _close(file)
 

@@ -1,5 +1,5 @@
-"""The write-ahead log's bound. SQLite resets it only at a moment when nobody reads from it,
-and where reads follow each other closely there is none: so readers are held back for that moment.
+"""Bound the write-ahead log. SQLite resets it only at a moment when nobody reads from it, and where
+reads follow each other closely there is none: so readers are held back for that moment.
 """
 
 import asyncio
@@ -7,11 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 LIMIT = 64 * 1024 * 1024
-"""Bytes of the log from which on it is to be reset: four times what it has between two
-checkpoints.
+"""Bytes of the log above which it is to be reset: four times what it has between two checkpoints.
 """
 GROWTH = 16 * 1024 * 1024
-"""Bytes that it grows by before that is tried again, where another process reads."""
+"""Bytes that it grows by before a reset is tried again, while another process reads."""
 
 
 class Log:
@@ -19,19 +18,19 @@ class Log:
 
     def __init__(self, readers: int) -> None:
         self.size = 0
-        """Bytes that it has, as far as is known: whoever writes tells."""
+        """Bytes that it has, as far as is known: the writer updates it."""
         self._free = asyncio.Semaphore(readers)  # reads that wait for a thread have not begun
         # bytes that it had when it was last to be reset, or fewer that it has had since
         self._tried_at = 0
         self._reads = 0
-        self._is_open = asyncio.Event()  # whether reads may begin
+        self._is_open = asyncio.Event()  # set while reads may begin
         self._is_open.set()
-        self._is_unread = asyncio.Event()  # whether there are none
+        self._is_unread = asyncio.Event()  # set while there are none
         self._is_unread.set()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[None]:
-        """For each read of this process."""
+        """Count a read of this process."""
         async with self._free:
             await self._is_open.wait()
             self._reads += 1
@@ -48,12 +47,14 @@ class Log:
         return self.size > LIMIT and self.size > self._tried_at + GROWTH
 
     def is_far_too_large(self) -> bool:
-        """Then writes wait until reads have let it be reset."""
+        """Return whether writes have to wait until reads have let it be reset."""
         return self.size > 2 * LIMIT
 
     @asynccontextmanager
     async def unread(self) -> AsyncGenerator[None]:
-        """When the reads of now are over; those that come meanwhile wait for its end."""
+        """Wait until the reads of now are over. Reads that come meanwhile wait until the block
+        ends.
+        """
         self._is_open.clear()
         try:
             await self._is_unread.wait()
