@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from workflow_ray.ports import Clock
 from workflow_ray.records import Arrivals, Topic
-from workflow_ray_adapters.sql import stream
-from workflow_ray_adapters.sql.stream import Receive
+from workflow_ray_adapters.sql.arrivals import Receive, is_complete
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ class Reader:
                     end,
                     lost[0],
                 )
-        if stream.is_complete(receive, arrivals):
+        if is_complete(receive, arrivals):
             self._ends |= arrivals.read
 
     def awaits(self) -> Receive | None:

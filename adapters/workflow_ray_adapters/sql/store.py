@@ -5,7 +5,6 @@ writer.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -56,9 +55,8 @@ from workflow_ray_adapters.sql.database import BRIEF, Database
 from workflow_ray_adapters.sql.fence_checks import FenceChecks, is_fence_check
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.poller import Poller
-from workflow_ray_adapters.sql.readers import Reader
+from workflow_ray_adapters.sql.receiving import Receiving
 from workflow_ray_adapters.sql.session import Session, store_time
-from workflow_ray_adapters.sql.stream import Receive
 from workflow_ray_adapters.sql.transaction import Done
 from workflow_ray_adapters.sql.waiters import wait_until
 from workflow_ray_adapters.sql.wakeups import OUTBOX, Wakeups
@@ -81,7 +79,7 @@ class SqlStore:
         )
         self._poller = Poller(database, self._wakeups)
         self._fences = FenceChecks(database)
-        self._turn = 0
+        self._receiving = Receiving(database, clock, self._wakeups.readers)
 
     @property
     def store_id(self) -> str:
@@ -89,7 +87,9 @@ class SqlStore:
 
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator["SqlStore"]:
-        """Work until the block ends. What was asked is then finished, and the database may close."""
+        """Work until the block ends. What was asked is then finished, and the database may
+        close.
+        """
         writer = asyncio.create_task(self._writer.run())
         try:
             async with (
@@ -213,32 +213,7 @@ class SqlStore:
     async def receive(
         self, topic: Topic, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
     ) -> Arrivals:
-        reading = self._wakeups.readers.reader(reader, topic)
-        deadline = self._clock.monotonic() + wait
-        while True:
-            receive = Receive(topic, offsets, limit)
-            if (left := deadline - self._clock.monotonic()) > 0 and reading.is_at_end(offsets):
-                if arrivals := await reading.wait(receive, self._clock, left):
-                    return arrivals
-                if reading.is_at_end(offsets):
-                    return Arrivals(read=dict(offsets))
-            arrivals = await self._look(reading, receive)
-            if arrivals.events or arrivals.lost or deadline <= self._clock.monotonic():
-                return arrivals
-            offsets = {**offsets, **arrivals.read}
-
-    async def _look(self, reading: Reader, receive: Receive) -> Arrivals:
-        """Return what there is for the reader now."""
-        turned, unsure = (
-            replace(receive, offsets=self._turned(receive.offsets)),
-            reading.unsure(receive.offsets),
-        )
-        reading.begin_look(receive.offsets)
-        arrivals = await self._database.read(
-            lambda session: stream.receive(session, turned, unsure), brief=receive.limit <= BRIEF
-        )
-        reading.end_look(receive, arrivals)
-        return arrivals
+        return await self._receiving.receive(topic, offsets, reader=reader, limit=limit, wait=wait)
 
     async def lag(self, topic: Topic, offsets: Mapping[int, int]) -> int:
         return await self._database.read(lambda session: stream.lag(session, topic, offsets))
@@ -327,15 +302,6 @@ class SqlStore:
         found, now = await self._database.read(timed)
         self._wakeups.timer.note(now)
         return found
-
-    def _turned(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        """Begin with another partition each time, because a small limit would starve the last one."""
-        self._turn += 1
-        partitions = list(offsets)
-        first = self._turn % (len(partitions) or 1)
-        return {
-            partition: offsets[partition] for partition in partitions[first:] + partitions[:first]
-        }
 
     # --- notifications --------------------------------------------------------------------------
 

@@ -179,7 +179,9 @@ def _complete(dialect: Dialect) -> ClauseElement:
 
 
 def trim(session: Session, completed: float, limit: int) -> int:
-    """Delete up to `limit` that were completed at least `completed` seconds ago. Return how many."""
+    """Delete up to `limit` that were completed at least `completed` seconds ago. Return how
+    many.
+    """
     before = session.now() - round(completed * MICROSECONDS)
     keys = session.rows(_completed, before=before, limited=limit)
     session.run(

@@ -7,12 +7,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
-from workflow_ray_adapters.sql import outbox, roles, stream, writes
+from workflow_ray_adapters.sql import arrivals, outbox, roles, stream, writes
+from workflow_ray_adapters.sql.arrivals import Receive
 from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.rows import AT_ONCE, Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.stream import Receive
 
 LITTLE = 20
 """The largest number of events that the transaction that publishes them also reads: waking a reader
@@ -135,7 +135,7 @@ def _received(
                 for partition, offset in receive.offsets.items()
                 if partition in changed
             }:
-                yield receive, stream.read(session, topic, asked, receive.limit)
+                yield receive, arrivals.read(session, topic, asked, receive.limit)
 
 
 def _call(call: Call[T], session: Session) -> Answer[T]:

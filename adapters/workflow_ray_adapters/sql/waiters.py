@@ -120,7 +120,9 @@ class KnownVersions:
         self._newest: dict[RunId, Version] = {}
 
     def note(self, runs: Iterable[tuple[RunId, Version]]) -> None:
-        """Note versions, in any order: a notification may overtake the answer of an earlier commit."""
+        """Note versions, in any order: a notification may overtake the answer of an earlier
+        commit.
+        """
         newest = self._newest
         for run_id, version in runs:
             if version > newest.get(run_id, NO_VERSION):

@@ -61,7 +61,9 @@ def _awaiting(_: Dialect) -> ClauseElement:
 
 
 def _pending(dialect: Dialect) -> ClauseElement:
-    """Return which of the runs have an event in the outbox. A timeout there does not wake its run."""
+    """Return which of the runs have an event in the outbox. A timeout there does not wake its
+    run.
+    """
     return select(outbox.c.run_id).where(
         dialect.among(outbox.c.run_id, "run_ids"), outbox.c.timeout_name.is_(None)
     )

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from workflow_ray.ports import Clock
 from workflow_ray.records import Arrivals, Fence, RunId, Topic
+from workflow_ray_adapters.sql.arrivals import Receive
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.notifications import ALL, Kind, Notification
 from workflow_ray_adapters.sql.readers import Readers
 from workflow_ray_adapters.sql.rows import AT_ONCE
-from workflow_ray_adapters.sql.stream import Receive
 from workflow_ray_adapters.sql.timer import Timer
 from workflow_ray_adapters.sql.waiters import KnownVersions, Waiters, Watchers
 

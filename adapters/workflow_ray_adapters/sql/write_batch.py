@@ -8,16 +8,13 @@ from typing import NamedTuple, TypeAlias
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
-    Awaits,
     Conflict,
     Event,
     KeyUsed,
     NewRun,
     NewTimeout,
-    OutgoingEvent,
     Position,
     RunId,
-    RunState,
     Stored,
     Version,
     Write,
@@ -28,20 +25,20 @@ from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.counters import CountKey
 from workflow_ray_adapters.sql.rows import (
     AT_ONCE,
-    CARRIED,
     Values,
     event_row,
-    from_headers,
-    micros,
-    resting,
+)
+from workflow_ray_adapters.sql.staged_rows import (
+    CANCELLED,
+    PAUSED,
+    carried_timeout_row,
+    history_row,
+    outgoing_row,
+    record_row,
+    timeout_row,
 )
 
 Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
-MICROSECONDS = 1_000_000
-# a look-up of an Enum's member takes longer than what is done with it
-PAUSED = int(RunState.PAUSED)
-CANCELLED = int(RunState.CANCELLED)
-EVENT = int(Awaits.EVENT)
 
 
 class Found(NamedTuple):
@@ -118,7 +115,7 @@ class WriteBatch:
         version = Version(version + 1)
         self._stage(write, version, found)
         for outgoing in write.events:
-            self._send(write, version, outgoing)
+            self.outbox.append(outgoing_row(write, version, outgoing, self.now))
         for timeout in write.timeouts:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
         return Stored(write.run_id, version)
@@ -153,9 +150,9 @@ class WriteBatch:
         """Stage the rows of the record and of its history."""
         run_id = write.run_id
         origin = found or _first(write)
-        row = _row(write, version, origin.partition, self.now)
+        row = record_row(write, version, origin.partition, self.now)
         run_state: int = row["run_state"]
-        self.history.append(_entry(write, row))
+        self.history.append(history_row(write, row))
         if write.new is not None:
             self._create(write, write.new, row)
         elif run_id in self.inserts:
@@ -228,98 +225,14 @@ class WriteBatch:
                     row[name] = before[name]
         self.updates[write.run_id] = row
 
-    def _send(self, write: Write, version: Version, outgoing: OutgoingEvent) -> None:
-        self.outbox.append(
-            {
-                "topic": outgoing.topic,
-                "partition_no": outgoing.partition,
-                "run_id": write.run_id,
-                "version": version,
-                "status": write.status,
-                "due_at": self.now + round(outgoing.delay * MICROSECONDS)
-                if outgoing.delay > 0
-                else AT_ONCE,
-                "headers": from_headers(outgoing.headers),
-            }
-        )
-
     def _stage_timeout(self, write: Write, timeout: NewTimeout, *, apart: bool) -> None:
-        due_at = (
-            micros(timeout.at)
-            if timeout.at is not None
-            else self.now + round((timeout.after or 0.0) * MICROSECONDS)
-        )
         if apart:
-            self.outbox.append(
-                {
-                    "topic": "",
-                    "partition_no": timeout.partition,
-                    "run_id": write.run_id,
-                    "version": write.visit,
-                    "status": write.status,
-                    "due_at": CARRIED,
-                    "headers": None,
-                    "timeout_name": timeout.name,
-                    "timeout_workflow": timeout.workflow,
-                    "timeout_due_at": due_at,
-                }
-            )
-            return
-        row = {
-            "run_id": write.run_id,
-            "visit": write.visit,
-            "name": timeout.name,
-            "workflow": timeout.workflow,
-            "status": write.status,
-            "partition_no": timeout.partition,
-            "due_at": due_at,
-            "completed": False,
-            "completed_at": None,
-        }
-        self.timeouts.setdefault((write.run_id, write.visit, timeout.name), row)
+            self.outbox.append(carried_timeout_row(write, timeout, self.now))
+        else:
+            key = (write.run_id, write.visit, timeout.name)
+            self.timeouts.setdefault(key, timeout_row(write, timeout, self.now))
 
 
 def _first(write: Write) -> NewRun:
     assert write.new, "check_write has refused it"
     return write.new
-
-
-def _row(write: Write, version: Version, partition: int, now: int) -> Values:
-    """Return the record's columns after a write, and what else an update needs."""
-    awaits, run_state = int(write.awaits), int(write.run_state)  # a driver takes long over an Enum
-    # a run at rest awaits none, whatever is written
-    awaits_event = awaits == EVENT and run_state < PAUSED
-    return {
-        "run": write.run_id,
-        "before": write.expected,
-        "status": write.status,
-        "run_state": run_state,
-        "version": version,
-        "visit": write.visit,
-        "attempt": write.attempt,
-        "cause": int(write.cause),
-        "reason": write.reason,
-        "awaits": awaits,
-        "awaiting": partition if awaits_event else None,
-        "resting": None if awaits_event else resting(write.status, run_state),
-        "updated_at": now,
-        "new_data": write.data,
-        "new_awaited": version if write.asks else None,
-        "is_indexed": True,
-        "is_finished": run_state >= CANCELLED,
-    }
-
-
-def _entry(write: Write, row: Values) -> Values:
-    return {
-        "run_id": write.run_id,
-        "version": row["version"],
-        "status": write.status,
-        "run_state": row["run_state"],
-        "cause": row["cause"],
-        "written_by": write.by,
-        "reason": write.reason,
-        "written_at": row["updated_at"],
-        "write_id": write.write_id,
-        "data": write.data,
-    }

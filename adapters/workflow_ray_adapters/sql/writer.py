@@ -23,13 +23,13 @@ from typing import TypeVar, assert_never
 from workflow_ray.errors import StoreBusy, StoreError, StoreUnavailable
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, GroupResult, Topic, WriteGroup
+from workflow_ray_adapters.sql.arrivals import Receive
 from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.database import Aborted, Database
 from workflow_ray_adapters.sql.moves import MoveInput, Moves
 from workflow_ray_adapters.sql.requests import Arrivals, CallRequest, Queued, StoreRequest
 from workflow_ray_adapters.sql.rows import AT_ONCE
 from workflow_ray_adapters.sql.session import store_time
-from workflow_ray_adapters.sql.stream import Receive
 from workflow_ray_adapters.sql.transaction import Call, Done, Move, Work, perform
 from workflow_ray_adapters.sql.trials import (
     Batch,

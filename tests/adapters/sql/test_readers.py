@@ -6,8 +6,8 @@ import pytest
 
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import Arrivals, RunId, Topic, Version
+from workflow_ray_adapters.sql.arrivals import Receive
 from workflow_ray_adapters.sql.readers import Reader, Readers
-from workflow_ray_adapters.sql.stream import Receive
 from workflow_ray_adapters.sql.waiters import KnownVersions
 
 TOPIC = Topic("orders-1")

@@ -19,7 +19,9 @@ PATIENCE = 5.0  # seconds that `create` waits for the process that serves an old
 
 
 class SqliteAdapter:
-    """Adapter for SQLite files. Only their owner can read and write them, unless he changes that."""
+    """Adapter for SQLite files. Only their owner can read and write them, unless he changes
+    that.
+    """
 
     shared = False
 

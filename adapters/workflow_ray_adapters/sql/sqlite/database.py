@@ -183,7 +183,9 @@ class SqliteDatabase:
         return seen != self._data_version
 
     def _read_data_version(self) -> int:
-        """Return a number that changes when another connection commits, and not when this one does."""
+        """Return a number that changes when another connection commits, and not when this one
+        does.
+        """
         with explained(self.where):
             version: int = driver(self._writer).execute("PRAGMA data_version").fetchone()[0]
         return version
