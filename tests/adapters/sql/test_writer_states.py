@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -102,11 +102,8 @@ class Walk:
         run = new_run(events=[event()] if self._chance.random() < 0.5 else [])
         self.stores[asyncio.create_task(self._store.store([group(run, fence=fence)]))] = run
 
-    def _other(self, call: Awaitable[object]) -> None:
-        async def asked() -> object:
-            return await call
-
-        self.others.append(asyncio.create_task(asked()))
+    def _other(self, call: Coroutine[Any, Any, object]) -> None:
+        self.others.append(asyncio.create_task(call))
 
     def _limit(self) -> int:
         return self._chance.choice((1, 3, 100))
