@@ -40,6 +40,7 @@ async def run_apart(*module: str, sockets: Path, folder: Path) -> None:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "RAY_TMPDIR": str(sockets),  # short: sockets are in it
+        "WORKFLOW_RAY_HOME": str(folder / "home"),
     }
     command = (sys.executable, "-m", *module)
     with (folder / "log").open("wb") as log:
