@@ -1,4 +1,4 @@
-"""A watch on an event loop, from another thread: does it answer, and which step is it running?"""
+"""A watch on an event loop from another thread: whether it answers, and which step it runs."""
 
 import asyncio
 import logging
