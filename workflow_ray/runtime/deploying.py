@@ -1,6 +1,7 @@
 """Adding a program's workflows to the deployment that the store keeps."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, cast
@@ -144,9 +145,32 @@ async def _merge(
         if target == current.workflows:
             return current
         try:
-            return await store.deploy(current.version, target)
+            deployed = await store.deploy(current.version, target)
         except DeploymentConflict:
             continue
+        for name in before.keys() & after.keys():
+            await _warn_of_runs_without_step(store, before[name], after[name])
+        return deployed
+
+
+async def _warn_of_runs_without_step(
+    store: Store, before: DeployedWorkflow, after: DeployedWorkflow
+) -> None:
+    """Log at which statuses unfinished runs stand that the new code has no step for."""
+    names = {number: name for name, number in before.statuses.items()}
+    stand = Counter[str]()
+    for count in await store.counts(after.name):
+        has_step = consumer_group(after.name, count.status) in after.groups
+        if not has_step and not count.run_state.finished:
+            stand[names.get(count.status, str(count.status))] += count.runs
+    if stand:
+        log.warning(
+            "workflow %r: the code has no step for statuses at which unfinished runs stand: %s."
+            " They go on once it has these steps again, or can be cancelled",
+            after.name,
+            ", ".join(f"{status} ({runs})" for status, runs in stand.items()),
+            extra={"workflow": after.name},
+        )
 
 
 def _joined(

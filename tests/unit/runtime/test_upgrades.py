@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 import pytest
 
-from tests.unit.parcels import packing
-from workflow_ray import Runtime, Workflow
+from tests.unit.parcels import Parcel, ParcelRun, Route, RoutedRun, Stage, packing
+from workflow_ray import Pause, Runtime, Workflow
 from workflow_ray.definition import load
 from workflow_ray.errors import DuplicateWorkflow, WorkflowNameTaken
 from workflow_ray.records import DeployedWorkflow
@@ -209,3 +209,38 @@ def test_two_scripts_of_one_folder_cannot_share_a_name(
         f"deployed here from shop:letters ({tmp_path}/shop.py:13), and this is billing"
         f" ({tmp_path}/billing.py)" in refused
     )
+
+
+# --- steps that are gone ------------------------------------------------------------------------
+
+
+async def test_a_deploy_warns_of_unfinished_runs_whose_step_the_code_no_longer_has(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Workflow("parcels", Parcel, Route, entry=Route.LOST)
+    second = Workflow("parcels", Parcel, Stage)
+
+    @first.step(Route.NEW)
+    async def pack(run: RoutedRun) -> Literal[Route.PACKED, Route.SENT]:
+        return Route.SENT if run.foreign_id == "sent" else Route.PACKED
+
+    @first.step(Route.PACKED)
+    async def look(run: RoutedRun) -> Literal[Route.SENT] | Pause:
+        return Pause("look at it")
+
+    @second.step(Stage.NEW)
+    async def finish(run: ParcelRun) -> Literal[Stage.DONE]:
+        return Stage.DONE
+
+    async with Runtime.local(first, records=url) as runtime:
+        client = runtime.client(first)
+        for key, status in (("1", Route.PACKED), ("2", Route.PACKED), ("sent", Route.SENT)):
+            await (await client.trigger(key, Parcel())).wait_for(status, timeout=SOON)
+    assert "no step" not in caplog.text
+    async with Runtime.local(second, records=url, replace=True):
+        pass
+    assert "statuses at which unfinished runs stand: PACKED (2). They go on once" in caplog.text
+    caplog.clear()
+    async with Runtime.local(second, records=url):  # nothing has changed
+        pass
+    assert "no step" not in caplog.text
