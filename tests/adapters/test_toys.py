@@ -53,7 +53,7 @@ INSTALL = (
 )
 LACKS = {
     Capability.FAULTS: (
-        "a file is changed in one piece, and there is no connection that could break"
+        "a file is changed in one piece, and it has no connection that could break"
     ),
     Capability.DURABILITY: (
         "a crash of the machine loses what was not on its disk yet; a process's loses nothing"

@@ -148,7 +148,7 @@ async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_ro
     registry: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.target = Deployment(store_id="s", version=2, workflows=(orders(shards=2),))
-    why = "workflow 'orders': shop:orders: there is no module 'shop'"
+    why = "workflow 'orders': shop:orders: found no module 'shop'"
     supervision = Supervision(registry, silent=SILENT)
     for _ in range(2):
         for name in OF_TWO:

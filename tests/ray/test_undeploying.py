@@ -94,7 +94,7 @@ async def test_a_deleted_module_keeps_its_own_roles_from_running_and_says_why(
         await eventually(is_failing, "the role is not marked as failing")
         found = (await deployment.actors())[ROLE]
         assert found.why.startswith("workflow 'short': ")
-        assert f"there is no module '{module.stem}'" in found.why
+        assert f"found no module '{module.stem}'" in found.why
         assert "`workflow-ray undeploy short`" in found.why
         await check_work(runtime, "a")
         handle = await runtime.client(short).trigger("1", Letter())

@@ -19,7 +19,7 @@ def free_ports(count: int) -> list[int]:
 def exchange(port: int, said: bytes, count: int) -> bytes:
     """Send a message, and return the first `count` bytes of the answer.
 
-    Raises OSError: there is no server, or its answer is shorter.
+    Raises OSError: no server answers, or its answer is shorter.
     """
     with socket.create_connection((HOST, port), timeout=5) as connection:
         connection.sendall(said)

@@ -43,7 +43,7 @@ async def _report(urls: Urls) -> Report:
 async def _events(
     stack: AsyncExitStack, urls: Urls, store: RecordsStore, clock: Clock
 ) -> EventStreamer | None:
-    """Open the stream. None: the records' store has no events, and there is no other URL."""
+    """Open the stream. None: the records' store has no events, and no other URL is given."""
     if urls.places.events != urls.places.records:
         return await stack.enter_async_context(
             events_adapter(urls.events).open_events(urls.events, clock=clock)

@@ -155,7 +155,7 @@ def is_placed(step: Declaration[S], statuses: type[S]) -> bool:
 
 
 def timeout_seconds(timeout: object) -> float | None:
-    """The seconds that an attempt may take. None if there is no limit, or a wrong one."""
+    """The seconds that an attempt may take. None if it has no limit, or a wrong one."""
     return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
 
 

@@ -41,7 +41,7 @@ def defined_at(reference: str, python_path: Sequence[str]) -> str:
 
     Returns:
         file:line; the file alone if the line is not found, the folder if the file is not found, or
-        "" if there is no folder.
+        "" without a folder.
     """
     module, _, attribute = reference.partition(":")
     for folder in python_path:

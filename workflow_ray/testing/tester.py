@@ -40,7 +40,7 @@ class WorkflowTester:
         start: The time at the beginning, with a timezone.
 
     Raises:
-        InvalidInput: There is no workflow, or an argument can't be used.
+        InvalidInput: No workflow is given, or an argument can't be used.
     """
 
     def __init__(

@@ -145,7 +145,7 @@ class Clients:
 async def _stop(client: Any) -> None:
     try:
         await (client.stop() if hasattr(client, "stop") else client.close())
-    except Exception:  # No caller waits for it, and it is no longer used.
+    except Exception:  # No caller waits for it, and nothing uses it any more.
         log.debug("a client of Kafka did not close cleanly", exc_info=True)
 
 

@@ -50,7 +50,7 @@ CRASHED = RoleView(
     host="web-1",
     pid=4242,
     failures=3,
-    why="NotImportable: orders: there is no module 'shop'",
+    why="NotImportable: orders: found no module 'shop'",
 )
 
 

@@ -94,7 +94,7 @@ async def test_a_wait_that_goes_on_costs_no_further_read(
         handle = await client.trigger(f"{number}", Parcel())
         wait = asyncio.create_task(handle.wait_for(Route.SENT))
         await passes(clock, 4)
-        await handle.cancel("it came to its end")
+        await handle.cancel("it has ended")
         await passes(clock, 0)
         assert wait.done()
         await asyncio.gather(wait, return_exceptions=True)

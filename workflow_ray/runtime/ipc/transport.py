@@ -20,7 +20,7 @@ class Transport(Protocol):
             The answer, as `Method.result` decodes it.
 
         Raises:
-            StoreUnavailable: There is no answer, and the outcome is unknown.
+            StoreUnavailable: No answer came, and the outcome is unknown.
             WriteRejected: The body is too large, and was not sent.
         """
         ...

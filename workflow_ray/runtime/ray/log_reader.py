@@ -43,7 +43,7 @@ class LogReader:
     def identity(self) -> str:
         """Return what identifies the folder, because several nodes may share it by a file server.
 
-        "" if there is no such folder.
+        "" if the folder does not exist.
         """
         file = self._folder / IDENTITY
         draft = file.with_suffix(f".{secrets.token_hex(8)}")

@@ -1,0 +1,34 @@
+"""Code and docs are plain technical English: none of the phrases that the project rules out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("adapters", "benchmarks", "docs", "examples", "tests", "workflow_ray")
+ENDINGS = {".md", ".py", ".toml", ".yaml"}
+RULED_OUT = (r"\ban[e]w\b", r"\bof[ ]before\b", r"\bis[ ]no ", r"\bhangs[ ]on\b", r"\bcame[ ]to\b")
+"""Written so that this file has none of them."""
+
+
+def texts() -> dict[str, str]:
+    """The tree's code and docs, by path."""
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    files += [path for path in ROOT.iterdir() if path.suffix in ENDINGS or path.name == "Makefile"]
+    return {
+        str(path.relative_to(ROOT)): path.read_text()
+        for path in files
+        if path.is_file() and (path.suffix in ENDINGS or path.name == "Makefile")
+    }
+
+
+@pytest.mark.parametrize("phrase", RULED_OUT)
+def test_the_tree_has_no_phrase_that_is_ruled_out(phrase: str) -> None:
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path, text in texts().items()
+        for number, line in enumerate(text.split("\n"), 1)
+        if re.search(phrase, line, re.IGNORECASE)
+    ]
+    assert found == []
