@@ -99,6 +99,14 @@ def test_refused_runs_are_reported_and_the_others_are_changed(cli: CommandLine) 
     [
         (("resume",), 2, "runs: name runs, or choose them by filters, e.g. --failed"),
         (("resume", "a", "--failed"), 2, "runs: name runs or give filters, not both"),
+        (("cancel", "--foreign-id", "", "--reason", "x", "--yes"), 2, "--foreign-id: it is empty"),
+        (
+            ("cancel", "--workflow", "letters", "--foreign-id", "", "--reason", "x", "--yes"),
+            2,
+            "--foreign-id: it is empty",
+        ),
+        (("cancel", "", "--reason", "x"), 3, "no run ''"),
+        (("cancel", "\udcff", "--reason", "x"), 3, "no run '\\udcff'"),
         (("cancel", "c"), 2, "reason: give one: the history keeps why a run was cancelled"),
         (("pause", "zzz", "--reason", "x"), 3, "no run 'zzz' exists."),
         (("retry", "c"), 4, "retry is refused: it was paused by no error. Resume it instead."),

@@ -86,7 +86,7 @@ def _add(runs: typer.Typer, action: Action) -> None:
         records: Records = None,
         as_json: AsJson = False,
     ) -> None:
-        asked = control(action, by or f"cli:{_name_of_user()}", reason)
+        asked = control(action, by or f"cli:{name_of_user()}", reason)
         url = records_url(records)
         run_ids = asyncio.run(_find(url, run or (), filters, workflow))
         if not run and not yes:
@@ -116,7 +116,7 @@ async def _find(
         ]
 
 
-def _name_of_user() -> str:
+def name_of_user() -> str:
     """Return the name of the user who calls, or the number: a container may have no name for it."""
     try:
         return getpass.getuser()

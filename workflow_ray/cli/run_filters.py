@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from workflow_ray.cli.run_references import choose_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
+from workflow_ray.client.inputs import checked_key
 from workflow_ray.definition.durations import seconds_of
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
@@ -61,7 +62,8 @@ class Filters:
 
     def is_empty(self) -> bool:
         """Whether no filter was given."""
-        return not any(getattr(self, field.name) for field in fields(self))
+        # an empty text is a filter, which is refused later: a shell's variable may have been unset
+        return all(getattr(self, field.name) in (None, False) for field in fields(self))
 
 
 class Selection:
@@ -91,6 +93,8 @@ class Selection:
             name: names.statuses[name] for name in choose_workflows(list(names.statuses), workflow)
         }
         _check_statuses(known, filters.statuses or ())
+        if filters.foreign_id is not None:
+            checked_key("--foreign-id", filters.foreign_id)
         asked = set(filters.statuses or ())
         self._queries = [
             self._query(name)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from workflow_ray.errors import AmbiguousRun, RunNotFound, UnknownWorkflow
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import Record, RunId, RunQuery
+from workflow_ray.records import Record, RunId, RunQuery, flaw_of_key
 
 LOWEST = "00000000-0000-0000-0000-000000000000"
 SHORTEST = 6
@@ -63,6 +63,8 @@ class RunReferences:
         return [record for page in pages for record in page if record.run_id.startswith(text)]
 
     async def _by_foreign_id(self, text: str) -> list[Record]:
+        if flaw_of_key(text):
+            return []
         found = [(await self._store.latest(workflow, [text]))[0] for workflow in self._workflows]
         return [record for record in found if record is not None]
 

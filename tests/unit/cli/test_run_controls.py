@@ -1,0 +1,18 @@
+"""Who controls runs from the command line."""
+
+import getpass
+
+import pytest
+
+from workflow_ray.cli import run_controls
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no username")])
+def test_a_user_without_a_name_is_known_by_number(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", fail)
+    assert run_controls.name_of_user().isdecimal()
