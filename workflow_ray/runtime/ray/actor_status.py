@@ -1,4 +1,4 @@
-"""The status of a deployment's actors, as drivers and the command line show it."""
+"""The status of a deployment's actors, for drivers and the command line."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ import msgspec
 from workflow_ray.runtime.ray.state import Phase, Slot, Wanted
 
 HOPELESS = 2
-"""Failures in a row after which an actor that ends by its own errors is not waited for."""
+"""Failures in a row after which nobody waits for an actor that ends by its own errors."""
 WAITING = "waiting"
 FAILING = "failing"
 
@@ -16,8 +16,8 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one actor of a deployment."""
 
     name: str  # of its role; `store`, the adapter actor; `supervisor`
-    # starting, standby, running, draining; waiting: for its next start; failing: likewise, but its
-    # workflow's definition can't be loaded
+    # starting, standby, running, draining; waiting: for its next start; failing: it waits too, and
+    # its workflow's definition can't be loaded
     phase: str
     pid: int | None = None
     node: str | None = None  # Ray's id of it
@@ -36,24 +36,24 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prepared(self) -> bool:
-        """Whether nothing keeps it from acquiring its role, once that is wanted."""
+        """Whether it can acquire its role as soon as that is wanted."""
         return self.running or self.phase == Phase.STANDBY.value
 
     @property
     def hopeless(self) -> bool:
-        """Whether it is useless to wait for it any longer."""
+        """Whether waiting until it runs is useless."""
         if self.failing:
             return True
         return not self.prepared and self.crashed and self.failures >= HOPELESS
 
     @property
     def failing(self) -> bool:
-        """Whether its workflow's definition can't be loaded; `why` says more."""
+        """Whether its workflow's definition can't be loaded. `why` says the reason."""
         return self.phase == FAILING
 
 
 def status_of(name: str, slot: Slot | None) -> ActorStatus:
-    """The status of the actor that has this name, or should have."""
+    """Return the status of the actor that has this name, or should have it."""
     if slot is None:
         return ActorStatus(name=name, phase=WAITING)
     past = ActorStatus(
@@ -79,9 +79,7 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
 
 
 def status_for(name: str, slot: Slot | None, wanted: Wanted | None) -> ActorStatus:
-    """The status of an actor that should be the wanted one. One that runs and is another one counts
-    as draining.
-    """
+    """As `status_of`; but an actor that runs, and is not the wanted one, counts as draining."""
     status = status_of(name, slot)
     is_outdated = status.running and slot is not None and slot.wanted != wanted
     return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if is_outdated else status

@@ -1,4 +1,4 @@
-"""Ray's actors as the rest of this package sees them: named, detached, and addressed by id."""
+"""Ray's actors, as the rest of this package uses them: named, detached, and addressed by id."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ ray: Any = partly_typed_ray  # Ray's annotations leave gaps that strict checkers
 SUPERVISOR = "supervisor"
 STORE = "store"
 FOREVER = -1
-"""Restarts by Ray, which makes them without a pause. For the supervisor alone."""
+"""Ray restarts the actor without a pause, as often as it ends. Only the supervisor has this."""
 LONG_POLLS = 10_000
-"""Calls that an actor takes at once. Each role and client on another node may have some waiting."""
+"""Calls that an actor takes at once. Each role and client on another node may wait in some."""
 
 
 class ActorGone(Exception):
@@ -25,7 +25,7 @@ class ActorGone(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """One actor, by its id, as handles compare. One that gets its name later is another Actor."""
+    """An actor, by its id, as handles compare. One that gets its name later is another Actor."""
 
     handle: Any
 
@@ -61,9 +61,9 @@ def create(
         arguments: Of the class.
         name: Unique in the namespace.
         namespace: The deployment's.
-        node: Ray's id of the only node where it may run; None: anywhere. One that is merely
-            preferred means nothing to Ray: an actor that needs no CPU is placed at random then.
-        restarts: By Ray itself, when its process ends.
+        node: Ray's id of the only node where it may run. None: anywhere. Ray ignores a node that is
+            only preferred, and places an actor that needs no CPU at random.
+        restarts: How often Ray itself starts it again when its process ends.
 
     Raises:
         ActorGone: The name is taken, or Ray does not answer.
@@ -95,18 +95,18 @@ def find(name: str, namespace: str) -> Actor:
 
 
 def names(namespace: str) -> list[str]:
-    """The names that actors of the namespace hold now."""
+    """Return the names that actors of the namespace hold now."""
     everywhere: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
     return sorted(actor["name"] for actor in everywhere if actor["namespace"] == namespace)
 
 
 def this_node() -> str:
-    """Ray's id of the node that this process is on."""
+    """Return Ray's id of the node that this process is on."""
     return str(ray.get_runtime_context().get_node_id())
 
 
 def namespace_of(records: str) -> str:
-    """The namespace of the actors of a store's deployment.
+    """Return the namespace of the actors of a store's deployment.
 
     Args:
         records: The store's URL, as `Adapter.canonical` spells it.
@@ -115,7 +115,7 @@ def namespace_of(records: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Ray's message, which can be pages long, in one line."""
+    """Return Ray's message, which can be pages long, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next(
         (line for line in lines if line.startswith("The actor is dead because")),

@@ -1,4 +1,4 @@
-"""The actor that owns the store's connections, and gathers the writes of all roles."""
+"""The actor that has the store's connections, and combines the writes of all roles."""
 
 import asyncio
 
@@ -17,10 +17,10 @@ from workflow_ray.runtime.stores import open_store
 PATIENCE = 10.0
 """Seconds to wait until the previous adapter actor has closed the store."""
 CHECK = 5.0
-"""Seconds between two checks whether the store still answers..."""
+"""Seconds between two checks of whether the store still answers..."""
 CHECKS = 3
-"""...and failed checks in a row that end this actor, if others can open the store. The next one
-opens it again.
+"""...and the failed checks in a row after which this actor ends, if others can open the store. The
+next actor opens it again.
 """
 NO_RUN = RunId("00000000-0000-7000-8000-000000000000")
 
@@ -43,7 +43,7 @@ class AdapterActor:
         await self._work.drain(deadline)
 
     async def endpoint(self) -> str:
-        """The path of the IPC socket, once it is there."""
+        """Return the path of the IPC socket, once it exists."""
         _, path = await asyncio.shield(self._open)
         return path
 
@@ -73,8 +73,9 @@ class AdapterActor:
     async def _while_it_answers(self, store: Store, clock: Clock, stop: asyncio.Event) -> None:
         """Return at `stop`.
 
-        Raises StoreUnavailable: the store answers other connections, but not this process's. While
-        it answers nobody, another adapter actor would not help.
+        Raises:
+            StoreUnavailable: The store answers other connections, but not this process's. While it
+                answers nobody, another adapter actor would not help.
         """
         failures = 0
         while not await clock.wait(stop, CHECK):

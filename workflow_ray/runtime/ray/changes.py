@@ -1,4 +1,4 @@
-"""What a deploy changes in what runs."""
+"""What a deploy changes for the roles that run."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,11 +10,11 @@ from workflow_ray.runtime.hosting import FOR_ALL
 from workflow_ray.runtime.ray.state import Wanted, wanted_by
 
 AS_ASKED = "as asked for"
-"""Why roles are restarted that would go on otherwise."""
+"""The reason of a restart that the caller has asked for."""
 
 
 class Change(StrEnum):
-    """What becomes of a workflow's roles."""
+    """What a deploy does with a workflow's roles."""
 
     STARTED = "started"
     RESTARTED = "restarted"
@@ -26,20 +26,20 @@ class WorkflowChange(msgspec.Struct, frozen=True, kw_only=True):
 
     workflow: str
     change: Change
-    roles: tuple[str, ...]  # that are started or restarted; where nothing changes, those that go on
-    why: str = ""  # they are restarted
+    roles: tuple[str, ...]  # that are started or restarted; if none is, all of the workflow's
+    why: str = ""  # the reason of the restart
 
 
 def changes(
     before: Deployment, after: Deployment, workflows: Iterable[str], *, restart: bool
 ) -> list[WorkflowChange]:
-    """What a deploy changes for each of the workflows that it named.
+    """Return what a deploy changes for each workflow that it named.
 
     Args:
-        before: What ran until now. Without workflows: nothing ran.
-        after: What should run now.
-        workflows: Their names, all of them in `after`.
-        restart: Roles of these workflows are restarted although nothing has changed.
+        before: The deployment until now. Without workflows: nothing ran.
+        after: The deployment from now on.
+        workflows: The names of the workflows, all of them in `after`.
+        restart: Whether their roles are restarted although nothing has changed.
     """
     old = {workflow.name: workflow for workflow in before.workflows}
     new = {workflow.name: workflow for workflow in after.workflows}

@@ -1,5 +1,5 @@
-"""Connecting this process to a Ray cluster: the one it is connected to already, the one that is
-named, or our own on this machine.
+"""Connecting this process to a Ray cluster: the one that it is connected to, the one that is named,
+or our own on this machine.
 """
 
 import logging
@@ -13,17 +13,17 @@ ADDRESS = "RAY_ADDRESS"
 
 
 def exists(address: str | None) -> bool:
-    """Whether there is a cluster to connect to; False: `connect` would start one."""
+    """Whether a cluster to connect to exists. If not, `connect` would start one."""
     return (
         bool(ray.is_initialized() or address or os.environ.get(ADDRESS)) or local_head().running()
     )
 
 
 def connect(address: str | None) -> None:
-    """Connect this process, if it is not connected: to `address`, else to RAY_ADDRESS, else to our
-    own head, which is started if it does not run.
+    """Connect this process, if it is not connected, to `address`, else to RAY_ADDRESS, else to our
+    own head, which is started if it does not run. Blocks for some seconds.
 
-    Our own head accepts only those who have its token. Blocks for some seconds.
+    Our own head accepts only processes that have its token.
 
     Raises:
         RuntimeUnavailable: The cluster can't be reached, or our head did not start.
@@ -35,8 +35,8 @@ def connect(address: str | None) -> None:
         head = local_head()
         address = head.start()
         os.environ.update(head.environment)
-        # Ray read its environment when it was imported. Its public API does not read it again where
-        # an address is given; this is what ray.init() calls for a cluster that it starts itself.
+        # Ray read its environment when it was imported. Its public API does not read it again if an
+        # address is given; ray.init() calls this for a cluster that it starts itself.
         ray._raylet.Config.initialize("")
     _init(address)
 
@@ -49,11 +49,13 @@ def disconnect() -> None:
 def stop_unused_cluster() -> bool:
     """End the head that `connect` started on this machine, here or in another process.
 
-    Other clusters are left alone. Returns False where no such head runs, or where it still has a
-    named actor, of any namespace.
+    Other clusters are left alone.
+
+    Returns:
+        False: No such head runs, or it still has a named actor, of any namespace.
 
     Raises:
-        RuntimeUnavailable: It does not answer, or some process of it does not end.
+        RuntimeUnavailable: It does not answer, or one of its processes does not end.
     """
     head = local_head()
     if not head.running():
@@ -71,6 +73,6 @@ def _init(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RuntimeUnavailable(f"Ray at {address}", str(error).splitlines()[0]) from error
-    # log_to_driver=False leaves out what workers print. Ray still prints to stdout that a worker
-    # has died, which spoils the output of commands, and no public setting turns that off.
+    # log_to_driver=False suppresses what workers print. Ray still prints to stdout that a worker
+    # has died, which would spoil the output of commands; no public setting turns that off.
     ray._private.worker._worker_logs_enabled = False

@@ -1,4 +1,4 @@
-"""The supervisor as drivers talk to it."""
+"""Calls of drivers to the supervisor of a deployment."""
 
 import asyncio
 import time
@@ -17,24 +17,24 @@ from workflow_ray.runtime.ray.supervisor import Supervisor
 from workflow_ray.runtime.urls import place_of, records_url
 
 START = 60.0
-"""Seconds that a deployment has to come up."""
+"""Seconds that a deployment gets to come up."""
 STANDBY = 20.0
-"""Seconds that the new shards of a group have to be on standby. Then its count changes anyway."""
+"""Seconds that the new shards of a group get to be on standby. Then its count changes anyway."""
 RESTART = 10.0
 """Seconds for a supervisor that has died to be started again, and for killed actors to be gone."""
 RETRY = 0.1
-"""Seconds between attempts to reach it."""
+"""Seconds between attempts to reach the supervisor."""
 
 
 class Control:
-    """One deployment on Ray, found by its namespace. Another driver may end it at any time."""
+    """A deployment on Ray, found by its namespace. Another driver may end it at any time."""
 
     def __init__(self, deployed: Deployed) -> None:
         self.deployed = deployed
 
     @classmethod
     async def find(cls, namespace: str) -> Self | None:
-        """Find the deployment of that namespace; None: there is none.
+        """Find the deployment of that namespace. None: it does not exist.
 
         Raises RuntimeUnavailable: its supervisor does not answer.
         """
@@ -56,7 +56,7 @@ class Control:
         return cls(await _asked(deployed.namespace, "deployed"))
 
     async def status(self) -> list[ActorStatus]:
-        """The status of every actor that should run, or does; by name.
+        """Return the status of every actor that should run, or runs, by name.
 
         Raises RuntimeUnavailable.
         """
@@ -64,12 +64,11 @@ class Control:
         return status
 
     async def refresh(self) -> None:
-        """Have the supervisor read now what should run. Raises RuntimeUnavailable."""
+        """Have the supervisor read the deployment now. Raises RuntimeUnavailable."""
         await _asked(self.deployed.namespace, "refresh")
 
     async def restart(self, names: Sequence[str]) -> None:
-        """Have these actors finish what they have in hand, and end. The supervisor starts them
-        again.
+        """Have these actors finish their work in hand, and end. The supervisor starts them again.
 
         Raises:
             RuntimeUnavailable: It does not answer.
@@ -77,20 +76,20 @@ class Control:
         await _asked(self.deployed.namespace, "restart", names, wait=DRAIN + SLACK)
 
     async def prepare(self, group: str, shards: int) -> None:
-        """Have the actors of a group's next shard count started, and wait some seconds until they
-        are on standby. Raises RuntimeUnavailable.
+        """Start the actors of a group's next shard count, and wait some seconds until they are on
+        standby. Raises RuntimeUnavailable.
         """
         await _asked(self.deployed.namespace, "prepare", group, shards, STANDBY, wait=STANDBY)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
-        """Have the supervisor read what should run, and wait until these actors run.
+        """Have the supervisor read the deployment, and wait until these actors run.
 
         Args:
-            names: The actors'.
-            version: Of the deployment that they are to run for, or a later one.
+            names: The names of the actors.
+            version: The version of the deployment that they are to run for; a later one is fine.
 
         Raises:
-            RuntimeUnavailable: It names an actor that does not come up, and says why.
+            RuntimeUnavailable: An actor does not come up. The error names it and the reason.
         """
         end = time.monotonic() + START
         await self.refresh()
@@ -108,7 +107,7 @@ class Control:
                 )
 
     async def wait_for_end(self, groups: Collection[str]) -> None:
-        """Have the supervisor read what should run, and wait until no actor has a role of these
+        """Have the supervisor read the deployment, and wait until no actor has a role of these
         groups.
 
         Raises:
@@ -122,7 +121,7 @@ class Control:
             await asyncio.sleep(RETRY)
 
     async def down(self, deadline: float = DRAIN) -> None:
-        """End all actors of the namespace. Roles are drained for up to `deadline` seconds first."""
+        """End all actors of the namespace. First, roles drain for up to `deadline` seconds."""
         namespace = self.deployed.namespace
         with suppress(ActorGone, TimeoutError):
             supervisor = actors.find(SUPERVISOR, namespace)
@@ -154,10 +153,13 @@ async def find_running(
 
 
 async def _asked(namespace: str, method: str, *arguments: object, wait: float = 0.0) -> Any:
-    """Ask the supervisor, again if it is just being restarted.
+    """Ask the supervisor, and repeat that if it is being restarted.
 
     Args:
-        wait: Seconds for which it waits by itself before it answers.
+        namespace: The deployment's.
+        method: Of the supervisor.
+        arguments: Of the method.
+        wait: Seconds for which the method itself may wait before it answers.
 
     Raises:
         RuntimeUnavailable: It does not answer.
@@ -176,7 +178,7 @@ async def _asked(namespace: str, method: str, *arguments: object, wait: float = 
 
 
 async def _swept(namespace: str) -> None:
-    """Kill the actors that are left: the supervisor first, because it would start others again."""
+    """Kill the actors that are left; first the supervisor, because it would start others again."""
     end = time.monotonic() + RESTART
     while names := actors.names(namespace):
         if time.monotonic() > end:
@@ -194,7 +196,7 @@ def _do_not_end(namespace: str, names: Sequence[str]) -> RuntimeUnavailable:
 
 
 def _group_of(actor: ActorStatus) -> str | None:
-    """The group of its role; None: it has no role."""
+    """Return the group of the actor's role. None: it has no role."""
     role = role_named(actor.name)
     return role.group if role else None
 

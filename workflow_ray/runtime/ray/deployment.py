@@ -1,4 +1,4 @@
-"""A deployment on Ray, as its drivers see it. It stays when they end."""
+"""A deployment on Ray, as its drivers use it. It stays when they end."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -35,17 +35,18 @@ D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 PATIENCE = 2.0
-"""Seconds to wait until the processes of an ended deployment have closed the store."""
+"""Seconds to wait until the processes of a deployment that ended have closed the store."""
 
 
 class RayRuntime(Runtime):
     """See `Runtime.ray`. The process stays connected to Ray until it ends.
 
-    The driver that starts the deployment decides its route and its limits.
+    The driver that starts the deployment decides its route and its limits. The other arguments are
+    those of `Runtime.ray`.
 
     Args:
-        route: How drivers and roles reach the store: `auto`, or one way for all of them, as tests
-            and measurements want it.
+        route: How drivers and roles reach the store: `auto`, or one way for all of them, for tests
+            and measurements.
         limits: How long actors may fail to answer.
     """
 
@@ -67,7 +68,7 @@ class RayRuntime(Runtime):
         self._namespace = _checked_name("namespace", namespace)
         self._restart = checked_flag("restart", restart)
         self.changes: Sequence[WorkflowChange] = ()
-        """What entering it has started, restarted and left as it was, by workflow."""
+        """What entering the runtime has started, restarted and left as it was, by workflow."""
         self._route: Route = route
         self._limits = limits
         self._control: Control | None = None  # from the first entering on
@@ -78,7 +79,7 @@ class RayRuntime(Runtime):
             workflow.checked()
         described = [describe(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
-        # What can't be deployed or reached is refused before Ray is started, which takes seconds.
+        # Errors are raised before Ray is started, which takes seconds.
         if not cluster.exists(self._address):
             await self._prepared(urls, described)
         elif records_adapter(urls.records).shared:
@@ -108,7 +109,7 @@ class RayRuntime(Runtime):
             self._transport.close()
 
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
-        """The roles are actors, and go on."""
+        """Leave the runtime at once: the roles are actors, and go on."""
         await self.__aexit__(None, None, None)
         return True
 
@@ -124,7 +125,7 @@ class RayRuntime(Runtime):
         ran = Deployment(store_id=store.store_id) if is_new else await store.deployment()
         target = await merge(store, described, rollback=self._rollback, replace=self._replace)
         self.changes = changes(ran, target, self._workflows, restart=self._restart)
-        # As operators have scaled them.
+        # These have the shard counts that operators have set.
         deployed_now = [
             workflow for workflow in target.workflows if workflow.name in self._workflows
         ]
@@ -135,16 +136,16 @@ class RayRuntime(Runtime):
         return store
 
     async def _to_restart(self, control: Control, roles: Collection[str]) -> list[str]:
-        """The roles whose restart was asked for, and those that wait because their definition could
-        not be loaded: this process has loaded it.
+        """Return the roles whose restart was asked for, and those whose definition could not be
+        loaded: now that this process has loaded it, they need not wait for their next start.
         """
         asked = [role for one in self.changes if one.why == AS_ASKED for role in one.roles]
         failing = [one.name for one in await control.status() if one.failing and one.name in roles]
         return [*asked, *(name for name in failing if name not in asked)]
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
-        """See `Runtime.scale`. The actors of the new shards are started before the current shards
-        stop. Returns once the new shards run.
+        """See `Runtime.scale`. Starts the actors of the new shards before the current shards stop.
+        Returns once the new shards run.
         """
         self._check_known(workflow)
         number: int = checked_status("status", workflow, status).value
@@ -163,30 +164,30 @@ class RayRuntime(Runtime):
         return count
 
     async def _undeploy(self, name: str, force: bool) -> None:
-        """See `Runtime.undeploy`. Returns once the actors have ended."""
+        """See `Runtime.undeploy`. Returns once the actors of the workflow have ended."""
         control = self._entered(self._control)
         removed = await undeploy(self.store, name, force=force, clock=self._clock)
         await control.wait_for_end(own_groups(removed))
 
     async def status(self) -> list[ActorStatus]:
-        """The status of the deployment's actors, those of other drivers' workflows included.
+        """Return the status of all actors of the deployment, whichever driver has started them.
 
         Raises RuntimeUnavailable.
         """
         return await self._entered(self._control).status()
 
     async def down(self, *, deadline: float = DRAIN) -> None:
-        """End all its actors, those of other drivers' workflows included. The records stay.
+        """End all actors of the deployment, whichever driver has started them. The records stay.
 
         Args:
-            deadline: Seconds for the roles to finish what they have in hand.
+            deadline: Seconds for the roles to finish their work in hand.
         """
         await self._entered(self._control).down(deadline)
 
     async def _found_or_started(
         self, urls: Urls, described: Sequence[DeployedWorkflow]
     ) -> tuple[Control, bool]:
-        """The deployment, and whether it was started here."""
+        """Find the deployment, or start it. Returns also whether it was started here."""
         places = urls.places
         namespace = self._namespace or actors.namespace_of(places.records)
         control = await Control.find(namespace)
@@ -195,7 +196,7 @@ class RayRuntime(Runtime):
             try:
                 control = await self._started(namespace, urls, described)
             except StoreInUse:
-                control = await Control.find(namespace)  # another driver was faster
+                control = await Control.find(namespace)  # another driver has started it
                 is_new = False
                 if control is None:
                     raise
@@ -227,7 +228,7 @@ class RayRuntime(Runtime):
         return await Control.start(plan)
 
     async def _prepared(self, urls: Urls, described: Sequence[DeployedWorkflow]) -> str:
-        """Make the store if there is none, and write into it what should run. Returns its id.
+        """Make the store if it does not exist, and write the deployment into it. Returns its id.
 
         Raises StoreInUse: roles work on it, in another process or under another namespace.
         """

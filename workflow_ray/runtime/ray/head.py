@@ -1,5 +1,5 @@
 """A Ray head of our own on this machine, for users who have no cluster. It is started once, and
-found again by other processes.
+other processes find it.
 """
 
 import fcntl
@@ -24,11 +24,9 @@ HOME = "WORKFLOW_RAY_HOME"
 START = 60.0
 """Seconds for a head to come up."""
 STOP = 5.0
-"""Seconds for its processes to be gone once they are killed."""
+"""Seconds for its processes to be gone after they were killed."""
 OBJECT_STORE = 128 * 1024 * 1024
-"""Bytes for Ray's shared objects. We keep nothing there but large calls between nodes, for as long
-as they take.
-"""
+"""Bytes for Ray's shared objects. They hold only large calls between nodes that are under way."""
 CONNECT = 1.0
 """Seconds that one connection to the head may take."""
 POLL = 0.02
@@ -36,25 +34,25 @@ POLL = 0.02
 
 @dataclass(frozen=True)
 class Head:
-    """The head whose state is kept in the folder `home`.
+    """The head that keeps its state in the folder `home`.
 
-    As long as the head runs, it holds an OS lock on `head.lock`, which contains its process id. So
-    an id that was given to another process later is never taken for the head's.
+    While the head runs, it holds an OS lock on `head.lock`, which contains its process id. So an id
+    that another process got later is never mistaken for the head's.
     """
 
     home: Path
 
     @property
     def files(self) -> Path:
-        """The folder that holds Ray's own.
+        """The folder for Ray's own files.
 
-        Its path is short, because the paths of Unix sockets in it can have about a hundred bytes.
+        Its path is short, because the paths of Unix sockets in it may have about a hundred bytes.
         """
         return Path("/tmp") / f"wr-{hashlib.sha256(bytes(self.home)).hexdigest()[:12]}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to talk to this head."""
+        """The environment variables that a process needs to connect to this head."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.home / "token")}
 
     @property
@@ -62,15 +60,15 @@ class Head:
         return self.home / "head.lock"
 
     def running(self) -> bool:
-        """Whether the head's process runs. It may still be coming up."""
+        """Whether the head's process runs. It may not accept connections yet."""
         with suppress(FileNotFoundError), self._lock.open() as lock:
             return not _acquired(lock.fileno(), fcntl.LOCK_SH)
         return False
 
     def start(self) -> str:
-        """The address of the head, which is started if it does not run.
+        """Start the head if it does not run, and return its address.
 
-        Of several callers at the same time one starts it.
+        If several processes call this at the same time, one of them starts it.
 
         Raises:
             RuntimeUnavailable: It did not come up.
@@ -82,7 +80,7 @@ class Head:
             return self.address()
 
     def address(self) -> str:
-        """Where drivers connect, as soon as it accepts connections.
+        """Return the address for drivers, once the head accepts connections.
 
         Raises RuntimeUnavailable: it did not start.
         """
@@ -94,7 +92,7 @@ class Head:
         raise RuntimeUnavailable("Ray's head", f"{state}: {_last_line(log)} ({log} says more)")
 
     def _reachable(self) -> str | None:
-        """The address that the head has written, if it is complete and accepts connections.
+        """Return the address that the head has written, if the head accepts connections there.
 
         Ray creates the file before it writes it, so a reader may see it empty or in part.
         """
@@ -108,7 +106,7 @@ class Head:
         """Kill the head's processes, and wait until all are gone. Roles are not drained.
 
         Returns:
-            False: there was no head.
+            False: No head was running.
 
         Raises:
             RuntimeUnavailable: Some of its processes do not end.
@@ -121,7 +119,7 @@ class Head:
             return running
 
     def _clear(self) -> None:
-        """End the processes of a head. When it was killed, some of Ray's servers still run."""
+        """End the processes of a head. After it was killed, some of Ray's servers may still run."""
         session = self._session()
         if session is not None and not _until(lambda: not _killed(session), STOP):
             raise RuntimeUnavailable(
@@ -130,8 +128,8 @@ class Head:
         shutil.rmtree(self.files, ignore_errors=True)
 
     def _session(self) -> int | None:
-        """The id of the head's session; None: it has no process, and the id may be another
-        session's.
+        """Return the id of the head's session. None: it has no process of the head, so that the id
+        may belong to another session.
         """
         try:
             session = int(self._lock.read_text())
@@ -150,8 +148,8 @@ class Head:
         with self._lock.open("a") as lock, (self.home / "head.log").open("wb") as log:
             fcntl.flock(lock, fcntl.LOCK_EX)
             process = subprocess.Popen(
-                # The shell writes its process id, which is the head's after `exec`: so there is no
-                # moment in which the head runs and can't be found.
+                # The shell writes its process id, which is the head's after `exec`. So the head can
+                # be found at any moment at which it runs.
                 ["/bin/sh", "-c", 'echo $$ >"$0"; exec "$@"', lock.name, *_command(self.files)],
                 env=_inherited() | self.environment,
                 cwd=self.home,
@@ -161,20 +159,20 @@ class Head:
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),  # the lock lives as long as the head
             )
-        # So that it does not stay a zombie when it ends before this process.
+        # Waits for the head, so that it is not left as a zombie if it ends before this process.
         threading.Thread(target=process.wait, daemon=True).start()
 
 
 def local_head() -> Head:
-    """The head of this user. Its home is WORKFLOW_RAY_HOME, or ~/.workflow_ray."""
+    """Return the head of this user. Its home is WORKFLOW_RAY_HOME, or ~/.workflow_ray."""
     return Head(Path(os.environ.get(HOME) or Path.home() / ".workflow_ray").resolve())
 
 
 def make_token(token: Path) -> None:
-    """Make the token if there is none. A process that is killed here leaves no token or a whole
-    one.
+    """Make the token if it does not exist. A process that is killed here leaves no token, or a
+    complete one.
 
-    The caller holds `start.lock`. An earlier release could leave an empty token when it was killed.
+    The caller holds `start.lock`. A process of an earlier release may have left an empty token.
     """
     with suppress(FileNotFoundError):
         if token.read_text().strip():
@@ -230,7 +228,7 @@ def _accepts(address: str) -> bool:
 
 
 def _members(session: int) -> Iterator[tuple[int, bytes]]:
-    """The live processes of a session, each with its command line."""
+    """Yield the live processes of a session, each with its command line."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):
             state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]

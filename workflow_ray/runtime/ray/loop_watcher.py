@@ -1,4 +1,4 @@
-"""A thread that watches an event loop, and acts where a step blocks it for too long."""
+"""A thread that watches an event loop, and acts if a step blocks it for too long."""
 
 import asyncio
 import logging
@@ -11,23 +11,20 @@ from workflow_ray.roles.loopwatch import CHECK, PATIENCE, LoopWatch, Occupant
 log = logging.getLogger(__name__)
 
 Blocked: TypeAlias = Callable[[Occupant | None, float], None]
-"""Called in the watcher's thread with the step that blocks the loop, if one does, and for how many
-seconds.
+"""Called in the watcher's thread, with the step that blocks the loop, if a step does, and with the
+seconds since the loop has last answered.
 """
 
 
 class LoopWatcher:
-    """Watches a loop from a thread of its own until `close`.
-
-    What blocks the loop is named in the log, from one second on.
-    """
+    """Watches a loop from a thread of its own until `close`. Logs what blocks it for a second."""
 
     def __init__(self, blocked: Blocked, *, limit: float = PATIENCE) -> None:
         """Begin to watch the running loop. Called in its thread.
 
         Args:
             blocked: Called once each time that the loop is blocked for too long.
-            limit: Seconds that are too long.
+            limit: Seconds for which the loop may be blocked.
         """
         self._blocked = blocked
         self._limit = limit

@@ -1,4 +1,4 @@
-"""The actors of a deployment, as the supervisor starts, finds and kills them."""
+"""Starting, finding and killing the actors of a deployment, for the supervisor."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ THE_STORE = Wanted(STORE, None)
 
 
 class RegisteredActor(Protocol):
-    """One actor, by its id. Another actor that gets its name later is not this one."""
+    """An actor, by its id. An actor that gets its name later is another one."""
 
     async def ask(self, method: str, *arguments: object) -> Any:
         """Call a method. Raises ActorGone, and what the method raises."""
@@ -36,14 +36,14 @@ class RegisteredActor(Protocol):
 
 
 class ActorRegistry(Protocol):
-    """What the supervisor needs of Ray and of the store. Its tests use a registry without Ray."""
+    """What the supervisor needs from Ray and from the store. Its tests use one without Ray."""
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
-        """Read what should run; see `RecordStore.deployment`. Raises StoreUnavailable."""
+        """Read the deployment; see `RecordStore.deployment`. Raises StoreUnavailable."""
         ...
 
     def names(self) -> list[str]:
-        """The names that actors hold now, without the supervisor's own."""
+        """Return the names that actors hold now, without the supervisor's."""
         ...
 
     def attach(self, name: str) -> RegisteredActor:
@@ -57,7 +57,7 @@ class ActorRegistry(Protocol):
     async def kill(self, name: str, actor: RegisteredActor) -> None:
         """Kill this actor, and wait some seconds until its name is free.
 
-        Another actor that holds the name by now is not touched.
+        If another actor has the name by now, it is left alone.
         """
         ...
 
@@ -69,8 +69,8 @@ class RayRegistry:
         self._deployed = deployed
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
-        # Asked once, and not through a transport that waits until the adapter actor is back:
-        # it is the supervisor that brings it back.
+        # Asked once, not through a transport that waits until the adapter actor is back: the
+        # supervisor itself brings it back.
         records = records_over(OneCall(self._deployed.namespace), patience=PATIENCE)
         return await records.deployment(newer_than=newer_than, wait=wait)
 
@@ -83,7 +83,7 @@ class RayRegistry:
     def start(self, wanted: Wanted, deployment: Deployment) -> Actor:
         deployed = self._deployed
         if wanted.role is None:
-            # A file is on its node; a server is reached from any node.
+            # A file is on one node; a server is reached from any node.
             node = None if records_adapter(deployed.urls.records).shared else deployed.node
             return actors.create(
                 AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=node
@@ -114,6 +114,6 @@ class RayRegistry:
 
 
 def role_named(name: str) -> Role | None:
-    """The role whose actor has the name; None: the actor runs no role."""
+    """Return the role whose actor has the name. None: the actor runs no role."""
     parts = re.fullmatch(r"(.+)-(\d+)-of-(\d+)", name)
     return Role(parts[1], int(parts[2]), int(parts[3])) if parts else None

@@ -1,4 +1,4 @@
-"""The actor of one role, whatever its process type."""
+"""The actor of one role, of any process type."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ from workflow_ray.runtime.ray.work import ActorWork
 log = logging.getLogger(__name__)
 
 RELEASING = 5.0
-"""Seconds for which a release is tried. What is not released is in doubt for the next holder."""
+"""Seconds for which a release is tried. A role that is not released is in doubt."""
 STANDBY = 60.0
 """Seconds for which an actor waits to be wanted. The supervisor ends it sooner, if it lives."""
 CHARGING = 10.0
-"""Seconds to store that an attempt has failed because it blocks the loop."""
+"""Seconds for storing that an attempt has failed because it blocks the loop."""
 
 
 class RoleActor:
     """Acquires its role and runs it until it is told to stop, loses it, or crashes.
 
-    Where the deployment that it is started with has another shard count for its group, that count
-    is about to change. The actor is on standby then: it imports its definition, connects to the
-    store, and acquires nothing before the deployment wants it.
+    If the deployment that it is started with has another shard count for its group, that count is
+    about to change. Then the actor is on standby: it imports its definition, connects to the store,
+    and acquires nothing until the deployment wants it.
     """
 
     def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
@@ -94,7 +94,7 @@ class RoleActor:
                 deployment, seen_at = newer, clock.monotonic()
 
     async def _release(self, fence: Fence, store: Store, clock: Clock) -> None:
-        """Leave nothing in doubt: the process has lived to the end of its work."""
+        """Release the role, so that nothing is in doubt: the process has finished its work."""
         try:
             async with asyncio.timeout(RELEASING):
                 await persist(lambda: store.release(fence), clock, self._role.name)
@@ -108,14 +108,11 @@ class RoleActor:
             )
 
     def _charge(self, occupant: Occupant, seconds: float) -> None:
-        """See Charge. The process's own loop is blocked, and the store's connection with it."""
+        """See Charge. The process's loop is blocked, so this uses its own loop and connection."""
         asyncio.run(self._charge_and_release(occupant.failed_write(reason(seconds))))
 
     async def _charge_and_release(self, group: WriteGroup) -> None:
-        """Count the attempt that blocks the loop.
-
-        No other is in doubt then: the role is released.
-        """
+        """Count the attempt that blocks the loop. Release the role, so no other is in doubt."""
         transport = transport_to(self._deployed)
         try:
             async with asyncio.timeout(CHARGING):
@@ -128,5 +125,5 @@ class RoleActor:
 
 
 def _shard_count(deployment: Deployment, group: str) -> int | None:
-    """How many shards the group has; None: it is not deployed."""
+    """Return how many shards the group has. None: it is not deployed."""
     return {role.group: role.shards for role in roles_of(deployment.workflows)}.get(group)

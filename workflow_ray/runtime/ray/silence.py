@@ -1,4 +1,4 @@
-"""Actors that do not answer, because their loop hangs or their process stands still."""
+"""Waiting for actors that may not answer, because their loop hangs or they are suspended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 HEARTBEATS = 18
-"""Answers that an actor gives in the time after which it counts as silent."""
+"""Answers that an actor should give in the time after which it counts as silent."""
 
 
 class ActorSilent(Exception):
@@ -17,19 +17,19 @@ class ActorSilent(Exception):
 async def answer_of(
     call: Awaitable[T], pause: float, gives_up: Callable[[int], Awaitable[bool]]
 ) -> T:
-    """Await a call of an actor for as long as it makes sense.
+    """Await a call of an actor until it answers, or until `gives_up`.
 
     Args:
-        call: Fails with ActorGone where the actor dies.
-        pause: Seconds.
-        gives_up: Asked after each pause without an answer, with the number of pauses so far.
+        call: Raises ActorGone if the actor dies.
+        pause: Seconds between two questions whether to give up.
+        gives_up: Called after each pause without an answer, with the number of pauses so far.
 
     Raises:
-        ActorSilent: It gives up.
+        ActorSilent: `gives_up` has answered True.
     """
     asking = asyncio.ensure_future(call)
     try:
-        # Pauses are counted, not seconds: while this process stood still, nobody was silent.
+        # Pauses are counted, not seconds: while this process is suspended, no actor is silent.
         pauses = 0
         while not (await asyncio.wait({asking}, timeout=pause))[0]:
             pauses += 1

@@ -1,6 +1,6 @@
-"""What the supervisor decides: from the actors that should run and those that do, what to do next.
+"""The supervisor's decisions: which actors to start and to end next.
 
-Pure: no Ray, and no clock of its own.
+Pure: without Ray, and without a clock of its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,23 +15,25 @@ from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.hosting import FOR_ALL, group_roles, roles_of
 
 FIRST_DELAY = 0.2
-"""Seconds before the second restart in a row, the first being immediate; each further one waits
+"""Seconds before the second restart in a row. The first one is immediate; each further one waits
 twice as long...
 """
 LONGEST_DELAY = 10.0
 """...up to this."""
 UNUSABLE_DELAY = 5.0
-"""As FIRST_DELAY, for an actor whose definition can't be loaded; the first restart waits too..."""
+"""Seconds before the first restart of an actor whose definition can't be loaded; each further one
+waits twice as long...
+"""
 LONGEST_UNUSABLE_DELAY = 300.0
 """...up to this. A deploy of other code starts it at once."""
 STEADY = 10.0
-"""Seconds of running after which earlier failures are forgotten."""
+"""Seconds for which an actor has to run until its earlier failures are forgotten."""
 DRAINING = 5.0
 """Seconds for which a deployment version can stop groups. Scaling takes about one second."""
 
 
 class Phase(Enum):
-    """How far an actor has come."""
+    """The phases of an actor's life."""
 
     STARTING = "starting"
     STANDBY = "standby"  # it acquires its role once the shard count of its group has changed
@@ -46,16 +48,16 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase
     pid: int
     node: str  # Ray's id of it
-    code: str = ""  # that it was started with, as in `Wanted`
+    code: str = ""  # as in `Wanted`, when it was started
     epoch: int | None = None  # of the role that it holds
     host: str = ""
     since: datetime | None = None  # it has been running, by its node's clock
     log: str = ""  # the path of its log file on its node; "": it has none
     output: str = ""  # the path of the file that it prints to; "": it is not known
     why: str = ""  # it ended
-    # it ended by an error, and not because it was asked to or has lost its role
+    # it ended by an error, not because it was told to or has lost its role
     crashed: bool = False
-    # its workflow's definition can't be loaded, so that another actor would end likewise
+    # its workflow's definition can't be loaded, so that another actor would end too
     unusable: bool = False
 
 
@@ -69,9 +71,8 @@ class Wanted:
 
     @property
     def shards_of(self) -> tuple[str, int]:
-        """The shards that it belongs to.
-
-        Shards of one group and one shard count divide the group's partitions among them.
+        """The set of shards that it belongs to: those of one group and one shard count, which share
+        the group's partitions.
         """
         return (self.role.group, self.role.shards) if self.role else (self.name, 1)
 
@@ -80,11 +81,11 @@ class Wanted:
 class Slot:
     """What is known of one name: the actor that holds it, and how earlier actors of the name ended.
 
-    Times are in seconds, of any one clock.
+    Times are in seconds, all of one clock.
     """
 
-    wanted: Wanted  # as it was when its actor was started
-    # an earlier supervisor started its actor, whose report will say its code
+    wanted: Wanted  # when its actor was started
+    # an earlier supervisor has started its actor, whose report will tell its code
     attached: bool = False
     report: ActorReport | None = None  # the last one of its actor; None: it has not reported yet
     occupied: bool = False
@@ -124,15 +125,16 @@ def wanted_by(
     known_for: float = DRAINING,
     prepared: Mapping[str, int] | None = None,
 ) -> list[Wanted]:
-    """The roles of a deployment.
+    """Return the actors of a deployment's roles.
 
-    A change of the source, the place or the statuses of a workflow restarts its roles.
+    A change of the code, the place or the statuses of a workflow restarts its roles.
 
     Args:
-        known_for: Seconds since this version was first seen. Groups that are being scaled run again
+        deployment: The newest one that is known.
+        known_for: Seconds since this version was first read. Groups that are being scaled run again
             after DRAINING seconds.
-        prepared: Groups that are about to be scaled, and their next shard counts. Roles of those
-            counts are wanted too, also while their group drains. The change keeps their actors.
+        prepared: Groups that are about to be scaled, with their next shard counts. The actors of
+            these counts are wanted too, even while their group drains, and stay after the change.
     """
     draining = (
         {group for workflow in deployment.workflows for group in workflow.draining}
@@ -154,11 +156,11 @@ def wanted_by(
 
 
 def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> list[Action]:
-    """The next actions that bring the running actors nearer to those that should run.
+    """Return the next actions towards the actors that should run.
 
-    A role starts once all actors that drain have left its shards: two of them would work on the
-    same partitions. Shards of another count are not waited for: the deployment that changed the
-    count has fenced them off.
+    A role starts once no actor of its set of shards drains, because two would work on the same
+    partitions. Shards of another count are not waited for: the deployment that changed the count
+    has fenced them off.
     """
     target = {one.name: one for one in wanted}
     outdated = {
@@ -177,9 +179,9 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
 
 
 def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> float | None:
-    """When, after `now`, a start is due.
+    """Return the time after `now` at which the next start is due. None: none is.
 
-    What was due by then has been started, or waits for more than time.
+    Starts that are due by now have been made, or wait for something else.
     """
     vacant = [
         slots[one.name] for one in wanted if one.name in slots and not slots[one.name].occupied
@@ -188,7 +190,7 @@ def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) ->
 
 
 def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
-    """The slot with a new actor in it."""
+    """Return the slot with a new actor in it."""
     before = slot or Slot(wanted)
     return Slot(
         wanted,
@@ -202,20 +204,19 @@ def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slo
 
 
 def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
-    """The slot after a report of its actor.
+    """Return the slot after a report of its actor.
 
-    The report names the code that the actor was started with: one that an earlier supervisor
-    started may have older code.
+    The report tells the actor's code, because an actor that an earlier supervisor started may have
+    older code.
     """
     since = now if slot.since is None and report.phase is Phase.RUNNING else slot.since
     return replace(slot, wanted=replace(slot.wanted, code=report.code), report=report, since=since)
 
 
 def vacated(slot: Slot, why: str, now: float) -> Slot:
-    """The slot after its actor's end.
+    """Return the slot after its actor's end.
 
-    An actor that was told to drain, or had run for STEADY seconds, leaves no earlier failure
-    behind.
+    Earlier failures are forgotten if the actor was told to drain, or has run for STEADY seconds.
     """
     steady = slot.draining or (slot.since is not None and now - slot.since >= STEADY)
     before = 0 if steady else slot.failures
@@ -235,19 +236,24 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
 
 
 def forgiven(slot: Slot) -> Slot:
-    """The slot, whose next actor is started at once, as if none had failed."""
+    """Return the slot without its failures, so that its next actor is started at once."""
     return replace(slot, failures=0, due=0.0, crashed=False, unusable=False)
 
 
 def _delay(failures: int, *, unusable: bool) -> float:
-    """Seconds before the next start, after so many failures before the last one."""
+    """Return the seconds before the next start.
+
+    Args:
+        failures: In a row, before the last one.
+        unusable: Whether the workflow's definition can't be loaded.
+    """
     if unusable:
         return min(UNUSABLE_DELAY * 2.0**failures, LONGEST_UNUSABLE_DELAY)
     return min(FIRST_DELAY * 2.0 ** (failures - 1), LONGEST_DELAY) if failures else 0.0
 
 
 def _on_standby(current: Iterable[Role], prepared: Mapping[str, int]) -> list[Role]:
-    """The roles of the shard counts that are prepared and not set yet, in deployed groups."""
+    """Return the roles of shard counts that are prepared and not set yet, of deployed groups."""
     counts = {role.group: role.shards for role in current}
     ahead = {
         group: shards for group, shards in prepared.items() if counts.get(group, shards) != shards

@@ -1,6 +1,4 @@
-"""How actors and drivers reach the store: by IPC on the adapter actor's node, and by calls of that
-actor from other nodes.
-"""
+"""Transports to the store: IPC on the adapter actor's node, and actor calls from other nodes."""
 
 import asyncio
 from typing import Literal, TypeAlias
@@ -32,7 +30,7 @@ LIMITS = Limits()
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """What every actor of a deployment knows about it."""
+    """What every actor of a deployment is started with."""
 
     urls: Urls  # to open the store with; not to be shown, because they may contain passwords
     places: Places
@@ -47,7 +45,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def transport_to(deployed: Deployed) -> "Reconnecting | ActorCalls":
-    """A transport to the store's adapter actor, which finds it again whenever it was replaced."""
+    """Make a transport to the adapter actor. It finds the actor again after a replacement."""
     is_ipc = this_node() == deployed.node if deployed.route == "auto" else deployed.route == "ipc"
     return (
         Reconnecting(lambda: _socket(deployed.namespace))
@@ -57,9 +55,8 @@ def transport_to(deployed: Deployed) -> "Reconnecting | ActorCalls":
 
 
 class ActorCalls:
-    """A Transport of actor calls, one for each request.
-
-    Repeats what IPC repeats, until the deadline.
+    """A Transport that makes one actor call for each request. It repeats the requests that IPC
+    repeats, until the deadline.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -101,7 +98,7 @@ class ActorCalls:
 
 
 class OneCall:
-    """A Transport of actor calls that are not repeated, and fail where no adapter actor runs."""
+    """A Transport whose actor calls are not repeated, and fail if no adapter actor runs."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace

@@ -1,4 +1,4 @@
-"""What keeps a deployment running on Ray."""
+"""Keeping a deployment running on Ray."""
 
 import asyncio
 import logging
@@ -34,23 +34,22 @@ log = logging.getLogger(__name__)
 POLL = 5.0
 """Seconds between two passes while nothing happens."""
 DRAIN = 10.0
-"""Seconds that a role gets to finish what it has in hand, before it is killed..."""
+"""Seconds that a role gets to finish its work in hand, before it is killed..."""
 SLACK = 1.0
 """...and to report that it has."""
 
 STARTING = 10
-"""How many times as long an actor may be silent until it runs: an import may block its loop."""
+"""Until it runs, an actor may be silent so many times as long: an import may block its loop."""
 
 
 class Supervision:
-    """Reconciles the actors that should run, which the record store keeps, with those that do. It
-    notices an end as it happens.
+    """Reconciles the actors that run with the deployment, which the record store keeps. It notices
+    at once that an actor ends.
 
-    It acquires no role and needs no fence, because it writes nothing. Drivers write what should
-    run, by compare-and-swap; each role that it starts is fenced by being acquired. There can be two
-    supervisors, if a node is declared dead and is not: then one may end an actor, which it
-    addresses by id, and the other starts it again. It ends none without having read just before
-    what should run.
+    It acquires no role and needs no fence, because it writes nothing. Drivers write the deployment
+    by compare-and-swap, and each actor fences its role by acquiring it. There can be two
+    supervisors, if a node is declared dead and is not: then one may end an actor, by its id, and
+    the other starts it again. It reads the deployment each time before it ends an actor.
     """
 
     def __init__(self, registry: ActorRegistry, *, silent: float) -> None:
@@ -75,11 +74,11 @@ class Supervision:
         ]
 
     def refresh(self) -> None:
-        """Read now what should run."""
+        """Read the deployment now."""
         self._changed.set()
 
     def status(self) -> list[ActorStatus]:
-        """The status of every actor that should run, or does; by name."""
+        """Return the status of every actor that should run, or runs, by name."""
         names = sorted(
             {one.name for one in self._target.wanted()}
             | {name for name, slot in self._slots.items() if slot.occupied}
@@ -89,13 +88,13 @@ class Supervision:
     async def settled(
         self, names: Sequence[str], wait: float, version: int = 0
     ) -> list[ActorStatus]:
-        """The status of these actors, once all run, or one is hopeless, or after `wait` seconds.
+        """Return the status of these actors, once all run, or one is hopeless, or after a while.
 
         Args:
-            names: The actors'.
+            names: The names of the actors.
             wait: Seconds.
-            version: Of the deployment that they are to run for. An actor that was started for
-                another one does not count as running.
+            version: The version of the deployment that they are to run for. An actor that was
+                started for an earlier one does not count as running.
         """
 
         def current() -> list[ActorStatus]:
@@ -116,7 +115,7 @@ class Supervision:
         """Start the actors of a group's next shard count, and keep them on standby for a while.
 
         Returns once all are prepared, or one is hopeless, or after `wait` seconds. The deployment
-        decides what becomes of them: this supervisor may die before the count changes.
+        decides whether they stay: this supervisor may die before the count changes.
         """
         self._target.prepare(group, shards)
         self.refresh()
@@ -135,9 +134,7 @@ class Supervision:
                 await self._noticed.wait_for(condition)
 
     async def restart(self, names: Sequence[str]) -> None:
-        """Have these actors end, those of them that run. The next pass starts them again, and those
-        that wait for their next start too.
-        """
+        """Have those of these actors end that run. The next pass starts all of them."""
         for name, slot in self._slots.items():
             if name in names and not slot.occupied:
                 self._slots[name] = forgiven(slot)
@@ -170,17 +167,14 @@ class Supervision:
             pause = POLL
             try:
                 pause = await self._pass()
-            except Exception:  # whatever it is, the next pass starts from what is there then
+            except Exception:  # the next pass begins with the state that it finds
                 log.exception("a pass of the supervisor failed")
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()
 
     async def _pass(self) -> float:
-        """Do what is to be done now.
-
-        Returns the seconds until the next pass, if nothing happens.
-        """
+        """Start and end actors. Returns the seconds to the next pass, if nothing happens."""
         self._attach()
         up_to_date = await self._read_target()
         wanted, now = self._target.wanted(), time.monotonic()
@@ -204,7 +198,7 @@ class Supervision:
                     )
 
     async def _read_target(self) -> bool:
-        """Read what should run. False: the store does not answer, and the last answer holds."""
+        """Read the deployment. False: the store does not answer, and the last answer holds."""
         store = self._slots.get(STORE)
         return store is not None and store.running and await self._target.read()
 
@@ -233,7 +227,7 @@ class Supervision:
             log.exception("%s does not report", name, extra={"role": name})
             why = f"{type(error).__name__}: {error}"
         try:
-            # it is dead or about to end: this frees its name
+            # It is dead or about to end. This frees its name.
             await self._registry.kill(name, actor)
         finally:
             del self._actors[name]
@@ -256,7 +250,7 @@ class Supervision:
     async def _next_report(
         self, name: str, actor: RegisteredActor, seen: Phase | None
     ) -> ActorReport:
-        """Ask the actor for its report, which it gives at its next phase, or after a while.
+        """Ask the actor for its report. It answers at its next phase, or after a while.
 
         Raises ActorGone, ActorSilent.
         """
@@ -268,20 +262,19 @@ class Supervision:
         return await answer_of(actor.ask("report", seen, pause), pause, gives_up)
 
     def _is_silent(self, name: str, pauses: int) -> bool:
-        """Whether that is too long. Until an actor's first report, Ray may be starting it."""
+        """Whether so many pauses are too long. Before its first report, Ray may be starting it."""
         slot = self._slots[name]
         limit = HEARTBEATS if slot.since is not None else HEARTBEATS * STARTING
         return slot.report is not None and pauses > limit
 
     async def _may_kill(self, name: str) -> bool:
-        """Whether what should run was read just now.
-
-        The store's own actor is the one to read it.
+        """Whether the deployment could be read just now. The adapter actor itself is needed to read
+        it.
         """
         return name == STORE or await self._read_target()
 
     async def _drain(self, name: str, deadline: float) -> None:
-        """Have an actor end. One that does not is killed, by id."""
+        """Have an actor end. If it does not, it is killed, by its id."""
         actor, slot = self._actors.get(name), self._slots[name]
         if actor is None:
             return
@@ -298,6 +291,6 @@ class Supervision:
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)  # the loop itself would let it be collected
+        self._tasks.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
         return task

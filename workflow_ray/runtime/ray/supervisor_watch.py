@@ -1,4 +1,4 @@
-"""Who watches the supervisor: the adapter actor, of which there is one in each deployment."""
+"""Watching the supervisor. The adapter actor does it, because each deployment has one."""
 
 import asyncio
 import logging
@@ -11,12 +11,12 @@ log = logging.getLogger(__name__)
 
 
 async def watch_supervisor(namespace: str, silent: float) -> None:
-    """Have Ray start the supervisor again where it does not answer, until cancelled. One that dies
-    Ray starts again by itself.
+    """Have Ray start the supervisor again if it does not answer, until cancelled. If it dies, Ray
+    starts it again by itself.
 
     Args:
         namespace: The deployment's.
-        silent: Seconds without an answer.
+        silent: Seconds without an answer after which it is killed.
     """
     pause = silent / HEARTBEATS
     while True:

@@ -1,4 +1,4 @@
-"""What should run, as the store last answered."""
+"""The deployment, as it was last read, and the actors that it needs."""
 
 import asyncio
 import logging
@@ -17,34 +17,36 @@ WAIT = 20.0
 PREPARED = 30.0
 """Seconds for which the actors of a group's next shard count are kept on standby."""
 AGAIN = 1.0
-"""Seconds until a newer deployment is asked for again, when the store did not answer."""
+"""Seconds until a newer deployment is asked for again, if the store did not answer."""
 
 
 class Target:
-    """The deployment, and the actors that it needs. Read by each pass, and followed in between."""
+    """Keeps the deployment and the actors that it needs. Each pass reads it; between two passes it
+    is followed.
+    """
 
     def __init__(self, registry: ActorRegistry) -> None:
         self._registry = registry
-        self._seen_at = time.monotonic()  # when this version of it was first seen
+        self._seen_at = time.monotonic()  # when this version of the deployment was first read
         self._prepared: dict[str, tuple[int, float]] = {}
         """A group -> its next shard count, and when that was asked for."""
         self.deployment = Deployment(store_id="")
 
     def wanted(self) -> list[Wanted]:
-        """The actors that should run. Before anything was read, that is the adapter actor alone."""
+        """Return the actors that should run. Before the first read, that is the adapter actor."""
         now = time.monotonic()
         asked = self._prepared.items()
         prepared = {group: shards for group, (shards, at) in asked if now - at < PREPARED}
         return [THE_STORE, *wanted_by(self.deployment, now - self._seen_at, prepared)]
 
     def prepare(self, group: str, shards: int) -> None:
-        """Want also the actors of a group's next shard count, for PREPARED seconds, and those of no
-        other count that was prepared for it.
+        """Want the actors of a group's next shard count too, for PREPARED seconds. They replace
+        those of another count that was prepared for the group.
         """
         self._prepared[group] = shards, time.monotonic()
 
     async def read(self) -> bool:
-        """Read what should run. False: the store does not answer, and the last answer holds."""
+        """Read the deployment. False: the store does not answer, and the last answer holds."""
         try:
             self._learn(await self._registry.deployment())
         except StoreError as error:
@@ -53,7 +55,7 @@ class Target:
         return True
 
     async def follow(self, changed: Callable[[], None]) -> None:
-        """Call `changed` as soon as there is a newer deployment, until cancelled."""
+        """Call `changed` at each newer deployment, until cancelled."""
         while True:
             try:
                 newer = await self._registry.deployment(

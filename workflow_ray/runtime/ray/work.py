@@ -1,4 +1,4 @@
-"""What every actor of ours does from its creation to its end."""
+"""The work of every actor of ours, from its creation to its end."""
 
 import asyncio
 import gc
@@ -25,20 +25,17 @@ log = logging.getLogger(__name__)
 COLLECT_AFTER = 50_000
 """Objects that an actor makes and keeps before it looks for cycles. Python's default: 700."""
 LAST_REPORT = 0.5
-"""Seconds that an actor whose work has ended stays to report that."""
+"""Seconds that an actor lives on after its work has ended, to report that."""
 
 Work: TypeAlias = Callable[["ActorWork"], Awaitable[None]]
 Charge: TypeAlias = Callable[[Occupant, float], None]
-"""Counts the attempt of a step that has blocked the loop for so many seconds.
-
-Called by a thread.
-"""
+"""Counts the attempt of a step that has blocked the loop for so many seconds. A thread calls it."""
 
 
 class ActorWork:
-    """Runs an actor's work in the background of its loop, reports on it, and stops it.
+    """Runs an actor's work as a task of its loop, reports on it, and stops it.
 
-    The process ends by itself once the work has ended, whether a supervisor sees that or not.
+    The process ends by itself once the work has ended, whether or not a supervisor notices.
     """
 
     def __init__(
@@ -74,18 +71,18 @@ class ActorWork:
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
     async def on_standby(self) -> None:
-        """Called by the work that is to wait until its role is wanted."""
+        """Tell that the actor is on standby. The work calls this."""
         await self._become(phase=Phase.STANDBY)
 
     async def running(self, epoch: int | None = None) -> None:
-        """Called by the work once it has started up."""
+        """Tell that the actor runs. The work calls this once it has started up."""
         _collect_seldom()
         LoopWatcher(self._end_blocked, limit=self._limits.blocked)
         await self._become(phase=Phase.RUNNING, epoch=epoch, since=datetime.now(UTC))
 
     async def report(self, seen: Phase | None, wait: float) -> ActorReport:
-        """The actor's report, as soon as its phase is not the one that was seen, or after `wait`
-        seconds: an answer shows that the loop is not blocked.
+        """Return the actor's report, once its phase is not the one that was seen, or after `wait`
+        seconds. The answer shows that the loop is not blocked.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), self._changed:
@@ -93,9 +90,8 @@ class ActorWork:
         return self._report
 
     async def drain(self, deadline: float) -> None:
-        """Stop: finish what is in hand for up to `deadline` seconds, then abandon it.
-
-        Returns once the work has ended.
+        """Stop: finish the work in hand for up to `deadline` seconds, then abandon it. Returns once
+        the work has ended.
         """
         has_begun = self._report.phase not in (Phase.STARTING, Phase.STANDBY)
         self.stop.set()
@@ -117,22 +113,23 @@ class ActorWork:
                 ("it was abandoned", False) if self.stop.is_set() else ("it was cancelled", True)
             )
             log.warning("the work of this actor ended: %s", why)
-        except BaseException as error:  # also SystemExit: the process must not stay without work
+        except BaseException as error:  # SystemExit too: the process must not stay without work
             log.exception("the work of this actor ended")
             why, crashed = f"{type(error).__name__}: {error}", True
         finally:
-            # Not exit_actor(), which waits for every call in hand: long polls of dead callers never
-            # end.
+            # Not by exit_actor(), which waits for every call: long polls of dead callers never end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
             await self._become(phase=Phase.ENDED, why=why, crashed=crashed, unusable=unusable)
 
     def _end_blocked(self, occupant: Occupant | None, seconds: float) -> None:
-        """Called by the watcher's thread. The supervisor starts another actor."""
+        """End the process, whose loop is blocked. The watcher's thread calls this. The supervisor
+        starts another actor.
+        """
         log.error("this process ends, because its event loop was blocked for %.3g s", seconds)
         try:
             if occupant is not None and self._charge is not None:
                 self._charge(occupant, seconds)
-        except Exception:  # then the next holder finds out which step it was
+        except Exception:  # the next holder finds out which step it was
             log.exception("the step that blocks the event loop was not charged with its attempt")
         finally:
             os._exit(1)
@@ -145,8 +142,8 @@ class ActorWork:
 
 
 def _collect_seldom() -> None:
-    """Look for cycles seldom: what was imported stays, and batches make much garbage that needs no
-    collector. Looking for cycles took a tenth of the time.
+    """Look for garbage cycles seldom: it took a tenth of the time. Imported objects stay, and the
+    garbage of batches has no cycles.
     """
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
