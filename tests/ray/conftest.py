@@ -55,7 +55,7 @@ class Deployment:
             pids.update(
                 (name, one.pid)
                 for name, one in found.items()
-                if one.running and one.pid and one.pid != other_than
+                if one.is_running and one.pid and one.pid != other_than
             )
             return pids.keys() == found.keys()
 

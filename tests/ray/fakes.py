@@ -158,7 +158,7 @@ def orders(shards: int = 1) -> DeployedWorkflow:
 
 async def running(supervision: Supervision, *names: str) -> None:
     """Wait until these run."""
-    assert all(one.running for one in await supervision.settled(names, wait=5.0))
+    assert all(one.is_running for one in await supervision.settled(names, wait=5.0))
 
 
 def phases(supervision: Supervision) -> dict[str, str]:

@@ -41,7 +41,7 @@ async def test_a_run_goes_through_all_its_steps(deployment: Deployment) -> None:
         handle = await runtime.client(parcels).trigger("parcel", Parcel())
         run = await handle.wait_for(ParcelStatus.SENT, timeout=SOON)
         assert run.data.steps == ["weigh", "pack", "send"]
-        running = [one.name for one in await runtime.status() if one.running]
+        running = [one.name for one in await runtime.status() if one.is_running]
     assert running == ["supervisor", *ROLES, "store", "sweeper-1-of-1"]
 
 
@@ -135,7 +135,7 @@ async def test_another_number_of_shards_replaces_the_roles_of_that_step(
         await eventually(
             lambda: _gone(deployment, "scaled-1-consumer-1-of-1"), "the old shard stays"
         )
-        after = {one.name: one.pid for one in await runtime.status() if one.running}
+        after = {one.name: one.pid for one in await runtime.status() if one.is_running}
     shards = {f"scaled-1-consumer-{shard}-of-3" for shard in (1, 2, 3)}
     assert set(after) == set(before) - {"scaled-1-consumer-1-of-1"} | shards
     # its module has changed too

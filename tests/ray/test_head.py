@@ -40,14 +40,14 @@ async def test_of_two_that_start_at_once_both_find_the_one_head_which_leaves_not
     try:
         found = {(await start.communicate())[0].decode().strip() for start in starts}
         assert found == {head.address()}
-        assert head.running()
+        assert head.is_running()
         pids = _session(int((head.home / "head.lock").read_text()))
         assert len(pids) > 3
     finally:
         assert head.stop()
     assert await ended(pids)
     assert not head.files.exists()
-    assert not head.running()
+    assert not head.is_running()
     assert not head.stop()
 
 

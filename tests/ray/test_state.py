@@ -14,13 +14,13 @@ from workflow_ray.runtime.ray.state import (
     Slot,
     Start,
     Wanted,
-    forgiven,
+    after_end,
+    after_report,
+    after_start,
     next_due,
     plan,
-    reported,
-    started,
-    vacated,
     wanted_by,
+    without_failures,
 )
 
 STORE = Wanted("store", None)
@@ -32,16 +32,16 @@ def shard(number: int, of: int, code: str = "v1") -> Wanted:
 
 
 def at_work(wanted: Wanted, since: float = 0.0) -> Slot:
-    return reported(
-        started(None, wanted),
+    return after_report(
+        after_start(None, wanted),
         ActorReport(phase=Phase.RUNNING, pid=1, node="n", code=wanted.code),
         since,
     )
 
 
 def on_standby(wanted: Wanted) -> Slot:
-    return reported(
-        started(None, wanted),
+    return after_report(
+        after_start(None, wanted),
         ActorReport(phase=Phase.STANDBY, pid=1, node="n", code=wanted.code),
         0.0,
     )
@@ -55,7 +55,7 @@ def crashed(slot: Slot, now: float) -> Slot:
     """The slot after its actor died at once, and the next was started as soon as it was due, and so
     on.
     """
-    return vacated(started(slot, slot.wanted), "it was killed", now)
+    return after_end(after_start(slot, slot.wanted), "it was killed", now)
 
 
 def test_what_should_run_and_does_not_is_started() -> None:
@@ -83,7 +83,7 @@ def test_new_shards_wait_for_none_of_another_count_which_are_fenced_off() -> Non
 
 def test_a_role_starts_only_when_those_of_its_shards_that_drain_have_ended() -> None:
     draining = Slot(shard(2, 2), occupied=True, draining=True)
-    waiting = vacated(started(None, shard(1, 2)), "it was killed", now=0.0)
+    waiting = after_end(after_start(None, shard(1, 2)), "it was killed", now=0.0)
     assert plan([shard(1, 2)], slots(draining, waiting), now=1.0) == []
     assert next_due([shard(1, 2)], slots(draining, waiting), now=1.0) is None
 
@@ -95,15 +95,17 @@ def test_a_changed_definition_starts_its_roles_again() -> None:
 
 
 def test_an_attached_actor_with_older_code_is_known_once_it_reports() -> None:
-    silent = started(None, shard(1, 1, ""), attached=True)
+    silent = after_start(None, shard(1, 1, ""), attached=True)
     assert plan([shard(1, 1, "v2")], slots(silent), now=0.0) == []
     assert plan([], slots(silent), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    told = reported(silent, ActorReport(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0)
+    told = after_report(
+        silent, ActorReport(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0
+    )
     assert plan([shard(1, 1, "v2")], slots(told), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 
 
 def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
-    slot = started(None, STORE)
+    slot = after_start(None, STORE)
     delays: list[float] = []
     for _ in range(9):
         slot = crashed(slot, now=100.0)
@@ -112,7 +114,7 @@ def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
 
 
 def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
-    slot = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
+    slot = crashed(crashed(after_start(None, STORE), now=0.0), now=0.0)
     assert plan([STORE], slots(slot), now=0.1) == []
     assert next_due([STORE], slots(slot), now=0.1) == 0.2
     assert plan([STORE], slots(slot), now=0.2) == [Start(STORE)]
@@ -122,11 +124,11 @@ def unloadable(slot: Slot, now: float) -> Slot:
     """The slot after its next actor could not load its definition."""
     code = slot.wanted.code
     report = ActorReport(phase=Phase.ENDED, pid=1, node="n", code=code, crashed=True, unusable=True)
-    return vacated(reported(started(slot, slot.wanted), report, now), "no module", now)
+    return after_end(after_report(after_start(slot, slot.wanted), report, now), "no module", now)
 
 
 def test_a_definition_that_can_not_be_loaded_is_tried_ever_more_seldom() -> None:
-    slot = started(None, shard(1, 1))
+    slot = after_start(None, shard(1, 1))
     delays: list[float] = []
     for _ in range(8):
         slot = unloadable(slot, now=100.0)
@@ -135,27 +137,29 @@ def test_a_definition_that_can_not_be_loaded_is_tried_ever_more_seldom() -> None
 
 
 def test_other_code_is_tried_at_once_where_the_earlier_could_not_be_loaded() -> None:
-    slot = unloadable(started(None, shard(1, 1, "v1")), now=100.0)
+    slot = unloadable(after_start(None, shard(1, 1, "v1")), now=100.0)
     assert plan([shard(1, 1, "v1")], slots(slot), now=101.0) == []
     assert plan([shard(1, 1, "v2")], slots(slot), now=101.0) == [Start(shard(1, 1, "v2"))]
-    assert plan([shard(1, 1, "v1")], slots(forgiven(slot)), now=101.0) == [Start(shard(1, 1))]
+    assert plan([shard(1, 1, "v1")], slots(without_failures(slot)), now=101.0) == [
+        Start(shard(1, 1))
+    ]
 
 
 def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
-    failed = crashed(crashed(started(None, STORE), now=0.0), now=0.0)
-    working = reported(
-        started(failed, STORE), ActorReport(phase=Phase.RUNNING, pid=1, node="n"), now=1.0
+    failed = crashed(crashed(after_start(None, STORE), now=0.0), now=0.0)
+    working = after_report(
+        after_start(failed, STORE), ActorReport(phase=Phase.RUNNING, pid=1, node="n"), now=1.0
     )
-    assert vacated(working, "it was killed", now=1.0 + STEADY).failures == 1
-    assert vacated(working, "it was killed", now=1.5).failures == 3
-    ended = reported(
+    assert after_end(working, "it was killed", now=1.0 + STEADY).failures == 1
+    assert after_end(working, "it was killed", now=1.5).failures == 3
+    ended = after_report(
         working, ActorReport(phase=Phase.ENDED, pid=1, node="n", crashed=True), now=1.0 + STEADY
     )
-    assert vacated(ended, "it crashed", now=1.0 + STEADY).failures == 1
+    assert after_end(ended, "it crashed", now=1.0 + STEADY).failures == 1
 
 
 def test_an_actor_that_ends_when_told_has_not_failed() -> None:
-    slot = vacated(
+    slot = after_end(
         Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0
     )
     assert (slot.failures, slot.due) == (0, 5.0)
@@ -182,16 +186,16 @@ def test_groups_that_are_being_scaled_leave_and_run_again_only_after_a_bounded_t
     assert plan(wanted_by(draining, known_for=0.0), at, now=0.0) == [
         Drain("orders-1-consumer-1-of-1")
     ]
-    assert {one.shards_of[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {
+    assert {one.shard_set[0] for one in wanted_by(draining, known_for=DRAINING - 0.1)} == {
         "orders-2-consumer",
         "outbox-publisher",
     }
     assert wanted_by(draining, known_for=DRAINING) == wanted_by(before)
 
 
-def test_the_shards_of_the_next_count_are_wanted_while_the_current_ones_drain() -> None:
+def test_the_shard_set_the_next_count_are_wanted_while_the_current_ones_drain() -> None:
     before, after = _deployment({"CREATED": 1}, shards=1), _deployment({"CREATED": 1}, shards=2)
-    next_shards = [one for one in wanted_by(after) if one.shards_of == ("orders-1-consumer", 2)]
+    next_shards = [one for one in wanted_by(after) if one.shard_set == ("orders-1-consumer", 2)]
     prepared = wanted_by(before, prepared={"orders-1-consumer": 2})
     assert prepared == [*wanted_by(before), *next_shards]
     at = slots(*(at_work(one) for one in wanted_by(before)))

@@ -29,7 +29,7 @@ async def test_the_store_is_started_first_and_says_what_else_should_run(
 ) -> None:
     await running(supervision, *ALL)
     assert registry.started == [STORE, CONSUMER, PUBLISHER]
-    assert [one.name for one in supervision.status() if one.running] == ALL
+    assert [one.name for one in supervision.status() if one.is_running] == ALL
 
 
 async def test_an_actor_that_dies_is_replaced(
@@ -140,7 +140,7 @@ async def test_an_actor_that_fails_by_itself_again_and_again_is_waited_for_no_lo
         )
         await registry.left(CONSUMER, failed)
     (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
-    assert (consumer.hopeless, consumer.why) == (True, "NotImportable: no module shop")
+    assert (consumer.is_hopeless, consumer.why) == (True, "NotImportable: no module shop")
     await supervision.shutdown(deadline=0.0)
 
 
@@ -157,7 +157,9 @@ async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_ro
             await failed.fail_to_load(why)
             await registry.left(name, failed)
         found = await supervision.settled(OF_TWO, wait=0.0)
-        assert [(one.phase, one.hopeless, one.why) for one in found] == [("failing", True, why)] * 2
+        assert [(one.phase, one.is_hopeless, one.why) for one in found] == [
+            ("failing", True, why)
+        ] * 2
         await supervision.restart(OF_TWO)  # it does not wait for its turn
     told = [record for record in caplog.records if why in record.getMessage()]
     assert [(one.levelname, one.getMessage()) for one in told] == [

@@ -31,23 +31,23 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     crashed: bool = False  # by an error of its own, not by being killed
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return self.phase == Phase.RUNNING.value
 
     @property
-    def prepared(self) -> bool:
+    def is_prepared(self) -> bool:
         """Whether it can acquire its role as soon as that is wanted."""
-        return self.running or self.phase == Phase.STANDBY.value
+        return self.is_running or self.phase == Phase.STANDBY.value
 
     @property
-    def hopeless(self) -> bool:
+    def is_hopeless(self) -> bool:
         """Whether waiting until it runs is useless."""
-        if self.failing:
+        if self.is_failing:
             return True
-        return not self.prepared and self.crashed and self.failures >= HOPELESS
+        return not self.is_prepared and self.crashed and self.failures >= HOPELESS
 
     @property
-    def failing(self) -> bool:
+    def is_failing(self) -> bool:
         """Whether its workflow's definition can't be loaded. `why` says the reason."""
         return self.phase == FAILING
 
@@ -81,5 +81,5 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
 def status_for(name: str, slot: Slot | None, wanted: Wanted | None) -> ActorStatus:
     """As `status_of`; but an actor that runs, and is not the wanted one, counts as draining."""
     status = status_of(name, slot)
-    is_outdated = status.running and slot is not None and slot.wanted != wanted
+    is_outdated = status.is_running and slot is not None and slot.wanted != wanted
     return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if is_outdated else status

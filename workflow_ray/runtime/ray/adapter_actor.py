@@ -61,7 +61,7 @@ class AdapterActor:
                 async with IpcServer(store) as server:
                     await server.start(path)
                     self._open.set_result((store, path))
-                    await work.running()
+                    await work.tell_running()
                     watching = asyncio.create_task(
                         watch_supervisor(deployed.namespace, deployed.limits.silent)
                     )

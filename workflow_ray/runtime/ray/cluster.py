@@ -15,7 +15,8 @@ ADDRESS = "RAY_ADDRESS"
 def exists(address: str | None) -> bool:
     """Whether a cluster to connect to exists. If not, `connect` would start one."""
     return (
-        bool(ray.is_initialized() or address or os.environ.get(ADDRESS)) or local_head().running()
+        bool(ray.is_initialized() or address or os.environ.get(ADDRESS))
+        or local_head().is_running()
     )
 
 
@@ -58,7 +59,7 @@ def stop_unused_cluster() -> bool:
         RuntimeUnavailable: It does not answer, or one of its processes does not end.
     """
     head = local_head()
-    if not head.running():
+    if not head.is_running():
         return False
     connect(None)
     context = ray.get_runtime_context()

@@ -98,10 +98,10 @@ class Control:
             found: list[ActorStatus] = await _asked(
                 self.deployed.namespace, "settled", names, wait, version, wait=wait
             )
-            down = [one for one in found if not one.running]
+            down = [one for one in found if not one.is_running]
             if not down:
                 return
-            if any(one.hopeless for one in down) or time.monotonic() > end:
+            if any(one.is_hopeless for one in down) or time.monotonic() > end:
                 raise RuntimeUnavailable(
                     f"the deployment {self.deployed.namespace!r}", _excuse(down)
                 )
@@ -202,7 +202,7 @@ def _group_of(actor: ActorStatus) -> str | None:
 
 
 def _excuse(down: Sequence[ActorStatus]) -> str:
-    first = max(down, key=lambda one: (one.hopeless, bool(one.why)))
+    first = max(down, key=lambda one: (one.is_hopeless, bool(one.why)))
     others = f" (and {len(down) - 1} more)" if len(down) > 1 else ""
     return (
         f"{first.name} does not come up{others}:"

@@ -140,7 +140,9 @@ class RayRuntime(Runtime):
         loaded: now that this process has loaded it, they need not wait for their next start.
         """
         asked = [role for one in self.changes if one.why == AS_ASKED for role in one.roles]
-        failing = [one.name for one in await control.status() if one.failing and one.name in roles]
+        failing = [
+            one.name for one in await control.status() if one.is_failing and one.name in roles
+        ]
         return [*asked, *(name for name in failing if name not in asked)]
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:

@@ -59,7 +59,7 @@ class Head:
     def _lock(self) -> Path:
         return self.home / "head.lock"
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the head's process runs. It may not accept connections yet."""
         with suppress(FileNotFoundError), self._lock.open() as lock:
             return not _acquired(lock.fileno(), fcntl.LOCK_SH)
@@ -75,7 +75,7 @@ class Head:
         """
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(self.home / "start.lock"):
-            if not self.running():
+            if not self.is_running():
                 self._launch()
             return self.address()
 
@@ -84,11 +84,13 @@ class Head:
 
         Raises RuntimeUnavailable: it did not start.
         """
-        _until(lambda: self._reachable() is not None or not self.running(), START)
+        _until(lambda: self._reachable() is not None or not self.is_running(), START)
         if address := self._reachable():
             return address
         log = self.home / "head.log"
-        state = f"did not start within {START:g} s" if self.running() else "ended while it started"
+        state = (
+            f"did not start within {START:g} s" if self.is_running() else "ended while it started"
+        )
         raise RuntimeUnavailable("Ray's head", f"{state}: {_last_line(log)} ({log} says more)")
 
     def _reachable(self) -> str | None:
@@ -114,7 +116,7 @@ class Head:
         if not self.home.is_dir():
             return False
         with _locked(self.home / "start.lock"):
-            running = self.running()
+            running = self.is_running()
             self._clear()
             return running
 

@@ -40,7 +40,7 @@ async def inspect(records: str | None) -> Inspection | None:
         return None
     namespace = control.deployed.namespace
     status = await control.status()
-    running = [one.name for one in status if one.running and role_named(one.name)]
+    running = [one.name for one in status if one.is_running and role_named(one.name)]
     counts = await asyncio.gather(*(_in_flight(name, namespace) for name in running))
     in_flight = {
         name: count for name, count in zip(running, counts, strict=True) if count is not None

@@ -62,7 +62,7 @@ class RoleActor:
         if self._role not in roles_of(self._deployment.workflows):
             await self._stand_by(work, store, clock)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
-        await work.running(fence.epoch)
+        await work.tell_running(fence.epoch)
         try:
             await run_role(
                 self._role,
@@ -81,7 +81,7 @@ class RoleActor:
 
     async def _stand_by(self, work: ActorWork, store: Store, clock: Clock) -> None:
         """Wait until the deployment wants this actor. Raises RoleRetired: not in STANDBY s."""
-        await work.on_standby()
+        await work.tell_standby()
         deployment, seen_at = self._deployment, clock.monotonic()
         end = seen_at + STANDBY
         while self._wanted not in wanted_by(deployment, clock.monotonic() - seen_at):

@@ -70,7 +70,7 @@ class Wanted:
     code: str = ""  # a running actor is restarted when this changes
 
     @property
-    def shards_of(self) -> tuple[str, int]:
+    def shard_set(self) -> tuple[str, int]:
         """The set of shards that it belongs to: those of one group and one shard count, which share
         the group's partitions.
         """
@@ -98,7 +98,7 @@ class Slot:
     unusable: bool = False  # the last actor could not load its workflow's definition
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return (
             self.occupied
             and not self.draining
@@ -169,11 +169,11 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
         if slot.occupied and _is_outdated(slot, target.get(name))
     }
     draining = {name for name, slot in slots.items() if slot.occupied and slot.draining}
-    held_up = {slots[name].wanted.shards_of for name in outdated | draining}
+    held_up = {slots[name].wanted.shard_set for name in outdated | draining}
     starts = [
         Start(one)
         for one in target.values()
-        if one.shards_of not in held_up and _can_start(one, slots.get(one.name), now)
+        if one.shard_set not in held_up and _can_start(one, slots.get(one.name), now)
     ]
     return [*(Drain(name) for name in sorted(outdated - draining)), *starts]
 
@@ -189,7 +189,7 @@ def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) ->
     return min((slot.due for slot in vacant if slot.due > now), default=None)
 
 
-def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
+def after_start(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
     """Return the slot with a new actor in it."""
     before = slot or Slot(wanted)
     return Slot(
@@ -203,7 +203,7 @@ def started(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slo
     )
 
 
-def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
+def after_report(slot: Slot, report: ActorReport, now: float) -> Slot:
     """Return the slot after a report of its actor.
 
     The report tells the actor's code, because an actor that an earlier supervisor started may have
@@ -213,7 +213,7 @@ def reported(slot: Slot, report: ActorReport, now: float) -> Slot:
     return replace(slot, wanted=replace(slot.wanted, code=report.code), report=report, since=since)
 
 
-def vacated(slot: Slot, why: str, now: float) -> Slot:
+def after_end(slot: Slot, why: str, now: float) -> Slot:
     """Return the slot after its actor's end.
 
     Earlier failures are forgotten if the actor was told to drain, or has run for STEADY seconds.
@@ -235,7 +235,7 @@ def vacated(slot: Slot, why: str, now: float) -> Slot:
     )
 
 
-def forgiven(slot: Slot) -> Slot:
+def without_failures(slot: Slot) -> Slot:
     """Return the slot without its failures, so that its next actor is started at once."""
     return replace(slot, failures=0, due=0.0, crashed=False, unusable=False)
 

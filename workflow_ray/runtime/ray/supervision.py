@@ -20,12 +20,12 @@ from workflow_ray.runtime.ray.state import (
     Slot,
     Start,
     Wanted,
-    forgiven,
+    after_end,
+    after_report,
+    after_start,
     next_due,
     plan,
-    reported,
-    started,
-    vacated,
+    without_failures,
 )
 from workflow_ray.runtime.ray.target import Target
 
@@ -106,7 +106,9 @@ class Supervision:
             return [status_for(name, self._slots.get(name), target.get(name)) for name in names]
 
         def is_settled() -> bool:
-            return all(one.running for one in current()) or any(one.hopeless for one in current())
+            return all(one.is_running for one in current()) or any(
+                one.is_hopeless for one in current()
+            )
 
         await self._wait_for(is_settled, wait)
         return current()
@@ -123,7 +125,7 @@ class Supervision:
 
         def is_done() -> bool:
             found = [status_of(name, self._slots.get(name)) for name in names]
-            return all(one.prepared for one in found) or any(one.hopeless for one in found)
+            return all(one.is_prepared for one in found) or any(one.is_hopeless for one in found)
 
         await self._wait_for(is_done, wait)
 
@@ -137,7 +139,7 @@ class Supervision:
         """Have those of these actors end that run. The next pass starts all of them."""
         for name, slot in self._slots.items():
             if name in names and not slot.occupied:
-                self._slots[name] = forgiven(slot)
+                self._slots[name] = without_failures(slot)
         self.refresh()
         await asyncio.gather(
             *(
@@ -200,19 +202,21 @@ class Supervision:
     async def _read_target(self) -> bool:
         """Read the deployment. False: the store does not answer, and the last answer holds."""
         store = self._slots.get(STORE)
-        return store is not None and store.running and await self._target.read()
+        return store is not None and store.is_running and await self._target.read()
 
     def _start(self, wanted: Wanted) -> None:
         try:
             self._occupy(self._registry.start(wanted, self._target.deployment), wanted)
         except ActorGone as error:
-            self._slots[wanted.name] = vacated(
-                started(self._slots.get(wanted.name), wanted), str(error), time.monotonic()
+            self._slots[wanted.name] = after_end(
+                after_start(self._slots.get(wanted.name), wanted), str(error), time.monotonic()
             )
 
     def _occupy(self, actor: RegisteredActor, wanted: Wanted, *, attached: bool = False) -> None:
         self._actors[wanted.name] = actor
-        self._slots[wanted.name] = started(self._slots.get(wanted.name), wanted, attached=attached)
+        self._slots[wanted.name] = after_start(
+            self._slots.get(wanted.name), wanted, attached=attached
+        )
         self._spawn(self._watch(wanted.name, actor))
 
     # --- one actor ------------------------------------------------------------------------------
@@ -231,7 +235,7 @@ class Supervision:
             await self._registry.kill(name, actor)
         finally:
             del self._actors[name]
-            self._slots[name] = vacated(self._slots[name], why, time.monotonic())
+            self._slots[name] = after_end(self._slots[name], why, time.monotonic())
             self._ends.log(self._slots[name])
             await self._notice()
 
@@ -241,7 +245,7 @@ class Supervision:
             report = await self._next_report(name, actor, seen)
             if report.phase is seen:
                 continue
-            self._slots[name] = reported(self._slots[name], report, time.monotonic())
+            self._slots[name] = after_report(self._slots[name], report, time.monotonic())
             await self._notice()
             if report.phase is Phase.ENDED:
                 return report.why

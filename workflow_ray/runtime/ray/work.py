@@ -70,11 +70,11 @@ class ActorWork:
         self._changed = asyncio.Condition()
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
-    async def on_standby(self) -> None:
+    async def tell_standby(self) -> None:
         """Tell that the actor is on standby. The work calls this."""
         await self._become(phase=Phase.STANDBY)
 
-    async def running(self, epoch: int | None = None) -> None:
+    async def tell_running(self, epoch: int | None = None) -> None:
         """Tell that the actor runs. The work calls this once it has started up."""
         _collect_seldom()
         LoopWatcher(self._end_blocked, limit=self._limits.blocked)
