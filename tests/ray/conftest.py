@@ -30,23 +30,23 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a test deploys on: records of its own, and so a namespace of its own."""
+    """The records of a test, which have a namespace of their own."""
 
     records: str
 
     async def actors(self) -> dict[str, ActorStatus]:
-        """Its actors by name."""
+        """Return its actors by name."""
         control = await find_running(self.records)
         return {one.name: one for one in await control.status()} if control else {}
 
     async def prepare(self, group: str, shards: int) -> None:
-        """Have the actors of a group's next shard count started."""
+        """Start the actors of a group's next shard count."""
         control = await find_running(self.records)
         assert control is not None
         await control.prepare(group, shards)
 
     async def pids(self, other_than: int | None = None) -> dict[str, int]:
-        """The processes of all its actors by name, once all run, in other processes than that."""
+        """Return its actors' processes by name, once all run, and none in `other_than`."""
         pids: dict[str, int] = {}
 
         async def all_run() -> bool:
@@ -63,7 +63,7 @@ class Deployment:
         return pids
 
     async def has_runs(self) -> bool:
-        """Whether there is any parcel."""
+        """Whether any parcel exists."""
         with suppress(StoreMissing, UnknownWorkflow):
             async with connect(parcels, records=self.records) as client:
                 return bool(await client.counts())
@@ -71,7 +71,7 @@ class Deployment:
 
     @contextmanager
     def driver(self, runs: int, *, gated: bool = False) -> Generator[Popen[str], None, None]:
-        """A driver in a process of its own, killed at the end."""
+        """Start a driver in a process of its own. It is killed at the end."""
         command = [
             sys.executable,
             "-m",
@@ -106,20 +106,20 @@ async def deployment(ray_head: None, tmp_path: Path) -> AsyncIterator[Deployment
 
 @pytest.fixture
 def registry() -> FakeRegistry:
-    """One workflow with one step is deployed."""
+    """A registry whose deployment has one workflow with one step."""
     return FakeRegistry(Target(store_id="s", version=1, workflows=(orders(),)))
 
 
 @pytest.fixture
 async def supervision(registry: FakeRegistry) -> AsyncIterator[Supervision]:
-    """It has just begun."""
+    """A supervision that has just begun."""
     supervision = Supervision(registry, silent=SILENT)
     yield supervision
     await supervision.shutdown(deadline=0.0)
 
 
 async def down(records: str) -> bool:
-    """End what runs on Ray there; whether anything did."""
+    """End what runs on Ray for these records. Returns whether anything did."""
     control = await find_running(records)
     if control:
         await control.down(deadline=5.0)
@@ -129,7 +129,7 @@ async def down(records: str) -> bool:
 async def eventually(
     condition: Callable[[], Awaitable[bool]], otherwise: str, patience: float = PATIENCE
 ) -> None:
-    """Wait for a condition that nobody announces."""
+    """Poll until the condition holds."""
     async with asyncio.timeout(patience):
         try:
             while not await condition():
@@ -139,7 +139,7 @@ async def eventually(
 
 
 async def ended(pids: Iterable[int]) -> bool:
-    """Whether these processes are gone; one that nobody has waited for counts as gone."""
+    """Whether these processes are gone. A zombie counts as gone."""
     states = [Path(f"/proc/{pid}/stat") for pid in pids]
     with suppress(FileNotFoundError, ProcessLookupError):
         return all(
@@ -150,8 +150,8 @@ async def ended(pids: Iterable[int]) -> bool:
 
 
 async def check_history(client: Client[Parcel, ParcelStatus], runs: int) -> None:
-    """That many runs have ended right, each step was committed once, and the history holds each
-    version exactly once.
+    """Check that so many runs are completed, that each step was committed once, and that the
+    history has each version exactly once.
     """
     found = [run async for run in client.runs()]
     assert len(found) == len({run.foreign_id for run in found}) == runs

@@ -54,7 +54,7 @@ class FakeActor:
         return self._report
 
     async def end(self, last: ActorReport | None = None) -> None:
-        """Say that it ends; or just die."""
+        """End with this last report, or die without one."""
         async with self._changed:
             self._dead, self._report = last is None, last or self._report
             self._changed.notify_all()
@@ -76,7 +76,7 @@ class FakeActor:
 
 @dataclass
 class FakeRegistry:
-    """Actors by name, and a store that says what should run."""
+    """Fake actors by name, and a deployment."""
 
     target: Deployment
     holders: dict[str, FakeActor] = field(default_factory=dict[str, FakeActor])
@@ -132,11 +132,11 @@ class FakeRegistry:
         await actor.end()
 
     async def left(self, name: str, actor: FakeActor | None) -> None:
-        """Wait until the name is not this actor's any more."""
+        """Wait until the actor does not hold the name any more."""
         await until(lambda: self.holders.get(name) is not actor)
 
     async def refuses_a_read(self) -> None:
-        """Wait until the store has not answered once more."""
+        """Wait until the store has refused one more read."""
         before = self.unread
         await until(lambda: self.unread > before)
 
@@ -157,7 +157,7 @@ def orders(shards: int = 1) -> DeployedWorkflow:
 
 
 async def running(supervision: Supervision, *names: str) -> None:
-    """Wait until these run."""
+    """Wait until these actors run."""
     assert all(one.is_running for one in await supervision.settled(names, wait=5.0))
 
 
@@ -166,7 +166,7 @@ def phases(supervision: Supervision) -> dict[str, str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nobody announces."""
+    """Poll until the condition holds."""
     async with asyncio.timeout(5.0):
         while not condition():
             await asyncio.sleep(0)

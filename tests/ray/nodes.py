@@ -53,7 +53,7 @@ async def complete_runs(runtime: RayRuntime, name: str) -> None:
 
 
 async def until_nothing_runs_on(node: str, runtime: RayRuntime) -> None:
-    """The supervisor may be the last that Ray starts elsewhere: until then nobody answers."""
+    """Wait until all actors run elsewhere. The supervisor may be the last to start."""
     async with asyncio.timeout(SOON.total_seconds()):
         while True:
             with suppress(RuntimeUnavailable):

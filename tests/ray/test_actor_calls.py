@@ -1,4 +1,4 @@
-"""Actor calls repeat what the table of methods allows, as IPC does."""
+"""Actor calls repeat the methods that may be repeated, as IPC does."""
 
 import pytest
 

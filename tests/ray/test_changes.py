@@ -1,4 +1,4 @@
-"""What a deploy says that it restarts, without Ray (E15)."""
+"""What a deploy reports that it restarts, without Ray (E15)."""
 
 from typing import Any
 

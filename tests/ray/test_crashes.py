@@ -1,4 +1,4 @@
-"""SIGKILL and SIGSTOP on Ray: it heals by itself, and the history shows that nothing was lost or
+"""SIGKILL and SIGSTOP on Ray. It recovers by itself, and the history shows that nothing was lost or
 done twice.
 """
 
@@ -28,16 +28,15 @@ ROLE = Role("parcels-2-consumer")
 CONSUMER, PUBLISHER, DRIVER, ALL = ROLE.name, "outbox-publisher-1-of-1", "driver", "all"
 TERMINATED, FROZEN, SCALED = "terminated", "frozen", "scaled"
 FAULTS = (CONSUMER, PUBLISHER, STORE, SUPERVISOR, DRIVER, ALL, TERMINATED, FROZEN, SCALED)
-"""What is killed; or an actor gets SIGTERM, or stands still for a while, or a step's shard count
-changes.
+"""The process that is killed; or an actor gets SIGTERM, or is suspended for a while, or a step's
+shard count changes.
 """
 RUNS = 2_000
 STRIKES = 14  # each fault at least once
 AHEAD = 150
-"""How many runs the driver may feed beyond the next fault: it has not fed them all when that comes.
-"""
+"""How many runs the driver may feed beyond the next fault, so that it still feeds at the fault."""
 STANDSTILL = 2.0
-"""Seconds."""
+"""Seconds for which an actor is suspended."""
 
 
 @pytest.mark.parametrize("victim", [CONSUMER, PUBLISHER, STORE, SUPERVISOR])
@@ -85,7 +84,7 @@ async def test_a_step_that_kills_its_process_ends_paused_and_holds_up_no_other(
         }
 
 
-async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and_leaves(
+async def test_an_actor_that_lost_its_role_while_it_was_suspended_writes_nothing_and_ends(
     deployment: Deployment,
 ) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
@@ -108,7 +107,7 @@ async def test_a_role_acquired_elsewhere_while_it_stood_still_writes_nothing_and
 async def _feed_and_strike(
     deployment: Deployment, runtime: RayRuntime, strikes: deque[tuple[int, str]]
 ) -> None:
-    """Have a driver feed all runs, and each fault happen when so many have ended.
+    """Let a driver feed all runs, and let each fault happen when so many runs have ended.
 
     A driver that was killed is started again.
     """
@@ -142,7 +141,7 @@ async def _ended(client: Client[Parcel, ParcelStatus]) -> int:
 
 
 async def _strike(deployment: Deployment, fault: str) -> None:
-    """What happens to processes; the driver is killed where it was started."""
+    """Make the fault happen to its processes."""
     if fault in (DRIVER, SCALED):
         return
     pids = await deployment.pids()

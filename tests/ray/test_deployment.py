@@ -1,4 +1,4 @@
-"""Deploying on Ray: what is found, what stays, what goes."""
+"""Deploying on Ray: starting, finding and ending actors."""
 
 import asyncio
 import sys
@@ -80,7 +80,7 @@ async def test_events_and_timeouts_may_be_elsewhere(deployment: Deployment, tmp_
 async def test_on_a_server_no_password_is_said(
     ray_head: None, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server of the tests takes any."""
+    """The tests' server accepts any password."""
     url = postgres_url.replace("postgres@", "postgres:pass-phrase@")
     async with Runtime.ray(parcels, records=url) as runtime:
         handle = await runtime.client(parcels).trigger("parcel", Parcel())
@@ -116,7 +116,7 @@ async def test_a_client_without_ray_talks_to_what_runs_on_it(deployment: Deploym
         assert (await handle.wait(timeout=SOON)).status is ParcelStatus.SENT
 
 
-async def test_another_workflow_joins_and_leaves_the_first_alone(deployment: Deployment) -> None:
+async def test_deploying_another_workflow_does_not_touch_the_first(deployment: Deployment) -> None:
     async with Runtime.ray(parcels, records=deployment.records) as runtime:
         before = {one.name: one.pid for one in await runtime.status()}
     async with Runtime.ray(letters, records=deployment.records) as runtime:
@@ -262,7 +262,7 @@ async def second(run: Run[Letter, S]) -> Literal[S.C]:
 
 
 def _written(folder: Path, shards: int, last: int = 3, say: str = "") -> Workflow[Any, Any]:
-    """A workflow in a module that was just written."""
+    """Write a module, and return its workflow."""
     name = "".join(letter if letter.isalnum() else "_" for letter in folder.name)
     # another length: the cache of the last one is not taken for it
     padding = "#" * (10 * shards + last + 100 * len(say))

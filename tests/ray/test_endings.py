@@ -1,4 +1,4 @@
-"""A driver's client once it has left, and `serve` on Ray (U8, U2)."""
+"""Clients of a driver that has left, and `serve` on Ray (U8, U2)."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from workflow_ray.runtime.ipc import Reconnecting
 
 SOON = timedelta(seconds=20)
 AT_ONCE = 5.0
-"""Seconds; a client repeats a call for 30."""
+"""Seconds. A client repeats a call for 30."""
 
 
 async def refused(call: Awaitable[object]) -> None:

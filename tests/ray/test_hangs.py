@@ -1,4 +1,4 @@
-"""Actors whose event loop hangs, or whose process stands still, are replaced."""
+"""Actors whose event loop hangs, or whose process is suspended, are replaced."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def runtime(deployment: Deployment, limits: Limits, route: Route = "auto") -> Ra
 
 
 async def triggered(client: Client[Call, CallStatus]) -> list[Handle[Call, CallStatus]]:
-    """Calls of which one blocks its loop for ever."""
+    """Make runs. The step of one of them blocks its loop for ever."""
     triggers: list[Trigger[Call, CallStatus]]
     triggers = [Trigger(f"call-{number}", Call(blocks=number == BLOCKER)) for number in range(RUNS)]
     return [handle for handle, _ in await client.trigger_many(triggers)]
@@ -39,7 +39,7 @@ async def causes(handle: Handle[Call, CallStatus]) -> list[Cause]:
 
 
 async def check_neighbours(handles: Sequence[Handle[Call, CallStatus]]) -> None:
-    """That all but the one that blocks are completed, and none of them lost an attempt."""
+    """Check that all runs but the blocking one are completed, and that none lost an attempt."""
     for handle in [*handles[:BLOCKER], *handles[BLOCKER + 1 :]]:
         await handle.wait(timeout=SOON)
         assert not {Cause.RETRY, Cause.FAILED} & set(await causes(handle))
@@ -65,7 +65,7 @@ async def test_a_step_that_blocks_its_loop_loses_an_attempt_each_time_and_its_ne
 async def test_an_actor_whose_loop_hangs_is_replaced_though_it_can_not_charge_the_step(
     deployment: Deployment,
 ) -> None:
-    """As where the blocking call holds the interpreter's lock, so that no other thread runs."""
+    """The blocking call holds the interpreter's lock, so that no other thread runs."""
     async with runtime(deployment, Limits(blocked=NEVER, silent=1.8)) as on_ray:
         handles = await triggered(on_ray.client(calls))
         await check_neighbours(handles)
@@ -76,7 +76,7 @@ async def test_an_actor_whose_loop_hangs_is_replaced_though_it_can_not_charge_th
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("victim", [CONSUMER, STORE, SUPERVISOR])
-async def test_an_actor_whose_process_stands_still_is_replaced(
+async def test_an_actor_whose_process_is_suspended_is_replaced(
     deployment: Deployment, victim: str
 ) -> None:
     async with runtime(deployment, Limits(blocked=NEVER, silent=3.0)) as on_ray:

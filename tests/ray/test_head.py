@@ -1,4 +1,4 @@
-"""The Ray head that is started for those who have no cluster."""
+"""The Ray head that is started for users who have no cluster."""
 
 import asyncio
 import fcntl
@@ -116,7 +116,7 @@ def test_a_token_that_was_left_empty_is_made_again_and_a_whole_one_stays(tmp_pat
     assert not (tmp_path / "token.draft").exists()
 
 
-def test_only_the_user_who_started_it_can_read_its_token_and_reach_its_sockets(
+def test_only_its_user_can_read_its_token_and_reach_its_sockets(
     ray_head: None,
 ) -> None:
     head = local_head()
@@ -128,7 +128,9 @@ def test_only_the_user_who_started_it_can_read_its_token_and_reach_its_sockets(
 
 
 @pytest.mark.parametrize(("token", "exit_code"), [(True, 0), (False, 1)])
-def test_only_who_has_the_token_can_talk_to_it(ray_head: None, token: bool, exit_code: int) -> None:
+def test_only_a_process_with_the_token_can_connect(
+    ray_head: None, token: bool, exit_code: int
+) -> None:
     head = local_head()
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")

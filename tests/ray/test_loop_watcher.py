@@ -1,4 +1,4 @@
-"""The thread that watches an event loop, and what it does where a step blocks the loop."""
+"""The thread that watches an event loop, and acts if a step blocks it."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
 
 
 class Calls:
-    """What the watcher calls."""
+    """Keeps the calls of the watcher."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""What the actor of a role does at the end of its work, without Ray."""
+"""The end of a role actor's work, without Ray."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ WORKFLOW = DeployedWorkflow(
 
 
 class ReleasedStore(MemoryStore):
-    """Fails a number of releases, or hangs in one, and keeps those that it answers."""
+    """Raises at a number of releases, or hangs in one, and keeps those that succeed."""
 
     def __init__(self) -> None:
         super().__init__(SystemClock())
@@ -66,7 +66,7 @@ async def deploy(store: MemoryStore, workflow: DeployedWorkflow) -> None:
 
 
 def started(role: Role = ROLE, code: str = "") -> RoleActor:
-    """An actor that begins to run its role, as soon as it is current."""
+    """Make an actor that runs its role once the deployment wants it."""
     urls = Urls.of("sqlite:////tmp/records.db", None, None)
     deployed = Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="node")
     return RoleActor(

@@ -1,4 +1,4 @@
-"""Shard counts that are changed on Ray while the workflow runs."""
+"""Changing shard counts on Ray while the workflow runs."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ async def triggered(client: Client[Job, JobStatus], folder: Path, name: str) -> 
 
 
 async def check(handles: Sequence[Handle[Job, JobStatus]]) -> None:
-    """That each run is completed, and its history holds each version once."""
+    """Check that each run is completed, and that its history has each version once."""
     for handle in handles:
         run = await handle.wait(timeout=SOON)
         assert run.run_state is RunState.COMPLETED
@@ -48,7 +48,7 @@ async def check(handles: Sequence[Handle[Job, JobStatus]]) -> None:
 
 
 def of(shards: int) -> list[str]:
-    """The names of the actors of that many shards."""
+    """Return the names of the actors of so many shards."""
     return [role.name for role in group_roles(GROUP, shards)]
 
 
@@ -86,7 +86,7 @@ async def test_shards_are_drained_before_their_count_changes_so_that_no_attempt_
 
 
 @pytest.mark.timeout(180)
-async def test_no_write_of_an_actor_that_stood_still_while_its_group_was_scaled_is_committed(
+async def test_no_write_of_an_actor_that_was_suspended_during_scaling_is_committed(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     async with Runtime.ray(jobs, records=deployment.records) as runtime:

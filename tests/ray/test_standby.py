@@ -1,4 +1,4 @@
-"""How the supervisor keeps the actors of the next shards on standby, without Ray."""
+"""Keeping the actors of the next shards on standby, without Ray."""
 
 import asyncio
 

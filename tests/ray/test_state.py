@@ -1,4 +1,4 @@
-"""What the supervisor decides, without Ray and without time."""
+"""The supervisor's decisions, without Ray and without time."""
 
 from msgspec import structs
 
@@ -52,9 +52,7 @@ def slots(*at: Slot) -> dict[str, Slot]:
 
 
 def crashed(slot: Slot, now: float) -> Slot:
-    """The slot after its actor died at once, and the next was started as soon as it was due, and so
-    on.
-    """
+    """Return the slot after its next actor was started, and died at once."""
     return after_end(after_start(slot, slot.wanted), "it was killed", now)
 
 
@@ -62,7 +60,7 @@ def test_what_should_run_and_does_not_is_started() -> None:
     assert plan([STORE, shard(1, 1)], {}, now=0.0) == [Start(STORE), Start(shard(1, 1))]
 
 
-def test_what_runs_as_it_should_is_left_alone() -> None:
+def test_an_actor_that_runs_as_it_should_is_not_touched() -> None:
     assert plan([STORE, shard(1, 1)], slots(at_work(STORE), at_work(shard(1, 1))), now=0.0) == []
 
 
@@ -121,7 +119,7 @@ def test_an_actor_waits_for_its_turn_and_the_pass_after_knows_when() -> None:
 
 
 def unloadable(slot: Slot, now: float) -> Slot:
-    """The slot after its next actor could not load its definition."""
+    """Return the slot after its next actor could not load its definition."""
     code = slot.wanted.code
     report = ActorReport(phase=Phase.ENDED, pid=1, node="n", code=code, crashed=True, unusable=True)
     return after_end(after_report(after_start(slot, slot.wanted), report, now), "no module", now)

@@ -1,4 +1,4 @@
-"""What the supervisor does with what it decides, without Ray."""
+"""How the supervisor carries out its decisions, without Ray."""
 
 import asyncio
 import time
@@ -70,7 +70,7 @@ async def test_a_name_that_is_still_taken_is_tried_again(registry: FakeRegistry)
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_other_shards_replace_those_that_run(
+async def test_new_shards_replace_the_running_ones(
     supervision: Supervision, registry: FakeRegistry
 ) -> None:
     await running(supervision, *ALL)
@@ -168,7 +168,7 @@ async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_ro
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_shutdown_ends_roles_before_the_store_and_kills_those_that_do_not_end(
+async def test_shutdown_ends_roles_before_the_store_and_kills_actors_that_do_not_end(
     registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflow_ray.runtime.ray.supervision.SLACK", 0.0)
@@ -209,7 +209,9 @@ async def test_an_actor_that_does_not_answer_is_not_killed_before_the_target_was
     await supervision.shutdown(deadline=0.0)
 
 
-async def test_a_supervisor_that_stood_still_itself_kills_no_actor(registry: FakeRegistry) -> None:
+async def test_a_supervisor_that_was_suspended_itself_kills_no_actor(
+    registry: FakeRegistry,
+) -> None:
     supervision = Supervision(registry, silent=0.4)
     await running(supervision, *ALL)
     for _ in range(3):

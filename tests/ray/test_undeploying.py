@@ -1,4 +1,4 @@
-"""Workflows that are removed from a deployment on Ray, and those whose module is gone (U14)."""
+"""Removing workflows from a deployment on Ray, and workflows whose module is gone (U14)."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def module(tmp_path: Path) -> Path:
 
 
 async def check_work(runtime: Runtime, foreign_id: str) -> None:
-    """The other workflow works."""
+    """Check that the other workflow works."""
     handle = await runtime.client(parcels).trigger(foreign_id, Parcel())
     assert (await handle.wait(timeout=SOON)).run_state is RunState.COMPLETED
 

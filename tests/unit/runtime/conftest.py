@@ -1,4 +1,4 @@
-"""Where the runtimes under test keep their runs."""
+"""Fixtures for the stores of the runtimes under test."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture(params=["memory", "sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store of the test's own, not yet there."""
+    """The URL of a store of the test's own, which does not exist yet."""
     return f"memory://{tmp_path}" if request.param == "memory" else f"sqlite:///{tmp_path}/runs.db"

@@ -1,4 +1,4 @@
-"""Calls from one event loop to what lives in another."""
+"""Calls from one event loop to objects that belong to another."""
 
 import asyncio
 import threading

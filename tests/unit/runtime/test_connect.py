@@ -1,4 +1,4 @@
-"""Clients from elsewhere: no roles, no Ray."""
+"""Clients in processes that run no roles."""
 
 import asyncio
 from datetime import timedelta
@@ -47,7 +47,7 @@ async def test_a_client_beside_a_runtime_triggers_waits_and_reads(url: str) -> N
 
 
 async def test_a_change_reaches_a_waiting_client_at_once(url: str) -> None:
-    """Well within the 20 seconds that a client asks the store to wait."""
+    """The client asks the store to wait for 20 seconds."""
     workflow, begun, gate = parcels(), asyncio.Event(), asyncio.Event()
 
     @workflow.step(Stage.NEW)
@@ -78,7 +78,7 @@ async def test_a_store_that_is_not_there_is_missed(url: str) -> None:
         await connect(packing(), records=url).__aenter__()
 
 
-async def test_a_workflow_that_is_not_deployed_there_is_refused_naming_those_that_are(
+async def test_a_workflow_that_is_not_deployed_is_refused_with_the_names_of_the_others(
     url: str,
 ) -> None:
     async with Runtime.local(packing(), records=url):

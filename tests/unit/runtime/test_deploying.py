@@ -1,6 +1,4 @@
-"""What should run: how a program's workflows get into the deployment, and what is refused (E15,
-U7).
-"""
+"""Adding a program's workflows to the deployment, and refusing them (E15, U7)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +24,7 @@ from workflow_ray_adapters.memory import MemoryStore
 
 
 class Watched(MemoryStore):
-    """A store that counts what a deploy does to it."""
+    """Counts the changes that deploys make."""
 
     def __init__(self) -> None:
         super().__init__(FakeClock())
@@ -47,7 +45,7 @@ def store() -> Watched:
 
 
 def version(number: int, **changes: Any) -> DeployedWorkflow:
-    """Orders as a version of the code has them."""
+    """Make the workflow `orders` as a version of the code has it."""
     workflow = DeployedWorkflow(
         name="orders",
         reference="shop:orders",
@@ -62,7 +60,7 @@ def version(number: int, **changes: Any) -> DeployedWorkflow:
 async def refused(
     store: Watched, error: type[Exception], *workflows: DeployedWorkflow, **terms: bool
 ) -> str:
-    """What a deploy is told that is refused. Nothing was written, and no topic was made."""
+    """Return the error of a refused deploy, which has written nothing and made no topic."""
     before, changes = await store.deployment(), store.changes
     with pytest.raises(error) as raised:
         await merge(store, workflows, **terms)
@@ -104,7 +102,7 @@ async def test_merging_what_is_deployed_already_changes_nothing(store: Watched) 
     assert await merge(store, [describe_here(packing()), describe(shipping)]) == first
 
 
-async def test_of_two_who_merge_at_once_neither_is_lost(store: Watched) -> None:
+async def test_two_merges_at_once_lose_neither_workflow(store: Watched) -> None:
     await asyncio.gather(
         merge(store, [describe(shipping)]), merge(store, [describe_here(packing())])
     )

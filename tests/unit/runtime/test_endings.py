@@ -1,4 +1,4 @@
-"""What a client meets once its runtime, or its connection, has ended (U8)."""
+"""Calls and waits of clients whose runtime or connection has ended (U8)."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from workflow_ray.errors import RuntimeUnavailable
 
 SOON = timedelta(seconds=20)
 AT_ONCE = 5.0
-"""Seconds; a client repeats a call for 30."""
+"""Seconds. A client repeats a call for 30."""
 
 ParcelClient: TypeAlias = Client[Parcel, Stage]
 ParcelHandle: TypeAlias = Handle[Parcel, Stage]
@@ -37,7 +37,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def standing() -> Parcels:
-    """A workflow whose step takes longer than any of these tests."""
+    """Make a workflow whose step takes longer than any of these tests."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
@@ -110,7 +110,7 @@ async def test_every_call_after_the_end_fails_at_once_and_says_why(
 
 
 @pytest.mark.parametrize(("opened", "why"), KINDS)
-async def test_whoever_waits_at_the_end_gets_an_error_from_every_loop(
+async def test_a_waiter_in_any_loop_gets_an_error_at_the_end(
     url: str, opened: Callable[[Parcels, str], Any], why: str
 ) -> None:
     async with opened(standing(), url) as client:

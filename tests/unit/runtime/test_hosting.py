@@ -1,4 +1,4 @@
-"""From a deployment to roles at work."""
+"""The roles of a deployment, and how they are run."""
 
 import asyncio
 from typing import Literal
@@ -100,7 +100,7 @@ async def test_a_group_that_the_definition_has_no_step_for_is_named(
         await run_role(Role(SECOND), fence, [packing()], store, clock, asyncio.Event())
 
 
-async def test_who_is_replaced_loses_the_role_when_it_writes(
+async def test_a_holder_that_was_replaced_loses_the_role_when_it_writes(
     store: MemoryStore, clock: FakeClock
 ) -> None:
     await merge(store, [describe(shipping)])

@@ -1,4 +1,4 @@
-"""What idle roles cost the server that they share with others, counted in transactions."""
+"""The cost of idle roles for a shared server, counted in transactions."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from workflow_ray.testing.conformance.runs import new_run, store_all
 ROLES = 128
 WRITES = 200
 QUIET = 1.0
-"""Seconds without a read after which every role has begun and found nothing."""
+"""Seconds without a read after which every role has started and found no work."""
 RARELY = 3600.0
-"""Seconds: no heartbeat comes while transactions are counted."""
+"""Seconds. No heartbeat is sent while transactions are counted."""
 
 
 class Work(BaseModel):
@@ -41,7 +41,7 @@ async def do(run: Run[Work, Stage]) -> Literal[Stage.DONE]:
 
 @pytest.fixture
 def reads() -> Iterator[list[object]]:
-    """Grows with every transaction of this process that may only read."""
+    """Counts the read-only transactions of this process."""
     reads = list[object]()
 
     def count(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The local runtime: every role a task of this process."""
+"""The local runtime, whose roles are tasks of this process."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Records, events and timeouts in several places are a store: the public suite passes on it."""
+"""The conformance suite, on records, events and timeouts in several places."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A local process tells others what it runs (U12)."""
+"""The status that a local process tells to others (U12)."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What becomes of a role that ends, however it ends."""
+"""Roles that end in one way or another are released or started again."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ SOON = timedelta(seconds=1)
 
 
 class FlakyStore(MemoryStore):
-    """Answers no release while it is away."""
+    """Raises StoreUnavailable at each release while `away` is set."""
 
     away, asked = False, 0
 
@@ -57,7 +57,7 @@ Body = Callable[[asyncio.Event], Awaitable[None]]
 
 
 def runs(monkeypatch: pytest.MonkeyPatch, body: Body) -> list[tuple[Fence, Observation]]:
-    """Have each role claim partition 0, and then do this. What each run was given."""
+    """Have each role claim partition 0, then await `body`. Returns what each run was given."""
     begun: list[tuple[Fence, Observation]] = []
 
     async def run(

@@ -46,7 +46,7 @@ def shards_of(count: int) -> set[str]:
 
 
 class Store(MemoryStore):
-    """Another deploys in front of the first `conflicts` deployments; the first `failures` long
+    """Another process deploys before the first `conflicts` deploys; the first `failures` long
     polls fail.
     """
 
@@ -78,7 +78,7 @@ async def store(clock: FakeClock) -> Store:
 
 
 async def scaled(store: Store, clock: FakeClock, shards: int | None) -> int:
-    """Scale, and let the time pass that it needs."""
+    """Scale, and let the time pass that this takes."""
     task = asyncio.create_task(scale(store, "parcels", NEW, shards=shards, clock=clock))
     await clock.advance(timedelta(seconds=2 * DRAIN))
     return await asyncio.wait_for(task, 1)
@@ -139,7 +139,7 @@ async def test_it_goes_on_at_once_where_nothing_is_in_hand(store: Store, clock: 
 
 
 @pytest.mark.parametrize("conflicts", [1, 2])
-async def test_who_is_overtaken_by_another_deployment_begins_again(
+async def test_a_scaling_that_another_deploy_overtakes_begins_again(
     store: Store, clock: FakeClock, conflicts: int
 ) -> None:
     store.conflicts = conflicts
@@ -170,7 +170,7 @@ async def test_a_count_changes_though_its_shards_can_not_be_prepared(
     assert (await deployed(store)).shards(GROUP) == 4
 
 
-async def test_of_two_who_scale_at_once_both_come_to_an_end(store: Store, clock: FakeClock) -> None:
+async def test_two_scalings_at_once_both_end(store: Store, clock: FakeClock) -> None:
     both = [
         asyncio.create_task(scale(store, "parcels", NEW, shards=count, clock=clock))
         for count in (2, 5)
@@ -240,7 +240,7 @@ async def runner(store: Store, clock: FakeClock) -> AsyncIterator[RoleRunner]:
 async def working(
     request: pytest.FixtureRequest, store: Store, clock: FakeClock, runner: RoleRunner
 ) -> AsyncIterator[None]:
-    """A process that runs all roles, for itself or as one that would share them."""
+    """A process that runs all roles, alone or as one of several workers."""
     groups, deployment = describe_here(workflow).groups, await store.deployment()
     if request.param == "sole":
         task = asyncio.create_task(
@@ -305,7 +305,7 @@ async def test_a_process_goes_on_following_after_errors(
     assert consumers(runner) == shards_of(2)
 
 
-async def test_a_process_whose_code_lacks_a_step_leaves_its_roles_alone(
+async def test_a_process_whose_code_lacks_a_step_does_not_run_its_roles(
     store: Store, clock: FakeClock
 ) -> None:
     runner = RoleRunner([], store, clock)

@@ -25,14 +25,14 @@ SOME = 40
 
 @pytest.fixture(params=["postgres_url", "mariadb_url", "redis_url"])
 def url(request: pytest.FixtureRequest) -> str:
-    """A place on a server that several processes can work on."""
+    """The URL of a store on a server, which several processes can use."""
     place: str = request.getfixturevalue(request.param)
     return place
 
 
 @asynccontextmanager
 async def sharer(*arguments: str) -> AsyncGenerator[Process]:
-    """Another process, once it is ready; killed at the end."""
+    """Start another process, and wait until it is ready. It is killed at the end."""
     command = [sys.executable, "-m", "tests.unit.runtime.sharer", *arguments]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
@@ -47,7 +47,7 @@ async def sharer(*arguments: str) -> AsyncGenerator[Process]:
 
 
 async def said(process: Process, beginning: str) -> None:
-    """Wait for a line that begins so."""
+    """Wait for a line with this beginning."""
     assert process.stdout is not None
     async for line in process.stdout:
         if line.startswith(beginning.encode()):
@@ -69,7 +69,7 @@ async def triggered(client: Client[Work, State], name: str) -> list[Handle[Work,
 
 
 async def done_by(handles: Sequence[Handle[Work, State]]) -> set[int]:
-    """The processes that did them, once all are done. Each version stands in the history once."""
+    """Return the processes that ran the steps, once all are done. Checks the histories."""
     by: set[int] = set()
     for handle in handles:
         run = await handle.wait(timeout=SOON)
@@ -131,7 +131,7 @@ async def test_nothing_that_a_stopped_process_writes_lands_when_it_goes_on(
 
 
 async def working(client: Client[Work, State], other: Process) -> None:
-    """Wait until the other process has heard what it lost, and has roles again."""
+    """Wait until the other process has noticed what it lost, and has roles again."""
     rounds = 0
     while other.pid not in await done_by(await triggered(client, f"again-{rounds}")):
         rounds += 1

@@ -1,4 +1,4 @@
-"""Any mix of URLs is one store."""
+"""Stores that are made of several, for records, events and timeouts."""
 
 import asyncio
 import traceback
@@ -122,7 +122,7 @@ async def test_different_spellings_of_one_place_are_one_place(
 
 
 class JustRecords:
-    """A store that holds no events and no timeouts, and its adapter."""
+    """A store that holds records only, and its adapter."""
 
     shared = False
 
@@ -147,7 +147,7 @@ class JustRecords:
 
 @pytest.fixture
 def just_records(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of records without events."""
+    """The URL of a store that holds records only."""
     monkeypatch.setitem(OURS, "just", (f"{__name__}:JustRecords", ""))
     return "just://records"
 
@@ -209,7 +209,7 @@ async def test_what_cannot_be_reached_is_said_within_5_seconds_and_without_passw
 
 
 def failed(urls: Urls) -> tuple[StoreUnavailable, float]:
-    """What making it comes to, and after how many seconds."""
+    """Return the result of making the store, and the seconds that it took."""
     began = monotonic()
     with pytest.raises(StoreUnavailable) as caught:
         create(urls)
@@ -225,7 +225,7 @@ async def test_a_store_that_nobody_made_is_missed(tmp_path: Path, clock: Clock) 
 
 
 class Log(MemoryStore):
-    """A log of a name, which shows positions to tools of its own."""
+    """A log that mirrors positions for its own tools."""
 
     def __init__(self, clock: Clock, name: str) -> None:
         super().__init__(clock)

@@ -1,4 +1,4 @@
-"""A client of a workflow that no process runs, or that one runs (U17)."""
+"""Waits that say whether a process runs the workflow (U17)."""
 
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
@@ -30,7 +30,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def standing() -> Parcels:
-    """A workflow whose step never ends."""
+    """Make a workflow whose step fails again and again."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
@@ -42,7 +42,7 @@ def standing() -> Parcels:
 
 
 async def told(client: Client[Parcel, Stage]) -> str:
-    """What a wait says that times out."""
+    """Return the error of a wait that times out."""
     handle = await client.trigger("1", Parcel(), if_active="join")
     with pytest.raises(WaitTimeout) as raised:
         await handle.wait(timeout=SHORT)

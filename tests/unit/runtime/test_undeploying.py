@@ -1,4 +1,4 @@
-"""Removing a workflow from what should run (U14)."""
+"""Removing a workflow from the deployment (U14)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ SOON = timedelta(seconds=20)
 
 
 class Store(MemoryStore):
-    """Another deploys in front of the first `conflicts` deployments."""
+    """Another process deploys before the first `conflicts` deploys."""
 
     conflicts = 0
 

@@ -48,7 +48,7 @@ Make: TypeAlias = Callable[..., Workflow[Any, Any]]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Imports a version of one workflow, as a process that has this version would.
+    """Imports a version of a workflow, like a process that has this version.
 
     Versions differ in a module that it imports.
     """
@@ -81,7 +81,7 @@ async def deployed(runtime: LocalRuntime) -> DeployedWorkflow:
 
 
 async def label(runtime: LocalRuntime, workflow: Workflow[Any, Any], key: str) -> str:
-    """What the step writes."""
+    """Return what the step writes."""
     run = await (await runtime.client(workflow).trigger(key, workflow.data())).wait(timeout=SOON)
     return str(run.data.label)
 

@@ -1,4 +1,4 @@
-"""Where everything is: as given, else as the environment says, else beside the records."""
+"""The places of records, events and timeouts: given by the caller or by the environment."""
 
 import pickle
 from pathlib import Path

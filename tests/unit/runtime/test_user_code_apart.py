@@ -1,4 +1,4 @@
-"""What a step does to its event loop happens to steps alone, not to the store or its guards."""
+"""A step that blocks its event loop holds up other steps, but not the store or the engine."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ async def test_steps_and_resources_run_in_the_loop_that_enters_the_runtime(url: 
 
 
 def blocking(attempts: int, blocked: list[str]) -> Parcels:
-    """Its run "killer" blocks the loop for longer than the patience; the others wait."""
+    """Make a workflow whose run "killer" blocks the loop for longer than the patience."""
     workflow = parcels()
 
     @workflow.step(Stage.NEW, retry=Retry(attempts=attempts, backoff=timedelta(milliseconds=1)))

@@ -1,4 +1,4 @@
-"""Processes that share the roles of a store: several in one event loop, under a fake clock."""
+"""Processes that share roles: several of them in one event loop, under a fake clock."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ NAMES = {role.name for role in ROLES}
 
 
 class Seen(MemoryStore):
-    """The store as one process sees it, which may be cut off from it."""
+    """The store as one process uses it. The process may be cut off from it."""
 
     away = False
 
@@ -59,7 +59,7 @@ class Seen(MemoryStore):
 
 
 class Process:
-    """A process that runs what falls to it."""
+    """A process that runs its share of the roles."""
 
     def __init__(
         self, contents: Contents, clock: FakeClock, workflow: AnyWorkflow = shipping
@@ -91,7 +91,7 @@ def contents() -> Contents:
 
 @pytest.fixture
 async def processes(contents: Contents, clock: FakeClock) -> AsyncIterator[list[Process]]:
-    """Three that may enter, and leave at the end."""
+    """Three processes that may join. They leave at the end."""
     processes = [Process(contents, clock) for _ in range(3)]
     yield processes
     for process in processes:
@@ -103,12 +103,12 @@ def together(processes: Sequence[Process]) -> list[RoleName]:
     return sorted(role for process in processes for role in process.roles)
 
 
-async def test_a_process_alone_runs_every_role(processes: list[Process]) -> None:
+async def test_a_single_process_runs_every_role(processes: list[Process]) -> None:
     await processes[0].enter()
     assert processes[0].roles == NAMES
 
 
-async def test_those_who_come_get_their_share_and_no_role_is_run_by_two(
+async def test_new_processes_get_their_share_and_no_role_runs_twice(
     processes: list[Process], clock: FakeClock
 ) -> None:
     for count, process in enumerate(processes, start=1):
@@ -150,7 +150,7 @@ async def test_what_is_given_up_is_finished_first_and_left_without_a_doubt(
         ]
 
 
-async def test_who_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing_with_them(
+async def test_a_process_that_is_cut_off_for_a_lease_loses_its_roles_and_writes_nothing(
     processes: list[Process], clock: FakeClock
 ) -> None:
     lost, other = processes[:2]
@@ -222,7 +222,7 @@ async def reluctant() -> AsyncIterator[str]:
     yield "open"
 
 
-async def test_a_role_that_crashes_is_run_on_by_who_holds_it(
+async def test_a_role_that_crashes_is_started_again_by_its_holder(
     contents: Contents, clock: FakeClock
 ) -> None:
     workflow: Parcels = parcels()
@@ -242,7 +242,7 @@ async def test_a_role_that_crashes_is_run_on_by_who_holds_it(
     await process.worker.leave()
 
 
-async def test_runs_go_on_whoever_comes_and_goes(
+async def test_runs_go_on_while_processes_join_and_leave(
     contents: Contents, clock: FakeClock, rng: random.Random
 ) -> None:
     there = [Process(contents, clock)]
@@ -271,7 +271,7 @@ async def test_runs_go_on_whoever_comes_and_goes(
 
 
 async def killed(process: Process) -> None:
-    """Nothing of it goes on, and it has said nothing to anybody."""
+    """End all tasks of the process, which tells nobody."""
     process.store.away = True
     names = {fence.role for fence in process.runner.held()}
     process.runner.abandon(names)
