@@ -1,4 +1,4 @@
-"""All commands."""
+"""The application with all commands."""
 
 import os
 from importlib.metadata import version
@@ -58,7 +58,7 @@ def options(
 
 app.command(
     epilog=describe(ExitCode.LINES_REFUSED, ExitCode.RUNS_FAILED),
-    context_settings={"allow_extra_args": True},  # `run` says what they may be meant for
+    context_settings={"allow_extra_args": True},  # `run` refuses them with a hint
 )(run)
 app.command(epilog=describe(ExitCode.STEPS_ABANDONED))(worker)
 app.command(epilog=describe())(deploy)

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What became of a command. `WorkflowError.exit_code` is one of these too."""
+    """The result of a command. `WorkflowError.exit_code` is one of these."""
 
     DONE = 0
     FAILED = 1
@@ -44,6 +44,6 @@ ALWAYS = (
 
 
 def describe(*codes: ExitCode) -> str:
-    """Describe the codes in ALWAYS and the codes given, for the end of a command's --help."""
+    """Describe the codes given and those in ALWAYS, for the end of a command's --help."""
     shown = sorted({*ALWAYS, *codes})
     return "\n".join(["Exit codes:", *(f"{code:>5}  {MEANINGS[code]}" for code in shown)])

@@ -1,4 +1,4 @@
-"""Commands to run after a job: quoted for a shell, and without passwords."""
+"""Lists commands to run after a job, quoted for a shell and without passwords."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from workflow_ray.ports import records_adapter
 from workflow_ray.runtime.urls import RECORDS
 
 _WITHOUT_SECRET = re.compile(r"[^:/?#@]+://([^:/?#@]+@)?[^?#@]*")
-"""A URL with neither a password nor options."""
+"""A URL without a password and without options."""
 
 
 @dataclass(frozen=True)
 class FollowUp:
-    """A command and what it is good for. It has no command where the text says it all."""
+    """A command and its purpose. Without a command the purpose is a sentence of its own."""
 
     purpose: str
     command: str = ""
@@ -29,7 +29,7 @@ def list_follow_ups(report: Report, example: str | None, records: str | None) ->
     Args:
         report: The job's report.
         example: The id of one of its runs.
-        records: The URL of the records as it was given, if it was.
+        records: The URL of the records as the user gave it; None: it was not given.
     """
     at = _records_option(records, report.records)
     listed = ["runs", "list", report.workflow]
@@ -72,7 +72,7 @@ def show_follow_ups(found: Sequence[FollowUp]) -> None:
 
 
 def _records_option(given: str | None, canonical: str) -> Sequence[str] | None:
-    """The option that names the records; None: it can't be printed."""
+    """Return the option that names the records; None: it can't be printed."""
     in_environment = os.environ.get(RECORDS)
     if in_environment and given in (None, in_environment):
         return ()

@@ -29,7 +29,7 @@ def open_input(source: str) -> Generator[int]:
         return
     try:
         descriptor = os.open(source, os.O_RDONLY)
-    except (OSError, ValueError) as error:  # ValueError: a null character
+    except (OSError, ValueError) as error:  # ValueError: the name has a null character
         raise InvalidInput("--input", f"{source} can't be read: {_reason(error)}") from None
     try:
         yield _checked(descriptor, source)

@@ -17,7 +17,7 @@ def invoke() -> int:
     except WorkflowError as error:
         _complain_of(error)
         return error.exit_code
-    except OSError as error:  # of a file or a disk
+    except OSError as error:  # a file or a disk has failed
         complain(f"workflow-ray: {error}")
         return ExitCode.FAILED
     return ExitCode.DONE
@@ -31,7 +31,7 @@ def _code_of(ended: SystemExit) -> int:
             return ExitCode.DONE
         case int():
             return ended.code
-        case str():  # of a workflow's module: sys.exit("what is wrong")
+        case str():  # from sys.exit("what is wrong") in user code
             complain(f"workflow-ray: {ended.code}")
             return ExitCode.FAILED
 
@@ -40,7 +40,7 @@ def _complain_of(error: WorkflowError) -> None:
     if error.exit_code == ExitCode.INTERRUPTED:
         _complain_after_ctrl_c(str(error))
         return
-    # a definition's mistakes have a line each
+    # each mistake of a definition has its own line
     text = str(error)
     first, *others = text.splitlines() if isinstance(error, InvalidDefinition) else [text]
     complain(f"workflow-ray: {first}")

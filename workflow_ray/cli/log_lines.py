@@ -1,4 +1,4 @@
-"""Log lines on standard error, as a worker and a job print them."""
+"""Prints the log lines of workers and jobs on standard error."""
 
 import logging
 
@@ -12,7 +12,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception:  # of an argument's own __str__
+        except Exception:  # an argument's __str__ has failed
             self.handleError(record)
         else:
             write_error(text)
@@ -23,7 +23,7 @@ def configure(level: int, template: str) -> None:
 
     Args:
         level: The least level, e.g. logging.INFO.
-        template: The form of a line, as logging.Formatter takes it.
+        template: The format of a line, as for logging.Formatter.
     """
     handler = _Handler()
     handler.setFormatter(VisibleFormatter(template))

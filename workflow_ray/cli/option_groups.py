@@ -1,4 +1,4 @@
-"""Options that several commands share: declared once, as the fields of a dataclass."""
+"""Declares options that several commands share once, as the fields of a dataclass."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -12,11 +12,11 @@ R = TypeVar("R")
 def grouped(command: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options of each parameter that is a dataclass.
 
-    Typer reads a command's options from its signature. This one has the fields of the dataclass in
-    place of the parameter; the command gets an instance made of them.
+    Typer reads the options of a command from its signature. The signature of the returned function
+    has the fields of the dataclass in place of the parameter.
 
     Args:
-        command: Takes parameters that Typer knows, and dataclasses whose fields are such.
+        command: Its parameters are options of Typer, or dataclasses whose fields are.
     """
     asked = signature(command, eval_str=True)
     groups: dict[str, Any] = {
@@ -42,7 +42,7 @@ def grouped(command: Callable[..., R]) -> Callable[..., R]:
             else [each.replace(kind=Parameter.KEYWORD_ONLY)]
         )
     ]
-    called.__signature__ = asked.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+    called.__signature__ = asked.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect and Typer read it
     return called
 
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options of several commands."""
 
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias

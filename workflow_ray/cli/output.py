@@ -1,4 +1,4 @@
-"""Writes what a command has to say: text for people, JSON for programs."""
+"""Writes the output of commands: text for people, JSON for programs."""
 
 import json
 import re
@@ -17,10 +17,10 @@ from workflow_ray.engine.visible import visible as visible
 from workflow_ray.errors import WorkflowError
 
 COMPACT = -1
-"""As an indent of msgspec: all on one line, without spaces."""
+"""The indent with which msgspec writes one line without spaces."""
 STANDARD_OUTPUT = "standard output"
 WIDE = 1_000_000
-"""Columns of what is not a terminal: no line is wrapped."""
+"""Columns where standard output is not a terminal, so that no line is wrapped."""
 _NUMBER_OR_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?Infinity|NaN', re.DOTALL)
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
@@ -40,7 +40,7 @@ class OutputFailed(WorkflowError):
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has closed it: the command ends without a word."""
+    """The reader of standard output has closed it. The command ends without a message."""
 
 
 class _Output(Console):
@@ -58,7 +58,7 @@ class _Errors(Console):
 
 
 def console() -> Console:
-    """Standard output. Give it rich's objects and `Text` only: a `str` might hold markup."""
+    """Return standard output. Print rich's objects and `Text` only: a `str` might hold markup."""
     width = None if is_terminal() else WIDE
     return _Output(width=width, highlight=False, markup=False, emoji=False)
 
@@ -70,7 +70,7 @@ def is_terminal() -> bool:
 
 @cache
 def error_console() -> Console:
-    """Standard error, as `console`; one for all, so that lines appear above a progress bar."""
+    """Return standard error, always the same object, so that lines go above a progress bar."""
     return _Errors(stderr=True, highlight=False, markup=False, emoji=False)
 
 
@@ -81,7 +81,7 @@ def write(*things: RenderableType) -> None:
 
     Raises:
         OutputFailed: Standard output is closed or full.
-        ReaderGone: Nobody reads it any more.
+        ReaderGone: Its reader has closed it.
     """
     with _standard_output() as output:
         for thing in things:

@@ -1,4 +1,4 @@
-"""Shows how far a job is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows the progress of a job: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from collections.abc import Callable, Generator

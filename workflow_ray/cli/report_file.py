@@ -47,7 +47,7 @@ def open_report(path: Path | None) -> Generator[Callable[[object], None]]:
     try:
         yield write
     finally:
-        with suppress(OSError):  # of what `write` has reported
+        with suppress(OSError):  # `write` has reported it
             file.close()
         if not existed and not written:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The standard streams: usable whatever the caller has done to them."""
+"""Makes the standard streams usable, whatever the caller has done to them."""
 
 import io
 import os
@@ -26,12 +26,12 @@ def prepare() -> None:
 
 
 def is_open(stream: TextIO | None) -> bool:
-    """Say whether a stream of `sys` exists: the caller may have closed it."""
+    """Whether a stream of `sys` exists: the caller may have closed it."""
     return stream is not None
 
 
 def finish() -> None:
-    """Write what is still buffered. What can't be written is dropped.
+    """Write what is still buffered, and drop what can't be written.
 
     Otherwise Python would try again while it ends, and print a traceback.
     """
@@ -44,7 +44,7 @@ def finish() -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send the rest of what goes to the stream to /dev/null."""
+    """Connect the stream to /dev/null."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

@@ -1,4 +1,4 @@
-"""Lays out views as text: for people at a terminal of any width, and for pipes."""
+"""Lays out views as text, for terminals of any width and for pipes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from workflow_ray.cli.output import console, is_terminal, print_json, visible, w
 
 GAP = "  "
 LAST_COLUMN = 24
-"""Cells that the last column needs at least, where it is longer: it wraps."""
+"""The least width of the last column, which wraps if it is longer."""
 STYLES = {
     "FAILED": "red",
     "PAUSED": "yellow",
@@ -25,7 +25,7 @@ STYLES = {
 
 
 def show(views: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print views: as JSON, or some of their fields as text.
+    """Print all fields of views as JSON, or some of them as text.
 
     Args:
         views: What to print, in order.
@@ -45,7 +45,7 @@ def show(views: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bo
 
 
 def show_one(view: msgspec.Struct, *, as_json: bool) -> None:
-    """Print all fields of one view: as JSON, or each on a line of its own, never cut."""
+    """Print all fields of one view as JSON, or each on its own line, which is never cut."""
     if as_json:
         print_json(view)
         return
@@ -70,12 +70,12 @@ def cell(value: object) -> str:
 
 
 def styled(text: str) -> Text:
-    """Colour the words that say how a run is."""
+    """Colour the names of run states."""
     return Text(text, STYLES.get(text, ""))
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> list[Text]:
-    """Aligned columns, one line for each row, whatever its length."""
+    """Align the columns, and make one line of each row, whatever its length."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return [
         Text(GAP.join(set_cell_size(*pair) for pair in zip(row, widths, strict=True)).rstrip())
@@ -100,7 +100,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[RenderableType]:
-    """The first cell on a line of its own, and the others indented below it.
+    """Put the first cell of each row on its own line, and the others indented below it.
 
     The names of the columns come first, in the same form.
     """
