@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -273,13 +273,14 @@ class Runtime(ABC):
             raise UnknownWorkflow(workflow.name, sorted(self._workflows))
 
     def _name_of(self, workflow: object) -> str:
-        """The name of a workflow of this runtime, or the name that was given."""
+        """Return the name of a workflow of this runtime, or the name that was given."""
         if isinstance(workflow, str) and workflow:
             return workflow
         if not isinstance(workflow, Workflow):
             raise InvalidInput("workflow", f"give a workflow, or its name, not {workflow!r}")
-        self._check_known(workflow)
-        return workflow.name
+        known = cast(Workflow[Any, Any], workflow)
+        self._check_known(known)
+        return known.name
 
     def _entered(self, part: T | None) -> T:
         """Return a part that exists while the runtime is entered. Raises RuntimeUnavailable."""

@@ -1,6 +1,8 @@
 """Calls and waits of clients whose runtime or connection has ended (U8)."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ import pytest
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
 from workflow_ray import Client, Handle, Runtime, connect
 from workflow_ray.errors import RuntimeUnavailable
+from workflow_ray.runtime import local
 
 SOON = timedelta(seconds=20)
 AT_ONCE = 5.0
@@ -36,6 +39,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             return place
 
 
+@pytest.fixture
+def soon_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running steps are abandoned soon when the runtime ends."""
+    monkeypatch.setattr(local, "STOPPING", 0.1)
+
+
 def standing() -> Parcels:
     """Make a workflow whose step takes longer than any of these tests."""
     workflow = parcels()
@@ -51,16 +60,13 @@ def standing() -> Parcels:
 @asynccontextmanager
 async def of_runtime(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
     async with Runtime.local(workflow, records=url) as runtime:
-        runtime._deadline = 0.1
         yield runtime.client(workflow)
 
 
 @asynccontextmanager
 async def of_connect(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
-    async with Runtime.local(workflow, records=url) as runtime:
-        runtime._deadline = 0.1
-        async with connect(workflow, records=url) as client:
-            yield client
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        yield client
 
 
 @asynccontextmanager
@@ -89,6 +95,7 @@ async def all_runs(client: ParcelClient) -> list[Any]:
     return [run async for run in client.runs()]
 
 
+@pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_every_call_after_the_end_fails_at_once_and_says_why(
     url: str, opened: Callable[[Parcels, str], Any], why: str
@@ -109,6 +116,7 @@ async def test_every_call_after_the_end_fails_at_once_and_says_why(
         await refused(call, why)
 
 
+@pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_a_waiter_in_any_loop_gets_an_error_at_the_end(
     url: str, opened: Callable[[Parcels, str], Any], why: str
@@ -133,6 +141,7 @@ async def test_a_waiter_in_any_loop_gets_an_error_at_the_end(
         await refused(one, why)
 
 
+@pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_a_waiter_that_is_cancelled_is_cancelled_and_nothing_else(
     url: str, opened: Callable[[Parcels, str], Any], why: str
@@ -190,9 +199,25 @@ async def test_a_handle_of_one_loop_is_used_in_another(url: str) -> None:
 
 
 async def test_a_runtime_that_has_served_ends_with_its_usual_deadline_next_time(url: str) -> None:
-    runtime = Runtime.local(standing(), records=url)
+    workflow, begun, begins = parcels(), asyncio.Event(), 0
+
+    @workflow.step(Stage.NEW)
+    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        nonlocal begins
+        begins += 1
+        begun.set()
+        await asyncio.sleep(0.5)
+        return Stage.DONE
+
+    runtime = Runtime.local(workflow, records=url)
     async with runtime:
-        usual = runtime._deadline
-        await runtime._drain(0.1, asyncio.Event())
+        serving = asyncio.create_task(runtime.serve(deadline=0.01))
+        await asyncio.sleep(0)  # it has its signal handlers
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await asyncio.wait_for(serving, 10)
     async with runtime:
-        assert runtime._deadline == usual
+        handle = await runtime.client(workflow).trigger("1", Parcel())
+        await begun.wait()
+    async with connect(workflow, records=url) as client:
+        assert (await client.get(handle.run_id)).status is Stage.DONE
+    assert begins == 1
