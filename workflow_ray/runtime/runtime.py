@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -276,11 +276,10 @@ class Runtime(ABC):
         """Return the name of a workflow of this runtime, or the name that was given."""
         if isinstance(workflow, str) and workflow:
             return workflow
-        if not isinstance(workflow, Workflow):
+        if not _is_workflow(workflow):
             raise InvalidInput("workflow", f"give a workflow, or its name, not {workflow!r}")
-        known = cast(Workflow[Any, Any], workflow)
-        self._check_known(known)
-        return known.name
+        self._check_known(workflow)
+        return workflow.name
 
     def _entered(self, part: T | None) -> T:
         """Return a part that exists while the runtime is entered. Raises RuntimeUnavailable."""
@@ -312,3 +311,7 @@ class Runtime(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def _is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:
+    return isinstance(value, Workflow)
