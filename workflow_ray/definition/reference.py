@@ -152,7 +152,7 @@ def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
             " the workflow",
         )
     workflow: object = getattr(module, attribute)
-    if not _is_workflow(workflow):
+    if not is_workflow(workflow):
         raise NotImportable(
             reference,
             f"is a {type(workflow).__name__}, not a Workflow; name the variable that holds the"
@@ -161,7 +161,8 @@ def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
     return workflow
 
 
-def _is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:
+def is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:
+    """Whether this is a workflow. Type checkers then know it as one."""
     return isinstance(value, Workflow)
 
 

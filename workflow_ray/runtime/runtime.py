@@ -5,20 +5,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client import Client
 from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.inputs import checked_status, checked_workflow
-from workflow_ray.definition import Status, Workflow, by_name
+from workflow_ray.definition import Status, Workflow, by_name, is_workflow
 from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import (
     InvalidInput,
     RuntimeUnavailable,
-    StoreError,
     UnknownWorkflow,
     WorkflowError,
 )
@@ -41,12 +40,7 @@ SERVING_DEADLINE = timedelta(seconds=25)
 
 
 class Runtime(ABC):
-    """Runs workflows. `async with` deploys them and runs their roles; `client(workflow)` triggers
-    and reads their runs.
-
-    Raises:
-        DuplicateWorkflow: Two of the workflows have one name.
-    """
+    """Runs workflows: `async with` deploys them and runs their roles. See `local` and `ray`."""
 
     def __init__(
         self,
@@ -147,10 +141,9 @@ class Runtime(ABC):
         """
         from workflow_ray.runtime.ray.deployment import RayRuntime
 
-        urls = Urls.of(records, events, timeouts)
         return RayRuntime(
             workflows,
-            urls,
+            Urls.of(records, events, timeouts),
             address=address,
             namespace=namespace,
             restart=restart,
@@ -244,16 +237,15 @@ class Runtime(ABC):
         finally:
             self._is_serving = False
 
-    def _tell_store_gone(self, error: StoreError) -> None:
-        """Called in the loop that the runtime was entered in."""
+    def _end_serving(self, error: WorkflowError) -> None:
+        """Have `serve` raise the error. Called in the loop that the runtime was entered in."""
         if not self._gone.done():
             self._gone.set_result(error)
 
     def _begin_leaving(self) -> None:
         """Called when the runtime is left, before anything else."""
         self._store = None
-        if not self._gone.done():
-            self._gone.set_result(RuntimeUnavailable("serve", "the runtime was left meanwhile"))
+        self._end_serving(RuntimeUnavailable("serve", "the runtime was left meanwhile"))
 
     @property
     def store(self) -> Store:
@@ -276,7 +268,7 @@ class Runtime(ABC):
         """Return the name of a workflow of this runtime, or the name that was given."""
         if isinstance(workflow, str) and workflow:
             return workflow
-        if not _is_workflow(workflow):
+        if not is_workflow(workflow):
             raise InvalidInput("workflow", f"give a workflow, or its name, not {workflow!r}")
         self._check_known(workflow)
         return workflow.name
@@ -291,14 +283,8 @@ class Runtime(ABC):
 
     @abstractmethod
     async def _drain(self, deadline: float, hurried: asyncio.Event) -> bool:
-        """Leave the runtime once its roles have finished their work in hand.
-
-        Args:
-            deadline: Seconds; then it is left anyway.
-            hurried: Set when it is to be left at once.
-
-        Returns:
-            Whether the roles had finished.
+        """Leave the runtime once its roles have finished, after `deadline` seconds, or once it is
+        `hurried`, whichever comes first. Returns whether the roles had finished.
         """
 
     @abstractmethod
@@ -311,7 +297,3 @@ class Runtime(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def _is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:
-    return isinstance(value, Workflow)
