@@ -11,8 +11,8 @@ from tests.adapters.sql.wiping import wipe
 from tests.servers import MariaDB
 from workflow_ray.testing.conformance import Capability
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import autocommit
-from workflow_ray_adapters.sql.mariadb.url import target
+from workflow_ray_adapters.sql.mariadb.connections import autocommit_engine
+from workflow_ray_adapters.sql.mariadb.url import parse_target
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +33,4 @@ class TestMariadbStore(ServedStore):
     @pytest.fixture
     async def url(self, made: str) -> AsyncIterator[str]:
         yield made
-        await wipe(autocommit(target(made)))
+        await wipe(autocommit_engine(parse_target(made)))

@@ -11,8 +11,8 @@ from tests.adapters.sql.wiping import wipe
 from tests.servers import Postgres
 from workflow_ray.testing.conformance import Capability
 from workflow_ray_adapters.sql import PostgresqlAdapter
-from workflow_ray_adapters.sql.postgresql.connections import autocommit
-from workflow_ray_adapters.sql.postgresql.url import target
+from workflow_ray_adapters.sql.postgresql.connections import autocommit_engine
+from workflow_ray_adapters.sql.postgresql.url import parse_target
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +33,4 @@ class TestPostgresqlStore(ServedStore):
     @pytest.fixture
     async def url(self, made: str) -> AsyncIterator[str]:
         yield made
-        await wipe(autocommit(target(made)))
+        await wipe(autocommit_engine(parse_target(made)))

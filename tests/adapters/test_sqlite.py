@@ -28,7 +28,7 @@ from workflow_ray.testing.conformance import (
 )
 from workflow_ray_adapters.sql import SqliteAdapter
 from workflow_ray_adapters.sql.sqlite import database
-from workflow_ray_adapters.sql.sqlite.connections import driver, writing
+from workflow_ray_adapters.sql.sqlite.connections import driver, open_writer
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class GatedCursor(sqlite3.Cursor):
 def writing_through(gate: Gate, path: str) -> Connection:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=GatedConnection))
-        connection = writing(path)
+        connection = open_writer(path)
     raw = driver(connection)
     assert isinstance(raw, GatedConnection)
     raw.gate = gate

@@ -17,7 +17,7 @@ Ends: TypeAlias = dict[tuple[Topic, int], int]
 """For each topic-partition, the offset that its next event gets."""
 
 
-def look(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
+def read(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
     """Return what the store holds of all that is wanted. The number of statements does not depend
     on how much that is.
     """

@@ -72,18 +72,18 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.deployment |= other.deployment
         self.unnamed |= other.unnamed
 
-    def encoded(self, largest: int) -> bytes:
+    def encode(self, largest: int) -> bytes:
         """Return JSON of at most `largest` bytes. While it is too long, its longest part becomes
         "unnamed".
         """
-        told = msgspec.structs.replace(
+        short = msgspec.structs.replace(
             self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts)
         )
-        encoded = msgspec.json.encode(told)
+        encoded = msgspec.json.encode(short)
         while len(encoded) > largest:
-            longest = max(PARTS, key=lambda part: len(msgspec.json.encode(getattr(told, part))))
-            told = _without(told, longest)
-            encoded = msgspec.json.encode(told)
+            longest = max(PARTS, key=lambda part: len(msgspec.json.encode(getattr(short, part))))
+            short = _without(short, longest)
+            encoded = msgspec.json.encode(short)
         return encoded
 
 
@@ -97,11 +97,10 @@ PARTS = {
 }
 
 
-def _without(told: Notification, part: str) -> Notification:
-    emptied = {
-        name: type(getattr(told, name))() for name, kind in PARTS.items() if kind is PARTS[part]
-    }
-    return msgspec.structs.replace(told, unnamed=told.unnamed | PARTS[part], **emptied)
+def _without(notification: Notification, part: str) -> Notification:
+    kind = PARTS[part]
+    emptied = {name: type(getattr(notification, name))() for name in PARTS if PARTS[name] is kind}
+    return msgspec.structs.replace(notification, unnamed=notification.unnamed | kind, **emptied)
 
 
 def _soonest(due: set[int]) -> set[int]:

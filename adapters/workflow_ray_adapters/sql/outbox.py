@@ -164,7 +164,9 @@ class Pending:
     timeouts_only: bool = False
 
 
-def look(session: Session, fence: Fence, pending: Pending) -> tuple[list[OutboxEntry], int | None]:
+def read_pending(
+    session: Session, fence: Fence, pending: Pending
+) -> tuple[list[OutboxEntry], int | None]:
     """Return the entries that are due, and when the next one is due, for the role's holder."""
     roles.check(fence, roles.epochs(session, [fence.role]))
     rows = session.connection.execute(_pending(pending, session.now())).all()

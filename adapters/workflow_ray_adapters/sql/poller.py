@@ -44,7 +44,7 @@ class Poller:
             if unnamed := notification.unnamed:
                 self._wakeups.forget_before_look(unnamed)
                 if wanted := self._wakeups.wanted(unnamed):
-                    found, ends = await self._database.read(partial(changes.look, wanted=wanted))
+                    found, ends = await self._database.read(partial(changes.read, wanted=wanted))
                     woken |= self._wakeups.found(found, ends)
             if woken:
                 self._pace.quicken()

@@ -57,7 +57,6 @@ from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.poller import Poller
 from workflow_ray_adapters.sql.receiving import Receiving
 from workflow_ray_adapters.sql.session import Session, store_time
-from workflow_ray_adapters.sql.transaction import Done
 from workflow_ray_adapters.sql.waiters import wait_until
 from workflow_ray_adapters.sql.wakeups import OUTBOX, Wakeups
 from workflow_ray_adapters.sql.writer import Writer
@@ -75,7 +74,7 @@ class SqlStore:
         moves = Moves(clock)
         self._wakeups = Wakeups(clock, moves)
         self._writer = Writer(
-            database, clock, moves, self._committed, self._wakeups.readers.awaited
+            database, clock, moves, self._wakeups.committed, self._wakeups.readers.awaited
         )
         self._poller = Poller(database, self._wakeups)
         self._fences = FenceChecks(database)
@@ -138,7 +137,7 @@ class SqlStore:
     ) -> list[Record]:
         with self._wakeups.watchers.watching(seen, at_rest=at_rest) as wakeup:
             began = self._clock.monotonic()
-            if wait > 0 and self._wakeups.versions.were_seen(seen):
+            if wait > 0 and self._wakeups.versions.are_newest(seen):
                 await self._clock.wait(wakeup, wait)
             look = partial(
                 self._database.read,
@@ -164,8 +163,8 @@ class SqlStore:
         asked = outbox.Pending(limit, without, timeouts_only)
 
         async def look() -> list[OutboxEntry]:
-            entries, next_due = await self._look_by_time(
-                lambda session: outbox.look(session, fence, asked)
+            entries, next_due = await self._read_by_time(
+                lambda session: outbox.read_pending(session, fence, asked)
             )
             if next_due is not None:
                 self._wakeups.timer.set(OUTBOX, next_due)
@@ -178,10 +177,10 @@ class SqlStore:
         await self._writer.call(lambda session: outbox.published(session, fence, ids))
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
-        return await self._look_by_time(lambda session: waiting.waiting(session, query))
+        return await self._read_by_time(lambda session: waiting.waiting(session, query))
 
     async def activity(self, *, limit: int = 500) -> Activity:
-        found = await self._look_by_time(lambda session: activity.activity(session, limit))
+        found = await self._read_by_time(lambda session: activity.activity(session, limit))
         return structs.replace(found, is_served=await self._database.is_served())
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
@@ -224,13 +223,9 @@ class SqlStore:
     async def trim(
         self, fence: Fence, topic: Topic, offsets: Mapping[int, int], *, limit: int
     ) -> int:
-        def trimmed(session: Session) -> int:
-            # the role is unknown here if the store holds the events of other records
-            if current := roles.epochs(session, [fence.role]):
-                roles.check(fence, current)
-            return stream.trim(session, topic, offsets, limit)
-
-        return await self._writer.call(trimmed)
+        return await self._writer.call(
+            lambda session: stream.trim(session, fence, topic, offsets, limit)
+        )
 
     async def move(self, fence: Fence, *, limit: int, wait: float) -> int:
         return await self._writer.move(fence, limit, wait)
@@ -252,7 +247,7 @@ class SqlStore:
                 "a process has it to itself: it gives out the roles, and none are shared.",
             )
         heartbeat = leases.Heartbeat(worker, roles, held, lease)
-        mine = await self._look_by_time(lambda session: leases.fair_share(session, heartbeat))
+        mine = await self._read_by_time(lambda session: leases.fair_share(session, heartbeat))
         return await self._writer.call(lambda session: leases.share(session, heartbeat, mine))
 
     async def leave(self, worker: str) -> None:
@@ -276,7 +271,7 @@ class SqlStore:
         asked = timers.Due(workflow, status, partitions, limit, after)
 
         async def look() -> list[Timeout]:
-            found, next_due = await self._look_by_time(lambda session: timers.due(session, asked))
+            found, next_due = await self._read_by_time(lambda session: timers.due(session, asked))
             if next_due is not None:
                 self._wakeups.timer.set((workflow, status), next_due)
             return found
@@ -292,22 +287,13 @@ class SqlStore:
 
     # --- time -----------------------------------------------------------------------------------
 
-    async def _look_by_time(self, look: Callable[[Session], T]) -> T:
+    async def _read_by_time(self, read: Callable[[Session], T]) -> T:
         """Run a read that goes by the store's time, and note that for the timer."""
 
         def timed(session: Session) -> tuple[T, int]:
             session.time = store_time(self._clock)
-            return look(session), session.now()
+            return read(session), session.now()
 
         found, now = await self._database.read(timed)
         self._wakeups.timer.note(now)
         return found
-
-    # --- notifications --------------------------------------------------------------------------
-
-    def _committed(self, done: Done) -> None:
-        self._wakeups.committed(done.notification, done.received)
-        if done.time is not None:
-            self._wakeups.timer.note(done.time)
-        if done.next_due is not None:
-            self._wakeups.timer.set(OUTBOX, done.next_due)

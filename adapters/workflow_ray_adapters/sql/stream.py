@@ -16,8 +16,8 @@ from sqlalchemy import (
     select,
 )
 
-from workflow_ray.records import Arrivals, Event, Topic
-from workflow_ray_adapters.sql import outbox
+from workflow_ray.records import Arrivals, Event, Fence, Topic
+from workflow_ray_adapters.sql import outbox, roles
 from workflow_ray_adapters.sql.arrivals import Receive, is_complete, read
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.rows import Values, event_row
@@ -154,10 +154,15 @@ def _start(at: int) -> ColumnElement[int]:
     )
 
 
-def trim(session: Session, topic: Topic, offsets: Mapping[int, int], limit: int) -> int:
-    """Remove up to `limit` events below the offsets. Return how many. The ends stay, because the
-    heads keep them.
+def trim(
+    session: Session, fence: Fence, topic: Topic, offsets: Mapping[int, int], limit: int
+) -> int:
+    """Remove up to `limit` events below the offsets, for the role's holder. Return how many. The
+    ends stay, because the heads keep them.
     """
+    # the role is unknown here if the store holds the events of other records
+    if current := roles.epochs(session, [fence.role]):
+        roles.check(fence, current)
     removed = 0
     for partition, offset in sorted(offsets.items()):
         asked = {"topic": topic, "partition": partition, "end": offset}

@@ -2,18 +2,18 @@
 and of others, and time.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from workflow_ray.ports import Clock
-from workflow_ray.records import Arrivals, Fence, RunId, Topic
-from workflow_ray_adapters.sql.arrivals import Receive
+from workflow_ray.records import Fence, RunId, Topic
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.notifications import ALL, Kind, Notification
 from workflow_ray_adapters.sql.readers import Readers
 from workflow_ray_adapters.sql.rows import AT_ONCE
 from workflow_ray_adapters.sql.timer import Timer
+from workflow_ray_adapters.sql.transaction import Done
 from workflow_ray_adapters.sql.waiters import KnownVersions, Waiters, Watchers
 
 OfStatus: TypeAlias = tuple[str, int]
@@ -60,17 +60,14 @@ class Wakeups:
         self.timer = Timer[OfStatus](clock, self._get_due)
         self._moves = moves
 
-    def committed(
-        self, notification: Notification, answers: Sequence[tuple[Receive, Arrivals]]
-    ) -> None:
-        """Wake those whom a commit of this process concerns.
-
-        Args:
-            notification: What it has changed.
-            answers: What the transaction found for readers.
-        """
-        self.readers.published(notification.events, answers)
-        self._spread(notification)
+    def committed(self, done: Done) -> None:
+        """Wake those whom a commit of this process concerns."""
+        self.readers.published(done.notification.events, done.received)
+        self._spread(done.notification)
+        if done.time is not None:
+            self.timer.note(done.time)
+        if done.next_due is not None:
+            self.timer.set(OUTBOX, done.next_due)
 
     def found(self, notification: Notification, ends: Mapping[tuple[Topic, int], int]) -> bool:
         """Wake those whom the result of a poll concerns. Return whether there are any."""

@@ -1,4 +1,4 @@
-"""A SQLite store to do things to."""
+"""A SQLite store for tests."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -31,7 +31,7 @@ def store_id(url: str) -> str:
 
 @pytest.fixture
 def opened(url: str) -> Opener:
-    """Opens the store, with the adapter's options."""
+    """Return a function that opens the store, with the adapter's options."""
 
     def opened(
         *, exclusive: bool = True, patience: float = 0.0, store_id: str | None = None

@@ -1,4 +1,4 @@
-"""Databases to do things to by plain SQL, whether or not there is a store in them."""
+"""Databases that tests change by plain SQL, whether or not there is a store in them."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from workflow_ray.ports import scheme_of
-from workflow_ray_adapters.sql.mariadb.connections import making
-from workflow_ray_adapters.sql.mariadb.url import target as mariadb_target
-from workflow_ray_adapters.sql.postgresql.connections import access
-from workflow_ray_adapters.sql.postgresql.url import target as postgresql_target
-from workflow_ray_adapters.sql.sqlite.connections import writing
+from workflow_ray_adapters.sql.mariadb.connections import definition_engine
+from workflow_ray_adapters.sql.mariadb.url import parse_target as parse_mariadb
+from workflow_ray_adapters.sql.postgresql.connections import access_to
+from workflow_ray_adapters.sql.postgresql.url import parse_target as parse_postgresql
+from workflow_ray_adapters.sql.sqlite.connections import open_writer
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ ALL = (
 
 
 def empty(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
-    """The URL of a new, empty database."""
+    """Return the URL of a new, empty database."""
     if kind == "sqlite":
         path = folder / "runs.db"
         path.touch()
@@ -39,9 +39,9 @@ def empty(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 async def transact(url: str, work: Callable[[Connection], T]) -> T:
-    """What the work comes to, all of it in one writing transaction."""
+    """Run the work in one writing transaction, and return its result."""
     if scheme_of(url) == "sqlite":
-        with closing(writing(make_url(url).database or "")) as connection, connection.begin():
+        with closing(open_writer(make_url(url).database or "")) as connection, connection.begin():
             return work(connection)
     engine = _engine(url)
     try:
@@ -60,9 +60,8 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def set_read_only(url: str, read_only: bool) -> None:
-    """Of a PostgreSQL database: of connections that are made from then on.
-
-    Those that are there are cut.
+    """Set whether a PostgreSQL database is read-only, for connections that are made from then on.
+    Open ones are cut.
     """
     database = url.rpartition("/")[2]
     setting = f"default_transaction_read_only = {'on' if read_only else 'off'}"
@@ -74,5 +73,5 @@ async def set_read_only(url: str, read_only: bool) -> None:
 
 def _engine(url: str) -> AsyncEngine:
     if scheme_of(url) == "postgresql":
-        return access(postgresql_target(url)).writer
-    return making(mariadb_target(url), is_mariadb=True)
+        return access_to(parse_postgresql(url)).writer
+    return definition_engine(parse_mariadb(url), is_mariadb=True)

@@ -1,4 +1,4 @@
-"""Stores on every database, to do things to by the ports."""
+"""Stores on every database, which tests use through the ports."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from workflow_ray_adapters.sql.store import SqlStore
 
 
 async def made(request: pytest.FixtureRequest, folder: Path) -> str:
-    """The URL of a new store on the database that the fixture's parameter names."""
+    """Return the URL of a new store on the database that the fixture's parameter names."""
     url = databases.empty(request.param, request, folder)
     await asyncio.to_thread(records_adapter(url).create, url)
     return url

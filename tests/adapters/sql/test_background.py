@@ -37,7 +37,7 @@ def failing_once(work: Callable[..., Any]) -> Callable[..., Any]:
 async def test_no_unexpected_error_ends_the_poller(
     store_id: str, opened: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(changes, "look", failing_once(changes.look))
+    monkeypatch.setattr(changes, "read", failing_once(changes.read))
     runs = [new_run(), new_run()]
     async with opened() as here, opened(exclusive=False) as there:
         waiting = [

@@ -1,5 +1,5 @@
-"""What nobody needs any more is removed, by amounts that are bounded; nothing due hides behind
-something else.
+"""Data that is no longer needed is removed, a bounded amount at a time; nothing that is due hides
+behind something else.
 """
 
 import asyncio
@@ -327,7 +327,7 @@ async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore)
 async def test_a_fair_share_is_decided_without_a_lock(
     url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others go on while a worker works out what it should have."""
+    """Others go on while a worker decides what it should have."""
     deciding, go_on = threading.Event(), threading.Event()
 
     def slowly(*args: Any) -> Any:
@@ -339,7 +339,7 @@ async def test_a_fair_share_is_decided_without_a_lock(
         await deploy(store, workflow(groups={CONSUMERS: 2}))
         roles = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
         if not url.startswith("sqlite"):
-            # there it is decided by the event loop: what is tried is that the outcome is the same
+            # there the event loop decides it: the test is that the outcome is the same
             go_on.set()
         monkeypatch.setattr(leases, "assigned", slowly)
         sharing = asyncio.create_task(store.share("one", roles, [], lease=10))

@@ -1,5 +1,5 @@
-"""A process that dies between two statements of a transaction: what it leaves is all of the
-transaction, or nothing.
+"""A process that dies between two statements of a transaction leaves all of the transaction, or
+nothing.
 """
 
 import shutil
@@ -32,8 +32,8 @@ from .conftest import Opener
 
 
 class Wreckage:
-    """Copies the files after each statement: as SIGKILL would leave them, since what was written is
-    the system's to keep.
+    """A connection that copies the files after each statement, as SIGKILL would leave them: the
+    system keeps what was written.
     """
 
     def __init__(self, path: Path, into: Path) -> None:
@@ -52,7 +52,8 @@ class Wreckage:
     def _copy(self) -> None:
         folder = self._into / str(len(self.copies))
         folder.mkdir(parents=True)
-        # the index of the log, -shm, is made again by whoever opens the store after a crash
+        # the index of the log, -shm, is made again by the process that opens the store after a
+        # crash
         for suffix in ("", "-wal"):
             shutil.copy(f"{self._path}{suffix}", f"{folder / self._path.name}{suffix}")
         self.copies.append(folder / self._path.name)
@@ -84,7 +85,7 @@ async def test_a_crash_between_any_two_statements_loses_and_doubles_nothing(
 
 
 async def recovered(path: Path, transition: WriteGroup) -> int:
-    """The version that the crash left of the run that moves, after looking at all the rest and
+    """Return the version that the crash left of the run that moves, after checking all the rest and
     repeating the transition.
     """
     moving, begun = transition.writes

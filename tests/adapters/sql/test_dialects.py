@@ -1,4 +1,4 @@
-"""What rows come back as, whatever way they travel in a statement; on every database."""
+"""Rows come back as they were given, however they travel in a statement, on every database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""A server that is read-only for a moment, as during a failover: it is ridden out, and the store
-finds the server that can write.
+"""A server that is read-only for a moment, as during a failover: the store waits, and finds the
+server that can write.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ CLOCK = SystemClock()
 class Cluster:
     url: str
     set_read_only: Callable[[bool], Awaitable[None]]
-    """Of connections that are made from then on; those that are there are cut."""
+    """For connections that are made from then on. Open ones are cut."""
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
@@ -74,7 +74,7 @@ async def test_a_server_that_is_read_only_for_a_moment_is_ridden_out(cluster: Cl
 
 
 async def refusal(store: SqlStore) -> StoreReadOnly:
-    """What a write is refused with, once its connection is a new one."""
+    """Return the error that refuses a write, once its connection is a new one."""
     while True:
         try:
             await store_all(store, new_run())

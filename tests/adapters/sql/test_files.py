@@ -1,4 +1,4 @@
-"""What lies where a store should be, and what becomes of it."""
+"""What happens when something else lies where a store should be."""
 
 import asyncio
 import os
@@ -161,7 +161,7 @@ async def test_another_stores_file_is_refused(store_id: str, opened: Opener) -> 
 
 @contextmanager
 def unprivileged() -> Generator[None]:
-    """Permissions don't bind root: be somebody else for a while."""
+    """Permissions do not bind root: act as another user for a while."""
     if os.geteuid() != 0:
         yield
         return
@@ -174,7 +174,7 @@ def unprivileged() -> Generator[None]:
 
 @pytest.fixture
 def read_only_url() -> Iterator[str]:
-    """A store in a folder that anybody may read and nobody write."""
+    """A store in a folder that anybody may read and nobody may write."""
     with tempfile.TemporaryDirectory() as name:
         url = f"sqlite:///{name}/runs.db"
         SqliteAdapter().create(url)
@@ -200,7 +200,9 @@ def test_a_store_in_a_read_only_folder_cannot_be_made(read_only_url: str) -> Non
 
 @contextmanager
 def no_file_larger_than(size: int) -> Generator[None]:
-    """The system refuses to let any file grow beyond: as a quota does, or a full disk."""
+    """Let the system refuse any file that grows beyond the size, as a quota does, or a full
+    disk.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -226,7 +228,7 @@ async def test_a_write_without_room_leaves_nothing_and_the_store_goes_on(
 
 async def test_a_database_at_its_largest_is_full(path: Path, store_id: str) -> None:
     database = SqliteDatabase(str(path))
-    # as it is, and no page more
+    # as it is, without room for another page
     await database.write(
         lambda session: session.connection.exec_driver_sql("PRAGMA max_page_count = 1")
     )
@@ -330,11 +332,11 @@ async def test_while_its_folder_does_not_change_the_times_of_the_log_are_not_loo
 
 
 def touch(session: Session) -> None:
-    """Write something, which makes the log where it is missing."""
+    """Write something, which creates the log where it is missing."""
     session.connection.exec_driver_sql("UPDATE deployment SET version = version")
 
 
 def settle(folder: Path) -> None:
-    """As if nothing had been made or deleted in it for an hour."""
+    """Let the folder look as if nothing had been created or deleted in it for an hour."""
     an_hour_ago = folder.stat().st_mtime - 3600
     os.utime(folder, (an_hour_ago, an_hour_ago))

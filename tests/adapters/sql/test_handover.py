@@ -10,14 +10,14 @@ from workflow_ray_adapters.sql.sqlite.handover import HANDED_OVER, SLOW, Handove
 
 @dataclass
 class Transactions:
-    """Done by the loop, in a time that the test tells. Seconds."""
+    """Transactions that the loop runs, each in a time that the test sets, in seconds."""
 
     handover: Handover
     clock: float = 0.0
     computed: float = 0.0
 
     def one(self, *, computes: float = 0.0, waits: float = 0.0) -> None:
-        with self.handover.timed():
+        with self.handover.time():
             self.clock += computes + waits
             self.computed += computes
 
@@ -56,5 +56,5 @@ def test_where_transactions_wait_the_thread_does_some_and_then_the_loop_tries_ag
 
 
 def test_what_meets_a_lock_is_tried_again_by_the_thread(transactions: Transactions) -> None:
-    transactions.handover.locked()
+    transactions.handover.note_lock()
     assert [transactions.handover.is_due(), transactions.handover.is_due()] == [True, False]

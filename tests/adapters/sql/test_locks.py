@@ -1,4 +1,4 @@
-"""Who serves a file, who uses it beside him, and what they see of each other."""
+"""Which process serves a file, which use it beside that one, and what they see of each other."""
 
 import asyncio
 import os
@@ -99,7 +99,7 @@ async def test_a_killed_server_lets_go(url: str, store_id: str, opened: Opener) 
 async def test_a_forked_child_does_not_keep_the_lock_of_a_server_that_died(
     url: str, store_id: str, opened: Opener
 ) -> None:
-    """As that of a process pool in a step."""
+    """As the child of a process pool in a step."""
     forking = SERVE.replace(
         'print("open", flush=True)', "child = os.fork() or time.sleep(60); print(child, flush=True)"
     )
@@ -169,7 +169,7 @@ async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
         apply(*batch)
 
     monkeypatch.setattr(writes, "apply", held)
-    # what is held up is a thread, and not this loop
+    # a thread is held up, and not this loop
     monkeypatch.setattr(database.SqliteDatabase, "_is_idle", Mock(return_value=False))
     async with opened() as old, opened(exclusive=False) as new:
         fence = await acquire(old)
@@ -178,7 +178,7 @@ async def test_an_epoch_rises_only_before_or_after_a_transaction_that_checks_it(
         acquiring = asyncio.create_task(new.acquire(Role(PUBLISHER)))
         with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
             with pytest.raises(sqlite3.OperationalError, match="locked"):
-                other.execute("BEGIN IMMEDIATE")  # what raising the epoch begins with
+                other.execute("BEGIN IMMEDIATE")  # raising the epoch begins with this
             assert other.execute("SELECT epoch FROM fences").fetchall() == [(fence.epoch,)]
         go_on.set()
         ((answer,), newer) = (await storing, await acquiring)

@@ -29,7 +29,7 @@ def size(path: Path) -> int:
 
 
 def count_slowly(session: Session) -> None:
-    """A read that lasts about as long as a few writes."""
+    """A read that takes about as long as a few writes."""
     session.connection.scalar(
         text("SELECT sum(length(hex(data))) FROM (SELECT data FROM records LIMIT 40)")
     )

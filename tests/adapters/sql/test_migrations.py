@@ -1,7 +1,5 @@
-"""Stores of every earlier version, brought up to date: nothing is lost, and runs go on.
-
-What each version wrote stands in schemas/REVISION_rows.sql, as that version's own code wrote it
-into SQLite.
+"""Stores of every earlier version are brought up to date: nothing is lost, and runs go on.
+schemas/REVISION_rows.sql has what each version's own code wrote into SQLite.
 """
 
 import asyncio
@@ -77,7 +75,7 @@ DONE, WAITING, TO_PUBLISH, LATER = (
 
 
 def revisions() -> list[str]:
-    """All there ever were, the oldest first."""
+    """Return every revision that there was, the oldest first."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return sorted(
@@ -87,7 +85,7 @@ def revisions() -> list[str]:
 
 EARLIER = revisions()[:-1]
 UNUSABLE = [revision for revision in EARLIER if revision < USABLE_FROM]
-"""Those whose code can't use the newest schema."""
+"""The revisions whose code cannot use the newest schema."""
 
 
 @pytest.fixture(params=ALL)
@@ -98,7 +96,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=EARLIER)
 async def old(url: str, request: pytest.FixtureRequest) -> str:
-    """The URL of a store that was left by an earlier version."""
+    """The URL of a store that an earlier version left."""
     await become(url, request.param)
     return url
 
@@ -120,7 +118,7 @@ async def create(url: str) -> str:
 
 @contextmanager
 def killed_at(statement: int) -> Generator[None, None, None]:
-    """Whoever migrates gets no further than to this statement that changes something."""
+    """Kill the migration before this statement, counted among those that change something."""
     seen = 0
 
     def count(_: object, __: object, sql: str, *___: object) -> None:
@@ -246,7 +244,7 @@ async def test_processes_of_an_earlier_version_that_still_run_are_fenced_off(old
         assert isinstance(refusal, Fenced)
 
 
-# whoever migrates a SQLite file has it to itself
+# a migration has a SQLite file to itself
 @pytest.mark.parametrize("url", ALL[1:], indirect=True)
 @pytest.mark.parametrize("revision", UNUSABLE)
 async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(
@@ -294,7 +292,7 @@ async def test_a_key_of_an_earlier_version_is_compared_with_nothing(old: str) ->
 def whole(
     url: str, clock: FakeClock, *, exclusive: bool = True
 ) -> AbstractAsyncContextManager[Store]:
-    """The store, known to hold events and timeouts too."""
+    """Check that the store holds events and timeouts as well."""
     opening = records_adapter(url).open_records(url, clock=clock, exclusive=exclusive)
     return cast(AbstractAsyncContextManager[Store], opening)
 
@@ -352,7 +350,7 @@ async def test_a_migration_killed_anywhere_is_ended_by_the_next(
 
 
 async def killed(url: str, statement: int) -> bool:
-    """Whether a migration got to this statement, and not further."""
+    """Return whether a migration was killed at this statement."""
     try:
         with killed_at(statement):
             await create(url)

@@ -74,7 +74,7 @@ async def test_the_error_of_a_move_stands_whatever_follows() -> None:
 
 @dataclass
 class Model:
-    """What is to be made when, said by three independent facts."""
+    """The same rules as three independent facts."""
 
     lasts: bool
     is_due: bool

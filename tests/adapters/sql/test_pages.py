@@ -1,5 +1,5 @@
-"""Pages of runs come from indexes, and counts from counters, in every database: their cost
-does not depend on other runs.
+"""Pages of runs come from indexes, and counts from counters, on every database: their cost does not
+depend on other runs.
 """
 
 import re
@@ -31,7 +31,7 @@ from workflow_ray_adapters.sql.store import SqlStore
 
 T = TypeVar("T")
 MOST_RUNS = 2_000
-"""Enough for a planner to prefer an index, where one fits."""
+"""Enough rows for a planner to prefer an index, where one fits."""
 
 
 @pytest.fixture(params=databases.ALL)
@@ -117,7 +117,9 @@ async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, url: str
 
 
 def _is_by_index(told: str) -> bool:
-    """No line of the plan reads all of the table, or sorts what an index has not cut off."""
+    """Return whether no line of the plan reads all of the table, or sorts what an index has not
+    limited.
+    """
     scans = r"SCAN records|Seq Scan on records|'records', 'ALL'|'records', 'index'"
     return not re.search(scans, told)
 

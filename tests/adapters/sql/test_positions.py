@@ -1,5 +1,5 @@
-"""Positions are merged by the database as they are merged in Python, and released whoever holds the
-role by then.
+"""The database merges positions as Python does, and releases them whoever holds the role by
+then.
 """
 
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def written(store: SqlStore, *positions: Position) -> list[Position]:
-    """What stands after one write group each."""
+    """Return what is stored after one write group each."""
     for position in positions:
         await store.store([WriteGroup(positions=(position,))])
     return await store.positions(CONSUMERS)

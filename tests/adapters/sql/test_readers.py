@@ -1,4 +1,4 @@
-"""What is known of readers: it may spare a look, and never hides an event."""
+"""What is known of readers may save a read, and never hides an event."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def readers() -> Readers:
 
 
 def at_end(readers: Readers) -> Reader:
-    """A reader that has read all there is."""
+    """Return a reader that has read all there is."""
     reader = readers.reader("consumer", TOPIC)
     reader.begin_look(OFFSETS)
     reader.end_look(Receive(TOPIC, OFFSETS, 10), NOTHING)
@@ -50,7 +50,7 @@ def test_events_that_come_while_it_looks_are_looked_for(readers: Readers) -> Non
     assert not reader.is_at_end(OFFSETS)
 
 
-def test_a_look_that_is_given_up_is_made_again(readers: Readers) -> None:
+def test_a_read_that_is_given_up_is_made_again(readers: Readers) -> None:
     reader = at_end(readers)
     readers.wake({TOPIC: {0}})
     reader.begin_look(OFFSETS)  # and then its caller is cancelled
@@ -78,7 +78,7 @@ async def test_what_another_process_published_during_a_transaction_is_looked_for
     assert not reader.is_at_end({0: 6, 1: 7})
 
 
-async def test_a_transaction_answers_who_waits_and_spares_it_a_look(readers: Readers) -> None:
+async def test_a_transaction_answers_who_waits_and_spares_it_a_read(readers: Readers) -> None:
     reader, receive = at_end(readers), Receive(TOPIC, OFFSETS, 10)
     answer = Arrivals(read={0: 6, 1: 7})
     waiting = asyncio.create_task(reader.wait(receive, SystemClock(), 60))
@@ -96,5 +96,5 @@ def test_a_notification_that_overtakes_an_earlier_commit_is_not_taken_back() -> 
     versions, run_id = KnownVersions(), RunId("r")
     versions.note([(run_id, Version(3))])  # another process's
     versions.note([(run_id, Version(2))])  # this one's, answered later
-    assert not versions.were_seen({run_id: Version(2)})
-    assert versions.were_seen({run_id: Version(3)})
+    assert not versions.are_newest({run_id: Version(2)})
+    assert versions.are_newest({run_id: Version(3)})

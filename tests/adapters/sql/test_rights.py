@@ -37,7 +37,7 @@ def of_user(url: str, user: str) -> str:
 async def as_administrator(
     url: str, before: Sequence[str], after: Sequence[str]
 ) -> AsyncGenerator[None]:
-    """Execute statements before and after what is done inside."""
+    """Execute statements before and after the block."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
         for statement in before:

@@ -17,7 +17,7 @@ from workflow_ray.ports import adapter_for, scheme_of
 from workflow_ray_adapters.sql import schema
 from workflow_ray_adapters.sql.mariadb.commits import commits
 from workflow_ray_adapters.sql.schema import MIGRATIONS, REVISION, VERSION_TABLE
-from workflow_ray_adapters.sql.sqlite.connections import reading
+from workflow_ray_adapters.sql.sqlite.connections import open_reader
 from workflow_ray_adapters.sql.tables import metadata
 
 from .databases import ALL, empty, transact
@@ -49,7 +49,7 @@ async def test_what_was_on_sqlite_before_there_were_servers_is_made_as_it_was(
 ) -> None:
     path.touch()
     await transact(url, lambda connection: schema.migrate(connection, "0001"))
-    with closing(reading(str(path))) as connection:
+    with closing(open_reader(str(path))) as connection:
         made = connection.exec_driver_sql(
             "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
         ).scalars()
@@ -69,7 +69,7 @@ def test_opening_a_store_does_without_the_migrations(path: Path, store_id: str) 
     script = f"""
 import sys
 from workflow_ray_adapters.sql.sqlite import file
-file.checked({str(path)!r})
+file.check({str(path)!r})
 assert "alembic" not in sys.modules
 """
     subprocess.run(

@@ -1,4 +1,4 @@
-"""How many statements a call takes: as many for 500 as for one, counted where they arrive."""
+"""A call takes as many statements for 500 as for one, counted where they arrive."""
 
 import re
 import sqlite3
@@ -32,9 +32,7 @@ SIZES = (1, 10, 500)
 
 
 class ServerLog:
-    """What a server logs of the statements that reach it: the line of each is matched by the
-    pattern.
-    """
+    """The statements in a server's log. The pattern matches the line of each."""
 
     def __init__(self, file: Path, pattern: str) -> None:
         self._file = file
@@ -51,8 +49,8 @@ class ServerLog:
 
 
 class Calls:
-    """What is called of SQLite's cursors: it runs in this process, so a call is what a round trip
-    is elsewhere.
+    """The calls of SQLite's cursors. It runs in this process, so a call is what a round trip is
+    elsewhere.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +119,7 @@ def counted(
 @pytest.fixture
 async def store(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     url, _ = counted
-    # seconds: nobody looks for others' commits meanwhile
+    # seconds: nobody polls for others' commits meanwhile
     for module, pause in ((pace, "SHORTEST"), (watch, "POLL"), (watch, "TEST")):
         monkeypatch.setattr(module, pause, 3600.0)
     adapter = records_adapter(url)
@@ -136,10 +134,10 @@ async def test_a_call_takes_as_many_statements_for_500_as_for_one(
 ) -> None:
     fence = await acquire(store)
     seen = dict[str, dict[int, int]]()
-    # connects, and has the server told each statement once
+    # this connects, and prepares each statement once
     await each_call(store, fence, 1, lambda _, call: call)
     for size in SIZES:
-        # the loop's size of now
+        # the size in this turn of the loop
         async def count(name: str, call: Awaitable[Any], size: int = size) -> Any:
             counted[1].taken()
             answer = await call
@@ -158,12 +156,12 @@ Counter = Callable[[str, Awaitable[Any]], Awaitable[Any]]
 
 
 async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
-    """Each call that takes a batch, with one of this size."""
+    """Yield each call that takes a batch, with one of this size."""
     runs = [new_run(key=uuid4().hex, events=[event()]) for _ in range(size)]
     ids = [run.run_id for run in runs]
     positions = [Position(PAID_CONSUMERS, partition, 1) for partition in range(size)]
     await count("new runs", store.store([group(*runs, fence=fence, positions=positions)]))
-    # of one its size is not asked
+    # a batch of one is read without its size
     records: list[Record] = (await count("lookup", store.lookup(ids if size > 1 else ids * 2)))[
         :size
     ]

@@ -1,4 +1,4 @@
-"""Times are by the store's clock, read inside its statements; a process whose clock is wrong
+"""Times are by the store's clock, read inside its statements. A process whose clock is wrong
 changes nothing.
 """
 
@@ -29,7 +29,7 @@ AHEAD = timedelta(minutes=10)
 
 
 class Ahead(SystemClock):
-    """Of a process whose time of day is ten minutes ahead."""
+    """The clock of a process whose time of day is ten minutes ahead."""
 
     def now(self) -> datetime:
         return super().now() + AHEAD

@@ -1,4 +1,4 @@
-"""How runs that have lost their event are found among many others."""
+"""Runs that have lost their event are found among many others."""
 
 import sqlite3
 from contextlib import closing
@@ -19,7 +19,7 @@ QUERY = WaitingQuery(workflow="orders", partition=0, quiet=0, limit=3)
 
 
 async def found(store: SqlStore) -> list[RunId]:
-    """All of them, look by look."""
+    """Return all of them, read by read."""
     run_ids, query = list[RunId](), QUERY
     while True:
         look = await store.waiting(query)

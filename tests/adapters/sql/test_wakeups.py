@@ -1,4 +1,4 @@
-"""A commit wakes those who wait for what it changed, in other processes too, and nobody else."""
+"""A commit wakes those who wait for what it changed, also in other processes, and nobody else."""
 
 import asyncio
 from collections import Counter
@@ -52,8 +52,7 @@ class Pair:
     here: SqlStore
     there: SqlStore
     looks: Counter[str]
-    """What `here` and `there` have looked for, on behalf of somebody who waits; `changes` for all
-    of them at once.
+    """What `here` and `there` have read for those who wait; `changes` is the poll for all of them.
     """
 
 
@@ -67,10 +66,10 @@ async def pair(
     for module, name in (
         (queries, "newer"),
         (stream, "receive"),
-        (outbox, "look"),
+        (outbox, "read_pending"),
         (timeouts_of, "due"),
         (deployments, "newer"),
-        (changes, "look"),
+        (changes, "read"),
     ):
         _count(monkeypatch, looks, module, name)
 
@@ -96,14 +95,14 @@ def _count(monkeypatch: pytest.MonkeyPatch, looks: Counter[str], module: Any, na
 
 
 async def waits(*calls: Coroutine[Any, Any, T]) -> list[asyncio.Task[T]]:
-    """The calls as tasks that wait, as they should."""
+    """Start the calls as tasks, and check that they wait."""
     waiting = [asyncio.create_task(call) for call in calls]
     assert not (await asyncio.wait(waiting, timeout=0.5))[0]
     return waiting
 
 
 async def woken(call: Coroutine[Any, Any, T], cause: Callable[[], Awaitable[object]]) -> T:
-    """What a call that waits answers when another process does something."""
+    """Return the answer of a call that waits until another process does something."""
     (waiting,) = await waits(call)
     await cause()
     return await asyncio.wait_for(waiting, SOON)
@@ -140,7 +139,7 @@ async def test_events_that_another_process_publishes_wake_who_receives_again_and
         await store_all(pair.there, new_run(events=[event()]))
         await pair.there.move(fence, limit=10, wait=0)
 
-    for offset in range(3):  # from the second time on it is known that nothing follows
+    for offset in range(3):  # from the second time on the reader knows that nothing follows
         receiving = pair.here.receive(
             CREATED_TOPIC, {0: offset, 1: 0}, reader="consumer", limit=10, wait=LONG
         )
@@ -182,7 +181,7 @@ async def test_an_entry_that_another_process_adds_wakes_who_moves(pair: Pair) ->
     await give_up(moving)
 
 
-async def test_whose_role_another_process_acquires_is_told_at_once(pair: Pair) -> None:
+async def test_a_holder_whose_role_another_process_acquires_is_woken_at_once(pair: Pair) -> None:
     fence = await publisher(pair.here)
     calls = await waits(
         pair.here.pending(fence, limit=10, wait=LONG), pair.here.move(fence, limit=10, wait=LONG)
@@ -214,7 +213,7 @@ async def test_more_than_a_notification_holds_wakes_too(pair: Pair) -> None:
 # --- what doesn't -------------------------------------------------------------------------------
 
 
-async def test_what_concerns_nobody_makes_nobody_look(pair: Pair) -> None:
+async def test_what_concerns_nobody_makes_nobody_read(pair: Pair) -> None:
     fence, watched = await publisher(pair.here), [new_run() for _ in range(100)]
     await store_all(pair.here, *watched)
     due = pair.here.due("orders", 1, [0], limit=10, wait=LONG)
@@ -236,12 +235,12 @@ async def test_what_concerns_nobody_makes_nobody_look(pair: Pair) -> None:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     at_once = pair.looks.pop("changes", 0)
-    # `changes`: one look for everybody, where the database can't say what changed
+    # `changes`: one poll for all, where the database cannot say what changed
     assert (pair.looks, at_once <= 20) == ({}, True)
     await give_up(waiting)
 
 
-async def test_of_many_who_wait_only_the_one_concerned_looks(pair: Pair) -> None:
+async def test_of_many_who_wait_only_the_one_concerned_reads(pair: Pair) -> None:
     runs = [new_run() for _ in range(200)]
     await store_all(pair.here, *runs)
     waiting = await waits(*(pair.here.watch({run.run_id: Version(1)}, wait=LONG) for run in runs))
@@ -269,7 +268,7 @@ async def test_the_end_of_a_run_wakes_who_waits_for_it_and_its_other_versions_do
     assert (record.version, pair.looks["queries"]) == (3, 1)
 
 
-async def test_idle_checks_of_many_fences_are_one_look(
+async def test_idle_checks_of_many_fences_are_one_read(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = list[object]()
@@ -308,8 +307,8 @@ async def test_a_timeout_that_another_process_creates_wakes_who_waits_for_its_st
 async def test_many_idle_roles_beside_others_writes_read_little(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each receives, and makes sure every second that it holds its role. Alone that would be 400
-    reads a second.
+    """Each receives, and checks every second that it holds its role. Alone that would be 400 reads
+    a second.
     """
     reads = 0
     database = pair.here._database  # pyright: ignore[reportPrivateUsage]  # what reaches it is counted

@@ -1,4 +1,4 @@
-"""How the gathering writer gathers, and what happens to whom when something fails."""
+"""How the gathering writer gathers, and who gets which error when something fails."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 
 class Gated(SqliteDatabase):
-    """Counts writing transactions, holds them up while its gate is shut, and fails or dies as it is
-    told.
+    """A database that counts writing transactions, stops them while its gate is shut, and fails or
+    dies as it is told.
     """
 
     def __init__(self, path: str) -> None:
@@ -39,7 +39,7 @@ class Gated(SqliteDatabase):
         self.transactions = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.waiting = asyncio.Event()  # a transaction stands before the gate
+        self.waiting = asyncio.Event()  # set while a transaction waits at the gate
         self.failure: BaseException | None = None
 
     async def write(self, work: Callable[[Session], T]) -> T:
@@ -66,7 +66,7 @@ async def store(database: Gated, store_id: str) -> AsyncIterator[SqlStore]:
 
 @asynccontextmanager
 async def held_up(database: Gated, store: SqlStore) -> AsyncGenerator[None]:
-    """While one transaction stands before the gate, what is asked for gathers behind it."""
+    """Collect what is asked for behind a transaction that waits at the gate."""
     database.gate.clear()
     first = asyncio.create_task(store_all(store, new_run()))
     await database.waiting.wait()
@@ -78,7 +78,7 @@ async def held_up(database: Gated, store: SqlStore) -> AsyncGenerator[None]:
 
 
 def asked(store: SqlStore, *writes: Write) -> list[asyncio.Task[object]]:
-    """One call for each of the writes."""
+    """Start one call for each of the writes."""
     return [asyncio.create_task(store_all(store, write)) for write in writes]
 
 
@@ -88,7 +88,7 @@ async def settle() -> None:
 
 
 def unfit() -> Write:
-    """No column of SQLite's holds its status."""
+    """Return a write whose status no column of SQLite holds."""
     return replace(new_run(), status=2**70)
 
 
@@ -236,7 +236,7 @@ async def test_closing_finishes_what_was_asked(path: Path, store_id: str) -> Non
 
 
 class Death(BaseException):
-    """What no writer survives."""
+    """An error that the writer does not survive."""
 
 
 async def test_a_writer_that_dies_leaves_nobody_waiting(database: Gated, store: SqlStore) -> None:

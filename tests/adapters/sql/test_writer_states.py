@@ -41,7 +41,9 @@ def test_the_writer_has_these_transitions_and_no_others() -> None:
 
 
 class Erratic(SqliteDatabase):
-    """Fails as chance has it: before the commit or after it, by its own fault or another's."""
+    """A database that fails at random: before the commit or after it, by its own fault or
+    another's.
+    """
 
     def __init__(self, path: str, chance: random.Random) -> None:
         super().__init__(path)
@@ -72,7 +74,7 @@ class Erratic(SqliteDatabase):
 
 
 class Walk:
-    """Asks for things at random, and notes the answers."""
+    """Ask for things at random, and keep the answers."""
 
     def __init__(self, store: SqlStore, fence: Fence, chance: random.Random) -> None:
         self._store = store
@@ -130,7 +132,7 @@ async def walk(path: Path, store_id: str, chance: random.Random) -> None:
 async def _check(
     path: Path, store_id: str, stores: dict[asyncio.Task[list[GroupResult]], Write]
 ) -> None:
-    """What was answered as stored is there once, and what was refused is not."""
+    """Check that what was answered as stored is there once, and that what was refused is not."""
     database = SqliteDatabase(str(path))
     async with SqlStore(database, SystemClock(), store_id).serve() as store:
         for call, run in stores.items():

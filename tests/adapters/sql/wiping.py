@@ -1,4 +1,4 @@
-"""A store made as good as new, which takes less time than a new one."""
+"""Make a store as good as new, which takes less time than creating one."""
 
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -7,7 +7,7 @@ from workflow_ray_adapters.sql.tables import deployment, metadata
 
 
 async def wipe(engine: AsyncEngine) -> None:
-    """Of a store that nobody has open: all but its id."""
+    """Remove all but the id of a store that nobody has open."""
     async with engine.begin() as connection:
         for table in metadata.sorted_tables:
             if table is not deployment:

@@ -15,11 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
 from workflow_ray_adapters.sql.mariadb import commits
-from workflow_ray_adapters.sql.mariadb.connections import access, autocommit, making
+from workflow_ray_adapters.sql.mariadb.connections import (
+    access_to,
+    autocommit_engine,
+    definition_engine,
+)
 from workflow_ray_adapters.sql.mariadb.database import MariadbDatabase
-from workflow_ray_adapters.sql.mariadb.faults import explained
+from workflow_ray_adapters.sql.mariadb.faults import translate_errors
 from workflow_ray_adapters.sql.mariadb.lock import ServiceLock, lock_name
-from workflow_ray_adapters.sql.mariadb.url import Target, target
+from workflow_ray_adapters.sql.mariadb.url import Target, parse_target
 from workflow_ray_adapters.sql.server import deployed
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -39,12 +43,12 @@ class MariadbAdapter:
     shared = True
 
     def canonical(self, url: str) -> str:
-        return target(url).canonical
+        return parse_target(url).canonical
 
     def create(self, url: str) -> str:
         # it works whether or not the caller's thread has an event loop
         with ThreadPoolExecutor(1) as threads:
-            return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
+            return threads.submit(lambda: asyncio.run(_create(parse_target(url)))).result()
 
     @asynccontextmanager
     async def open_records(
@@ -56,12 +60,12 @@ class MariadbAdapter:
         exclusive: bool = True,
         patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
-        where = target(url)
-        found = await _checked(where, store_id)
+        where = parse_target(url)
+        found = await _check(where, store_id)
         async with AsyncExitStack() as stack:
             if exclusive:
-                await stack.enter_async_context(ServiceLock(where, lock_name(found)).held(patience))
-            database = MariadbDatabase(access(where), lock_name(found), exclusive=exclusive)
+                await stack.enter_async_context(ServiceLock(where, lock_name(found)).hold(patience))
+            database = MariadbDatabase(access_to(where), lock_name(found), exclusive=exclusive)
             stack.push_async_callback(database.close)
             # forgetting can wait: a server that is read-only for a moment can be opened
             with suppress(StoreError):
@@ -75,22 +79,22 @@ class MariadbAdapter:
         return self.open_records(url, clock=clock, exclusive=False)
 
 
-async def _checked(where: Target, store_id: str | None) -> str:
-    with explained(where.canonical):
-        async with autocommit(where).connect() as connection:
-            return await connection.run_sync(deployed.checked, where.canonical, store_id)
+async def _check(where: Target, store_id: str | None) -> str:
+    with translate_errors(where.canonical):
+        async with autocommit_engine(where).connect() as connection:
+            return await connection.run_sync(deployed.check, where.canonical, store_id)
 
 
 async def _create(where: Target) -> str:
     """Create the store. Of several at once one creates it, and the others find it. If it is killed
     half-way, the next one goes on.
     """
-    with explained(where.canonical):
-        async with autocommit(where).connect() as connection:
+    with translate_errors(where.canonical):
+        async with autocommit_engine(where).connect() as connection:
             is_mariadb = (
                 isinstance(connection.dialect, MySQLDialect) and connection.dialect.is_mariadb
             )
-        async with making(where, is_mariadb=is_mariadb).begin() as connection:
+        async with definition_engine(where, is_mariadb=is_mariadb).begin() as connection:
             await _alone(connection, where)
             return await connection.run_sync(deployed.make, where.canonical)
 

@@ -49,7 +49,7 @@ class Numbered(msgspec.Struct, array_like=True):
     """A commit, as the row of its process holds it."""
 
     number: int
-    told: msgspec.Raw
+    notification: msgspec.Raw
 
 
 class Commits:
@@ -67,40 +67,40 @@ class Commits:
         """Write the session's notification with its commit. If that fails in the end, the
         notification stays: others look and find nothing.
         """
-        told = session.notification.encoded(LARGEST)
+        encoded = session.notification.encode(LARGEST)
         self._number += 1
-        self._recent.append(Numbered(self._number, msgspec.Raw(told)))
-        self._size += len(told)
+        self._recent.append(Numbered(self._number, msgspec.Raw(encoded)))
+        self._size += len(encoded)
         while self._size > RECENT:
-            self._size -= len(bytes(self._recent.popleft().told))
+            self._size -= len(bytes(self._recent.popleft().notification))
         recent = msgspec.json.encode(list(self._recent)).decode()
         session.execute(_note, process=self._me, number=self._number, recent=recent)
 
-    def told(self, session: Session) -> Notification:
+    def read_new(self, session: Session) -> Notification:
         """Return what other processes have committed since the last call."""
         numbers = {process: int(number) for process, number in session.rows(_numbers, me=self._me)}
         seen, self._seen = self._seen, numbers
-        told = Notification()
+        found = Notification()
         if seen is None:
-            told.unnamed = ALL
+            found.unnamed = ALL
         elif changed := [
             process for process, number in numbers.items() if seen.get(process) != number
         ]:
             for process, recent in session.rows(_recent, processes=changed):
-                told.add(_since(seen.get(process, 0), recent))
-        return told
+                found.add(_since(seen.get(process, 0), recent))
+        return found
 
 
 def _since(seen: int, recent: str | None) -> Notification:
     """Return what the commits after that one have changed."""
     commits = msgspec.json.decode(recent, type=list[Numbered]) if recent is not None else []
-    told = Notification()
+    found = Notification()
     if not commits or commits[0].number > seen + 1 or commits[-1].number < seen:
-        told.unnamed = ALL  # some notifications were removed
+        found.unnamed = ALL  # some notifications were removed
     for commit in commits:
         if commit.number > seen:
-            told.add(msgspec.json.decode(commit.told, type=Notification))
-    return told
+            found.add(msgspec.json.decode(commit.notification, type=Notification))
+    return found
 
 
 def _note(_: Dialect) -> ClauseElement:

@@ -12,7 +12,7 @@ from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from workflow_ray_adapters.sql.mariadb.dialect import MARIADB, MARIADB_READER
-from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, explained
+from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, translate_errors
 from workflow_ray_adapters.sql.mariadb.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
 
@@ -48,16 +48,16 @@ class Connection(asyncmy.Connection):
         super().close()
 
     async def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
-        said = sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql
-        if self.largest is not None and len(said) >= self.largest:
+        encoded = sql.encode("utf-8", "surrogateescape") if isinstance(sql, str) else sql
+        if self.largest is not None and len(encoded) >= self.largest:
             raise errors.OperationalError(
                 PACKET_TOO_LARGE,
-                f"the statement has {len(said)} bytes; the server takes {self.largest}",
+                f"the statement has {len(encoded)} bytes; the server takes {self.largest}",
             )
-        return int(await super().query(said, unbuffered))  # type: ignore[no-untyped-call]  # the driver says no types
+        return int(await super().query(encoded, unbuffered))  # type: ignore[no-untyped-call]  # the driver says no types
 
 
-def access(target: Target) -> Access:
+def access_to(target: Target) -> Access:
     return Access(
         url=target.canonical,
         writer=_engine(
@@ -77,13 +77,13 @@ def access(target: Target) -> Access:
         ),
         dialect=MARIADB,
         reading=MARIADB_READER,
-        explained=explained,
+        translate_errors=translate_errors,
         is_broken=lambda driver: driver._stream_broken,
         abort=_abort,
     )
 
 
-def autocommit(target: Target) -> AsyncEngine:
+def autocommit_engine(target: Target) -> AsyncEngine:
     """Return an engine for a connection that is held for long, without a transaction. It has to be
     used every few seconds.
     """
@@ -95,7 +95,7 @@ def autocommit(target: Target) -> AsyncEngine:
     )
 
 
-def making(target: Target, *, is_mariadb: bool) -> AsyncEngine:
+def definition_engine(target: Target, *, is_mariadb: bool) -> AsyncEngine:
     """Return an engine for one transaction, whose data definition is spelled as that server needs
     it.
     """

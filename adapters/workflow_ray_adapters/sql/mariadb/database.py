@@ -24,19 +24,19 @@ class MariadbDatabase(ServerDatabase):
         self._commits = Commits()
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        def told(session: Session) -> T:
+        def noted(session: Session) -> T:
             result = work(session)
             if session.notification:
                 self._commits.note(session)
             return result
 
-        return await super().write(told)
+        return await super().write(noted)
 
     async def notified(self, pace: Pace) -> Notification:
         while True:
             await pace.rest()
-            if told := await self.read(self._commits.told):
-                return told
+            if notification := await self.read(self._commits.read_new):
+                return notification
 
     async def is_served(self) -> bool:
         return self._exclusive or await self.read(self._is_served)

@@ -36,7 +36,7 @@ UNFIT = {1048, 1118, 1136, 1264, 1265, 1300, 1301, 1366, 1406, 1690, 1977, 3140,
 
 
 @contextmanager
-def explained(where: str) -> Generator[None]:
+def translate_errors(where: str) -> Generator[None]:
     """Raise the ports' errors, or Aborted, in place of the driver's and the network's."""
     try:
         yield
@@ -62,58 +62,58 @@ def explained(where: str) -> Generator[None]:
 
 
 def _of_database(where: str, error: BaseException | None) -> Exception:
-    code, said = _read(error)
-    return Aborted(said) if code in IN_THE_WAY else _by_code(where, code, said)
+    code, message = _read(error)
+    return Aborted(message) if code in IN_THE_WAY else _by_code(where, code, message)
 
 
 def _read(error: BaseException | None) -> tuple[int, str]:
     """Return the server's number, 0 where there is none, and its message."""
     match error.args if error is not None else ():
-        case (int(code), str(said), *_):
-            return code, said.partition("\n")[0]
+        case (int(code), str(message), *_):
+            return code, message.partition("\n")[0]
         case _:
             return 0, str(error).partition("\n")[0]
 
 
-def _by_code(where: str, code: int, said: str) -> WorkflowError:
+def _by_code(where: str, code: int, message: str) -> WorkflowError:
     if code in UNKNOWN_USER:
-        return AccessDenied(where, f"{said}. Give the right user and password in the URL.")
+        return AccessDenied(where, f"{message}. Give the right user and password in the URL.")
     if code in NO_RIGHT:
-        return AccessDenied(where, f"{said}. Give this user the right to it.")
+        return AccessDenied(where, f"{message}. Give this user the right to it.")
     if code == NO_DATABASE:
-        return StoreMissing(where, f"{said}. Create it first, or name another.")
+        return StoreMissing(where, f"{message}. Create it first, or name another.")
     if code == NO_TABLE:
         return NotAStore(
             where,
-            f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
+            f"{message}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
         )
     if code in UNREACHABLE:
         return StoreUnavailable(
-            where, f"it can't be reached ({said}). See whether the server runs there."
+            where, f"it can't be reached ({message}). See whether the server runs there."
         )
-    return _of_writing(where, code, said)
+    return _of_writing(where, code, message)
 
 
-def _of_writing(where: str, code: int, said: str) -> WorkflowError:
-    if code in NO_ROOM or (code == FILE_SYSTEM and any(text in said for text in NO_ROOM_THERE)):
+def _of_writing(where: str, code: int, message: str) -> WorkflowError:
+    if code in NO_ROOM or (code == FILE_SYSTEM and any(text in message for text in NO_ROOM_THERE)):
         return StoreFull(
             where,
-            f"the store has no room for the write ({said}). Nothing of it was stored; make room and"
-            " try again.",
+            f"the store has no room for the write ({message}). Nothing of it was stored; make room"
+            " and try again.",
         )
     if code in READ_ONLY:
         return StoreReadOnly(
             where,
-            f"{said}. After a failover it passes by itself. Otherwise name the primary server, with"
-            " a user who may write.",
+            f"{message}. After a failover it passes by itself. Otherwise name the primary server,"
+            " with a user who may write.",
         )
     if code == PACKET_TOO_LARGE:
         return WriteRejected(
-            f"{said}. Raise the server's max_allowed_packet: with 64M it takes all data that a run"
-            " may have."
+            f"{message}. Raise the server's max_allowed_packet: with 64M it takes all data that"
+            " a run may have."
         )
     if code in UNFIT:
-        return WriteRejected(said)
+        return WriteRejected(message)
     return StoreUnavailable(
-        where, f"it failed ({said}). Try again; if it goes on, look at the server's log."
+        where, f"it failed ({message}). Try again; if it goes on, look at the server's log."
     )

@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflow_ray.errors import StoreInUse, WorkflowError
-from workflow_ray_adapters.sql.mariadb.connections import autocommit
-from workflow_ray_adapters.sql.mariadb.faults import explained
+from workflow_ray_adapters.sql.mariadb.connections import autocommit_engine
+from workflow_ray_adapters.sql.mariadb.faults import translate_errors
 from workflow_ray_adapters.sql.mariadb.url import Target
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ class ServiceLock:
     """
 
     def __init__(self, target: Target, name: str) -> None:
-        self._engine = autocommit(target)
+        self._engine = autocommit_engine(target)
         self._where = target.canonical
         self._name = name
 
     @asynccontextmanager
-    async def held(self, patience: float) -> AsyncGenerator[None]:
+    async def hold(self, patience: float) -> AsyncGenerator[None]:
         """Hold the lock. Waits up to `patience` seconds for another holder to release it. Raises
         StoreInUse.
         """
@@ -57,11 +57,11 @@ class ServiceLock:
             try:
                 await self._watch(connection)
             except Exception as error:
-                said = (
+                message = (
                     "%s Until it answers again, nothing but fences keeps other servers of the store"
                     " off."
                 )
-                log.warning(said, error, exc_info=_unexpected(error))
+                log.warning(message, error, exc_info=_unexpected(error))
             finally:
                 await _leave(connection)
             connection = await self._again()
@@ -70,7 +70,7 @@ class ServiceLock:
         """Wait until the connection breaks. The tests keep the server from closing it as idle."""
         while True:
             await asyncio.sleep(POLL)
-            with explained(self._where):
+            with translate_errors(self._where):
                 async with asyncio.timeout(PATIENCE):
                     await connection.scalar(select(1))
 
@@ -85,7 +85,7 @@ class ServiceLock:
     async def _locked(self, patience: float) -> AsyncConnection:
         """Return a new connection that has the lock."""
         deadline = monotonic() + patience
-        with explained(self._where):
+        with translate_errors(self._where):
             connection = await self._engine.connect()
             try:
                 while not await connection.scalar(select(func.get_lock(self._name, 0))):

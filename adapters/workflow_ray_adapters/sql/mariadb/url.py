@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import URL
 
 from workflow_ray.errors import InvalidInput
-from workflow_ray_adapters.sql.server.urls import parsed
+from workflow_ray_adapters.sql.server.urls import parse
 
 SHAPE = "mariadb://user:password@host:3306/database"
 PORT = 3306
@@ -24,11 +24,11 @@ class Target(NamedTuple):
         return f"Target({self.canonical})"
 
 
-def target(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """Read the URL. Raises InvalidInput: it cannot be read, names no database, or has unknown
     options.
     """
-    parts = parsed(url, "a MariaDB URL", SHAPE)
+    parts = parse(url, "a MariaDB URL", SHAPE)
     options = {
         name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
     }

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from sqlalchemy import Connection, func, select
 
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
-from workflow_ray_adapters.sql.postgresql.connections import access, autocommit
+from workflow_ray_adapters.sql.postgresql.connections import access_to, autocommit_engine
 from workflow_ray_adapters.sql.postgresql.database import PostgresqlDatabase
-from workflow_ray_adapters.sql.postgresql.faults import explained
-from workflow_ray_adapters.sql.postgresql.url import Target, target
+from workflow_ray_adapters.sql.postgresql.faults import translate_errors
+from workflow_ray_adapters.sql.postgresql.url import Target, parse_target
 from workflow_ray_adapters.sql.postgresql.watch import Watch
 from workflow_ray_adapters.sql.server import deployed
 from workflow_ray_adapters.sql.server.database import CONNECTING
@@ -30,12 +30,12 @@ class PostgresqlAdapter:
     shared = True
 
     def canonical(self, url: str) -> str:
-        return target(url).canonical
+        return parse_target(url).canonical
 
     def create(self, url: str) -> str:
         # it works whether or not the caller's thread has an event loop
         with ThreadPoolExecutor(1) as threads:
-            return threads.submit(lambda: asyncio.run(_create(target(url)))).result()
+            return threads.submit(lambda: asyncio.run(_create(parse_target(url)))).result()
 
     @asynccontextmanager
     async def open_records(
@@ -47,14 +47,17 @@ class PostgresqlAdapter:
         exclusive: bool = True,
         patience: float = 5.0,
     ) -> AsyncGenerator[SqlStore]:
-        where = target(url)
-        found = await _checked(where, store_id)
+        where = parse_target(url)
+        found = await _check(where, store_id)
         async with AsyncExitStack() as stack:
             watch = Watch(
-                autocommit(where), where.canonical, f"workflow_ray_{found}", exclusive=exclusive
+                autocommit_engine(where),
+                where.canonical,
+                f"workflow_ray_{found}",
+                exclusive=exclusive,
             )
-            await stack.enter_async_context(watch.kept(patience))
-            database = PostgresqlDatabase(access(where), watch, exclusive=exclusive)
+            await stack.enter_async_context(watch.opened(patience))
+            database = PostgresqlDatabase(access_to(where), watch, exclusive=exclusive)
             stack.push_async_callback(database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
 
@@ -65,11 +68,11 @@ class PostgresqlAdapter:
         return self.open_records(url, clock=clock, exclusive=False)
 
 
-async def _checked(where: Target, store_id: str | None) -> str:
-    engine = autocommit(where)
-    with explained(where.canonical):
+async def _check(where: Target, store_id: str | None) -> str:
+    engine = autocommit_engine(where)
+    with translate_errors(where.canonical):
         async with asyncio.timeout(CONNECTING), engine.connect() as connection:
-            return await connection.run_sync(deployed.checked, where.canonical, store_id)
+            return await connection.run_sync(deployed.check, where.canonical, store_id)
 
 
 async def _create(where: Target) -> str:
@@ -79,9 +82,9 @@ async def _create(where: Target) -> str:
         connection.execute(select(func.pg_advisory_xact_lock(*MAKING)))
         return deployed.make(connection, where.canonical)
 
-    engine = access(where).writer
+    engine = access_to(where).writer
     try:
-        with explained(where.canonical):
+        with translate_errors(where.canonical):
             async with engine.begin() as connection:
                 return await connection.run_sync(make)
     finally:

@@ -21,7 +21,8 @@ class Message(msgspec.Struct, omit_defaults=True):
     """What a process sends."""
 
     by: str
-    told: msgspec.Raw = msgspec.Raw(b"{}")
+    # named as earlier versions send it
+    notification: msgspec.Raw = msgspec.field(name="told", default=msgspec.Raw(b"{}"))
 
 
 class Channel:
@@ -45,19 +46,19 @@ class Channel:
         outgoing, self._outgoing = self._outgoing, Notification()
         self.has_something.clear()
         return msgspec.json.encode(
-            Message(self._me, msgspec.Raw(outgoing.encoded(LARGEST)))
+            Message(self._me, msgspec.Raw(outgoing.encode(LARGEST)))
         ).decode()
 
     def hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
         """Receive a notification, as the driver's listener."""
         try:
             message = msgspec.json.decode(payload, type=Message)
-            told = msgspec.json.decode(message.told, type=Notification)
+            notification = msgspec.json.decode(message.notification, type=Notification)
         except msgspec.DecodeError:  # it is of another version
             self.note(Notification(unnamed=ALL))
         else:
             if message.by != self._me:
-                self.note(told)
+                self.note(notification)
 
     def note(self, notification: Notification) -> None:
         """Pass on the notification as if another process had sent it."""
@@ -65,7 +66,7 @@ class Channel:
             self._incoming.add(notification)
             self._came.set()
 
-    async def heard(self, wait: float) -> Notification:
+    async def receive_others(self, wait: float) -> Notification:
         """Wait for notifications of others, up to `wait` seconds, and take all of them."""
         try:
             async with asyncio.timeout(wait):

@@ -6,7 +6,7 @@ from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from workflow_ray_adapters.sql.postgresql.dialect import POSTGRESQL, POSTGRESQL_READER
-from workflow_ray_adapters.sql.postgresql.faults import explained
+from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.postgresql.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Access
 
@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-def access(target: Target) -> Access:
+def access_to(target: Target) -> Access:
     return Access(
         url=target.canonical,
         writer=_engine(target, isolation_level="READ COMMITTED", pool_size=1, max_overflow=0),
@@ -34,13 +34,13 @@ def access(target: Target) -> Access:
         ),
         dialect=POSTGRESQL,
         reading=POSTGRESQL_READER,
-        explained=explained,
+        translate_errors=translate_errors,
         is_broken=lambda driver: driver.is_closed(),
         abort=lambda driver: driver.terminate(),
     )
 
 
-def autocommit(target: Target) -> AsyncEngine:
+def autocommit_engine(target: Target) -> AsyncEngine:
     """Return an engine for a connection that is held for long, without a transaction."""
     return _engine(target, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 

@@ -25,14 +25,14 @@ class PostgresqlDatabase(ServerDatabase):
         self._exclusive = exclusive
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        told = list[Notification]()
+        notifications = list[Notification]()
 
         def noted(session: Session) -> T:
-            told.append(session.notification)
+            notifications.append(session.notification)
             return work(session)
 
         result = await super().write(noted)
-        self._watch.tell(told[0])
+        self._watch.tell(notifications[0])
         return result
 
     async def notified(self, pace: Pace) -> Notification:

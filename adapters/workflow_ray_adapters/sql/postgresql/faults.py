@@ -39,7 +39,7 @@ UNFIT = ("22", "23", "54")
 
 
 @contextmanager
-def explained(where: str) -> Generator[None]:
+def translate_errors(where: str) -> Generator[None]:
     """Raise the ports' errors, or Aborted, in place of the driver's and the network's."""
     try:
         yield
@@ -61,36 +61,36 @@ def explained(where: str) -> Generator[None]:
 def _of_database(where: str, error: BaseException | None) -> Exception:
     cause = error.__cause__ if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) else error
     code = str(getattr(cause, "sqlstate", None) or "")
-    said = str(cause).partition("\n")[0]
-    return Aborted(said) if code in IN_THE_WAY else _by_code(where, code, said)
+    message = str(cause).partition("\n")[0]
+    return Aborted(message) if code in IN_THE_WAY else _by_code(where, code, message)
 
 
-def _by_code(where: str, code: str, said: str) -> WorkflowError:
+def _by_code(where: str, code: str, message: str) -> WorkflowError:
     if code in UNKNOWN_USER:
-        return AccessDenied(where, f"{said}. Give the right user and password in the URL.")
+        return AccessDenied(where, f"{message}. Give the right user and password in the URL.")
     if code == NO_RIGHT:
-        return AccessDenied(where, f"{said}. Give this user the right to it.")
+        return AccessDenied(where, f"{message}. Give this user the right to it.")
     if code == NO_DATABASE:
-        return StoreMissing(where, f"{said}. Create it first, or name another.")
+        return StoreMissing(where, f"{message}. Create it first, or name another.")
     if code == NO_TABLE:
         return NotAStore(
             where,
-            f"{said}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
+            f"{message}. `workflow-ray deploy` makes the tables; restore lost ones from a backup.",
         )
     if code == NO_ROOM:
         return StoreFull(
             where,
-            f"the store has no room for the write ({said}). Nothing of it was stored; make room and"
-            " try again.",
+            f"the store has no room for the write ({message}). Nothing of it was stored; make room"
+            " and try again.",
         )
     if code == READ_ONLY:
         return StoreReadOnly(
             where,
-            f"{said}. After a failover it passes by itself. Otherwise name the primary server, with"
-            " a user who may write.",
+            f"{message}. After a failover it passes by itself. Otherwise name the primary server,"
+            " with a user who may write.",
         )
     if code.startswith(UNFIT):
-        return WriteRejected(said)
+        return WriteRejected(message)
     return StoreUnavailable(
-        where, f"it failed ({said}). Try again; if it goes on, look at the server's log."
+        where, f"it failed ({message}). Try again; if it goes on, look at the server's log."
     )

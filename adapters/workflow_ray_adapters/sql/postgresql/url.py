@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import URL
 
 from workflow_ray.errors import InvalidInput
-from workflow_ray_adapters.sql.server.urls import parsed
+from workflow_ray_adapters.sql.server.urls import parse
 
 SHAPE = "postgresql://user:password@host:5432/database"
 PORT = 5432
@@ -19,9 +19,9 @@ class Target(NamedTuple):
     ssl: str | None  # sslmode, as the driver spells it
 
 
-def target(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """Read the URL. Raises InvalidInput: it cannot be read, or names no database."""
-    parts = parsed(url, "a PostgreSQL URL", SHAPE)
+    parts = parse(url, "a PostgreSQL URL", SHAPE)
     options = {
         name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
     }

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from workflow_ray.errors import StoreError, StoreInUse
 from workflow_ray_adapters.sql.notifications import ALL, Notification
 from workflow_ray_adapters.sql.postgresql.channel import Channel
-from workflow_ray_adapters.sql.postgresql.faults import explained
+from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.server.database import CONNECTING
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Watch:
         self._leaving = asyncio.Event()
 
     @asynccontextmanager
-    async def kept(self, patience: float) -> AsyncGenerator[None]:
+    async def opened(self, patience: float) -> AsyncGenerator[None]:
         """Keep the connection open. Waits up to `patience` seconds for another holder of the lock
         to release it. Raises StoreInUse.
         """
@@ -86,7 +86,7 @@ class Watch:
         if self._is_deaf:
             await asyncio.sleep(DEAF_POLL)
             return Notification(unnamed=ALL)
-        notification = await self._channel.heard(self._polled + POLL - monotonic())
+        notification = await self._channel.receive_others(self._polled + POLL - monotonic())
         if monotonic() >= self._polled + POLL:
             self._polled = monotonic()
             notification.add(Notification(unnamed=ALL))
@@ -95,7 +95,7 @@ class Watch:
     # --- the connection -------------------------------------------------------------------------
 
     async def _connect(self, patience: float) -> None:
-        with explained(self._where):
+        with translate_errors(self._where):
             async with asyncio.timeout(CONNECTING):
                 self._connection = await self._engine.connect()
             try:
@@ -216,6 +216,6 @@ class Watch:
                 return
 
     async def _ask(self, what: ColumnElement[Any]) -> Any:
-        with explained(self._where):
+        with translate_errors(self._where):
             async with asyncio.timeout(PATIENCE):
                 return await self._connection.scalar(select(what))

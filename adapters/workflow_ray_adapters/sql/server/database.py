@@ -37,7 +37,7 @@ class Access:
     readers: AsyncEngine  # each transaction reads one snapshot
     dialect: Dialect
     reading: Dialect  # the same, without locks
-    explained: Callable[[str], AbstractContextManager[None]]
+    translate_errors: Callable[[str], AbstractContextManager[None]]
     """Raises the ports' errors, or Aborted, in place of the driver's. Its argument is the store's
     name.
     """
@@ -109,13 +109,13 @@ class ServerDatabase(ABC):
             running.exception()  # retrieve the error, whether or not anybody still waits for it
 
     async def _transact(self, connections: "Connections", work: Callable[[Connection], T]) -> T:
-        with self._access.explained(self.where):
+        with self._access.translate_errors(self.where):
             async with connections.one() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 loop = asyncio.get_running_loop()
                 deadline = loop.call_later(DEADLINE, self._access.abort, driver)
                 try:
-                    with self._access.explained(self.where):
+                    with self._access.translate_errors(self.where):
                         return await connection.run_sync(work)
                 except BaseException as error:
                     # after a failover another server can write

@@ -9,7 +9,7 @@ from workflow_ray_adapters.sql import schema
 from workflow_ray_adapters.sql.tables import deployment
 
 
-def checked(connection: Connection, where: str, store_id: str | None = None) -> str:
+def check(connection: Connection, where: str, store_id: str | None = None) -> str:
     """Return the store id of a database that is ready to be used. Writes nothing. Raises
     StoreMissing, NotAStore, StoreTooNew, StoreMismatch.
     """

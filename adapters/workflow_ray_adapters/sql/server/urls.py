@@ -6,7 +6,7 @@ from sqlalchemy.exc import ArgumentError
 from workflow_ray.errors import InvalidInput
 
 
-def parsed(url: str, what: str, shape: str) -> URL:
+def parse(url: str, what: str, shape: str) -> URL:
     """Return the URL's parts. Raises InvalidInput, which shows nothing of the URL: any part of it
     may be a piece of the password.
     """

@@ -31,9 +31,9 @@ class SqliteAdapter:
     def create(self, url: str) -> str:
         path = _path(url)
         if not file.is_current(path):
-            with FileLock(path).held_by_thread(PATIENCE):
+            with FileLock(path).hold_by_thread(PATIENCE):
                 file.make(path)
-        return file.checked(path)
+        return file.check(path)
 
     @asynccontextmanager
     async def open_records(
@@ -47,11 +47,11 @@ class SqliteAdapter:
     ) -> AsyncGenerator[SqlStore]:
         path = _path(url)
         # before the lock: its file must not be left beside something that is not a store
-        found = await asyncio.to_thread(file.checked, path, store_id)
+        found = await asyncio.to_thread(file.check, path, store_id)
         async with AsyncExitStack() as stack:
             if exclusive:
-                await stack.enter_async_context(FileLock(path).held(patience))
-                found = await asyncio.to_thread(file.checked, path, store_id)
+                await stack.enter_async_context(FileLock(path).hold(patience))
+                found = await asyncio.to_thread(file.check, path, store_id)
             database = SqliteDatabase(path, exclusive=exclusive)
             stack.push_async_callback(asyncio.to_thread, database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())

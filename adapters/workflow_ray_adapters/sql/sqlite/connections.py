@@ -26,16 +26,16 @@ DURABLE = (
 )
 
 
-def writing(path: str) -> Connection:
+def open_writer(path: str) -> Connection:
     """Open a connection whose transactions hold the write lock from their first statement on."""
     return _connect(path, WRITE, (*PRAGMAS, *DURABLE))
 
 
-def reading(path: str) -> Connection:
+def open_reader(path: str) -> Connection:
     return _connect(path, READ, (*PRAGMAS, "query_only = ON"))
 
 
-def probing(path: str) -> Connection:
+def open_probe(path: str) -> Connection:
     """Open a connection that changes nothing in the file, whatever it is."""
     return _connect(path, READ, ())
 

@@ -20,13 +20,13 @@ from workflow_ray_adapters.sql.sqlite.connections import (
     READ,
     WRITE,
     driver,
-    reading,
+    open_reader,
+    open_writer,
     set_patience,
     transaction,
-    writing,
 )
 from workflow_ray_adapters.sql.sqlite.dialect import SQLITE
-from workflow_ray_adapters.sql.sqlite.faults import explained, is_locked
+from workflow_ray_adapters.sql.sqlite.faults import is_locked, translate_errors
 from workflow_ray_adapters.sql.sqlite.files import Files
 from workflow_ray_adapters.sql.sqlite.handover import Handover
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
@@ -54,11 +54,11 @@ class SqliteDatabase:
         self._log = Log(READERS)
         self._shortening: asyncio.Task[None] | None = None
         self._files = Files(path)
-        with explained(path):
-            self._writer = writing(path)
+        with translate_errors(path):
+            self._writer = open_writer(path)
             self._is_patient = True
             for _ in range(READERS):
-                self._readers.put(reading(path))
+                self._readers.put(open_reader(path))
         self._data_version = self._read_data_version()
 
     async def write(self, work: Callable[[Session], T]) -> T:
@@ -102,7 +102,7 @@ class SqliteDatabase:
 
     async def _shorten_log(self) -> None:
         try:
-            async with self._log.unread():
+            async with self._log.hold_reads():
                 await self._by_writer(self._begin_log_anew)
                 self._log.size = self._files.log_size()
         except Exception:
@@ -151,11 +151,11 @@ class SqliteDatabase:
         """
         self._check_open()
         try:
-            with self._handover.timed():
+            with self._handover.time():
                 return self._write(work, patient=False)
         except StoreUnavailable as error:
             if is_locked(error):
-                self._handover.locked()
+                self._handover.note_lock()
                 raise Aborted(str(error)) from error
             raise
 
@@ -164,7 +164,7 @@ class SqliteDatabase:
         not be acknowledged.
         """
         self._be_patient(patient)
-        with explained(self.where), transaction(self._writer, WRITE):
+        with translate_errors(self.where), transaction(self._writer, WRITE):
             result = work(Session(self._writer, SQLITE))
         self._files.check()
         self._log.size = self._files.log_size()
@@ -173,7 +173,7 @@ class SqliteDatabase:
     def _look(self, work: Callable[[Session], T]) -> T:
         connection = self._readers.get()  # there is one for each read that may run at a time
         try:
-            with explained(self.where), transaction(connection, READ):
+            with translate_errors(self.where), transaction(connection, READ):
                 return work(Session(connection, SQLITE))
         finally:
             self._readers.put(connection)
@@ -186,6 +186,6 @@ class SqliteDatabase:
         """Return a number that changes when another connection commits, and not when this one
         does.
         """
-        with explained(self.where):
+        with translate_errors(self.where):
             version: int = driver(self._writer).execute("PRAGMA data_version").fetchone()[0]
         return version

@@ -31,7 +31,7 @@ UNFIT = (
 
 
 @contextmanager
-def explained(where: str) -> Generator[None]:
+def translate_errors(where: str) -> Generator[None]:
     """Raise the ports' errors in place of the driver's and the system's."""
     try:
         yield
@@ -49,9 +49,7 @@ def explained(where: str) -> Generator[None]:
 
 
 def is_locked(error: WorkflowError) -> bool:
-    """Return whether an error that `explained` raised says that another program holds the write
-    lock.
-    """
+    """Return whether the error says that another program holds the write lock."""
     cause = error.__cause__
     return _code(cause.orig if isinstance(cause, DBAPIError) else cause) & PRIMARY in LOCKED
 

@@ -8,18 +8,18 @@ from sqlalchemy import Connection, insert, select
 
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreTooNew
 from workflow_ray_adapters.sql import schema
-from workflow_ray_adapters.sql.sqlite.connections import driver, probing, writing
-from workflow_ray_adapters.sql.sqlite.faults import explained
+from workflow_ray_adapters.sql.sqlite.connections import driver, open_probe, open_writer
+from workflow_ray_adapters.sql.sqlite.faults import translate_errors
 from workflow_ray_adapters.sql.tables import deployment
 
 
-def checked(path: str, store_id: str | None = None) -> str:
+def check(path: str, store_id: str | None = None) -> str:
     """Return the store id of a file that is ready to be opened. Writes nothing. Raises
     StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
     if not os.path.lexists(path):
         raise StoreMissing(path, "the file does not exist. `workflow-ray deploy` makes it.")
-    with explained(path), closing(_probe(path)) as connection:
+    with translate_errors(path), closing(_probe(path)) as connection:
         revision = _revision(path, connection)
         if revision is None:
             raise StoreMissing(path, "the file is empty. `workflow-ray deploy` makes it a store.")
@@ -48,7 +48,7 @@ def is_current(path: str) -> bool:
     """
     if not os.path.lexists(path):
         return False
-    with explained(path), closing(_probe(path)) as connection:
+    with translate_errors(path), closing(_probe(path)) as connection:
         revision = _revision(path, connection)
     return revision is not None and revision >= schema.REVISION
 
@@ -59,10 +59,10 @@ def make(path: str) -> None:
     """
     if is_current(path):  # another process was quicker
         return
-    with explained(path):
+    with translate_errors(path):
         # its owner decides who else may read it
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with closing(writing(path)) as connection, connection.begin():
+        with closing(open_writer(path)) as connection, connection.begin():
             schema.migrate(connection)
             if connection.scalar(select(deployment.c.store_id)) is None:
                 connection.execute(
@@ -75,7 +75,7 @@ def make(path: str) -> None:
 def _probe(path: str) -> Connection:
     if not os.path.isfile(path):
         raise NotAStore(path, "this is not a file. Name another one.")
-    return probing(path)
+    return open_probe(path)
 
 
 def _revision(path: str, connection: Connection) -> str | None:

@@ -32,12 +32,12 @@ class Handover:
         self._left -= is_due
         return is_due
 
-    def locked(self) -> None:
+    def note_lock(self) -> None:
         """Note that another program holds the lock: the thread waits for it."""
         self._left = max(self._left, 1)
 
     @contextmanager
-    def timed(self) -> Generator[None]:
+    def time(self) -> Generator[None]:
         """Time a transaction that the loop runs."""
         began, computed = perf_counter(), -thread_time()
         yield

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 
 from workflow_ray.errors import StoreInUse
-from workflow_ray_adapters.sql.sqlite.faults import explained
+from workflow_ray_adapters.sql.sqlite.faults import translate_errors
 
 PAUSE = 0.02  # seconds between two tries
 
@@ -25,7 +25,7 @@ class FileLock:
         self._file: int | None = None
 
     @asynccontextmanager
-    async def held(self, patience: float) -> AsyncGenerator[None]:
+    async def hold(self, patience: float) -> AsyncGenerator[None]:
         """Hold the lock. Waits up to `patience` seconds for another holder to release it. Raises
         StoreInUse, StoreReadOnly, StoreFull.
         """
@@ -38,7 +38,7 @@ class FileLock:
             self._release()
 
     @contextmanager
-    def held_by_thread(self, patience: float) -> Generator[None]:
+    def hold_by_thread(self, patience: float) -> Generator[None]:
         """As `held`, without an event loop."""
         deadline = monotonic() + patience
         while not self._acquired(deadline):
@@ -62,7 +62,7 @@ class FileLock:
         return False
 
     def _open(self) -> int:
-        with explained(self._store):
+        with translate_errors(self._store):
             return os.open(f"{self._store}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _acquired(self, deadline: float) -> bool:

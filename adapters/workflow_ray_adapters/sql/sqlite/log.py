@@ -51,7 +51,7 @@ class Log:
         return self.size > 2 * LIMIT
 
     @asynccontextmanager
-    async def unread(self) -> AsyncGenerator[None]:
+    async def hold_reads(self) -> AsyncGenerator[None]:
         """Wait until the reads of now are over. Reads that come meanwhile wait until the block
         ends.
         """

@@ -76,7 +76,7 @@ def test_an_option_that_means_nothing_is_refused_with_those_that_do() -> None:
         MariadbAdapter().canonical("mariadb://host/shop?sslmode=require")
 
 
-def test_certificates_that_cannot_be_read_are_told() -> None:
+def test_certificates_that_cannot_be_read_are_reported() -> None:
     with pytest.raises(InvalidInput, match="certificates can't be read"):
         MariadbAdapter().canonical("mariadb://host/shop?ssl_ca=/nowhere.pem")
 
@@ -85,7 +85,7 @@ def test_certificates_that_cannot_be_read_are_told() -> None:
 
 
 async def refusal(url: str) -> WorkflowError:
-    """What opening and creating both raise, within 5 seconds each."""
+    """Return the error that opening and creating both raise, within 5 seconds each."""
     start = monotonic()
     with pytest.raises(WorkflowError) as of_create:
         await asyncio.to_thread(MariadbAdapter().create, url)
@@ -133,7 +133,7 @@ async def test_secrets_are_in_no_error_and_no_log_and_no_repr(
     assert not [text for text in shown if "sesame" in text]
 
 
-async def test_a_database_that_the_user_has_no_right_to_is_told(guarded: str) -> None:
+async def test_a_database_that_the_user_has_no_right_to_is_reported(guarded: str) -> None:
     error = await refusal(guarded.rpartition("/")[0] + "/mysql")
     assert isinstance(error, AccessDenied)
     assert "Give this user the right to it" in str(error)

@@ -1,5 +1,5 @@
-"""A server that dies, connections that break, and processes that die with the lock of who serves
-the store.
+"""A server that dies, connections that break, and processes that die while they hold the lock of
+the one that serves the store.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from workflow_ray.testing.conformance.runs import (
     workflow,
 )
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import autocommit
-from workflow_ray_adapters.sql.mariadb.url import target
+from workflow_ray_adapters.sql.mariadb.connections import autocommit_engine
+from workflow_ray_adapters.sql.mariadb.url import parse_target
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .conftest import Opener
@@ -56,8 +56,8 @@ asyncio.run(serve())
 
 
 async def disconnect(url: str) -> int:
-    """End every connection to the database but this one's; how many there were."""
-    async with autocommit(target(url)).connect() as connection:
+    """End every other connection to the database. Return how many there were."""
+    async with autocommit_engine(parse_target(url)).connect() as connection:
         others = text(
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <>"
             " CONNECTION_ID()"
@@ -69,7 +69,7 @@ async def disconnect(url: str) -> int:
 
 
 async def go_through(store: SqlStore, count: int) -> None:
-    """Trigger that many runs, one after another, and end each; every write is repeated until it is
+    """Trigger that many runs, one after another, and end each. Every write is repeated until it is
     answered.
     """
     for _ in range(count):
@@ -127,7 +127,7 @@ async def test_connections_that_broke_while_nobody_used_them_are_replaced_unnoti
         fence = await acquire(store, CONSUMERS)
         await store.positions(CONSUMERS)
         assert await disconnect(url)
-        await asyncio.sleep(0.1)  # the word of it arrives
+        await asyncio.sleep(0.1)  # the notification arrives
         await store.store([group(new_run(), fence=fence)])
         await store.positions(CONSUMERS)
 
@@ -199,7 +199,7 @@ async def is_free(opened: Opener, *, patience: float = 0) -> bool:
 # --- who waits ----------------------------------------------------------------------------------
 
 
-async def test_who_waits_is_told_of_another_process_within_a_moment(opened: Opener) -> None:
+async def test_who_waits_is_notified_of_another_process_within_a_moment(opened: Opener) -> None:
     run = new_run()
     async with opened() as one, opened() as other:
         waiting = asyncio.create_task(one.watch({run.run_id: Version(0)}, wait=60))

@@ -31,7 +31,7 @@ STATEMENTS: dict[Callable[[Dialect], ClauseElement], Values] = {
 
 
 class Cursor:
-    """Notes what it is asked to execute."""
+    """A cursor that notes what it is asked to execute."""
 
     def __init__(self) -> None:
         self.executed: list[tuple[str, Sequence[object]]] = []
@@ -60,7 +60,7 @@ def test_a_statement_goes_to_the_driver_as_it_was_compiled_for_any_number_of_row
 async def test_a_joined_statement_reads_only_the_rows_of_its_keys_in_a_small_table_too(
     opened: Opener,
 ) -> None:
-    """The server would lock all that it reads."""
+    """The server would lock every row that it reads."""
 
     def plans(session: Session) -> list[Any]:
         found = list[Any]()

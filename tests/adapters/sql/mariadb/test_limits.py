@@ -15,7 +15,7 @@ from workflow_ray.errors import (
 from workflow_ray.records import MAX_FOREIGN_ID, ActiveRun, Stored, Version
 from workflow_ray.testing.conformance.runs import new_run, step, store_all, stored, stored_run
 from workflow_ray_adapters.sql.database import Aborted
-from workflow_ray_adapters.sql.mariadb.faults import explained
+from workflow_ray_adapters.sql.mariadb.faults import translate_errors
 
 from .conftest import Opener
 
@@ -108,7 +108,7 @@ async def test_what_the_server_takes_no_packet_for_is_rejected_and_others_are_no
 def test_what_the_server_says_becomes_an_error_of_ours(
     code: int, said: str, kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind) as raised, explained("mariadb://host:3306/shop"):
+    with pytest.raises(kind) as raised, translate_errors("mariadb://host:3306/shop"):
         raise OperationalError(code, said)
     assert said in str(raised.value)
     assert isinstance(raised.value, WorkflowError | Aborted)

@@ -1,4 +1,4 @@
-"""The keeper of the lock that says who serves a store."""
+"""The task that keeps the lock of the process that serves a store."""
 
 import asyncio
 

@@ -13,19 +13,19 @@ from tests.servers import MariaDB
 from workflow_ray.errors import AccessDenied, StoreUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import MariadbAdapter
-from workflow_ray_adapters.sql.mariadb.connections import autocommit
-from workflow_ray_adapters.sql.mariadb.url import target
+from workflow_ray_adapters.sql.mariadb.connections import autocommit_engine
+from workflow_ray_adapters.sql.mariadb.url import parse_target
 
 from ..databases import execute
 
 OURS, ANOTHER = "authority.pem", "another.pem"
 AUTHORITY = "keyUsage=critical,keyCertSign"
-"""What a key is for: Python from 3.13 on accepts no authority that doesn't say so."""
+"""What a key is for: Python from 3.13 on accepts only an authority that says so."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates: of two authorities, and of a server and a client by the first of them."""
+    """Certificates of two authorities, and of a server and a client by the first of them."""
     folder = tmp_path_factory.mktemp("certificates")
     for authority in (OURS, ANOTHER):
         openssl(
@@ -70,7 +70,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def url(folder: Path, server_folder: Path) -> Iterator[str]:
-    """Of a server with a certificate."""
+    """The URL of a server with a certificate."""
     for name in (OURS, "server.pem", "server.pem.key"):
         (server_folder / name).write_bytes((folder / name).read_bytes())
         (server_folder / name).chmod(0o644)  # it runs as another user
@@ -88,7 +88,7 @@ async def create(url: str) -> str:
 async def test_a_server_of_the_authority_named_is_spoken_to_by_tls(url: str, folder: Path) -> None:
     secure = f"{url}?ssl_ca={folder / OURS}"
     await create(secure)
-    async with autocommit(target(secure)).connect() as connection:
+    async with autocommit_engine(parse_target(secure)).connect() as connection:
         assert (
             (await connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_version'")))
             .one()[1]
@@ -122,6 +122,6 @@ async def test_a_user_who_must_show_a_certificate_is_let_in_with_it_only(
 
 
 def open_sockets() -> int:
-    """Of this process."""
+    """Return how many sockets this process has open."""
     descriptors = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
     return sum(descriptor.is_socket() for descriptor in descriptors if descriptor.exists())

@@ -1,4 +1,4 @@
-"""A PostgreSQL store to do things to, and a way to the server behind its back."""
+"""A PostgreSQL store for tests, and direct access to its database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import PostgresqlAdapter
-from workflow_ray_adapters.sql.postgresql.connections import autocommit
-from workflow_ray_adapters.sql.postgresql.url import target
+from workflow_ray_adapters.sql.postgresql.connections import autocommit_engine
+from workflow_ray_adapters.sql.postgresql.url import parse_target
 from workflow_ray_adapters.sql.store import SqlStore
 
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[SqlStore]]
@@ -26,7 +26,7 @@ async def url(postgres_url: str) -> str:
 
 @pytest.fixture
 def opened(url: str) -> Opener:
-    """Opens the store, with the adapter's options."""
+    """Return a function that opens the store, with the adapter's options."""
 
     def opened(
         *, exclusive: bool = False, patience: float = 0.0, store_id: str | None = None
@@ -40,10 +40,12 @@ def opened(url: str) -> Opener:
 
 @pytest.fixture
 def sql(url: str) -> Sql:
-    """Runs a statement on a connection of its own: the first value of what it finds."""
+    """Return a function that runs a statement on a connection of its own, and returns the first
+    value that it finds.
+    """
 
     async def sql(statement: str) -> Any:
-        async with autocommit(target(url)).connect() as connection:
+        async with autocommit_engine(parse_target(url)).connect() as connection:
             found = await connection.execute(text(statement))
             return found.scalar() if found.returns_rows else None
 

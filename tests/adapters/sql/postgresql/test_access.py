@@ -86,7 +86,7 @@ def test_no_rest_of_a_password_with_an_unescaped_at_sign_is_shown(password: str)
 
 
 async def refusal(url: str) -> WorkflowError:
-    """What opening and creating both raise, within 5 seconds each."""
+    """Return the error that opening and creating both raise, within 5 seconds each."""
     start = monotonic()
     with pytest.raises(WorkflowError) as of_create:
         await asyncio.to_thread(PostgresqlAdapter().create, url)
@@ -115,10 +115,10 @@ def guarded(server_folder: Path) -> Iterator[str]:
 async def make_guest(url: str) -> None:
     from sqlalchemy import text
 
-    from workflow_ray_adapters.sql.postgresql.connections import autocommit
-    from workflow_ray_adapters.sql.postgresql.url import target
+    from workflow_ray_adapters.sql.postgresql.connections import autocommit_engine
+    from workflow_ray_adapters.sql.postgresql.url import parse_target
 
-    async with autocommit(target(url)).connect() as connection:
+    async with autocommit_engine(parse_target(url)).connect() as connection:
         await connection.execute(text(f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'"))
         await connection.execute(text("GRANT CREATE ON SCHEMA public TO guest"))
 
@@ -146,12 +146,12 @@ async def test_secrets_are_in_no_error_and_no_log_and_no_repr(
     assert not [text for text in shown if "sesame" in text]
 
 
-async def test_a_user_without_rights_is_told_so(guarded: str, sql: Sql) -> None:
+async def test_a_user_without_rights_gets_an_error_that_says_so(guarded: str, sql: Sql) -> None:
     with pytest.raises(AccessDenied, match="right"):
         await asyncio.to_thread(PostgresqlAdapter().create, guarded.replace("/shop", "/template1"))
 
 
-async def test_an_unknown_user_is_told_so(url: str) -> None:
+async def test_an_unknown_user_gets_an_error_that_says_so(url: str) -> None:
     error = await refusal(url.replace("postgres@", "nobody@"))
     assert isinstance(error, AccessDenied)
     assert '"nobody" does not exist' in str(error)
@@ -203,10 +203,10 @@ async def test_of_several_who_create_at_once_each_gets_the_one_store(postgres_ur
 async def test_another_programs_database_is_left_as_it_is(postgres_url: str) -> None:
     from sqlalchemy import text
 
-    from workflow_ray_adapters.sql.postgresql.connections import autocommit
-    from workflow_ray_adapters.sql.postgresql.url import target
+    from workflow_ray_adapters.sql.postgresql.connections import autocommit_engine
+    from workflow_ray_adapters.sql.postgresql.url import parse_target
 
-    async with autocommit(target(postgres_url)).connect() as connection:
+    async with autocommit_engine(parse_target(postgres_url)).connect() as connection:
         await connection.execute(text("CREATE TABLE customers (name TEXT)"))
         assert isinstance(await refusal(postgres_url), NotAStore)
         assert (

@@ -1,4 +1,4 @@
-"""Who serves a store, and who uses it beside him."""
+"""Which process serves a store, and which use it beside that one."""
 
 import asyncio
 import os
@@ -90,7 +90,7 @@ async def test_the_lock_is_taken_again_when_its_connection_was_lost(
 
 
 async def holder(sql: Sql) -> int | None:
-    """The server's process that holds the lock."""
+    """Return the server's process that holds the lock."""
     found: int | None = await sql(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     )
@@ -104,7 +104,7 @@ async def test_roles_are_not_shared_while_another_process_serves_the_store(opene
         assert (await beside.activity()).is_served
 
 
-async def test_who_takes_a_role_while_others_deploy_is_not_told_that_it_is_retired(
+async def test_a_role_acquired_while_others_deploy_is_not_reported_as_retired(
     opened: Opener,
 ) -> None:
     async with opened() as deploying, opened() as taking:

@@ -18,8 +18,8 @@ from workflow_ray.records import Version
 from workflow_ray.testing.conformance.runs import new_run, store_all
 from workflow_ray_adapters.sql import PostgresqlAdapter, changes
 from workflow_ray_adapters.sql.postgresql import watch
-from workflow_ray_adapters.sql.postgresql.connections import autocommit
-from workflow_ray_adapters.sql.postgresql.url import target
+from workflow_ray_adapters.sql.postgresql.connections import autocommit_engine
+from workflow_ray_adapters.sql.postgresql.url import parse_target
 from workflow_ray_adapters.sql.postgresql.watch import Watch
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -38,14 +38,14 @@ def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Grows with every look for all who wait."""
-    looks, look = list[object](), changes.look
+    """A list that grows with every poll."""
+    looks, look = list[object](), changes.read
 
     def counting(*args: Any, **kwargs: Any) -> Any:
         looks.append(args)
         return look(*args, **kwargs)
 
-    monkeypatch.setattr(changes, "look", counting)
+    monkeypatch.setattr(changes, "read", counting)
     return looks
 
 
@@ -56,15 +56,15 @@ def watch_of(store: SqlStore) -> Watch:
 
 
 async def waits(call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """The call as a task that waits, as it should."""
+    """Start the call as a task, and check that it waits."""
     waiting = asyncio.create_task(call)
     assert not (await asyncio.wait({waiting}, timeout=0.3))[0]
     return waiting
 
 
 async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> None:
-    """A transaction that notifies holds a lock until it is committed. This one is never, for want
-    of a standby.
+    """A transaction that notifies holds a lock until it is committed. This one never is, because
+    there is no standby.
     """
     settings = {"synchronous_standby_names": "nobody", "synchronous_commit": "local"}
     with Postgres(server_folder, settings) as server, server.database("shop") as url:
@@ -73,7 +73,7 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
             url, clock=SystemClock(), exclusive=False
         ) as store:
             driver: Any
-            async with autocommit(target(url)).connect() as connection:
+            async with autocommit_engine(parse_target(url)).connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 await driver.execute("SET synchronous_commit = on")
                 notifying = asyncio.create_task(driver.execute("CREATE TABLE t (); NOTIFY other"))
@@ -88,7 +88,7 @@ async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> Non
 
 
 async def _waits_for_a_standby(url: str) -> bool:
-    async with autocommit(target(url)).connect() as connection:
+    async with autocommit_engine(parse_target(url)).connect() as connection:
         return bool(
             await connection.scalar(
                 text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
@@ -96,7 +96,7 @@ async def _waits_for_a_standby(url: str) -> bool:
         )
 
 
-async def test_what_others_write_to_the_database_makes_nobody_look(
+async def test_what_others_write_to_the_database_makes_nobody_read(
     opened: Opener, sql: Sql, looks: list[object]
 ) -> None:
     run = new_run()
@@ -109,10 +109,10 @@ async def test_what_others_write_to_the_database_makes_nobody_look(
         waiting.cancel()
 
 
-async def test_a_notification_that_is_lost_is_made_up_for_by_a_look(
+async def test_a_notification_that_is_lost_is_made_up_for_by_a_poll(
     opened: Opener, monkeypatch: pytest.MonkeyPatch, looks: list[object]
 ) -> None:
-    """As where a process dies between its commit and the notification of it."""
+    """As when a process dies between its commit and its notification."""
     monkeypatch.setattr(watch, "POLL", 0.1)
     run = new_run()
     async with opened() as here, opened() as there:
@@ -123,7 +123,7 @@ async def test_a_notification_that_is_lost_is_made_up_for_by_a_look(
         assert (record.run_id, bool(looks)) == (run.run_id, True)
 
 
-async def test_notifications_that_arrive_do_not_put_off_the_look_for_one_that_was_lost(
+async def test_notifications_that_arrive_do_not_put_off_the_poll_for_one_that_was_lost(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "POLL", 0.3)
@@ -161,7 +161,7 @@ async def test_where_notifications_do_not_arrive_it_is_polled(
         assert record.run_id == run.run_id
 
 
-async def test_commits_that_gather_while_one_is_told_are_told_together(
+async def test_commits_during_a_notification_are_notified_together(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent, runs, all_stored = Counter[str](), [new_run() for _ in range(100)], asyncio.Event()
@@ -186,7 +186,7 @@ async def test_commits_that_gather_while_one_is_told_are_told_together(
     assert 1 <= sent["notifications"] <= 2
 
 
-async def test_who_was_cut_off_from_notifications_looks_when_they_are_back(
+async def test_who_was_cut_off_from_notifications_reads_when_they_are_back(
     opened: Opener, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "TEST", 0.05)  # until it is noticed

@@ -1,5 +1,5 @@
-"""A server that is killed, hangs, or drops connections: everybody is told, nothing is lost or
-doubled, and work goes on.
+"""A server that is killed, hangs, or drops connections: every caller gets an error, nothing is lost
+or doubled, and work goes on.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ CLOCK = SystemClock()
 
 @pytest.fixture
 def server(server_folder: Path) -> Iterator[Postgres]:
-    """One to be killed."""
+    """A server that the test kills."""
     with Postgres(server_folder) as server:
         yield server
 
@@ -52,7 +52,7 @@ async def store(server: Postgres) -> AsyncIterator[SqlStore]:
 
 
 async def advance(store: SqlStore, fence: Fence, *, to: int, halfway: asyncio.Event) -> RunId:
-    """Write the versions of a run one by one, each until the store says what became of it."""
+    """Write the versions of a run one by one, each until the store answers."""
     write = new_run()
     for version in range(1, to + 1):
         answers = await persist(partial(store.store, [group(write, fence=fence)]), CLOCK, "test")

@@ -1,4 +1,4 @@
-"""TLS: its options are libpq's, and stand in the URL."""
+"""TLS: its options are libpq's, in the URL."""
 
 import asyncio
 import os
@@ -16,9 +16,7 @@ from workflow_ray_adapters.sql import PostgresqlAdapter
 
 @pytest.fixture
 def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
-    """The URL of a server that lets nobody in without TLS, and its certificate, which is for
-    127.0.0.1.
-    """
+    """The URL of a server that accepts only TLS, and its certificate, which is for 127.0.0.1."""
     with Postgres(server_folder) as server:
         server.stop()
         certificate = server.data / "server.crt"
@@ -31,7 +29,7 @@ def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def certify(certificate: Path, key: Path) -> None:
-    """Self-signed, and the server's own as its other files are."""
+    """Make a self-signed certificate that belongs to the server's user, as its other files do."""
     made = [
         "req",
         "-x509",
@@ -65,7 +63,7 @@ async def test_a_server_is_reached_by_tls(certified: tuple[str, Path], options: 
         assert await store.counts("orders") == []
 
 
-async def test_a_server_that_is_not_trusted_is_told_nothing(
+async def test_a_server_that_is_not_trusted_is_sent_nothing(
     certified: tuple[str, Path], postgres: Postgres, tmp_path: Path
 ) -> None:
     url, _ = certified
