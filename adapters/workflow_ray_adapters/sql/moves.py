@@ -1,18 +1,16 @@
 """Calls of `move`: each publishes what is due, and what becomes due until its wait is over.
 
-The states of such a request, and its transitions:
+The states of such a request, and where its inputs lead:
 
-    WAITING -- WAKE --> DUE -- BEGIN --> RUNNING -- WAKE --> WOKEN
-       |                ^  ^               |                   |
-       |                |  +----- OVER ----|-------------------+
-       +---- BEGIN -----|----------------->|
-       ^                |                  |
-       +----------------|------ OVER ------+
+                    BEGIN         OVER     WAKE          EXPIRE        LEAVE         FAIL
+    WAITING         RUNNING       -        DUE           ENDED         ENDED         ENDED
+    DUE             RUNNING       -        -             LAST          ENDED         ENDED
+    RUNNING         -             WAITING  WOKEN         LAST_RUNNING  LAST_RUNNING  ENDED
+    WOKEN           RUNNING       DUE      -             LAST_RUNNING  LAST_RUNNING  ENDED
+    LAST            LAST_RUNNING  -        -             -             ENDED         ENDED
+    LAST_RUNNING    -             ENDED    -             -             -             ENDED
 
-    EXPIRE or LEAVE, in any of them, lead to the last transaction or to the end:
-    WAITING -> ENDED        DUE -- EXPIRE --> LAST -- BEGIN --> LAST_RUNNING -- OVER --> ENDED
-    DUE, LAST -- LEAVE --> ENDED             RUNNING, WOKEN --> LAST_RUNNING
-    FAIL, in any of them --> ENDED
+A dash: it stays. ENDED takes all and stays.
 """
 
 import asyncio
@@ -29,7 +27,7 @@ from workflow_ray_adapters.sql.transaction import Answered, Move, MoveAnswer, Re
 
 class MoveState(Enum):
     WAITING = auto()
-    """Nothing is due. A transaction that adds an event makes it too."""
+    """Nothing is due. A transaction that adds an event also makes it."""
     DUE = auto()
     """The next transaction makes it."""
     RUNNING = auto()
@@ -163,12 +161,12 @@ class Moves:
         return {request.move.fence for request in self._open()}
 
     def due(self) -> list[MoveRequest]:
-        """Return those that the next transaction makes in any case."""
+        """Return the requests that the next transaction makes in any case."""
         states = (MoveState.DUE, MoveState.LAST)
         return [request for request in self._open() if request.state in states]
 
     def waiting(self) -> list[MoveRequest]:
-        """Return those that a transaction makes too where it adds an event."""
+        """Return the requests that a transaction also makes if it adds an event."""
         return [request for request in self._open() if request.state is MoveState.WAITING]
 
     def wake(self) -> bool:
@@ -176,7 +174,7 @@ class Moves:
         return self._wake(self._open())
 
     def wake_those_of(self, roles: Collection[RoleName]) -> bool:
-        """Make those of these roles due, which have a new epoch. Return whether there are any."""
+        """Make the requests of these roles due: they have a new epoch. Return whether there are any."""
         return bool(roles) and self._wake(
             [request for request in self._open() if request.move.fence.role in roles]
         )

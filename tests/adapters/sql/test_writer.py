@@ -1,17 +1,17 @@
 """How the gathering writer gathers, and who gets which error when something fails."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
 from workflow_ray.errors import RoleLost, StoreBusy, StoreUnavailable, WriteRejected
 from workflow_ray.ports import SystemClock
-from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version, Write
+from workflow_ray.records import PUBLISHER, Fenced, Role, Stored, Version
 from workflow_ray.testing.conformance.runs import (
     acquire,
     event,
@@ -22,34 +22,9 @@ from workflow_ray.testing.conformance.runs import (
 )
 from workflow_ray_adapters.sql import requests
 from workflow_ray_adapters.sql.database import Aborted
-from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
 from workflow_ray_adapters.sql.store import SqlStore
 
-T = TypeVar("T")
-
-
-class Gated(SqliteDatabase):
-    """A database that counts writing transactions, stops them while its gate is shut, and fails or
-    dies as it is told.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.transactions = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.waiting = asyncio.Event()  # set while a transaction waits at the gate
-        self.failure: BaseException | None = None
-
-    async def write(self, work: Callable[[Session], T]) -> T:
-        self.waiting.set()
-        await self.gate.wait()
-        self.waiting.clear()
-        self.transactions += 1
-        if self.failure:
-            raise self.failure
-        return await super().write(work)
+from .gated import Gated, asked, held_up, settle, unfit
 
 
 @pytest.fixture
@@ -62,34 +37,6 @@ async def store(database: Gated, store_id: str) -> AsyncIterator[SqlStore]:
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
         yield await stack.enter_async_context(SqlStore(database, SystemClock(), store_id).serve())
-
-
-@asynccontextmanager
-async def held_up(database: Gated, store: SqlStore) -> AsyncGenerator[None]:
-    """Collect what is asked for behind a transaction that waits at the gate."""
-    database.gate.clear()
-    first = asyncio.create_task(store_all(store, new_run()))
-    await database.waiting.wait()
-    try:
-        yield
-    finally:
-        database.gate.set()
-        await first
-
-
-def asked(store: SqlStore, *writes: Write) -> list[asyncio.Task[object]]:
-    """Start one call for each of the writes."""
-    return [asyncio.create_task(store_all(store, write)) for write in writes]
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-def unfit() -> Write:
-    """Return a write whose status no column of SQLite holds."""
-    return replace(new_run(), status=2**70)
 
 
 async def test_what_arrives_meanwhile_shares_the_next_transaction(

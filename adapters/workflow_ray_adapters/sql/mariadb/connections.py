@@ -128,7 +128,7 @@ def _engine(target: Target, *first: str, scheme: str = "mysql", **options: Any) 
     engine = create_async_engine(
         f"{scheme}+asyncmy://",
         connect_args={"async_creator_fn": connect},
-        pool_reset_on_return=None,  # whoever uses a connection ends its transactions
+        pool_reset_on_return=None,  # its user ends its transactions
         hide_parameters=True,
         **options,
     )

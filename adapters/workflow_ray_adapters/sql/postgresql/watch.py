@@ -1,4 +1,4 @@
-"""The connection beside those that work. It passes on notifications, and holds the lock of the
+"""The connection beside the ones that work. It passes on notifications, and holds the lock of the
 process that serves the store.
 """
 

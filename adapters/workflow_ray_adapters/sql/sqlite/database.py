@@ -103,7 +103,7 @@ class SqliteDatabase:
     async def _shorten_log(self) -> None:
         try:
             async with self._log.hold_reads():
-                await self._by_writer(self._begin_log_anew)
+                await self._by_writer(self._reset_log)
                 self._log.size = self._files.log_size()
         except Exception:
             if not self._closed:
@@ -115,7 +115,7 @@ class SqliteDatabase:
         finally:
             self._shortening = None
 
-    def _begin_log_anew(self) -> None:
+    def _reset_log(self) -> None:
         """Reset the write-ahead log. Where another process reads from it, it only gets as far as
         that allows.
         """
