@@ -174,7 +174,9 @@ class Moves:
         return self._wake(self._open())
 
     def wake_those_of(self, roles: Collection[RoleName]) -> bool:
-        """Make the requests of these roles due: they have a new epoch. Return whether there are any."""
+        """Make the requests of these roles due: they have a new epoch. Return whether there are
+        any.
+        """
         return bool(roles) and self._wake(
             [request for request in self._open() if request.move.fence.role in roles]
         )

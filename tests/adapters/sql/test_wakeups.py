@@ -228,6 +228,8 @@ async def test_what_concerns_nobody_makes_nobody_read(pair: Pair) -> None:
         pair.here.move(fence, limit=10, wait=LONG),
         due,
     )
+    while pair.looks["stream"] < 100 or not (pair.looks["timeouts"] and pair.looks["deployments"]):
+        await asyncio.sleep(0.01)  # each has looked once
     await asyncio.sleep(0.3)
     pair.looks.clear()
     for _ in range(20):
