@@ -68,7 +68,7 @@ class TestSqliteStore(
         gate = Gate()
         async with AsyncExitStack() as stack:
             with monkeypatch.context() as patch:
-                patch.setattr(database, "writing", partial(writing_through, gate))
+                patch.setattr(database, "open_writer", partial(writing_through, gate))
                 gate.store = await stack.enter_async_context(another())
             stack.callback(gate.heal)
             # A thread is held up, and not this loop.
