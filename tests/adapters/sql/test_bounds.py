@@ -1,4 +1,4 @@
-"""Data that is no longer needed is removed, a bounded amount at a time; nothing that is due hides
+"""Data that nobody needs any more is removed, a bounded amount at a time; nothing that is due hides
 behind something else.
 """
 

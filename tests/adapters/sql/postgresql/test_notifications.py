@@ -64,7 +64,7 @@ async def waits(call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 async def test_commits_wait_for_nobodys_notification(server_folder: Path) -> None:
     """A transaction that notifies holds a lock until it is committed. This one never is, because
-    there is no standby.
+    the server has no standby.
     """
     settings = {"synchronous_standby_names": "nobody", "synchronous_commit": "local"}
     with Postgres(server_folder, settings) as server, server.database("shop") as url:
