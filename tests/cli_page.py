@@ -42,10 +42,16 @@ def _commands() -> str:
     done = subprocess.run(
         [*command, "--name", "workflow-ray"], capture_output=True, text=True, check=True
     )
-    _, _, commands = done.stdout.partition("## `workflow-ray ")
+    first, _, commands = done.stdout.partition("## `workflow-ray ")
     usage = re.sub(r"```console\n\$ (.*)\n```", r"```text\n\1\n```", f"## `workflow-ray {commands}")
     codes = re.sub(r"^Exit codes:\n(?: +\d+  .*\n)+", _numbers, usage, flags=re.MULTILINE)
-    return _quotes(codes).rstrip() + "\n"
+    return f"{_common_options(first)}{_quotes(codes).rstrip()}\n"
+
+
+def _common_options(page: str) -> str:
+    """List the options that come before a command."""
+    options = re.findall(r"^\* `--.*\n", page, re.MULTILINE)
+    return f"## Before the command\n\n{''.join(options)}\n"
 
 
 def _numbers(table: re.Match[str]) -> str:
