@@ -47,10 +47,10 @@ async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Appl
             if is_from_outside(error):
                 raise
             if isinstance(error, WorkflowError):
-                log.warning("%s; the deployment is looked at again in %g s", error, AGAIN)
+                log.warning("%s; the deployment is read again in %g s", error, AGAIN)
             else:
                 log.exception(
-                    "following the deployment failed; it is looked at again in %g s", AGAIN
+                    "following the deployment failed; it is read again in %g s", AGAIN
                 )
             await clock.wait(asyncio.Event(), AGAIN)
 

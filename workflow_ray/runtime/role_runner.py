@@ -163,7 +163,7 @@ class RoleRunner:
         left += sorted(self._held)
         if left:
             log.warning(
-                "these roles did not finish in time; steps that they ran are run again: %s",
+                "these roles did not finish in time, and their steps run again: %s",
                 ", ".join(left),
             )
         self.abandon(left)

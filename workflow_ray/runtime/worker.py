@@ -128,7 +128,7 @@ class Worker:
             )
         for name in shared.lost:
             log.warning(
-                "role %s has gone to another process",
+                "another process has taken over role %s",
                 name,
                 extra={"role": name, "worker": self.name},
             )

@@ -170,7 +170,7 @@ class Supervision:
             try:
                 pause = await self._pass()
             except Exception:  # the next pass begins with the state that it finds
-                log.exception("a pass of the supervisor failed")
+                log.exception("a pass of the supervisor failed; the next one follows")
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._changed.wait()

@@ -67,7 +67,7 @@ class Target:
             except Exception as error:
                 if not isinstance(error, StoreError):  # `read` logs those
                     log.exception(
-                        "following the deployment failed; it is asked for again in %g s", AGAIN
+                        "following the deployment failed; it is read again in %g s", AGAIN
                     )
                 await asyncio.sleep(AGAIN)
 

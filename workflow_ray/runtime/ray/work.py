@@ -130,7 +130,7 @@ class ActorWork:
             if occupant is not None and self._charge is not None:
                 self._charge(occupant, seconds)
         except Exception:  # the next holder finds out which step it was
-            log.exception("the step that blocks the event loop was not charged with its attempt")
+            log.exception("the attempt of the step that blocks the event loop was not counted")
         finally:
             os._exit(1)
 
