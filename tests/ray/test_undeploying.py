@@ -6,12 +6,13 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.ray.conftest import Deployment, eventually
 from tests.ray.flows import Letter, Parcel, parcels
-from workflow_ray import RunState, Runtime
+from workflow_ray import RunState, Runtime, Workflow
 from workflow_ray.definition import load
 from workflow_ray.errors import RunsUnfinished
 from workflow_ray.runtime.ray.actor_status import FAILING
@@ -53,6 +54,12 @@ def module(tmp_path: Path) -> Path:
     return tmp_path / f"{name}.py"
 
 
+def written(module: Path) -> Workflow[Any, Any]:
+    """Write the module, and return its workflow."""
+    module.write_text(SOURCE)
+    return load(f"{module.stem}:short", [str(module.parent)])
+
+
 async def check_work(runtime: Runtime, foreign_id: str) -> None:
     """Check that the other workflow works."""
     handle = await runtime.client(parcels).trigger(foreign_id, Parcel())
@@ -62,8 +69,7 @@ async def check_work(runtime: Runtime, foreign_id: str) -> None:
 async def test_an_undeployed_workflow_has_no_actors_and_goes_on_once_it_is_deployed_again(
     deployment: Deployment, module: Path
 ) -> None:
-    module.write_text(SOURCE)
-    short = load(f"{module.stem}:short", [str(module.parent)])
+    short = written(module)
     async with Runtime.ray(short, parcels, records=deployment.records) as runtime:
         pids = await deployment.pids()
         await runtime.undeploy(short)
@@ -81,8 +87,7 @@ async def test_an_undeployed_workflow_has_no_actors_and_goes_on_once_it_is_deplo
 async def test_a_deleted_module_keeps_its_own_roles_from_running_and_says_why(
     deployment: Deployment, module: Path
 ) -> None:
-    module.write_text(SOURCE)
-    short = load(f"{module.stem}:short", [str(module.parent)])
+    short = written(module)
     async with Runtime.ray(short, parcels, records=deployment.records) as runtime:
         pids = await deployment.pids()
         module.unlink()
@@ -111,8 +116,7 @@ async def test_a_deleted_module_keeps_its_own_roles_from_running_and_says_why(
 async def test_a_deploy_starts_roles_at_once_that_could_not_be_loaded_before(
     deployment: Deployment, module: Path
 ) -> None:
-    module.write_text(SOURCE)
-    short = load(f"{module.stem}:short", [str(module.parent)])
+    short = written(module)
     async with Runtime.ray(short, records=deployment.records):
         pids = await deployment.pids()
         module.unlink()

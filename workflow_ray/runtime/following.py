@@ -49,9 +49,7 @@ async def follow(deployment: Deployment, store: Store, clock: Clock, apply: Appl
             if isinstance(error, WorkflowError):
                 log.warning("%s; the deployment is read again in %g s", error, AGAIN)
             else:
-                log.exception(
-                    "following the deployment failed; it is read again in %g s", AGAIN
-                )
+                log.exception("following the deployment failed; it is read again in %g s", AGAIN)
             await clock.wait(asyncio.Event(), AGAIN)
 
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
+from tests.unit.runtime.gated import Gated
 from workflow_ray import Client, Handle, Runtime, connect
 from workflow_ray.errors import RuntimeUnavailable
 from workflow_ray.runtime import local
@@ -23,20 +23,6 @@ AT_ONCE = 5.0
 
 ParcelClient: TypeAlias = Client[Parcel, Stage]
 ParcelHandle: TypeAlias = Handle[Parcel, Stage]
-
-
-@pytest.fixture(
-    params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.server)],
-)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    match request.param:
-        case "memory":
-            return f"memory://{tmp_path}"
-        case "sqlite":
-            return f"sqlite:///{tmp_path}/runs.db"
-        case _:
-            place: str = request.getfixturevalue("postgres_url")
-            return place
 
 
 @pytest.fixture
@@ -58,22 +44,25 @@ def standing() -> Parcels:
 
 
 @asynccontextmanager
-async def of_runtime(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
-    async with Runtime.local(workflow, records=url) as runtime:
+async def of_runtime(workflow: Parcels, any_url: str) -> AsyncGenerator[ParcelClient]:
+    async with Runtime.local(workflow, records=any_url) as runtime:
         yield runtime.client(workflow)
 
 
 @asynccontextmanager
-async def of_connect(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
-    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+async def of_connect(workflow: Parcels, any_url: str) -> AsyncGenerator[ParcelClient]:
+    async with (
+        Runtime.local(workflow, records=any_url),
+        connect(workflow, records=any_url) as client,
+    ):
         yield client
 
 
 @asynccontextmanager
-async def of_connect_alone(workflow: Parcels, url: str) -> AsyncGenerator[ParcelClient]:
-    async with Runtime.local(workflow, records=url):
+async def of_connect_alone(workflow: Parcels, any_url: str) -> AsyncGenerator[ParcelClient]:
+    async with Runtime.local(workflow, records=any_url):
         pass
-    async with connect(workflow, records=url) as client:
+    async with connect(workflow, records=any_url) as client:
         yield client
 
 
@@ -98,9 +87,9 @@ async def all_runs(client: ParcelClient) -> list[Any]:
 @pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_every_call_after_the_end_fails_at_once_and_says_why(
-    url: str, opened: Callable[[Parcels, str], Any], why: str
+    any_url: str, opened: Callable[[Parcels, str], Any], why: str
 ) -> None:
-    async with opened(standing(), url) as client:
+    async with opened(standing(), any_url) as client:
         handle = await client.trigger("1", Parcel())
     for call in (
         client.trigger("2", Parcel()),
@@ -119,9 +108,9 @@ async def test_every_call_after_the_end_fails_at_once_and_says_why(
 @pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_a_waiter_in_any_loop_gets_an_error_at_the_end(
-    url: str, opened: Callable[[Parcels, str], Any], why: str
+    any_url: str, opened: Callable[[Parcels, str], Any], why: str
 ) -> None:
-    async with opened(standing(), url) as client:
+    async with opened(standing(), any_url) as client:
         handle = await client.trigger("1", Parcel())
 
         async def wait(handle: ParcelHandle = handle) -> None:
@@ -144,9 +133,9 @@ async def test_a_waiter_in_any_loop_gets_an_error_at_the_end(
 @pytest.mark.usefixtures("soon_abandoned")
 @pytest.mark.parametrize(("opened", "why"), KINDS)
 async def test_a_waiter_that_is_cancelled_is_cancelled_and_nothing_else(
-    url: str, opened: Callable[[Parcels, str], Any], why: str
+    any_url: str, opened: Callable[[Parcels, str], Any], why: str
 ) -> None:
-    async with opened(standing(), url) as client:
+    async with opened(standing(), any_url) as client:
         handle = await client.trigger("1", Parcel())
         waiting = asyncio.create_task(handle.wait())
         await asyncio.sleep(0.1)
@@ -156,14 +145,14 @@ async def test_a_waiter_that_is_cancelled_is_cancelled_and_nothing_else(
         assert (await handle.get()).status is Stage.NEW
 
 
-async def test_a_runtime_is_entered_again_once_it_has_ended_with_new_clients(url: str) -> None:
+async def test_a_runtime_is_entered_again_once_it_has_ended_with_new_clients(any_url: str) -> None:
     workflow = parcels()
 
     @workflow.step(Stage.NEW)
     async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
         return Stage.DONE
 
-    runtime = Runtime.local(workflow, records=url)
+    runtime = Runtime.local(workflow, records=any_url)
     for number in range(3):
         async with runtime:
             client = runtime.client(workflow)
@@ -172,17 +161,12 @@ async def test_a_runtime_is_entered_again_once_it_has_ended_with_new_clients(url
         await refused(client.counts(), "the runtime: it was left")
 
 
-async def test_a_handle_of_one_loop_is_used_in_another(url: str) -> None:
-    workflow, gate = parcels(), asyncio.Event()
-
-    @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        await gate.wait()
-        return Stage.DONE
-
+async def test_a_handle_of_one_loop_is_used_in_another(any_url: str) -> None:
+    gated = Gated()
+    workflow, gate = gated.workflow, gated.gate
     async with (
-        Runtime.local(workflow, records=url) as runtime,
-        connect(workflow, records=url) as connected,
+        Runtime.local(workflow, records=any_url) as runtime,
+        connect(workflow, records=any_url) as connected,
     ):
         for number, client in enumerate((runtime.client(workflow), connected)):
             gate.clear()
@@ -198,7 +182,9 @@ async def test_a_handle_of_one_loop_is_used_in_another(url: str) -> None:
             assert (await waiting).status is Stage.DONE
 
 
-async def test_a_runtime_that_has_served_ends_with_its_usual_deadline_next_time(url: str) -> None:
+async def test_a_runtime_that_has_served_has_its_usual_deadline_next_time(
+    any_url: str,
+) -> None:
     workflow, begun, begins = parcels(), asyncio.Event(), 0
 
     @workflow.step(Stage.NEW)
@@ -209,7 +195,7 @@ async def test_a_runtime_that_has_served_ends_with_its_usual_deadline_next_time(
         await asyncio.sleep(0.5)
         return Stage.DONE
 
-    runtime = Runtime.local(workflow, records=url)
+    runtime = Runtime.local(workflow, records=any_url)
     async with runtime:
         serving = asyncio.create_task(runtime.serve(deadline=0.01))
         await asyncio.sleep(0)  # it has its signal handlers
@@ -218,6 +204,6 @@ async def test_a_runtime_that_has_served_ends_with_its_usual_deadline_next_time(
     async with runtime:
         handle = await runtime.client(workflow).trigger("1", Parcel())
         await begun.wait()
-    async with connect(workflow, records=url) as client:
+    async with connect(workflow, records=any_url) as client:
         assert (await client.get(handle.run_id)).status is Stage.DONE
     assert begins == 1

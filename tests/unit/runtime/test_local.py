@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
+from tests.unit.runtime.gated import Gated
 from workflow_ray import (
     Cause,
     Handle,
@@ -330,19 +331,6 @@ async def test_a_client_is_used_by_other_threads_event_loops_too(url: str) -> No
             await asyncio.sleep(0.1)  # they wait together
             workflow.gate.set()
             assert await asyncio.gather(*waiting) == [Stage.DONE] * 4
-
-
-class Gated:
-    """A workflow whose step waits for a gate."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.workflow = parcels()
-
-        @self.workflow.step(Stage.NEW)
-        async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-            await self.gate.wait()
-            return Stage.DONE
 
 
 async def test_records_may_be_the_path_of_a_file(tmp_path: Path) -> None:

@@ -17,18 +17,6 @@ ROOT = Path(__file__).parents[3]
 SHORT = 0.3
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    match request.param:
-        case "memory":
-            return f"memory://{tmp_path}"
-        case "sqlite":
-            return f"sqlite:///{tmp_path}/runs.db"
-        case _:
-            place: str = request.getfixturevalue("postgres_url")
-            return place
-
-
 def standing() -> Parcels:
     """Make a workflow whose step fails again and again."""
     workflow = parcels()
@@ -49,32 +37,32 @@ async def told(client: Client[Parcel, Stage]) -> str:
     return str(raised.value)
 
 
-async def test_where_nothing_runs_a_wait_that_times_out_says_so(url: str) -> None:
+async def test_where_nothing_runs_a_wait_that_times_out_says_so(any_url: str) -> None:
     workflow = packing()
-    async with Runtime.local(workflow, records=url):
+    async with Runtime.local(workflow, records=any_url):
         pass
-    async with connect(workflow, records=url) as client:
+    async with connect(workflow, records=any_url) as client:
         text = await told(client)
         assert "No process runs the step of NEW, so the run does not go on. Start one:" in text
         assert "`workflow-ray worker MODULE:ATTRIBUTE --records " in text
 
 
-async def test_where_a_process_runs_other_workflows_only_it_says_so_too(url: str) -> None:
+async def test_where_a_process_runs_other_workflows_only_it_says_so_too(any_url: str) -> None:
     workflow = packing()
-    async with Runtime.local(workflow, records=url):
+    async with Runtime.local(workflow, records=any_url):
         pass
     async with (
-        Runtime.local(shipping, records=url),
-        connect(workflow, records=url) as client,
+        Runtime.local(shipping, records=any_url),
+        connect(workflow, records=any_url) as client,
     ):
         assert "No process runs the step of NEW" in await told(client)
 
 
-async def test_where_its_step_fails_again_and_again_no_process_is_missed(url: str) -> None:
+async def test_where_its_step_fails_again_and_again_no_process_is_missed(any_url: str) -> None:
     workflow = standing()
     async with (
-        Runtime.local(workflow, records=url) as runtime,
-        connect(workflow, records=url) as client,
+        Runtime.local(workflow, records=any_url) as runtime,
+        connect(workflow, records=any_url) as client,
     ):
         for one in (client, runtime.client(workflow)):
             assert "o process runs" not in await told(one)

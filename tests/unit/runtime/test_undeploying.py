@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
+from tests.unit.parcels import Parcel, ParcelRun, Stage, packing, parcels
+from tests.unit.runtime.gated import Gated
 from tests.unit.runtime.test_hosting import shipping
 from workflow_ray import Cause, RunState, Runtime, connect
 from workflow_ray.errors import InvalidInput, RunsUnfinished, RuntimeUnavailable, UnknownWorkflow
@@ -36,21 +37,6 @@ class Store(MemoryStore):
 
 def names(deployment: Deployment) -> list[str]:
     return [workflow.name for workflow in deployment.workflows]
-
-
-class Gated:
-    """A workflow whose step waits for a gate."""
-
-    def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.gate = asyncio.Event()
-        self.workflow: Parcels = parcels()
-
-        @self.workflow.step(Stage.NEW)
-        async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-            self.begun.set()
-            await self.gate.wait()
-            return Stage.DONE
 
 
 async def test_a_workflow_that_is_undeployed_leaves_the_others_as_they_are() -> None:
