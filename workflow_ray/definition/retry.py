@@ -60,7 +60,7 @@ class Retry:
         first = seconds_of("backoff", self.backoff)
         longest = max(seconds_of("max_backoff", self.max_backoff), first)
         try:
-            return min(first * self.factor ** (attempt - 1), longest)
+            return min(first * float(self.factor) ** (attempt - 1), longest)
         except OverflowError:  # the power exceeds the range of a float
             return longest if first else 0.0
 

@@ -71,6 +71,11 @@ def test_a_database_in_memory_is_refused_with_advice(url: str) -> None:
         SqliteAdapter().canonical(url)
 
 
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="name a file"):
+        SqliteAdapter().canonical("sqlite:///shop%00.db")
+
+
 def test_a_new_store_is_its_owners_alone(path: Path, store_id: str) -> None:
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 

@@ -22,6 +22,11 @@ def test_delays_grow_by_the_factor_up_to_the_longest_and_keep_at_least_half(
             assert full / 2 <= retry.delay(str(rng.random()), attempt) <= full
 
 
+def test_a_delay_costs_no_time_to_compute_however_large_factor_and_attempts_are() -> None:
+    retry = Retry(attempts=10**9, backoff=1, factor=10**300, max_backoff=40)
+    assert 20 <= retry.delay("1", 10**9) <= 40
+
+
 def test_runs_that_fail_together_are_retried_at_different_times() -> None:
     assert len({Retry().delay(f"run-{n}", 1) for n in range(100)}) > 90
 

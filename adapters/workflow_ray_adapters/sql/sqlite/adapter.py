@@ -67,7 +67,7 @@ def _path(url: str) -> str:
     """Return the absolute path of the URL's file: the inverse of `path_in_url`."""
     has_host = not url.partition("://")[2].startswith("/")
     path = "" if has_host else unquote(make_url(url).database or "")
-    if path in ("", ":memory:"):
+    if path in ("", ":memory:") or "\0" in path:
         raise InvalidInput(
             "the URL of a SQLite store",
             "name a file after three slashes, as in sqlite:///shop.db. For a store in memory use"
