@@ -137,7 +137,7 @@ class SqlStore:
     ) -> list[Record]:
         with self._wakeups.watchers.watching(seen, at_rest=at_rest) as wakeup:
             began = self._clock.monotonic()
-            if wait > 0 and self._wakeups.versions.are_newest(seen):
+            if wait > 0 and self._wakeups.versions.is_newest(seen):
                 await self._clock.wait(wakeup, wait)
             look = partial(
                 self._database.read,

@@ -133,6 +133,6 @@ class KnownVersions:
     def forget(self) -> None:
         self._newest.clear()
 
-    def are_newest(self, seen: Mapping[RunId, Version]) -> bool:
+    def is_newest(self, seen: Mapping[RunId, Version]) -> bool:
         """Return whether these are the newest versions of their runs, as far as is known."""
         return all(self._newest.get(run_id) == version for run_id, version in seen.items())

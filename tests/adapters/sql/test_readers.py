@@ -96,5 +96,5 @@ def test_a_notification_that_overtakes_an_earlier_commit_is_not_taken_back() -> 
     versions, run_id = KnownVersions(), RunId("r")
     versions.note([(run_id, Version(3))])  # another process's
     versions.note([(run_id, Version(2))])  # this one's, answered later
-    assert not versions.are_newest({run_id: Version(2)})
-    assert versions.are_newest({run_id: Version(3)})
+    assert not versions.is_newest({run_id: Version(2)})
+    assert versions.is_newest({run_id: Version(3)})
