@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -59,7 +59,9 @@ def _compare_models(written: BaseModel, read: Any, depth: int) -> _Found | None:
     if type(written) is not type(read):
         return _Found(deque(), _other_class(written, read))
     ours, theirs, fields = written.__dict__, read.__dict__, type(written).model_fields
-    found = _compare_named(((name, ours.get(name), theirs.get(name)) for name in fields), depth)
+    found = _compare_named(
+        ((name, ours.get(name), theirs.get(name)) for name in fields), depth
+    ) or _stray(written, read, fields)
     if found is None and (written.__pydantic_extra__ or read.__pydantic_extra__):
         return _compare_mappings(
             written.__pydantic_extra__ or {}, read.__pydantic_extra__ or {}, depth
@@ -73,7 +75,18 @@ def _compare_dataclasses(written: Any, read: Any, depth: int) -> _Found | None:
     names = [field.name for field in dataclasses.fields(written)]
     return _compare_named(
         ((name, getattr(written, name, None), getattr(read, name, None)) for name in names), depth
-    )
+    ) or _stray(written, read, names)
+
+
+def _stray(written: Any, read: Any, fields: Container[str]) -> _Found | None:
+    """An attribute beside the fields that is not read back, as a mistyped name in `model_copy`
+    leaves it. What the class itself computes and keeps, such as a cached property, is not data.
+    """
+    known: dict[str, Any] = getattr(read, "__dict__", {})
+    for name in getattr(written, "__dict__", {}):
+        if name not in fields and name not in known and not hasattr(type(written), name):
+            return _Found(deque([name]), f"{type(written).__name__} has no such field")
+    return None
 
 
 def _compare_mappings(written: Mapping[Any, Any], read: Any, depth: int) -> _Found | None:

@@ -215,6 +215,37 @@ def test_a_time_that_its_zone_skips_or_has_twice_reads_back(month: int, fold: in
     assert read.at.isoformat() == data.at.isoformat()
 
 
+@dataclasses.dataclass
+class Label:
+    text: str = ""
+
+
+class Labelled(BaseModel):
+    label: Label = Label()
+    total: int = 0
+
+    @cached_property
+    def double(self) -> int:
+        return 2 * self.total
+
+
+def test_a_value_under_a_name_that_is_not_a_field_is_refused_and_not_lost() -> None:
+    workflow = Workflow("w", Labelled, Stage)
+    with pytest.raises(InvalidInput, match="of w, totl: Labelled has no such field"):
+        workflow.encode(Labelled().model_copy(update={"totl": 3}))
+    data = Labelled(label=Label())
+    vars(data.label)["txt"] = "mistyped"
+    with pytest.raises(InvalidInput, match=r"of w, label\.txt: Label has no such field"):
+        workflow.encode(data)
+
+
+def test_what_a_cached_property_keeps_is_not_data() -> None:
+    data = Labelled(total=2)
+    assert data.double == 4
+    workflow = Workflow("w", Labelled, Stage)
+    assert workflow.decode(workflow.encode(data)).double == 4
+
+
 def test_data_that_lacks_fields_is_refused() -> None:
     data = Computed(total=1)
     assert data.double == 2
