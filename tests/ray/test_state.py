@@ -17,10 +17,10 @@ from workflow_ray.runtime.ray.state import (
     after_end,
     after_report,
     after_start,
+    forget_failures,
     next_due,
     plan,
     wanted_by,
-    without_failures,
 )
 
 STORE = Wanted("store", None)
@@ -134,13 +134,12 @@ def test_a_definition_that_can_not_be_loaded_is_tried_ever_more_seldom() -> None
     assert delays == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, *[LONGEST_UNUSABLE_DELAY] * 2]
 
 
-def test_other_code_is_tried_at_once_where_the_earlier_could_not_be_loaded() -> None:
-    slot = unloadable(after_start(None, shard(1, 1, "v1")), now=100.0)
-    assert plan([shard(1, 1, "v1")], slots(slot), now=101.0) == []
-    assert plan([shard(1, 1, "v2")], slots(slot), now=101.0) == [Start(shard(1, 1, "v2"))]
-    assert plan([shard(1, 1, "v1")], slots(without_failures(slot)), now=101.0) == [
-        Start(shard(1, 1))
-    ]
+def test_an_actor_whose_failures_are_forgotten_starts_at_once() -> None:
+    slot = unloadable(after_start(None, shard(1, 1)), now=100.0)
+    found = slots(slot)
+    assert plan([shard(1, 1)], found, now=101.0) == []
+    forget_failures(found, lambda slot: slot.unusable)
+    assert plan([shard(1, 1)], found, now=101.0) == [Start(shard(1, 1))]
 
 
 def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:

@@ -14,6 +14,7 @@ from tests.ray.fakes import (
     SILENT,
     FakeRegistry,
     orders,
+    phases,
     running,
     until,
 )
@@ -165,6 +166,37 @@ async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_ro
     assert [(one.levelname, one.getMessage()) for one in told] == [
         ("ERROR", f"some roles can't run: {why}")
     ]
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_a_newer_deployment_starts_at_once_what_could_not_be_loaded(
+    registry: FakeRegistry,
+) -> None:
+    supervision = Supervision(registry, silent=SILENT)
+    await running(supervision, CONSUMER)
+    failed = registry.holders[CONSUMER]
+    await failed.fail_to_load("there is no module")
+    await registry.left(CONSUMER, failed)
+    (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
+    assert consumer.is_hopeless
+    registry.target = Deployment(store_id="s", version=2)  # it is undeployed
+    await until(lambda: CONSUMER not in phases(supervision))
+    registry.target = Deployment(store_id="s", version=3, workflows=(orders(),))  # and deployed
+    (consumer,) = await supervision.settled([CONSUMER], wait=5.0, version=3)
+    assert consumer.is_running
+    await supervision.shutdown(deadline=0.0)
+
+
+async def test_a_newer_version_that_changes_no_role_is_settled_at_once(
+    registry: FakeRegistry,
+) -> None:
+    supervision = Supervision(registry, silent=SILENT)
+    await running(supervision, CONSUMER)
+    settling = asyncio.create_task(supervision.settled([CONSUMER], wait=60.0, version=2))
+    await asyncio.sleep(0)
+    registry.target = Deployment(store_id="s", version=2, workflows=(orders(),))
+    (consumer,) = await asyncio.wait_for(settling, 5.0)
+    assert consumer.is_running
     await supervision.shutdown(deadline=0.0)
 
 

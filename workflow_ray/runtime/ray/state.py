@@ -3,7 +3,7 @@
 Pure: without Ray, and without a clock of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -25,7 +25,7 @@ UNUSABLE_DELAY = 5.0
 waits twice as long...
 """
 LONGEST_UNUSABLE_DELAY = 300.0
-"""...up to this. A deploy of other code starts it at once."""
+"""...up to this. A newer deployment starts it at once."""
 STEADY = 10.0
 """Seconds for which an actor has to run until its earlier failures are forgotten."""
 DRAINING = 5.0
@@ -173,7 +173,7 @@ def plan(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) -> lis
     starts = [
         Start(one)
         for one in target.values()
-        if one.shard_set not in held_up and _can_start(one, slots.get(one.name), now)
+        if one.shard_set not in held_up and _can_start(slots.get(one.name), now)
     ]
     return [*(Drain(name) for name in sorted(outdated - draining)), *starts]
 
@@ -235,9 +235,11 @@ def after_end(slot: Slot, why: str, now: float) -> Slot:
     )
 
 
-def without_failures(slot: Slot) -> Slot:
-    """Return the slot without its failures, so that its next actor is started at once."""
-    return replace(slot, failures=0, due=0.0, crashed=False, unusable=False)
+def forget_failures(slots: dict[str, Slot], which: Callable[[Slot], bool]) -> None:
+    """Let the actors of some slots start at once, those that do not run, as if none had failed."""
+    for name, slot in slots.items():
+        if which(slot) and not slot.occupied:
+            slots[name] = replace(slot, failures=0, due=0.0, crashed=False, unusable=False)
 
 
 def _delay(failures: int, *, unusable: bool) -> float:
@@ -268,8 +270,5 @@ def _is_outdated(slot: Slot, wanted: Wanted | None) -> bool:
     return slot.wanted != wanted
 
 
-def _can_start(wanted: Wanted, slot: Slot | None, now: float) -> bool:
-    if slot is None:
-        return True
-    is_mended = slot.unusable and slot.wanted != wanted  # other code was deployed
-    return not slot.occupied and (now >= slot.due or is_mended)
+def _can_start(slot: Slot | None, now: float) -> bool:
+    return slot is None or (not slot.occupied and now >= slot.due)

@@ -23,9 +23,9 @@ from workflow_ray.runtime.ray.state import (
     after_end,
     after_report,
     after_start,
+    forget_failures,
     next_due,
     plan,
-    without_failures,
 )
 from workflow_ray.runtime.ray.target import Target
 
@@ -64,6 +64,7 @@ class Supervision:
         self._target = Target(registry)
         self._slots: dict[str, Slot] = {}
         self._actors: dict[str, RegisteredActor] = {}
+        self._version = 0  # of the deployment in the last pass
         self._changed = asyncio.Event()  # there is something for the next pass
         self._noticed = asyncio.Condition()  # a status has changed
         self._ends = EndLog()
@@ -98,17 +99,14 @@ class Supervision:
         """
 
         def current() -> list[ActorStatus]:
-            target = (
-                {one.name: one for one in self._target.wanted()}
-                if self._target.deployment.version >= version
-                else {}
-            )
+            if self._version < version:  # failures for an earlier one do not count
+                return [status_of(name, None) for name in names]
+            target = {one.name: one for one in self._target.wanted()}
             return [status_for(name, self._slots.get(name), target.get(name)) for name in names]
 
         def is_settled() -> bool:
-            return all(one.is_running for one in current()) or any(
-                one.is_hopeless for one in current()
-            )
+            found = current()
+            return all(one.is_running for one in found) or any(one.is_hopeless for one in found)
 
         await self._wait_for(is_settled, wait)
         return current()
@@ -137,17 +135,10 @@ class Supervision:
 
     async def restart(self, names: Sequence[str]) -> None:
         """Have those of these actors end that run. The next pass starts all of them."""
-        for name, slot in self._slots.items():
-            if name in names and not slot.occupied:
-                self._slots[name] = without_failures(slot)
+        forget_failures(self._slots, lambda slot: slot.wanted.name in names)
         self.refresh()
-        await asyncio.gather(
-            *(
-                self._drain(name, DRAIN)
-                for name in names
-                if name in self._slots and self._slots[name].occupied
-            )
-        )
+        occupied = [name for name in names if name in self._slots and self._slots[name].occupied]
+        await asyncio.gather(*(self._drain(name, DRAIN) for name in occupied))
 
     async def shutdown(self, deadline: float) -> None:
         """End all actors, and start none from now on.
@@ -179,6 +170,7 @@ class Supervision:
         """Start and end actors. Returns the seconds to the next pass, if nothing happens."""
         self._attach()
         up_to_date = await self._read_target()
+        await self._learn_version()
         wanted, now = self._target.wanted(), time.monotonic()
         for action in plan(wanted, self._slots, now):
             match action:
@@ -189,6 +181,13 @@ class Supervision:
                         self._spawn(self._drain(name, DRAIN))
         due = next_due(wanted, self._slots, now)
         return POLL if due is None else min(POLL, due - now)
+
+    async def _learn_version(self) -> None:
+        """Start what could not be loaded again at once, if the deployment is a newer one."""
+        if self._version != self._target.deployment.version:
+            self._version = self._target.deployment.version
+            forget_failures(self._slots, lambda slot: slot.unusable)
+            await self._notice()
 
     def _attach(self) -> None:
         """Follow the actors that an earlier supervisor started."""
