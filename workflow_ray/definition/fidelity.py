@@ -46,7 +46,7 @@ def _compare(written: Any, read: Any, depth: int) -> _Found | None:
         return _compare_models(written, read, depth)
     if _is_a(written, dict):
         return _compare_mappings(written, read, depth)
-    if _sequence_of(written) is not None:
+    if _is_a(written, *SEQUENCES):
         return _compare_sequences(written, read, depth)
     if hasattr(written, "__dataclass_fields__"):
         return _compare_dataclasses(written, read, depth)
@@ -78,14 +78,15 @@ def _compare_dataclasses(written: Any, read: Any, depth: int) -> _Found | None:
     ) or _stray(written, read, names)
 
 
-def _stray(written: Any, read: Any, fields: Container[str]) -> _Found | None:
+def _stray(written: object, read: object, fields: Container[str]) -> _Found | None:
     """An attribute beside the fields that is not read back, as a mistyped name in `model_copy`
     leaves it. What the class itself computes and keeps, such as a cached property, is not data.
     """
+    cls = type(written)
     known: dict[str, Any] = getattr(read, "__dict__", {})
     for name in getattr(written, "__dict__", {}):
-        if name not in fields and name not in known and not hasattr(type(written), name):
-            return _Found(deque([name]), f"{type(written).__name__} has no such field")
+        if name not in fields and name not in known and not hasattr(cls, name):
+            return _Found(deque([name]), f"{cls.__name__} has no such field")
     return None
 
 
