@@ -3,7 +3,7 @@
 import logging
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from workflow_ray.definition import Workflow, known_as
 from workflow_ray.errors import WorkflowError
@@ -12,12 +12,15 @@ from workflow_ray.records import Awaits, Record, consumer_group
 
 log = logging.getLogger(__name__)
 
+MayRun: TypeAlias = Callable[[Sequence[str]], Awaitable[bool]]
+"""Tells whether a live process may have a role of these groups."""
+
 
 class Attendance:
     """Finds out whether a process has acquired the roles of a workflow's steps.
 
     A process that has a role names itself in the role's positions until it releases the role. A
-    process that was killed is still named there: only `is_served` can tell that it is gone.
+    process that was killed is still named there: only `may_run` can tell that it is gone.
     """
 
     def __init__(
@@ -25,7 +28,7 @@ class Attendance:
         workflow: Workflow[Any, Any],
         records: RecordStore,
         place: str = "URL",
-        is_served: Callable[[], Awaitable[bool]] | None = None,
+        may_run: MayRun | None = None,
     ) -> None:
         """Make it. Nothing is asked yet.
 
@@ -33,12 +36,12 @@ class Attendance:
             workflow: The workflow of the runs that are waited for.
             records: The store. A question that it does not answer is not repeated.
             place: Where the records are, without a password, for the command that is shown.
-            is_served: Tells whether any process runs roles on the records. None: unknown.
+            may_run: Tells whether a live process may have a role of some groups. None: unknown.
         """
         self._workflow = workflow
         self._records = records
         self._place = place
-        self._is_served = is_served
+        self._may_run = may_run
         self._has_warned = False
 
     async def warn_if_nobody_runs_it(self) -> None:
@@ -72,7 +75,7 @@ class Attendance:
         partition: Only the role that works on this partition counts. None: any role.
         """
         try:
-            if self._is_served is not None and not await self._is_served():
+            if self._may_run is not None and not await self._may_run(groups):
                 return False
             for group in groups:
                 for position in await self._records.positions(group):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -68,7 +68,7 @@ async def connect(
     async with open_beside(url, clock) as opened:
         await _check_deployed(workflow, opened)
         calls = bridged_records(opened, bridge)
-        attendance = Attendance(workflow, calls, place_of(url), partial(_is_served, url))
+        attendance = Attendance(workflow, calls, place_of(url), partial(_may_run, calls))
         try:
             yield Client(workflow, calls, clock, patience=seconds, attendance=attendance)
         finally:
@@ -124,10 +124,13 @@ async def _socket(where: str) -> str:
     return path
 
 
-async def _is_served(url: str) -> bool:
-    """Whether a process may run roles there: on embedded records it serves them."""
-    adapter = records_adapter(url)
-    return adapter.shared or await asyncio.to_thread(find, adapter.canonical(url)) is not None
+async def _may_run(records: Records, groups: Sequence[str]) -> bool:
+    """Whether a process has the records exclusively, or a live lease of a role of these groups."""
+    activity = await records.activity(limit=1)
+    held = [holder.role for holder in activity.holders]
+    return activity.is_served or any(
+        role.startswith(f"{group}-") for role in held for group in groups
+    )
 
 
 async def _check_deployed(workflow: Workflow[D, S], records: Records) -> None:

@@ -1,14 +1,16 @@
 """Waits that say whether a process runs the workflow (U17)."""
 
+import asyncio
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from tests.unit.runtime.sharer import Work, sharing
+from tests.unit.runtime.sharer import LEASE, Work, sharing
 from tests.unit.runtime.test_hosting import shipping
 from workflow_ray import Client, Runtime, connect
 from workflow_ray.errors import WaitTimeout
@@ -29,9 +31,9 @@ def standing() -> Parcels:
     return workflow
 
 
-async def told(client: Client[Parcel, Stage]) -> str:
+async def told(client: Client[Any, Any], data: BaseModel | None = None) -> str:
     """Return the error of a wait that times out."""
-    handle = await client.trigger("1", Parcel(), if_active="join")
+    handle = await client.trigger("1", data or Parcel(), if_active="join")
     with pytest.raises(WaitTimeout) as raised:
         await handle.wait(timeout=SHORT)
     return str(raised.value)
@@ -70,10 +72,14 @@ async def test_where_its_step_fails_again_and_again_no_process_is_missed(any_url
         assert "No process runs the step of NEW" in await told(client)
 
 
-async def test_a_process_that_was_killed_is_missed_where_the_records_are_a_file(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "place", ["sqlite", pytest.param("postgres_url", marks=pytest.mark.server)]
+)
+async def test_a_process_that_was_killed_is_missed_once_its_leases_are_over(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    url = f"sqlite:///{tmp_path}/runs.db"
+    file = f"sqlite:///{tmp_path}/runs.db"
+    url = file if place == "sqlite" else request.getfixturevalue(place)
     process = await create_subprocess_exec(
         *(sys.executable, "-m", "tests.unit.runtime.sharer", url, str(tmp_path / "gate")),
         cwd=ROOT,
@@ -82,10 +88,11 @@ async def test_a_process_that_was_killed_is_missed_where_the_records_are_a_file(
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
+    async with connect(sharing, records=url) as client:
+        assert "o process runs" not in await told(client, Work())
     process.kill()
     await process.communicate()
-    async with connect(sharing, records=url) as client:
-        handle = await client.trigger("1", Work())
-        with pytest.raises(WaitTimeout, match="No process runs the step of NEW") as raised:
-            await handle.wait(timeout=SHORT)
-        assert f"worker tests.unit.runtime.sharer:sharing --records {url}`" in str(raised.value)
+    async with connect(sharing, records=url) as client, asyncio.timeout(10 * LEASE):
+        while "No process runs the step of NEW" not in (text := await told(client, Work())):
+            pass
+        assert "worker tests.unit.runtime.sharer:sharing --records " in text
