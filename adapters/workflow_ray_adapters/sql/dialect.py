@@ -22,7 +22,7 @@ Match: TypeAlias = Callable[[Any, Any], Sequence[ColumnElement[bool]]]
 
 
 class Dialect(ABC):
-    """Builds statements for one database, and runs those that are for many rows.
+    """Build statements for one database, and run the ones that are for many rows.
 
     A statement carries all rows that it is for, so the number of statements does not depend on the
     number of rows.

@@ -84,7 +84,7 @@ TRANSITIONS: Mapping[tuple[State, Input], State] = {
 
 
 class Writer:
-    """Runs one transaction at a time.
+    """Run one transaction at a time.
 
     Args:
         database: Where to.
