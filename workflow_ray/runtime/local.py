@@ -69,6 +69,7 @@ class LocalRuntime(Runtime):
         self._deadline = STOPPING  # `serve` may have set another one before
         described = [describe_here(workflow) for workflow in self._workflows.values()]
         store_id = await asyncio.to_thread(create, self.urls)
+        self._runner: RoleRunner | None = None
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop
         self._engine = EngineThread()
         self._engine.start()
@@ -100,7 +101,7 @@ class LocalRuntime(Runtime):
         try:
             await asyncio.wait({leaving, hurrying}, return_when=asyncio.FIRST_COMPLETED)
             if not leaving.done():
-                self._engine.loop.call_soon_threadsafe(self._runner.hurry)
+                self._engine.loop.call_soon_threadsafe(self._hurry)
             await leaving
         finally:
             hurrying.cancel()
@@ -108,11 +109,20 @@ class LocalRuntime(Runtime):
 
     async def _leave(self) -> None:
         self._begin_leaving()
+        closing = asyncio.ensure_future(self._engine.call(self._stack.aclose()))
         try:
-            await self._engine.call(self._stack.aclose())
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:  # it still releases the roles, but waits for no step
+            self._engine.loop.call_soon_threadsafe(self._hurry)
+            await closing
+            raise
         finally:
             await self._engine.stop()
             self._bridge.close()
+
+    def _hurry(self) -> None:
+        if self._runner is not None:
+            self._runner.hurry()
 
     # --- in the engine's loop -------------------------------------------------------------------
 

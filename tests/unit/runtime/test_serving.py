@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
-from workflow_ray import Runtime
+from workflow_ray import Runtime, connect
 from workflow_ray.errors import RuntimeUnavailable
 
 SOON = 20
@@ -59,10 +59,7 @@ async def test_only_roles_whose_steps_run_at_the_deadline_did_not_finish(
         (serving,) = await begun(runtime, deadline=0)
         terminate()
         assert not await asyncio.wait_for(serving, SOON)
-    assert "steps that they ran are run again: parcels-1-consumer-1-of-1" in [
-        line.removeprefix("these roles did not finish in time; ")
-        for line in (record.getMessage() for record in caplog.records)
-    ]
+    assert "their steps run again: parcels-1-consumer-1-of-1\n" in caplog.text
 
 
 async def test_one_signal_ends_every_runtime_that_serves_in_the_process(tmp_path: Path) -> None:
@@ -94,3 +91,22 @@ async def test_a_runtime_that_is_left_serves_no_longer(tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailable, match="the runtime was left meanwhile"):
         await asyncio.wait_for(serving, SOON)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+async def test_leaving_that_is_cancelled_waits_for_no_step_and_releases_all_roles(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workflow, runs = lying()
+    runtime = Runtime.local(workflow, records=tmp_path / "shop.db")
+    await runtime.__aenter__()
+    handle = await runtime.client(workflow).trigger("1", Parcel())
+    await asyncio.wait_for(runs.wait(), SOON)
+    leaving = asyncio.create_task(runtime.__aexit__(None, None, None))
+    await asyncio.sleep(0)  # it has begun
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(leaving, SOON)
+    assert "was not released" not in caplog.text
+    assert "trying again" not in caplog.text
+    async with connect(workflow, records=tmp_path / "shop.db") as client:
+        assert (await client.get(handle.run_id)).attempt == 0
