@@ -53,6 +53,14 @@ async def causes(cli: CommandLine) -> list[Cause]:
         return [entry.cause for entry in await client.handle(run.run_id).history()]
 
 
+def test_down_says_that_a_worker_goes_on_and_how_it_is_stopped(cli: CommandLine) -> None:
+    with worker(cli) as process:
+        said = cli("down").stdout
+        assert said.startswith("Nothing ran on Ray for sqlite://")
+        assert f"SIGTERM stops it: kill {process.pid}" in said
+        assert process.poll() is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_running_step_is_finished_after_the_first_signal(
     cli: CommandLine, number: signal.Signals

@@ -18,7 +18,8 @@ from workflow_ray.definition import load
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime import Runtime
-from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.connect import open_beside, process_status
+from workflow_ray.runtime.process_status import ProcessStatus
 from workflow_ray.runtime.scaling import scale as change_shards
 from workflow_ray.runtime.urls import place_of, records_url
 
@@ -143,26 +144,34 @@ def scale(
 
 
 def down(records: Records = None, as_json: AsJson = False) -> None:
-    """Stop what runs on the records, after the running steps have finished. The records stay.
+    """Stop what runs on Ray for the records, after the running steps have finished.
 
-    `run` or `deploy` continues with them. Stops the Ray that was started on this machine for it,
+    The records stay, and `run` or `deploy` continues with them. Processes that run workflows
+    without Ray go on; SIGTERM stops them. Stops the Ray that was started on this machine for it,
     unless something else runs there.
     """
     from workflow_ray.runtime.ray.cluster import stop_unused_cluster
     from workflow_ray.runtime.ray.control import find_running
 
-    async def stop() -> bool:
+    async def stop() -> tuple[bool, ProcessStatus | None]:
         control = await find_running(records)
         if control:
             await control.down()
-        return control is not None
+            return True, None
+        return False, await process_status(records_url(records))
 
-    was_running = asyncio.run(stop())
+    was_running, process = asyncio.run(stop())
     ray_stopped = stop_unused_cluster()
     place = place_of(records_url(records))
     if as_json:
         print_json(Stopped(records=place, was_running=was_running, ray_stopped=ray_stopped))
         return
-    say(f"{'Stopped what ran' if was_running else 'Nothing ran'} on {place}. The records stay.")
+    ran = "Stopped what ran on Ray" if was_running else "Nothing ran on Ray"
+    say(f"{ran} for {place}. The records stay.")
+    if process:
+        say(
+            f"Process {process.pid} on {process.host} runs its workflows, and goes on."
+            f" SIGTERM stops it: kill {process.pid}"
+        )
     if ray_stopped:
         say("Stopped Ray on this machine.")

@@ -81,7 +81,9 @@ class IpcTransport:
                 return await answer
         except TimeoutError:
             raise StoreUnavailable(
-                self._path, f"no answer to {method} within {deadline:.3g} s"
+                self._path,
+                f"the process that serves the store has not answered within {deadline:.3g} s"
+                f" ({method}). Check whether it is suspended or overloaded.",
             ) from None
         finally:
             if self._pending.pop(request, None) is not None:

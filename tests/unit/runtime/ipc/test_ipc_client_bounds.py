@@ -58,7 +58,7 @@ async def test_a_call_whose_deadline_ends_before_the_server_reads_is_never_sent(
 ) -> None:
     first = asyncio.create_task(connection.call("store", bytes(2 * HIGH_WATER), deadline=60))
     await turns()
-    with pytest.raises(StoreUnavailable, match="no answer to lag"):
+    with pytest.raises(StoreUnavailable, match=r"has not answered within .* \(lag\)"):
         await connection.call("lag", b"", deadline=0.01)
     later = asyncio.create_task(connection.call("ends", b"", deadline=60))
     (server,) = silent

@@ -77,7 +77,7 @@ async def test_a_call_that_ends_at_its_deadline_is_also_cancelled_at_the_server(
     connect: Connect, store: VisibleStore
 ) -> None:
     store_there = store_over(await connect(), SERVED, patience=0.05)
-    with pytest.raises(StoreUnavailable, match=r"no answer to store within 0\.05 s"):
+    with pytest.raises(StoreUnavailable, match=r"has not answered within 0\.05 s \(store\)"):
         await store_there.store([])
     await until(lambda: store.cancelled == 1)
     assert await store_there.lag(TOPIC, {}) == LAG
