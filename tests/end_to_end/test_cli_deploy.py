@@ -138,10 +138,10 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
         assert project.pids() == first
 
         project.edit("letters_out", "v2")
-        told = (
+        expected = (
             f"memos: unchanged, 1 role.\nletters: restarted, 1 role, its code has changed.\n{where}"
         )
-        assert project.deploy("memos", "letters_out") == told
+        assert project.deploy("memos", "letters_out") == expected
         second = project.pids()
         assert {name for name in first if first[name] != second[name]} == {letters}
 

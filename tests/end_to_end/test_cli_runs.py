@@ -76,10 +76,10 @@ def test_show_has_the_data_too(cli: CommandLine) -> None:
 
 
 def test_history_shows_every_version_and_its_reason(cli: CommandLine) -> None:
-    told = cli.json("runs", "history", run_id(cli, "c"))
-    assert [entry["version"] for entry in told] == list(range(1, len(told) + 1))
-    assert (told[0]["cause"], told[0]["by"]) == ("TRIGGER", "client")
-    assert (told[-1]["cause"], told[-1]["by"], told[-1]["reason"]) == (
+    entries = cli.json("runs", "history", run_id(cli, "c"))
+    assert [entry["version"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert (entries[0]["cause"], entries[0]["by"]) == ("TRIGGER", "client")
+    assert (entries[-1]["cause"], entries[-1]["by"], entries[-1]["reason"]) == (
         "PAUSE",
         "letters-1-consumer-1-of-1",
         "who is meant?",

@@ -39,7 +39,7 @@ class FakeActor:
         if method == "drain":
             if self._leaves:
                 await self.end(
-                    ActorReport(phase=Phase.ENDED, pid=1, node="n", why="it was told to stop")
+                    ActorReport(phase=Phase.ENDED, pid=1, node="n", why="it was asked to stop")
                 )
             return None
         seen, wait = arguments
@@ -83,7 +83,7 @@ class FakeRegistry:
     started: list[str] = field(default_factory=list[str])
     killed: list[FakeActor] = field(default_factory=list[FakeActor])
     broken: dict[str, Exception] = field(default_factory=dict[str, Exception])  # by method
-    stubborn: set[str] = field(default_factory=set[str])  # actors that do not end when told
+    stubborn: set[str] = field(default_factory=set[str])  # actors that do not end when asked
     starting: set[str] = field(default_factory=set[str])  # actors that do not run yet
     unreadable: bool = False  # the store does not answer
     read: int = 0  # reads that the store answered

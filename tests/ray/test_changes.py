@@ -27,7 +27,7 @@ def deployment(*workflows: DeployedWorkflow) -> Deployment:
     return Deployment(store_id="s", version=1, workflows=workflows)
 
 
-def told(
+def change_of(
     before: Deployment, after: DeployedWorkflow, *, restart: bool = False
 ) -> tuple[Change, str, tuple[str, ...]]:
     (change,) = changes(before, deployment(LETTERS, after), [after.name], restart=restart)
@@ -37,14 +37,20 @@ def told(
 
 def test_where_nothing_ran_all_roles_are_started() -> None:
     assert (
-        told(NOTHING, ORDERS) == told(NOTHING, ORDERS, restart=True) == (Change.STARTED, "", ROLES)
+        change_of(NOTHING, ORDERS)
+        == change_of(NOTHING, ORDERS, restart=True)
+        == (Change.STARTED, "", ROLES)
     )
-    assert told(deployment(LETTERS), ORDERS) == (Change.STARTED, "", ROLES)
+    assert change_of(deployment(LETTERS), ORDERS) == (Change.STARTED, "", ROLES)
 
 
 def test_what_has_not_changed_goes_on_unless_a_restart_is_asked_for() -> None:
-    assert told(deployment(ORDERS), ORDERS) == (Change.UNCHANGED, "", ROLES)
-    assert told(deployment(ORDERS), ORDERS, restart=True) == (Change.RESTARTED, AS_ASKED, ROLES)
+    assert change_of(deployment(ORDERS), ORDERS) == (Change.UNCHANGED, "", ROLES)
+    assert change_of(deployment(ORDERS), ORDERS, restart=True) == (
+        Change.RESTARTED,
+        AS_ASKED,
+        ROLES,
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def test_the_roles_of_a_changed_workflow_are_restarted_and_nobody_elses(
     field: str, value: Any, why: str
 ) -> None:
     changed = replace(ORDERS, **{field: value})
-    assert told(deployment(ORDERS, LETTERS), changed) == (Change.RESTARTED, why, ROLES)
+    assert change_of(deployment(ORDERS, LETTERS), changed) == (Change.RESTARTED, why, ROLES)
     (others,) = changes(
         deployment(ORDERS, LETTERS), deployment(changed, LETTERS), ["letters"], restart=False
     )
@@ -68,4 +74,4 @@ def test_the_roles_of_a_changed_workflow_are_restarted_and_nobody_elses(
 
 def test_roles_that_operators_have_scaled_are_counted_as_they_run() -> None:
     scaled = replace(ORDERS, scaled={"orders-1-consumer": 3})
-    assert len(told(deployment(scaled), scaled)[2]) == 3
+    assert len(change_of(deployment(scaled), scaled)[2]) == 3

@@ -65,10 +65,10 @@ def test_an_actor_that_runs_as_it_should_is_not_touched() -> None:
 
 
 def test_what_should_not_run_any_more_is_drained_once() -> None:
-    told = slots(at_work(STORE), at_work(shard(1, 1)))
-    assert plan([STORE], told, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    told["orders-1-consumer-1-of-1"] = Slot(shard(1, 1), occupied=True, draining=True)
-    assert plan([STORE], told, now=0.0) == []
+    known = slots(at_work(STORE), at_work(shard(1, 1)))
+    assert plan([STORE], known, now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    known["orders-1-consumer-1-of-1"] = Slot(shard(1, 1), occupied=True, draining=True)
+    assert plan([STORE], known, now=0.0) == []
 
 
 def test_new_shards_wait_for_none_of_another_count_which_are_fenced_off() -> None:
@@ -96,10 +96,10 @@ def test_an_attached_actor_with_older_code_is_known_once_it_reports() -> None:
     silent = after_start(None, shard(1, 1, ""), attached=True)
     assert plan([shard(1, 1, "v2")], slots(silent), now=0.0) == []
     assert plan([], slots(silent), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
-    told = after_report(
+    known = after_report(
         silent, ActorReport(phase=Phase.RUNNING, pid=1, node="n", code="v1"), now=0.0
     )
-    assert plan([shard(1, 1, "v2")], slots(told), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
+    assert plan([shard(1, 1, "v2")], slots(known), now=0.0) == [Drain("orders-1-consumer-1-of-1")]
 
 
 def test_restarts_are_immediate_first_and_then_ever_slower() -> None:
@@ -157,7 +157,7 @@ def test_an_actor_that_worked_for_a_while_has_its_failures_forgotten() -> None:
 
 def test_an_actor_that_ends_when_told_has_not_failed() -> None:
     slot = after_end(
-        Slot(STORE, occupied=True, draining=True, failures=3), "it was told to stop", now=5.0
+        Slot(STORE, occupied=True, draining=True, failures=3), "it was asked to stop", now=5.0
     )
     assert (slot.failures, slot.due) == (0, 5.0)
 

@@ -162,8 +162,8 @@ async def test_a_definition_that_can_not_be_loaded_is_logged_once_for_all_its_ro
             ("failing", True, why)
         ] * 2
         await supervision.restart(OF_TWO)  # it does not wait for its turn
-    told = [record for record in caplog.records if why in record.getMessage()]
-    assert [(one.levelname, one.getMessage()) for one in told] == [
+    logged = [record for record in caplog.records if why in record.getMessage()]
+    assert [(one.levelname, one.getMessage()) for one in logged] == [
         ("ERROR", f"some roles can't run: {why}")
     ]
     await supervision.shutdown(deadline=0.0)

@@ -1,4 +1,4 @@
-"""A workflow whose roles a test starts, stops and kills one by one, on stores that fail when told
+"""A workflow whose roles a test starts, stops and kills one by one, on stores that fail when asked
 to.
 """
 
@@ -87,8 +87,8 @@ class FaultyStream(MemoryStore):
         super().__init__(clock)
         self.failing: set[int] = set()  # partitions
         self.silence = 0.0  # seconds until a send to such a partition fails
-        self.lose_answers = 0  # so many of the next sends arrive, but their sender isn't told
-        self.away = False  # so that its ends can't be told
+        self.lose_answers = 0  # so many of the next sends arrive, but their sender gets no answer
+        self.away = False  # so that its ends can't be read
         self.swallow = 0  # so many of the next events are acknowledged and don't arrive
         self.attempts = Counter[int]()  # of each partition, to send there
         self.arrived: list[Event] = []  # all that ever did

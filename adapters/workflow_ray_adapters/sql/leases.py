@@ -20,7 +20,7 @@ from workflow_ray.records import Fence, Role, RoleName, Shared
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.roles import NO_LEASE, SHARDS
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import deployment, fences, members, topology
+from workflow_ray_adapters.sql.tables import deployment, fences, topology, workers
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,28 @@ MICROSECONDS = 1_000_000
 COLUMNS = tuple(fences.c[name] for name in _Row._fields)
 
 
-def fair_share(session: Session, beat: Heartbeat) -> set[RoleName]:
+def fair_share(session: Session, heartbeat: Heartbeat) -> set[RoleName]:
     """Return the roles that the worker should have now. This reads a snapshot, without a lock,
     because it takes long where there are thousands of roles.
     """
-    held = {fence.role: fence.epoch for fence in beat.held}
+    held = {fence.role: fence.epoch for fence in heartbeat.held}
     known = {row.role: row for row in map(_Row._make, session.rows(_known))}
     holders = _holders(known.values(), session.now()) | dict.fromkeys(
-        _kept(held, known), beat.worker
+        _kept(held, known), heartbeat.worker
     )
-    target = assigned(_able(session, beat), holders)
-    return {role for role, worker in target.items() if worker == beat.worker}
+    target = assigned(_able(session, heartbeat), holders)
+    return {role for role, worker in target.items() if worker == heartbeat.worker}
 
 
-def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shared:
+def share(session: Session, heartbeat: Heartbeat, mine: Collection[RoleName]) -> Shared:
     """Renew the leases of a worker, and acquire of its fair share, `mine`, what nobody holds."""
     session.rows_and_time(_serialised)
     now = session.now()
-    until = now + round(beat.lease * MICROSECONDS)
-    _join(session, beat, now, until)
+    until = now + round(heartbeat.lease * MICROSECONDS)
+    _join(session, heartbeat, now, until)
     deployed = _deployed(session)
-    held = {fence.role: fence.epoch for fence in beat.held}
-    wanted = [role for role in beat.roles if role.name in mine and role.name in deployed]
+    held = {fence.role: fence.epoch for fence in heartbeat.held}
+    wanted = [role for role in heartbeat.roles if role.name in mine and role.name in deployed]
     named = sorted({*held, *(role.name for role in wanted)})
     known = (
         {row.role: row for row in map(_Row._make, session.rows(_locked, roles=named))}
@@ -80,12 +80,12 @@ def share(session: Session, beat: Heartbeat, mine: Collection[RoleName]) -> Shar
     free = [
         role
         for role in wanted
-        if role.name not in kept and holders.get(role.name, beat.worker) == beat.worker
+        if role.name not in kept and holders.get(role.name, heartbeat.worker) == heartbeat.worker
     ]
-    acquired = [_acquired(role, known.get(role.name), beat.worker, now) for role in free]
+    acquired = [_acquired(role, known.get(role.name), heartbeat.worker, now) for role in free]
     rows = sorted([*(known[role] for role in kept), *acquired], key=lambda row: row.role)
     session.run(
-        _hold, [row._replace(holder=beat.worker, lease_until=until)._asdict() for row in rows]
+        _hold, [row._replace(holder=heartbeat.worker, lease_until=until)._asdict() for row in rows]
     )
     session.notification.roles |= {row.role for row in acquired}
     return Shared(
@@ -145,23 +145,23 @@ def _groups(_: Dialect) -> ClauseElement:
     return select(topology.c.role_group, SHARDS)
 
 
-def _join(session: Session, beat: Heartbeat, now: int, until: int) -> None:
-    names = msgspec.json.encode([role.name for role in beat.roles]).decode()
+def _join(session: Session, heartbeat: Heartbeat, now: int, until: int) -> None:
+    names = msgspec.json.encode([role.name for role in heartbeat.roles]).decode()
     session.execute(_forget_dead, now=now)
-    session.run(_live, [{"member": beat.worker, "roles": names, "lives_until": until}])
+    session.run(_live, [{"worker": heartbeat.worker, "roles": names, "lives_until": until}])
 
 
 def _forget_dead(_: Dialect) -> ClauseElement:
-    return delete(members).where(members.c.lives_until <= bindparam("now"))
+    return delete(workers).where(workers.c.lives_until <= bindparam("now"))
 
 
 def _live(dialect: Dialect) -> ClauseElement:
     return dialect.upsert(
-        members, lambda _, new: {"roles": new.roles, "lives_until": new.lives_until}
+        workers, lambda _, new: {"roles": new.roles, "lives_until": new.lives_until}
     )
 
 
-def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
+def _able(session: Session, heartbeat: Heartbeat) -> Mapping[RoleName, Sequence[str]]:
     """Return for each deployed role the live workers that can run it. The sender of this heartbeat
     is one of them, with the roles that it names.
     """
@@ -170,7 +170,7 @@ def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]
         worker: msgspec.json.decode(names, type=list[RoleName])
         for worker, names in session.rows(_workers, now=session.now())
     }
-    workers[beat.worker] = [role.name for role in beat.roles]
+    workers[heartbeat.worker] = [role.name for role in heartbeat.roles]
     able: dict[RoleName, list[str]] = {}
     for worker, names in workers.items():
         for role in deployed.intersection(names):
@@ -179,7 +179,7 @@ def _able(session: Session, beat: Heartbeat) -> Mapping[RoleName, Sequence[str]]
 
 
 def _workers(_: Dialect) -> ClauseElement:
-    return select(members.c.member, members.c.roles).where(members.c.lives_until > bindparam("now"))
+    return select(workers.c.worker, workers.c.roles).where(workers.c.lives_until > bindparam("now"))
 
 
 # --- fences -------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _hold(dialect: Dialect) -> ClauseElement:
 
 
 def _forget(_: Dialect) -> ClauseElement:
-    return delete(members).where(members.c.member == bindparam("gone"))
+    return delete(workers).where(workers.c.worker == bindparam("gone"))
 
 
 def _let_go(_: Dialect) -> ClauseElement:

@@ -65,9 +65,10 @@ fences = _table(  # kept for good: epochs only go up
     Column("role_group", key()),
     Index("fences_by_group", "role_group"),
 )
-members = _table(  # the workers: processes that share roles
+# The stored names stay: to rename them would refuse earlier code during a rolling upgrade.
+workers = _table(  # processes that share roles
     "members",
-    Column("member", key(), primary_key=True),
+    Column("member", key(), key="worker", primary_key=True),
     Column("roles", TEXT, nullable=False),  # JSON: the names of those that it can run
     Column("lives_until", BigInteger, nullable=False),
 )

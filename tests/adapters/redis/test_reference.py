@@ -172,7 +172,7 @@ async def test_random_writes_have_the_same_results_as_in_the_reference(
             )
             for one, mine in zip(stores, fences, strict=True)
         ]
-        assert list(map(told, answers[0])) == list(map(told, answers[1]))
+        assert list(map(comparable, answers[0])) == list(map(comparable, answers[1]))
         await agree(store, reference, [mine[PUBLISHER][-1] for mine in fences], rng)
         await clock.advance(timedelta(seconds=rng.choice([0, 0, 1, 7])))
 
@@ -183,7 +183,7 @@ def held(fences: dict[str, list[Fence]], holder: int | None) -> Fence | None:
     return None if holder is None else found[max(holder, -len(found))]
 
 
-def told(answer: GroupResult) -> object:
+def comparable(answer: GroupResult) -> object:
     """Remove epochs from answers, because each store has its own."""
     return answer.role if isinstance(answer, Fenced) else answer
 

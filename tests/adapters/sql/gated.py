@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 class Gated(SqliteDatabase):
     """A database that counts writing transactions, stops them while its gate is shut, and fails or
-    dies as it is told.
+    dies as it is asked to.
     """
 
     def __init__(self, path: str) -> None:

@@ -325,10 +325,10 @@ async def test_processes_that_migrate_at_once_all_find_it_made(old: str) -> None
         )
         for _ in range(2)
     ]
-    told = [
+    store_ids = [
         (await asyncio.to_thread(process.communicate))[0].decode().strip() for process in several
     ]
-    assert told == [STORE_ID] * 2
+    assert store_ids == [STORE_ID] * 2
 
 
 @pytest.mark.parametrize("revision", [None, *EARLIER])

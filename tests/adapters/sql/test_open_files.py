@@ -73,7 +73,7 @@ async def test_a_folder_that_is_moved_takes_its_files_along(tmp_path: Path) -> N
 async def test_while_its_folder_does_not_change_the_times_of_the_log_are_not_looked_at(
     path: Path, store_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kernel that has told them writes new ones with the next commit, and that commit takes a
+    """A kernel that has reported them writes new ones with the next commit, and that commit takes a
     third more time.
     """
     database = SqliteDatabase(str(path))

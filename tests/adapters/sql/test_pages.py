@@ -113,15 +113,15 @@ QUERIES = [
 async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, url: str) -> None:
     await fill(store, url)
     plans = [await read(store, partial(plan, query=query)) for query in QUERIES]
-    assert [told for told in plans if not _is_by_index(told)] == []
+    assert [step for step in plans if not _is_by_index(step)] == []
 
 
-def _is_by_index(told: str) -> bool:
+def _is_by_index(step: str) -> bool:
     """Return whether no line of the plan reads all of the table, or sorts what an index has not
     limited.
     """
     scans = r"SCAN records|Seq Scan on records|'records', 'ALL'|'records', 'index'"
-    return not re.search(scans, told)
+    return not re.search(scans, step)
 
 
 async def test_every_page_holds_what_the_filters_say(store: SqlStore, url: str) -> None:

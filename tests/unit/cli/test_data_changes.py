@@ -9,7 +9,7 @@ import pytest
 from workflow_ray.cli.data_changes import WIDTH, Unreadable, changes, parsed, shown
 
 
-def told(before: Any, after: Any) -> list[str]:
+def lines_of(before: Any, after: Any) -> list[str]:
     return [str(change) for change in changes(before, after)]
 
 
@@ -32,30 +32,30 @@ def told(before: Any, after: Any) -> list[str]:
 def test_a_field_that_was_added_removed_or_changed_is_told_by_its_path(
     before: Any, after: Any, lines: list[str]
 ) -> None:
-    assert told(before, after) == lines
+    assert lines_of(before, after) == lines
 
 
 def test_data_that_is_the_same_has_no_changes(rng: random.Random) -> None:
     for _ in range(200):
         data = generate(rng, 4)
-        assert told(data, json.loads(json.dumps(data))) == []
-    assert told(parsed(b'{"a": NaN}'), parsed(b'{"a": NaN}')) == []
+        assert lines_of(data, json.loads(json.dumps(data))) == []
+    assert lines_of(parsed(b'{"a": NaN}'), parsed(b'{"a": NaN}')) == []
 
 
 def test_data_that_differs_has_a_change(rng: random.Random) -> None:
     for _ in range(200):
         before, after = generate(rng, 4), generate(rng, 4)
-        assert bool(told(before, after)) == (json.dumps(before) != json.dumps(after))
+        assert bool(lines_of(before, after)) == (json.dumps(before) != json.dumps(after))
 
 
 def test_a_large_value_is_cut_and_its_size_is_told() -> None:
-    (line,) = told({"a": "x" * 2_000_000}, {"a": "y"})
+    (line,) = lines_of({"a": "x" * 2_000_000}, {"a": "y"})
     assert len(line) < 2 * WIDTH
     assert "(2,000,002 bytes)" in line
 
 
 def test_control_characters_of_names_and_values_are_made_visible() -> None:
-    (line,) = told({}, {"a\x1b[2J": "\x1b[31m\n\u202e"})
+    (line,) = lines_of({}, {"a\x1b[2J": "\x1b[31m\n\u202e"})
     assert line.isprintable()
 
 

@@ -18,7 +18,7 @@ FIRST = Role(consumer_group("routed", Route.NEW.value))
 
 
 class Store(MemoryStore):
-    """Counts the reads of positions, which fail when told to."""
+    """Counts the reads of positions, which fail when asked to."""
 
     reads, is_broken = 0, False
 
@@ -130,8 +130,8 @@ async def test_a_wait_that_times_out_says_that_nobody_runs_the_step(
     client: Client[Parcel, Route], store: Store, clock: FakeClock
 ) -> None:
     handle = await client.trigger("1", Parcel())
-    told = await timed_out(handle, clock)
-    assert "No process runs the step of NEW, so the run does not go on. Start one: `work" in told
+    message = await timed_out(handle, clock)
+    assert "No process runs the step of NEW, so the run does not go on. Start one: `work" in message
     await held(store)
     assert "o process runs" not in await timed_out(handle, clock)
 

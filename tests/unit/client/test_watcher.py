@@ -78,7 +78,7 @@ async def waiting(
     return tasks
 
 
-async def told(tasks: Sequence[asyncio.Task[Record | None]]) -> list[Version | None]:
+async def versions_of(tasks: Sequence[asyncio.Task[Record | None]]) -> list[Version | None]:
     return [
         None if record is None else record.version
         for record in [await result_of(task) for task in tasks]
@@ -89,7 +89,7 @@ async def test_a_wait_alone_is_one_call(store: Asked, clock: FakeClock, watcher:
     (record,) = await stored_runs(store, count=1)
     wait = await begin(clock, newer(watcher, record))
     await store_all(store, step(record))
-    assert await told([wait]) == [2]
+    assert await versions_of([wait]) == [2]
     assert len(store.asked) == 1
 
 
@@ -98,7 +98,7 @@ async def test_a_change_before_the_wait_is_answered_at_once(
 ) -> None:
     (record,) = await stored_runs(store, count=1)
     await store_all(store, step(record))
-    assert await told([asyncio.create_task(newer(watcher, record, wait=60))]) == [2]
+    assert await versions_of([asyncio.create_task(newer(watcher, record, wait=60))]) == [2]
 
 
 async def test_waits_that_come_together_share_a_call(
@@ -108,7 +108,7 @@ async def test_waits_that_come_together_share_a_call(
     waits = await waiting(clock, watcher, records)
     assert store.asked == [{record.run_id for record in records}]
     await store_all(store, *map(step, records))
-    assert await told(waits) == [2] * 200
+    assert await versions_of(waits) == [2] * 200
     assert len(store.asked) == 1
 
 
@@ -126,9 +126,9 @@ async def test_later_waits_share_a_second_call(
     assert store.most_out == AT_ONCE
     assert len(store.asked) < 20
     await store_all(store, step(records[-1]))
-    assert await told(waits[-1:]) == [2]
+    assert await versions_of(waits[-1:]) == [2]
     await store_all(store, *map(step, records[:-1]))
-    assert await told(waits) == [2] * 100
+    assert await versions_of(waits) == [2] * 100
 
 
 async def test_a_call_serves_a_bounded_number_of_waits_and_others_have_their_own(
@@ -138,7 +138,7 @@ async def test_a_call_serves_a_bounded_number_of_waits_and_others_have_their_own
     waits = await waiting(clock, watcher, records)
     assert list(map(len, store.asked)) == [TOGETHER] * 3
     await store_all(store, *map(step, records))
-    assert await told(waits) == [2] * len(records)
+    assert await versions_of(waits) == [2] * len(records)
 
 
 async def test_waits_for_one_run_each_get_what_is_new_to_them(
@@ -151,10 +151,10 @@ async def test_waits_for_one_run_each_get_what_is_new_to_them(
     ]
     write = step(record)
     await store_all(store, write)
-    assert await told([first]) == [2]
+    assert await versions_of([first]) == [2]
     assert not second.done()
     await store_all(store, step(write))
-    assert await told([second]) == [3]
+    assert await versions_of([second]) == [3]
 
 
 async def test_waits_for_a_run_at_rest_are_woken_by_nothing_else(
@@ -167,10 +167,10 @@ async def test_waits_for_a_run_at_rest_are_woken_by_nothing_else(
     )
     write = step(record)
     await store_all(store, write)
-    assert await told([change]) == [2]
+    assert await versions_of([change]) == [2]
     assert not rest.done()
     await store_all(store, step(write, run_state=RunState.PAUSED))
-    assert await told([rest]) == [3]
+    assert await versions_of([rest]) == [3]
 
 
 async def test_a_wait_ends_with_its_time_and_the_others_go_on(
@@ -184,7 +184,7 @@ async def test_a_wait_ends_with_its_time_and_the_others_go_on(
     )
     assert await newer(watcher, one, wait=0) is None
     await store_all(store, step(two))
-    assert await told([patient]) == [2]
+    assert await versions_of([patient]) == [2]
 
 
 async def test_a_wait_that_is_given_up_leaves_nothing_behind(
@@ -196,7 +196,7 @@ async def test_a_wait_that_is_given_up_leaves_nothing_behind(
         wait.cancel()
     await clock.settle()
     await store_all(store, step(records[9]))
-    assert await told(waits[9:]) == [2]
+    assert await versions_of(waits[9:]) == [2]
     await clock.settle()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert store.out == 0
@@ -223,7 +223,7 @@ async def test_an_error_reaches_every_wait_of_the_call(
     )
     assert [str(error) for error in errors] == ["the store: it is another one"] * 3
     assert len({id(error) for error in errors}) == 3
-    assert await told(
+    assert await versions_of(
         [asyncio.create_task(watcher.newer(records[0].run_id, NO_VERSION, wait=None))]
     ) == [1]
 
@@ -236,7 +236,7 @@ async def test_a_store_that_does_not_answer_is_asked_again(
     waits = await waiting(clock, watcher, records)
     await clock.advance(timedelta(seconds=1))
     await store_all(store, *map(step, records))
-    assert await told(waits) == [2] * 3
+    assert await versions_of(waits) == [2] * 3
     assert len(store.asked) == 4
 
 
@@ -246,7 +246,7 @@ async def test_a_run_may_be_waited_for_before_it_exists(
     run = new_run()
     wait = await begin(clock, watcher.newer(run.run_id, NO_VERSION, wait=None))
     await store_all(store, run)
-    assert await told([wait]) == [1]
+    assert await versions_of([wait]) == [1]
 
 
 async def test_the_handles_of_a_client_share_their_calls(store: Asked, clock: FakeClock) -> None:

@@ -153,8 +153,8 @@ def test_a_script_is_known_by_its_import_name_also_in_child_processes(
     script = tmp_path / f"{name}.py"
     script.write_text(SCRIPT)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    (told,) = set(done.stdout.splitlines())
-    assert told.split() == [
+    (printed,) = set(done.stdout.splitlines())
+    assert printed.split() == [
         f"{name}:orders",
         str(tmp_path),
         code_of(load(f"{name}:orders", [str(tmp_path)])),

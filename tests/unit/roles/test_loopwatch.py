@@ -68,10 +68,12 @@ async def test_a_blocked_loop_is_noticed_with_the_step_and_run_that_block_it_and
         1,
         "parcels-1-consumer-1-of-1",
     )
-    told = [record.getMessage() for record in caplog.records if record.name == loopwatch.__name__]
-    assert f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1" in told[0]
-    assert "has blocked it for" in told[0]
-    assert "the event loop answers again" in told[-1]
+    messages = [
+        record.getMessage() for record in caplog.records if record.name == loopwatch.__name__
+    ]
+    assert f"step {pack.__qualname__} of run {runs['1'].run_id} at version 1" in messages[0]
+    assert "has blocked it for" in messages[0]
+    assert "the event loop answers again" in messages[-1]
     assert running_step(asyncio.get_running_loop()).read() is None, "it has given the loop back"
 
 

@@ -65,9 +65,9 @@ async def refused(
     with pytest.raises(error) as raised:
         await merge(store, workflows, **terms)
     assert (await store.deployment(), store.changes) == (before, changes)
-    told = str(raised.value)
-    assert "\n" not in told
-    return told
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
 
 
 # --- what is deployed ---------------------------------------------------------------------------
@@ -143,13 +143,13 @@ async def deploys(store: Watched, *numbers: int) -> Deployment:
 
 async def test_an_older_definition_does_not_replace_a_newer_one(store: Watched) -> None:
     await deploys(store, 1, 2, 3)
-    told = await refused(store, DefinitionSuperseded, version(1))
-    assert told.startswith(
+    message = await refused(store, DefinitionSuperseded, version(1))
+    assert message.startswith(
         "workflow 'orders': the code of shop:orders (/srv/shop) was deployed before, and replaced"
         " by other code 2 deploys ago."
     )
-    assert "--rollback" in told
-    assert "rollback=True" in told
+    assert "--rollback" in message
+    assert "rollback=True" in message
     assert "one deploy ago" in await refused(store, DefinitionSuperseded, version(2))
 
 
@@ -218,7 +218,7 @@ async def test_another_definition_of_a_deployed_name_is_refused_with_both_places
 ) -> None:
     mine = describe(shipping)
     await merge(store, [mine])
-    told = await refused(
+    message = await refused(
         store,
         WorkflowNameTaken,
         replace(mine, reference="old.flows:shipping", python_path=("/srv/old",)),
@@ -226,9 +226,9 @@ async def test_another_definition_of_a_deployed_name_is_refused_with_both_places
     here = (
         f"workflow 'shipping' is deployed here from {shipping.module}:shipping ({shipping.where}), "
     )
-    assert told.startswith(f"{here}and this is old.flows:shipping (/srv/old).")
-    assert "--replace" in told
-    assert "replace=True" in told
+    assert message.startswith(f"{here}and this is old.flows:shipping (/srv/old).")
+    assert "--replace" in message
+    assert "replace=True" in message
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def standing() -> Parcels:
     return workflow
 
 
-async def told(client: Client[Any, Any], data: BaseModel | None = None) -> str:
+async def message_of(client: Client[Any, Any], data: BaseModel | None = None) -> str:
     """Return the error of a wait that times out."""
     handle = await client.trigger("1", data or Parcel(), if_active="join")
     with pytest.raises(WaitTimeout) as raised:
@@ -44,7 +44,7 @@ async def test_where_nothing_runs_a_wait_that_times_out_says_so(any_url: str) ->
     async with Runtime.local(workflow, records=any_url):
         pass
     async with connect(workflow, records=any_url) as client:
-        text = await told(client)
+        text = await message_of(client)
         assert "No process runs the step of NEW, so the run does not go on. Start one:" in text
         assert "`workflow-ray worker MODULE:ATTRIBUTE --records " in text
 
@@ -57,7 +57,7 @@ async def test_where_a_process_runs_other_workflows_only_it_says_so_too(any_url:
         Runtime.local(shipping, records=any_url),
         connect(workflow, records=any_url) as client,
     ):
-        assert "No process runs the step of NEW" in await told(client)
+        assert "No process runs the step of NEW" in await message_of(client)
 
 
 async def test_where_its_step_fails_again_and_again_no_process_is_missed(any_url: str) -> None:
@@ -67,9 +67,9 @@ async def test_where_its_step_fails_again_and_again_no_process_is_missed(any_url
         connect(workflow, records=any_url) as client,
     ):
         for one in (client, runtime.client(workflow)):
-            assert "o process runs" not in await told(one)
+            assert "o process runs" not in await message_of(one)
         await runtime.undeploy(workflow, force=True)
-        assert "No process runs the step of NEW" in await told(client)
+        assert "No process runs the step of NEW" in await message_of(client)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ async def test_a_process_that_was_killed_is_missed_once_its_leases_are_over(
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
     async with connect(sharing, records=url) as client:
-        assert "o process runs" not in await told(client, Work())
+        assert "o process runs" not in await message_of(client, Work())
     process.kill()
     await process.communicate()
     async with connect(sharing, records=url) as client, asyncio.timeout(10 * LEASE):
-        while "No process runs the step of NEW" not in (text := await told(client, Work())):
+        while "No process runs the step of NEW" not in (text := await message_of(client, Work())):
             pass
         assert "worker tests.unit.runtime.sharer:sharing --records " in text

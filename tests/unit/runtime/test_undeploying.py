@@ -68,13 +68,13 @@ async def test_while_runs_are_unfinished_it_is_refused_with_their_count(url: str
             await runtime.undeploy(gated.workflow)
         assert sum(raised.value.unfinished.values()) == 3
         assert raised.value.unfinished["PAUSED"] == 1
-        for told in (
+        for part in (
             "3 unfinished runs (",
             "1 PAUSED",
             "runs cancel --workflow parcels",
             "--force",
         ):
-            assert told in str(raised.value)
+            assert part in str(raised.value)
         assert await runtime.store.deployment() == before
         gated.gate.set()
         await handles[0].cancel("nobody wants it")

@@ -26,7 +26,7 @@ NO_RUN = RunId("00000000-0000-7000-8000-000000000000")
 
 
 class AdapterActor:
-    """Opens the store and serves it until it is told to stop: by IPC on its node, and by actor
+    """Opens the store and serves it until it is asked to stop: by IPC on its node, and by actor
     calls to other nodes.
     """
 

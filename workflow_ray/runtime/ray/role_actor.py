@@ -28,7 +28,7 @@ CHARGING = 10.0
 
 
 class RoleActor:
-    """Acquires its role and runs it until it is told to stop, loses it, or crashes.
+    """Acquires its role and runs it until it is asked to stop, loses it, or crashes.
 
     If the deployment that it is started with has another shard count for its group, that count is
     about to change. Then the actor is on standby: it imports its definition, connects to the store,

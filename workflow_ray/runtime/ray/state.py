@@ -55,7 +55,7 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""  # the path of its log file on its node; "": it has none
     output: str = ""  # the path of the file that it prints to; "": it is not known
     why: str = ""  # it ended
-    # it ended by an error, not because it was told to or has lost its role
+    # it ended by an error, not because it was asked to or has lost its role
     crashed: bool = False
     # its workflow's definition can't be loaded, so that another actor would end too
     unusable: bool = False
@@ -89,7 +89,7 @@ class Slot:
     attached: bool = False
     report: ActorReport | None = None  # the last one of its actor; None: it has not reported yet
     occupied: bool = False
-    draining: bool = False  # its actor was told to drain
+    draining: bool = False  # its actor was asked to drain
     failures: int = 0  # in a row
     since: float | None = None  # its actor has been running; None: it has not run yet
     due: float = 0.0  # the next start, if no actor holds the name
@@ -216,7 +216,7 @@ def after_report(slot: Slot, report: ActorReport, now: float) -> Slot:
 def after_end(slot: Slot, why: str, now: float) -> Slot:
     """Return the slot after its actor's end.
 
-    Earlier failures are forgotten if the actor was told to drain, or has run for STEADY seconds.
+    Earlier failures are forgotten if the actor was asked to drain, or has run for STEADY seconds.
     """
     steady = slot.draining or (slot.since is not None and now - slot.since >= STEADY)
     before = 0 if steady else slot.failures

@@ -101,7 +101,7 @@ class ActorWork:
         await asyncio.wait({self._task})
 
     async def _run(self, work: Work) -> None:
-        why, crashed, unusable = "it was told to stop", False, False
+        why, crashed, unusable = "it was asked to stop", False, False
         try:
             await work(self)
         except (RoleLost, RoleRetired) as error:
