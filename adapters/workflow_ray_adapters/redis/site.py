@@ -127,7 +127,8 @@ def _check_marks(address: Address, marks: Mapping[str, str]) -> str:
     where = str(address)
     if not marks:
         raise StoreMissing(
-            where, "nothing was deployed there yet. `workflow-ray deploy` makes it a store."
+            where,
+            "nothing was deployed there yet. `workflow-ray deploy` or `worker` makes it a store.",
         )
     if not marks.get("id") or not marks.get("format", "").isdecimal():
         raise NotAStore(

@@ -15,7 +15,9 @@ def check(connection: Connection, where: str, store_id: str | None = None) -> st
     """
     revision = _revision(connection, where)
     if revision is None:
-        raise StoreMissing(where, "the database is empty. `workflow-ray deploy` makes it a store.")
+        raise StoreMissing(
+            where, "the database is empty. `workflow-ray deploy` or `worker` makes it a store."
+        )
     if revision < schema.REVISION:
         raise StoreMismatch(
             where,

@@ -18,11 +18,15 @@ def check(path: str, store_id: str | None = None) -> str:
     StoreMissing, NotAStore, StoreTooNew, StoreMismatch, StoreReadOnly.
     """
     if not os.path.lexists(path):
-        raise StoreMissing(path, "the file does not exist. `workflow-ray deploy` makes it.")
+        raise StoreMissing(
+            path, "the file does not exist. `workflow-ray deploy` or `worker` makes it."
+        )
     with translate_errors(path), closing(_probe(path)) as connection:
         revision = _revision(path, connection)
         if revision is None:
-            raise StoreMissing(path, "the file is empty. `workflow-ray deploy` makes it a store.")
+            raise StoreMissing(
+                path, "the file is empty. `workflow-ray deploy` or `worker` makes it a store."
+            )
         if revision < schema.REVISION:
             raise StoreMismatch(
                 path,
