@@ -175,7 +175,7 @@ async def test_a_newer_deployment_starts_at_once_what_could_not_be_loaded(
     supervision = Supervision(registry, silent=SILENT)
     await running(supervision, CONSUMER)
     failed = registry.holders[CONSUMER]
-    await failed.fail_to_load("there is no module")
+    await failed.fail_to_load("found no module")
     await registry.left(CONSUMER, failed)
     (consumer,) = await supervision.settled([CONSUMER], wait=0.0)
     assert consumer.is_hopeless
