@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from workflow_ray.cli.cluster import deploy, down, scale
+from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode, describe
 from workflow_ray.cli.logs import logs
 from workflow_ray.cli.output import say
@@ -56,15 +57,17 @@ def options(
     """Durable, event-driven workflows, run by actors on Ray."""
 
 
-app.command(
-    epilog=describe(ExitCode.LINES_REFUSED, ExitCode.RUNS_FAILED),
+command(
+    app,
+    ExitCode.LINES_REFUSED,
+    ExitCode.RUNS_FAILED,
     context_settings={"allow_extra_args": True},  # `run` refuses them with a hint
 )(run)
-app.command(epilog=describe(ExitCode.STEPS_ABANDONED))(worker)
-app.command(epilog=describe())(deploy)
-app.command(epilog=describe())(status)
-app.command(epilog=describe())(logs)
-app.command(epilog=describe())(scale)
-app.command(epilog=describe(ExitCode.NOT_ALLOWED))(undeploy)
-app.command(epilog=describe())(down)
+command(app, ExitCode.STEPS_ABANDONED)(worker)
+command(app)(deploy)
+command(app)(status)
+command(app)(logs)
+command(app)(scale)
+command(app, ExitCode.NOT_ALLOWED)(undeploy)
+command(app)(down)
 app.add_typer(runs)

@@ -13,7 +13,8 @@ import typer
 from rich.prompt import Confirm
 from rich.text import Text
 
-from workflow_ray.cli.exit_codes import ExitCode, describe
+from workflow_ray.cli.commands import command
+from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import complain, error_console, print_json, say
@@ -55,7 +56,6 @@ HELP = {
     Action.RETRY: "Try the step of failed runs again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
 }
-EXITS = describe(ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED)
 
 
 class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +75,15 @@ def add_controls(runs: typer.Typer) -> None:
 
 
 def _add(runs: typer.Typer, action: Action) -> None:
+    @command(
+        runs,
+        ExitCode.NOT_FOUND,
+        ExitCode.NOT_ALLOWED,
+        name=action.verb,
+        help_text=HELP[action],
+    )
     @grouped
-    def command(
+    def apply_to_runs(
         filters: Filters,
         run: References = None,
         workflow: OfWorkflow = None,
@@ -92,8 +99,6 @@ def _add(runs: typer.Typer, action: Action) -> None:
         if not run and not yes:
             _confirm(action, len(run_ids))
         _finish(asyncio.run(_apply_all(url, asked, run_ids)), action, as_json=as_json)
-
-    runs.command(action.verb, help=HELP[action], epilog=EXITS)(command)
 
 
 async def _find(

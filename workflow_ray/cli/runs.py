@@ -6,7 +6,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from workflow_ray.cli.exit_codes import ExitCode, describe
+from workflow_ray.cli.commands import command
+from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
@@ -38,7 +39,7 @@ Name = Annotated[
 Limit = Annotated[int, typer.Option(min=1, max=PAGE, help="The largest number of runs to show.")]
 
 
-@runs.command("list", epilog=describe())
+@command(runs, name="list")
 @grouped
 def list_runs(
     filters: Filters,
@@ -61,7 +62,7 @@ def list_runs(
     )
 
 
-@runs.command(epilog=describe())
+@command(runs)
 def counts(workflow: Name = None, records: Records = None, as_json: AsJson = False) -> None:
     """Count runs by workflow, status and run_state, without zeros."""
 
@@ -72,7 +73,7 @@ def counts(workflow: Name = None, records: Records = None, as_json: AsJson = Fal
     show(_ask(records, found), ("workflow", "status", "run_state", "runs"), as_json=as_json)
 
 
-@runs.command("show", epilog=describe(ExitCode.NOT_FOUND))
+@command(runs, ExitCode.NOT_FOUND, name="show")
 def show_run(
     run: Reference, workflow: OfWorkflow = None, records: Records = None, as_json: AsJson = False
 ) -> None:
@@ -84,7 +85,7 @@ def show_run(
     show_one(_ask(records, found), as_json=as_json)
 
 
-@runs.command(epilog=describe(ExitCode.NOT_FOUND))
+@command(runs, ExitCode.NOT_FOUND)
 def history(
     run: Reference,
     workflow: OfWorkflow = None,
