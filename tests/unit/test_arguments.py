@@ -1,6 +1,7 @@
 """Each wrong argument of a public call is one error that names the argument."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,7 +34,10 @@ def wrong_of(calls: Mapping[str, tuple[Any, dict[str, Any], Wrong]]) -> list[Any
 
 
 def short(value: object) -> str:
-    return "a huge int" if isinstance(value, int) and value > 10**9 else str(value)[:40]
+    """Show the value without its address: xdist's processes must name the tests alike."""
+    if isinstance(value, int) and value > 10**9:
+        return "a huge int"
+    return re.sub(" at 0x[0-9a-f]+", "", str(value))[:40]
 
 
 def check(error: WorkflowError, argument: str, value: object) -> None:
