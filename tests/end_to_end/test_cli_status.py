@@ -32,7 +32,7 @@ FAILED = (
 )
 DECLINED_LINE = (
     r" ERROR payments: run declined \([0-9a-f-]{36}\): step charge failed \(attempt 1 of 5\):"
-    r" Fatal: the card was declined\. No attempt is left; the run is paused\."
+    r" Fatal: the card was declined\. No attempt follows; the run is paused\."
 )
 
 

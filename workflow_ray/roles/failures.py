@@ -46,5 +46,5 @@ def _next(step: Step[Any], write: Write) -> str:
     if write.cause is Cause.RETRY:
         return f"Retrying in {write.events[0].delay:.1f} s."
     if write.run_state is RunState.PAUSED:
-        return "No attempt is left; the run is paused."
-    return f"No attempt is left; the run goes to {step.on_failure}."
+        return "No attempt follows; the run is paused."
+    return f"No attempt follows; the run goes to {step.on_failure}."

@@ -190,7 +190,7 @@ async def test_a_failed_attempt_is_one_line_and_the_last_one_an_error_with_its_t
     assert first.getMessage().startswith(f"parcels: run bad ({handle.run_id}): step ")
     assert " failed (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
     assert (
-        "(attempt 2 of 2): ValueError: no card. No attempt is left; the run is paused."
+        "(attempt 2 of 2): ValueError: no card. No attempt follows; the run is paused."
         in last.getMessage()
     )
 
@@ -211,7 +211,7 @@ async def test_the_log_line_of_an_attempt_stays_one_short_line_whatever_ids_and_
     line = record.getMessage()
     assert line.startswith(r"parcels: run bad\nERROR (")
     assert r"ValueError: first\nsecond\x1b[2Jxxx" in line
-    assert line.endswith("xxx. No attempt is left; the run is paused.")
+    assert line.endswith("xxx. No attempt follows; the run is paused.")
     assert line.isprintable()
     assert len(line) < 3000
 
