@@ -75,8 +75,14 @@ class Session:
         for name, arguments in TOOLS.items():
             (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             (tools / name).chmod(0o755)
+        # What a developer has set for these tests is not for those of the page.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTEST_", "WORKFLOW_RAY_"))
+        }
         self._environment = {
-            **os.environ,
+            **inherited,
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "adapters")]),
             # Python sees by the second whether a file has changed, and files change faster here.
