@@ -31,7 +31,9 @@ class Batch:
 
     @classmethod
     def of(cls, requests: Sequence[Request]) -> "Batch":
-        calls, stores, moves = list[CallRequest[Any]](), list[StoreRequest](), list[MoveRequest]()
+        calls: list[CallRequest[Any]] = []
+        stores: list[StoreRequest] = []
+        moves: list[MoveRequest] = []
         for request in requests:
             match request:
                 case CallRequest():
