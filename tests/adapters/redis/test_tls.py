@@ -1,6 +1,5 @@
 """TLS: rediss:// and the files that a URL names."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Redis
+from tests.servers.certificates import certify
 from tests.servers.ports import HOST, free_ports
 from workflow_ray.errors import InvalidInput, StoreUnavailable
 from workflow_ray.testing.clock import FakeClock
@@ -37,7 +37,7 @@ class Certified:
 
 @pytest.fixture
 def certified(server_folder: Path) -> Iterator[Certified]:
-    certificate, key = certify(server_folder, "server")
+    certificate, key = certified_as(server_folder, "server")
     (port,) = free_ports(1)
     files = {
         "tls-cert-file": str(certificate),
@@ -48,26 +48,10 @@ def certified(server_folder: Path) -> Iterator[Certified]:
         yield Certified(server, port, certificate, key)
 
 
-def certify(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a self-signed certificate for 127.0.0.1, and its key."""
+def certified_as(folder: Path, name: str) -> tuple[Path, Path]:
+    """Make a self-signed certificate of that name, and its key."""
     certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
-    made = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-        "-days",
-        "2",
-    ]
-    named = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=IP:{HOST}"]
-    # From Python 3.13 an authority must say what its key is for.
-    named += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
-    subprocess.run(["openssl", *made, *named], check=True, capture_output=True)
+    certify(certificate, key)
     return certificate, key
 
 
@@ -84,7 +68,7 @@ async def test_calls_and_notifications_use_tls(certified: Certified, clock: Fake
 async def test_a_server_that_is_not_trusted_gets_no_data(
     certified: Certified, tmp_path: Path
 ) -> None:
-    stranger, _ = certify(tmp_path, "stranger")
+    stranger, _ = certified_as(tmp_path, "stranger")
     for url in (certified.url, f"{certified.url}&ssl_ca_certs={stranger}"):
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
             RedisAdapter().create(url)

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers import Postgres
+from tests.servers.certificates import certify
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import PostgresqlAdapter
@@ -20,7 +20,7 @@ def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
     with Postgres(server_folder) as server:
         server.stop()
         certificate = server.data / "server.crt"
-        certify(certificate, server.data / "server.key")
+        certify_for_server(certificate, server.data / "server.key")
         rules = server.data / "pg_hba.conf"
         server.settings["ssl"] = "on"
         rules.write_text(rules.read_text().replace("host ", "hostssl "))
@@ -28,23 +28,9 @@ def certified(server_folder: Path) -> Iterator[tuple[str, Path]]:
         yield server.url, certificate
 
 
-def certify(certificate: Path, key: Path) -> None:
-    """Make a self-signed certificate that belongs to the server's user, as its other files do."""
-    made = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-        "-days",
-        "2",
-    ]
-    named = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(["openssl", *made, *named], check=True, capture_output=True)
+def certify_for_server(certificate: Path, key: Path) -> None:
+    """Make a certificate that belongs to the server's user, as its other files do."""
+    certify(certificate, key)
     owner = key.parent.stat()
     for file in (certificate, key):
         os.chown(file, owner.st_uid, owner.st_gid)
@@ -67,7 +53,7 @@ async def test_a_server_that_is_not_trusted_is_sent_nothing(
     certified: tuple[str, Path], postgres: Postgres, tmp_path: Path
 ) -> None:
     url, _ = certified
-    certify(tmp_path / "other.crt", tmp_path / "other.key")
+    certify_for_server(tmp_path / "other.crt", tmp_path / "other.key")
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
         await asyncio.to_thread(
             PostgresqlAdapter().create,
