@@ -66,10 +66,8 @@ def translate_errors(
             " cramjam."
         )
         raise StoreError(where, why) from error
-    except (
-        KafkaError,
-        NotImplementedError,
-    ) as error:  # The latter: the broker is too old for every version of a request.
+    except (KafkaError, NotImplementedError) as error:
+        # NotImplementedError: the broker is too old for every version of a request.
         raise _told(where, who, error, hint) from error
 
 
