@@ -1,7 +1,7 @@
 """Finds the run that a user names: by its run id, the beginning of one, or its foreign id."""
 
-import re
 from collections.abc import Sequence
+from uuid import UUID
 
 from workflow_ray.errors import AmbiguousRun, RunNotFound, UnknownWorkflow
 from workflow_ray.ports import RecordStore
@@ -53,9 +53,11 @@ class RunReferences:
         return record if record is not None and record.workflow in self._workflows else None
 
     async def _by_prefix(self, text: str) -> list[Record]:
-        if not SHORTEST <= len(text) < len(LOWEST) or not re.fullmatch("[0-9a-f-]+", text):
+        if not SHORTEST <= len(text) < len(LOWEST):
             return []
-        after = RunId(text + LOWEST[len(text) :])
+        after = _just_below(text)
+        if after is None:
+            return []
         pages = [
             await self._store.runs(RunQuery(workflow=workflow, after=after, limit=2))
             for workflow in self._workflows
@@ -67,6 +69,18 @@ class RunReferences:
             return []
         found = [(await self._store.latest(workflow, [text]))[0] for workflow in self._workflows]
         return [record for record in found if record is not None]
+
+
+def _just_below(prefix: str) -> RunId | None:
+    """Return the greatest run id below all that begin with a prefix. None: no run id does."""
+    lowest = prefix + LOWEST[len(prefix) :]
+    try:
+        number = UUID(lowest)
+    except ValueError:
+        return None
+    if str(number) != lowest or not number.int:
+        return None
+    return RunId(str(UUID(int=number.int - 1)))
 
 
 def choose_workflows(known: Sequence[str], asked: str | None) -> Sequence[str]:
