@@ -1,5 +1,6 @@
-"""A SQLite store for tests."""
+"""Stores for tests: on SQLite alone, and on each database."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import TypeAlias
 
 import pytest
 
-from workflow_ray.ports import SystemClock
+from workflow_ray.ports import SystemClock, adapter_for
 from workflow_ray_adapters.sql import SqliteAdapter
 from workflow_ray_adapters.sql.store import SqlStore
+
+from .databases import ALL, empty
+from .earlier_stores import EARLIER, become
 
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
@@ -22,6 +26,26 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def url(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=ALL)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    return empty(request.param, request, tmp_path)
+
+
+@pytest.fixture
+async def each_url(empty_url: str) -> str:
+    """A new store."""
+    await asyncio.to_thread(adapter_for(empty_url).create, empty_url)
+    return empty_url
+
+
+@pytest.fixture(params=EARLIER)
+async def old(empty_url: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a store that an earlier version left."""
+    await become(empty_url, request.param)
+    return empty_url
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ behind something else.
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -33,13 +32,7 @@ from workflow_ray.testing.conformance.runs import (
 )
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .databases import ALL
-from .stores import made, opened
-
-
-@pytest.fixture(params=ALL)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return await made(request, tmp_path)
+from .stores import opened
 
 
 @pytest.fixture
@@ -48,8 +41,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def store(url: str, clock: FakeClock) -> AsyncIterator[SqlStore]:
-    async with opened(url, clock) as store:
+async def store(each_url: str, clock: FakeClock) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, clock) as store:
         yield store
 
 

@@ -1,7 +1,6 @@
 """Rows come back as they were given, however they travel in a statement, on every database."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,15 +11,14 @@ from workflow_ray.records import Stored, Version, Write
 from workflow_ray.testing.conformance.runs import new_run, step, store_all, stored
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .databases import ALL
-from .stores import made, opened
+from .stores import opened
 
 CHARACTERS = [chr(code) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000]
 
 
-@pytest.fixture(params=ALL)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    async with opened(await made(request, tmp_path), SystemClock()) as store:
+@pytest.fixture
+async def store(each_url: str) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, SystemClock()) as store:
         yield store
 
 

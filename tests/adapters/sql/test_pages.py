@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -14,7 +13,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from tests.adapters.sql import databases
-from workflow_ray.ports import SystemClock, records_adapter, scheme_of
+from tests.adapters.sql.stores import opened
+from workflow_ray.ports import SystemClock, scheme_of
 from workflow_ray.records import Awaits, RunQuery, RunState, Write
 from workflow_ray.testing.conformance.runs import (
     CREATED,
@@ -34,17 +34,9 @@ MOST_RUNS = 2_000
 """Enough rows for a planner to prefer an index, where one fits."""
 
 
-@pytest.fixture(params=databases.ALL)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return databases.empty(request.param, request, tmp_path)
-
-
 @pytest.fixture
-async def store(url: str) -> AsyncIterator[SqlStore]:
-    adapter = records_adapter(url)
-    adapter.create(url)
-    async with adapter.open_records(url, clock=SystemClock(), exclusive=False) as store:
-        assert isinstance(store, SqlStore)
+async def store(each_url: str) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, SystemClock()) as store:
         yield store
 
 
@@ -110,8 +102,8 @@ QUERIES = [
 ]
 
 
-async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, url: str) -> None:
-    await fill(store, url)
+async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, each_url: str) -> None:
+    await fill(store, each_url)
     plans = [await read(store, partial(plan, query=query)) for query in QUERIES]
     assert [step for step in plans if not _is_by_index(step)] == []
 
@@ -124,8 +116,8 @@ def _is_by_index(step: str) -> bool:
     return not re.search(scans, step)
 
 
-async def test_every_page_holds_what_the_filters_say(store: SqlStore, url: str) -> None:
-    await fill(store, url)
+async def test_every_page_holds_what_the_filters_say(store: SqlStore, each_url: str) -> None:
+    await fill(store, each_url)
     everything = await read(
         store, lambda session: pages.runs(session, RunQuery(workflow="orders", limit=MOST_RUNS))
     )
@@ -143,8 +135,8 @@ async def test_every_page_holds_what_the_filters_say(store: SqlStore, url: str) 
             assert [record.run_id for record in after] == fitting[10:20]
 
 
-async def test_counts_are_read_from_counters(store: SqlStore, url: str) -> None:
-    await fill(store, url)
+async def test_counts_are_read_from_counters(store: SqlStore, each_url: str) -> None:
+    await fill(store, each_url)
     counted = {
         (count.status, count.run_state): count.runs for count in await store.counts("orders")
     }

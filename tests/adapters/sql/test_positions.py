@@ -3,7 +3,6 @@ then.
 """
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,8 +14,7 @@ from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
 from workflow_ray_adapters.sql.positions import merged
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .databases import ALL
-from .stores import made, opened
+from .stores import opened
 
 HERE = Position(
     CONSUMERS,
@@ -30,9 +28,9 @@ HERE = Position(
 )
 
 
-@pytest.fixture(params=ALL)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    async with opened(await made(request, tmp_path), SystemClock()) as store:
+@pytest.fixture
+async def store(each_url: str) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, SystemClock()) as store:
         yield store
 
 

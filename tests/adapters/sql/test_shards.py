@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,12 +30,7 @@ from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .databases import ALL, execute
-from .stores import made, opened
-
-
-@pytest.fixture(params=ALL)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return await made(request, tmp_path)
+from .stores import opened
 
 
 @pytest.fixture
@@ -45,17 +39,17 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def store(url: str, clock: FakeClock) -> AsyncIterator[SqlStore]:
-    async with opened(url, clock) as store:
+async def store(each_url: str, clock: FakeClock) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, clock) as store:
         yield store
 
 
 async def test_counters_of_processes_that_ended_are_folded(
-    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    each_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counters, "MOST", 3)
     for at in range(1, 8):
-        async with opened(url, clock) as store:
+        async with opened(each_url, clock) as store:
             run = new_run()
             await store_all(store, run, step(run, run_state=RunState.COMPLETED), new_run())
             assert sum(count.runs for count in await store.counts("orders")) == 2 * at
@@ -63,9 +57,9 @@ async def test_counters_of_processes_that_ended_are_folded(
             assert kept[0][0] <= 6
 
 
-@pytest.mark.parametrize("url", ALL[1:], indirect=True)  # SQLite has one writer at a time
+@pytest.mark.parametrize("empty_url", ALL[1:], indirect=True)  # SQLite has one writer at a time
 async def test_a_counter_that_begins_while_others_are_folded_is_kept(
-    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    each_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counters, "MOST", 0)
     read = Session.rows
@@ -78,11 +72,11 @@ async def test_a_counter_that_begins_while_others_are_folded_is_kept(
                 " 1, 1, 'another', 5)"
             )
             with ThreadPoolExecutor(1) as threads:
-                threads.submit(asyncio.run, execute(url, begun)).result()
+                threads.submit(asyncio.run, execute(each_url, begun)).result()
         return found
 
     monkeypatch.setattr(Session, "rows", rows)
-    async with opened(url, clock) as store:
+    async with opened(each_url, clock) as store:
         await store_all(store, new_run())
         assert [count.runs for count in await store.counts("orders")] == [6]
 
@@ -110,7 +104,7 @@ async def test_what_an_operator_set_is_kept_with_the_deployment(store: SqlStore)
 
 
 async def test_a_fair_share_is_decided_without_a_lock(
-    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    each_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others go on while a worker decides what it should have."""
     deciding, go_on = threading.Event(), threading.Event()
@@ -120,10 +114,10 @@ async def test_a_fair_share_is_decided_without_a_lock(
         go_on.wait(10)
         return assigned(*args)
 
-    async with opened(url, clock) as store, opened(url, clock) as other:
+    async with opened(each_url, clock) as store, opened(each_url, clock) as other:
         await deploy(store, workflow(groups={CONSUMERS: 2}))
         roles = [Role(CONSUMERS, shard, 2) for shard in (1, 2)]
-        if not url.startswith("sqlite"):
+        if not each_url.startswith("sqlite"):
             # there the event loop decides it: the test is that the outcome is the same
             go_on.set()
         monkeypatch.setattr(leases, "assigned", slowly)

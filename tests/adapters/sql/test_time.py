@@ -5,7 +5,6 @@ changes nothing.
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -22,8 +21,7 @@ from workflow_ray.testing.conformance.runs import (
 )
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .databases import ALL
-from .stores import made, opened
+from .stores import opened
 
 AHEAD = timedelta(minutes=10)
 
@@ -35,20 +33,15 @@ class Ahead(SystemClock):
         return super().now() + AHEAD
 
 
-@pytest.fixture(params=ALL)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return await made(request, tmp_path)
-
-
 @pytest.fixture
-async def ahead(url: str) -> AsyncIterator[SqlStore]:
-    async with opened(url, Ahead()) as store:
+async def ahead(each_url: str) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, Ahead()) as store:
         yield store
 
 
 @pytest.fixture
-async def right(url: str) -> AsyncIterator[SqlStore]:
-    async with opened(url, SystemClock()) as store:
+async def right(each_url: str) -> AsyncIterator[SqlStore]:
+    async with opened(each_url, SystemClock()) as store:
         yield store
 
 
