@@ -19,7 +19,7 @@ from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import complain, error_console, print_json, say
 from workflow_ray.cli.run_filters import Filters, Selection
-from workflow_ray.cli.run_references import RunReferences, choose_workflows
+from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_workflows
 from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
@@ -33,7 +33,9 @@ from workflow_ray.runtime.urls import records_url
 
 References = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN", help="Run ids, their first characters, or foreign ids."),
+    typer.Argument(
+        metavar="RUN", help=f"Run ids, their first characters ({SHORTEST} or more), or foreign ids."
+    ),
 ]
 Reason = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
 from workflow_ray.cli.run_history import WithData, entry_views, print_with_data
-from workflow_ray.cli.run_references import RunReferences, choose_workflows
+from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_workflows
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import CountView, EntryView, Names, RunView, RunWithData
 from workflow_ray.ports import RecordStore, SystemClock
@@ -28,7 +28,10 @@ runs = typer.Typer(name="runs", no_args_is_help=True, help="Show runs and contro
 add_controls(runs)
 
 Reference = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run id, its first characters, or a foreign id.")
+    str,
+    typer.Argument(
+        metavar="RUN", help=f"A run id, its first characters ({SHORTEST} or more), or a foreign id."
+    ),
 ]
 Name = Annotated[
     str | None,

@@ -164,11 +164,12 @@ class UnknownWorkflow(WorkflowError):
                 f"this is not the workflow {self.workflow!r} that runs here, but another of that"
                 " name. Use the one that the runtime has."
             )
-        known = ", ".join(self.known) or "none"
-        return (
-            f"workflow {self.workflow!r} is not deployed here (deployed: {known}). Deploy it first:"
-            " `workflow-ray deploy`."
-        )
+        if self.known:
+            known = ", ".join(self.known)
+            wanted = f"deployed: {known}). Name one of these, or deploy it first:"
+        else:
+            wanted = "deployed: none). Deploy it first:"
+        return f"workflow {self.workflow!r} is not deployed here ({wanted} `workflow-ray deploy`."
 
 
 class RunsUnfinished(WorkflowError):
