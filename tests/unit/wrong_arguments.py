@@ -243,6 +243,7 @@ ELSEWHERE = {
     "Workflow.status_of": "for what is stored: its error is KeyError",
     "Workflow.checked": "it takes nothing",
     "Retry.delay": "for this package",
+    "Run.stored": "for this package: it takes what is stored",
     "Run.unread": "for this package: it takes what is stored",
     "Trigger": "checked by trigger_many, which names its place in the list",
     "Stay": "it takes nothing",

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import checked_count, checked_text, checked_time
 from workflow_ray.definition.status import Status
 from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
-from workflow_ray.records import RunId, RunState, new_run_id
+from workflow_ray.records import Cause, Record, RunId, RunState, Version, new_run_id
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -27,21 +27,7 @@ class Run(Generic[D, S]):
     why.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_created_at",
-        "_data",
-        "_foreign_id",
-        "_read_data",
-        "_read_status",
-        "_reason",
-        "_run_id",
-        "_run_state",
-        "_status",
-        "_updated_at",
-        "_version",
-        "_visit",
-    )
+    __slots__ = ("_data", "_read_data", "_read_status", "_record", "_status")
 
     def __init__(
         self,
@@ -85,64 +71,64 @@ class Run(Generic[D, S]):
         if attempt != 0:
             checked_count("attempt", attempt)
         created_at = datetime.now(UTC) if created_at is None else created_at
-        self._fill(
-            data,
-            status,
-            run_id=new_run_id() if run_id is None else checked_text("run_id", run_id),
+        record = Record(
+            run_id=new_run_id() if run_id is None else RunId(checked_text("run_id", run_id)),
+            workflow="",
             foreign_id=foreign_id,
+            status=status.value,
             run_state=run_state,
-            version=version,
-            visit=visit,
+            version=Version(version),
+            visit=Version(visit),
             attempt=attempt,
+            cause=Cause.TRIGGER,
             reason=None if reason is None else checked_text("reason", reason),
+            partition=0,
+            data=b"",
             created_at=checked_time("created_at", created_at),
             updated_at=checked_time("updated_at", created_at if updated_at is None else updated_at),
         )
+        self._fill(record, data, status)
 
     def _fill(
         self,
+        record: Record,
         data: D,
         status: S,
-        *,
-        run_id: str,
-        foreign_id: str,
-        run_state: RunState,
-        version: int,
-        visit: int,
-        attempt: int,
-        reason: str | None,
-        created_at: datetime,
-        updated_at: datetime,
+        read_data: Callable[[], D] | None = None,
+        read_status: Callable[[], S] | None = None,
     ) -> None:
+        self._record = record
         self._data = data
-        self._read_data: Callable[[], D] | None = None
         self._status = status
-        self._read_status: Callable[[], S] | None = None
-        self._run_id = run_id
-        self._foreign_id = foreign_id
-        self._run_state = run_state
-        self._version = version
-        self._visit = visit
-        self._attempt = attempt
-        self._reason = reason
-        self._created_at = created_at
-        self._updated_at = updated_at
+        self._read_data = read_data
+        self._read_status = read_status
+
+    @staticmethod
+    def stored(record: Record, data: OfData, status: OfStatus) -> "Run[OfData, OfStatus]":
+        """Make the run of a record.
+
+        Args:
+            record: The record.
+            data: What its data reads as.
+            status: What its status number reads as.
+        """
+        run = cast("Run[OfData, OfStatus]", Run.__new__(Run))
+        run._fill(record, data, status)
+        return run
 
     @staticmethod
     def unread(
-        read_data: Callable[[], OfData], read_status: Callable[[], OfStatus], **fields: Any
+        record: Record, read_data: Callable[[], OfData], read_status: Callable[[], OfStatus]
     ) -> "Run[OfData, OfStatus]":
-        """Make a run whose data and status are read at their first use, as a client's are.
+        """Make the run of a record, whose data and status are read at their first use.
 
         Args:
+            record: The record.
             read_data: Raises UnreadableData.
             read_status: Raises UnknownStatus.
-            fields: All keyword arguments of Run.
         """
-        run = cast(Run[OfData, OfStatus], Run.__new__(Run))
-        run._fill(cast(OfData, None), cast(OfStatus, None), **fields)
-        run._read_data = read_data
-        run._read_status = read_status
+        run = cast("Run[OfData, OfStatus]", Run.__new__(Run))
+        run._fill(record, cast(OfData, None), cast(OfStatus, None), read_data, read_status)
         return run
 
     @property
@@ -181,61 +167,61 @@ class Run(Generic[D, S]):
 
     @property
     def run_id(self) -> RunId:
-        return RunId(self._run_id)
+        return self._record.run_id
 
     @property
     def foreign_id(self) -> str:
         """The caller's key."""
-        return self._foreign_id
+        return self._record.foreign_id
 
     @property
     def run_state(self) -> RunState:
-        return self._run_state
+        return self._record.run_state
 
     @property
     def version(self) -> int:
         """From 1. Every write of the run raises it by one."""
-        return self._version
+        return self._record.version
 
     @property
     def visit(self) -> int:
         """The version at which the run entered its status."""
-        return self._visit
+        return self._record.visit
 
     @property
     def attempt(self) -> int:
         """The number of attempts that have failed since the run entered its status, or since the
         step last returned, for example a Repeat.
         """
-        return self._attempt
+        return self._record.attempt
 
     @property
     def reason(self) -> str | None:
         """The reason of the last halt, or the error of the last failed attempt."""
-        return self._reason
+        return self._record.reason
 
     @property
     def created_at(self) -> datetime:
         """UTC, by the store's clock."""
-        return self._created_at
+        return self._record.created_at
 
     @property
     def updated_at(self) -> datetime:
         """The time of the last write: UTC, by the store's clock."""
-        return self._updated_at
+        return self._record.updated_at
 
     @property
     def idempotency_key(self) -> str:
         """A key for calls of other systems. All attempts of a visit have the same key, and the next
         visit has another one.
         """
-        return f"{self._run_id}:{self._visit}"
+        return f"{self.run_id}:{self.visit}"
 
     def __repr__(self) -> str:
         status = self._status if self._read_status is None else "unread"
-        where = f"{status} {self._run_state.name} version={self._version}"
+        where = f"{status} {self.run_state.name} version={self.version}"
         # the data is left out because it may be personal
-        return f"<Run {self._run_id} foreign_id={self._foreign_id!r} {where}>"
+        return f"<Run {self.run_id} foreign_id={self.foreign_id!r} {where}>"
 
 
 def _check_kind(what: str, value: object, kind: type) -> None:

@@ -1,7 +1,7 @@
 """The conversion of records to runs, and of a trigger to the first write."""
 
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -31,34 +31,18 @@ FIRST = Version(1)
 
 def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """Convert a record to a typed run. Raises UnreadableData or UnknownStatus."""
-    data, status = (
-        decoded(workflow, record.run_id, record.data),
-        status_of(workflow, record.run_id, record.status),
-    )
-    return Run(data, status, **_fields(record))
+    data = decoded(workflow, record.run_id, record.data)
+    status = status_of(workflow, record.run_id, record.status)
+    return Run.stored(record, data, status)
 
 
 def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
     """Convert a record to a typed run whose data and status are read at their first use."""
     return Run.unread(
+        record,
         partial(decoded, workflow, record.run_id, record.data),
         partial(status_of, workflow, record.run_id, record.status),
-        **_fields(record),
     )
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    return {
-        "run_id": record.run_id,
-        "foreign_id": record.foreign_id,
-        "run_state": record.run_state,
-        "version": record.version,
-        "visit": record.visit,
-        "attempt": record.attempt,
-        "reason": record.reason,
-        "created_at": record.created_at,
-        "updated_at": record.updated_at,
-    }
 
 
 def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
