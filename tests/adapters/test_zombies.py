@@ -19,6 +19,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.adapters.zombie import transition
+from tests.servers import processes
 from workflow_ray.ports import Records, SystemClock, persist, records_adapter
 from workflow_ray.records import Position, Role, RunQuery
 from workflow_ray.runtime.scaling import scale
@@ -96,7 +97,7 @@ async def test_a_process_stopped_anywhere_in_a_transaction_writes_nothing_more(
         with zombie(url, role, writes=0) as process:
             await has_written(store, process)
             await asyncio.sleep(rng.random() / 50)  # anywhere in a transaction
-            process.send_signal(signal.SIGSTOP)
+            processes.freeze([process.pid])
             role = await takeover(store, role)
             await goes_on_in_vain(store, process, role)
 

@@ -95,7 +95,7 @@ async def worker_killed(site: Site) -> None:
 async def worker_frozen(site: Site) -> None:
     """Freeze a worker for longer than its lease, so that the other one acquires its roles."""
     worker = site.rng.choice(site.workers)
-    worker.send(signal.SIGSTOP)
+    worker.freeze()
     await asyncio.sleep(1.5 * site.lease)
     worker.send(signal.SIGCONT)
 

@@ -77,7 +77,7 @@ async def test_no_write_of_a_stopped_worker_of_the_old_shards_is_committed(
         await check(handles)
         for stopped, count in zip((one, other, one), COUNTS, strict=True):
             handles += await trigger(client, f"before-{count}")
-            stopped.send(signal.SIGSTOP)
+            stopped.freeze()
             before = await count_of(records)
             await scale(records, chores.name, ChoreStatus.NEW.value, shards=count)
             marker = await client.trigger(f"marker-{count}", Chore())

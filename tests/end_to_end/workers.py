@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.end_to_end.chores import Chore, ChoreStatus
+from tests.servers import processes
 from workflow_ray import Handle, RunState
 from workflow_ray.client import Entry
 from workflow_ray.records import Cause
@@ -52,6 +53,10 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        processes.freeze([self.process.pid])
 
     async def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:

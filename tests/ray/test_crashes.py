@@ -17,6 +17,7 @@ import pytest
 
 from tests.ray.conftest import POLL, Deployment, check_history, ended, eventually
 from tests.ray.flows import Parcel, ParcelStatus, parcels
+from tests.servers import processes
 from workflow_ray import Client, RunState, Runtime, Trigger
 from workflow_ray.errors import RunPaused
 from workflow_ray.records import Role
@@ -157,7 +158,7 @@ async def _strike(deployment: Deployment, fault: str) -> None:
 
 @contextmanager
 def _standing_still(pid: int) -> Generator[None, None, None]:
-    os.kill(pid, signal.SIGSTOP)
+    processes.freeze([pid])
     try:
         yield
     finally:

@@ -1,7 +1,5 @@
 """Actors whose event loop hangs, or whose process is suspended, are replaced."""
 
-import os
-import signal
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -9,6 +7,7 @@ import pytest
 
 from tests.ray.conftest import Deployment, ended, eventually
 from tests.ray.flows import Call, CallStatus, calls
+from tests.servers import processes
 from workflow_ray import Client, Handle, RunState, Trigger
 from workflow_ray.errors import RunPaused
 from workflow_ray.records import Cause
@@ -81,7 +80,7 @@ async def test_an_actor_whose_process_is_suspended_is_replaced(
 ) -> None:
     async with runtime(deployment, Limits(blocked=NEVER, silent=3.0)) as on_ray:
         before = await deployment.pids()
-        os.kill(before[victim], signal.SIGSTOP)
+        processes.freeze([before[victim]])
         handle = await on_ray.client(calls).trigger("call", Call())
         run = await handle.wait(timeout=SOON)
         assert run.run_state is RunState.COMPLETED

@@ -13,6 +13,7 @@ import pytest
 
 from tests.ray.conftest import Deployment, ended, eventually
 from tests.ray.flows import Job, JobStatus, jobs
+from tests.servers import processes
 from workflow_ray import Client, Handle, RunState, Runtime, Trigger
 from workflow_ray.errors import RoleRetired
 from workflow_ray.runtime.hosting import group_roles
@@ -95,7 +96,7 @@ async def test_no_write_of_an_actor_that_was_suspended_during_scaling_is_committ
         handles = await triggered(client, tmp_path, "job")
         await eventually(lambda: _more(tmp_path, LOAD), "some step does not begin")
         old = (await deployment.pids())["jobs-1-consumer-1-of-2"]
-        os.kill(old, signal.SIGSTOP)
+        processes.freeze([old])
         (tmp_path / "gate").touch()
         await runtime.scale(jobs, JobStatus.NEW, shards=3)
         os.kill(old, signal.SIGCONT)  # it ends its steps, and tries to commit them

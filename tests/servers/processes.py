@@ -45,6 +45,24 @@ def send(sign: signal.Signals, pids: Collection[int]) -> None:
             os.kill(pid, sign)
 
 
+def freeze(pids: Collection[int]) -> None:
+    """Stop the processes that still exist by SIGSTOP, and wait until none of their threads runs.
+
+    The signal stops one thread first. On a busy machine the others go on for some milliseconds.
+    """
+    send(signal.SIGSTOP, pids)
+    while any(_is_running(pid) for pid in pids):
+        time.sleep(POLL)  # Who is not the parent is not told of a stop.
+
+
+def _is_running(pid: int) -> bool:
+    states = set[str]()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            states.add(stat.read_text().rpartition(")")[2].split()[0])
+    return not states <= set("TtZX")
+
+
 def gone(pids: Collection[int], within: float) -> bool:
     """Wait up to `within` seconds for the end of all processes, and say whether they have ended.
 

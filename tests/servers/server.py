@@ -153,7 +153,7 @@ class Server(ABC):
 
         It keeps its connections, and does not answer until `thaw`, `kill` or `stop`.
         """
-        processes.send(signal.SIGSTOP, processes.family(self._state.pid))
+        processes.freeze(processes.family(self._state.pid))
 
     def thaw(self) -> None:
         """Continue it by SIGCONT."""

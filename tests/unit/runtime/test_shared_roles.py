@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import processes
 from tests.unit.runtime.sharer import LEASE, State, Work, sharing
 from workflow_ray import Client, Handle, Trigger, connect
 from workflow_ray.runtime.local import LocalRuntime
@@ -120,7 +121,7 @@ async def test_nothing_that_a_stopped_process_writes_lands_when_it_goes_on(
         handles = await triggered(client, "in-hand")
         for _ in handles:
             await said(other, "begun")
-        other.send_signal(signal.SIGSTOP)
+        processes.freeze([other.pid])
         async with here(url):
             assert await done_by(handles) == {os.getpid()}
             before = [await handle.history() for handle in handles]

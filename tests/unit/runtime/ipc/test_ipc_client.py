@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from tests.servers import processes
 from tests.unit.runtime.ipc import serving
 from tests.unit.runtime.ipc.serving import LAG, SERVED, TOPIC
 from workflow_ray.errors import StoreUnavailable
@@ -76,7 +77,7 @@ async def test_a_suspended_server_is_noticed_by_missing_pongs(
     connection = await IpcTransport.connect(socket_path, ping=0.05)
     store = store_over(connection, SERVED)
     assert await store.lag(TOPIC, {}) == LAG
-    server.send_signal(signal.SIGSTOP)
+    processes.freeze([server.pid])
     async with asyncio.timeout(5):
         with pytest.raises(StoreUnavailable, match="didn't answer 3 pings"):
             await store.watch({}, wait=60)
