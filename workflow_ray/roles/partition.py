@@ -110,16 +110,17 @@ class Partition:
         holder = self.in_doubt.holder if self.in_doubt and self._leaving else self._fence
         trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position
-        is_short = self.in_doubt is None and self.begun < self._reach(spare // 2)
         if (
             stored
             and stored.offset == offset
-            and not is_short
             and stored.trying == trying
             and stored.in_use is holder
+            and not self._is_short(spare)
         ):
             return None
-        begun = max(self.begun, self._reach(spare)) if self.in_doubt is None else self.begun
+        begun = self.begun
+        if self.in_doubt is None:
+            begun = max(begun, self._wanted, self.progress.next + spare if spare else 0)
         return Position(group, self.number, offset, begun, trying, log, self.incarnation, holder)
 
     def stored(self, row: Position) -> None:
@@ -128,5 +129,10 @@ class Partition:
             self._stored = row
             self.begun = row.begun
 
-    def _reach(self, spare: int) -> int:
-        return max(self._wanted, self.progress.next + spare) if spare else self._wanted
+    def _is_short(self, spare: int) -> bool:
+        """Whether a wanted event, or half of the spare ones, could not begin."""
+        if self.in_doubt is not None:
+            return False
+        return self.begun < self._wanted or (
+            spare > 0 and self.begun < self.progress.next + spare // 2
+        )

@@ -66,7 +66,7 @@ class Reception:
         window.
         """
         await self._wait_for_room()
-        claimed = [at for at in self._partitions.values() if at.is_claimed]
+        claimed = [at for at in self._partitions.values() if at.in_doubt is None]
         asked = [at for at in claimed if at.progress.in_hand < self._most]
         waits = bool(asked) and len(asked) == len(claimed)
         arrivals = Arrivals()

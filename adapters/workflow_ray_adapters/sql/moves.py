@@ -16,7 +16,7 @@ A dash: it stays. ENDED takes all and stays.
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from typing import assert_never
 
 from workflow_ray.ports import Clock
@@ -25,7 +25,7 @@ from workflow_ray_adapters.sql.requests import Reply
 from workflow_ray_adapters.sql.transaction import Answered, Move, MoveAnswer, Refused
 
 
-class MoveState(Enum):
+class MoveState(IntEnum):
     WAITING = auto()
     """Nothing is due. A transaction that adds an event also makes it."""
     DUE = auto()
@@ -42,7 +42,7 @@ class MoveState(Enum):
     """It has its answer."""
 
 
-class MoveInput(Enum):
+class MoveInput(IntEnum):
     BEGIN = auto()
     """A transaction that makes it begins, or begins again after it failed."""
     OVER = auto()

@@ -52,17 +52,17 @@ def _insert(dialect: Dialect) -> ClauseElement:
     )
 
 
-def move(session: Session, limit: int) -> Mapping[Topic, int]:
-    """Publish due events inside the database, in commit order. Return how many of each topic."""
+def move(session: Session, limit: int) -> list[Topic]:
+    """Publish due events inside the database, in commit order. Return the topic of each."""
     due = _fair(session.rows(_due, now=session.now(), most=limit), limit)
     if not due:
-        return {}
+        return []
     ids = [entry_id for entry_id, _, _, _ in due]
     advance(session, Counter((topic, partition) for _, _, topic, partition in due))
     session.execute(_publish, ids=ids)
     session.execute(_remove, ids=ids)
     session.notification.add_events((topic, partition) for _, _, topic, partition in due)
-    return Counter[Topic](topic for _, _, topic, _ in due)
+    return [topic for _, _, topic, _ in due]
 
 
 _turns = count()

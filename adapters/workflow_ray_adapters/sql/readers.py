@@ -39,10 +39,7 @@ class Reader:
         """Return whether nothing follows these offsets, as far as is known."""
         if self._must_look:
             return False
-        return all(
-            self._ends.get(partition) == offset and partition not in self._changed
-            for partition, offset in offsets.items()
-        )
+        return offsets.items() <= self._ends.items() and self._changed.isdisjoint(offsets)
 
     def has_read_to(self, partition: int, end: int) -> bool:
         return self._ends.get(partition) == end

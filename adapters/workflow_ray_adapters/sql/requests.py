@@ -136,6 +136,9 @@ class Arrivals:
         self._clients = Queue()
         self._passed_over = 0
 
+    def __bool__(self) -> bool:
+        return bool(self._roles or self._clients)
+
     def put(self, request: Queued) -> bool:
         """Append the request to its queue. False: that is full."""
         return (self._roles if request.is_urgent else self._clients).put(request)

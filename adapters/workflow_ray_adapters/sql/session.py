@@ -1,7 +1,6 @@
 """A transaction, as the functions of this package see it."""
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
 from functools import cache
 from time import time_ns
 from typing import Any, TypeAlias, cast
@@ -36,6 +35,7 @@ class Session:
     def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.connection = connection
         self.dialect = dialect
+        self._cursor = connection.connection.cursor()  # its statements run one after another
         self.notification = Notification()
         """What the transaction changes. Those who wait for it are notified after the commit."""
         self.time: int | None = None
@@ -71,25 +71,24 @@ class Session:
         """Run a statement and return all its rows. A collection among the values is a list that the
         statement compares with by `among`.
         """
-        with closing(self.connection.connection.cursor()) as cursor:
-            cursor.execute(*self._ready(statement, values))
-            return list(cursor.fetchall())
+        self.execute(statement, **values)
+        return list(self._cursor.fetchall())
 
     def execute(self, statement: Statement, **values: object) -> None:
-        """Run a statement that has no rows."""
-        with closing(self.connection.connection.cursor()) as cursor:
-            cursor.execute(*self._ready(statement, values))
+        """Run a statement, and drop the rows that it may return."""
+        self._cursor.execute(*self._ready(statement, values))
 
     def run(self, statement: Statement, rows: Sequence[Values]) -> None:
         """Run a statement of the dialect for each of the rows, in order."""
         if rows:
-            with closing(self.connection.connection.cursor()) as cursor:
-                self.dialect.run(cursor, _compiled(statement, self.dialect), rows)
+            self.dialect.run(self._cursor, _compiled(statement, self.dialect), rows)
 
     def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
         compiled, listed = _compiled(statement, self.dialect), self.dialect.bind_list
         bound = {
-            name: listed(cast(Collection[Any], value)) if isinstance(value, COLLECTIONS) else value
+            name: listed(cast("Collection[Any]", value))
+            if isinstance(value, COLLECTIONS)
+            else value
             for name, value in values.items()
         }
         return compiled.sql, compiled.bind(bound)

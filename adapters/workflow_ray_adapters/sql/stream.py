@@ -35,7 +35,7 @@ def place(session: Session, rows: Sequence[Values]) -> None:
     topic-partition.
     """
     places = [(row["topic"], row["partition_no"]) for row in rows]
-    counts = Counter[tuple[str, int]](places)
+    counts = Counter(places)
     topics = {topic for topic, _ in counts}
     outbox.advance(session, counts)
     offsets = {

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import msgspec
+
 from workflow_ray.errors import WorkflowError
 from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
 from workflow_ray_adapters.sql import arrivals, outbox, roles, stream, writes
@@ -25,15 +27,13 @@ before its first write.
 """
 
 
-@dataclass(frozen=True)
-class Answered(Generic[T]):
+class Answered(msgspec.Struct, Generic[T], frozen=True):
     """The request was done."""
 
     value: T
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The request was not done, and nothing of it was written."""
 
     error: WorkflowError
@@ -43,16 +43,14 @@ Answer: TypeAlias = Answered[T] | Refused
 MoveAnswer: TypeAlias = Answered[int] | Refused
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """Publish up to `limit` entries of the outbox."""
 
     fence: Fence
     limit: int
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """What one transaction does, in this order."""
 
     counters: Counters
@@ -156,7 +154,7 @@ class Publishing:
         self._done = done
         self._at_once: list[Values] = []
         self.added = False  # there is something to publish at once
-        self.published = Counter[Topic]()
+        self.published: Counter[Topic] = Counter()
 
     def add(self, entries: Sequence[Values]) -> None:
         """Add the transaction's entries: delayed events and timeouts go into the outbox, the others
@@ -173,17 +171,17 @@ class Publishing:
         except WorkflowError as error:
             return Refused(error)
         waited = outbox.move(self._session, move.limit)
-        by_topic = Counter(waited)
-        if self._at_once and by_topic.total() < move.limit:
+        topics = list(waited)
+        if self._at_once and len(topics) < move.limit:
             stream.place(self._session, self._at_once)
-            by_topic.update(entry["topic"] for entry in self._at_once)
+            topics += [entry["topic"] for entry in self._at_once]
             self._at_once = []
-        self.published.update(by_topic)
-        self._done.drained = by_topic.total() < move.limit
+        self.published.update(topics)
+        self._done.drained = len(topics) < move.limit
         self._done.undone |= not self._done.drained
-        if waited or not by_topic:
+        if waited or not topics:
             self._done.next_due = outbox.next_due(self._session)
-        return Answered(by_topic.total())
+        return Answered(len(topics))
 
     def leave_the_rest(self) -> None:
         """Put what no move has published into the outbox."""

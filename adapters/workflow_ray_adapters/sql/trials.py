@@ -9,9 +9,10 @@ The store does not work, in any of them: all get the error, because it is not th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeAlias, assert_never
+
+import msgspec
 
 from workflow_ray.errors import StoreError
 from workflow_ray_adapters.sql.moves import MoveInput, MoveRequest
@@ -21,8 +22,7 @@ from workflow_ray_adapters.sql.transaction import Done
 Request: TypeAlias = StoreRequest | CallRequest[Any] | MoveRequest
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The requests of one transaction, by their kinds. It does them in this order."""
 
     calls: Sequence[CallRequest[Any]] = ()
@@ -65,22 +65,19 @@ class Batch:
             move.fail(error)
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """The transaction has committed."""
 
     done: Done
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The transaction has failed, perhaps because of one of its requests. Nothing was written."""
 
     error: Exception
 
 
-@dataclass(frozen=True)
-class Unavailable:
+class Unavailable(msgspec.Struct, frozen=True):
     """The store does not work. Whether the transaction has committed may be unknown."""
 
     error: StoreError
@@ -96,8 +93,7 @@ class Stage(Enum):
     """The batch, or a part of it."""
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """One transaction that is tried."""
 
     stage: Stage

@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import partial
 from random import random
 from typing import TypeVar, assert_never
@@ -48,7 +48,7 @@ PAUSES = (0.0, 0.01, 0.02, 0.04)
 """Seconds at most between tries of a transaction that others are in the way of."""
 
 
-class State(Enum):
+class State(IntEnum):
     IDLE = auto()
     """Nothing was asked."""
     COMMITTING = auto()
@@ -59,7 +59,7 @@ class State(Enum):
     """No request is accepted, and none waits."""
 
 
-class Input(Enum):
+class Input(IntEnum):
     ASKED = auto()
     """Something may have been asked."""
     DRAINED = auto()
@@ -158,8 +158,9 @@ class Writer:
                 self._take(Input.ASKED)
                 while batch := self._gather():
                     await self._commit_safely(batch)
-                    # a database may have done it between two turns of the loop
-                    await asyncio.sleep(0)
+                    if self._arrivals or self._asked.is_set():
+                        # a database may have committed between two turns of the loop
+                        await asyncio.sleep(0)
                 self._take(Input.DRAINED)
         finally:
             self._take(Input.ENDED)

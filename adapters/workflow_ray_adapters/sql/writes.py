@@ -3,10 +3,10 @@ many there are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeAlias
 
+import msgspec
 from sqlalchemy import ClauseElement, ColumnElement, func, null, select
 
 from workflow_ray.records import (
@@ -34,8 +34,7 @@ from workflow_ray_adapters.sql.write_batch import Existing, Found, WriteBatch
 Decided: TypeAlias = list[tuple[Write, WriteResult]]
 
 
-@dataclass(frozen=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """One answer for each group, in order, and what is to be sent."""
 
     answers: list[GroupResult]
