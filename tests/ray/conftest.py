@@ -85,6 +85,9 @@ class Deployment:
                 yield process
             finally:
                 process.kill()
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):  # it has ended before it read the last line
+                    process.stdin.close()
 
 
 @pytest.fixture(scope="session")
