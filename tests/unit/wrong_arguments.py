@@ -200,6 +200,11 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
     "Client.counts": (lambda world: world.client.counts, {}, {}),
     "Handle.get": (lambda world: world.handle.get, {}, {}),
     "Handle.history": (lambda world: world.handle.history, {}, {}),
+    "Handle.follow": (
+        lambda world: world.handle.follow,
+        {},
+        {"after": [-1, 1.5, True, "1", None]},
+    ),
     "Handle.wait": (lambda world: world.handle.wait, {}, WAITING),
     "Handle.wait_for": (
         lambda world: world.handle.wait_for,

@@ -1,19 +1,20 @@
 """The handle of one run: read it, wait for it, control it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.attendance import Attendance
 from workflow_ray.client.controls import apply, check_allowed, control
+from workflow_ray.client.following import PAGE, follow
 from workflow_ray.client.history import Entry
 from workflow_ray.client.inputs import checked_status
 from workflow_ray.client.patience import BY
 from workflow_ray.client.triggers import TriggerOutcome
 from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.definition.arguments import checked_flag
+from workflow_ray.definition.arguments import checked_count, checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, is_paused_by_error, outlook
@@ -25,8 +26,6 @@ from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Versio
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
-PAGE = 1000
-"""The largest number of history entries that are read at once."""
 SHOWN = 5
 """The number of history entries that a WaitTimeout shows."""
 
@@ -83,6 +82,23 @@ class Handle(Generic[D, S]):
         """List every version of the run, from the first. Raises RunNotFound."""
         record = await self._record()
         return [Entry(self._workflow, entry) for entry in await self._entries(record.version)]
+
+    def follow(self, *, after: int = 0) -> AsyncIterator[Entry[D, S]]:
+        """Yield every version of the run above `after`, in order, as soon as it is written.
+
+        It ends after the version that ends the run. Each version is yielded once. Nothing is held
+        between two versions, so a consumer may be slow, or go on later from the last version that
+        it has seen.
+
+        Args:
+            after: A version. 0: from the first.
+
+        Raises:
+            RunNotFound: The run does not exist. Raised by the first step of the iteration.
+            InvalidInput: `after` is not a whole number from 0 up.
+        """
+        start = after if after == 0 else checked_count("after", after)
+        return follow(self._workflow, self._records, self._watcher, self._record, Version(start))
 
     async def wait_for(
         self, status: S, *, timeout: Duration | None = None, through_errors: bool = False
