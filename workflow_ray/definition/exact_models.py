@@ -22,6 +22,8 @@ Schema: TypeAlias = Mapping[str, Any]
 """A schema of pydantic's core."""
 Guard: TypeAlias = Callable[[Any], bool]
 """Tells whether a value reads back equal. False means that it may not."""
+Constraint: TypeAlias = Callable[[Any, Any], bool]
+"""Tells whether a value holds a limit."""
 
 HARMLESS = frozenset(
     {
@@ -47,9 +49,12 @@ FIELD = frozenset(
     }
 )
 """The keys of a field's schema that a guard allows. Others may exclude the field for some data."""
-BOUNDS: Mapping[str, Callable[[Any, Any], bool]] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+BOUNDS: Mapping[str, Constraint] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
 """Constraints of a value."""
-LENGTHS: Mapping[str, Callable[[Any, Any], bool]] = {"max_length": le, "min_length": ge}
+LENGTHS: Mapping[str, Constraint] = {
+    "max_length": lambda value, most: len(value) <= most,
+    "min_length": lambda value, least: len(value) >= least,
+}
 """Constraints of a value's length."""
 MINUTE = timedelta(minutes=1)
 
@@ -125,7 +130,7 @@ def _of_list(schema: Schema) -> Guard | None:
     if not _has_only(schema, {"items_schema", *LENGTHS}) or "items_schema" not in schema:
         return None
     guard = _guard(schema["items_schema"])
-    return guard and _of_length(
+    return guard and _constrained(
         lambda value: _is_exactly(value, list) and all(map(guard, value)), schema
     )
 
@@ -143,7 +148,7 @@ def _of_dict(schema: Schema) -> Guard | None:
     )
     if values is None or schema["keys_schema"]["type"] != "str":
         return None
-    return _of_length(
+    return _constrained(
         lambda value: (
             _is_exactly(value, dict)
             and all(map(_is_ascii, value))
@@ -204,33 +209,23 @@ def _plain(guard: Guard) -> Callable[[Schema], Guard | None]:
 
 
 def _bounded(guard: Guard) -> Callable[[Schema], Guard | None]:
-    return lambda schema: _within(guard, schema) if _has_only(schema, {*BOUNDS}) else None
+    return lambda schema: _constrained(guard, schema) if _has_only(schema, {*BOUNDS}) else None
 
 
 def _of_str(schema: Schema) -> Guard | None:
-    return _of_length(_of_type(str), schema) if _has_only(schema, {*LENGTHS}) else None
+    return _constrained(_of_type(str), schema) if _has_only(schema, {*LENGTHS}) else None
 
 
-def _within(guard: Guard, schema: Schema) -> Guard:
-    for name, holds in BOUNDS.items():
+def _constrained(guard: Guard, schema: Schema) -> Guard:
+    """Return the guard of the values that also hold the constraints of the schema."""
+    for name, holds in {**BOUNDS, **LENGTHS}.items():
         if name in schema:
             guard = _also(guard, holds, schema[name])
     return guard
 
 
-def _also(guard: Guard, holds: Callable[[Any, Any], bool], bound: object) -> Guard:
-    return lambda value: guard(value) and holds(value, bound)
-
-
-def _of_length(guard: Guard, schema: Schema) -> Guard:
-    for name, holds in LENGTHS.items():
-        if name in schema:
-            guard = _also_of_length(guard, holds, schema[name])
-    return guard
-
-
-def _also_of_length(guard: Guard, holds: Callable[[Any, Any], bool], length: int) -> Guard:
-    return lambda value: guard(value) and holds(len(value), length)
+def _also(guard: Guard, holds: Constraint, limit: object) -> Guard:
+    return lambda value: guard(value) and holds(value, limit)
 
 
 def _has_only(schema: Schema, keys: set[str]) -> bool:
