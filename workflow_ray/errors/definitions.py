@@ -164,12 +164,12 @@ class UnknownWorkflow(WorkflowError):
                 f"this is not the workflow {self.workflow!r} that runs here, but another of that"
                 " name. Use the one that the runtime has."
             )
-        if self.known:
-            known = ", ".join(self.known)
-            wanted = f"deployed: {known}). Name one of these, or deploy it first:"
-        else:
-            wanted = "deployed: none). Deploy it first:"
-        return f"workflow {self.workflow!r} is not deployed here ({wanted} `workflow-ray deploy`."
+        known = ", ".join(self.known) or "none"
+        way_out = "Name one of these, or deploy it first" if self.known else "Deploy it first"
+        return (
+            f"workflow {self.workflow!r} is not deployed here (deployed: {known}). {way_out}:"
+            " `workflow-ray deploy`."
+        )
 
 
 class RunsUnfinished(WorkflowError):

@@ -40,11 +40,6 @@ class Partition:
         self._wanted = start.offset
         self._stored: Position | None = None
 
-    @property
-    def is_claimed(self) -> bool:
-        """Whether nothing is in doubt any more."""
-        return self.in_doubt is None
-
     def claim(self) -> None:
         """Claim the partition: everything that was in doubt has been tried."""
         self.in_doubt = None

@@ -61,7 +61,7 @@ class Recovery:
     ) -> None:
         self._reader = reader
         self._topic = topic
-        self._partitions = [partition for partition in partitions if not partition.is_claimed]
+        self._partitions = [partition for partition in partitions if partition.in_doubt]
         self._largest = largest
         self._intake = intake
         self._events = events

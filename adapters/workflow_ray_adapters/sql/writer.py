@@ -48,6 +48,8 @@ PAUSES = (0.0, 0.01, 0.02, 0.04)
 """Seconds at most between tries of a transaction that others are in the way of."""
 
 
+# IntEnum, here and in the module `moves`: an int's hash is cheap, and each transaction looks the
+# table up several times.
 class State(IntEnum):
     IDLE = auto()
     """Nothing was asked."""

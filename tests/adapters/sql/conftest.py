@@ -1,6 +1,5 @@
 """Stores for tests: on SQLite alone, and on each database."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import TypeAlias
 
 import pytest
 
-from workflow_ray.ports import SystemClock, adapter_for
+from workflow_ray.ports import SystemClock
 from workflow_ray_adapters.sql import SqliteAdapter
 from workflow_ray_adapters.sql.store import SqlStore
 
 from .databases import ALL, empty
-from .earlier_stores import EARLIER, become
+from .earlier_stores import EARLIER, become, create
 
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
@@ -37,7 +36,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def each_url(empty_url: str) -> str:
     """A new store."""
-    await asyncio.to_thread(adapter_for(empty_url).create, empty_url)
+    await create(empty_url)
     return empty_url
 
 
