@@ -56,9 +56,17 @@ class FaultyStore(MemoryStore):
         self.lose_answers = 0  # so many of the next ones to roles
         self.lose_answers_to_clients = 0
         self.read_only = False  # as a server during a failover
+        self.away = False  # so that groups can't be stored, nor positions read
         self.rejected: Callable[[Write], bool] = lambda write: False
 
+    async def positions(self, group: str) -> list[Position]:
+        if self.away:
+            raise StoreUnavailable("the store", "nobody answers")
+        return await super().positions(group)
+
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
+        if self.away:
+            raise StoreUnavailable("the store", "nobody answers")
         if self.read_only:
             raise StoreReadOnly("the store", "it fails over")
         if any(self.rejected(write) for group in groups for write in group.writes):

@@ -21,10 +21,15 @@ CHUNK = 100
 """The events that are read at once."""
 PAUSE = 1.0
 """The seconds that a read waits for events that are not available now."""
-RELEASE = 5.0
-"""The seconds in which an earlier holder that is alive loses its fence, and releases."""
 LOOK = 0.5
-"""The seconds between two polls for the release."""
+"""The seconds between two looks whether an earlier holder has released."""
+LOOKS = 10
+"""The looks until an earlier holder counts as dead.
+
+One that is alive loses its fence and releases in the meantime. Looks are counted, and not seconds,
+because it can't release while the store does not answer, or while a blocking step holds up the
+process of both.
+"""
 
 
 class Recovery:
@@ -92,9 +97,10 @@ class Recovery:
     async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Wait for the earlier holder to release partitions with suspects, and claim these."""
         held = [partition for partition in self._partitions if partition.is_held]
-        deadline = self._clock.monotonic() + RELEASE
-        while held and (left := deadline - self._clock.monotonic()) > 0:
-            await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), min(LOOK, left)))
+        looks = LOOKS
+        while held and looks:
+            looks -= 1
+            await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), LOOK))
             if stop.is_set():
                 return  # the rows stay as they are
             in_use = {row.partition for row in await self._positions() if row.in_use}

@@ -6,7 +6,10 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
 from tests.unit.roles.crashing import ROLE, UNTOUCHED, Work, causes, doing, hang, names, succeed
 from workflow_ray.records import Cause
-from workflow_ray.roles.recovery import RELEASE
+from workflow_ray.roles.recovery import LOOK, LOOKS
+
+RELEASE = LOOK * LOOKS
+"""Seconds until an earlier holder counts as dead, where nothing is held up."""
 
 
 async def test_a_partition_can_be_released_after_everything_in_doubt_was_tried() -> None:
@@ -126,6 +129,29 @@ async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_no_a
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time(seconds=1)
+        await loser.lose()
+        await bench.pass_time(seconds=RELEASE)
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
+async def test_time_in_which_the_store_does_not_answer_is_not_time_to_release() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        dead = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        await dead.kill()
+        loser = await bench.consumer(Stage.NEW)  # tries what the dead one may have run
+        await bench.pass_time()
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        bench.store.away = True
+        await bench.pass_time(seconds=4 * RELEASE)
+        bench.store.away = False
+        await bench.pass_time(seconds=RELEASE - LOOK)
         await loser.lose()
         await bench.pass_time(seconds=RELEASE)
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}

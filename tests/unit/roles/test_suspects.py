@@ -27,7 +27,7 @@ from workflow_ray.roles.observation import OBSERVED
 @pytest.fixture(autouse=True)
 def no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every holder die."""
-    monkeypatch.setattr(recovery, "RELEASE", 0.0)
+    monkeypatch.setattr(recovery, "LOOKS", 0)
 
 
 async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_no_others() -> None:
