@@ -102,7 +102,11 @@ class Partition:
         """
         if self.is_held:
             return None
-        holder = self.in_doubt.holder if self.in_doubt and self._leaving else self._fence
+        # While an attempt goes on, the row names this holder, whose release then clears it, also if
+        # the role is fenced off before the attempt ends.
+        holder = self._fence
+        if self.in_doubt and self._leaving and not self.trying:
+            holder = self.in_doubt.holder
         trying = tuple(sorted(self.trying | self.suspects)) if self.trying or self.suspects else ()
         stored, offset = self._stored, self.progress.position
         if (

@@ -134,6 +134,27 @@ async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_no_a
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
 
 
+async def test_a_role_that_is_fenced_off_while_it_stops_in_a_recovery_costs_no_attempt() -> None:
+    work: list[Work] = [hang]
+    workflow = doing(work)
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *names(5))
+        dead = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        await dead.kill()
+        loser = await bench.consumer(Stage.NEW)
+        await bench.pass_time()
+        loser.stop.set()  # as before a change of the shard count; its attempt goes on
+        await bench.pass_time(seconds=1)
+        await bench.whole.acquire(ROLE)
+        await loser.lose()
+        work.append(succeed)
+        await bench.consumer(Stage.NEW)
+        await bench.pass_time(seconds=2 * RELEASE)
+        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+
+
 async def test_time_in_which_the_store_does_not_answer_is_not_time_to_release() -> None:
     work: list[Work] = [hang]
     workflow = doing(work)
