@@ -104,8 +104,10 @@ class Consumer:
         """Whether everything that was received is committed."""
         return not self._results.attempts
 
-    def progress(self) -> Coroutine[Any, Any, bool]:
-        """Wait until the next attempts in hand are committed, counted from this call."""
+    def progress(self) -> asyncio.Event:
+        """Return what is set when the next attempts in hand are committed, counted from this
+        call.
+        """
         return self._results.next_settled()
 
     async def run(self, stop: asyncio.Event) -> None:

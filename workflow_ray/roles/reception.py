@@ -79,13 +79,13 @@ class Reception:
             await self._results.check_fence()
             if not waits:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._results.next_settled(), FULL_PAUSE)
+                    await asyncio.wait_for(self._results.next_settled().wait(), FULL_PAUSE)
         return arrivals
 
     async def _wait_for_room(self) -> None:
         attempts = self._results.attempts
         while len(attempts) > WINDOW - ROOM or attempts.data >= WINDOW_DATA:
-            await self._results.next_settled()
+            await self._results.next_settled().wait()
 
     async def _take(
         self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from workflow_ray.engine.pace import Pace
 from workflow_ray.errors import RoleLost, WriteRejected
@@ -148,11 +148,11 @@ class Results:
     async def settled(self) -> None:
         """Wait until nothing is in hand."""
         while self.attempts:
-            await self.next_settled()
+            await self.next_settled().wait()
 
-    def next_settled(self) -> Coroutine[Any, Any, bool]:
-        """Wait until the next attempts are settled, counted from this call."""
-        return self._settled.wait()
+    def next_settled(self) -> asyncio.Event:
+        """Return what is set when the next attempts are settled, counted from this call."""
+        return self._settled
 
     async def run(self) -> None:
         while not self._closing or self._queue or self._touched:

@@ -158,14 +158,21 @@ class _Roles:
 
         Raises the error of a role that has crashed.
         """
-        await self._clock.settle()
+        while await self._settle_once():
+            pass
         for task in self._tasks:
             if task.done():
                 await task
 
+    async def _settle_once(self) -> bool:
+        """Whether a step's result was committed, perhaps in the last turn: then more may run."""
+        results = [consumer.progress() for consumer in self._consumers]
+        await self._clock.settle()
+        return any(result.is_set() for result in results)
+
     async def wait_for_step(self) -> bool:
         """Wait until one of the running steps has ended. Returns False if no step runs."""
-        busy = [consumer.progress() for consumer in self._consumers if not consumer.idle]
+        busy = [one.progress().wait() for one in self._consumers if not one.idle]
         if busy:
             await _first(busy, self._tasks)
         return bool(busy)

@@ -8,8 +8,17 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, packing, parcels
-from workflow_ray import Repeat, Retry, RunState, resource
+from tests.unit.parcels import (
+    Parcel,
+    ParcelRun,
+    Parcels,
+    Route,
+    RoutedRun,
+    Stage,
+    packing,
+    parcels,
+)
+from workflow_ray import Repeat, Retry, RunState, Workflow, resource
 from workflow_ray.errors import InvalidDefinition, NothingLeft, UnknownWorkflow
 from workflow_ray.testing import WorkflowTester
 
@@ -97,6 +106,25 @@ async def test_a_step_in_a_thread_is_waited_for() -> None:
         await asyncio.sleep(0)
         gate.set()
         assert (await waiting).status is Stage.DONE
+
+
+@pytest.mark.parametrize("turns", range(60))
+async def test_a_step_is_waited_for_whenever_it_ends(turns: int) -> None:
+    workflow = Workflow("parcels", Parcel, Route, entry=[Route.LOST])
+
+    @workflow.step(Route.NEW)
+    async def pack(run: RoutedRun) -> Literal[Route.PACKED]:
+        for _ in range(turns):  # it may end in the last turns that the tester lets pass
+            await asyncio.sleep(0)
+        return Route.PACKED
+
+    @workflow.step(Route.PACKED)
+    async def send(run: RoutedRun) -> Literal[Route.SENT]:
+        return Route.SENT
+
+    async with WorkflowTester(workflow) as tester:
+        run = await (await tester.client(workflow).trigger("1", Parcel())).wait()
+    assert run.status is Route.SENT
 
 
 async def test_retries_wait_for_time_to_pass() -> None:
