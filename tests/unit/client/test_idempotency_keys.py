@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from tests.unit.bench import FaultyStore
+from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import Parcel, Route, packing, routed
 from workflow_ray import Client, RunState, Trigger, TriggerOutcome
 from workflow_ray.errors import KeyReused, RunActive

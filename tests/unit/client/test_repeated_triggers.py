@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import BaseModel, Field
 
-from tests.unit.bench import FaultyStore
+from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import Parcel, Route, routed
 from workflow_ray import Client, Run, Status, Trigger, TriggerOutcome, Workflow
 from workflow_ray.errors import KeyReused

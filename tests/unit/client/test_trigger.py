@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import pytest
 
-from tests.unit.bench import FaultyStore
+from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import Parcel, Route, routed
 from workflow_ray import Client, RunState, Trigger, TriggerOutcome
 from workflow_ray.errors import InvalidInput, RunActive, StoreReadOnly, StoreUnavailable

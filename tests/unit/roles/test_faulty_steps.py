@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
-from workflow_ray import Fatal, Pause, Retry, RunState
+from workflow_ray import Pause, RunState
 from workflow_ray.errors import RunPaused
 from workflow_ray.records import MAX_DATA
 from workflow_ray.testing import WorkflowTester
@@ -161,61 +161,6 @@ async def test_a_step_that_cancels_its_own_task_ends_its_attempt_and_no_role(
     assert ends_well or "(attempt 3 of 3)" in caplog.text
 
 
-# --- what the log says --------------------------------------------------------------------------
-
-
-async def test_a_failed_attempt_is_one_line_and_the_last_one_an_error_with_its_traceback(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    workflow = parcels()
-
-    @workflow.step(Stage.NEW, retry=Retry(attempts=2, backoff=timedelta(seconds=8)))
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        raise ValueError("no card")
-
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("bad", Parcel())
-        await tester.advance(timedelta(minutes=1))
-    first, last = [
-        record for record in caplog.records if record.name == "workflow_ray.roles.failures"
-    ]
-    for record, version in ((first, 1), (last, 2)):
-        assert vars(record)["run_id"] == handle.run_id
-        assert vars(record)["version"] == version
-        assert vars(record)["role"] == "parcels-1-consumer-1-of-1"
-    assert [(record.levelname, record.exc_info is not None) for record in (first, last)] == [
-        ("WARNING", False),
-        ("ERROR", True),
-    ]
-    assert first.getMessage().startswith(f"parcels: run bad ({handle.run_id}): step ")
-    assert " failed (attempt 1 of 2): ValueError: no card. Retrying in" in first.getMessage()
-    assert (
-        "(attempt 2 of 2): ValueError: no card. No attempt follows; the run is paused."
-        in last.getMessage()
-    )
-
-
-async def test_the_log_line_of_an_attempt_stays_one_short_line_whatever_ids_and_errors_hold(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    workflow = parcels()
-
-    @workflow.step(Stage.NEW, retry=Retry(attempts=1))
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        raise ValueError("first\nsecond\x1b[2J" + "x" * 1_000_000)
-
-    async with WorkflowTester(workflow) as tester:
-        await tester.client(workflow).trigger("bad\nERROR", Parcel())
-        await tester.advance(timedelta(minutes=1))
-    (record,) = [one for one in caplog.records if one.name == "workflow_ray.roles.failures"]
-    line = record.getMessage()
-    assert line.startswith(r"parcels: run bad\nERROR (")
-    assert r"ValueError: first\nsecond\x1b[2Jxxx" in line
-    assert line.endswith("xxx. No attempt follows; the run is paused.")
-    assert line.isprintable()
-    assert len(line) < 3000
-
-
 def returning(value: Any) -> Parcels:
     workflow = parcels()
 
@@ -303,76 +248,6 @@ async def test_a_reason_that_is_not_text_fails_the_attempt_and_does_not_stop_the
     assert run.reason == "InvalidInput: the reason of Pause: it must be text, not ValueError"
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-async def test_fatal_is_found_in_groups_of_errors_and_the_reason_names_each_error_once(
-    depth: int,
-) -> None:
-    workflow = parcels()
-
-    async def fail(error: Exception) -> None:
-        raise error
-
-    async def fail_together(depth: int) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(fail(ValueError("no box")))
-            group.create_task(fail(ValueError("no box")))
-            group.create_task(fail(Fatal("a bug")) if depth == 1 else fail_together(depth - 1))
-            await asyncio.sleep(0)
-
-    @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        await fail_together(depth)
-        return Stage.DONE
-
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("bad", Parcel())
-        await tester.settle()
-        run = await handle.get()
-    assert (run.run_state, run.attempt) == (RunState.PAUSED, 1)
-    assert run.reason == "ExceptionGroup: Fatal: a bug; ValueError: no box"
-
-
-async def test_the_reason_of_a_large_group_names_ten_errors_and_the_fatal_one_first() -> None:
-    workflow = parcels()
-
-    @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        raise ExceptionGroup("all", [*(ValueError(number) for number in range(50)), Fatal("a bug")])
-
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("bad", Parcel())
-        await tester.settle()
-        reason = (await handle.get()).reason
-    assert reason is not None
-    assert reason.startswith("ExceptionGroup: Fatal: a bug; ValueError: 0; ")
-    assert reason.endswith("ValueError: 8; and 41 others")
-
-
-async def test_a_fatal_error_counts_however_deeply_groups_are_nested() -> None:
-    workflow = parcels()
-
-    @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        error: Exception = Fatal("a bug")
-        for _ in range(3000):
-            error = ExceptionGroup[Exception]("nested", [error])
-        raise error
-
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("bad", Parcel())
-        with pytest.raises(RunPaused, match=r"by an error: ExceptionGroup: Fatal: a bug\. Mend"):
-            await handle.wait()
-        assert (await handle.get()).attempt == 1
-
-
-async def test_an_error_that_ends_with_a_full_stop_gets_no_second_one() -> None:
-    workflow = returning_other_data()
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("bad", Parcel())
-        with pytest.raises(RunPaused, match=r"must be Parcel itself\. Mend"):
-            await handle.wait()
-
-
 def returning_other_data() -> Parcels:
     workflow = parcels()
 
@@ -383,3 +258,11 @@ def returning_other_data() -> Parcels:
         return Stage.DONE
 
     return workflow
+
+
+async def test_an_error_that_ends_with_a_full_stop_gets_no_second_one() -> None:
+    workflow = returning_other_data()
+    async with WorkflowTester(workflow) as tester:
+        handle = await tester.client(workflow).trigger("bad", Parcel())
+        with pytest.raises(RunPaused, match=r"must be Parcel itself\. Mend"):
+            await handle.wait()

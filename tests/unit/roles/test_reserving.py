@@ -5,7 +5,8 @@ after a crash (E1).
 import asyncio
 from collections.abc import Sequence
 
-from tests.unit.bench import Bench, FaultyStore, triggered
+from tests.unit.bench import Bench, triggered
+from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import Parcel, ParcelRun, Stage
 from tests.unit.roles.crashing import UNTOUCHED, Work, causes, doing, hang, names, succeed
 from workflow_ray import RunState, Trigger

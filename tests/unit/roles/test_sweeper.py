@@ -8,7 +8,8 @@ from typing import Literal
 
 import pytest
 
-from tests.unit.bench import Bench, FaultyStore, triggered
+from tests.unit.bench import Bench, triggered
+from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import ParcelRun, Parcels, Stage, packing, parcels
 from workflow_ray import Pause, Repeat, Retry, RunState, Stay
 from workflow_ray.errors import RoleLost
