@@ -74,5 +74,10 @@ async def causes(bench: Bench, runs: dict[str, Handle[Any, Stage]]) -> dict[str,
     return {foreign_id: await bench.causes(handle.run_id) for foreign_id, handle in runs.items()}
 
 
+async def histories(bench: Bench, runs: dict[str, Handle[Any, Stage]]) -> set[tuple[Cause, ...]]:
+    """Return the causes of each run's versions, each sequence of them once."""
+    return set(map(tuple, (await causes(bench, runs)).values()))
+
+
 def names(count: int) -> list[str]:
     return [f"{number}" for number in range(count)]

@@ -2,14 +2,33 @@
 
 import asyncio
 
-from tests.unit.bench import Bench, triggered
+from tests.unit.bench import AtWork, Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
-from tests.unit.roles.crashing import ROLE, UNTOUCHED, Work, causes, doing, hang, names, succeed
+from tests.unit.roles.crashing import (
+    ROLE,
+    UNTOUCHED,
+    Work,
+    doing,
+    hang,
+    histories,
+    names,
+    succeed,
+)
 from workflow_ray.records import Cause
 from workflow_ray.roles.recovery import LOOK, LOOKS
 
 RELEASE = LOOK * LOOKS
 """Seconds until an earlier holder counts as dead, where nothing is held up."""
+
+
+async def recovering(bench: Bench) -> AtWork:
+    """Let a consumer die while it works, and return the next one, which tries its events."""
+    dead = await bench.consumer(Stage.NEW)
+    await bench.pass_time()
+    await dead.kill()
+    consumer = await bench.consumer(Stage.NEW)
+    await bench.pass_time()
+    return consumer
 
 
 async def test_a_partition_can_be_released_after_everything_in_doubt_was_tried() -> None:
@@ -45,7 +64,7 @@ async def test_an_orderly_stop_that_abandons_its_steps_costs_no_attempt() -> Non
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_a_stop_keeps_only_untried_events_in_doubt() -> None:
@@ -66,7 +85,7 @@ async def test_a_stop_keeps_only_untried_events_in_doubt() -> None:
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_an_orderly_stop_gives_a_counted_attempt_back() -> None:
@@ -109,7 +128,7 @@ async def test_a_fence_lost_while_alive_costs_no_attempt() -> None:
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time(seconds=60)
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_no_attempt() -> None:
@@ -131,7 +150,7 @@ async def test_fences_lost_again_and_again_in_the_middle_of_recoveries_cost_no_a
         await bench.pass_time(seconds=1)
         await loser.lose()
         await bench.pass_time(seconds=RELEASE)
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_a_role_that_is_fenced_off_while_it_stops_in_a_recovery_costs_no_attempt() -> None:
@@ -140,11 +159,7 @@ async def test_a_role_that_is_fenced_off_while_it_stops_in_a_recovery_costs_no_a
     async with Bench(workflow) as bench:
         await bench.publisher()
         runs = await triggered(bench, workflow, *names(5))
-        dead = await bench.consumer(Stage.NEW)
-        await bench.pass_time()
-        await dead.kill()
-        loser = await bench.consumer(Stage.NEW)
-        await bench.pass_time()
+        loser = await recovering(bench)
         loser.stop.set()  # as before a change of the shard count; its attempt goes on
         await bench.pass_time(seconds=1)
         await bench.whole.acquire(ROLE)
@@ -152,7 +167,7 @@ async def test_a_role_that_is_fenced_off_while_it_stops_in_a_recovery_costs_no_a
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time(seconds=2 * RELEASE)
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_time_in_which_the_store_does_not_answer_is_not_time_to_release() -> None:
@@ -161,11 +176,7 @@ async def test_time_in_which_the_store_does_not_answer_is_not_time_to_release() 
     async with Bench(workflow) as bench:
         await bench.publisher()
         runs = await triggered(bench, workflow, *names(5))
-        dead = await bench.consumer(Stage.NEW)
-        await bench.pass_time()
-        await dead.kill()
-        loser = await bench.consumer(Stage.NEW)  # tries what the dead one may have run
-        await bench.pass_time()
+        loser = await recovering(bench)
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
@@ -175,7 +186,7 @@ async def test_time_in_which_the_store_does_not_answer_is_not_time_to_release() 
         await bench.pass_time(seconds=RELEASE - LOOK)
         await loser.lose()
         await bench.pass_time(seconds=RELEASE)
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_a_stop_while_an_earlier_holder_may_release_leaves_its_suspects_as_they_are() -> None:
@@ -206,7 +217,7 @@ async def test_a_store_that_cannot_be_written_for_a_moment_costs_no_attempt() ->
         await bench.pass_time(seconds=30)
         bench.store.read_only = False
         await bench.pass_time(seconds=3)
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_a_role_that_raised_and_starts_again_in_its_process_has_nothing_in_doubt() -> None:
@@ -229,4 +240,4 @@ async def test_a_role_that_raised_and_starts_again_in_its_process_has_nothing_in
         await bench.start(ROLE, fence)
         await bench.pass_time()
         assert len(started) == 5, "all at once, as ever"
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {(Cause.TRIGGER,)}
+        assert await histories(bench, runs) == {(Cause.TRIGGER,)}

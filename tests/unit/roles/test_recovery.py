@@ -4,7 +4,16 @@ import asyncio
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage
-from tests.unit.roles.crashing import UNTOUCHED, Work, causes, doing, hang, names, succeed
+from tests.unit.roles.crashing import (
+    UNTOUCHED,
+    Work,
+    causes,
+    doing,
+    hang,
+    histories,
+    names,
+    succeed,
+)
 from workflow_ray.roles.observation import OBSERVED
 
 
@@ -20,7 +29,7 @@ async def test_a_process_that_dies_with_healthy_runs_in_flight_costs_no_attempt(
         work.append(succeed)
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_offsets_that_were_reserved_for_events_that_never_came_are_not_waited_for() -> None:
@@ -91,7 +100,7 @@ async def test_no_group_is_larger_than_max_in_flight() -> None:
         await bench.consumer(Stage.NEW)
         await bench.pass_time()
         assert max(sizes) == 3
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_a_group_waits_for_the_last_one_for_five_seconds_at_most() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from tests.unit.bench import Bench, triggered
 from tests.unit.faulty_store import FaultyStore
 from tests.unit.parcels import Parcel, ParcelRun, Stage
-from tests.unit.roles.crashing import UNTOUCHED, Work, causes, doing, hang, names, succeed
+from tests.unit.roles.crashing import (
+    UNTOUCHED,
+    Work,
+    doing,
+    hang,
+    histories,
+    names,
+    succeed,
+)
 from workflow_ray import RunState, Trigger
 from workflow_ray.engine.pace import AHEAD, LEAST
 from workflow_ray.records import GroupResult, WriteGroup
@@ -58,7 +66,7 @@ async def test_only_events_that_may_have_begun_are_in_doubt_under_a_backlog() ->
             for offset in row.trying
         }
         assert 0 < len(tried) <= begun < 500
-        assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(UNTOUCHED)}
+        assert await histories(bench, runs) == {tuple(UNTOUCHED)}
 
 
 async def test_no_event_is_given_to_user_code_before_the_stored_row_covers_it() -> None:
