@@ -17,10 +17,11 @@ from workflow_ray.ports.adapters import (
     timeouts_adapter,
 )
 from workflow_ray.ports.clock import Clock, SystemClock
-from workflow_ray.ports.connector_source import ConnectorSource, SourceReader
+from workflow_ray.ports.connector_source import ConnectorSource, PositionListener, SourceReader
 from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, PositionMirror, Trimmer
 from workflow_ray.ports.persistence import FIRST_PAUSE, LONGEST_PAUSE, persist
-from workflow_ray.ports.record_store import RecordStore, RoleScheduler
+from workflow_ray.ports.record_store import RecordStore
+from workflow_ray.ports.role_scheduler import RoleScheduler
 from workflow_ray.ports.sharing import assigned
 from workflow_ray.ports.store import STORE_PORTS, Records, Store, WholeStore, ports_of
 from workflow_ray.ports.timeout_store import TimeoutStore
@@ -35,6 +36,7 @@ __all__ = [
     "EventStreamer",
     "EventsAdapter",
     "OutboxMover",
+    "PositionListener",
     "PositionMirror",
     "RecordStore",
     "Records",

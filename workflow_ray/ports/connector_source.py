@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from workflow_ray.ports.clock import Clock
 from workflow_ray.records import ConnectorEvent
@@ -24,7 +24,9 @@ class SourceReader(Protocol):
         ...
 
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """Return the offset that the next message of each partition will have."""
+        """Return the offset that the next message of each partition will have, or a lower one that
+        is above those of all messages. Partitions whose end is not known are left out.
+        """
         ...
 
     async def receive(
@@ -45,6 +47,18 @@ class SourceReader(Protocol):
 
     async def lag(self, offsets: Mapping[int, int]) -> int:
         """Count the messages at or after the given offset of each partition."""
+        ...
+
+
+@runtime_checkable
+class PositionListener(Protocol):
+    """A SourceReader that is told how far its connector is, because its log is trimmed by that."""
+
+    async def committed(self, offsets: Mapping[int, int]) -> None:
+        """Take note of committed positions. They may be reported late, or again.
+
+        Raises StoreUnavailable: they are reported again, with later ones.
+        """
         ...
 
 

@@ -11,14 +11,17 @@ from workflow_ray.records import (
     Fence,
     GroupResult,
     HistoryEntry,
+    Message,
+    MessageQuery,
+    OnceResult,
     OutboxEntry,
     Position,
     Record,
-    Role,
     RunCount,
     RunId,
     RunQuery,
-    Shared,
+    SetAside,
+    SetAsideQuery,
     Topic,
     Version,
     Waiting,
@@ -46,9 +49,52 @@ class RecordStore(Protocol):
             together, except what is left out: a write whose run is at another version (Conflict); a
             new run whose idempotency key is used (KeyUsed, with the digest that the first run
             stored with the key) or else whose foreign id has an unfinished run (ActiveRun); a group
-            whose epoch is not the newest (Fenced). Of two writes for one version the first wins.
+            whose epoch is not the newest (Fenced); a write that takes a message which does not wait
+            (MessageGone), or else whose child's foreign id is taken (ChildRefused). Of two writes
+            for one version the first wins. A group's writes come first, then its messages, failures
+            and results.
         Ordered: fences are locked by role, then records by run_id, then the rest. A run's outbox
             entries are in the order of their versions.
+        Awaits: `sort_inbox` decides what becomes of each message of the run when a write lands:
+            accepted ones expire no more, and settled ones get the write's version. If some are
+            accepted and the run is not at rest, it awaits an event (Awaits.EVENT), whatever the
+            write says. Unless the write itself puts an event for the run's status into the outbox
+            without a delay, an event of NO_VERSION is put there: topic and partition are those of
+            the status and the run, and it is due with the first of these messages.
+        Messages: a message whose key is known gets Posted again, whatever became of it, before its
+            run is looked up. A run of another workflow than the key's is none (NoRun). Otherwise
+            the run is locked, `sort_inbox` decides, and the message is stored, and the record's
+            `messages` raised, if it is accepted or kept. If it is accepted and the run is not at
+            rest, the run awaits an event, and an event of NO_VERSION is put into the outbox. The
+            run gets no version, and its `updated_at` stays. A message to a paused run waits until a
+            write lands that lets the run proceed.
+        Takes: a message that has expired does not wait.
+        Failures: a message that waits for the run gets the attempt, reason and due time. With
+            `retry_in` an event of NO_VERSION is put into the outbox with that delay, if the message
+            is accepted and the run is not at rest. Without, the message is settled as FAILED at the
+            run's version; if the run awaits an event and no step is to run (`awaited`), it awaits a
+            message, or the accepted ones that are left, with an event of NO_VERSION. Failures of
+            other messages are left out.
+        Expires: the messages are settled as EXPIRED at the run's version and, by whatever way they
+            are settled, at the time at which they expired.
+        Once: a result is stored if the run is in the visit and not finished, and the name has none
+            yet. The results of a visit are removed when a write leaves it, or ends the run.
+        Children: each is stored as a new run after its parent's write, or joined: then the active
+            run is linked as well. A write links a run once: the first of its links to it counts. A
+            link to a run that has ended meanwhile is as if it ended afterwards. If the write of a
+            run that ends the run lands, each parent that is not finished gets the message that its
+            link asks for: id `parent:child:version` by the version that made the link, name the
+            child's workflow, kept at every status, without limit.
+        Gatherings: for each parent and workflow of children the store counts those whose link is
+            gathered, from the first that started after the last message of MessageKind.CHILDREN was
+            taken. That message has the id `parent:workflow:version` by the parent's version, and is
+            kept nowhere. It is posted when none of the counted children is open any more, if the
+            parent is at a status in `gathered_at`; and when a write lands whose `gatherings` name
+            the workflow, if none is open and no such message waits. A write that starts further
+            ones settles a message of their workflow that waits as PASSED: they are to be waited for
+            as well.
+        Set aside: an entry is made, or replaced but for `set_aside_at`. Then those of `taken_back`
+            are removed.
         Idempotent: by run_id and write_id. A write that is repeated gets Stored again and changes
             nothing.
         Positions: a position of the stored log and incarnation is merged: the larger `offset`, the
@@ -127,6 +173,36 @@ class RecordStore(Protocol):
         """
         ...
 
+    async def messages(
+        self, query: MessageQuery, *, settled: bool = False, wait: float = 0.0
+    ) -> list[Message]:
+        """Read messages, in the order in which they were posted, up to the query's limit. Unknown
+        keys are left out.
+
+        A message that has expired is answered as settled, with the run's version, whether or not it
+        was settled already. The message whose payload exceeds BATCH_DATA in all is the last one.
+
+        Args:
+            query: The messages.
+            settled: Only those that are settled.
+            wait: The most seconds to wait for the first.
+        """
+        ...
+
+    async def results(self, run_ids: Sequence[RunId]) -> list[OnceResult]:
+        """Read the results of `once` that are stored for the current visits of these runs."""
+        ...
+
+    async def set_aside(self, query: SetAsideQuery, *, wait: float = 0.0) -> list[SetAside]:
+        """Read a page of entries that a group has set aside.
+
+        The entry whose event exceeds BATCH_DATA in all is the last one.
+
+        wait: With `due`: the most seconds to wait until the first entry is due. Otherwise nothing
+            is waited for.
+        """
+        ...
+
     async def positions(self, group: str) -> list[Position]:
         """Read the group's positions, by partition. A partition without one begins at offset 0."""
         ...
@@ -202,61 +278,5 @@ class RecordStore(Protocol):
         Raises:
             DeploymentConflict: The deployment is not at version `expected`.
             StatusRenumbered, PartitionsChanged: Nothing was written.
-        """
-        ...
-
-
-class RoleScheduler(Protocol):
-    """Decides who holds a role. To acquire a role raises its epoch, which fences off its earlier
-    holder.
-
-    There are two ways to use it. If something else decides which process holds a role, as Ray does,
-    that process acquires it. If workers share roles among themselves, each of them calls `share`
-    every few seconds.
-    """
-
-    async def acquire(self, role: Role) -> Fence:
-        """Acquire a role. Epochs only go up, and are kept for good.
-
-        Atomic together with the check of the group's shard count.
-        Raises RoleRetired: the group is not deployed, or has another number of shards.
-        """
-        ...
-
-    async def release(self, fence: Fence) -> None:
-        """Release a role. Idempotent.
-
-        Its lease ends, if the fence is still the newest. `in_use` of the positions that name this
-        fence is cleared, also if the role has a newer holder by now: what this holder ran is not in
-        doubt.
-        """
-        ...
-
-    async def share(
-        self, worker: str, roles: Sequence[Role], held: Sequence[Fence], *, lease: float
-    ) -> Shared:
-        """Send a worker's heartbeat: renew its leases, and acquire roles of its share.
-
-        `assigned` decides each live worker's share. The worker acquires, as `acquire` does, the
-        roles of its share that have no lease or an expired one. A role that it holds and another
-        worker should have is surplus. A role with a newer epoch is lost. Atomic: two workers never
-        acquire one role. A repeat acquires nothing again.
-
-        Args:
-            worker: The worker's name.
-            roles: The roles that the worker can run now. Roles of a group that is draining are not
-                among them.
-            held: The roles that it runs, also the ones that it is about to release.
-            lease: Seconds, by the store's clock, for which the worker is live and holds its roles.
-
-        Raises:
-            StoreInUse: A process has the store exclusively, as on a Ray cluster. Nothing was
-                acquired.
-        """
-        ...
-
-    async def leave(self, worker: str) -> None:
-        """End the worker's leases, so that others acquire its roles at their next heartbeat.
-        Idempotent.
         """
         ...

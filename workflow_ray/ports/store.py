@@ -3,7 +3,8 @@
 from typing import Protocol, runtime_checkable
 
 from workflow_ray.ports.event_streamer import EventStreamer, OutboxMover, Trimmer
-from workflow_ray.ports.record_store import RecordStore, RoleScheduler
+from workflow_ray.ports.record_store import RecordStore
+from workflow_ray.ports.role_scheduler import RoleScheduler
 from workflow_ray.ports.timeout_store import TimeoutStore
 
 

@@ -1,36 +1,109 @@
-"""Checks that a write can be stored by every store, before anything is written."""
+"""Checks that a group of writes can be stored by every store, before anything is written."""
 
 import re
 
 from workflow_ray.errors import WriteRejected
-from workflow_ray.records.ids import NO_VERSION
+from workflow_ray.records.ids import NO_VERSION, RunId
 from workflow_ray.records.limits import DIGEST_SIZE, MAX_DATA, MAX_FOREIGN_ID
-from workflow_ray.records.write import Write
+from workflow_ray.records.message import NewMessage, OnceResult
+from workflow_ray.records.set_aside import NewSetAside
+from workflow_ray.records.write import NewChild, NewRun, Write, WriteGroup
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+def check_group(group: WriteGroup) -> None:
+    """Check that every store can store the group. Raises WriteRejected."""
+    for write in group.writes:
+        check_write(write)
+    for message in group.messages:
+        _check_message(message)
+    for result in group.results:
+        _check_result(result)
+    for entry in group.set_aside:
+        _check_entry(entry)
+
+
 def check_write(write: Write) -> None:
-    """Check that every store can store the write. Raises WriteRejected."""
+    """Check that every store can store the write, with its children. Raises WriteRejected."""
     data, new = write.data, write.new
     if write.expected == NO_VERSION and (new is None or data is None):
         raise WriteRejected(f"run {write.run_id} is new and has no foreign id or no data")
-    if data is not None and len(data) > MAX_DATA:
-        raise WriteRejected(
-            f"run {write.run_id} has {len(data)} bytes of data; {MAX_DATA} are allowed"
-        )
+    if data is not None and len(data) > MAX_DATA:  # before the call, which most writes don't need
+        _check_size(f"run {write.run_id}", "data", data)
     if new is not None:
-        for name, key in (("foreign id", new.foreign_id), ("idempotency key", new.idempotency_key)):
-            if key is not None and (why := flaw_of_key(key)):
-                raise WriteRejected(f"run {write.run_id} has a {name} that can't be used: {why}")
-        if new.digest is not None and len(new.digest) != DIGEST_SIZE:
-            raise WriteRejected(
-                f"run {write.run_id} has a digest of {len(new.digest)} bytes, not of {DIGEST_SIZE}"
-            )
+        _check_new(write.run_id, new)
+    if write.children:
+        for child in write.children:
+            _check_child(f"run {write.run_id}", child)
+
+
+def _check_new(run_id: RunId, new: NewRun) -> None:
+    key, digest = new.idempotency_key, new.digest
+    if (
+        flaw_of_key(new.foreign_id) is not None
+        or (key is not None and flaw_of_key(key) is not None)
+        or (digest is not None and len(digest) != DIGEST_SIZE)
+    ):
+        # only now, because the text takes longer than the checks
+        run = f"run {run_id}"
+        _check_key(run, "foreign id", new.foreign_id)
+        _check_key(run, "idempotency key", key)
+        _check_digest(run, digest)
+
+
+def _check_child(run: str, child: NewChild) -> None:
+    write = child.write
+    if not write.creates or write.children:
+        raise WriteRejected(
+            f"{run} starts the child {write.run_id}, which is not new or has children itself"
+        )
+    if write.new is not None and write.new.idempotency_key is not None:
+        raise WriteRejected(f"{run} starts the child {write.run_id}, which has an idempotency key")
+    check_write(write)
+
+
+def _check_message(message: NewMessage) -> None:
+    where = f"a message of {message.key.workflow}"
+    _check_key(where, "key", message.key.id)
+    where = f"message {message.key.id!r} of {message.key.workflow}"
+    if (message.run_id is None) == (message.foreign_id is None):
+        raise WriteRejected(f"{where} names both a run and a foreign id, or neither")
+    _check_key(where, "foreign id", message.foreign_id)
+    _check_key(where, "name", message.name)
+    _check_size(where, "payload", message.payload)
+    _check_digest(where, message.digest)
+
+
+def _check_result(result: OnceResult) -> None:
+    where = f"a result of once of run {result.run_id}"
+    _check_key(where, "name", result.name)
+    _check_size(where, "JSON", result.result)
+
+
+def _check_entry(entry: NewSetAside) -> None:
+    where = f"the entry at {entry.key.offset} of {entry.key.group}"
+    _check_key(where, "event id", entry.event_id)
+    _check_size(where, "event", entry.event)
+
+
+def _check_key(where: str, name: str, key: str | None) -> None:
+    if key is not None and (why := flaw_of_key(key)):
+        raise WriteRejected(f"{where} has a {name} that can't be used: {why}")
+
+
+def _check_size(where: str, name: str, data: bytes) -> None:
+    if len(data) > MAX_DATA:
+        raise WriteRejected(f"{where} has {len(data)} bytes of {name}; {MAX_DATA} are allowed")
+
+
+def _check_digest(where: str, digest: bytes | None) -> None:
+    if digest is not None and len(digest) != DIGEST_SIZE:
+        raise WriteRejected(f"{where} has a digest of {len(digest)} bytes, not of {DIGEST_SIZE}")
 
 
 def flaw_of_key(key: str) -> str | None:
-    """Say why not every database can store a foreign id or idempotency key. None: each can."""
+    """Say why not every database can store a foreign id or another key. None: each can."""
     if len(key) > MAX_FOREIGN_ID:
         return f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed"
     if UNSTORABLE.search(key):

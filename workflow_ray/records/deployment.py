@@ -40,6 +40,9 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     seconds, workers finish and release roles of these groups and start none.
     """
 
+    paused: tuple[str, ...] = ()
+    """Schedules that an operator has paused."""
+
     def shards(self, group: str) -> int:
         """Return the number of shards that the group has now."""
         return self.scaled.get(group, self.groups[group])

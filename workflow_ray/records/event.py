@@ -10,7 +10,8 @@ from workflow_ray.records.timeout import Timeout
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Says that a run reached a version at a status. It never carries the data.
+    """Says that a run reached a version at a status, or that it has a message. It never carries the
+    data.
 
     New fields have a default, because earlier code reads new events.
     """
@@ -18,9 +19,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     run_id: RunId
     topic: Topic
     partition: int
-    version: (
-        Version  # below the record's: stale; above it: the record was read from an old snapshot
-    )
+    # below the record's: stale; above it: the record was read from an old snapshot; NO_VERSION: it
+    # asks for no step, the run has a message
+    version: Version
     status: int  # the stored number, so that a role can pass on a status that it does not know
     headers: dict[str, str] = {}  # trace context
 

@@ -34,3 +34,12 @@ def partition_of(run_id: RunId, partitions: int) -> int:
 def status_topic(workflow: str, status: int) -> Topic:
     """Return the topic of the events that say that a run of `workflow` is at `status`."""
     return Topic(f"{workflow}-{status}")
+
+
+def run_state_topic(workflow: str) -> Topic:
+    """Return the topic of the events that say that a run of `workflow` has another run state.
+
+    Their `status` is the number of the status at which the run stands, and their `version` the one
+    that made the change. They are sent only for what a hook or a cascade asks for.
+    """
+    return Topic(f"{workflow}-run-states")

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from workflow_ray.records.event import Event
-from workflow_ray.records.ids import RunId
+from workflow_ray.records.ids import NO_VERSION, RunId, Version
 from workflow_ray.records.run_state import Cause, RunState
 
 
@@ -23,6 +23,12 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_before: datetime | None = None  # exclusive
     causes: tuple[Cause, ...] = ()  # any of these for the last write; empty: not filtered
     updated_before: datetime | None = None  # of the last write, exclusive
+    parent: RunId | None = None  # only children of this run, of any of its visits
+    since: Version = (
+        NO_VERSION  # with `parent`: those that it started or joined at this version or later
+    )
+    cascading: bool = False  # with `parent`: only those that are cancelled with it
+    child: RunId | None = None  # only parents of this run
     newest_first: bool = False
     after: RunId | None = None  # the last run of the previous page, exclusive
     limit: int = 500
@@ -50,6 +56,6 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a WaitingQuery, by run id."""
 
     # the events that should have woken the runs, with the topic of the status and the version in
-    # the record's `awaited`
+    # the record's `awaited`; that is NO_VERSION if only a message waits
     events: tuple[Event, ...] = ()
     after: RunId | None = None  # where the next look begins; None: this one reached the end

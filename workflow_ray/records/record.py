@@ -8,7 +8,7 @@ from workflow_ray.records.ids import RunId, Version, WriteId
 from workflow_ray.records.run_state import Awaits, Cause, RunState
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A run as it is stored. New fields have a default."""
 
     run_id: RunId
@@ -26,8 +26,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     data: bytes  # JSON, UTF-8
     idempotency_key: str | None = None
     awaits: Awaits = Awaits.EVENT
-    # the version whose write asked for the step; a step event of an earlier version is stale
+    # the version whose write asked for the step; a step event of an earlier version is stale;
+    # NO_VERSION: no step is to run
     awaited: Version = Version(0)
+    messages: int = 0  # that wait in its inbox; raised and lowered without a version
+    has_results: bool = False  # results of `once` are stored for its visit
+    has_parents: bool = False  # another run has started it, or joined it
+    cascades: bool = False  # it has children that are cancelled with it
     created_at: datetime  # UTC by the store's clock, like every time here
     updated_at: datetime
 

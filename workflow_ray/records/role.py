@@ -1,8 +1,10 @@
 """Roles: each must run once, and a fence ensures it."""
 
+import zlib
+
 import msgspec
 
-from workflow_ray.records.ids import RoleName
+from workflow_ray.records.ids import RoleName, Topic
 
 CONSUMER = "consumer"
 PUBLISHER = "outbox-publisher"
@@ -27,6 +29,40 @@ class Role(msgspec.Struct, frozen=True):
 
 def consumer_group(workflow: str, status: int) -> str:
     return f"{workflow}-{status}-{CONSUMER}"
+
+
+def timeout_group(workflow: str, status: int) -> str:
+    return f"{workflow}-{status}-timeout-consumer"
+
+
+def connector_group(workflow: str, connector: str) -> str:
+    return f"{workflow}-{connector}-connector"
+
+
+def scheduler_group(workflow: str, schedule: str) -> str:
+    return f"{workflow}-{schedule}-scheduler"
+
+
+def hooks_group(workflow: str) -> str:
+    return f"{workflow}-hooks"
+
+
+def readers_group(topic: Topic) -> str:
+    """Return the group of the readers of other deployments. What they have not read is kept.
+
+    Their positions are committed without a fence. The partition of a position is
+    `reader_partition`.
+    """
+    return f"{topic}-readers"
+
+
+def reader_partition(reader: str, partition: int) -> int:
+    """Return the partition of a reader's position in the group of a topic's readers.
+
+    Its lowest 12 bits are the partition of the topic, and the others stand for the reader's name.
+    """
+    name = zlib.crc32(reader.encode()) >> 13  # 19 bits, so that the number has 31
+    return name << 12 | partition
 
 
 class Fence(msgspec.Struct, frozen=True, gc=False):

@@ -49,6 +49,14 @@ class Cause(IntEnum):
     """An operator resumed a paused run."""
     RETRIED = 12
     """An operator retried the step of a failed run, at once and with all its attempts."""
+    CALLBACK = 13
+    """A callback returned a status, or Stay."""
+    TIMEOUT = 14
+    """A timeout's function returned a status, or Stay."""
+    CHILD = 15
+    """The function for a child that has ended returned a status, or Stay."""
+    CHILDREN = 16
+    """The function for the last child that has ended returned a status, or Stay."""
 
 
 class Awaits(IntEnum):

@@ -5,11 +5,21 @@ from typing import TypeAlias
 import msgspec
 
 from workflow_ray.records.event import Event, OutgoingEvent
+from workflow_ray.records.family import Gathering, Link
 from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
+from workflow_ray.records.message import (
+    MessageFailure,
+    MessageKey,
+    NewMessage,
+    OnceAnswer,
+    OnceResult,
+    PostResult,
+)
 from workflow_ray.records.position import Position
 from workflow_ray.records.record import Record
 from workflow_ray.records.role import Fence
 from workflow_ray.records.run_state import Awaits, Cause, RunState
+from workflow_ray.records.set_aside import NewSetAside, SetAsideKey
 from workflow_ray.records.timeout import NewTimeout
 
 
@@ -46,6 +56,12 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     awaits: Awaits = Awaits.EVENT
     # whether it asks for a step: then the record's `awaited` becomes the version that it makes
     asks: bool = False
+    # the record's `awaited` if it does not ask for a step: that of the record that it builds on, if
+    # the step that was asked for is still to run
+    awaited: Version = NO_VERSION
+    takes: tuple[MessageKey, ...] = ()  # messages of the run that it settles as TAKEN
+    children: "tuple[NewChild, ...]" = ()
+    gatherings: tuple[Gathering, ...] = ()  # of the status that it enters
 
     @property
     def version(self) -> Version:
@@ -64,7 +80,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             cause=self.cause,
             reason=self.reason,
             awaits=self.awaits,
-            awaited=self.version if self.asks else record.awaited,
+            awaited=self.version if self.asks else self.awaited,
             data=record.data if self.data is None else self.data,
         )
 
@@ -72,6 +88,14 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     def creates(self) -> bool:
         """Whether it is a run's first write."""
         return self.expected == NO_VERSION
+
+
+class NewChild(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A run that a write starts as a child of its own run: both are written, or neither."""
+
+    write: Write  # the child's first version; it has no children and no idempotency key
+    link: Link
+    joins: bool = False  # if its foreign id has an unfinished run, that run becomes the child
 
 
 class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +112,13 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # whether another store holds the timeouts: then those of the writes go into the outbox, as
     # entries of their own kind
     timeouts_apart: bool = False
+    messages: tuple[NewMessage, ...] = ()
+    failures: tuple[MessageFailure, ...] = ()
+    results: tuple[OnceResult, ...] = ()
+    # workflows of which up to 500 messages that have expired are settled
+    expires: tuple[str, ...] = ()
+    set_aside: tuple[NewSetAside, ...] = ()
+    taken_back: tuple[SetAsideKey, ...] = ()  # entries to remove
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -122,13 +153,34 @@ class ActiveRun(msgspec.Struct, frozen=True, tag=True, gc=False):
     active: RunId
 
 
-WriteResult: TypeAlias = Stored | Conflict | KeyUsed | ActiveRun
+class ChildRefused(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The write was left out, with all its children: the foreign id of one of them has the
+    unfinished run `active`, and that child does not join it, or `active` is its own parent.
+    """
+
+    run_id: RunId
+    foreign_id: str
+    active: RunId
+
+
+class MessageGone(msgspec.Struct, frozen=True, tag=True, gc=False):
+    """The write was left out: the message that it takes does not wait any more."""
+
+    run_id: RunId
+    key: MessageKey
+
+
+WriteResult: TypeAlias = Stored | Conflict | KeyUsed | ActiveRun | ChildRefused | MessageGone
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):
-    """The group was committed, with its positions. One result for each write, in order."""
+    """The group was committed, with its positions. The answers are in the order of what they
+    answer.
+    """
 
-    results: tuple[WriteResult, ...]
+    results: tuple[WriteResult, ...]  # one for each write
+    posts: tuple[PostResult, ...] = ()  # one for each message
+    once: tuple[OnceAnswer, ...] = ()  # one for each of the group's `results`
 
 
 class Fenced(msgspec.Struct, frozen=True, tag=True):
