@@ -7,6 +7,16 @@ and pickle calls cls(*args).
 """
 
 from workflow_ray.errors.base import WorkflowError
+from workflow_ray.errors.callbacks import (
+    CallbackError,
+    CallbackExpired,
+    CallbackFailed,
+    CallbackTooEarly,
+    CallbackTooLate,
+    InvalidMessage,
+    RunFinished,
+)
+from workflow_ray.errors.dead_letters import DeadLetterIncomplete, DeadLetterNotFound
 from workflow_ray.errors.definitions import (
     DefinitionSuperseded,
     DuplicateWorkflow,
@@ -34,6 +44,7 @@ from workflow_ray.errors.runs import (
     WaitTimeout,
 )
 from workflow_ray.errors.runtimes import RuntimeUnavailable
+from workflow_ray.errors.schedules import ScheduleFailed, UnknownSchedule
 from workflow_ray.errors.stores import (
     AccessDenied,
     AdapterNotInstalled,
@@ -59,12 +70,20 @@ __all__ = [
     "AccessDenied",
     "AdapterNotInstalled",
     "AmbiguousRun",
+    "CallbackError",
+    "CallbackExpired",
+    "CallbackFailed",
+    "CallbackTooEarly",
+    "CallbackTooLate",
     "ControlRefused",
+    "DeadLetterIncomplete",
+    "DeadLetterNotFound",
     "DefinitionSuperseded",
     "DeploymentConflict",
     "DuplicateWorkflow",
     "InvalidDefinition",
     "InvalidInput",
+    "InvalidMessage",
     "KeyReused",
     "NotAStore",
     "NotImportable",
@@ -74,11 +93,13 @@ __all__ = [
     "RoleLost",
     "RoleRetired",
     "RunActive",
+    "RunFinished",
     "RunNotFound",
     "RunPaused",
     "RunUnreachable",
     "RunsUnfinished",
     "RuntimeUnavailable",
+    "ScheduleFailed",
     "SendFailed",
     "StatusRenumbered",
     "StoreBusy",
@@ -92,6 +113,7 @@ __all__ = [
     "StoreUnavailable",
     "TopicMismatch",
     "UnfitAdapter",
+    "UnknownSchedule",
     "UnknownScheme",
     "UnknownStatus",
     "UnknownWorkflow",

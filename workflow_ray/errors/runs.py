@@ -105,14 +105,14 @@ class RunActive(WorkflowError):
 
 
 class KeyReused(WorkflowError):
-    """An idempotency key was used for another trigger before. Nothing was written.
+    """An idempotency key was used for another trigger or callback before. Nothing was written.
 
     Args:
         workflow: The workflow's name.
         idempotency_key: The key.
-        run_id: The run that the key's first trigger started.
-        differing: Which arguments differ from those of the first trigger: of "foreign_id",
-            "start_at" and "data" one or more.
+        run_id: The run that the key was first used for.
+        differing: Which arguments differ from the first ones. For a trigger of "foreign_id",
+            "start_at" and "data" one or more; for a callback of "run", "callback" and "message".
     """
 
     exit_code = 4
@@ -133,7 +133,7 @@ class KeyReused(WorkflowError):
         return (
             f"workflow {self.workflow!r}: idempotency key {self.idempotency_key!r} was first used"
             f" for run {self.run_id}, with {differing}."
-            " Repeat a trigger unchanged, or use another key for another run."
+            " Repeat a call unchanged, or use another key for another one."
         )
 
 
