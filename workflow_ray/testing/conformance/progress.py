@@ -109,13 +109,15 @@ class ProgressCases(Conformance):
     ) -> None:
         run = new_run()
         moved = step(run)
-        stays = replace(step(moved), awaits=Awaits.MESSAGE, asks=False)
+        keeps = replace(step(moved), asks=False, awaited=moved.version)
+        stays = replace(step(keeps), awaits=Awaits.MESSAGE, asks=False)
         ends = step(stays, run_state=RunState.COMPLETED)
         for write, expected in (
             (run, (Awaits.EVENT, 1)),
             (moved, (Awaits.EVENT, 2)),
-            (stays, (Awaits.MESSAGE, 2)),
-            (ends, (Awaits.NOBODY, 2)),
+            (keeps, (Awaits.EVENT, 2)),
+            (stays, (Awaits.MESSAGE, 0)),
+            (ends, (Awaits.NOBODY, 0)),
         ):
             await store_all(store, write)
             record = await stored(store, run.run_id)
@@ -164,7 +166,13 @@ class ProgressCases(Conformance):
         waiting = await begin(clock, store.deployment(newer_than=first.version, wait=LONG))
         second = await deploy(
             store,
-            replace(workflow(), scaled={CONSUMERS: 2}, draining=(CONSUMERS,), superseded=("a",)),
+            replace(
+                workflow(),
+                scaled={CONSUMERS: 2},
+                draining=(CONSUMERS,),
+                superseded=("a",),
+                paused=("restock",),
+            ),
         )
         assert await result_of(waiting) == second
         waiting = await begin(clock, store.deployment(newer_than=second.version, wait=5))
