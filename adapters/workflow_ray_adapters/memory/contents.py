@@ -15,7 +15,6 @@ from workflow_ray.records import (
     Record,
     RoleName,
     RunId,
-    Stored,
     Timeout,
     TimeoutKey,
     Topic,
@@ -27,13 +26,17 @@ from workflow_ray.records import (
     status_topic,
 )
 from workflow_ray_adapters.memory.deployments import Deployments
+from workflow_ray_adapters.memory.families import Families
+from workflow_ray_adapters.memory.messaging import Messaging
 from workflow_ray_adapters.memory.notifications import Notifications
 from workflow_ray_adapters.memory.outbox import Outbox
 from workflow_ray_adapters.memory.positions import Positions
 from workflow_ray_adapters.memory.roles import Roles
 from workflow_ray_adapters.memory.runs import Runs
+from workflow_ray_adapters.memory.set_asides import SetAsides
 from workflow_ray_adapters.memory.stream import Stream
 from workflow_ray_adapters.memory.timeouts import Timeouts
+from workflow_ray_adapters.memory.transitions import Transitions
 
 OUTBOX = RoleName("")
 """The key that every publisher waits for.
@@ -59,39 +62,55 @@ class Contents:
         self.roles = Roles()
         self.deployments = Deployments(self.store_id)
         self.positions = Positions()
+        self.messaging = Messaging(self.runs, self.outbox)
+        self.families = Families()
+        self.transitions = Transitions(self.runs, self.outbox, self.messaging, self.families)
+        self.set_asides = SetAsides()
         self.writes = Notifications[RunId]()
         self.arrivals = Notifications[Topic]()
         self.publishing = Notifications[RoleName]()
         self.timing = Notifications[tuple[str, int]]()  # keys: a workflow and its status
+        self.setting_aside = Notifications[str]()  # keys: groups
         self.deploying = Notifications[str]()  # key: the store id
 
     def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
         if group.fence and (current := self.roles.epoch(group.fence.role)) != group.fence.epoch:
             return Fenced(group.fence.role, current)
         self.positions.merge(group.positions)
+        queued = self.outbox.added
         results = tuple(
             self._make(write, now, apart=group.timeouts_apart) for write in group.writes
         )
+        posts = tuple(self.messaging.post(message, now) for message in group.messages)
+        for failure in group.failures:
+            self.messaging.fail(failure, now)
+        once = tuple(self.transitions.once(result) for result in group.results)
+        for workflow in group.expires:
+            self.messaging.expire(workflow, now)
+        self._set_aside(group, now)
         for event in group.events:
             self.outbox.add(event)
-        if group.events or any(
-            write.events or (write.timeouts and group.timeouts_apart) for write in group.writes
-        ):
+        if self.outbox.added != queued:
             self.publishing.notify([OUTBOX])
-        return Committed(results)
+        return Committed(results, posts, once)
 
     def _make(self, write: Write, now: datetime, *, apart: bool) -> WriteResult:
-        if answer := self.runs.answer(write):
-            return answer
-        self.runs.make(write, now)
-        self.writes.notify([write.run_id])
-        self.outbox.add_all(write, now)
-        timeouts = list(_timeouts(write, now))
+        result, made = self.transitions.make(write, now)
+        self.writes.notify([each.run_id for each in made])
+        timeouts = [timeout for each in made for timeout in _timeouts(each, now)]
         if apart:
             self.outbox.add_timeouts(timeouts)
         else:
             self.create(timeouts)
-        return Stored(write.run_id, write.version)
+        return result
+
+    def _set_aside(self, group: WriteGroup, now: datetime) -> None:
+        for entry in group.set_aside:
+            self.set_asides.put(entry, now)
+        self.set_asides.remove(group.taken_back)
+        self.setting_aside.notify(
+            {entry.key.group for entry in group.set_aside} | {key.group for key in group.taken_back}
+        )
 
     def create(self, timeouts: Sequence[Timeout]) -> None:
         self.timeouts.add(timeouts)

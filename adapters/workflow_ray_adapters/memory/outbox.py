@@ -21,6 +21,11 @@ class Outbox:
         self._immediate = Queues(self._entries)
         self._due_first = True
 
+    @property
+    def added(self) -> int:
+        """The number of entries that were ever added."""
+        return self._last
+
     def add_all(self, write: Write, now: datetime) -> None:
         """Add the events of a write."""
         for outgoing in write.events:

@@ -101,6 +101,13 @@ class Runs:
         ):
             self._toggle_awaiting(record)
 
+    def amend(self, record: Record) -> None:
+        """Replace the record of a run by one of the same version and status."""
+        before = self._records[record.run_id]
+        self._records[record.run_id] = record
+        if (record.awaits is Awaits.EVENT) != (before.awaits is Awaits.EVENT):
+            self._toggle_awaiting(record)
+
     def _index(self, record: Record) -> None:
         key = (record.workflow, record.foreign_id)
         insort(self._by_workflow.setdefault(record.workflow, []), record.run_id)
@@ -129,6 +136,14 @@ class Runs:
     def get(self, run_id: RunId) -> Record | None:
         return self._records.get(run_id)
 
+    def unfinished(self, workflow: str, foreign_id: str) -> RunId | None:
+        """Return the unfinished run of the foreign id."""
+        return self._unfinished.get((workflow, foreign_id))
+
+    def known(self, run_id: RunId) -> Record:
+        """Return the record of a run that exists."""
+        return self._records[run_id]
+
     def lookup(self, run_ids: Iterable[RunId]) -> list[Record | None]:
         """Return the records of the runs, up to the one whose data exceeds BATCH_DATA."""
         found: list[Record | None] = []
@@ -145,13 +160,21 @@ class Runs:
         run_ids = self._by_foreign_id.get((workflow, foreign_id))
         return self._records[run_ids[-1]] if run_ids else None
 
-    def page(self, query: RunQuery) -> list[Record]:
-        records = (self._records[run_id] for run_id in self._candidates(query))
+    def page(self, query: RunQuery, family: Sequence[RunId] | None) -> list[Record]:
+        """Return a page of the runs.
+
+        Args:
+            query: The runs.
+            family: The only runs that it allows, by run id. None: any.
+        """
+        records = (self._records[run_id] for run_id in self._candidates(query, family))
         return _page((record for record in records if _matches(record, query)), query.limit)
 
-    def _candidates(self, query: RunQuery) -> Iterator[RunId]:
-        if query.foreign_id is None:
-            run_ids: Sequence[RunId] = self._by_workflow.get(query.workflow, ())
+    def _candidates(self, query: RunQuery, family: Sequence[RunId] | None) -> Iterator[RunId]:
+        if family is not None:
+            run_ids: Sequence[RunId] = family
+        elif query.foreign_id is None:
+            run_ids = self._by_workflow.get(query.workflow, ())
         else:
             run_ids = self._by_foreign_id.get((query.workflow, query.foreign_id), ())
         if query.newest_first:
@@ -246,7 +269,9 @@ def _entry(write: Write, now: datetime) -> HistoryEntry:
 
 def _matches(record: Record, query: RunQuery) -> bool:
     return (
-        (not query.statuses or record.status in query.statuses)
+        record.workflow == query.workflow
+        and (query.foreign_id is None or record.foreign_id == query.foreign_id)
+        and (not query.statuses or record.status in query.statuses)
         and (not query.run_states or record.run_state in query.run_states)
         and (query.created_from is None or record.created_at >= query.created_from)
         and (query.created_before is None or record.created_at < query.created_before)

@@ -1,158 +1,57 @@
 """The store: every port, for one event loop."""
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
 from workflow_ray.errors import StoreInUse
-from workflow_ray.ports import Clock, SystemClock
 from workflow_ray.records import (
-    Activity,
     Arrivals,
-    DeployedWorkflow,
-    Deployment,
     Event,
     Fence,
-    GroupResult,
-    HistoryEntry,
     OutboxEntry,
     Position,
     Record,
     Role,
-    RunCount,
     RunId,
-    RunQuery,
+    SetAside,
     Shared,
     Timeout,
     TimeoutKey,
     Topic,
-    Version,
-    Waiting,
-    WaitingQuery,
-    WriteGroup,
-    check_write,
 )
-from workflow_ray_adapters.memory.contents import OUTBOX, Contents
-
-T = TypeVar("T")
+from workflow_ray_adapters.memory.records import Records
 
 
-class MemoryStore:
+class MemoryStore(Records):
     """A Store without a file or a server, for one event loop.
 
     It is the reference for the docstrings of the ports. It can be used for the records alone or the
     events alone: `receive` finds no records then.
     """
 
-    def __init__(self, clock: Clock, contents: Contents | None = None) -> None:
-        self._clock = clock
-        self._contents = contents or Contents()
-
-    @property
-    def store_id(self) -> str:
-        return self._contents.store_id
-
     def delayed(self) -> list[OutboxEntry]:
         """Return the events that are not due yet, the next one first. For test kits."""
         return self._contents.outbox.delayed(self._now())
 
-    def _now(self) -> datetime:
-        """Return the time by the store's clock.
+    def stored(self, run_id: RunId) -> Record:
+        """Return a run that exists. For test kits."""
+        record = self._contents.runs.get(run_id)
+        assert record is not None, "only runs that exist have events, timeouts and waits"
+        return record
 
-        That is the host's, unless it was given another clock than SystemClock.
-        """
-        return datetime.now(UTC) if isinstance(self._clock, SystemClock) else self._clock.now()
-
-    def _seconds_until(self, due_at: datetime | None) -> float:
-        return math.inf if due_at is None else (due_at - self._now()).total_seconds()
-
-    # --- RecordStore ----------------------------------------------------------------------------
-
-    async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
-        for group in groups:
-            for write in group.writes:
-                check_write(write)
-        now = self._now()
-        return [self._contents.commit(group, now) for group in groups]
-
-    async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
-        return self._contents.runs.lookup(run_ids)
-
-    async def latest(self, workflow: str, foreign_ids: Sequence[str]) -> list[Record | None]:
-        return [self._contents.runs.latest(workflow, foreign_id) for foreign_id in foreign_ids]
-
-    async def runs(self, query: RunQuery) -> list[Record]:
-        return self._contents.runs.page(query)
-
-    async def counts(self, workflow: str) -> list[RunCount]:
-        return self._contents.runs.counts(workflow)
-
-    async def history(
-        self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
-    ) -> list[HistoryEntry]:
-        return self._contents.runs.history(run_id, after, limit)
-
-    async def watch(
-        self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
-    ) -> list[Record]:
-        return await self._contents.writes.poll(
-            seen, lambda: self._contents.runs.newer(seen, at_rest), clock=self._clock, wait=wait
-        )
-
-    async def positions(self, group: str) -> list[Position]:
+    def stored_positions(self, group: str) -> list[Position]:
+        """Return the group's positions. For test kits."""
         return self._contents.positions.of(group)
 
-    async def pending(
-        self,
-        fence: Fence,
-        *,
-        limit: int,
-        wait: float,
-        without: Sequence[tuple[Topic, int]] = (),
-        timeouts_only: bool = False,
-    ) -> list[OutboxEntry]:
-        left_out = frozenset(without)
+    def pending_timeouts(self) -> list[Timeout]:
+        """Return the timeouts that are not completed, the next one first. For test kits."""
+        return self._contents.timeouts.pending()
 
-        def look() -> list[OutboxEntry]:
-            return self._contents.outbox.peek(
-                self._now(), limit, left_out, timeouts_only=timeouts_only
-            )
-
-        return await self._once_due(fence, wait, look)
-
-    async def published(self, fence: Fence, ids: Sequence[int]) -> None:
-        self._contents.roles.check(fence)
-        self._contents.outbox.remove(ids)
-
-    async def waiting(self, query: WaitingQuery) -> Waiting:
-        return self._contents.waiting(query, self._now())
-
-    async def activity(self, *, limit: int = 500) -> Activity:
-        now = self._now()
-        return Activity(
-            now=now,
-            is_served=self._contents.served,
-            holders=self._contents.roles.holders(now),
-            delayed=tuple(self._contents.outbox.delayed(now)[:limit]),
-        )
-
-    async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
-        def is_newer(deployment: Deployment) -> bool:
-            return newer_than is None or deployment.version > newer_than
-
-        contents = self._contents
-        keys = [contents.store_id]
-        return await contents.deploying.poll(
-            keys,
-            lambda: contents.deployments.current,
-            clock=self._clock,
-            wait=wait,
-            enough=is_newer,
-        )
-
-    async def deploy(self, expected: int, workflows: Sequence[DeployedWorkflow]) -> Deployment:
-        return self._contents.deploy(expected, workflows)
+    def to_retry(self) -> list[SetAside]:
+        """Return the entries set aside that are to be tried again, the next one first. For test
+        kits.
+        """
+        return self._contents.set_asides.to_retry()
 
     # --- EventStreamer, OutboxMover and Trimmer -------------------------------------------------
 
@@ -204,24 +103,6 @@ class MemoryStore:
             moved += await self._once_due(fence, deadline - self._clock.monotonic(), publish)
             if self._clock.monotonic() >= deadline:
                 return moved
-
-    async def _once_due(self, fence: Fence, wait: float, look: Callable[[], T]) -> T:
-        """Return what `look` finds in the outbox once an entry is due.
-
-        The publisher must still hold its role then.
-        """
-
-        def look_as_holder() -> T:
-            self._contents.roles.check(fence)
-            return look()
-
-        def due_in() -> float:
-            return self._seconds_until(self._contents.outbox.next_due())
-
-        keys = (OUTBOX, fence.role)
-        return await self._contents.publishing.poll(
-            keys, look_as_holder, clock=self._clock, wait=wait, due_in=due_in
-        )
 
     # --- TimeoutStore ---------------------------------------------------------------------------
 

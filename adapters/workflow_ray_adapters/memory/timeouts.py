@@ -60,6 +60,13 @@ class Timeouts:
         )
         return [self._known[key] for key in islice(due, limit)]
 
+    def pending(self) -> list[Timeout]:
+        """Return those that are not completed, the next one first."""
+        return [
+            self._known[TimeoutKey(run_id, visit, name)]
+            for _, run_id, visit, name in merge(*self._open.values())
+        ]
+
     def next_due(
         self, workflow: str, status: int, partitions: Collection[int], after: Timeout | None
     ) -> datetime | None:

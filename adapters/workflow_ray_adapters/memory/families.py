@@ -1,0 +1,98 @@
+"""Children: who has started whom, and how many children of a workflow are open."""
+
+from dataclasses import dataclass, field
+
+from workflow_ray.records import (
+    ChildrenEnd,
+    Link,
+    RunId,
+    RunQuery,
+    RunState,
+    Version,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link of a parent to a child."""
+
+    parent: RunId
+    child: RunId
+    since: Version  # of the parent, which made the link
+    link: Link
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The children of one workflow that a parent waits for together."""
+
+    since: Version
+    started: int = 0
+    ended: dict[RunState, int] = field(default_factory=dict[RunState, int])
+
+    @property
+    def open(self) -> int:
+        return self.started - sum(self.ended.values())
+
+    def end(self) -> ChildrenEnd:
+        return ChildrenEnd(
+            since=self.since,
+            started=self.started,
+            completed=self.ended.get(RunState.COMPLETED, 0),
+            cancelled=self.ended.get(RunState.CANCELLED, 0),
+        )
+
+
+class Families:
+    """Links, and counts of children that are gathered."""
+
+    def __init__(self) -> None:
+        self._children: dict[RunId, list[Linked]] = {}  # by the parent
+        # by the child, then by the parent and its version
+        self._parents: dict[RunId, dict[tuple[RunId, Version], Linked]] = {}
+        self._gathered: dict[tuple[RunId, str], Gathered] = {}  # by parent and workflow
+
+    def link(self, linked: Linked, workflow: str) -> bool:
+        """Link a child of the workflow. False: the parent's version has linked it already."""
+        parents = self._parents.setdefault(linked.child, {})
+        if parents.setdefault((linked.parent, linked.since), linked) is not linked:
+            return False
+        self._children.setdefault(linked.parent, []).append(linked)
+        if linked.link.gathered_at:
+            key = (linked.parent, workflow)
+            gathered = self._gathered.setdefault(key, Gathered(linked.since))
+            gathered.started += 1
+        return True
+
+    def end(self, linked: Linked, workflow: str, run_state: RunState) -> bool:
+        """Count the end of a gathered child. True: none is open any more."""
+        gathered = self._gathered[linked.parent, workflow]
+        gathered.ended[run_state] = gathered.ended.get(run_state, 0) + 1
+        return not gathered.open
+
+    def gathered(self, parent: RunId, workflow: str) -> Gathered:
+        """Return the count of the parent's children of the workflow."""
+        return self._gathered.get((parent, workflow)) or Gathered(Version(0))
+
+    def forget(self, parent: RunId, workflow: str) -> None:
+        """Count the children that start from now on."""
+        self._gathered.pop((parent, workflow), None)
+
+    def parents(self, child: RunId) -> list[Linked]:
+        return list(self._parents.get(child, {}).values())
+
+    def members(self, query: RunQuery) -> list[RunId] | None:
+        """Return the runs that `parent` and `child` of the query allow. None: any run."""
+        if query.parent is not None:
+            links = [
+                linked
+                for linked in self._children.get(query.parent, ())
+                if linked.since >= query.since and (linked.link.cascades or not query.cascading)
+            ]
+            children = {linked.child for linked in links}
+            if query.child is not None:
+                children &= {linked.parent for linked in self.parents(query.child)}
+            return sorted(children)
+        if query.child is not None:
+            return sorted({linked.parent for linked in self.parents(query.child)})
+        return None

@@ -1,0 +1,215 @@
+"""Transitions: what a write changes beside its own record."""
+
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from workflow_ray.records import (
+    NO_VERSION,
+    ChildEnd,
+    ChildRefused,
+    Gathering,
+    Kept,
+    Message,
+    MessageGone,
+    MessageId,
+    MessageKey,
+    MessageKind,
+    MessageOutcome,
+    NewChild,
+    NewMessage,
+    OnceAnswer,
+    OnceResult,
+    Record,
+    RunId,
+    Stored,
+    VisitOver,
+    Write,
+    WriteResult,
+)
+from workflow_ray_adapters.memory.families import Families, Linked
+from workflow_ray_adapters.memory.messaging import Messaging
+from workflow_ray_adapters.memory.once_results import OnceResults
+from workflow_ray_adapters.memory.outbox import Outbox
+from workflow_ray_adapters.memory.runs import Runs
+
+
+class Transitions:
+    """Makes writes, with the messages, children and results that they concern."""
+
+    def __init__(
+        self, runs: Runs, outbox: Outbox, messaging: Messaging, families: Families
+    ) -> None:
+        self._runs = runs
+        self._outbox = outbox
+        self._messaging = messaging
+        self._families = families
+        self.results = OnceResults()
+
+    def make(self, write: Write, now: datetime) -> tuple[WriteResult, list[Write]]:
+        """Make a write unless something prevents it.
+
+        Returns:
+            Its result, and the writes that were made: itself and those of its new children.
+        """
+        if prevented := self._prevented(write, now):
+            return prevented, []
+        before = self._runs.get(write.run_id)
+        self._put(write, now)
+        self._take(write, now)
+        started = [child.write for child in write.children if self._start(write, child, now)]
+        made = [write, *started]
+        for each in made:
+            self._settle(each, now)
+        ended = started if before and before.run_state.finished else made
+        for each in ended:
+            if each.run_state.finished:
+                self._end(each, now)
+        return Stored(write.run_id, write.version), made
+
+    def once(self, result: OnceResult) -> OnceAnswer:
+        record = self._runs.get(result.run_id)
+        if record is None:
+            return VisitOver(result.run_id, NO_VERSION)
+        if record.visit != result.visit or record.run_state.finished:
+            return VisitOver(result.run_id, record.visit)
+        kept = self.results.keep(result)
+        self._runs.amend(replace(record, has_results=True))
+        return Kept(kept.run_id, kept.name, kept.result)
+
+    # --- what prevents a write ------------------------------------------------------------------
+
+    def _prevented(self, write: Write, now: datetime) -> WriteResult | None:
+        """Return the answer to a write that must not be made."""
+        if answer := self._runs.answer(write):
+            return answer
+        for key in write.takes:
+            if self._messaging.inboxes.waits(key, write.run_id, now) is None:
+                return MessageGone(write.run_id, key)
+        return self._refused(write)
+
+    def _refused(self, write: Write) -> ChildRefused | None:
+        active = dict[tuple[str, str], RunId | None]()
+        if write.children:
+            own = write.new or self._runs.known(write.run_id)
+            key = own.workflow, own.foreign_id
+            if write.creates or self._runs.unfinished(*key) == write.run_id:
+                active[key] = None if write.run_state.finished else write.run_id
+        for child in write.children:
+            new = child.write.new
+            assert new, "check_group has refused it"
+            key = new.workflow, new.foreign_id
+            holder = active[key] if key in active else self._runs.unfinished(*key)
+            if holder is not None and (not child.joins or holder == write.run_id):
+                return ChildRefused(write.run_id, new.foreign_id, holder)
+            active[key] = holder or child.write.run_id
+        return None
+
+    # --- the run ----------------------------------------------------------------------------------
+
+    def _put(self, write: Write, now: datetime) -> None:
+        before = self._runs.get(write.run_id)
+        self._runs.make(write, now)
+        self._outbox.add_all(write, now)
+        leaves = before and write.visit != before.visit
+        if before and before.has_results and (leaves or write.run_state.finished):
+            self.results.remove(write.run_id)
+            self._runs.amend(replace(self._runs.known(write.run_id), has_results=False))
+
+    def _take(self, write: Write, now: datetime) -> None:
+        for message in self._messaging.take(write, now):
+            if message.key.kind is MessageKind.CHILDREN:
+                self._families.forget(write.run_id, message.name)
+
+    def _settle(self, write: Write, now: datetime) -> None:
+        """Sort the inbox for the status that the run is at now, and let it wake the run."""
+        accepted = list(self._messaging.sort(write.run_id, now))
+        for gathering in write.gatherings:
+            accepted += self._gather(write, gathering, now)
+        self._messaging.wake(write.run_id, accepted, now, write)
+
+    # --- its children -----------------------------------------------------------------------------
+
+    def _start(self, write: Write, child: NewChild, now: datetime) -> bool:
+        """Start a child, or join it. True: it was started."""
+        new = child.write.new
+        assert new, "check_group has refused it"
+        joined = self._runs.unfinished(new.workflow, new.foreign_id)
+        if joined is None:
+            self._put(child.write, now)
+        run_id = joined or child.write.run_id
+        self._link(Linked(write.run_id, run_id, write.version, child.link), new.workflow, now)
+        return joined is None
+
+    def _link(self, linked: Linked, workflow: str, now: datetime) -> None:
+        """Link a child of the workflow, unless the same write has done so already."""
+        if not self._families.link(linked, workflow):
+            return
+        self._runs.amend(replace(self._runs.known(linked.child), has_parents=True))
+        if linked.link.cascades:
+            self._runs.amend(replace(self._runs.known(linked.parent), cascades=True))
+        if linked.link.gathered_at:
+            waiting = self._gathering_messages(linked.parent, workflow)
+            self._messaging.settle([(item, MessageOutcome.PASSED) for item in waiting], now)
+
+    def _gather(self, write: Write, gathering: Gathering, now: datetime) -> list[Message]:
+        """Post the message that the last child has ended, if none is open and none waits."""
+        run_id, workflow = write.run_id, gathering.workflow
+        open_children = self._families.gathered(run_id, workflow).open
+        if open_children or self._gathering_messages(run_id, workflow):
+            return []
+        new = self._last_end(self._runs.known(run_id), workflow, gathering.statuses, write.by)
+        return [self._messaging.add(new, run_id, now)]
+
+    def _gathering_messages(self, run_id: RunId, workflow: str) -> list[Message]:
+        return [
+            message
+            for message in self._messaging.inboxes.waiting(run_id)
+            if message.key.kind is MessageKind.CHILDREN and message.name == workflow
+        ]
+
+    # --- its parents ------------------------------------------------------------------------------
+
+    def _end(self, write: Write, now: datetime) -> None:
+        """Tell the parents of a run that has ended with the write."""
+        child = self._runs.known(write.run_id)
+        for linked in self._families.parents(write.run_id):
+            parent = self._runs.known(linked.parent)
+            if linked.link.statuses:
+                self._messaging.post(_end_of_child(child, parent, linked, write.by), now)
+            if not linked.link.gathered_at:
+                continue
+            is_last = self._families.end(linked, child.workflow, child.run_state)
+            if is_last and parent.status in linked.link.gathered_at:
+                statuses = linked.link.gathered_at
+                self._messaging.post(
+                    self._last_end(parent, child.workflow, statuses, write.by), now
+                )
+
+    def _last_end(
+        self, parent: Record, workflow: str, statuses: tuple[int, ...], by: str
+    ) -> NewMessage:
+        message_id = MessageId(f"{parent.run_id}:{workflow}:{parent.version}")
+        return NewMessage(
+            key=MessageKey(parent.workflow, MessageKind.CHILDREN, message_id),
+            run_id=parent.run_id,
+            name=workflow,
+            statuses=statuses,
+            payload=msgspec.json.encode(self._families.gathered(parent.run_id, workflow).end()),
+            by=by,
+        )
+
+
+def _end_of_child(child: Record, parent: Record, linked: Linked, by: str) -> NewMessage:
+    message_id = MessageId(f"{parent.run_id}:{child.run_id}:{linked.since}")
+    end = ChildEnd(run_id=child.run_id, status=child.status, run_state=child.run_state)
+    return NewMessage(
+        key=MessageKey(parent.workflow, MessageKind.CHILD, message_id),
+        run_id=parent.run_id,
+        name=child.workflow,
+        statuses=linked.link.statuses,
+        kept_at=None,
+        payload=msgspec.json.encode(end),
+        by=by,
+    )
