@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import pytest
 from sqlalchemy import Connection
 
+from tests.adapters.reference import ReferenceCases
 from workflow_ray.ports import Store
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
@@ -39,6 +40,7 @@ class TestSqliteStore(
     TimeoutStoreConformance,
     RoleSchedulerConformance,
     OutboxMoverConformance,
+    ReferenceCases,
 ):
     lacks: ClassVar = {
         Capability.SIZED_TOPICS: (

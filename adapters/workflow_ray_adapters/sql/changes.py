@@ -6,7 +6,7 @@ from typing import TypeAlias
 from sqlalchemy import ClauseElement, false, func, literal, select, union_all
 
 from workflow_ray.records import Fence, RoleName, RunId, RunState, Topic, Version
-from workflow_ray_adapters.sql import outbox, roles, stream
+from workflow_ray_adapters.sql import messages, outbox, roles, set_asides, stream
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
@@ -31,6 +31,10 @@ def read(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
     if wanted.outbox:
         found.due = outbox.first_due(session)
     found.timeouts = _due_timeouts(session, wanted.timeouts)
+    if wanted.messages or wanted.inboxes:
+        _add_messages(session, wanted, found)
+    if wanted.set_aside:
+        found.set_aside = set_asides.first_due(session, list(wanted.set_aside))
     found.roles = _lost(session, wanted.fences)
     if wanted.deployment is not None:
         ((version,),) = session.rows(_version)
@@ -42,6 +46,12 @@ def _versions(dialect: Dialect) -> ClauseElement:
     return select(records.c.run_id, records.c.version, records.c.run_state).where(
         dialect.among(records.c.run_id, "run_ids")
     )
+
+
+def _add_messages(session: Session, wanted: Wanted, found: Notification) -> None:
+    """Add the messages that are wanted, and those of the runs whose inboxes are."""
+    for key, run_id, is_settled in messages.states(session, wanted.messages, wanted.inboxes):
+        found.add_message(key, run_id, is_settled=is_settled)
 
 
 def _due_timeouts(session: Session, wanted: Collection[OfStatus]) -> set[tuple[str, int, int]]:

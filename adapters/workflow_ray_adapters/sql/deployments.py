@@ -47,6 +47,7 @@ def _deployed_workflows(_: Dialect) -> ClauseElement:
         column.code,
         column.partitions,
         column.superseded,
+        column.paused,
     )
     return select(*columns).where(column.place.is_not(None)).order_by(column.place)
 
@@ -58,6 +59,7 @@ def _workflow(
     code: str,
     partitions: int,
     superseded: str | None,
+    paused: str | None,
     *,
     statuses: dict[str, int],
     groups: "Sequence[_Group]",
@@ -67,13 +69,22 @@ def _workflow(
         reference=reference,
         python_path=msgspec.json.decode(python_path, type=tuple[str, ...]),
         code=code,
-        superseded=msgspec.json.decode(superseded, type=tuple[str, ...]) if superseded else (),
+        superseded=_names(superseded),
+        paused=_names(paused),
         statuses=statuses,
         partitions=partitions,
         groups={group.name: group.shards for group in groups},
         scaled={group.name: group.scaled for group in groups if group.scaled is not None},
         draining=tuple(group.name for group in groups if group.draining),
     )
+
+
+def _names(stored: str | None) -> tuple[str, ...]:
+    return msgspec.json.decode(stored, type=tuple[str, ...]) if stored else ()
+
+
+def _stored(names: tuple[str, ...]) -> str | None:
+    return msgspec.json.encode(names).decode() if names else None
 
 
 class _Group(NamedTuple):
@@ -148,9 +159,8 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
             "python_path": msgspec.json.encode(workflow.python_path).decode(),
             "code": workflow.code,
             "partitions": workflow.partitions,
-            "superseded": msgspec.json.encode(workflow.superseded).decode()
-            if workflow.superseded
-            else None,
+            "superseded": _stored(workflow.superseded),
+            "paused": _stored(workflow.paused),
         }
         for place, workflow in enumerate(wanted)
     ]
@@ -158,7 +168,7 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
 
 
 def _put_workflow(dialect: Dialect) -> ClauseElement:
-    changing = ("place", "reference", "python_path", "code", "superseded")
+    changing = ("place", "reference", "python_path", "code", "superseded", "paused")
     return dialect.upsert(workflows, lambda _, new: {name: new[name] for name in changing})
 
 

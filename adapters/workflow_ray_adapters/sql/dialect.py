@@ -37,9 +37,11 @@ class Dialect(ABC):
         self.driver = driver
         self._row_locks = row_locks
 
-    def lock_rows(self, query: Q, *, shared: bool = False) -> Q:
-        """Make the query lock the rows that it finds until the transaction ends."""
-        return query.with_for_update(read=shared) if self._row_locks else query
+    def lock_rows(self, query: Q, *, shared: bool = False, waits: bool = True) -> Q:
+        """Make the query lock the rows that it finds until the transaction ends. If it does not
+        wait for locks of others, these abort the transaction.
+        """
+        return query.with_for_update(read=shared, nowait=not waits) if self._row_locks else query
 
     @abstractmethod
     def clock(self) -> Sequence[ColumnElement[int]]:

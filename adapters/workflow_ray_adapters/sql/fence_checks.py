@@ -14,7 +14,9 @@ INTERVAL = 0.1
 
 
 def is_fence_check(group: WriteGroup) -> bool:
-    return group.fence is not None and not (group.writes or group.positions or group.events)
+    return group.fence is not None and group == WriteGroup(
+        fence=group.fence, timeouts_apart=group.timeouts_apart
+    )
 
 
 class FenceChecks:

@@ -4,10 +4,11 @@ database can pass it on.
 
 from collections.abc import Iterable
 from enum import IntFlag
+from typing import TypeAlias
 
 import msgspec
 
-from workflow_ray.records import RoleName, RunId, Topic, Version
+from workflow_ray.records import MessageKey, RoleName, RunId, Topic, Version
 from workflow_ray_adapters.sql.rows import AT_ONCE
 
 
@@ -22,9 +23,13 @@ class Kind(IntFlag):
     TIMEOUTS = 8
     ROLES = 16
     DEPLOYMENT = 32
+    MESSAGES = 64
+    SET_ASIDE = 128
 
 
 ALL = ~Kind(0)
+Mail: TypeAlias = tuple[str, int, str, RunId]
+"""Workflow, kind and id of a message, and its run."""
 
 
 class Notification(msgspec.Struct, omit_defaults=True):
@@ -41,6 +46,10 @@ class Notification(msgspec.Struct, omit_defaults=True):
     timeouts: set[tuple[str, int, int]] = set()
     roles: set[RoleName] = set()  # they have a new epoch
     deployment: bool = False  # there is a new one
+    posted: set[Mail] = set()  # messages that are new, or have changed
+    settled: set[Mail] = set()  # messages that wait no longer
+    # groups with new entries that are set aside, and when these are due, in microseconds
+    set_aside: set[tuple[str, int]] = set()
     unnamed: Kind = Kind(0)  # the kinds of which something may have changed that is not named
 
     def __bool__(self) -> bool:
@@ -52,12 +61,20 @@ class Notification(msgspec.Struct, omit_defaults=True):
             or self.due
             or self.timeouts
             or self.roles
+            or self.posted
+            or self.settled
+            or self.set_aside
         )
 
     def add_events(self, appended: Iterable[tuple[Topic, int]]) -> None:
         """Note that each of these topic-partitions has new events."""
         for topic, partition in appended:
             self.events.setdefault(topic, set()).add(partition)
+
+    def add_message(self, key: MessageKey, run_id: RunId, *, is_settled: bool) -> None:
+        """Note that a message is new, or has changed."""
+        messages = self.settled if is_settled else self.posted
+        messages.add((key.workflow, int(key.kind), key.id, run_id))
 
     def add(self, other: "Notification") -> None:
         """Add what the other notification says."""
@@ -70,6 +87,9 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.timeouts |= other.timeouts
         self.roles |= other.roles
         self.deployment |= other.deployment
+        self.posted |= other.posted
+        self.settled |= other.settled
+        self.set_aside |= other.set_aside
         self.unnamed |= other.unnamed
 
     def encode(self, largest: int) -> bytes:
@@ -77,7 +97,10 @@ class Notification(msgspec.Struct, omit_defaults=True):
         "unnamed".
         """
         short = msgspec.structs.replace(
-            self, due=_soonest(self.due), timeouts=_soonest_timeouts(self.timeouts)
+            self,
+            due=_soonest(self.due),
+            timeouts=_soonest_timeouts(self.timeouts),
+            set_aside=_soonest_set_aside(self.set_aside),
         )
         encoded = msgspec.json.encode(short)
         while len(encoded) > largest:
@@ -94,6 +117,9 @@ PARTS = {
     "due": Kind.OUTBOX,
     "timeouts": Kind.TIMEOUTS,
     "roles": Kind.ROLES,
+    "posted": Kind.MESSAGES,
+    "settled": Kind.MESSAGES,
+    "set_aside": Kind.SET_ASIDE,
 }
 
 
@@ -114,3 +140,10 @@ def _soonest_timeouts(timeouts: set[tuple[str, int, int]]) -> set[tuple[str, int
     for workflow, status, due in timeouts:
         soonest[workflow, status] = min(due, soonest.get((workflow, status), due))
     return {(workflow, status, due) for (workflow, status), due in soonest.items()}
+
+
+def _soonest_set_aside(entries: set[tuple[str, int]]) -> set[tuple[str, int]]:
+    soonest: dict[str, int] = {}
+    for group, due in entries:
+        soonest[group] = min(due, soonest.get(group, due))
+    return set(soonest.items())

@@ -21,13 +21,14 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     union_all,
 )
 
 from workflow_ray.records import BATCH_DATA, Record, RunCount, RunQuery, RunState
 from workflow_ray_adapters.sql.rows import RECORD, micros, resting, to_record
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import counters, records
+from workflow_ray_adapters.sql.tables import counters, links, records
 
 Order: TypeAlias = Callable[[ColumnElement[Any]], UnaryExpression[Any]]
 MOST = 300
@@ -86,7 +87,11 @@ def runs(session: Session, query: RunQuery) -> list[Record]:
 def page(session: Session, query: RunQuery) -> Select[Any] | None:
     """Build the query's statement. None: there are no such runs."""
     by = desc if query.newest_first else asc
-    keys = _merged(_parts(session, query), query, by)
+    keys = (
+        _merged(_parts(session, query), query, by)
+        if query.parent is None and query.child is None
+        else _relatives(query, by)
+    )
     if keys is None:
         return None
     fitting = _fitting(keys, by)
@@ -94,6 +99,40 @@ def page(session: Session, query: RunQuery) -> Select[Any] | None:
         select(*RECORD)
         .join(fitting, fitting.c.run_id == records.c.run_id)
         .order_by(by(records.c.run_id))
+    )
+
+
+def _relatives(query: RunQuery, by: Order) -> Subquery:
+    """Build a query for the run ids of the page, which are those of children or of parents. An
+    index has the links of each run in their order.
+    """
+    one, other = links.c.parent, links.c.child
+    filters = [*_filters(query), *_of_status_and_state(query)]
+    if query.parent is None:
+        key, linked = one, [other == query.child]
+    else:
+        key, linked = other, [one == query.parent]
+        if query.since:
+            linked.append(links.c.version >= query.since)
+        if query.cascading:
+            linked.append(links.c.cascades == true())
+        if query.child is not None:
+            parents = links.alias("parents")
+            filters.append(
+                records.c.run_id.in_(select(parents.c.parent).where(parents.c.child == query.child))
+            )
+    if query.foreign_id is not None:
+        filters.append(records.c.foreign_id == query.foreign_id)
+    if query.after is not None:
+        linked.append(key < query.after if query.newest_first else key > query.after)
+    return (
+        select(key.label("run_id"))
+        .distinct()
+        .join(records, records.c.run_id == key)
+        .where(*linked, *filters, records.c.workflow == query.workflow)
+        .order_by(by(key))
+        .limit(query.limit)
+        .subquery("keys")
     )
 
 

@@ -68,6 +68,18 @@ def _copied(error: E) -> E:
     return type(error)(*error.args) if isinstance(error, WorkflowError) else error
 
 
+def _count_others(group: WriteGroup) -> int:
+    """Return the number of rows of what is not a write or a position."""
+    return sum(map(len, (group.messages, group.failures, group.results, group.set_aside)))
+
+
+def _size_of_others(group: WriteGroup) -> int:
+    """Return the number of bytes of what is not a write."""
+    payloads = [message.payload for message in group.messages]
+    results = [result.result for result in group.results]
+    return sum(map(len, (*payloads, *results, *(entry.event for entry in group.set_aside))))
+
+
 @dataclass(eq=False)
 class StoreRequest:
     """Store the groups, in one transaction."""
@@ -77,8 +89,20 @@ class StoreRequest:
 
     def __post_init__(self) -> None:
         groups = self.groups
-        self.rows = sum(len(group.writes) + len(group.positions) for group in groups) or 1
-        self.size = sum(len(write.data or b"") for group in groups for write in group.writes)
+        rows = size = 0
+        for group in groups:
+            rows += len(group.writes) + len(group.positions)
+            for write in group.writes:
+                if write.data is not None:
+                    size += len(write.data)
+                if write.children:
+                    rows += len(write.children)
+                    size += sum(len(child.write.data or b"") for child in write.children)
+            if group.messages or group.failures or group.results or group.set_aside:
+                rows += _count_others(group)
+                size += _size_of_others(group)
+        self.rows = rows or 1
+        self.size = size
         self.is_urgent = not groups or any(group.fence for group in groups)  # asked by a role
 
 

@@ -6,9 +6,11 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Column, Row
 
 from workflow_ray.records import Awaits, Cause, Event, HistoryEntry, Record, RunState
+from workflow_ray_adapters.sql.marks import CASCADES, HAS_PARENTS, HAS_RESULTS, count_messages
 from workflow_ray_adapters.sql.tables import history, records
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,6 +41,7 @@ RECORD: tuple[Column[Any], ...] = (
     records.c.awaited,
     records.c.created_at,
     records.c.updated_at,
+    records.c.marks,
 )
 ENTRY: tuple[Column[Any], ...] = (
     history.c.run_id,
@@ -94,8 +97,9 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
         awaited,
         created,
         updated,
+        marks,
     ) = row
-    return Record(
+    record = Record(
         run_id=run_id,
         workflow=workflow,
         foreign_id=foreign_id,
@@ -113,6 +117,18 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
         awaited=awaited,
         created_at=moment(created),
         updated_at=moment(updated),
+    )
+    return with_marks(record, marks) if marks else record
+
+
+def with_marks(record: Record, marks: int) -> Record:
+    """Return the record with what its marks say."""
+    return replace(
+        record,
+        messages=count_messages(marks),
+        has_results=bool(marks & HAS_RESULTS),
+        has_parents=bool(marks & HAS_PARENTS),
+        cascades=bool(marks & CASCADES),
     )
 
 

@@ -8,6 +8,7 @@ MICROSECONDS = 1_000_000
 PAUSED = int(RunState.PAUSED)
 CANCELLED = int(RunState.CANCELLED)
 EVENT = int(Awaits.EVENT)
+MESSAGE = int(Awaits.MESSAGE)
 
 
 def record_row(write: Write, version: Version, partition: int, now: int) -> Values:
@@ -30,7 +31,7 @@ def record_row(write: Write, version: Version, partition: int, now: int) -> Valu
         "resting": None if awaits_event else resting(write.status, run_state),
         "updated_at": now,
         "new_data": write.data,
-        "new_awaited": version if write.asks else None,
+        "awaited": version if write.asks else write.awaited,
         "is_indexed": True,
         "is_finished": run_state >= CANCELLED,
     }

@@ -4,7 +4,7 @@ Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run st
 stored as their numbers.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, column
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, column, text
 
 from workflow_ray_adapters.sql.columns import BYTES, DIGEST, TEXT, key
 
@@ -39,6 +39,7 @@ workflows = _table(  # kept for good, and with them the number of partitions
     Column("python_path", TEXT, nullable=False),  # JSON
     Column("code", key(64), nullable=False),
     Column("superseded", TEXT),  # JSON; NULL: none
+    Column("paused", TEXT),  # JSON, the schedules that an operator has paused; NULL: none
     Column("partitions", Integer, nullable=False),
 )
 statuses = _table(  # kept for good
@@ -102,6 +103,9 @@ records = Table(  # with a rowid: the data may be large, and would crowd the tre
     # The foreign id while the run is unfinished, else NULL: a plain unique index holds "at most
     # one" by it, in any database.
     Column("unfinished", key()),
+    # The messages that wait, and what else is kept for the run, as one number (marks.py); 0: none.
+    # Writes do not name it, unless they change it.
+    Column("marks", Integer, nullable=False, server_default=text("0")),
     _index_of_known("records_unfinished", "workflow", "unfinished", of="unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
     Index("records_by_workflow", "workflow", "run_id"),
@@ -135,6 +139,86 @@ history = _table(
     Column("written_at", BigInteger, nullable=False),
     Column("write_id", key(36), nullable=False),
     Column("data", BYTES),  # NULL: as in the version before
+)
+
+# --- what runs wait for, and what is kept for them -----------------------------------------------
+
+messages = Table(
+    "messages",
+    metadata,
+    # in the order in which they were posted, among those of one run
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
+    Column("workflow", key(), nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("message_id", key(), nullable=False),
+    Column("run_id", key(36), nullable=False),
+    Column("name", key(), nullable=False),
+    Column("statuses", TEXT, nullable=False),  # JSON
+    Column("kept_at", TEXT),  # JSON; NULL: at all statuses
+    Column("visit", BigInteger),  # NULL: any
+    Column("payload", BYTES, nullable=False),
+    Column("digest", DIGEST),
+    Column("sent_by", key(), nullable=False),
+    Column("posted_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # NULL: it does not expire
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", BigInteger),  # NULL: now
+    Column("reason", TEXT),
+    Column("outcome", Integer, nullable=False),  # 0: it waits
+    Column("version", BigInteger),
+    Column("settled_at", BigInteger),
+    Index("messages_by_key", "workflow", "kind", "message_id", unique=True),
+    Index("messages_of_run", "run_id", "outcome", "id"),
+    _index_of_known("messages_expiring", "workflow", "outcome", "expires_at", of="expires_at"),
+    sqlite_autoincrement=True,
+)
+once_results = _table(
+    "once_results",
+    Column("run_id", key(36), primary_key=True),
+    Column("visit", BigInteger, primary_key=True),
+    Column("name", key(), primary_key=True),
+    Column("result", BYTES, nullable=False),
+)
+links = _table(  # kept for good
+    "links",
+    Column("parent", key(36), primary_key=True),
+    Column("child", key(36), primary_key=True),
+    Column("version", BigInteger, primary_key=True),  # of the parent: the one that made the link
+    Column("statuses", TEXT, nullable=False),  # JSON
+    Column("gathered_at", TEXT, nullable=False),  # JSON
+    Column("cascades", Boolean, nullable=False),
+    Index("links_by_child", "child", "parent", "version"),
+)
+gatherings = _table(  # the children of a workflow that a parent's message is to tell of
+    "gatherings",
+    Column("parent", key(36), primary_key=True),
+    Column("workflow", key(), primary_key=True),
+    Column("since", BigInteger, nullable=False),  # the version that started the first of them
+    Column("unended", Integer, nullable=False),
+    Column("started", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("cancelled", Integer, nullable=False),
+)
+set_aside = _table(
+    "set_aside",
+    Column("role_group", key(), primary_key=True),
+    Column("partition_no", Integer, primary_key=True, autoincrement=False),
+    # the log, if it is short: a key can't hold a long one
+    Column("log_key", key(191), primary_key=True),
+    Column("incarnation", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream_offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("log", key(1000), nullable=False),
+    Column("event_id", key(), nullable=False),
+    Column("event", BYTES, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error", TEXT, nullable=False),
+    Column("due_at", BigInteger),  # NULL: a dead letter
+    Column("set_aside_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    _index_of_known("set_aside_due", "role_group", "due_at", of="due_at"),
+    Index("set_aside_by_event", "role_group", "event_id"),
 )
 
 # --- events -------------------------------------------------------------------------------------

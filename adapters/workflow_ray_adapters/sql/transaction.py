@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, Topic, WriteGroup
+from workflow_ray.records import Arrivals, Fence, GroupResult, RoleName, RunId, Topic, WriteGroup
 from workflow_ray_adapters.sql import arrivals, outbox, roles, stream, writes
 from workflow_ray_adapters.sql.arrivals import Receive
 from workflow_ray_adapters.sql.counters import Counters
@@ -59,6 +59,8 @@ class Work(msgspec.Struct, frozen=True):
     calls: Sequence[Call[Any]] = ()
     # each is the groups of one request: they are stored together with the others, or not at all
     stores: Sequence[Sequence[WriteGroup]] = ()
+    # runs that a try could not lock in order; the next one does
+    late: set[RunId] = msgspec.field(default_factory=set[RunId])
     moves: Sequence[Move] = ()
     joining: Sequence[Move] = ()  # these are made only where `stores` adds something
     awaited: Callable[[Topic], Sequence[Receive]] = lambda _: ()
@@ -100,6 +102,7 @@ def perform(session: Session, work: Work) -> Done:
             [group for groups in work.stores for group in groups],
             epochs,
             work.counters,
+            work.late,
         )
         answers = iter(applied.answers)
         done.stores = [[next(answers) for _ in groups] for groups in work.stores]

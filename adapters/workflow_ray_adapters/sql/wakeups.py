@@ -2,12 +2,13 @@
 and of others, and time.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from workflow_ray.ports import Clock
-from workflow_ray.records import Fence, RunId, Topic
+from workflow_ray.records import Fence, MessageKey, RunId, Topic
+from workflow_ray_adapters.sql.message_rows import to_key
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.notifications import ALL, Kind, Notification
 from workflow_ray_adapters.sql.readers import Readers
@@ -20,6 +21,14 @@ OfStatus: TypeAlias = tuple[str, int]
 """A workflow, and the number of one of its statuses."""
 OUTBOX: OfStatus = ("", 0)
 """The timer's key for entries of the outbox."""
+Timed: TypeAlias = OfStatus | str | MessageKey
+"""What is due by time: a status's timeouts, or OUTBOX; the entries that a group has set aside; a
+message that expires.
+"""
+OfMessage: TypeAlias = tuple[str, MessageKey | RunId]
+"""What somebody waits for: a message, or one of a run, that was POSTED or SETTLED."""
+POSTED = "posted"
+SETTLED = "settled"
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,9 @@ class Wanted:
     timeouts: Collection[OfStatus] = ()
     fences: Collection[Fence] = ()
     deployment: int | None = None  # the newest version that somebody who waits has seen
+    messages: Collection[MessageKey] = ()
+    inboxes: Collection[RunId] = ()  # of runs
+    set_aside: Collection[str] = ()  # groups
 
     def __bool__(self) -> bool:
         return bool(
@@ -41,6 +53,9 @@ class Wanted:
             or self.timeouts
             or self.fences
             or self.deployment is not None
+            or self.messages
+            or self.inboxes
+            or self.set_aside
         )
 
 
@@ -56,8 +71,10 @@ class Wakeups:
         self.publishers = Waiters[Fence]()
         self.timeouts = Waiters[OfStatus]()
         self.deployments = Waiters[int]()
+        self.messages = Waiters[OfMessage]()
+        self.set_asides = Waiters[str]()
         self.versions = KnownVersions()
-        self.timer = Timer[OfStatus](clock, self._get_due)
+        self.timer = Timer[Timed](clock, self._get_due)
         self._moves = moves
 
     def committed(self, done: Done) -> None:
@@ -89,11 +106,14 @@ class Wakeups:
             self.timeouts.keys(),
             self.deployments.keys(),
             self._moves.fences(),
+            self.messages.keys(),
+            self.set_asides.keys(),
         )
         return any(keys) or self.readers.is_anybody_waiting()
 
     def wanted(self, kinds: Kind) -> Wanted:
         """Return what somebody waits for, of these kinds."""
+        asked = {key for _, key in list(self.messages.keys())} if kinds & Kind.MESSAGES else ()
         return Wanted(
             runs=list(self.watchers.runs()) if kinds & Kind.RUNS else (),
             topics=self.readers.topics() if kinds & Kind.EVENTS else (),
@@ -103,6 +123,9 @@ class Wakeups:
             deployment=max(self.deployments.keys(), default=None)
             if kinds & Kind.DEPLOYMENT
             else None,
+            messages=[key for key in asked if isinstance(key, MessageKey)],
+            inboxes=[key for key in asked if not isinstance(key, MessageKey)],
+            set_aside=list(self.set_asides.keys()) if kinds & Kind.SET_ASIDE else (),
         )
 
     def forget(self) -> None:
@@ -132,14 +155,29 @@ class Wakeups:
         for fence in list(self.publishers.keys()):
             if AT_ONCE in notification.due or fence.role in notification.roles:
                 woken.append(self.publishers.wake(fence))
+        if (notification.posted or notification.settled) and self.messages.keys():
+            woken += self._wake_messages(notification)
+        for group, due in notification.set_aside:
+            self.timer.set(group, due)
         if notification.deployment:
             woken += [self.deployments.wake(seen) for seen in list(self.deployments.keys())]
         return any(woken)
 
-    def _get_due(self, what: OfStatus) -> None:
+    def _wake_messages(self, notification: Notification) -> Iterator[bool]:
+        for kind, messages in ((POSTED, notification.posted), (SETTLED, notification.settled)):
+            for workflow, number, message_id, run_id in messages:
+                yield self.messages.wake((kind, to_key(workflow, number, message_id)))
+                yield self.messages.wake((kind, run_id))
+
+    def _get_due(self, what: Timed) -> None:
         if what == OUTBOX:
             for fence in list(self.publishers.keys()):
                 self.publishers.wake(fence)
             self._moves.wake()
+        elif isinstance(what, MessageKey):
+            for kind in (POSTED, SETTLED):
+                self.messages.wake((kind, what))
+        elif isinstance(what, str):
+            self.set_asides.wake(what)
         else:
             self.timeouts.wake(what)

@@ -3,7 +3,7 @@ and all are applied together.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from workflow_ray.records import (
     NO_VERSION,
@@ -20,16 +20,20 @@ from workflow_ray.records import (
     Write,
     WriteResult,
     check_write,
+    status_topic,
 )
 from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.counters import CountKey
+from workflow_ray_adapters.sql.found import Existing, Found, make_found
 from workflow_ray_adapters.sql.rows import (
     AT_ONCE,
     Values,
     event_row,
+    resting,
 )
 from workflow_ray_adapters.sql.staged_rows import (
-    CANCELLED,
+    EVENT,
+    MESSAGE,
     PAUSED,
     carried_timeout_row,
     history_row,
@@ -39,30 +43,6 @@ from workflow_ray_adapters.sql.staged_rows import (
 )
 
 Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
-
-
-class Found(NamedTuple):
-    """A run as the transaction finds it."""
-
-    run_id: RunId
-    version: Version
-    workflow: str
-    status: int
-    run_state: int
-    partition: int
-    awaiting: int | None
-
-
-@dataclass
-class Existing:
-    """What the store holds of the runs and keys that are written. A run that is not in `runs` does
-    not exist.
-    """
-
-    runs: dict[RunId, Found]
-    # (workflow, idempotency key) -> the run that used it first, its digest
-    keys: dict[tuple[str, str], tuple[RunId, bytes | None]]
-    unfinished: dict[tuple[str, str], RunId]  # (workflow, foreign id) -> its unfinished run
 
 
 @dataclass
@@ -82,6 +62,10 @@ class WriteBatch:
         default_factory=dict[tuple[RunId, Version, str], Values]
     )
     positions: list[Positions] = field(default_factory=lambda: [{}])  # written one after another
+    marks: dict[RunId, int] = field(default_factory=dict[RunId, int])  # that have changed
+    # what runs await by now, where it changes before their first write or without one
+    waits: dict[RunId, Values] = field(default_factory=dict[RunId, Values])
+    lost: list[Write] = field(default_factory=list[Write])  # those that got a Conflict
     # runs that now take no step by themselves
     at_rest: set[RunId] = field(default_factory=set[RunId])
 
@@ -107,18 +91,64 @@ class WriteBatch:
         """
         check_write(write)
         found = self.existing.runs.get(write.run_id)
+        return self.refusal(write, found) or self.put(write, found, timeouts_apart)
+
+    def refusal(self, write: Write, found: Found | None) -> WriteResult | None:
+        """Return the answer to a write that must not be made.
+
+        Args:
+            write: The write.
+            found: Its run by now.
+        """
         version = found.version if found else NO_VERSION
         if version != write.expected:
+            self.lost.append(write)
             return Conflict(write.run_id, version)
-        if write.new is not None and (taken := self._taken(write.run_id, write.new)):
-            return taken
-        version = Version(version + 1)
-        self._stage(write, version, found)
+        return None if write.new is None else self._taken(write.run_id, write.new)
+
+    def put(self, write: Write, found: Found | None, timeouts_apart: bool) -> Stored:
+        """Stage the rows of a write that nothing prevents.
+
+        Args:
+            write: The write.
+            found: Its run by now.
+            timeouts_apart: Whether another store holds its timeouts.
+        """
+        run_id, version = write.run_id, Version(write.expected + 1)
+        origin = found or _first(write)
+        row = record_row(write, version, origin.partition, self.now)
+        run_state: int = row["run_state"]
+        self.history.append(history_row(write, row))
+        if write.new is not None:
+            self._create(write, write.new, row)
+        elif run_id in self.inserts:
+            self._amend(write, row)
+        else:
+            self._change(write, row, found)
+        if run_state >= PAUSED:
+            self._rest(run_id, is_finished=row["is_finished"])
+        self.existing.runs[run_id] = make_found(
+            (
+                run_id,
+                version,
+                origin.workflow,
+                write.status,
+                run_state,
+                origin.partition,
+                row["awaiting"],
+                found.marks if found else 0,
+                write.visit,
+                row["awaited"],
+            )
+        )
+        self._entered.append((origin.workflow, write.status, run_state))
+        if found:
+            self._left.append((origin.workflow, found.status, found.run_state))
         for outgoing in write.events:
             self.outbox.append(outgoing_row(write, version, outgoing, self.now))
         for timeout in write.timeouts:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
-        return Stored(write.run_id, version)
+        return Stored(run_id, version)
 
     def stage_position(self, position: Position) -> None:
         """Stage a position. Two for one partition are merged; but of two logs each is written,
@@ -135,6 +165,50 @@ class WriteBatch:
         """Stage an event that does not belong to a write."""
         self.outbox.append({**event_row(event), "due_at": AT_ONCE})
 
+    def holder_key(self, run_id: RunId) -> tuple[str, str] | None:
+        """Return workflow and foreign id of an unfinished run, if a new run asks for these."""
+        return self._holders.get(run_id)
+
+    # --- what becomes of runs without a version -------------------------------------------------
+
+    def mark(self, run_id: RunId, marks: int) -> None:
+        """Change the marks of a run that exists."""
+        self.existing.runs[run_id] = self.existing.runs[run_id]._replace(marks=marks)
+        self.marks[run_id] = marks
+
+    def await_event(self, run: Found) -> None:
+        """Make the run await an event, unless it does."""
+        if run.awaiting is None:
+            self._await(run, EVENT, run.partition, None)
+
+    def await_message(self, run: Found) -> None:
+        """Make a run that awaits an event await a message."""
+        self._await(run, MESSAGE, None, resting(run.status, run.run_state))
+
+    def ask(self, run: Found, due_at: int) -> None:
+        """Stage an event that says that the run has a message."""
+        self.outbox.append(
+            {
+                "topic": status_topic(run.workflow, run.status),
+                "partition_no": run.partition,
+                "run_id": run.run_id,
+                "version": NO_VERSION,
+                "status": run.status,
+                "due_at": due_at if due_at > self.now else AT_ONCE,
+                "headers": None,
+            }
+        )
+
+    def _await(self, run: Found, awaits: int, awaiting: int | None, rests: int | None) -> None:
+        changed: Values = {"awaits": awaits, "awaiting": awaiting, "resting": rests}
+        run_id = run.run_id
+        if row := self.inserts.get(run_id) or self.updates.get(run_id):
+            row |= changed
+            row["is_indexed"] = True
+        else:
+            self.waits[run_id] = {"run": run_id, **changed}
+        self.existing.runs[run_id] = run._replace(awaiting=awaiting)
+
     # --- how ------------------------------------------------------------------------------------
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
@@ -146,35 +220,11 @@ class WriteBatch:
             return ActiveRun(run_id, active)
         return None
 
-    def _stage(self, write: Write, version: Version, found: Found | None) -> None:
-        """Stage the rows of the record and of its history."""
-        run_id = write.run_id
-        origin = found or _first(write)
-        row = record_row(write, version, origin.partition, self.now)
-        run_state: int = row["run_state"]
-        self.history.append(history_row(write, row))
-        if write.new is not None:
-            self._create(write, write.new, row)
-        elif run_id in self.inserts:
-            self._amend(write, row)
-        else:
-            self._change(write, row, found)
-        if run_state >= PAUSED:
-            self.at_rest.add(run_id)
-            if run_state >= CANCELLED and (key := self._holders.pop(run_id, None)):
-                del self.existing.unfinished[key]
-        self.existing.runs[run_id] = Found(
-            run_id,
-            version,
-            origin.workflow,
-            write.status,
-            run_state,
-            origin.partition,
-            row["awaiting"],
-        )
-        self._entered.append((origin.workflow, write.status, run_state))
-        if found:
-            self._left.append((origin.workflow, found.status, found.run_state))
+    def _rest(self, run_id: RunId, *, is_finished: bool) -> None:
+        """Note that the run takes no step by itself. If it is finished, its foreign id is free."""
+        self.at_rest.add(run_id)
+        if is_finished and (key := self._holders.pop(run_id, None)):
+            del self.existing.unfinished[key]
 
     def _create(self, write: Write, new: NewRun, row: Values) -> None:
         key = (new.workflow, new.foreign_id)
@@ -198,7 +248,6 @@ class WriteBatch:
             "partition_no": new.partition,
             "data": write.data,
             "idempotency_key": new.idempotency_key,
-            "awaited": row["new_awaited"] or NO_VERSION,
             "created_at": self.now,
             "unfinished": None if row["is_finished"] else new.foreign_id,
         }
@@ -207,8 +256,6 @@ class WriteBatch:
         """Stage the next version of a run that is new in this transaction."""
         row = self.inserts[write.run_id]
         row |= changed
-        if write.asks:
-            row["awaited"] = changed["version"]
         if write.data is not None:
             row["data"] = write.data
         if changed["is_finished"]:
@@ -220,9 +267,8 @@ class WriteBatch:
         if before := self.updates.get(write.run_id):
             row["before"] = before["before"]
             row["is_indexed"] |= before["is_indexed"]
-            for name in ("new_data", "new_awaited"):
-                if row[name] is None:
-                    row[name] = before[name]
+            if row["new_data"] is None:
+                row["new_data"] = before["new_data"]
         self.updates[write.run_id] = row
 
     def _stage_timeout(self, write: Write, timeout: NewTimeout, *, apart: bool) -> None:

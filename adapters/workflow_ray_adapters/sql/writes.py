@@ -4,9 +4,10 @@ many there are.
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import ClauseElement, ColumnElement, func, null, select
 
 from workflow_ray.records import (
@@ -26,12 +27,13 @@ from workflow_ray.records import (
 from workflow_ray_adapters.sql import positions, timeouts
 from workflow_ray_adapters.sql.counters import Counters
 from workflow_ray_adapters.sql.dialect import Columns, Dialect
+from workflow_ray_adapters.sql.existing import find
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import history, idempotency_keys, records
-from workflow_ray_adapters.sql.write_batch import Existing, Found, WriteBatch
-
-Decided: TypeAlias = list[tuple[Write, WriteResult]]
+from workflow_ray_adapters.sql.targets import Targets, find_targets
+from workflow_ray_adapters.sql.waits import Waits
+from workflow_ray_adapters.sql.write_batch import WriteBatch
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -47,37 +49,31 @@ def store(
     groups: Sequence[WriteGroup],
     epochs: Mapping[RoleName, int],
     counters: Counters,
+    late: set[RunId],
 ) -> Applied:
     """Decide the groups in order and apply what wins. Of two writes for one version the first wins,
-    whichever groups they are in.
+    whichever groups they are in. Runs that it could not lock in order are added to `late`: the next
+    try does.
     """
     fenced = [_fenced(group, epochs) for group in groups]
     valid = [group for group, refusal in zip(groups, fenced, strict=True) if refusal is None]
-    existing = _existing(session, [write for group in valid for write in group.writes])
+    writes = [write for group in valid for write in group.writes]
+    targets = find_targets(session, valid)
+    existing = find(session, writes, targets, late)
     batch = WriteBatch(existing, session.now())
-    decided: list[Decided] = []
+    waits: Waits | None = None
+    if targets is not None or existing.has_marks:
+        waits = Waits.find(session, batch, valid, targets or Targets(), late)
+    decided = _stage(batch, valid) if waits is None else waits.stage(valid)
     for group in valid:
-        decided.append(
-            [
-                (write, batch.stage(write, timeouts_apart=group.timeouts_apart))
-                for write in group.writes
-            ]
-        )
         for position in group.positions:
             batch.stage_position(position)
         for event in group.events:
             batch.stage_event(event)
-    apply(session, batch, counters)
-    repeats = _repeats(
-        session,
-        [write for group in decided for write, result in group if isinstance(result, Conflict)],
-    )
-    committed = iter(
-        [
-            Committed(tuple([_answer(write, result, repeats) for write, result in group]))
-            for group in decided
-        ]
-    )
+    apply(session, batch, waits, counters)
+    if batch.lost:
+        decided = _with_repeats(session, valid, decided, batch.lost)
+    committed = iter(decided)
     session.notification.runs |= {
         run_id: row["version"]
         for rows in (batch.inserts, batch.updates)
@@ -95,95 +91,56 @@ def _fenced(group: WriteGroup, epochs: Mapping[RoleName, int]) -> Fenced | None:
     return Fenced(group.fence.role, current)
 
 
-def _answer(
-    write: Write, result: WriteResult, repeats: set[tuple[RunId, Version, WriteId]]
-) -> WriteResult:
-    if (
-        repeats
-        and isinstance(result, Conflict)
-        and (write.run_id, write.version, write.write_id) in repeats
-    ):
-        return Stored(write.run_id, write.version)
-    return result
+def _stage(batch: WriteBatch, groups: Sequence[WriteGroup]) -> list[Committed]:
+    """Stage groups of writes alone."""
+    stage = batch.stage
+    return [
+        Committed(
+            tuple([stage(write, timeouts_apart=group.timeouts_apart) for write in group.writes])
+        )
+        for group in groups
+    ]
 
 
-# --- what the writes meet -----------------------------------------------------------------------
+# --- repeats ---------------------------------------------------------------------------------
 
 
-def _existing(session: Session, writes: Sequence[Write]) -> Existing:
-    new = [write.new for write in writes if write.new is not None]
-    workflows = {run.workflow for run in new}
-    keys = {run.idempotency_key for run in new if run.idempotency_key is not None}
-    run_ids = sorted({write.run_id for write in writes})
-    # Others commit between these statements. Keys come after foreign ids: a used key is reported
-    # before an active run, so who finds the run must find its key. Versions come last: while that
-    # statement waits for a lock, somebody may commit a run that is to begin here. Its insert then
-    # fails, and the next try finds it all; looked up afterwards it would seem to be another run
-    # that has the key.
-    unfinished: list[tuple[str, str, RunId]] = (
-        session.rows(_unfinished, workflows=workflows, foreign_ids={run.foreign_id for run in new})
-        if new
-        else []
-    )
-    used: list[tuple[str, str, RunId, bytes | None]] = (
-        session.rows(_keys, workflows=workflows, keys=keys) if keys else []
-    )
-    rows = session.rows_and_time(_runs, run_ids=run_ids) if run_ids else []
-    return Existing(
-        runs={found.run_id: found for found in map(Found._make, rows)},
-        keys={(workflow, key): (run_id, digest) for workflow, key, run_id, digest in used},
-        unfinished={(workflow, foreign_id): run_id for workflow, foreign_id, run_id in unfinished},
-    )
-
-
-def _runs(dialect: Dialect) -> ClauseElement:
-    table = records.c
-    columns = (
-        table.run_id,
-        table.version,
-        table.workflow,
-        table.status,
-        table.run_state,
-        table.partition_no,
-        table.awaiting,
-    )
-    query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
-    return dialect.lock_rows(query.order_by(records.c.run_id))
-
-
-def _keys(dialect: Dialect) -> ClauseElement:
-    """Find the keys. It finds more than was asked for where there are several workflows: each key
-    in each of them.
+def _with_repeats(
+    session: Session,
+    groups: Sequence[WriteGroup],
+    decided: Sequence[Committed],
+    lost: Sequence[Write],
+) -> list[Committed]:
+    """Answer Stored to the writes in conflict that are in the history: they were made before, or
+    earlier in this transaction.
     """
-    table = idempotency_keys.c
-    query = select(table.workflow, table.idempotency_key, table.run_id, table.digest)
-    return query.where(
-        dialect.among(table.workflow, "workflows"), dialect.among(table.idempotency_key, "keys")
-    )
-
-
-def _unfinished(dialect: Dialect) -> ClauseElement:
-    """As _keys."""
-    query = select(records.c.workflow, records.c.unfinished, records.c.run_id)
-    return query.where(
-        dialect.among(records.c.workflow, "workflows"),
-        dialect.among(records.c.unfinished, "foreign_ids"),
-    )
-
-
-def _repeats(session: Session, lost: Sequence[Write]) -> set[tuple[RunId, Version, WriteId]]:
-    """Return the writes in conflict that are in the history: they were made before, or earlier in
-    this transaction.
-    """
-    if not lost:
-        return set()
-    return set(
+    made: set[tuple[RunId, Version, WriteId]] = set(
         session.rows(
             _made,
             run_ids={write.run_id for write in lost},
             versions={write.version for write in lost},
         )
     )
+    return [
+        structs.replace(
+            committed,
+            results=tuple(
+                [
+                    _answer(write, result, made)
+                    for write, result in zip(group.writes, committed.results, strict=True)
+                ]
+            ),
+        )
+        for group, committed in zip(groups, decided, strict=True)
+    ]
+
+
+def _answer(
+    write: Write, result: WriteResult, made: set[tuple[RunId, Version, WriteId]]
+) -> WriteResult:
+    if isinstance(result, Conflict) and (write.run_id, write.version, write.write_id) in made:
+        return Stored(write.run_id, write.version)
+    return result
 
 
 def _made(dialect: Dialect) -> ClauseElement:
@@ -196,24 +153,50 @@ def _made(dialect: Dialect) -> ClauseElement:
 # --- what they change --------------------------------------------------------------------------
 
 
-def apply(session: Session, batch: WriteBatch, counters: Counters) -> None:
+def apply(session: Session, batch: WriteBatch, waits: Waits | None, counters: Counters) -> None:
     """Apply the staged rows. Updates come before inserts: a run that ends frees its foreign id for
     one that begins. What others may write as well is written in the order of its keys, so that no
     two transactions wait for each other.
     """
     updates = batch.updates.values()
+    if batch.waits:
+        session.run(_await, list(batch.waits.values()))
     session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
     session.run(_settle, [row for row in updates if row["is_indexed"] and not row["is_finished"]])
     session.run(_finish, [row for row in updates if row["is_finished"]])
     session.run(
         _insert_record, sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id"))
     )
+    if batch.marks:
+        session.run(_mark, [{"run": run, "given": marks} for run, marks in batch.marks.items()])
     session.run(_insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key")))
     session.run(_insert_entry, batch.history)
     timeouts.add(session, list(batch.timeouts.values()))
     for written in batch.positions:
         positions.write(session, written.values())
     counters.add(session, batch.counts)
+    if waits:
+        waits.apply(session)
+
+
+def _await(dialect: Dialect) -> ClauseElement:
+    """Update for a run that awaits something else, without a version."""
+    changing = {"awaits": records.c.awaits, **INDEXED}
+    return dialect.update(
+        records,
+        {"run": records.c.run_id, **changing},
+        lambda row, new: (row.run_id == new["run"],),
+        lambda _, new: {name: new[name] for name in changing},
+    )
+
+
+def _mark(dialect: Dialect) -> ClauseElement:
+    return dialect.update(
+        records,
+        {"run": records.c.run_id, "given": records.c.marks},
+        lambda row, new: (row.run_id == new["run"],),
+        lambda _, new: {"marks": new["given"]},
+    )
 
 
 def _go_on(dialect: Dialect) -> ClauseElement:
@@ -243,11 +226,12 @@ PLAIN = {
         "cause",
         "reason",
         "awaits",
+        "awaited",
         "updated_at",
     )
 }
 INDEXED = {name: records.c[name] for name in ("awaiting", "resting")}
-KEPT = {"new_data": records.c.data, "new_awaited": records.c.awaited}
+KEPT = {"new_data": records.c.data}
 """Where the value given is NULL, the stored one stays."""
 
 
@@ -258,7 +242,6 @@ def _update(dialect: Dialect, indexed: Columns, **fixed: ColumnElement[Any]) -> 
         return {
             **{name: new[name] for name in changing},
             "data": func.coalesce(new["new_data"], row.data),
-            "awaited": func.coalesce(new["new_awaited"], row.awaited),
             **fixed,
         }
 
@@ -271,7 +254,10 @@ def _update(dialect: Dialect, indexed: Columns, **fixed: ColumnElement[Any]) -> 
 
 
 def _insert_record(dialect: Dialect) -> ClauseElement:
-    return dialect.insert(records)
+    """Insert without marks: a run without messages, parents and the like has the default."""
+    return dialect.insert(
+        records, *(column.name for column in records.c if column is not records.c.marks)
+    )
 
 
 def _insert_key(dialect: Dialect) -> ClauseElement:

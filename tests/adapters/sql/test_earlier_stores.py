@@ -15,6 +15,7 @@ from workflow_ray.records import (
     KeyUsed,
     Position,
     Role,
+    RunId,
     RunState,
     Stored,
     Timeout,
@@ -161,8 +162,8 @@ async def test_a_server_refuses_runs_that_clients_of_an_earlier_version_begin(
         await execute(empty_url, beginning)
 
 
-@pytest.mark.parametrize("old", ["0003"], indirect=True)
-async def test_code_of_0003_goes_on_working_on_the_newest_schema(old: str) -> None:
+@pytest.mark.parametrize("old", ["0003", "0004"], indirect=True)
+async def test_code_since_0003_goes_on_working_on_the_newest_schema(old: str) -> None:
     before = await transact(old, usable_from)
     await create(old)
     assert await transact(old, usable_from) == before == "0003"
@@ -176,6 +177,12 @@ async def test_code_of_0003_goes_on_working_on_the_newest_schema(old: str) -> No
         await execute(old, f"{named} VALUES ('orders', 'cart-4', '{LATER}')")
         again = new_run("order-9", key="cart-4", digest=bytes(16))
         assert await store_all(store, again) == [KeyUsed(again.run_id, LATER)]
+        rows = (SCHEMAS / "0003_rows.sql").read_text().split(";\n")
+        begun = next(row for row in rows if row.startswith("INSERT INTO records"))
+        earlier = RunId(DONE.replace("01", "02", 1))
+        begun = begun.replace(DONE, earlier).replace("order-1", "order-5")
+        await execute(old, begun.replace("X'", r"'\x") if "postgresql" in old else begun)
+        assert (await stored(store, earlier)).messages == 0
 
 
 def usable_from(connection: Connection) -> str | None:

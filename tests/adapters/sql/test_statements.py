@@ -14,7 +14,25 @@ import pytest
 
 from tests.servers import MariaDB, Postgres
 from workflow_ray.ports import Store, SystemClock, records_adapter
-from workflow_ray.records import Event, Position, Record, RunId, Timeout, TimeoutKey, Topic, Version
+from workflow_ray.records import (
+    Event,
+    Message,
+    MessageQuery,
+    NewSetAside,
+    OnceResult,
+    Position,
+    Record,
+    RunId,
+    SetAsideKey,
+    SetAsideQuery,
+    Timeout,
+    TimeoutKey,
+    Topic,
+    Version,
+    WriteGroup,
+)
+from workflow_ray.testing.conformance.kin import ENDED, GATHERED, child, starting
+from workflow_ray.testing.conformance.posts import callback, end, failure, taking
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
     PAID_CONSUMERS,
@@ -179,6 +197,58 @@ async def each_call(store: Any, fence: Any, size: int, count: Counter) -> None:
     await count("timeouts", store.create(timeouts(records)))
     await count("due", store.due("orders", 1, range(size), limit=size, wait=0))
     await count("complete", store.complete([timeout.key for timeout in timeouts(records)]))
+    await each_call_of_waits(store, size, count)
+
+
+async def each_call_of_waits(store: Any, size: int, count: Counter) -> None:
+    """As each_call, for messages, results of `once`, children, and entries set aside."""
+    runs = [new_run() for _ in range(size)]
+    await store.store([group(*runs)])
+    ids = [run.run_id for run in runs]
+
+    async def do(name: str, **changes: Any) -> None:
+        await count(name, store.store([WriteGroup(**changes)]))
+
+    posted = tuple(callback(run, uuid4().hex) for run in runs)
+    await do("post", messages=posted)
+    await do("post again", messages=posted)
+    to_foreign_ids = tuple(
+        callback(None, uuid4().hex, foreign_id=run.new.foreign_id) for run in runs if run.new
+    )
+    await do("post to foreign ids", messages=to_foreign_ids)
+    keys = tuple(message.key for message in posted)
+    messages: list[Message] = await count("messages", store.messages(MessageQuery(keys=keys)))
+    await count("inboxes", store.messages(MessageQuery(run_ids=tuple(ids), limit=2 * size)))
+    await do("failures", failures=tuple(failure(message, retry_in=60) for message in messages))
+    results = tuple(
+        OnceResult(run_id=run_id, visit=Version(1), name="charge", result=b"1") for run_id in ids
+    )
+    await do("once", results=results)
+    await count("results", store.results(ids))
+    moves = [taking(run, message_key) for run, message_key in zip(runs, keys, strict=True)]
+    await do("takes", writes=tuple(moves))
+    links = (ENDED, GATHERED)
+    children = [child(link=links[at % 2]) for at in range(2 * size)]
+    parents = [
+        starting(move, *children[2 * at : 2 * at + 2], gathers=True)
+        for at, move in enumerate(moves)
+    ]
+    await do("children", writes=tuple(parents))
+    await do("ends of children", writes=tuple(end(each.write) for each in children))
+    entries = tuple(
+        NewSetAside(
+            key=SetAsideKey(f"set-aside-{size}", 0, at),
+            event_id=f"{at}",
+            event=b"{}",
+            attempt=1,
+            retry_in=60,
+        )
+        for at in range(size)
+    )
+    await do("set aside", set_aside=entries)
+    asked = SetAsideQuery(group=f"set-aside-{size}", due=True, limit=size)
+    await count("entries set aside", store.set_aside(asked))
+    await do("take back", taken_back=tuple(entry.key for entry in entries))
 
 
 def sent(ids: Sequence[RunId]) -> list[Event]:

@@ -10,8 +10,22 @@ from tests.adapters.sql import databases
 from workflow_ray.records import (
     PUBLISHER,
     Arrivals,
+    MessageOutcome,
+    MessageQuery,
+    NewSetAside,
     Role,
+    SetAsideKey,
+    SetAsideQuery,
     Version,
+    WriteGroup,
+)
+from workflow_ray.testing.conformance.posts import (
+    callback,
+    commit,
+    key,
+    post,
+    resting_run,
+    taking,
 )
 from workflow_ray.testing.conformance.runs import (
     CREATED_TOPIC,
@@ -110,6 +124,49 @@ async def test_a_deployment_wakes_who_waits_for_a_newer_one(pair: Pair) -> None:
     assert (newer.version, len(newer.workflows)) == (before.version + 1, 1)
     assert await pair.here.deployment(newer_than=before.version, wait=LONG) == newer
     assert await pair.here.deployment(newer_than=newer.version, wait=0.01) == newer
+
+
+async def test_a_message_that_another_process_posts_wakes_who_waits_for_it(pair: Pair) -> None:
+    run = await resting_run(pair.here)
+    found = await woken(
+        pair.here.messages(MessageQuery(keys=(key("m-1"),)), wait=LONG),
+        lambda: post(pair.there, callback(run)),
+    )
+    assert [message.key for message in found] == [key("m-1")]
+
+
+async def test_a_message_that_another_process_posts_wakes_who_waits_for_those_of_its_run(
+    pair: Pair,
+) -> None:
+    run = await resting_run(pair.here)
+    found = await woken(
+        pair.here.messages(MessageQuery(run_ids=(run.run_id,)), wait=LONG),
+        lambda: post(pair.there, callback(run)),
+    )
+    assert [message.key for message in found] == [key("m-1")]
+
+
+async def test_a_message_that_another_process_settles_wakes_who_waits_for_its_outcome(
+    pair: Pair,
+) -> None:
+    run = await resting_run(pair.here)
+    await post(pair.here, callback(run))
+    (message,) = await woken(
+        pair.here.messages(MessageQuery(keys=(key("m-1"),)), settled=True, wait=LONG),
+        lambda: store_all(pair.there, taking(run, key("m-1"))),
+    )
+    assert (message.outcome, message.version) == (MessageOutcome.TAKEN, 2)
+
+
+async def test_an_entry_that_another_process_sets_aside_wakes_who_waits_for_it(pair: Pair) -> None:
+    entry = NewSetAside(
+        key=SetAsideKey("carts", 0, 1), event_id="1", event=b"{}", attempt=1, retry_in=0.1
+    )
+    (found,) = await woken(
+        pair.here.set_aside(SetAsideQuery(group="carts", due=True), wait=LONG),
+        lambda: commit(pair.there, WriteGroup(set_aside=(entry,))),
+    )
+    assert found.key == entry.key
 
 
 async def test_more_than_a_notification_holds_wakes_too(pair: Pair) -> None:

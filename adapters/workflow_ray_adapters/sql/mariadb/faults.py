@@ -20,8 +20,9 @@ from workflow_ray.errors import (
 from workflow_ray_adapters.sql.database import Aborted
 
 PACKET_TOO_LARGE = 1153
-# a newer row, another one's key, a lock that is not free, a deadlock, a table that was just altered
-IN_THE_WAY = {1020, 1062, 1205, 1213, 1412}
+# a newer row, another one's key, a lock that is not free, a deadlock, a table that was just
+# altered, a lock that is not waited for
+IN_THE_WAY = {1020, 1062, 1205, 1213, 1412, 3572}
 UNKNOWN_USER = {1045, 1130, 1251, 1698}
 NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
 NO_DATABASE = 1049
