@@ -15,7 +15,8 @@ INTERVAL = 0.1
 
 
 def is_fence_check(group: WriteGroup) -> bool:
-    return group.fence is not None and not (group.writes or group.positions or group.events)
+    """Whether the group has nothing but a fence."""
+    return group.fence is not None and group == WriteGroup(fence=group.fence)
 
 
 class FenceChecks:

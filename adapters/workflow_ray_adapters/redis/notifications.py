@@ -43,6 +43,7 @@ class Notifications:
         names: Collection[str],
         look: Callable[[], Awaitable[tuple[T, float | None]]],
         wait: float,
+        enough: Callable[[T], bool] = bool,
     ) -> T:
         """Look until there is something or the wait is over, and return what was found last.
 
@@ -50,8 +51,8 @@ class Notifications:
             names: Look again when one of them is notified.
             look: Returns what is there, and the seconds until the next item is due, if there is
                 any.
-            clock: Measures the wait.
             wait: Seconds.
+            enough: Whether what was found ends the wait.
         """
         deadline = self._clock.monotonic() + wait
         with self._registration(names) as wakeup:
@@ -59,7 +60,7 @@ class Notifications:
                 wakeup.clear()  # before the look, so that a change during it causes another look
                 found, due_in = await look()
                 left = deadline - self._clock.monotonic()
-                if found or left <= 0:
+                if enough(found) or left <= 0:
                     return found
                 await self._clock.wait(wakeup, left if due_in is None else min(left, due_in))
 

@@ -1,6 +1,6 @@
 """Reads of runs. Each call is one script, and so one snapshot."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from workflow_ray.records import (
     BATCH_DATA,
@@ -22,6 +22,7 @@ from workflow_ray_adapters.redis.rows import (
     found,
     microseconds,
     moment,
+    numbers,
     text,
     to_entries,
     to_history,
@@ -59,10 +60,14 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         "" if query.foreign_id is None else f"{query.foreign_id}\0",
         text(query.created_from) if query.created_from else "",
         text(query.created_before) if query.created_before else "",
-        _format(query.statuses),
-        _format(query.run_states),
-        _format(query.causes),
+        numbers(query.statuses),
+        numbers(query.run_states),
+        numbers(query.causes),
         text(query.updated_before) if query.updated_before else "",
+        query.parent or "",
+        str(query.since),
+        "1" if query.cascading else "",
+        query.child or "",
     )
     order, after = "1" if query.newest_first else "", query.after or ""
     while True:
@@ -72,11 +77,6 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         if (page := found(answer)) or not last:
             return page
         after = last
-
-
-def _format(numbers: Collection[int]) -> str:
-    """Format numbers as scripts search them: ,1,2,"""
-    return "".join(["," + str(int(number)) for number in numbers]) + "," if numbers else ""
 
 
 async def counts(server: Server, workflow: str) -> list[RunCount]:
@@ -96,7 +96,7 @@ async def history(server: Server, run_id: RunId, after: Version, limit: int) -> 
 async def newer(server: Server, seen: Mapping[RunId, Version], at_rest: bool) -> list[Record]:
     """Return the records above the versions seen, by run id; or only those at rest."""
     pairs = [part for run_id in sorted(seen) for part in (run_id, str(seen[run_id]))]
-    return found(await server.call(NEWER, BATCH_DATA, _format(AT_REST) if at_rest else "", *pairs))
+    return found(await server.call(NEWER, BATCH_DATA, numbers(AT_REST) if at_rest else "", *pairs))
 
 
 async def waiting(server: Server, now: str, query: WaitingQuery) -> Waiting:

@@ -3,7 +3,7 @@
 The fields of a run's hash are JSON: one for what is written once, and one for each version.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -32,6 +32,7 @@ BEGIN = datetime.min.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DIGITS = 18
 """The digits of a time as text: microseconds since the year 1. It sorts like the time."""
+NOTHING = (0, 0, 0, 0, 0)
 LONGEST = 9e9
 """Seconds that a script can add to a time, 285 years: its numbers are exact up to 2^53."""
 Answer: TypeAlias = Sequence[Any]
@@ -72,7 +73,11 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """A record without its data. Times are text."""
+    """A record without its data. Times are text.
+
+    `extra`: how many messages wait and how many of these the status accepts; then whether the run
+    has results of once, parents, and children that are cancelled with it.
+    """
 
     created_at: str
     origin: Origin
@@ -80,6 +85,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     last: Entry
     awaits: Awaits
     awaited: Version
+    extra: tuple[int, int, int, int, int] | None
 
 
 class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -145,6 +151,11 @@ def text(at: datetime) -> str:
 def moment(at: bytes | str) -> datetime:
     """Parse such a time."""
     return BEGIN + int(at) * MICROSECOND
+
+
+def numbers(members: Collection[int]) -> str:
+    """Format numbers as scripts search them: ,1,2,"""
+    return "".join(["," + str(int(number)) for number in members]) + "," if members else ""
 
 
 def microseconds(seconds: float) -> int:
@@ -252,6 +263,7 @@ def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:
 
 def _record(row: Row, data: bytes) -> Record:
     origin, last = row.origin, row.last
+    messages, _, results, parents, cascades = row.extra or NOTHING
     return Record(
         run_id=origin.run_id,
         workflow=origin.workflow,
@@ -268,6 +280,10 @@ def _record(row: Row, data: bytes) -> Record:
         idempotency_key=origin.idempotency_key,
         awaits=row.awaits,
         awaited=row.awaited,
+        messages=messages,
+        has_results=bool(results),
+        has_parents=bool(parents),
+        cascades=bool(cascades),
         created_at=moment(row.created_at),
         updated_at=moment(row.updated_at),
     )

@@ -37,13 +37,30 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-STORE = Script("store", WRITES, ("outbox", "timeouts", "positions", "skews"))
+STORE = Script(
+    "store",
+    WRITES,
+    (
+        "outbox",
+        "timeouts",
+        "positions",
+        "skews",
+        "set_asides",
+        "staging",
+        "message",
+        "inbox",
+        "family",
+    ),
+)
 LOOKUP = Script("lookup", READS)
 LATEST = Script("latest", READS)
 RUNS = Script("runs", READS, ("scan", "skews"))
 COUNTS = Script("counts", READS)
 HISTORY = Script("history", READS)
 NEWER = Script("newer", READS)
+MESSAGES = Script("messages", READS, ("message",))
+RESULTS = Script("results", READS)
+SET_ASIDES_OF = Script("set_asides_of", READS)
 WAITING = Script("waiting", READS)
 ACTIVITY = Script("activity", READS)
 POSITIONS_OF = Script("positions_of", READS)

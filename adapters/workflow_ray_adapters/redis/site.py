@@ -17,12 +17,14 @@ from workflow_ray_adapters.redis.faults import translate_errors
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """The version of the keys and values that the scripts keep."""
-USABLE_FROM = 2
+USABLE_FROM = 3
 """The oldest format whose code can read and write this one: those since then have only added to it.
 A format that does more sets it to its own. The store keeps it, so that older code can tell.
 """
+READABLE_FROM = 2
+"""The oldest format that this code can read and write. `make` raises it to this one."""
 OLDEST = 7  # the version of Redis that has stream ids `0-*` and scripts with flags
 AT_ONCE = 10_000  # keys that one command examines
 Client: TypeAlias = Any  # redis.Redis, much of which is untyped
@@ -30,7 +32,7 @@ SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 
 def make(address: Address) -> str:
-    """Create the store if there is none, and return its id."""
+    """Create the store if there is none, or raise its format, and return its id."""
     with _connect(address) as client:
         _check_server(address, client.info())
         if not (found := _marks(address, client)):
@@ -45,7 +47,11 @@ def make(address: Address) -> str:
                 transaction.hsetnx(_store(address), "usable_from", str(USABLE_FROM))
                 transaction.execute()
             found = _marks(address, client)
-        return _check_marks(address, found)
+        store_id = _check_marks(address, found)
+        if int(found["format"]) < FORMAT:
+            marks = {"format": str(FORMAT), "usable_from": str(USABLE_FROM)}
+            client.hset(_store(address), mapping=marks)
+        return store_id
 
 
 def check(address: Address, store_id: str | None = None) -> str:
@@ -134,7 +140,7 @@ def _check_marks(address: Address, marks: Mapping[str, str]) -> str:
         raise NotAStore(
             where, f"another program has the key {_store(address)}. Name another prefix."
         )
-    if int(marks["format"]) < USABLE_FROM:
+    if int(marks["format"]) < READABLE_FROM:
         way_out = (
             "Let its runs finish with the version of workflow_ray that made it, and name another"
             " prefix for new ones."

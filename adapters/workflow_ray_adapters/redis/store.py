@@ -15,6 +15,9 @@ from workflow_ray.records import (
     Fence,
     GroupResult,
     HistoryEntry,
+    Message,
+    MessageQuery,
+    OnceResult,
     OutboxEntry,
     Position,
     Record,
@@ -22,6 +25,8 @@ from workflow_ray.records import (
     RunCount,
     RunId,
     RunQuery,
+    SetAside,
+    SetAsideQuery,
     Shared,
     Timeout,
     TimeoutKey,
@@ -31,7 +36,16 @@ from workflow_ray.records import (
     WaitingQuery,
     WriteGroup,
 )
-from workflow_ray_adapters.redis import deployments, outbox, positions, queries, roles, writes
+from workflow_ray_adapters.redis import (
+    deployments,
+    messages,
+    outbox,
+    positions,
+    queries,
+    roles,
+    set_asides,
+    writes,
+)
 from workflow_ray_adapters.redis import timeouts as timers
 from workflow_ray_adapters.redis.background import background
 from workflow_ray_adapters.redis.fence_checks import FenceChecks, is_fence_check
@@ -117,6 +131,30 @@ class RedisStore:
         names = [f"{'rest' if at_rest else 'run'}:{run_id}" for run_id in seen]
         return await self._notifications.poll(
             names, _without_due_time(lambda: queries.newer(self._server, seen, at_rest)), wait
+        )
+
+    async def messages(
+        self, query: MessageQuery, *, settled: bool = False, wait: float = 0.0
+    ) -> list[Message]:
+        names = [messages.topic_of(key) for key in query.keys]
+        names += [f"inbox:{run_id}" for run_id in query.run_ids]
+        return await self._notifications.poll(
+            names, lambda: messages.read(self._server, self._now(), query, settled), wait
+        )
+
+    async def results(self, run_ids: Sequence[RunId]) -> list[OnceResult]:
+        return await messages.results(self._server, run_ids)
+
+    async def set_aside(self, query: SetAsideQuery, *, wait: float = 0.0) -> list[SetAside]:
+        async def look() -> tuple[set_asides.Page, float | None]:
+            page = await set_asides.read(self._server, self._now(), query)
+            return page, page.due_in
+
+        return await self._notifications.poll(
+            [f"set_aside:{query.group}"],
+            look,
+            wait if query.due else 0.0,
+            enough=set_asides.Page.is_due,
         )
 
     async def positions(self, group: str) -> list[Position]:

@@ -8,12 +8,15 @@ import msgspec
 from workflow_ray.errors import WriteRejected
 from workflow_ray.records import (
     ActiveRun,
+    ChildRefused,
     Committed,
     Conflict,
     Event,
     Fenced,
     GroupResult,
     KeyUsed,
+    MessageGone,
+    NewChild,
     NewRun,
     NewTimeout,
     OutgoingEvent,
@@ -24,8 +27,9 @@ from workflow_ray.records import (
     Write,
     WriteGroup,
     WriteResult,
-    check_write,
+    check_group,
 )
+from workflow_ray_adapters.redis import messages, set_asides
 from workflow_ray_adapters.redis.positions import pack
 from workflow_ray_adapters.redis.rows import (
     NewTimeoutRow,
@@ -33,6 +37,7 @@ from workflow_ray_adapters.redis.rows import (
     encode,
     entry_of,
     microseconds,
+    numbers,
     origin,
     text,
 )
@@ -61,18 +66,47 @@ class _Batch:
         self.data: list[bytes] = []
 
     def group(self, group: WriteGroup) -> Plain:
+        check_group(group)
         return [
             [group.fence.role, str(group.fence.epoch)] if group.fence else False,
             [self._write(write) for write in group.writes],
             [pack(position) for position in group.positions],
             [_event(event) for event in group.events],
             group.timeouts_apart,
+            self._rest(group),
         ]
 
+    def _rest(self, group: WriteGroup) -> Plain | bool:
+        """Return what few groups have."""
+        if not (
+            group.messages
+            or group.failures
+            or group.results
+            or group.expires
+            or group.set_aside
+            or group.taken_back
+        ):
+            return False
+        return [
+            [messages.new_message(new, self._place(new.payload)) for new in group.messages],
+            [messages.failed(failure) for failure in group.failures],
+            [messages.once_result(new, self._add(new.result)) for new in group.results],
+            list(group.expires),
+            [
+                *[set_asides.new_entry(new, self._add(new.event)) for new in group.set_aside],
+                *map(set_asides.taken_back, group.taken_back),
+            ],
+        ]
+
+    def _add(self, data: bytes) -> int:
+        self.data.append(data)
+        return len(self.data)
+
+    def _place(self, data: bytes | None) -> int:
+        """Return the place of data; 0: there is none."""
+        return self._add(data) if data else 0
+
     def _write(self, write: Write) -> Plain:
-        check_write(write)
-        if write.data is not None:
-            self.data.append(write.data)
         return [
             write.run_id,
             str(write.expected),
@@ -82,13 +116,36 @@ class _Batch:
             str(int(write.run_state)),
             write.run_state.at_rest,
             write.run_state.finished,
+            str(write.visit),
             str(int(write.awaits)),
-            write.asks,
+            str(write.version if write.asks else write.awaited),
             encode(entry_of(write)),
-            0 if write.data is None else len(self.data),
+            0 if write.data is None else self._add(write.data),
             _new(write.run_id, write.new) if write.creates and write.new else False,
             [_outgoing(write, outgoing) for outgoing in write.events],
             [_timeout(write, timeout) for timeout in write.timeouts],
+            self._rest_of(write),
+        ]
+
+    def _rest_of(self, write: Write) -> Plain | bool:
+        """Return what few writes have."""
+        if not (write.takes or write.children or write.gatherings):
+            return False
+        return [
+            [[key.workflow, messages.name_of(key)] for key in write.takes],
+            [self._child(child) for child in write.children],
+            [[gathering.workflow, numbers(gathering.statuses)] for gathering in write.gatherings],
+            write.by,
+        ]
+
+    def _child(self, child: NewChild) -> Plain:
+        link = child.link
+        return [
+            self._write(child.write),
+            numbers(link.statuses),
+            numbers(link.gathered_at),
+            link.cascades,
+            child.joins,
         ]
 
 
@@ -136,20 +193,23 @@ def _timeout(write: Write, timeout: NewTimeout) -> Plain:
     return [name_of(key), queue, delay, text(timeout.at) if timeout.at else False, encode(row)]
 
 
-def results(groups: Sequence[WriteGroup], answers: Sequence[list[bytes]]) -> list[GroupResult]:
+def results(groups: Sequence[WriteGroup], answers: Sequence[Plain]) -> list[GroupResult]:
     return [_group_result(group, answer) for group, answer in zip(groups, answers, strict=True)]
 
 
-def _group_result(group: WriteGroup, answer: list[bytes]) -> GroupResult:
+def _group_result(group: WriteGroup, answer: Plain) -> GroupResult:
     if group.fence and answer[:1] == [b"f"]:
         return Fenced(group.fence.role, int(answer[1]))
+    written, posts, kept = answer
     return Committed(
-        tuple([_write_result(*each) for each in zip(group.writes, answer, strict=True)])
+        tuple([_write_result(*each) for each in zip(group.writes, written, strict=True)]),
+        tuple([messages.post_result(*each) for each in zip(group.messages, posts, strict=True)]),
+        tuple([messages.once_answer(*each) for each in zip(group.results, kept, strict=True)]),
     )
 
 
 def _write_result(write: Write, answer: bytes) -> WriteResult:
-    """Decode the answer to a write: a letter, and the version or run that the write met."""
+    """Decode the answer to a write: a letter, and what the write met."""
     letter, met = answer[:1], answer[1:]
     match letter:
         case b"c":
@@ -159,5 +219,10 @@ def _write_result(write: Write, answer: bytes) -> WriteResult:
             return KeyUsed(write.run_id, first.run_id, first.digest)
         case b"a":
             return ActiveRun(write.run_id, RunId(met.decode()))
+        case b"g":
+            return MessageGone(write.run_id, write.takes[int(met) - 1])
+        case b"r":
+            active, _, foreign_id = met.decode().partition("\0")
+            return ChildRefused(write.run_id, foreign_id, RunId(active))
         case _:
             return Stored(write.run_id, write.version)

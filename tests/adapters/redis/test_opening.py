@@ -194,11 +194,23 @@ async def test_a_key_of_another_type_in_place_of_the_store_is_refused(
 async def test_a_newer_format_is_refused_unless_it_says_that_this_code_can_use_it(
     url: str, behind: Driver, clock: FakeClock
 ) -> None:
-    behind.hset(f"{BASE}:store", mapping={"format": "3", "usable_from": "3"})
+    behind.hset(f"{BASE}:store", mapping={"format": "4", "usable_from": "4"})
     await refused(url, StoreTooNew, "Update workflow_ray")
-    behind.hset(f"{BASE}:store", "usable_from", "2")
+    behind.hset(f"{BASE}:store", "usable_from", "3")
     async with RedisAdapter().open_records(url, clock=clock) as store:
         await stored_run(store)
+
+
+async def test_a_store_of_format_2_is_raised_to_this_one_by_the_next_deploy_and_keeps_its_runs(
+    url: str, behind: Driver, clock: FakeClock
+) -> None:
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        record = await stored_run(store)
+    behind.hset(f"{BASE}:store", mapping={"format": "2", "usable_from": "2"})
+    async with RedisAdapter().open_records(url, clock=clock) as store:
+        assert await store.lookup([record.run_id]) == [record]
+    RedisAdapter().create(url)
+    assert behind.hmget(f"{BASE}:store", "format", "usable_from") == ["3", "3"]
 
 
 async def test_a_format_that_this_code_can_not_read_is_refused_with_a_way_out(

@@ -12,6 +12,7 @@ from workflow_ray.records import (
     Cause,
     Conflict,
     Fence,
+    MessageQuery,
     Position,
     RunId,
     RunQuery,
@@ -23,6 +24,8 @@ from workflow_ray.records import (
     Write,
 )
 from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.testing.conformance.kin import GATHERED, child, starting
+from workflow_ray.testing.conformance.posts import callback, post
 from workflow_ray.testing.conformance.runs import (
     CONSUMERS,
     CREATED_TOPIC,
@@ -51,6 +54,15 @@ BATCHES: dict[str, Batch] = {
         store, *(step(run, events=[event()]) for run in runs)
     ),
     "store new runs": lambda store, _, runs: store_all(store, *(new_run() for _ in runs)),
+    "post messages": lambda store, _, runs: post(
+        store, *(callback(run, run.run_id) for run in runs)
+    ),
+    "messages": lambda store, _, runs: store.messages(
+        MessageQuery(run_ids=tuple(run.run_id for run in runs))
+    ),
+    "start children": lambda store, _, runs: store_all(
+        store, *(starting(run, child(link=GATHERED)) for run in runs)
+    ),
     "lookup": lambda store, _, runs: store.lookup([run.run_id for run in runs]),
     "latest": lambda store, _, runs: store.latest(
         "orders", [f"order-{run.run_id}" for run in runs]

@@ -54,20 +54,38 @@ end
 
 -- A run is a hash, of few fields since each costs its time: `state` is what scripts ask for that
 -- changes, `birth` what doesn't, `origin` the JSON of what was written once, `entry:<version>` the
--- time and the JSON of each version, and `data:<version>` the data of those that changed it.
+-- time and the JSON of each version, and `data:<version>` the data of those that changed it. A run
+-- that ever had a message, a result of once, a parent or a child that is cancelled with it has
+-- `extra`: how many messages wait and how many of these its status accepts; then 1 or 0: whether it
+-- has results, parents and such children.
 
 -- Version, status, run state, the version that has the data, the time of the last write, what the
--- run awaits, and the version that asked for it. Nothing where the run does not exist.
+-- run awaits, and the version that asked for it.
+local function split_state(state)
+  return state:match('^(%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+end
+
+-- The same of a stored run. Nothing where the run does not exist.
 local function state_of(run_id)
   local state = redis.call('HGET', key('run:' .. run_id), 'state')
   if state then
-    return state:match('^(%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    return split_state(state)
   end
 end
 
 -- The time of the first write, partition, workflow and foreign id.
+local function split_birth(birth)
+  return birth:match('^(%d+) (%d+) (.-)%z(.*)$')
+end
+
 local function birth_of(run_id)
-  return redis.call('HGET', key('run:' .. run_id), 'birth'):match('^(%d+) (%d+) (.-)%z(.*)$')
+  return split_birth(redis.call('HGET', key('run:' .. run_id), 'birth'))
+end
+
+-- The version at which a run that is at `version` entered its status.
+local function visit_at(run_id, version)
+  local entry = redis.call('HGET', key('run:' .. run_id), 'entry:' .. version)
+  return whole(cjson.decode(entry:sub(DIGITS + 1)).visit)
 end
 
 -- An entry of the history, as "time",entry.
@@ -75,14 +93,17 @@ local function entry_of(stored)
   return '"' .. stored:sub(1, DIGITS) .. '",' .. stored:sub(DIGITS + 1)
 end
 
--- A record as JSON, [created at, origin, written at, last entry, awaits, awaited], and its data.
--- Nothing where the run does not exist.
+-- A record as JSON, [created at, origin, written at, last entry, awaits, awaited, extra or null], and
+-- its data. Nothing where the run does not exist.
 local function record(run_id)
   local version, _, _, data_of, _, awaits, awaited = state_of(run_id)
   if version then
-    local birth, origin, entry, data =
-      unpack(redis.call('HMGET', key('run:' .. run_id), 'birth', 'origin', 'entry:' .. version, 'data:' .. data_of))
-    return '["' .. birth:sub(1, DIGITS) .. '",' .. origin .. ',' .. entry_of(entry) .. ',' .. awaits .. ',' .. awaited .. ']', data
+    local birth, origin, extra, entry, data =
+      unpack(redis.call('HMGET', key('run:' .. run_id), 'birth', 'origin', 'extra', 'entry:' .. version, 'data:' .. data_of))
+    return table.concat({
+      '["', birth:sub(1, DIGITS), '",', origin, ',', entry_of(entry), ',', awaits, ',', awaited, ',',
+      extra and '[' .. extra:gsub(' ', ',') .. ']' or 'null', ']',
+    }), data
   end
 end
 
@@ -100,6 +121,11 @@ end
 
 local function answer(...)
   return {'[' .. table.concat(rows, ',') .. ']', parcels, ...}
+end
+
+-- Whether a list of numbers, as ',1,2,', has the number.
+local function listed(list, number)
+  return list:find(',' .. number .. ',', 1, true) ~= nil
 end
 
 -- The newest epoch of the role, if it is not the one given.

@@ -1,67 +1,15 @@
 -- ARGV: now or '', the groups, then data that the writes refer to by its place. A group: {{role,
--- epoch} or false, writes, positions, events, whether timeouts are apart}. A write: {run_id,
--- expected, version, write_id, status, run_state, at rest, finished, awaits, whether it asks for a
--- step, entry, place of its data or 0, {workflow, foreign_id, key or false, partition, origin} or
--- false, events, timeouts}. An event: {run_id, topic-partition, microseconds of delay, event}. A
--- timeout: {name, queue, microseconds of delay, or false, due time, timeout}.
+-- epoch} or false, writes, positions, events, whether timeouts are apart, rest or false}. A write:
+-- {run_id, expected, version, write_id, status, run_state, at rest, finished, visit, awaits, version
+-- that asked for the step, entry, place of its data or 0, {workflow, foreign_id, key or false,
+-- partition, origin} or false, events, timeouts, rest or false}. An event: {run_id, topic-partition,
+-- microseconds of delay, event}. A timeout: {name, queue, microseconds of delay, or false, due time,
+-- timeout}. A write's rest: {messages taken, each {workflow, name}, children, gatherings, by whom}. A
+-- child: {write, statuses, gathered at, whether it is cancelled with its parent, whether it joins}. A
+-- group's rest: {messages, failures, results, workflows, entries set aside or taken back}.
 
-local now, groups, DATA = now_of(ARGV[2]), cmsgpack.unpack(ARGV[3]), 3
-local AWAITS_EVENT, PAUSED = '1', 3
-
--- --- the runs as the earlier writes of this call leave them --------------------------------------
-
-local runs, known, changed = {}, {}, {}
-
--- The set of runs that await an event.
-local function awaiting(run)
-  return 'awaiting:' .. run.partition .. ':' .. run.workflow
-end
-
-local function run_of(run_id)
-  local run = runs[run_id]
-  if not run then
-    local version, status, run_state, data_of, _, awaits, awaited = state_of(run_id)
-    run = {id = run_id, version = version or '0', data_of = data_of, awaited = awaited or '0', made = {}}
-    if version then
-      run.stand = status .. ':' .. run_state
-      run.before = run.stand
-      run.partition, run.workflow, run.foreign_id = select(2, birth_of(run_id))
-      run.was_awaiting = awaits == AWAITS_EVENT and tonumber(run_state) < PAUSED
-      run.is_awaiting = run.was_awaiting
-    end
-    runs[run_id] = run
-  end
-  return run
-end
-
--- A field of a hash; false where it has none.
-local function get(at, name)
-  local fields = within(known, at)
-  if fields[name] == nil then
-    fields[name] = redis.call('HGET', key(at), name)
-  end
-  return fields[name]
-end
-
-local function set(at, name, value)
-  within(known, at)[name] = value
-  within(changed, at)[name] = true
-end
-
--- --- deciding ------------------------------------------------------------------------------------
-
-local outgoing, names, timeouts, positions = {}, {}, {}, {}
-
-local function pair(list, one, other)
-  local size = #list
-  list[size + 1], list[size + 2] = one, other
-end
-
-local function extend(list, values)
-  for _, value in ipairs(values) do
-    list[#list + 1] = value
-  end
-end
+local RUN_ID, EXPECTED, VERSION, WRITE_ID, FINISHED, ENTRY, NEW, EVENTS, REST = 1, 2, 3, 4, 8, 12, 14, 15, 17
+local WORKFLOW, FOREIGN_ID = 1, 2  -- of NEW
 
 local function made(run, version, write_id)
   if run.made[version] then
@@ -79,11 +27,10 @@ local function create(run, workflow, foreign_id, name, partition, origin)
   end
 end
 
-local function stage(run, version, write_id, status, run_state, at_rest, finished, awaits, asks, entry, data)
+local function stage(run, version, write_id, status, run_state, at_rest, finished, visit, awaits, awaited, entry, data)
   run.version, run.status, run.run_state, run.stand = version, status, run_state, status .. ':' .. run_state
-  run.awaits, run.is_awaiting = awaits, awaits == AWAITS_EVENT and not at_rest
-  run.awaited = asks and version or run.awaited
-  run.made[version] = write_id
+  run.at_rest, run.finished, run.visit, run.awaits, run.awaited = at_rest, finished, visit, awaits, awaited
+  run.made[version], run.written_at, run.touched = write_id, now, true
   run.fields = run.fields or {}
   pair(run.fields, 'entry:' .. version, now .. entry)
   if data > 0 then
@@ -125,13 +72,101 @@ local function origin_of(run_id)
   return run and run.origin or redis.call('HGET', key('run:' .. run_id), 'origin')
 end
 
--- 's': stored, now or before; else 'c', 'k' or 'a' with what it met: a version, the origin of the
--- run that has the key, or the run that has the foreign id.
+-- The unfinished run of a child's foreign id once its parent's write is made: false where it is free.
+local function active_run_of(child, parent, new_parent, finishes)
+  local workflow, foreign_id = unpack(child)
+  local active = get('unfinished:' .. workflow, foreign_id)
+  if active then
+    return not (finishes and active == parent.id) and active
+  end
+  return new_parent and not finishes and new_parent[WORKFLOW] == workflow and new_parent[FOREIGN_ID] == foreign_id and parent.id
+end
+
+-- Why a write with these messages and children is left out; nil where it isn't.
+local function refusal(run, new, finishes, takes, children)
+  for at, taken in ipairs(takes) do
+    if not waiting_message(run, unpack(taken)) then
+      return 'g' .. at
+    end
+  end
+  local foreign_ids = {}
+  for _, child in ipairs(children) do
+    local write, _, _, _, joins = unpack(child)
+    local new_child = write[NEW]
+    local foreign_id = new_child[WORKFLOW] .. '\0' .. new_child[FOREIGN_ID]
+    local active = foreign_ids[foreign_id] or active_run_of(new_child, run, new, finishes)
+    if active and (not joins or active == run.id) then
+      return 'r' .. active .. '\0' .. new_child[FOREIGN_ID]
+    end
+    foreign_ids[foreign_id] = active or write[RUN_ID]
+  end
+end
+
+-- Makes a write for which there is no refusal. Returns whether it ends the run.
+local function make(run, write, apart)
+  local _, _, version, write_id, status, run_state, at_rest, finished, visit, awaits, awaited, entry, data, new, events, wanted = unpack(write)
+  local ends, is_left = finished and not run.finished, false
+  if new then
+    create(run, unpack(new))
+  elseif run.messages + run.results > 0 then
+    is_left = finished or visit_of(run) ~= visit
+    run.has_moved = is_left or run.status ~= status
+  end
+  if is_left and run.results > 0 then
+    drop('results:' .. run.id)
+    run.results = 0
+  end
+  stage(run, version, write_id, status, run_state, at_rest, finished, visit, awaits, awaited, entry, data)
+  send(events)
+  time(wanted, apart)
+  return ends
+end
+
+-- Settles the messages that a write takes.
+local function take(run, takes)
+  for _, taken in ipairs(takes) do
+    local name, message = taken[2], waiting_message(run, unpack(taken))
+    if message then
+      settle(run, name, message, TAKEN)
+      if name:sub(1, 2) == CHILDREN .. ':' then
+        forget_gathered(run, message)
+      end
+    end
+  end
+end
+
+-- Starts the children of a write, or joins them. Adds those that it starts to `started`.
+local function start(parent, children, apart, started)
+  for _, child in ipairs(children) do
+    local write, statuses, gathered_at, cascades, joins = unpack(child)
+    local new = write[NEW]
+    local active = joins and get('unfinished:' .. new[WORKFLOW], new[FOREIGN_ID])
+    local run = run_of(active or write[RUN_ID])
+    if not active then
+      pair(started, run, {write, make(run, write, apart)})
+    end
+    link(parent, run, statuses, gathered_at, cascades)
+  end
+end
+
+-- Looks through the inbox of a run that a write has changed.
+local function settle_inbox(run, write)
+  sort_messages(run)
+  if write[REST] then
+    local _, _, gatherings, by = unpack(write[REST])
+    gather(run, gatherings, by)
+  end
+  land(run, write[EVENTS])
+end
+
+-- 's': stored, now or before; else what it met: 'c' a version, 'k' the origin of the run that has the
+-- key, 'a' the run that has the foreign id, 'g' the place of a message that does not wait, 'r' the run that has
+-- the foreign id of a child, and that.
 local function decide(write, apart)
-  local run_id, expected, version, write_id, status, run_state, at_rest, finished, awaits, asks, entry, data, new, events, wanted = unpack(write)
-  local run = run_of(run_id)
-  if run.version ~= expected then
-    return made(run, version, write_id) and 's' or 'c' .. run.version
+  local new, rest = write[NEW], write[REST]
+  local run = run_of(write[RUN_ID])
+  if run.version ~= write[EXPECTED] then
+    return made(run, write[VERSION], write[WRITE_ID]) and 's' or 'c' .. run.version
   end
   if new then
     local workflow, foreign_id, name = unpack(new)
@@ -139,26 +174,64 @@ local function decide(write, apart)
     if first or active then
       return first and 'k' .. origin_of(first) or 'a' .. active
     end
-    create(run, unpack(new))
   end
-  stage(run, version, write_id, status, run_state, at_rest, finished, awaits, asks, entry, data)
-  send(events)
-  time(wanted, apart)
+  local refused = rest and refusal(run, new, write[FINISHED], rest[1], rest[2])
+  if refused then
+    return refused
+  end
+  local made_now = {run, {write, make(run, write, apart)}}
+  if rest then
+    take(run, rest[1])
+    start(run, rest[2], apart, made_now)
+  end
+  for at = 1, #made_now, 2 do
+    settle_inbox(made_now[at], made_now[at + 1][1])
+  end
+  for at = 1, #made_now, 2 do
+    local one, how = made_now[at], made_now[at + 1]
+    if how[2] and one.parents > 0 then
+      tell_parents(one, cjson.decode(how[1][ENTRY]).by)
+    end
+  end
   return 's'
 end
 
-local function commit(fence, writes, written, events, apart)
+local set_asides = {}
+
+-- Does what few groups ask for. Returns the answers to messages and results.
+local function commit_rest(new_messages, failures, results, workflows, set_aside)
+  local posts, kept = {}, {}
+  for at, new in ipairs(new_messages) do
+    posts[at] = post_new(new)
+  end
+  for _, failed in ipairs(failures) do
+    fail(failed)
+  end
+  for at, result in ipairs(results) do
+    kept[at] = keep_result(result)
+  end
+  for _, workflow in ipairs(workflows) do
+    expire(workflow)
+  end
+  extend(set_asides, set_aside)
+  return posts, kept
+end
+
+local function commit(fence, writes, written, events, apart, rest)
   local current = fence and lost(unpack(fence))
   if current then
     return {'f', current}
   end
-  local answers = {}
+  local answers, posts, kept = {}, {}, {}
   for at, write in ipairs(writes) do
     answers[at] = decide(write, apart)
   end
   extend(positions, written)
+  if rest then
+    posts, kept = commit_rest(unpack(rest))
+  end
   send(events)
-  return answers
+  return {answers, posts, kept}
 end
 
 local answers = {}
@@ -168,33 +241,39 @@ end
 
 -- --- writing: what goes to one key in one call ---------------------------------------------------
 
-local joining, leaving, stands, created = {}, {}, {}, {}
+local stands, created = {}, {}
 
 for run_id, run in pairs(runs) do
-  if run.fields then
-    local state = {run.version, run.status, run.run_state, run.data_of, now, run.awaits, run.awaited}
-    pair(run.fields, 'state', table.concat(state, ' '))
-    if run.origin then
-      pair(run.fields, 'birth', now .. ' ' .. run.partition .. ' ' .. run.workflow .. '\0' .. run.foreign_id)
-      pair(run.fields, 'origin', run.origin)
-      pair(within(joining, 'runs:' .. run.workflow), 0, run_id)
-      extend(within(created, run.workflow), {run_id})
-      pair(within(joining, 'foreign_ids:' .. run.workflow), 0, run.foreign_id .. '\0' .. run_id)
+  if run.touched then
+    local fields, state = run.fields or {}, {run.version, run.status, run.run_state, run.data_of, run.written_at, run.awaits, run.awaited}
+    pair(fields, 'state', table.concat(state, ' '))
+    if run.messages + run.results + run.parents + run.cascades > 0 or run.has_extra then
+      pair(fields, 'extra', table.concat({run.messages, run.accepted, run.results, run.parents, run.cascades}, ' '))
     end
-    each('HSET', key('run:' .. run_id), run.fields)
-    if run.is_awaiting and not run.was_awaiting then
-      pair(within(joining, awaiting(run)), 0, run_id)
-    elseif run.was_awaiting and not run.is_awaiting then
-      extend(within(leaving, awaiting(run)), {run_id})
+    if run.origin then
+      pair(fields, 'birth', now .. ' ' .. run.partition .. ' ' .. run.workflow .. '\0' .. run.foreign_id)
+      pair(fields, 'origin', run.origin)
+      join('runs:' .. run.workflow, 0, run_id)
+      extend(within(created, run.workflow), {run_id})
+      join('foreign_ids:' .. run.workflow, 0, run.foreign_id .. '\0' .. run_id)
+    end
+    each('HSET', key('run:' .. run_id), fields)
+    if is_awaiting(run) and not run.was_awaiting then
+      join(awaiting(run), 0, run_id)
+    elseif run.was_awaiting and not is_awaiting(run) then
+      leave(awaiting(run), run_id)
     end
   end
   if run.stand ~= run.before then
     within(stands, 'stands:' .. run.workflow)[run.stand] = true
-    pair(within(joining, 'stand:' .. run.stand .. ':' .. run.workflow), 0, run_id)
+    join('stand:' .. run.stand .. ':' .. run.workflow, 0, run_id)
     if run.before then
-      extend(within(leaving, 'stand:' .. run.before .. ':' .. run.workflow), {run_id})
+      leave('stand:' .. run.before .. ':' .. run.workflow, run_id)
     end
   end
+end
+for at in pairs(dropped) do
+  redis.call('DEL', key(at))
 end
 for at, members in pairs(joining) do
   each('ZADD', key(at), members)
@@ -219,6 +298,8 @@ end
 for workflow, run_ids in pairs(created) do
   note_skews(workflow, run_ids, now)
 end
+put_messages()
+put_set_asides(set_asides, now, function(place) return ARGV[DATA + place] end, names)
 put_positions(positions)
 extend(names, create_timeouts(timeouts))
 add(outgoing)
