@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.adapters.reference import ReferenceCases
 from workflow_ray.ports import Clock, Records, records_adapter
 from workflow_ray.testing.clock import FakeClock
 from workflow_ray.testing.conformance import (
@@ -27,6 +28,7 @@ class ServedStore(
     TimeoutStoreConformance,
     RoleSchedulerConformance,
     OutboxMoverConformance,
+    ReferenceCases,
 ):
     """A subclass defines the fixture `url` of a store that is empty before each test."""
 
