@@ -1,5 +1,5 @@
-"""mypy and pyright, both strict, accept the correct file, and reject each marked line of the other
-file and no other line.
+"""mypy and pyright, both strict, accept the correct files, and reject each marked line of the other
+files and no other line.
 """
 
 import json
@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from tests.typing import waits
 from tests.typing.shop import (
     Invoice,
     InvoiceStatus,
@@ -27,8 +29,8 @@ from tests.typing.shop import (
 from workflow_ray import Cancel, Run, RunState
 
 ROOT = Path(__file__).parents[2]
-SHOP = Path("tests/typing/shop.py")
-MISTAKES = Path("tests/typing/mistakes.py")
+CORRECT = [Path("tests/typing/shop.py"), Path("tests/typing/waits.py")]
+MISTAKEN = [Path("tests/typing/mistakes.py"), Path("tests/typing/mistakes_in_waits.py")]
 
 
 def output_of(*command: str) -> str:
@@ -37,15 +39,13 @@ def output_of(*command: str) -> str:
     ).stdout
 
 
-def rejected_by_mypy(file: Path) -> set[int]:
-    output = output_of("mypy", "--no-error-summary", "--hide-error-context", str(file))
-    return {
-        int(line)
-        for line in re.findall(rf"^{re.escape(str(file))}:(\d+): error:", output, re.MULTILINE)
-    }
+def rejected_by_mypy(files: list[Path]) -> set[tuple[str, int]]:
+    output = output_of("mypy", "--no-error-summary", "--hide-error-context", *map(str, files))
+    found = re.findall(r"^([^:\n]+):(\d+): error:", output, re.MULTILINE)
+    return {(file, int(line)) for file, line in found if Path(file) in files}
 
 
-def rejected_by_pyright(file: Path) -> set[int]:
+def rejected_by_pyright(files: list[Path]) -> set[tuple[str, int]]:
     # It has its own configuration, because the repository's excludes the mistakes, even if their
     # file is named.
     found = json.loads(
@@ -54,36 +54,55 @@ def rejected_by_pyright(file: Path) -> set[int]:
         )
     )
     errors = [error for error in found["generalDiagnostics"] if error["severity"] == "error"]
+    places = [(Path(error["file"]), error["range"]["start"]["line"] + 1) for error in errors]
     return {
-        error["range"]["start"]["line"] + 1
-        for error in errors
-        if Path(error["file"]) == ROOT / file
+        (str(file.relative_to(ROOT)), line)
+        for file, line in places
+        if file in [ROOT / each for each in files]
     }
 
 
 checkers = pytest.mark.parametrize("rejected_by", [rejected_by_mypy, rejected_by_pyright])
+RejectedBy: TypeAlias = Callable[[list[Path]], set[tuple[str, int]]]
 
 
 @checkers
 @pytest.mark.timeout(240)
-def test_a_checker_accepts_the_shop(rejected_by: Callable[[Path], set[int]]) -> None:
-    assert rejected_by(SHOP) == set()
+def test_a_checker_accepts_the_shop(rejected_by: RejectedBy) -> None:
+    assert rejected_by(CORRECT) == set()
 
 
 @checkers
 @pytest.mark.timeout(240)
-def test_a_checker_rejects_each_marked_line_and_no_other(
-    rejected_by: Callable[[Path], set[int]],
-) -> None:
-    lines = (ROOT / MISTAKES).read_text().splitlines()
-    assert rejected_by(MISTAKES) == {
-        number for number, line in enumerate(lines, start=1) if "# mistake" in line
+def test_a_checker_rejects_each_marked_line_and_no_other(rejected_by: RejectedBy) -> None:
+    assert rejected_by(MISTAKEN) == {
+        (str(file), number)
+        for file in MISTAKEN
+        for number, line in enumerate((ROOT / file).read_text().splitlines(), start=1)
+        if "# mistake" in line
     }
 
 
 def test_the_shop_has_no_mistakes() -> None:
     assert len(orders.checked().steps) == 3
     assert len(invoices.checked().steps) == 1
+
+
+def test_what_a_shop_waits_for_has_no_mistakes() -> None:
+    graph = waits.orders.checked()
+    assert [callback.name for callback in graph.callbacks(waits.OrderStatus.AWAITING_PAYMENT)] == [
+        "paid",
+        "noted",
+    ]
+    assert len(graph.hooks) == 3
+
+
+async def test_a_function_that_runs_wait_for_is_tried_alone_by_calling_it() -> None:
+    await waits.keep_their_types()
+    run = Run(waits.Order(total=3), waits.OrderStatus.PAID, foreign_id="1")
+    assert await waits.invoice(run) is waits.OrderStatus.INVOICING
+    assert run.data.receipt == "USD-3-3"
+    assert [child.foreign_id for child in run.started] == ["invoice-1", "copy-1"]
 
 
 async def test_the_shop_runs_in_one_process() -> None:

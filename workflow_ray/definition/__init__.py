@@ -1,7 +1,12 @@
-"""Definitions: workflows, their statuses and steps, and what steps take and return."""
+"""Definitions: workflows, their statuses and functions, and what these take and return."""
 
+from workflow_ray.definition.callback import Callback
+from workflow_ray.definition.children import ChildFunction, Children, ChildrenFunction
+from workflow_ray.definition.effects import ChildStart, Effects
+from workflow_ray.definition.function import AnyFunction, RunFunction
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
+from workflow_ray.definition.handlers import Connector, Hook, Overlap, Schedule
 from workflow_ray.definition.reference import (
     MAIN,
     by_name,
@@ -18,22 +23,36 @@ from workflow_ray.definition.run import Run
 from workflow_ray.definition.source import defined_at, module_path
 from workflow_ray.definition.status import Status
 from workflow_ray.definition.step import Step
+from workflow_ray.definition.timeout_function import TimeoutFunction
 from workflow_ray.definition.workflow import Workflow
 
 __all__ = [
     "MAIN",
+    "AnyFunction",
+    "Callback",
     "Cancel",
+    "ChildFunction",
+    "ChildStart",
+    "Children",
+    "ChildrenFunction",
+    "Connector",
+    "Effects",
     "Fatal",
     "Graph",
     "Halt",
+    "Hook",
+    "Overlap",
     "Pause",
     "Repeat",
     "Resource",
     "Retry",
     "Run",
+    "RunFunction",
+    "Schedule",
     "Status",
     "Stay",
     "Step",
+    "TimeoutFunction",
     "Workflow",
     "by_name",
     "code_of",

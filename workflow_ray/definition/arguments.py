@@ -24,10 +24,10 @@ def checked_flag(what: str, flag: object) -> bool:
     return flag
 
 
-def checked_count(what: str, count: object) -> int:
-    """Return the count. Raises InvalidInput unless it is a whole number from 1 up."""
-    if not is_count(count):
-        raise InvalidInput(what, f"it is a whole number from 1 up, not {shown(count)}")
+def checked_count(what: str, count: object, *, least: int = 1) -> int:
+    """Return the count. Raises InvalidInput unless it is a whole number from `least` up."""
+    if type(count) is not int or count < least:
+        raise InvalidInput(what, f"it is a whole number from {least} up, not {shown(count)}")
     return count
 
 

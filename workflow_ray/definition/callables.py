@@ -1,4 +1,4 @@
-"""The callable of a step: a function, decorated or not, a method, a partial or an object."""
+"""The callable of a user: a function, decorated or not, a method, a partial or an object."""
 
 import inspect
 import sys
@@ -43,6 +43,12 @@ def name_of(function: object) -> str:
     return type(function).__qualname__ if callable(function) else repr(function)
 
 
+def plain_name_of(function: object) -> str:
+    """The name without the classes and functions around it. For an object, that of its class."""
+    parts = [part for part in name_of(function).split(".") if part != "__call__"]
+    return parts[-1] if parts else name_of(function)
+
+
 def written(function: object) -> FunctionType | None:
     """The innermost function, which has the annotations. None if it is not a Python function."""
     *_, innermost = _layers(function)
@@ -59,13 +65,14 @@ def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
     return list(_signature(function, follow_wrapped=True).parameters.values())
 
 
-def call_mistake(function: Callable[..., Any], names: set[str]) -> str | None:
-    """Why the callable does not accept a run and arguments of these names. None if it does.
+def call_mistake(function: Callable[..., Any], leading: int, names: set[str]) -> str | None:
+    """Why the callable does not accept so many positional arguments and arguments of these names.
+    None if it does.
 
     It can differ from `parameters_of`, which reads the function inside of a wrapper.
     """
     try:
-        _own_signature(function).bind(None, **dict.fromkeys(names))
+        _own_signature(function).bind(*[None] * leading, **dict.fromkeys(names))
     except TypeError as error:
         return str(error)
     return None

@@ -1,6 +1,4 @@
-"""The mistakes in the arguments of a workflow and of its steps, each with its place and a way
-out.
-"""
+"""The mistakes in the arguments of a workflow, each with its place and a way out."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,12 +8,8 @@ from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import is_count, shown
 from workflow_ray.definition.data import model_mistake
-from workflow_ray.definition.durations import seconds_of
-from workflow_ray.definition.retry import Retry
-from workflow_ray.definition.run import S
+from workflow_ray.definition.declarations import named
 from workflow_ray.definition.status import Status
-from workflow_ray.definition.step import Declaration
-from workflow_ray.errors import InvalidInput
 
 if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
@@ -39,11 +33,7 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
         scope: Names that its data model may use beside those of the model's module.
     """
     place = f"{workflow.where}:"
-    if (
-        not _is_a(workflow.name, str)
-        or not _NAME.fullmatch(workflow.name)
-        or len(workflow.name) > MAX_NAME
-    ):
+    if not is_name(workflow.name):
         allowed = f"use up to {MAX_NAME} of A-Z a-z 0-9 . _ -, a letter or digit first"
         yield f"{place} the name {shown(workflow.name)} can't be part of a role or topic; {allowed}"
     if not is_count(workflow.partitions) or workflow.partitions > MAX_PARTITIONS:
@@ -88,6 +78,11 @@ def _begin_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         yield f"entry has {listed}, {what} of {name}; take it out"
 
 
+def is_name(name: object) -> bool:
+    """Whether this can be the name of a workflow."""
+    return isinstance(name, str) and len(name) <= MAX_NAME and bool(_NAME.fullmatch(name))
+
+
 def is_statuses(statuses: object) -> bool:
     """Whether it is an enum of statuses with members. If not, steps can't be checked."""
     return isinstance(statuses, type) and issubclass(statuses, Status) and len(statuses) > 0
@@ -110,70 +105,6 @@ def _number_mistakes(statuses: type[Status], where: str) -> Iterator[str]:
                 f"{where}: {status} = {shown(status.value)} is not a whole number from 1 to"
                 f" {MAX_NUMBER}; give it one"
             )
-
-
-def step_mistakes(step: Declaration[S], statuses: type[S], partitions: int) -> Iterator[str]:
-    """Find the mistakes in the arguments of `.step`."""
-    options = step.options
-    place = f"{step.where}: step {step.name}"
-    way_out = f"name a status of {statuses.__name__}"
-    if not step.is_bare and not isinstance(step.status, statuses):
-        yield (
-            f"{place} is declared for {named(step.status)}, which is not a status of this workflow;"
-            f" {way_out}"
-        )
-    if options.on_failure is not None and not isinstance(options.on_failure, statuses):
-        yield (
-            f"{place} has on_failure={named(options.on_failure)}, which is not a status of this"
-            f" workflow; {way_out}"
-        )
-    elif options.on_failure is not None and options.on_failure is step.status:
-        yield (
-            f"{place} goes round for ever with on_failure={options.on_failure}; name another status"
-        )
-    if not is_count(options.shards) or (is_count(partitions) and options.shards > partitions):
-        most = partitions if is_count(partitions) else MAX_PARTITIONS
-        allowed = f"use 1 to {most}, the workflow's partitions"
-        yield f"{place} can't have shards={shown(options.shards)}; {allowed}"
-    if not is_count(options.max_in_flight):
-        yield (
-            f"{place} can't have max_in_flight={shown(options.max_in_flight)}; use a whole number"
-            " from 1 up"
-        )
-    if (mistake := _timeout_mistake(options.timeout)) is not None:
-        yield f"{place} can't have timeout={shown(options.timeout)}: {mistake}"
-    if not _is_a(options.retry, Retry):
-        yield f"{place} has retry={shown(options.retry)}; use Retry(...)"
-
-
-def is_placed(step: Declaration[S], statuses: type[S]) -> bool:
-    """Whether the step's status and its `on_failure` are statuses that it can have."""
-    on_failure = step.options.on_failure
-    return isinstance(step.status, statuses) and (
-        on_failure is None or (isinstance(on_failure, statuses) and on_failure is not step.status)
-    )
-
-
-def timeout_seconds(timeout: object) -> float | None:
-    """The seconds that an attempt may take. None if it has no limit, or a wrong one."""
-    return None if timeout is None or _timeout_mistake(timeout) else seconds_of("timeout", timeout)
-
-
-def named(value: object) -> str:
-    """Format a status, or what was given in its place, for the text of a mistake."""
-    return str(value) if isinstance(value, Status) else shown(value)
-
-
-def _timeout_mistake(timeout: object) -> str | None:
-    try:
-        is_zero = timeout is not None and seconds_of("timeout", timeout) == 0
-    except InvalidInput as error:
-        return error.why
-    return "an attempt needs some time; leave it out for no limit" if is_zero else None
-
-
-def _is_a(value: object, kind: type) -> bool:
-    return isinstance(value, kind)
 
 
 def _is_subclass(value: object, kind: type) -> bool:

@@ -1,16 +1,17 @@
-"""Conversion of a run's data to bytes and back."""
+"""Conversion of a run's data, and of messages to it, to bytes and back."""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Generic
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from workflow_ray.definition.exact_models import guard_of
 from workflow_ray.definition.fidelity import difference, flaw_at
-from workflow_ray.definition.run import D
 from workflow_ray.errors import InvalidInput
+
+T = TypeVar("T")
 
 SHOWN = 3
 """The number of flaws that an error lists."""
@@ -18,29 +19,30 @@ LARGE = 4000
 """Bytes. Shorter data can't hold a number that is too long to be read."""
 
 
-class DataCodec(Generic[D]):
-    """Converts the data of one model to JSON and back.
+class ValueCodec(Generic[T]):
+    """Converts the values of one type to JSON and back.
 
     The keys are the names of the fields. Aliases are ignored: they are for other readers, and a
     model need not accept them.
 
     Args:
-        model: The model.
-        what: Names the data in errors.
+        kind: The type: anything that pydantic's TypeAdapter takes.
+        what: Names the value in errors.
     """
 
-    def __init__(self, model: type[D], what: str) -> None:
-        adapter = TypeAdapter(model)
-        self._model = model
+    def __init__(self, kind: Any, what: str) -> None:
+        adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self.kind = kind
         self._what = what
+        self._model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
         self._to_json = adapter.serializer.to_json
         self._validate = adapter.validate_json
-        self._reads_back = guard_of(model)
+        self._reads_back = None if self._model is None else guard_of(self._model)
 
-    def encode(self, data: D) -> bytes:
-        """Convert the data to JSON that reads back equal, or raise InvalidInput."""
+    def encode(self, data: T) -> bytes:
+        """Convert the value to JSON that reads back equal, or raise InvalidInput."""
         # pydantic would write the fields of the model, and drop those of a subclass
-        if type(data) is not self._model:
+        if self._model is not None and type(data) is not self._model:
             raise InvalidInput(
                 self._what,
                 f"is of type {type(data).__name__}; it must be {self._model.__name__} itself.",
@@ -59,11 +61,11 @@ class DataCodec(Generic[D]):
             self._compare(data, encoded)
         return encoded
 
-    def decode(self, data: bytes) -> D:
+    def decode(self, data: bytes) -> T:
         """Read data that `encode` has made. Raises pydantic.ValidationError if it doesn't fit."""
         return self._validate(data, by_alias=False, by_name=True)
 
-    def _compare(self, data: D, encoded: bytes) -> None:
+    def _compare(self, data: T, encoded: bytes) -> None:
         try:
             read = self.decode(encoded)
         except ValidationError as error:
@@ -113,7 +115,7 @@ def _complete(model: type[BaseModel], scope: Mapping[str, object]) -> None:
         model.model_rebuild(_types_namespace=dict(scope))
 
 
-def _unreadable(data: BaseModel, error: ValidationError) -> str:
+def _unreadable(data: object, error: ValidationError) -> str:
     """Format why the data can't be read back, without its values, which may be personal."""
     for flaw in error.errors(include_input=False, include_url=False):
         if known := flaw_at(data, flaw["loc"]):
@@ -135,8 +137,8 @@ def _why(error: PydanticSerializationError) -> str:
     fields = re.findall(r"field_name='(\w+)'", str(error))  # only the message has the names
     if not fields:
         return (
-            "can't be written as JSON: a value is of a type that JSON has nothing for, or is nested"
-            " too deeply."
+            "can't be written as JSON: a value is not of the type that was declared, or of one that"
+            " JSON has nothing for, or is nested too deeply."
         )
     return (
         f"has values that aren't of their field's type: {', '.join(fields)}. Assign what the model"

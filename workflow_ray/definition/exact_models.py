@@ -109,7 +109,10 @@ def _model_guard(cls: type, guards: list[tuple[str, Guard]]) -> Guard:
         # it was made without validation, or has attributes beside its fields
         if len(values) != len(guards):
             return False
-        return all(name in values and holds(values[name]) for name, holds in guards)
+        for name, holds in guards:  # noqa: SIM110  `all` with a generator takes twice as long
+            if name not in values or not holds(values[name]):
+                return False
+        return True
 
     return guard
 

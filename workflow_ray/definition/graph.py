@@ -1,28 +1,126 @@
-"""A workflow's statuses and the transitions between them."""
+"""A workflow's functions, by the statuses whose runs they are for, and where they lead."""
 
 from collections.abc import Iterable, Mapping
-from typing import Generic
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from workflow_ray.definition.callback import Callback
+from workflow_ray.definition.children import ChildFunction, ChildrenFunction
+from workflow_ray.definition.function import AnyFunction, RunFunction
+from workflow_ray.definition.handlers import Connector, Hook, Schedule
 from workflow_ray.definition.run import S
 from workflow_ray.definition.step import Step
+from workflow_ray.definition.timeout_function import TimeoutFunction
+from workflow_ray.records import Awaits
+
+F = TypeVar("F", bound=RunFunction[Any])
+
+
+class Entry(NamedTuple):
+    """What the entry of a status does."""
+
+    asks: bool = False  # for its step
+    prepares: bool = False  # it sets timeouts, or gathers children
+    ends: bool = False  # the run, because the status has no function
+    awaits: Awaits = Awaits.NOBODY  # what the run waits for then
+
+
+TERMINAL = Entry(ends=True)
 
 
 class Graph(Generic[S]):
-    """The step of each status, and the statuses that can follow it."""
+    """The functions of each status, and the statuses that can follow it.
 
-    def __init__(self, steps: Iterable[Step[S]]) -> None:
-        self.steps = tuple(steps)
-        """In the order in which they were declared, one for each status."""
+    What has an order is in the order in which it was declared.
+
+    Args:
+        functions: Those that are called with a run. A status has one step at most, and for the
+            children of a workflow one function for the end of each, and one for the end of all.
+        connectors: The connectors.
+        schedules: The schedules.
+        hooks: The hooks.
+    """
+
+    def __init__(
+        self,
+        functions: Iterable[RunFunction[S]],
+        *,
+        connectors: Iterable[Connector] = (),
+        schedules: Iterable[Schedule] = (),
+        hooks: Iterable[Hook] = (),
+    ) -> None:
+        declared = tuple(functions)
+        self.steps = tuple(each for each in declared if isinstance(each, Step))
+        self.child_functions = tuple(each for each in declared if isinstance(each, ChildFunction))
+        self.children_functions = tuple(
+            each for each in declared if isinstance(each, ChildrenFunction)
+        )
+        self.connectors = tuple(connectors)
+        self.schedules = tuple(schedules)
+        self.hooks = tuple(hooks)
+        self._functions = _by_status(declared)
+        self.entries: Mapping[S, Entry] = {
+            status: _entry(here) for status, here in self._functions.items()
+        }
+        """What the entry of a status does. That of a status without a function is TERMINAL."""
         self._steps = {step.status: step for step in self.steps}
-        self._targets = {step.status: _targets(step) for step in self.steps}
+        callbacks = [each for each in declared if isinstance(each, Callback)]
+        self._callbacks = _by_status(callbacks)
+        self._callback_names = {callback.name: callback for callback in callbacks}
+        self._timeouts = _by_status(
+            [each for each in declared if isinstance(each, TimeoutFunction)]
+        )
+        self._child = {(each.status, each.child.name): each for each in self.child_functions}
+        self._children = {(each.status, each.child.name): each for each in self.children_functions}
+        self._targets = {
+            status: frozenset[S]().union(*(function.targets for function in here))
+            for status, here in self._functions.items()
+        }
         self._reached = {status: _closure(status, self._targets) for status in self._targets}
+
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether some status has a callback."""
+        return bool(self._callback_names)
+
+    @property
+    def statuses_with_functions(self) -> tuple[S, ...]:
+        """The statuses at which a run is not complete."""
+        return tuple(sorted(self._functions, key=lambda status: status.value))
+
+    def functions(self, status: S) -> tuple[RunFunction[S], ...]:
+        """All functions that are called with runs at the status: step, callbacks and so on."""
+        return self._functions.get(status, ())
 
     def step(self, status: S) -> Step[S] | None:
         return self._steps.get(status)
 
+    def callbacks(self, status: S) -> tuple[Callback[S], ...]:
+        return self._callbacks.get(status, ())
+
+    def timeouts(self, status: S) -> tuple[TimeoutFunction[S], ...]:
+        return self._timeouts.get(status, ())
+
+    def callback(self, name: str) -> Callback[S] | None:
+        """The callback of that name, whatever its statuses are."""
+        return self._callback_names.get(name)
+
+    def callback_of(self, function: AnyFunction) -> Callback[S] | None:
+        """The callback that this function was declared as."""
+        return next(
+            (each for each in self._callback_names.values() if each.function is function), None
+        )
+
+    def child(self, status: S, workflow: str) -> ChildFunction[S] | None:
+        """The function for the end of each child of the workflow."""
+        return self._child.get((status, workflow))
+
+    def children(self, status: S, workflow: str) -> ChildrenFunction[S] | None:
+        """The function for the end of the last child of the workflow."""
+        return self._children.get((status, workflow))
+
     def is_terminal(self, status: S) -> bool:
-        """Whether the status has no step: a run that enters it is complete."""
-        return status not in self._steps
+        """Whether the status has no function: a run that enters it is complete."""
+        return status not in self._functions
 
     def targets(self, status: S) -> frozenset[S]:
         """The statuses that one transition can lead to, `on_failure` included."""
@@ -36,8 +134,21 @@ class Graph(Generic[S]):
         return target in self._reached.get(origin, frozenset())
 
 
-def _targets(step: Step[S]) -> frozenset[S]:
-    return step.returns if step.on_failure is None else step.returns | {step.on_failure}
+def _entry(functions: Iterable[RunFunction[Any]]) -> Entry:
+    asks = any(isinstance(each, Step) for each in functions)
+    return Entry(
+        asks=asks,
+        prepares=any(isinstance(each, TimeoutFunction | ChildrenFunction) for each in functions),
+        awaits=Awaits.EVENT if asks else Awaits.MESSAGE,
+    )
+
+
+def _by_status(functions: Iterable[F]) -> dict[Any, tuple[F, ...]]:
+    found: dict[Any, tuple[F, ...]] = {}
+    for function in functions:
+        for status in function.statuses:
+            found[status] = (*found.get(status, ()), function)
+    return found
 
 
 def _closure(origin: S, targets: Mapping[S, frozenset[S]]) -> frozenset[S]:

@@ -58,6 +58,9 @@ class Stay:
 
 Halt: TypeAlias = Cancel | Pause | Repeat | Stay
 HALTS: tuple[type[Halt], ...] = get_args(Halt)
+MessageHalt: TypeAlias = Cancel | Pause | Stay
+"""What a callback, a timeout or the function of a child may return. A repeat is one of a step."""
+MESSAGE_HALTS: tuple[type[Halt], ...] = get_args(MessageHalt)
 
 
 class Fatal(Exception):

@@ -7,17 +7,17 @@ from typing import Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import checked_count, checked_text, checked_time
+from workflow_ray.definition.effects import READ_ONLY, Effects, Unbound
+from workflow_ray.definition.run_effects import OfData, OfStatus, RunEffects
 from workflow_ray.definition.status import Status
 from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
 from workflow_ray.records import Cause, Record, RunId, RunState, Version, new_run_id
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
-OfData = TypeVar("OfData", bound=BaseModel)
-OfStatus = TypeVar("OfStatus", bound=Status)
 
 
-class Run(Generic[D, S]):
+class Run(RunEffects, Generic[D, S]):
     """One execution of a workflow.
 
     To test a step alone, `Run(Order(total=1), OrderStatus.CREATED)` is enough.
@@ -68,8 +68,7 @@ class Run(Generic[D, S]):
         checked_text("foreign_id", foreign_id)
         checked_count("version", version)
         checked_count("visit", visit)
-        if attempt != 0:
-            checked_count("attempt", attempt)
+        checked_count("attempt", attempt, least=0)
         created_at = datetime.now(UTC) if created_at is None else created_at
         record = Record(
             run_id=new_run_id() if run_id is None else RunId(checked_text("run_id", run_id)),
@@ -87,33 +86,38 @@ class Run(Generic[D, S]):
             created_at=checked_time("created_at", created_at),
             updated_at=checked_time("updated_at", created_at if updated_at is None else updated_at),
         )
-        self._fill(record, data, status)
+        self._fill(record, data, status, Unbound())
 
     def _fill(
         self,
         record: Record,
         data: D,
         status: S,
+        effects: Effects,
         read_data: Callable[[], D] | None = None,
         read_status: Callable[[], S] | None = None,
     ) -> None:
         self._record = record
         self._data = data
         self._status = status
+        self._effects = effects
         self._read_data = read_data
         self._read_status = read_status
 
     @staticmethod
-    def stored(record: Record, data: OfData, status: OfStatus) -> "Run[OfData, OfStatus]":
+    def stored(
+        record: Record, data: OfData, status: OfStatus, effects: Effects = READ_ONLY
+    ) -> "Run[OfData, OfStatus]":
         """Make the run of a record.
 
         Args:
             record: The record.
             data: What its data reads as.
             status: What its status number reads as.
+            effects: Carries out what a function asks of the run. By default that is refused.
         """
         run = cast("Run[OfData, OfStatus]", Run.__new__(Run))
-        run._fill(record, data, status)
+        run._fill(record, data, status, effects)
         return run
 
     @staticmethod
@@ -128,7 +132,9 @@ class Run(Generic[D, S]):
             read_status: Raises UnknownStatus.
         """
         run = cast("Run[OfData, OfStatus]", Run.__new__(Run))
-        run._fill(record, cast(OfData, None), cast(OfStatus, None), read_data, read_status)
+        run._fill(
+            record, cast(OfData, None), cast(OfStatus, None), READ_ONLY, read_data, read_status
+        )
         return run
 
     @property

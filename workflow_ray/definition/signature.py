@@ -1,7 +1,7 @@
-"""The signature of a step: the results that its annotation allows, and its resources."""
+"""The signature of a function: the results that its annotation allows, and its resources."""
 
 import sys
-from collections.abc import Awaitable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from inspect import Parameter
 from types import FunctionType, NoneType, UnionType
 from typing import Any, Generic, Literal, TypeGuard, Union, get_args, get_origin, get_type_hints
@@ -13,16 +13,17 @@ from workflow_ray.definition.callables import (
     takes,
     written,
 )
+from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.halt import HALTS, Halt
 from workflow_ray.definition.resources import Placeholder, Resource
 from workflow_ray.definition.run import S
-from workflow_ray.definition.step import AnyStep
 
 if sys.version_info >= (3, 14):
     import annotationlib
 
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+ORDINALS = ("first", "second")
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
@@ -30,15 +31,27 @@ class Results(Generic[S]):
     """The statuses and halts that a function may return, read from its return annotation.
 
     The other annotations are not evaluated.
+
+    Args:
+        function: The function.
+        scope: The local names at the place where it is decorated.
+        statuses: The statuses of the workflow.
+        allowed: The halts that it may return.
     """
 
-    def __init__(self, function: AnyStep, scope: Mapping[str, object], statuses: type[S]) -> None:
+    def __init__(
+        self,
+        function: AnyFunction,
+        scope: Mapping[str, object],
+        statuses: type[S],
+        allowed: tuple[type[Halt], ...] = HALTS,
+    ) -> None:
         self.statuses: set[S] = set()
         self.halts: set[type[Halt]] = set()
         self.mistake: str | None = None
         self.way_out: str | None = None  # None: to write another annotation
         try:
-            choices = list(_choices(_return_hint(function, scope)))
+            choices = list(_choices(hint_of(function, "return", scope)))
         except NameError as error:
             self.mistake = f"has a return annotation that can't be read: {error}"
             self.way_out = "define or import the name before the step, not only under TYPE_CHECKING"
@@ -47,15 +60,18 @@ class Results(Generic[S]):
                 f"has a return annotation that fails with {type(error).__name__}: {error}"
             )
         else:
-            self._sort(choices, statuses)
+            self._sort(choices, statuses, allowed)
 
-    def _sort(self, choices: list[object], statuses: type[S]) -> None:
+    def _sort(
+        self, choices: list[object], statuses: type[S], allowed: tuple[type[Halt], ...]
+    ) -> None:
         others: list[object] = []
+        refused: list[type[Halt]] = []
         for choice in choices:
             if isinstance(choice, statuses):
                 self.statuses.add(choice)
             elif _is_halt(choice):
-                self.halts.add(choice)
+                (self.halts.add if choice in allowed else refused.append)(choice)
             else:
                 others.append(choice)
         if others == [Parameter.empty]:
@@ -66,21 +82,29 @@ class Results(Generic[S]):
             listed = " and ".join(dict.fromkeys(map(_format_choice, others)))
             what = f"neither a status of {statuses.__name__} nor a halt"
             self.mistake = f"may return {listed}, which {'are' if len(others) > 1 else 'is'} {what}"
+        elif refused:
+            self.mistake = f"may return {refused[0].__name__}, which only a step may"
 
 
-def _return_hint(function: AnyStep, scope: Mapping[str, object]) -> object:
-    """Evaluate the return annotation, with the names of the function's module and of the place
-    where it is decorated.
+def hint_of(function: AnyFunction, name: str, scope: Mapping[str, object]) -> object:
+    """Evaluate one annotation, with the names of the function's module and of the place where it is
+    decorated. Parameter.empty if there is none.
+
+    Args:
+        function: The function.
+        name: That of the parameter, or "return".
+        scope: The local names at that place.
     """
     inner = written(function)
-    if inner is None or "return" not in (annotations := _annotations(inner)):
+    if inner is None or name not in (annotations := _annotations(inner)):
         return Parameter.empty
 
     def alone() -> None: ...
 
-    # get_type_hints would evaluate the annotations of the parameters, which need not be known
-    alone.__annotations__ = {"return": annotations["return"]}
-    return get_type_hints(alone, inner.__globals__, dict(scope))["return"]
+    # get_type_hints would evaluate the other annotations too, which need not be known
+    alone.__annotations__ = {name: annotations[name]}
+    has_extras = name != "return"  # pydantic reads constraints from Annotated
+    return get_type_hints(alone, inner.__globals__, dict(scope), include_extras=has_extras)[name]
 
 
 def _annotations(function: FunctionType) -> Mapping[str, Any]:
@@ -118,31 +142,48 @@ def _format_choice(choice: object) -> str:
 
 
 class Parameters:
-    """The resources of a function, by parameter. The first parameter is the run."""
+    """The resources of a function, by parameter. They come after the leading parameters.
 
-    def __init__(self, function: AnyStep) -> None:
+    Args:
+        function: The function.
+        leading: What the leading parameters are, e.g. "the run".
+    """
+
+    def __init__(self, function: AnyFunction, leading: Sequence[str]) -> None:
         self.resources: dict[str, Resource[Any]] = {}
         self.mistakes: list[str] = []
         self.are_hidden = False  # whether all are variadic, as those of most wrappers are
+        self.leading: tuple[
+            str, ...
+        ] = ()  # the names of the leading ones, as far as they are there
         self._function = function
         self._given = given_by_partials(function)
+        self._beyond = " and ".join(leading)
         parameters = parameters_of(function)
         if parameters and all(parameter.kind in _VARIADIC for parameter in parameters):
             self.are_hidden = True
+            ones, them = ("ones", "them") if len(leading) > 1 else ("one", "it")
             self.mistakes.append(
-                f"takes {', '.join(map(str, parameters))} and names no parameters; make the run the"
-                " first one, and where a decorator hides it, use functools.wraps in the decorator"
+                f"takes {', '.join(map(str, parameters))} and names no parameters; make"
+                f" {self._beyond} the first {ones}, and where a decorator hides {them}, use"
+                " functools.wraps in the decorator"
             )
             return
-        if not parameters or not _is_run(parameters[0]):
-            self.mistakes.append("doesn't take the run; make it the first parameter")
-        for parameter in parameters[1:]:
+        self._lead(parameters[: len(leading)], leading)
+        for parameter in parameters[len(leading) :]:
             self._read(parameter, parameter.default)
-        if not self.mistakes and (why := call_mistake(function, set(self.resources))):
+        if not self.mistakes and (why := call_mistake(function, len(leading), set(self.resources))):
             self.mistakes.append(
                 f"is wrapped by a function that can't be called with its arguments ({why}); give"
                 " the wrapper `*args, **kwargs` and hand them on"
             )
+
+    def _lead(self, parameters: Sequence[Parameter], leading: Sequence[str]) -> None:
+        for at, what in enumerate(leading):
+            if at >= len(parameters) or not _is_positional(parameters[at]):
+                self.mistakes.append(f"doesn't take {what}; make it the {ORDINALS[at]} parameter")
+                return
+            self.leading += (parameters[at].name,)
 
     def _read(self, parameter: Parameter, default: object) -> None:
         if isinstance(default, Placeholder) and parameter.kind in _BY_NAME:
@@ -152,10 +193,10 @@ class Parameters:
         else:
             way_out = "give it a default `RESOURCE.value`, or take it out"
             self.mistakes.append(
-                f"has a parameter {str(parameter)!r} beyond the run that is not a resource;"
+                f"has a parameter {str(parameter)!r} beyond {self._beyond} that is not a resource;"
                 f" {way_out}"
             )
 
 
-def _is_run(parameter: Parameter) -> bool:
+def _is_positional(parameter: Parameter) -> bool:
     return parameter.kind in _BY_POSITION and not isinstance(parameter.default, Placeholder)

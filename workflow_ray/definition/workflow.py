@@ -1,33 +1,24 @@
 """Workflows: the definitions that users write."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
-from typing import Any, Concatenate, Generic, cast
+from typing import Any, cast
 
 from workflow_ray.definition import checks, reading
 from workflow_ray.definition.arguments import is_count
-from workflow_ray.definition.data import DataCodec
-from workflow_ray.definition.durations import Duration
+from workflow_ray.definition.data import ValueCodec
 from workflow_ray.definition.graph import Graph
-from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
-from workflow_ray.definition.run import D, Run, S
+from workflow_ray.definition.handler_decorators import HandlerDecorators
+from workflow_ray.definition.run import D, S
+from workflow_ray.definition.run_decorators import RunDecorators
 from workflow_ray.definition.source import calling_frame, local_names, place_of
-from workflow_ray.definition.status import Status
-from workflow_ray.definition.step import (
-    Declaration,
-    Options,
-    P,
-    R,
-    StepDecorator,
-    StepFunction,
-)
 from workflow_ray.errors import InvalidDefinition
 
 
-class Workflow(Generic[D, S]):
+class Workflow(RunDecorators[D, S], HandlerDecorators[D, S]):
     """A typed state machine: a run stands at a status, and a step takes it to the next.
 
-    Mistakes in the arguments and in the steps are collected. `checked` reports all of them.
+    Mistakes in the arguments and in the functions are collected. `checked` reports all of them.
 
     Args:
         name: Part of roles and topics. It identifies the workflow in a deployment for good.
@@ -50,8 +41,8 @@ class Workflow(Generic[D, S]):
         entry: S | Collection[S] = (),
         partitions: int = 16,
     ) -> None:
+        super().__init__(name)
         frame = calling_frame()
-        self.name = name
         self.data = data
         self.statuses = statuses
         self.partitions = partitions
@@ -64,77 +55,8 @@ class Workflow(Generic[D, S]):
         self.where = place_of(frame)
         """file:line of the place where the workflow was made."""
         self._numbers = {status.value: status for status in members if is_count(status.value)}
-        self._declared: list[Declaration[S]] = []
-        self._unapplied: dict[object, str] = {}  # mistakes of decorators that decorate nothing yet
         self._scope = local_names(frame)
         self._graph: Graph[S] | None = None
-
-    def step(
-        self,
-        status: S,
-        *,
-        shards: int = 1,
-        retry: Retry = DEFAULT_RETRY,
-        on_failure: S | None = None,
-        max_in_flight: int = 100,
-        timeout: Duration | None = None,
-    ) -> StepDecorator[D, S]:
-        """Declare the decorated function as the step of the runs at `status`.
-
-        The function takes the run, then resources (`stock: Warehouse = warehouse.value`). Its
-        return annotation, made of Literals of statuses and of halts, lists what it may return.
-
-        An async function runs in the event loop, a plain one in a thread. Where the function is
-        decorated, what is called decides: a plain wrapper runs in a thread, and an awaitable that
-        it returns is awaited in the event loop. The annotations are read through functools.wraps.
-
-        Args:
-            status: The status whose runs take the step.
-            shards: The number of roles that share the work, from 1 to the workflow's partitions.
-            retry: When a failed attempt is made again.
-            on_failure: The status that a run enters when its attempts are used up, or when the step
-                raises Fatal. None: the run is paused with the error.
-            max_in_flight: The number of runs that one role works on at a time.
-            timeout: How long an attempt may take, in seconds or as a timedelta. An attempt that
-                takes longer has failed: an async function is cancelled; a plain one goes on in its
-                thread, and its result is dropped. None: no limit.
-
-        Raises:
-            InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
-                `checked` raises them.
-        """
-        options = Options(shards, retry, on_failure, max_in_flight, timeout)
-        frame = calling_frame()
-        if _is_function(status):  # `@workflow.step` without parentheses
-            function = cast(Any, status)
-            self._declare(
-                Declaration(status, function, options, place_of(frame), local_names(frame))
-            )
-            return cast(StepDecorator[D, S], function)
-        decorator = object()
-        self._unapplied[decorator] = (
-            f"{place_of(frame)}: a step of {checks.named(status)} has no function; write the call"
-            " as a decorator, with an @, directly before the function"
-        )
-
-        def register(function: StepFunction[D, S, P, R]) -> Callable[Concatenate[Run[D, S], P], R]:
-            frame = calling_frame()
-            self._unapplied.pop(decorator, None)
-            self._declare(
-                Declaration(status, function, options, place_of(frame), local_names(frame))
-            )
-            return function
-
-        return register
-
-    def _declare(self, step: Declaration[S]) -> None:
-        if self._graph is not None:
-            late = (
-                f"{step.where}: step {step.name} comes after the workflow was put to use; declare"
-                " all steps before that"
-            )
-            raise InvalidDefinition(self.name, [late])
-        self._declared.append(step)
 
     def checked(self) -> Graph[S]:
         """Check the definition and return its graph, the same one every time.
@@ -150,6 +72,7 @@ class Workflow(Generic[D, S]):
             if graph is None or mistakes:
                 raise InvalidDefinition(self.name, mistakes)
             self._graph = graph
+            self._is_in_use = True
             # the scopes would keep alive the local variables of functions
             self._declared.clear()
             self._scope.clear()
@@ -177,16 +100,12 @@ class Workflow(Generic[D, S]):
         return self._codec.decode(data)
 
     @cached_property
-    def _codec(self) -> DataCodec[D]:
+    def _codec(self) -> ValueCodec[D]:
         # made at its first use, because a model may use names that are defined later
-        return DataCodec(self.data, f"the data of {self.name}")
+        return ValueCodec(self.data, f"the data of {self.name}")
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
-
-
-def _is_function(value: object) -> bool:
-    return callable(value) and not isinstance(value, Status | type)
 
 
 def _entries(entry: Any) -> tuple[Any, ...]:

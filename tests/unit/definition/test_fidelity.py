@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, field_serializer
 from tests.unit.definition.random_models import Base, Derived, Tree, random_model
 from tests.unit.parcels import Stage
 from workflow_ray import Workflow
-from workflow_ray.definition.data import DataCodec
+from workflow_ray.definition.data import ValueCodec
 from workflow_ray.definition.exact_models import guard_of
 from workflow_ray.errors import InvalidInput
 
@@ -32,7 +32,7 @@ def test_data_of_any_model_reads_back_equal_or_is_refused(
     seen = Counter[str]()
     for _ in range(MODELS):
         cls, make = random_model(rng)
-        codec = DataCodec(cls, "the data of orders")
+        codec: ValueCodec[Any] = ValueCodec(cls, "the data of orders")
         for _ in range(DATA):
             data = make(rng)
             encoded = taken(codec, data)
@@ -47,7 +47,7 @@ def test_data_of_any_model_reads_back_equal_or_is_refused(
     assert min(seen["refused"], seen["guarded"], seen["compared"]) > MODELS * DATA / 50, seen
 
 
-def taken(codec: DataCodec[Any], data: BaseModel) -> bytes | None:
+def taken(codec: ValueCodec[Any], data: BaseModel) -> bytes | None:
     """The stored bytes. None if the data was refused, in one line that does not show it."""
     try:
         return codec.encode(data)

@@ -1,0 +1,427 @@
+"""What a definition makes of the functions that a run waits for."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from workflow_ray.definition import (
+    Callback,
+    Cancel,
+    ChildFunction,
+    Children,
+    ChildrenFunction,
+    Connector,
+    Hook,
+    Pause,
+    Retry,
+    Run,
+    Schedule,
+    Status,
+    Stay,
+    TimeoutFunction,
+    Workflow,
+    resource,
+)
+from workflow_ray.errors import InvalidDefinition, InvalidInput
+from workflow_ray.records import RunState
+
+
+class At(Status):
+    NEW = 1
+    OPEN = 2
+    WAITING = 3
+    DONE = 4
+    LOST = 5
+
+
+class PartAt(Status):
+    MADE = 1
+
+
+class Order(BaseModel):
+    total: int = 0
+
+
+class Payment(BaseModel):
+    receipt: str
+
+
+class BigPayment(Payment):
+    pass
+
+
+class Log:
+    def open(self, *, clock: Any, events: str) -> Any:
+        raise NotImplementedError
+
+
+class Tool: ...
+
+
+@resource
+async def tool() -> AsyncIterator[Tool]:
+    yield Tool()
+
+
+Here = Run[Order, At]
+Part = Run[Order, PartAt]
+parts = Workflow("parts", Order, PartAt)
+others = Workflow("others", Order, PartAt)
+orders = Workflow("orders", Order, At)
+LOG = Log()
+
+
+@orders.step(At.NEW)
+async def begin(run: Here) -> Literal[At.OPEN]:
+    return At.OPEN
+
+
+@orders.callback(
+    At.NEW, At.OPEN, early=timedelta(minutes=1), retry=Retry(attempts=7), timeout=timedelta(hours=1)
+)
+async def paid(run: Here, message: Payment, it: Tool = tool.value) -> Literal[At.WAITING] | Cancel:
+    return At.WAITING
+
+
+@orders.callback(At.OPEN)
+def noted(run: Here, text: Annotated[str, Field(min_length=1)]) -> Stay:
+    return Stay()
+
+
+@orders.timeout(At.OPEN, after=timedelta(hours=1), on_failure=At.LOST)
+async def expire(run: Here) -> Pause:
+    return Pause()
+
+
+def soon(run: Here) -> datetime:
+    return run.created_at
+
+
+@orders.timeout(At.OPEN, at=soon)
+def hurry(run: Here) -> Stay:
+    return Stay()
+
+
+@orders.child(At.WAITING, parts)
+async def one(run: Here, child: Part) -> Literal[At.DONE] | Stay:
+    return Stay()
+
+
+@orders.child(At.WAITING, others)
+async def another(run: Here, child: Part) -> Stay:
+    return Stay()
+
+
+@orders.children(At.WAITING, parts)
+async def every(run: Here, children: Children[Order, PartAt]) -> Literal[At.DONE]:
+    return At.DONE
+
+
+@orders.connector("carts", LOG, shards=3, retry=Retry(attempts=9), ordered=True)
+async def on_cart(client: Any, event: Any, it: Tool = tool.value) -> None: ...
+
+
+@orders.schedule("nightly", cron="0 2 * * *", timezone="Europe/Berlin", overlap="allow")
+def nightly(tick: datetime) -> Order:
+    return Order()
+
+
+@orders.schedule("often", every=timedelta(seconds=30), catch_up=timedelta(minutes=2), jitter=1)
+async def often(tick: datetime) -> Order:
+    return Order()
+
+
+@orders.on_pause
+async def held(run: Here) -> None: ...
+
+
+@orders.on_cancel(retry=Retry(attempts=8))
+@orders.on_complete
+def ended(run: Here, it: Tool = tool.value) -> None: ...
+
+
+graph = orders.checked()
+
+
+# --- the graph ----------------------------------------------------------------------------------
+
+
+def test_the_functions_of_a_status_are_in_the_order_of_their_declaration() -> None:
+    assert [each.name for each in graph.functions(At.OPEN)] == ["paid", "noted", "expire", "hurry"]
+    assert [each.name for each in graph.callbacks(At.OPEN)] == ["paid", "noted"]
+    assert [each.name for each in graph.timeouts(At.OPEN)] == ["expire", "hurry"]
+    assert [each.name for each in graph.functions(At.NEW)] == ["begin", "paid"]
+    for at_end in (graph.functions(At.DONE), graph.callbacks(At.DONE), graph.timeouts(At.DONE)):
+        assert at_end == ()
+
+
+def test_a_callback_is_found_by_its_name_and_by_its_function() -> None:
+    callback = graph.callback("paid")
+    assert callback is graph.callback_of(paid)
+    assert callback is not None
+    assert callback.statuses == {At.NEW, At.OPEN}
+    assert graph.callback("expire") is None
+    assert graph.callback_of(expire) is None
+
+
+def test_a_function_of_children_is_found_by_the_name_of_their_workflow() -> None:
+    child, other = graph.child(At.WAITING, "parts"), graph.child(At.WAITING, "others")
+    assert child is not None
+    assert other is not None
+    assert (child.name, child.child, other.name) == ("one", parts, "another")
+    children = graph.children(At.WAITING, "parts")
+    assert children is not None
+    assert (children.name, children.status, children.child) == ("every", At.WAITING, parts)
+    assert graph.children(At.WAITING, "others") is None
+    assert graph.child(At.OPEN, "parts") is None
+    assert graph.child_functions == (child, other)
+    assert graph.children_functions == (children,)
+
+
+def test_a_status_is_terminal_if_it_has_no_function_of_any_kind() -> None:
+    assert graph.statuses_with_functions == (At.NEW, At.OPEN, At.WAITING)
+    assert [status for status in At if graph.is_terminal(status)] == [At.DONE, At.LOST]
+
+
+def test_all_functions_of_a_status_lead_to_its_targets() -> None:
+    assert graph.targets(At.NEW) == {At.OPEN, At.WAITING}
+    assert graph.targets(At.OPEN) == {At.WAITING, At.LOST}
+    assert graph.targets(At.WAITING) == {At.DONE}
+    assert graph.reaches(At.NEW, At.LOST)
+    assert not graph.reaches(At.WAITING, At.LOST)
+
+
+def test_a_workflow_may_have_callbacks_and_no_step() -> None:
+    waiting = Workflow("waiting", Order, PartAt)
+
+    @waiting.callback(PartAt.MADE)
+    async def again(run: Part, message: Payment) -> Literal[PartAt.MADE] | Stay:
+        return Stay()
+
+    found = waiting.checked()
+    assert found.steps == ()
+    assert not found.is_terminal(PartAt.MADE)
+
+
+def test_a_workflow_may_wait_for_children_of_its_own() -> None:
+    tree = Workflow("tree", Order, At, entry=[At.OPEN, At.WAITING, At.LOST])
+
+    @tree.child(At.NEW, tree)
+    async def grown(run: Here, child: Here) -> Literal[At.DONE]:
+        return At.DONE
+
+    (found,) = tree.checked().child_functions
+    assert found.child is tree
+
+
+# --- the functions ------------------------------------------------------------------------------
+
+
+def test_a_callback_is_read_with_all_its_arguments() -> None:
+    callback = graph.callback("paid")
+    assert isinstance(callback, Callback)
+    assert callback.early == 60
+    assert callback.timeout == 3600
+    assert callback.retry == Retry(attempts=7)
+    assert callback.returns == {At.WAITING}
+    assert callback.halts == {Cancel}
+    assert callback.resources == {"it": tool}
+    assert callback.on_failure is None
+    assert callback.is_async
+    assert callback.where.startswith(f"{__file__}:")
+    noted_callback = graph.callback("noted")
+    assert noted_callback is not None
+    assert (noted_callback.early, noted_callback.is_async) == (0.0, False)
+
+
+def test_a_timeout_is_read_with_all_its_arguments() -> None:
+    first, second = graph.timeouts(At.OPEN)
+    assert isinstance(first, TimeoutFunction)
+    assert (first.status, first.after, first.at, first.on_failure) == (At.OPEN, 3600, None, At.LOST)
+    assert (second.after, second.at, second.is_async) == (None, soon, False)
+
+
+def test_functions_of_children_are_read() -> None:
+    assert {type(each) for each in graph.functions(At.WAITING)} == {ChildFunction, ChildrenFunction}
+
+
+def test_a_connector_is_read_with_all_its_arguments() -> None:
+    (connector,) = graph.connectors
+    assert isinstance(connector, Connector)
+    assert (connector.name, connector.shards, connector.ordered) == ("carts", 3, True)
+    assert connector.source is LOG
+    assert connector.retry == Retry(attempts=9)
+    assert connector.resources == {"it": tool}
+    assert connector.function is on_cart
+
+
+def test_a_schedule_is_read_with_all_its_arguments() -> None:
+    first, second = graph.schedules
+    assert isinstance(first, Schedule)
+    assert (first.name, first.cron, first.timezone) == ("nightly", "0 2 * * *", "Europe/Berlin")
+    assert (first.every, first.overlap, first.catch_up, first.jitter) == (None, "allow", 3600, 0)
+    assert (second.cron, second.timezone, second.every) == (None, "UTC", 30)
+    assert (second.overlap, second.catch_up, second.jitter) == ("skip", 120, 1)
+
+
+def test_a_function_may_be_a_hook_of_several_run_states() -> None:
+    assert all(isinstance(hook, Hook) for hook in graph.hooks)
+    assert [(hook.run_state, hook.name) for hook in graph.hooks] == [
+        (RunState.PAUSED, "held"),
+        (RunState.COMPLETED, "ended"),
+        (RunState.CANCELLED, "ended"),
+    ]
+    assert graph.hooks[2].retry == Retry(attempts=8)
+    assert graph.hooks[2].resources == {"it": tool}
+
+
+def test_a_function_within_a_function_has_its_plain_name() -> None:
+    waiting = Workflow("waiting", Order, PartAt)
+
+    class Desk:
+        async def paid(self, run: Part, message: Payment) -> Stay:
+            return Stay()
+
+        async def __call__(self, run: Part, message: Payment) -> Stay:
+            return Stay()
+
+    waiting.callback(PartAt.MADE)(Desk().paid)
+    waiting.callback(PartAt.MADE)(Desk())
+    found = waiting.checked().callbacks(PartAt.MADE)
+    assert [callback.name for callback in found] == ["paid", "Desk"]
+
+
+def test_a_partial_can_be_a_callback() -> None:
+    waiting = Workflow("waiting", Order, PartAt)
+
+    async def paid(run: Part, message: Payment, *, desk: int) -> Stay:
+        return Stay()
+
+    waiting.callback(PartAt.MADE)(partial(paid, desk=3))
+    (callback,) = waiting.checked().callbacks(PartAt.MADE)
+    assert (callback.name, callback.message_type) == ("paid", Payment)
+
+
+def test_a_function_that_is_declared_too_late_is_refused_at_once() -> None:
+    with pytest.raises(InvalidDefinition, match="callback late comes after the workflow was put"):
+
+        @orders.callback(At.OPEN)
+        async def late(run: Here, message: Payment) -> Stay:
+            return Stay()
+
+    with pytest.raises(InvalidDefinition, match="hook late_too comes after the workflow was put"):
+
+        @orders.on_pause
+        async def late_too(run: Here) -> None: ...
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def callback_of(kind: Any) -> Callback[PartAt]:
+    waiting = Workflow("waiting", Order, PartAt)
+
+    async def take(run: Part, message: Any) -> Stay:
+        return Stay()
+
+    take.__annotations__["message"] = kind
+    waiting.callback(PartAt.MADE)(take)
+    (callback,) = waiting.checked().callbacks(PartAt.MADE)
+    return callback
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "payload"),
+    [
+        (Payment, Payment(receipt="r"), b'{"receipt":"r"}'),
+        (str, "text", b'"text"'),
+        (int | None, None, b"null"),
+        (list[Payment], [Payment(receipt="r")], b'[{"receipt":"r"}]'),
+        (datetime, datetime(2026, 1, 1, tzinfo=UTC), b'"2026-01-01T00:00:00Z"'),
+        (dict[str, Any], {"a": [1]}, b'{"a":[1]}'),
+        (Any, {"a": [1, None]}, b'{"a":[1,null]}'),
+    ],
+)
+def test_a_message_is_of_any_type_that_pydantic_reads(
+    kind: Any, message: object, payload: bytes
+) -> None:
+    callback = callback_of(kind)
+    assert callback.write(message) == payload
+    assert callback.read(payload) == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "says"),
+    [
+        (Payment, Order(), "the message of take: is of type Order; it must be Payment itself"),
+        (Payment, BigPayment(receipt="r"), "is of type BigPayment"),
+        (Payment, {"receipt": "r"}, "is of type dict"),
+        (Payment, Payment.model_construct(receipt=5), "aren't of their field's type: receipt"),
+        (str, 5, "can't be written as JSON"),
+        (list[Payment], [BigPayment(receipt="r")], "it is a BigPayment and reads back as a Paym"),
+        (Annotated[str, Field(min_length=3)], "ab", "can't be read back"),
+        (Any, (1, 2), "it is of type tuple and reads back as list"),
+        (Any, object(), "can't be written as JSON"),
+        (float, float("nan"), "JSON has no NaN"),
+    ],
+)
+def test_a_message_that_would_not_read_back_equal_is_refused(
+    kind: Any, message: object, says: str
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        callback_of(kind).write(message)
+    assert says in str(raised.value)
+    assert str(raised.value).startswith("the message of take")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"receipt":5}', b"\xff"])
+def test_a_payload_that_does_not_fit_is_an_error_of_pydantic(payload: bytes) -> None:
+    with pytest.raises(ValidationError):
+        callback_of(Payment).read(payload)
+
+
+def test_a_message_may_be_annotated_with_a_name_of_the_function_around_it() -> None:
+    class Parcel(BaseModel):
+        weight: int
+
+    waiting = Workflow("waiting", Order, PartAt)
+
+    @waiting.callback(PartAt.MADE)
+    async def arrived(run: Part, parcel: "Parcel") -> Stay:
+        return Stay()
+
+    (callback,) = waiting.checked().callbacks(PartAt.MADE)
+    assert callback.message_type is Parcel
+
+
+# --- children -----------------------------------------------------------------------------------
+
+
+async def test_the_children_of_a_test_are_counted_by_how_they_ended() -> None:
+    runs = [
+        Run(Order(total=at), PartAt.MADE, run_state=state)
+        for at, state in enumerate([RunState.COMPLETED, RunState.CANCELLED, RunState.COMPLETED])
+    ]
+    children = Children(runs)
+    assert (children.started, children.completed, children.cancelled) == (3, 2, 1)
+    assert [run async for run in children] == runs
+    assert [run async for run in children] == runs, "they can be gone over again"
+
+
+async def test_stored_children_are_read_when_they_are_gone_over() -> None:
+    reads = 0
+
+    async def read() -> AsyncIterator[Part]:
+        nonlocal reads
+        reads += 1
+        yield Run(Order(), PartAt.MADE)
+
+    children = Children.stored(9, 5, 4, read)
+    assert repr(children) == "<Children started=9 completed=5 cancelled=4>"
+    assert reads == 0
+    assert len([run async for run in children]) == 1
+    assert reads == 1
