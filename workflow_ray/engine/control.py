@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from workflow_ray.engine.next_version import Next
 from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.run_states import may_move
-from workflow_ray.engine.transition import Next
-from workflow_ray.records import Cause, Record, RunState, Write, WriteId
+from workflow_ray.records import NO_VERSION, Cause, Record, RunState, Write, WriteId
 
 
 class Action(Enum):
@@ -48,8 +48,9 @@ def decide_control(
 ) -> Write | Refused | Unchanged:
     """Decide what a control changes.
 
-    A step that is running is not interrupted. If the control commits first, the step's result is
-    dropped.
+    A function that is running is not interrupted. If the control commits first, its result is
+    dropped. Timeouts and messages stay as they are: the store sends an event for messages that wait
+    when the run proceeds.
     """
     nxt = Next(record, control.by, write_id)
     match control.action:
@@ -69,24 +70,43 @@ def _rest(nxt: Next, control: Control, to: RunState, cause: Cause) -> Write | Re
         return Unchanged()
     if not may_move(record.run_state, to):
         return Refused(f"it is {record.run_state.name}")
-    return nxt.stay(cause, run_state=to, attempt=record.attempt, reason=control.reason)
+    awaited = record.awaited if to is RunState.PAUSED else NO_VERSION
+    return nxt.stay(
+        cause, run_state=to, attempt=record.attempt, reason=control.reason, awaited=awaited
+    )
 
 
 def _resume(nxt: Next, control: Control) -> Write | Refused | Unchanged:
-    """Resume the run. If an error has paused it, the attempts are counted from 0 again."""
+    """Resume the run, with its step if that was still to run.
+
+    If an error has paused it, the attempts are counted from 0 again.
+    """
     record = nxt.record
     if record.run_state is RunState.PAUSED:
         attempt = 0 if is_paused_by_error(record) else record.attempt
-        return nxt.stay(Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=0.0)
+        return nxt.stay(
+            Cause.RESUMED,
+            attempt=attempt,
+            reason=control.reason,
+            again_in=_at_once(record),
+        )
     return Refused(f"it is {record.run_state.name}") if record.run_state.at_rest else Unchanged()
 
 
 def _retry(nxt: Next, control: Control) -> Write | Refused:
-    """Let the step run at once, without the rest of the delay. Attempts are counted from 0."""
+    """Let the step run at once, without the rest of the delay. Attempts are counted from 0.
+
+    A run that an error in another function has paused waits again for what it waited for.
+    """
     record = nxt.record
     is_between_attempts = record.attempt > 0 and not record.run_state.at_rest
     if is_paused_by_error(record) or is_between_attempts:
-        return nxt.stay(Cause.RETRIED, reason=control.reason, again_in=0.0)
+        return nxt.stay(Cause.RETRIED, reason=control.reason, again_in=_at_once(record))
     if record.run_state is RunState.PAUSED:
         return Refused("it was paused by no error. Resume it instead")
     return Refused(f"it is {record.run_state.name}, and no attempt has failed")
+
+
+def _at_once(record: Record) -> float | None:
+    """The delay of the step, if it is still to run."""
+    return 0.0 if record.awaited > NO_VERSION else None

@@ -74,9 +74,14 @@ def differences(
 def _is_repeated(workflow: Workflow[Any, Any], data: BaseModel, stored: bytes) -> bool:
     try:
         first = workflow.decode(stored)
-        return difference(first, _without_made_up(data, first)) is None
+        return is_repeated(data, first)
     except Exception:  # The first data was deleted, or is of an earlier model.
         return False
+
+
+def is_repeated(value: Any, first: Any) -> bool:
+    """Whether a value is the first one again, but for what default factories have made up."""
+    return difference(first, _without_made_up(value, first)) is None
 
 
 def _without_made_up(value: Any, first: Any) -> Any:

@@ -1,15 +1,19 @@
 """The conversion of records to runs, and of a trigger to the first write."""
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
-from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.errors import UnknownStatus, UnreadableData
+from workflow_ray.definition import Effects, Run, Status, Workflow
+from workflow_ray.definition.effects import READ_ONLY
+from workflow_ray.definition.graph import TERMINAL
+from workflow_ray.engine.entry import TimeoutNotSet, gatherings_of, timeouts_of
+from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
 from workflow_ray.records import (
     NO_VERSION,
-    Awaits,
     Cause,
     NewRun,
     OutgoingEvent,
@@ -29,11 +33,17 @@ S = TypeVar("S", bound=Status)
 FIRST = Version(1)
 
 
-def run_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
-    """Convert a record to a typed run. Raises UnreadableData or UnknownStatus."""
+def run_of(workflow: Workflow[D, S], record: Record, effects: Effects = READ_ONLY) -> Run[D, S]:
+    """Convert a record to a typed run. Raises UnreadableData or UnknownStatus.
+
+    Args:
+        workflow: The run's workflow.
+        record: The record.
+        effects: Carries out what a function asks of the run.
+    """
     data = decoded(workflow, record.run_id, record.data)
     status = status_of(workflow, record.run_id, record.status)
-    return Run.stored(record, data, status)
+    return Run.stored(record, data, status, effects)
 
 
 def view_of(workflow: Workflow[D, S], record: Record) -> Run[D, S]:
@@ -50,11 +60,15 @@ def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
     try:
         return workflow.decode(data)
     except ValidationError as error:
-        fields = (
-            f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        )
-        raise UnreadableData(workflow.name, run_id, "; ".join(fields)) from None
+        raise UnreadableData(workflow.name, run_id, flaws(error)) from None
+
+
+def flaws(error: ValidationError) -> str:
+    """Name the wrong fields, and say what is wrong with each, without their values."""
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}"
+        for e in error.errors(include_input=False)
+    )
 
 
 def status_name(workflow: Workflow[D, S], number: int) -> str:
@@ -84,16 +98,20 @@ def first_write(
     idempotency_key: str | None = None,
     digest: bytes | None = None,
 ) -> Write:
-    """Make the first write of a run. A run that starts at a status without a step is complete."""
+    """Make the first write of a run. A run that starts at a status without a function is complete.
+
+    Raises:
+        InvalidInput: A timeout of that status can't be set.
+    """
     partition = partition_of(run_id, workflow.partitions)
-    ends = workflow.checked().is_terminal(start)
+    entry = workflow.checked().entries.get(start, TERMINAL)
     event = OutgoingEvent(topic=status_topic(workflow.name, start.value), partition=partition)
-    return Write(
+    write = Write(
         run_id=run_id,
         write_id=write_id,
         expected=NO_VERSION,
         status=start.value,
-        run_state=RunState.COMPLETED if ends else RunState.INITIATED,
+        run_state=RunState.COMPLETED if entry.ends else RunState.INITIATED,
         visit=FIRST,
         cause=Cause.TRIGGER,
         by=by,
@@ -105,7 +123,42 @@ def first_write(
             idempotency_key=idempotency_key,
             digest=digest,
         ),
-        events=() if ends else (event,),
-        awaits=Awaits.NOBODY if ends else Awaits.EVENT,
-        asks=not ends,
+        events=(event,) if entry.asks else (),
+        awaits=entry.awaits,
+        asks=entry.asks,
+    )
+    return _prepared(write, workflow, start) if entry.prepares else write
+
+
+def _prepared(write: Write, workflow: Workflow[D, S], start: S) -> Write:
+    """Add the timeouts and gatherings of the status at which the run starts."""
+    try:
+        timeouts = timeouts_of(workflow, start, _record_of(write))
+    except TimeoutNotSet as error:
+        raise InvalidInput(f"a run of {workflow.name} that starts at {start}", str(error)) from None
+    return msgspec.structs.replace(
+        write, timeouts=timeouts, gatherings=gatherings_of(workflow, start)
+    )
+
+
+def _record_of(write: Write) -> Record:
+    """The record that a first write makes, for functions of users. The store sets its times."""
+    assert write.new is not None, "it is a first write"
+    assert write.data is not None, "it is a first write"
+    now = datetime.now(UTC)
+    return Record(
+        run_id=write.run_id,
+        workflow=write.new.workflow,
+        foreign_id=write.new.foreign_id,
+        status=write.status,
+        run_state=write.run_state,
+        version=write.version,
+        visit=write.visit,
+        cause=write.cause,
+        partition=write.new.partition,
+        data=write.data,
+        idempotency_key=write.new.idempotency_key,
+        awaits=write.awaits,
+        created_at=now,
+        updated_at=now,
     )

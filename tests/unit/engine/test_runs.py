@@ -101,12 +101,11 @@ def test_a_run_that_starts_at_a_status_without_a_step_is_complete() -> None:
 
 def test_a_record_after_a_write_is_what_a_store_makes_of_it() -> None:
     workflow = routed()
-    graph = workflow.checked()
-    step = graph.step(Route.PACKED)
+    step = workflow.checked().step(Route.PACKED)
     assert step
     before = record()
     write = decide(
-        before, Returned(Route.SENT, None), step, graph, by="role", write_id=new_write_id()
+        before, Returned(Route.SENT, None), step, workflow, by="role", write_id=new_write_id()
     )
     landed = write.onto(before)
     assert (landed.version, landed.status, landed.run_state, landed.cause) == (

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.parcels import Route, record, routed
 from workflow_ray import Cancel, Pause, Repeat, Stay
 from workflow_ray.definition import Halt
+from workflow_ray.engine.next_version import MAX_REASON
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.engine.transition import (
-    MAX_REASON,
     Failed,
     Outcome,
     Returned,
@@ -41,17 +41,17 @@ OUTCOMES: list[Outcome] = [
 def decided(
     before: Record, outcome: Outcome, *, attempts: int = 3, on_failure: Route | None = None
 ) -> Write:
-    graph = routed(attempts=attempts, on_failure=on_failure).checked()
-    step = graph.step(Route(before.status))
+    workflow = routed(attempts=attempts, on_failure=on_failure)
+    step = workflow.checked().step(Route(before.status))
     assert step
-    return decide(before, outcome, step, graph, by="role", write_id=ID)
+    return decide(before, outcome, step, workflow, by="role", write_id=ID)
 
 
 def doubted(before: Record, *, attempts: int = 3, on_failure: Route | None = None) -> Write:
-    graph = routed(attempts=attempts, on_failure=on_failure).checked()
-    step = graph.step(Route.PACKED)
+    workflow = routed(attempts=attempts, on_failure=on_failure)
+    step = workflow.checked().step(Route.PACKED)
     assert step
-    return count_attempt(before, step, graph, by="role", write_id=ID)
+    return count_attempt(before, step, workflow, by="role", write_id=ID)
 
 
 def all_decisions() -> Iterator[tuple[Record, Write]]:

@@ -1,0 +1,84 @@
+"""A run as it was at an earlier version is read from its history."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.unit.parcels import Route
+from workflow_ray.engine.past import as_of, is_enough
+from workflow_ray.records import (
+    Cause,
+    HistoryEntry,
+    Record,
+    RunId,
+    RunState,
+    Version,
+    WriteId,
+)
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def entry(
+    version: int, status: Route, cause: Cause, data: bytes | None = None, **fields: RunState
+) -> HistoryEntry:
+    return HistoryEntry(
+        run_id=RunId("r"),
+        version=Version(version),
+        status=status.value,
+        run_state=fields.get("run_state", RunState.RUNNING),
+        cause=cause,
+        by="role",
+        at=BEGIN + timedelta(seconds=version),
+        write_id=WriteId(str(version)),
+        data=data,
+    )
+
+
+HISTORY = [
+    entry(1, Route.NEW, Cause.TRIGGER, b"1"),
+    entry(2, Route.NEW, Cause.STAY, b"2"),
+    entry(3, Route.PACKED, Cause.CALLBACK),
+    entry(4, Route.PACKED, Cause.CALLBACK, b"4"),
+    entry(5, Route.PACKED, Cause.FAILED, run_state=RunState.PAUSED),
+    entry(6, Route.PACKED, Cause.STEP),
+    entry(7, Route.LOST, Cause.FAILED, b"7"),
+]
+NOW = Record(
+    run_id=RunId("r"),
+    workflow="routed",
+    foreign_id="1",
+    status=Route.LOST.value,
+    run_state=RunState.COMPLETED,
+    version=Version(7),
+    visit=Version(7),
+    cause=Cause.FAILED,
+    partition=0,
+    data=b"7",
+    created_at=BEGIN,
+    updated_at=BEGIN,
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "visit", "data"),
+    [(1, 1, b"1"), (2, 1, b"2"), (3, 3, b"2"), (4, 3, b"4"), (5, 3, b"4"), (6, 6, b"4")],
+)
+def test_a_version_has_the_data_and_the_visit_that_it_had(
+    version: int, visit: int, data: bytes
+) -> None:
+    past = as_of(NOW, HISTORY[:version])
+    assert (past.version, past.visit, past.data) == (version, visit, data)
+    assert (past.status, past.run_state) == (
+        HISTORY[version - 1].status,
+        HISTORY[version - 1].run_state,
+    )
+    assert (past.updated_at, past.created_at) == (HISTORY[version - 1].at, BEGIN)
+
+
+def test_versions_without_data_or_without_an_entry_are_not_enough() -> None:
+    assert is_enough(HISTORY[:1])
+    assert is_enough(HISTORY[1:3])
+    assert not is_enough([])
+    assert not is_enough(HISTORY[2:3]), "it has no data"
+    assert not is_enough(HISTORY[3:5]), "the visit began before"

@@ -1,0 +1,77 @@
+"""What a run waits for that rests without a step, as text. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from workflow_ray.definition import (
+    Callback,
+    ChildFunction,
+    ChildrenFunction,
+    Graph,
+    Status,
+    TimeoutFunction,
+)
+from workflow_ray.records import Awaits, Record, RunState
+
+
+def awaited(
+    graph: Graph[Any], status: Status | None, record: Record, *, entered_at: datetime | None = None
+) -> str:
+    """Say what a run waits for, such as "callback paid, or timeout expire (due 2026-11-28
+    10:00:00Z)".
+
+    Args:
+        graph: The graph of the run's workflow.
+        status: The run's status. None: the code has no status of that number.
+        record: The run.
+        entered_at: When it entered its status, for the due times of timeouts. None: unknown.
+
+    Returns:
+        "" if the run goes on by itself, or is finished.
+    """
+    if record.run_state is RunState.PAUSED:
+        return awaited_when_paused(record)
+    if record.awaits is not Awaits.MESSAGE:
+        return ""
+    functions = () if status is None else graph.functions(status)
+    found = [text for each in functions if (text := _of(each, entered_at))]
+    if not found:
+        return "an operator: nothing else moves it from its status"
+    return _listed(found)
+
+
+def awaited_when_paused(record: Record) -> str:
+    """Say what a paused run waits for, and how many messages it has."""
+    match record.messages:
+        case 0:
+            return "a resume"
+        case 1:
+            return "a resume; 1 message waits for it"
+        case several:
+            return f"a resume; {several} messages wait for it"
+
+
+def _of(function: object, entered_at: datetime | None) -> str:
+    match function:
+        case Callback():
+            return f"callback {function.name}"
+        case TimeoutFunction():
+            return f"timeout {function.name}{_due(function.after, entered_at)}"
+        case ChildFunction():
+            return f"the end of a child ({function.child.name})"
+        case ChildrenFunction():
+            return f"the ends of all its children ({function.child.name})"
+        case _:
+            return ""
+
+
+def _due(after: float | None, entered_at: datetime | None) -> str:
+    if after is None or entered_at is None:
+        return ""
+    return f" (due {entered_at + timedelta(seconds=after):%Y-%m-%d %H:%M:%SZ})"
+
+
+def _listed(found: list[str]) -> str:
+    if len(found) == 1:
+        return found[0]
+    return f"{', '.join(found[:-1])}, or {found[-1]}"
