@@ -1,0 +1,153 @@
+"""What the hooks of a workflow are called for: its run-state events, and the runs as they were."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from workflow_ray.definition import Workflow
+from workflow_ray.engine.announcements import announced_state
+from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
+from workflow_ray.records import (
+    Event,
+    Fence,
+    HistoryEntry,
+    Received,
+    Record,
+    RoleName,
+    RunId,
+    SetAsideEvent,
+    SetAsideKey,
+    Version,
+    run_state_topic,
+)
+from workflow_ray.roles.delivery import Batch, Item
+
+
+@dataclass(frozen=True, slots=True)
+class HookCall:
+    """An event, and the hooks that are to be called for it, by name."""
+
+    event: Event
+    hooks: tuple[str, ...]
+    given_up: tuple[str, ...] = ()  # those that have failed for good
+    record: Record | None = None  # of the run, as it was when the event was read
+
+
+class HookLog:
+    """The run-state topic of a workflow, as a deliverer reads it."""
+
+    def __init__(
+        self,
+        workflow: Workflow[Any, Any],
+        records: RecordStore,
+        events: EventStreamer,
+        clock: Clock,
+        role: RoleName,
+    ) -> None:
+        self._workflow = workflow
+        self._hooks = workflow.checked().hooks
+        self._topic = run_state_topic(workflow.name)
+        self._records = records
+        self._events = events
+        self._clock = clock
+        self._role = role
+
+    @property
+    def id(self) -> str:
+        return self._events.stream_id
+
+    async def starts(self) -> dict[int, int]:
+        return dict.fromkeys(range(self._workflow.partitions), 0)
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        return await self._events.ends(self._topic, partitions)
+
+    async def receive(
+        self, offsets: Mapping[int, int], *, reader: str, limit: int, wait: float
+    ) -> Batch[HookCall]:
+        arrivals = await self._events.receive(
+            self._topic, offsets, reader=reader, limit=limit, wait=wait
+        )
+        records = await self._records_of(arrivals.events)
+        items = [self._item(received, records) for received in arrivals.events]
+        return Batch(items, arrivals.read, tuple(arrivals.lost))
+
+    async def _records_of(self, events: Sequence[Received]) -> dict[RunId, Record | None]:
+        """Read the records that the stream has not joined. It may be only the first ones."""
+        wanted = list(
+            dict.fromkeys(received.event.run_id for received in events if received.record is None)
+        )
+        if not wanted:
+            return {}
+        records = await persist(lambda: self._records.lookup(wanted), self._clock, self._role)
+        return dict(zip(wanted, records, strict=False))
+
+    def _item(self, received: Received, records: Mapping[RunId, Record | None]) -> Item[HookCall]:
+        event = received.event
+        run_state = announced_state(event)
+        hooks = tuple(hook.name for hook in self._hooks if hook.run_state is run_state)
+        record = received.record or records.get(event.run_id)
+        return Item(
+            f"{event.run_id}-{event.version}",
+            event.run_id,
+            event.partition,
+            received.offset,
+            len(record.data) if record is not None else 0,
+            HookCall(event, hooks, record=record),
+        )
+
+    def pack(self, event: HookCall, running: Fence | None) -> SetAsideEvent:
+        return SetAsideEvent(
+            run=event.event, hooks=event.hooks, given_up=event.given_up, running=running
+        )
+
+    def unpack(self, key: SetAsideKey, event_id: str, packed: SetAsideEvent) -> Item[HookCall]:
+        assert packed.run is not None, "entries of hooks hold run-state events"
+        call = HookCall(packed.run, packed.hooks, packed.given_up)
+        return Item(event_id, packed.run.run_id, key.partition, key.offset, 0, call)
+
+    async def record_then(self, event: HookCall) -> Record | None:
+        """Return the run as it was at the event's version. None: it is not known any more."""
+        wanted = event.event
+        record = event.record
+        if record is None or record.version < wanted.version:
+            (record,) = await persist(
+                lambda: self._records.lookup([wanted.run_id], fresh=True), self._clock, self._role
+            )
+        if record is None or record.version < wanted.version:
+            return None
+        if record.version == wanted.version:
+            return msgspec.structs.replace(record, visit=wanted.version)
+        return await self._from_history(record, wanted.version)
+
+    async def _from_history(self, record: Record, version: Version) -> Record | None:
+        """Put a record back to an earlier version, by the run's history."""
+        data: bytes | None = None
+        last: HistoryEntry | None = None
+        while last is None or last.version < version:
+            after = last.version if last else Version(0)
+            page = await persist(
+                partial(self._records.history, record.run_id, after=after), self._clock, self._role
+            )
+            if not page:
+                return None
+            for entry in page:
+                if entry.version <= version:
+                    data = entry.data if entry.data is not None else data
+                    last = entry
+        if data is None or last.version != version:
+            return None
+        return msgspec.structs.replace(
+            record,
+            status=last.status,
+            run_state=last.run_state,
+            version=version,
+            visit=version,
+            cause=last.cause,
+            reason=last.reason,
+            data=data,
+            updated_at=last.at,
+        )
