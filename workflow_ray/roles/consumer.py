@@ -1,31 +1,22 @@
-"""The role that runs the step of one status, for the partitions of its shard."""
+"""The role that runs the functions of one status, for the partitions of its shard."""
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.engine.recovery import start
-from workflow_ray.engine.transition import Failed, Outcome, decide
+from workflow_ray.engine.transition import Failed, Outcome
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import (
-    Cause,
-    Fence,
-    Position,
-    Record,
-    Role,
-    Write,
-    WriteGroup,
-    new_write_id,
-    status_topic,
-)
+from workflow_ray.records import Fence, Position, Role, status_topic
 from workflow_ray.roles.attempt import Attempt
-from workflow_ray.roles.execution import Execution
+from workflow_ray.roles.calls import Calls
+from workflow_ray.roles.decisions import Decisions
 from workflow_ray.roles.failures import log_failure
+from workflow_ray.roles.functions import Functions
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.loopwatch import Occupant, running_step
@@ -35,9 +26,9 @@ from workflow_ray.roles.partition import Partition
 from workflow_ray.roles.reception import Reception
 from workflow_ray.roles.recovery import Recovery
 from workflow_ray.roles.resources import Opened, opened
-from workflow_ray.roles.results import Result, Results
+from workflow_ray.roles.result import Result
+from workflow_ray.roles.results import Results
 from workflow_ray.roles.steps import Steps
-from workflow_ray.roles.threads import threads_of
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +47,10 @@ class StepWork:
 
 
 class Consumer:
-    """Receives events, runs the step for each event that asks for it, and commits the results
-    together with the positions.
+    """Receives events, runs the functions that they ask for, the step and those of messages, and
+    commits the results together with the positions.
 
-    A slow or failing run does not delay others: steps run concurrently, up to the step's
+    A slow or failing run does not delay others: functions run concurrently, up to the step's
     `max_in_flight`, and results are written as they come. If an earlier holder died, `Recovery`
     first tries the events that it may have run.
     """
@@ -75,14 +66,11 @@ class Consumer:
         in_flight: InFlight | None = None,
     ) -> None:
         """Roles of one event loop share `observation`, and those of one process `in_flight`."""
-        graph = work.workflow.checked()
-        step = graph.step(work.status)
-        if step is None:
-            raise ValueError(f"{work.status!r} has no step")
+        functions = Functions(work.workflow, work.status)
         self._role = work.role
         self._work = work
-        self._step = step
-        self._graph = graph
+        self._functions = functions
+        self._decisions = Decisions(fence.role, work.workflow)
         self._fence = fence
         self._records = records
         self._events = events
@@ -90,14 +78,21 @@ class Consumer:
         self._observation = observation or Observation()
         self._in_flight = in_flight or InFlight()
         self._topic = status_topic(work.workflow.name, work.status.value)
-        self._owned = work.role.owned(work.workflow.partitions)
         self._partitions: dict[int, Partition] = {}
         self._results = Results(
-            fence, work.role.group, events.stream_id, records, clock, self._refuse
+            fence, work.role.group, events.stream_id, records, clock, self._decisions.refused
         )
         self._intake = Intake(
-            work.role.name, self._topic, self._partitions, records, events, clock, self._results
+            work.role.name,
+            self._topic,
+            functions,
+            self._partitions,
+            records,
+            events,
+            clock,
+            self._results,
         )
+        self._is_leaving = False  # what begins now is left to the next holder
 
     @property
     def idle(self) -> bool:
@@ -105,9 +100,7 @@ class Consumer:
         return not self._results.attempts
 
     def progress(self) -> asyncio.Event:
-        """Return what is set when the next attempts in hand are committed, counted from this
-        call.
-        """
+        """Return what is set when the next attempts in hand are committed, from now on."""
         return self._results.next_settled()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,16 +115,11 @@ class Consumer:
             RoleLost: The role has a newer holder.
             WorkflowError: The store can't be used, or a resource of the step failed.
         """
-        async with opened(self._step, self._work.replaced) as resources:
+        functions = self._functions
+        async with opened(functions.name, functions.resources, self._work.replaced) as resources:
             self._steps = self._steps_of(resources)
             self._observed = Observed(
-                self._fence.role,
-                self._step,
-                self._graph,
-                self._observation,
-                self._steps,
-                self._results,
-                self._clock,
+                self._decisions, self._observation, self._steps, self._results, self._clock
             )
             with (
                 running_step(asyncio.get_running_loop()).found_by(self._occupant),
@@ -158,7 +146,7 @@ class Consumer:
             async with asyncio.TaskGroup() as self._tasks:
                 committing = self._tasks.create_task(self._results.run())
                 watching = self._tasks.create_task(resources.broken())
-                limiting = self._tasks.create_task(self._steps.enforce_time_limit())
+                limiting = self._tasks.create_task(self._steps.enforce_time_limits())
                 await self._begin()
                 reception = Reception(
                     self._role.name, self._partitions, self._intake, self._results, self._start
@@ -167,6 +155,7 @@ class Consumer:
                 recovering = self._tasks.create_task(recovery.run(stop))
                 await reception.run(stop)
                 await asyncio.wait({recovering})
+                self._is_leaving = True
                 for attempt in [*self._steps.withdraw(), *self._observed.withdraw()]:
                     self._results.forget(attempt)
                 for partition in self._partitions.values():
@@ -183,10 +172,10 @@ class Consumer:
     async def _begin(self) -> None:
         """Read the rows of the owned partitions, and claim those without events in doubt."""
         rows = {row.partition: row for row in await self._stored_positions()}
-        for number in self._owned:
+        for number in self._role.owned(self._work.workflow.partitions):
             begin = start(rows.get(number), self._fence, self._events.stream_id)
             self._partitions[number] = Partition(number, begin, self._fence)
-        self._results.begin(self._partitions.values(), self._steps.reserve_ahead)
+        self._results.begin(self._partitions.values(), self._steps.reserve_ahead, self._look_again)
         await self._results.flush()
 
     async def _stored_positions(self) -> list[Position]:
@@ -198,7 +187,7 @@ class Consumer:
             f"{self._role.name}-recovery",
             self._topic,
             self._partitions.values(),
-            self._step.max_in_flight,
+            self._functions.max_in_flight,
             self._intake,
             self._events,
             self._steps,
@@ -212,7 +201,7 @@ class Consumer:
 
     def _start(self, attempts: Sequence[Attempt]) -> None:
         # its process died after it was counted, so it is counted again
-        counted = [attempt for attempt in attempts if attempt.record.cause is Cause.DOUBT]
+        counted = [attempt for attempt in attempts if attempt.is_doubted]
         for attempt in counted:
             self._start_alone(attempt)
         self._steps.start(
@@ -222,15 +211,40 @@ class Consumer:
     def _start_alone(self, attempt: Attempt) -> asyncio.Task[None]:
         return self._observed.start(attempt, self._tasks.create_task)
 
-    # --- steps ----------------------------------------------------------------------------------
+    def _look_again(self, settled: Sequence[Attempt]) -> None:
+        """Look at the runs of these attempts again, for other messages and for the step."""
+        if self._is_leaving:
+            for attempt in settled:
+                self._results.forget(attempt)
+        else:
+            self._spawn(self._judge_again(settled))
+
+    async def _judge_again(self, settled: Sequence[Attempt]) -> None:
+        attempts = await self._intake.judge_again(settled)
+        if self._is_leaving:
+            for attempt in attempts:
+                self._results.forget(attempt)
+        else:
+            self._start(attempts)
+
+    # --- functions ------------------------------------------------------------------------------
 
     def _steps_of(self, resources: Opened) -> Steps:
-        step, workflow = self._step, self._work.workflow
-        threads = threads_of(workflow, self._role.name, step)
-        execution = Execution(workflow, step, resources.values, threads)
+        functions = self._functions
+        self._calls = Calls(
+            self._fence,
+            self._work.workflow,
+            functions,
+            self._decisions,
+            self._records,
+            self._results,
+            resources,
+            self._clock,
+            self._spawn,
+        )
         return Steps(
-            step.max_in_flight,
-            execution.outcome,
+            functions.max_in_flight,
+            self._calls.outcome,
             self._ended,
             self._overtaken,
             self._intake.look_up,
@@ -238,43 +252,27 @@ class Consumer:
             self._spawn,
             resources.context,
             self._clock,
-            step.timeout,
+            functions.time_limits,
         )
 
     def _occupant(self, task: asyncio.Task[Any]) -> Occupant | None:
-        """The step that the task runs, if it is a step of this role."""
-        if (record := self._steps.record_of(task)) is None:
-            return None
-        return Occupant(
-            self._step.name,
-            record.run_id,
-            record.version,
-            self._fence.role,
-            partial(self._failed_write, record),
-        )
-
-    def _failed_write(self, record: Record, reason: str) -> WriteGroup:
-        """Make the write that counts an attempt as failed before it has ended."""
-        return WriteGroup(writes=(self._decide(record, Failed(reason)),), fence=self._fence)
+        """The function that the task runs, if it is one of this role."""
+        attempt = self._steps.attempt_of(task)
+        return None if attempt is None else self._calls.occupant(attempt)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
-        write = self._decide(attempt.record, outcome)
+        if attempt.is_overtaken:
+            self._results.add(Result(None, attempt))
+            return
+        result = self._decisions.of(attempt, outcome)
         if isinstance(outcome, Failed):
-            log_failure(self._fence.role, self._step, attempt.record, outcome, write)
-        self._results.add(Result(write, attempt))
+            log_failure(self._fence.role, attempt, outcome, result)
+        self._results.add(result)
 
     def _overtaken(self, attempt: Attempt) -> None:
         """Drop an attempt whose run was cancelled, or moved on, while it waited for its turn."""
         self._results.add(Result(None, attempt))
         attempt.mark_ended()
-
-    def _refuse(self, record: Record, write: Write, why: str) -> Write:
-        return self._decide(record, Failed(why, fatal=True))
-
-    def _decide(self, record: Record, outcome: Outcome) -> Write:
-        return decide(
-            record, outcome, self._step, self._graph, by=self._fence.role, write_id=new_write_id()
-        )
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
@@ -287,8 +285,8 @@ class Consumer:
     async def _abandon(self, work: asyncio.Task[None]) -> None:
         """End the orderly stop: give counted attempts back, and commit the results."""
         for attempt in self._steps.abandon():
-            if attempt.counted:
-                self._results.add(self._observed.give_back(attempt))
+            if attempt.is_counted:
+                self._results.add(self._decisions.give_back(attempt))
             else:
                 self._results.forget(attempt)
         await asyncio.wait({work}, timeout=LEAVING)

@@ -1,17 +1,21 @@
-"""The execution of a step's function for one run. What the function raises becomes an outcome."""
+"""The execution of a function for one run. What the function raises becomes an outcome."""
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeGuard
 
-from workflow_ray.definition import Fatal, Status, Step, Workflow
+from workflow_ray.definition import Fatal, Resource, Run, Status
+from workflow_ray.engine.error_text import text_of
+from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.engine.runs import run_of
 from workflow_ray.engine.transition import Failed, Outcome, Returned
 from workflow_ray.errors import InvalidInput
-from workflow_ray.records import MAX_DATA, Record
-from workflow_ray.roles.interrupts import is_interrupt
+from workflow_ray.records import MAX_DATA
+from workflow_ray.roles.attempt import AnyFunction, Attempt
+from workflow_ray.roles.effects import AttemptEffects, EffectsOfRole
+from workflow_ray.roles.message_arguments import MessageArguments
 from workflow_ray.roles.threads import Threads
 
 SHOWN = 10
@@ -19,32 +23,49 @@ SHOWN = 10
 
 
 class Execution:
-    """Executes one step, whose resources are open."""
+    """Executes the functions of one status, whose resources are open."""
 
     def __init__(
         self,
-        workflow: Workflow[Any, Any],
-        step: Step[Any],
-        resources: Mapping[str, object],
+        functions: tuple[AnyFunction, ...],
+        resources: Mapping[Resource[Any], object],
+        effects: EffectsOfRole,
+        arguments: MessageArguments,
         threads: Threads,
+        otherwise: Callable[[Attempt], Awaitable[Outcome]],
     ) -> None:
-        self._workflow = workflow
-        self._step = step
-        self._function = partial(step.function, **resources)
+        """otherwise: Does the work of an attempt that has no function."""
+        self._workflow = effects.workflow
+        self._effects = effects
+        self._arguments = arguments
         self._threads = threads
+        self._otherwise = otherwise
+        # by the identity of the function, because its hash is that of all its fields
+        self._calls = {id(function): _bound(function, resources) for function in functions}
 
-    async def outcome(self, record: Record) -> Outcome:
+    async def outcome(self, attempt: Attempt) -> Outcome:
         """Run the function on a fresh copy of the data.
 
         What it raises ends the attempt, and never the role. Run this as the whole work of a task,
         and read the outcome by `outcome_of`.
         """
+        function = attempt.function
+        if function is None:
+            return await self._otherwise(attempt)
+        call = self._calls[id(function)]
+        effects = AttemptEffects(attempt, self._effects)
+        run: Run[Any, Any]
+        value: object
         try:
-            run = run_of(self._workflow, record)
-            if self._step.is_async:
-                value = await self._function(run)
+            if attempt.message is None:
+                run = run_of(self._workflow, attempt.record, effects)
             else:
-                value, error = await self._threads.call(partial(self._function, run))
+                run, *more = await self._arguments.of(attempt, attempt.message, effects)
+                call = _with_more(call, more)
+            if function.is_async:
+                value = await call(run)
+            else:
+                value, error = await self._threads.call(partial(call, run))
                 if error is not None:
                     return failed(error)
                 if inspect.isawaitable(value):  # a plain wrapper of an async function
@@ -57,24 +78,34 @@ class Execution:
             data = self._workflow.encode(run.data)
         except InvalidInput as error:  # another attempt would make the same data
             return Failed(str(error), fatal=True)
-        return self._checked(value, None if data == record.data else data)
+        changed = None if data == attempt.record.data else data
+        if why := _flaw(function, value, changed):
+            return Failed(why, fatal=True)
+        children = () if effects.started is None else tuple(effects.started)
+        return Returned(value, changed, children)  # type: ignore[arg-type]  # it is allowed
 
-    def _checked(self, value: object, data: bytes | None) -> Outcome:
-        """Check the result at run time, as a type checker would do."""
-        step = self._step
-        allowed = value in step.returns if isinstance(value, Status) else type(value) in step.halts
-        if not allowed:
-            return Failed(
-                f"{step.name} returned {_format_result(value)}, which its annotation doesn't list"
-                f" ({step.where})",
-                fatal=True,
-            )
-        if data is not None and len(data) > MAX_DATA:
-            return Failed(
-                f"{step.name} made the data {len(data)} bytes long; {MAX_DATA} are allowed",
-                fatal=True,
-            )
-        return Returned(value, data)  # type: ignore[arg-type]  # what is allowed is a status or a halt
+
+def _bound(function: AnyFunction, resources: Mapping[Resource[Any], object]) -> Callable[..., Any]:
+    values = {name: resources[resource] for name, resource in function.resources.items()}
+    return partial(function.function, **values)
+
+
+def _with_more(call: Callable[..., Any], more: Sequence[object]) -> Callable[[Any], Any]:
+    """Add the arguments that come after the run."""
+    return lambda run: call(run, *more)
+
+
+def _flaw(function: AnyFunction, value: object, data: bytes | None) -> str | None:
+    """Check the result at run time, as a type checker would do. Returns what is wrong."""
+    is_status = isinstance(value, Status)
+    if not (value in function.returns if is_status else type(value) in function.halts):
+        return (
+            f"{function.name} returned {_format_result(value)}, which its annotation doesn't list"
+            f" ({function.where})"
+        )
+    if data is not None and len(data) > MAX_DATA:
+        return f"{function.name} made the data {len(data)} bytes long; {MAX_DATA} are allowed"
+    return None
 
 
 def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
@@ -92,7 +123,7 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
 def failed(error: BaseException) -> Failed:
     """Make the outcome of an error. A group of errors is fatal if one of them is Fatal."""
     errors = sorted(_leaves(error), key=lambda one: not isinstance(one, Fatal))
-    texts = list(dict.fromkeys(map(_text_of, errors)))
+    texts = list(dict.fromkeys(map(text_of, errors)))
     if len(texts) > SHOWN:
         texts = [*texts[:SHOWN], f"and {len(texts) - SHOWN} others"]
     text = "; ".join(texts)
@@ -124,11 +155,3 @@ def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseExceptio
 def _format_result(value: object) -> str:
     """Format a result without its values, which may be personal."""
     return str(value) if isinstance(value, Status) else f"a value of type {type(value).__name__}"
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as failure:  # __str__ is user code, and may raise anything
-        text = f"its text can't be made, because of {type(failure).__qualname__}"
-    return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__

@@ -4,10 +4,22 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 
-from workflow_ray.engine.events import is_ahead, is_current
+from workflow_ray.engine.events import has_messages, is_ahead, is_cascade, is_current
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import Arrivals, Received, Record, RoleName, RunId, Topic
-from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.records import (
+    NO_VERSION,
+    Arrivals,
+    Event,
+    Message,
+    Received,
+    Record,
+    RoleName,
+    RunId,
+    Topic,
+)
+from workflow_ray.roles.attempt import AnyFunction, Attempt, Phase
+from workflow_ray.roles.functions import Functions
+from workflow_ray.roles.inboxes import Inboxes
 from workflow_ray.roles.partition import Partition
 from workflow_ray.roles.results import Results
 
@@ -21,6 +33,7 @@ class Intake:
         self,
         role: RoleName,
         topic: Topic,
+        functions: Functions,
         partitions: Mapping[int, Partition],
         records: RecordStore,
         events: EventStreamer,
@@ -29,6 +42,9 @@ class Intake:
     ) -> None:
         self._role = role
         self._topic = topic
+        self._functions = functions
+        self._step = functions.step
+        self._inboxes = Inboxes(role, records, clock)
         self._partitions = partitions
         self._records = records
         self._events = events
@@ -70,16 +86,23 @@ class Intake:
         return arrivals
 
     async def judge(self, received: Sequence[Received]) -> tuple[list[Attempt], list[Received]]:
-        """Take events in hand, in order, and make attempts of those that ask for a step.
+        """Take events in hand, in order, and make attempts of those for which there is work.
+
+        A message goes before the step. An event for a run that has an attempt in hand waits for it.
 
         Returns:
             The attempts, and the events that are left for the next call, because the store has not
             returned their records yet.
         """
         answered = await self._with_records(received)
+        messages = await self._messages_of(
+            [record for _, record in answered if record is not None and record.messages]
+        )
         now = self._clock.monotonic()
         attempts = [
-            attempt for item, record in answered if (attempt := self._judged(item, record, now))
+            attempt
+            for item, record in answered
+            if (attempt := self._judged(item, record, messages, now))
         ]
         if len(attempts) < len(answered):
             self._results.touch()
@@ -98,13 +121,13 @@ class Intake:
         known = [
             (item, item.record or found[item.event.run_id]) for item in _answered(received, found)
         ]
-        ahead = [item.event.run_id for item, record in known if is_ahead(item.event, record)]
-        # the record was read from a snapshot older than the event
+        # the record was read from a snapshot older than the event, or may have been
+        ahead = [item.event.run_id for item, record in known if _may_be_old(item, record)]
         newest = await self.look_up(ahead, fresh=True)
         answered: list[tuple[Received, Record | None]] = []
         for item, record in known:
             run_id = item.event.run_id
-            if is_ahead(item.event, record):
+            if _may_be_old(item, record):
                 if run_id not in newest:
                     break
                 record = newest[run_id]
@@ -123,27 +146,128 @@ class Intake:
         )
         return dict(zip(ids, records, strict=False))
 
-    def _judged(self, item: Received, record: Record | None, now: float) -> Attempt | None:
+    async def _messages_of(self, records: Sequence[Record]) -> dict[RunId, Message]:
+        """Read the next message of each run that is at this role's status."""
+        if not records:
+            return {}
+        return await self._inboxes.next_of(
+            [
+                record
+                for record in records
+                if has_messages(record) and record.status == self._functions.status.value
+            ]
+        )
+
+    def _judged(
+        self, item: Received, record: Record | None, messages: Mapping[RunId, Message], now: float
+    ) -> Attempt | None:
         partition = self._partitions[item.event.partition]
         if item.offset < partition.progress.next:
             # it is below the offset asked for: the log is new, as the next call shows
             return None
-        if record is None or not is_current(item.event, record):
+        message = messages.get(item.event.run_id) if messages else None
+        function: AnyFunction | None = None  # as for a cascade
+        if message is not None:
+            function = self._functions.of(message)
+        elif self._step is not None and is_current(item.event, record):
+            function = self._step
+        elif not is_cascade(item.event, record):
             self._report_if_ahead(item, record)
             partition.pass_over(item.offset)
             return None
-        running = self._results.attempts.get(record)
-        if running is not None and running.phase is Phase.COMMITTING:
-            # this position is committed after the attempt's result, or never
-            partition.pass_over(item.offset)
+        assert record is not None, "there is work for runs that exist"
+        running = self._results.attempts.of(record)
+        if running is not None:
+            self._let_wait(item, record, running)
             return None
         partition.progress.begin(item.offset)
-        if running is not None:
-            running.repeated(item)
-            return None
-        attempt = Attempt(item, record, partition, now)
+        attempt = Attempt(item, record, partition, now, function, message)
         self._results.attempts.add(attempt)
         return attempt
+
+    def _has_work(self, event: Event, record: Record) -> bool:
+        """Whether the event asks for a step, which the code has, or for a cascade."""
+        if is_current(event, record):
+            return self._step is not None
+        return is_cascade(event, record)
+
+    def _let_wait(self, item: Received, record: Record, running: Attempt) -> None:
+        """Let an event wait for the attempt that its run has in hand.
+
+        An event that only says that the run has a message need not be kept. If the attempt makes a
+        version, the store sends another event for the messages that still wait, and otherwise the
+        run is looked at again. But it lets the position move on if the attempt's own event was sent
+        again, because that holds the position back for long.
+        """
+        partition = self._partitions[item.event.partition]
+        if not self._has_work(item.event, record):
+            if running.is_sent_again and running.phase in (Phase.WAITING, Phase.RUNNING):
+                partition.progress.begin(item.offset)
+                running.repeated(item)
+                return
+            partition.pass_over(item.offset)
+            if running.phase is Phase.LOOKING:  # it may have missed the message
+                running.look_again()
+        elif running.message is not None:
+            # the step is still to run, and this event has asked for it
+            partition.progress.begin(item.offset)
+            running.repeated(item)
+            running.look_again()
+        elif running.phase is Phase.COMMITTING:
+            # this position is committed after the attempt's result, or never
+            partition.pass_over(item.offset)
+        else:
+            partition.progress.begin(item.offset)
+            running.repeated(item)
+
+    async def judge_again(self, settled: Sequence[Attempt]) -> list[Attempt]:
+        """Look again at the runs of attempts whose results are committed.
+
+        Returns:
+            The attempts that follow, each with the event of the one that it replaces.
+        """
+        attempts: list[Attempt] = []
+        while settled:
+            for old in settled:
+                old.is_looked_at = False
+            found = await self.look_up([old.record.run_id for old in settled], fresh=True)
+            looked_up = [old for old in settled if old.record.run_id in found]
+            messages = await self._messages_of(
+                [record for record in found.values() if record is not None and record.messages]
+            )
+            now = self._clock.monotonic()
+            looked_up = [old for old in looked_up if not old.is_looked_at]
+            for old in looked_up:
+                if attempt := self._judged_again(old, found[old.record.run_id], messages, now):
+                    attempts.append(attempt)
+            settled = [old for old in settled if old not in looked_up]
+        self._results.touch()
+        return attempts
+
+    def _judged_again(
+        self, old: Attempt, record: Record | None, messages: Mapping[RunId, Message], now: float
+    ) -> Attempt | None:
+        self._results.attempts.remove(old)
+        message = messages.get(old.record.run_id)
+        item = Received(event=old.event, offset=old.offset)
+        if record is None or (message is None and not self._has_work(old.event, record)):
+            old.finish()
+            return None
+        running = self._results.attempts.of(record)
+        if running is None:
+            if message is not None:
+                function = self._functions.of(message)
+            else:
+                function = None if is_cascade(old.event, record) else self._step
+            attempt = Attempt(item, record, old.partition, now, function, message)
+            attempt.progress = old.progress
+            self._results.attempts.add(attempt)
+            return attempt
+        if running.message is not None and self._has_work(old.event, record):
+            running.look_again_by(old)
+        else:
+            old.finish()
+        return None
 
     def _report_if_ahead(self, item: Received, record: Record | None) -> None:
         """Check that the store has the version of each event."""
@@ -158,3 +282,13 @@ class Intake:
 def _answered(received: Sequence[Received], found: Collection[RunId]) -> Iterator[Received]:
     """The events before the first one whose record is missing and was not looked up."""
     return takewhile(lambda item: item.record is not None or item.event.run_id in found, received)
+
+
+def _may_be_old(item: Received, record: Record | None) -> bool:
+    """Whether the record may have been read from a snapshot older than the event.
+
+    The event of a message has no version that would show it.
+    """
+    if item.event.version == NO_VERSION and item.record is None:
+        return True
+    return is_ahead(item.event, record)

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from workflow_ray.definition import Graph, Step
-from workflow_ray.engine.transition import count_attempt, give_back, is_counted
 from workflow_ray.ports import Clock
-from workflow_ray.records import Conflict, RoleName, Write, new_write_id
+from workflow_ray.records import Conflict
 from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.decisions import Decisions
 from workflow_ray.roles.observation import OBSERVED, Observation
-from workflow_ray.roles.results import Result, Results
+from workflow_ray.roles.result import Result
+from workflow_ray.roles.results import Results
 from workflow_ray.roles.steps import Steps
 
 
@@ -21,17 +21,13 @@ class Observed:
 
     def __init__(
         self,
-        role: RoleName,
-        step: Step[Any],
-        graph: Graph[Any],
+        decisions: Decisions,
         observation: Observation,
         steps: Steps,
         results: Results,
         clock: Clock,
     ) -> None:
-        self._role = role
-        self._step = step
-        self._graph = graph
+        self._decisions = decisions
         self._observation = observation
         self._steps = steps
         self._results = results
@@ -52,11 +48,6 @@ class Observed:
             self._waiting.pop(attempt).cancel()
         return withdrawn
 
-    def give_back(self, attempt: Attempt) -> Result:
-        """Make the result of a counted attempt that an orderly stop has abandoned."""
-        assert attempt.counted is not None
-        return Result(give_back(attempt.counted, by=self._role, write_id=new_write_id()), attempt)
-
     async def _make(self, attempt: Attempt) -> None:
         try:
             await self._steps.slot(attempt)
@@ -68,34 +59,37 @@ class Observed:
         launched = False
         try:
             async with self._observation.alone():
-                write = count_attempt(
-                    attempt.record, self._step, self._graph, by=self._role, write_id=new_write_id()
-                )
                 attempt.partition.suspects.discard(attempt.offset)
-                if not is_counted(write):
-                    self._results.add(Result(write, attempt))
-                elif launched := await self._count(attempt, write):
+                if launched := await self._begin(attempt):
                     await self._clock.wait(attempt.ended, OBSERVED)
         finally:
             if not launched:
                 self._steps.leave()
 
-    async def _count(self, attempt: Attempt, write: Write) -> bool:
-        """Count the attempt, then launch it. Returns False if its run has moved on.
+    async def _begin(self, attempt: Attempt) -> bool:
+        """Count the attempt, then launch it. Returns False if it does not begin.
 
-        It is counted once, whether it fails or kills the process.
+        It is counted once, whether it fails or kills the process. What is not a function of a user
+        is not counted.
         """
+        if attempt.function is None:
+            self._steps.launch(attempt)
+            return True
+        counting = self._decisions.count(attempt)
+        if not self._decisions.counts(counting):
+            self._results.add(self._decisions.settle(attempt, counting))
+            return False
         attempt.phase = Phase.COUNTING
-        written = await self._results.commit(write)
-        if isinstance(written, Conflict):
+        if isinstance(await self._results.commit(counting), Conflict):  # its run has moved on
             self._results.add(Result(None, attempt))
             return False
-        attempt.counted = write.onto(attempt.record)
+        self._decisions.counted(attempt, counting)
         if self._steps.closed:
-            self._results.add(self.give_back(attempt))
+            self._results.add(self._decisions.give_back(attempt))
             return False
-        self._results.attempts.replace(
-            attempt, msgspec.structs.replace(attempt.counted, attempt=attempt.record.attempt)
-        )
+        if attempt.counted is not None:
+            self._results.attempts.replace(
+                attempt, msgspec.structs.replace(attempt.counted, attempt=attempt.record.attempt)
+            )
         self._steps.launch(attempt)
         return True

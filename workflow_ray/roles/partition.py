@@ -40,6 +40,11 @@ class Partition:
         self._wanted = start.offset
         self._stored: Position | None = None
 
+    @property
+    def committed(self) -> int | None:
+        """The committed offset. None: no row was committed yet."""
+        return self._stored.offset if self._stored else None
+
     def claim(self) -> None:
         """Claim the partition: everything that was in doubt has been tried."""
         self.in_doubt = None

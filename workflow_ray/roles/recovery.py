@@ -8,7 +8,7 @@ from functools import partial
 
 from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock, EventStreamer
-from workflow_ray.records import Arrivals, Cause, Position, Received, Topic
+from workflow_ray.records import Arrivals, Position, Received, Topic
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.observation import OBSERVED, Observation
@@ -182,7 +182,7 @@ class Recovery:
 
     def _is_suspect(self, attempt: Attempt) -> bool:
         """Whether it was being tried when a process died, or was counted and did not end."""
-        return attempt.offset in attempt.partition.suspects or attempt.record.cause is Cause.DOUBT
+        return attempt.offset in attempt.partition.suspects or attempt.is_doubted
 
     # --- trying ---------------------------------------------------------------------------------
 

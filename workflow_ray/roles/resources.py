@@ -1,17 +1,17 @@
-"""The resources of a step, in a task of their own. If their code raises or cancels, that task ends,
-and the role gets the error.
+"""The resources of functions, in a task of their own. If their code raises or cancels, that task
+ends, and the role gets the error.
 """
 
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from workflow_ray.definition import Resource, Step
+from workflow_ray.definition import Resource
+from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.errors import ResourceFailed
-from workflow_ray.roles.interrupts import is_interrupt
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +22,15 @@ CANCELLING = 1.0
 
 
 class Opened:
-    """The open resources of a step."""
+    """The open resources of a role's functions."""
 
     def __init__(
-        self, values: Mapping[str, object], context: contextvars.Context, keeper: asyncio.Task[None]
+        self,
+        values: Mapping[Resource[Any], object],
+        context: contextvars.Context,
+        keeper: asyncio.Task[None],
     ) -> None:
-        self.values = values  # by the name of the step's parameter
+        self.values = values
         self.context = context  # the context variables that opening has set; steps run in copies
         self._keeper = keeper
 
@@ -39,14 +42,15 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    step: Step[Any], replaced: Mapping[Resource[Any], object]
+    name: str, resources: Iterable[Resource[Any]], replaced: Mapping[Resource[Any], object]
 ) -> AsyncGenerator[Opened]:
     """Open the resources, and close them at the end in reverse order.
 
     An error in closing is logged if the block has raised another error.
 
     Args:
-        step: The step.
+        name: Names the functions that need them.
+        resources: The resources, each of them once.
         replaced: Values that replace resources; these are not opened.
 
     Raises:
@@ -54,23 +58,21 @@ async def opened(
         Exception: Opening or closing raised it.
     """
     ready, close = asyncio.Event(), asyncio.Event()
-    values: dict[str, object] = {}
+    values: dict[Resource[Any], object] = {}
     context = contextvars.copy_context()
     keeper = asyncio.create_task(
-        _keep(step, replaced, values, ready, close), name=step.name, context=context
+        _keep(name, resources, replaced, values, ready, close), name=name, context=context
     )
     try:
         await _ready(ready, keeper)
         yield Opened(values, context, keeper)
     except BaseException:
         broken = keeper.done()
-        await _closed(keeper, close, step.name)
+        await _closed(keeper, close, name)
         if _has_failed(keeper) and not broken:
-            log.error(
-                "%s: its resources were not closed properly", step.name, exc_info=_reason(keeper)
-            )
+            log.error("%s: its resources were not closed properly", name, exc_info=_reason(keeper))
         raise
-    await _closed(keeper, close, step.name)
+    await _closed(keeper, close, name)
     if _has_failed(keeper):
         raise _reason(keeper)
 
@@ -86,16 +88,17 @@ async def _ready(ready: asyncio.Event, keeper: asyncio.Task[None]) -> None:
 
 
 async def _keep(
-    step: Step[Any],
+    name: str,
+    resources: Iterable[Resource[Any]],
     replaced: Mapping[Resource[Any], object],
-    values: dict[str, object],
+    values: dict[Resource[Any], object],
     ready: asyncio.Event,
     close: asyncio.Event,
 ) -> None:
     try:
         async with AsyncExitStack() as stack:
-            for name, resource in step.resources.items():
-                values[name] = (
+            for resource in resources:
+                values[resource] = (
                     replaced[resource]
                     if resource in replaced
                     else await stack.enter_async_context(resource.open())
@@ -107,10 +110,10 @@ async def _keep(
     except BaseException as error:
         if is_interrupt(error):
             raise
-        raise ResourceFailed(step.name, type(error).__qualname__) from error
+        raise ResourceFailed(name, type(error).__qualname__) from error
 
 
-async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, step: str) -> None:
+async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, name: str) -> None:
     """Let the task close the resources. If that takes too long, cancel it; then leave it alone."""
     close.set()
     for patience in (CLOSING, CANCELLING):
@@ -118,7 +121,7 @@ async def _closed(keeper: asyncio.Task[None], close: asyncio.Event, step: str) -
         if keeper.done():
             return
         keeper.cancel()
-    log.error("%s: its resources do not close, and are left as they are", step)
+    log.error("%s: its resources do not close, and are left as they are", name)
 
 
 def _has_failed(keeper: asyncio.Task[None]) -> bool:

@@ -4,26 +4,20 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from workflow_ray.engine.pace import Pace
-from workflow_ray.errors import RoleLost, WriteRejected
-from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import (
     BATCH_DATA,
-    Conflict,
     Event,
     Fence,
-    Fenced,
     Position,
-    Record,
-    Write,
-    WriteGroup,
-    WriteResult,
 )
 from workflow_ray.roles.attempt import Attempt, Attempts, Phase
+from workflow_ray.roles.group_store import GroupStore, Refuse
 from workflow_ray.roles.partition import Partition, share
+from workflow_ray.roles.result import Answer, Result, size_of_children
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +35,8 @@ event of the attempt is sent again.
 """
 
 
-@dataclass(slots=True, eq=False)
-class Result:
-    """A write, the attempt that it settles, and a future for its result. All are optional.
-
-    The future is done when this result and all earlier ones are committed.
-    """
-
-    write: Write | None = None
-    attempt: Attempt | None = None
-    answer: asyncio.Future[WriteResult | None] | None = None
-
-
-Refuse: TypeAlias = Callable[[Record, Write, str], Write]
-"""Makes the write that replaces one that the store can't hold."""
+LookAgain: TypeAlias = Callable[[Sequence[Attempt]], object]
+"""Looks at the runs of attempts again. Their results are committed, their events wait."""
 ReserveAhead: TypeAlias = Callable[[Pace], int]
 """Reserves the offsets of attempts that may begin soon. Returns how many more may begin, whose
 events were not received yet.
@@ -79,10 +61,10 @@ class Results:
         self._fence = fence
         self._group = group
         self._log_id = log_id
-        self._store = store
         self._clock = clock
-        self._refuse = refuse
+        self._groups = GroupStore(fence, store, clock, refuse)
         self._queue: list[Result] = []
+        self._look_again: LookAgain = lambda attempts: None
         self._partitions: Collection[Partition] = ()
         self._pace = Pace()
         self._reserve_ahead: ReserveAhead = lambda pace: 0
@@ -94,10 +76,16 @@ class Results:
         self._check_every = CHECK * (0.75 + zlib.crc32(fence.role.encode()) / 2**33)
         self.attempts = Attempts()
 
-    def begin(self, partitions: Collection[Partition], reserve_ahead: ReserveAhead) -> None:
+    def begin(
+        self,
+        partitions: Collection[Partition],
+        reserve_ahead: ReserveAhead,
+        look_again: LookAgain,
+    ) -> None:
         """Commit the rows of these partitions from now on."""
         self._partitions = partitions
         self._reserve_ahead = reserve_ahead
+        self._look_again = look_again
 
     def add(self, result: Result) -> None:
         if result.attempt is not None:
@@ -110,20 +98,17 @@ class Results:
         self._touched = True
         self._wakeup.set()
 
-    async def commit(self, write: Write) -> WriteResult:
-        """Commit a write that settles no attempt, and return its result."""
-        answer = await self._answered(Result(write))
-        assert answer is not None, "a write is answered by its result"
-        return answer
-
-    async def flush(self) -> None:
-        """Wait until the current rows of the partitions are committed."""
-        await self._answered(Result())
-
-    async def _answered(self, result: Result) -> WriteResult | None:
+    async def commit(self, result: Result) -> Answer:
+        """Commit a result that settles no attempt, and return the answer to its write or to its
+        result of `once`.
+        """
         result.answer = asyncio.get_running_loop().create_future()
         self.add(result)
         return await result.answer
+
+    async def flush(self) -> None:
+        """Wait until the current rows of the partitions are committed."""
+        await self.commit(Result())
 
     def forget(self, attempt: Attempt) -> None:
         """Leave the attempt and its event to the next holder."""
@@ -166,7 +151,13 @@ class Results:
         size = count = 0
         for result in self._queue[:BATCH]:
             count += 1
-            size += len(result.write.data or b"") if result.write is not None else 0
+            write = result.write
+            if write is not None:
+                size += len(write.data or b"")
+                if write.children:
+                    size += size_of_children(write)
+            elif result.once is not None:
+                size += len(result.once.result)
             if size > BATCH_DATA:
                 break
         batch, self._queue = self._queue[:count], self._queue[count:]
@@ -176,22 +167,40 @@ class Results:
         settled = [result.attempt for result in batch if result.attempt is not None]
         for attempt in settled:
             attempt.phase = Phase.COMMITTING
-            attempt.finish()
+            if not attempt.is_held:
+                attempt.finish()
         if settled:
             self._pace.note(len(settled))
         rows = self._rows()
         events = self._pinning() if len(self.attempts) > len(settled) else ()
-        writing = [result for result in batch if result.write is not None]
+        writing = [result for result in batch if result.write is not None or result.has_content]
         if writing or rows or events:
             await self._store_group(writing, tuple(rows.values()), events)
         for partition, row in rows.items():
             partition.stored(row)
-        for attempt in settled:
-            self.attempts.remove(attempt)
+        self._settle(settled)
         for result in batch:
             if result.answer is not None and not result.answer.done():
                 result.answer.set_result(None)
         self._notify_settled()
+
+    def _settle(self, committed: Sequence[Attempt]) -> None:
+        """Remove attempts whose results are committed, or look at their runs again."""
+        looking: list[Attempt] = []
+        for attempt in committed:
+            if not attempt.is_held:
+                self.attempts.remove(attempt)
+            elif attempt.phase is not Phase.COMMITTING:
+                continue  # another result replaces the one that was refused
+            elif attempt.is_looked_at:
+                attempt.phase = Phase.LOOKING
+                looking.append(attempt)
+            else:
+                attempt.finish()
+                self.attempts.remove(attempt)
+                self.touch()
+        if looking:
+            self._look_again(looking)
 
     def _rows(self) -> dict[Partition, Position]:
         spare = min(self._reserve_ahead(self._pace), WINDOW)
@@ -217,70 +226,6 @@ class Results:
     async def _store_group(
         self, batch: Sequence[Result], rows: tuple[Position, ...], events: tuple[Event, ...]
     ) -> None:
-        """Store a group. If the store rejects a write, store it in halves, to find that write.
-
-        The rows are stored last.
-        """
-        writes = tuple(result.write for result in batch if result.write is not None)
-        group = WriteGroup(writes=writes, positions=rows, fence=self._fence, events=events)
-        try:
-            (answer,) = await persist(
-                lambda: self._store.store([group]), self._clock, self._fence.role
-            )
-        except WriteRejected as error:
-            if len(batch) > 1:
-                half = len(batch) // 2
-                await self._store_group(batch[:half], (), ())
-                await self._store_group(batch[half:], rows, events)
-            else:
-                await self._store_refused(batch, rows, events, error)
-            return
-        if isinstance(answer, Fenced):
-            raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
+        for result in await self._groups.store(batch, rows, events):
+            self.add(result)
         self._committed_at = self._clock.monotonic()
-        for result, written in zip(batch, answer.results, strict=True):
-            if result.answer is not None or isinstance(written, Conflict):
-                self._answer(result, written)
-
-    async def _store_refused(
-        self,
-        batch: Sequence[Result],
-        rows: tuple[Position, ...],
-        events: tuple[Event, ...],
-        error: WriteRejected,
-    ) -> None:
-        """Fail the run whose write the store can't hold.
-
-        If the store can't hold that write either, leave it out: the run stays as it is.
-        """
-        if not batch:
-            raise error
-        (result,) = batch
-        write, attempt = result.write, result.attempt
-        assert write is not None, "only writes are stored one by one"
-        if attempt is not None and not attempt.refused:
-            attempt.refused = True
-            result.write = self._refuse(attempt.record, write, str(error))
-            await self._store_group(batch, rows, events)
-            return
-        where = {"run_id": write.run_id, "version": write.expected, "role": self._fence.role}
-        log.error(
-            "%s: run %s stays at version %d: %s",
-            self._fence.role,
-            write.run_id,
-            write.expected,
-            error,
-            extra=where,
-        )
-        self._answer(result, Conflict(write.run_id, write.expected))
-        await self._store_group([], rows, events)
-
-    def _answer(self, result: Result, written: WriteResult) -> None:
-        # the write that has moved the run has put its own event into the outbox
-        if isinstance(written, Conflict):
-            log.debug(
-                "the run went on without this role",
-                extra={"run_id": written.run_id, "role": self._fence.role},
-            )
-        if result.answer is not None and not result.answer.done():
-            result.answer.set_result(written)

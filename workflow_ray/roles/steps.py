@@ -34,7 +34,7 @@ class Steps:
 
     Args:
         limit: The most attempts that run at a time.
-        run: Does the work of the task, given the attempt's record.
+        run: Does the work of the task.
         ended: Called with each attempt that has ended and was not abandoned, and with its outcome.
         overtaken: Called with each attempt whose run moved on before the attempt began.
         read: Reads records. It may return only those of the first runs.
@@ -42,14 +42,13 @@ class Steps:
         spawn: Starts a task whose errors end the role.
         context: The context variables of the steps.
         clock: Measures waits and time limits.
-        time_limit: The seconds that an attempt may take, while `enforce_time_limit` runs. None: no
-            limit.
+        time_limits: The time limits of the functions, which hold while `enforce_time_limits` runs.
     """
 
     def __init__(
         self,
         limit: int,
-        run: Callable[[Record], Coroutine[Any, Any, Outcome]],
+        run: Callable[[Attempt], Coroutine[Any, Any, Outcome]],
         ended: Callable[[Attempt, Outcome], None],
         overtaken: Callable[[Attempt], None],
         read: Callable[[Sequence[RunId]], Awaitable[dict[RunId, Record | None]]],
@@ -57,7 +56,7 @@ class Steps:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         context: contextvars.Context,
         clock: Clock,
-        time_limit: float | None = None,
+        time_limits: Iterable[float] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._free = limit
@@ -69,9 +68,9 @@ class Steps:
         self._spawn = spawn
         self._context = context
         self._clock = clock
-        self._time_limit = (
-            None if time_limit is None else TimeLimit(time_limit, clock, self._expire)
-        )
+        self._time_limits = {
+            seconds: TimeLimit(seconds, clock, self._expire) for seconds in time_limits
+        }
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
         self._preparing = False  # whether the next attempts are being prepared
@@ -102,25 +101,29 @@ class Steps:
     def launch(self, attempt: Attempt) -> None:
         """Run the attempt now, in its slot."""
         attempt.phase = Phase.RUNNING
-        task = self._loop.create_task(self._run(attempt.record), context=self._context.copy())
+        task = self._loop.create_task(self._run(attempt), context=self._context.copy())
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
-        if self._time_limit is not None:
-            self._time_limit.begin(attempt)
+        if self._time_limits and (time_limit := self._time_limit_of(attempt)) is not None:
+            time_limit.begin(attempt)
 
-    async def enforce_time_limit(self) -> None:
-        """Fail the attempts that exceed the time limit, until cancelled."""
-        if self._time_limit is not None:
-            await self._time_limit.run()
+    def _time_limit_of(self, attempt: Attempt) -> TimeLimit | None:
+        function = attempt.function
+        if function is None or function.timeout is None:
+            return None
+        return self._time_limits.get(function.timeout)
+
+    async def enforce_time_limits(self) -> None:
+        """Fail the attempts that exceed their time limit, until cancelled."""
+        await asyncio.gather(*(time_limit.run() for time_limit in self._time_limits.values()))
 
     def running(self) -> int:
         """The number of attempts that run now. Thread-safe."""
         return len(self._running)
 
-    def record_of(self, task: asyncio.Task[Any]) -> Record | None:
-        """The record of the attempt that a task runs. None if it runs none. Thread-safe."""
-        attempt = self._running.get(task)
-        return attempt.record if attempt else None
+    def attempt_of(self, task: asyncio.Task[Any]) -> Attempt | None:
+        """The attempt that a task runs. None if it runs none. Thread-safe."""
+        return self._running.get(task)
 
     def reserve_ahead(self, pace: Pace) -> int:
         """Reserve the offsets of the waiting attempts that may begin before the next commit after
@@ -224,24 +227,20 @@ class Steps:
         """End the attempt of a step that does not end when it is cancelled."""
         if not await self._clock.wait(attempt.ended, CANCELLING) and attempt.phase is Phase.RUNNING:
             self._log_left_alone(attempt)
-            self._end(task, attempt, self._too_long())
-
-    def _too_long(self) -> Outcome:
-        seconds = self._time_limit.seconds if self._time_limit is not None else 0.0
-        return Failed(f"it took longer than its limit of {seconds:g} s")
+            self._end(task, attempt, _too_long(attempt))
 
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
         attempt = self._running.get(task)
         # an abandoned attempt's is not needed, but if it is read, asyncio doesn't log it
         outcome = outcome_of(task)
         if attempt is not None:
-            self._end(task, attempt, self._too_long() if attempt.is_expired else outcome)
+            self._end(task, attempt, _too_long(attempt) if attempt.is_expired else outcome)
 
     def _end(self, task: asyncio.Task[Outcome], attempt: Attempt, outcome: Outcome) -> None:
         del self._running[task]
         self._free += 1
-        if self._time_limit is not None:
-            self._time_limit.end(attempt)
+        if self._time_limits and (time_limit := self._time_limit_of(attempt)) is not None:
+            time_limit.end(attempt)
         if attempt.phase is Phase.RUNNING:
             self._report(attempt, outcome)
         attempt.mark_ended()
@@ -260,10 +259,15 @@ async def _raised(error: Exception) -> None:
     raise error
 
 
+def _too_long(attempt: Attempt) -> Outcome:
+    seconds = attempt.function.timeout if attempt.function is not None else None
+    return Failed(f"it took longer than its limit of {seconds or 0.0:g} s")
+
+
 def _still_asks(attempt: Attempt, record: Record | None) -> bool:
     """Whether the run still waits for the attempt. An older record does not show that."""
-    return (
-        record is None
-        or record.version <= attempt.record.version
-        or is_current(attempt.event, record)
-    )
+    if record is None or record.version <= attempt.record.version:
+        return True
+    if attempt.function is None and attempt.message is None:
+        return record.cascades
+    return attempt.message is None and is_current(attempt.event, record)

@@ -1,4 +1,7 @@
-"""The role that finds runs whose event was lost, and sends the event again."""
+"""The role that finds runs whose event was lost, and sends the event again.
+
+It also settles messages that have expired.
+"""
 
 import asyncio
 import logging
@@ -6,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workflow_ray.engine.events import is_current
+from workflow_ray.engine.events import is_awaited
 from workflow_ray.errors import RoleLost, StoreError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
@@ -90,9 +93,10 @@ class Sweeper:
                 await self._clock.wait(stop, self._every)
 
     async def _sweep_all(self) -> None:
-        # a sweeper that finds nothing would not notice that the role is lost
-        await persist(lambda: self._put(()), self._clock, self._fence.role)
         deployment = await persist(self._records.deployment, self._clock, self._fence.role)
+        # a sweeper that finds nothing would not notice that the role is lost
+        names = tuple(workflow.name for workflow in deployment.workflows)
+        await persist(lambda: self._put((), expires=names), self._clock, self._fence.role)
         for workflow in deployment.workflows:
             try:
                 await self._sweep(workflow)
@@ -203,7 +207,7 @@ class Sweeper:
             records = await self._records.lookup([event.run_id for event in suspects], fresh=True)
             looked_up = list(zip(suspects, records, strict=False))  # the store may return only some
             await self._send_again(
-                [event for event, record in looked_up if is_current(event, record)]
+                [event for event, record in looked_up if is_awaited(event, record)]
             )
             suspects = suspects[len(looked_up) :]
 
@@ -218,9 +222,15 @@ class Sweeper:
                 extra={"role": self._fence.role},
             )
 
-    async def _put(self, events: Sequence[Event]) -> None:
-        """Put events into the outbox. Raises RoleLost."""
-        (answer,) = await self._records.store([WriteGroup(events=tuple(events), fence=self._fence)])
+    async def _put(self, events: Sequence[Event], *, expires: tuple[str, ...] = ()) -> None:
+        """Put events into the outbox, and settle messages that have expired. Raises RoleLost.
+
+        Args:
+            events: The events.
+            expires: The workflows of the messages.
+        """
+        group = WriteGroup(events=tuple(events), fence=self._fence, expires=expires)
+        (answer,) = await self._records.store([group])
         if isinstance(answer, Fenced):
             raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
 

@@ -1,5 +1,5 @@
-"""The threads that run plain steps. They are daemons, so that a step that hangs does not keep the
-process from ending.
+"""The threads that run plain functions. They are daemons, so that a function that hangs does not
+keep the process from ending.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from workflow_ray.definition import Step, Workflow
+from workflow_ray.definition import Workflow
 from workflow_ray.records import RoleName
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class _Call:
 
 
 class Threads:
-    """The threads of one step, for one event loop at a time.
+    """The threads of one role, for one event loop at a time.
 
     Args:
         name: The name of the threads.
@@ -149,11 +149,25 @@ _threads: weakref.WeakKeyDictionary[Workflow[Any, Any], dict[RoleName, Threads]]
 )
 
 
-def threads_of(workflow: Workflow[Any, Any], role: RoleName, step: Step[Any]) -> Threads:
-    """The threads of a role's plain step in this process.
+def threads_of(
+    workflow: Workflow[Any, Any],
+    role: RoleName,
+    name: str,
+    max_in_flight: int,
+    *,
+    has_time_limit: bool = False,
+) -> Threads:
+    """The threads of a role's plain functions in this process.
 
     A role that starts again gets the same threads, with the calls that hang in them.
+
+    Args:
+        workflow: The role's workflow.
+        role: The role's name.
+        name: The name of the threads.
+        max_in_flight: The most calls that the role makes at a time.
+        has_time_limit: Whether a call may be abandoned.
     """
     roles = _threads.setdefault(workflow, {})
-    spare = 0 if step.timeout is None else MAX_ABANDONED
-    return roles.setdefault(role, Threads(step.name, min(step.max_in_flight, MAX_THREADS), spare))
+    spare = MAX_ABANDONED if has_time_limit else 0
+    return roles.setdefault(role, Threads(name, min(max_in_flight, MAX_THREADS), spare))

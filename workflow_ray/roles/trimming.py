@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 
 from workflow_ray.errors import StoreError, StoreMismatch, StoreMissing
 from workflow_ray.ports import Clock, Store, Trimmer
-from workflow_ray.records import DeployedWorkflow, Fence, Topic, consumer_group, status_topic
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Fence,
+    Topic,
+    consumer_group,
+    hooks_group,
+    readers_group,
+    run_state_topic,
+    status_topic,
+)
 from workflow_ray.roles.waiting import Interruptible
 
 log = logging.getLogger(__name__)
@@ -110,11 +119,9 @@ class Trimming:
             for row in rows
             if row.log == self._store.stream_id and row.offset
         }
-        moved = {
-            number: offset
-            for number, offset in offsets.items()
-            if offset != topic.trimmed.get(number)
-        }
+        moved = _moved(topic, offsets)
+        if moved:  # others read it only while its own group moves
+            moved = _moved(topic, await self._below_readers(topic, moved))
         if moved:
             ends = await self._store.ends(topic.name, list(moved))
             await self._trim_topic(
@@ -123,6 +130,15 @@ class Trimming:
             )
             topic.pause = OFTEN
             topic.due = self._clock.monotonic() + OFTEN
+
+    async def _below_readers(self, topic: _Topic, offsets: dict[int, int]) -> dict[int, int]:
+        """Lower the offsets to those that the readers of other deployments have read."""
+        read = dict(offsets)
+        for row in await self._store.positions(readers_group(topic.name)):
+            number = row.partition % 2**12
+            if row.log == self._store.stream_id and number in read:
+                read[number] = min(read[number], row.offset)
+        return read
 
     async def _trim_topic(self, topic: _Topic, offsets: dict[int, int]) -> None:
         if self._trimmer is None or not offsets:
@@ -136,10 +152,18 @@ class Trimming:
             await self._clock.wait(asyncio.Event(), BREATH)
 
 
+def _moved(topic: _Topic, offsets: dict[int, int]) -> dict[int, int]:
+    """The offsets below which the topic is not trimmed yet."""
+    return {
+        number: offset for number, offset in offsets.items() if offset != topic.trimmed.get(number)
+    }
+
+
 def _consumed(workflow: DeployedWorkflow) -> dict[Topic, str]:
     """The topics with a consumer, each with its group."""
     groups = {
         status_topic(workflow.name, status): consumer_group(workflow.name, status)
         for status in workflow.statuses.values()
     }
+    groups[run_state_topic(workflow.name)] = hooks_group(workflow.name)
     return {topic: group for topic, group in groups.items() if group in workflow.groups}

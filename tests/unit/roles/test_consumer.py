@@ -26,7 +26,7 @@ from workflow_ray.records import (
     Write,
     consumer_group,
 )
-from workflow_ray.roles import consumer
+from workflow_ray.roles import decisions
 from workflow_ray.roles.results import CHECK
 from workflow_ray.roles.waiting import LONG_POLL
 
@@ -337,7 +337,7 @@ async def test_an_error_of_its_own_code_ends_a_role_and_leaves_no_run_waiting_in
         await bench.publisher()
         at_work = await bench.consumer(Stage.NEW)
         with monkeypatch.context() as patched:
-            patched.setattr(consumer, "decide", broken)
+            patched.setattr(decisions, "decide", broken)
             runs = await triggered(bench, workflow, "1")
             await bench.pass_time()
             with pytest.raises(ExceptionGroup) as raised:

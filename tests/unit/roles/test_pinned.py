@@ -7,6 +7,8 @@ import pytest
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Parcels, Stage, parcels
+from tests.unit.roles.messaging import Deal, DealRun, Payment, deals, pay
+from workflow_ray import Stay
 from workflow_ray.records import Cause
 from workflow_ray.roles import results
 
@@ -56,6 +58,35 @@ async def test_a_slow_run_does_not_hold_the_position_back_for_ever(apart: bool) 
             assert await bench.causes(handle.run_id) == [Cause.TRIGGER, Cause.STEP]
         (position,) = (await bench.position(Stage.NEW)).values()
         assert position == len(await bench.received(Stage.NEW))
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one store", "with a stream apart"])
+async def test_a_slow_callback_does_not_hold_the_position_back_for_ever(apart: bool) -> None:
+    gate, calls, workflow = asyncio.Event(), list[str](), deals(partitions=1)
+
+    @workflow.callback(Deal.OPEN)
+    async def paid(run: DealRun, message: Payment) -> Stay:
+        calls.append(run.foreign_id)
+        if run.foreign_id == "slow":
+            await gate.wait()
+        return Stay()
+
+    async with Bench(workflow, apart=apart) as bench:
+        await bench.publisher()
+        await bench.consumer(Deal.OPEN)
+        runs = await triggered(bench, workflow, "slow", "quick")
+        await pay(bench, runs["slow"].run_id)
+        for _ in range(4 * SPAN):
+            await pay(bench, runs["quick"].run_id)
+            await bench.pass_time()
+        (position,) = (await bench.position(Deal.OPEN)).values()
+        assert position >= 3 * SPAN
+        gate.set()
+        await bench.pass_time()
+        assert await bench.causes(runs["slow"].run_id) == [Cause.TRIGGER, Cause.CALLBACK]
+        assert calls.count("slow") == 1
+        (position,) = (await bench.position(Deal.OPEN)).values()
+        assert position == len(await bench.received(Deal.OPEN))
 
 
 async def test_after_a_crash_the_slow_run_is_tried_again_and_few_stale_events_are_read() -> None:

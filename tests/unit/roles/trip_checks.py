@@ -1,0 +1,326 @@
+"""What must hold of the runs of `trips`, whatever has died meanwhile."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from tests.unit.roles.trips import AFTER, PARTITIONS, Trips
+from workflow_ray import Workflow
+from workflow_ray.engine.run_states import may_move
+from workflow_ray.engine.schedules import between, ticks_of
+from workflow_ray.ports import Store
+from workflow_ray.records import (
+    Awaits,
+    Cause,
+    HistoryEntry,
+    Message,
+    MessageId,
+    MessageKey,
+    MessageKind,
+    MessageOutcome,
+    MessageQuery,
+    Record,
+    RunId,
+    RunQuery,
+    RunState,
+    WaitingQuery,
+    WriteGroup,
+    sort_inbox,
+)
+from workflow_ray.testing.clock import START
+
+MANY = 100_000
+MAY_NOTE = {
+    Cause.STEP: ("once", "start"),
+    Cause.REPEAT: ("once", "start"),
+    Cause.CALLBACK: ("go", "hurry", "free"),
+    Cause.TIMEOUT: tuple(AFTER),
+    Cause.CHILD: ("child",),
+    Cause.CHILDREN: ("gathered",),
+    Cause.CANCEL: ("free",),  # a callback has cancelled the run
+}
+"""What a version of each cause may note. All others note nothing."""
+ONCE_AT_MOST = ("go", "hurry", "free", *AFTER)
+"""The kinds of notes that are different each time."""
+
+
+class Noting(msgspec.Struct):
+    """What the check reads of a run's data."""
+
+    noted: list[str] = []
+
+
+@dataclass
+class Past:
+    """A run, its history, and what each of its versions noted."""
+
+    record: Record
+    entries: list[HistoryEntry]
+    added: list[list[str]]
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for notes in self.added for note in notes]
+
+    def started(self) -> list[tuple[int, str]]:
+        """The version and the foreign id of each start of a child."""
+        return [
+            (entry.version, note.removeprefix("start:"))
+            for entry, notes in zip(self.entries, self.added, strict=True)
+            for note in notes
+            if note.startswith("start:")
+        ]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A callback that the test has sent, perhaps several times with its key."""
+
+    workflow: str
+    name: str
+    label: str  # its idempotency key too
+
+    @property
+    def key(self) -> MessageKey:
+        return MessageKey(self.workflow, MessageKind.CALLBACK, MessageId(self.label))
+
+    @property
+    def note(self) -> str:
+        return f"{self.name}:{self.label}"
+
+
+class Checks:
+    """Checks the runs at a time at which nothing is under way any more."""
+
+    def __init__(self, trips: Trips, store: Store) -> None:
+        self._trips = trips
+        self._store = store
+        self._pasts: dict[RunId, Past] = {}
+
+    async def check(self, sent: Sequence[Sent]) -> None:
+        """Check everything. Raises AssertionError."""
+        assert not self._trips.faults, self._trips.faults
+        await self._store.store([WriteGroup(expires=("trips", "boxes"))])
+        self._pasts = {}
+        for workflow in (*self._trips.workflows, self._trips.chimes):
+            records = await self._records(RunQuery(workflow=workflow.name))
+            _check_foreign_ids(records)
+            for record in records:
+                self._pasts[record.run_id] = past = await self._past(record)
+                _check_history(past, workflow)
+            await self._check_events(workflow)
+        await self._check_inboxes()
+        for one in sent:
+            await self._check_sent(one)
+        for past in self._pasts.values():
+            await self._check_timeouts(past)
+            await self._check_children(past)
+            _check_gatherings(past)
+        self._check_ticks()
+
+    async def _records(self, query: RunQuery) -> list[Record]:
+        found: list[Record] = []
+        while page := await self._store.runs(query):
+            found += page
+            query = msgspec.structs.replace(query, after=page[-1].run_id)
+        return found
+
+    async def _past(self, record: Record) -> Past:
+        entries = await self._store.history(record.run_id, limit=MANY)
+        noted: list[str] = []
+        added: list[list[str]] = []
+        for entry in entries:
+            now = (
+                noted if entry.data is None else msgspec.json.decode(entry.data, type=Noting).noted
+            )
+            assert now[: len(noted)] == noted, f"{entry} has lost what {noted} noted"
+            added.append(now[len(noted) :])
+            noted = now
+        return Past(record, entries, added)
+
+    async def _message(self, kind: MessageKind, workflow: str, name: str) -> Message | None:
+        key = MessageKey(workflow, kind, MessageId(name))
+        found = await self._store.messages(MessageQuery(keys=(key,)))
+        return found[0] if found else None
+
+    async def _check_events(self, workflow: Workflow[Any, Any]) -> None:
+        """No run awaits an event that does not come, and no due timeout is left."""
+        for partition in range(PARTITIONS):
+            query = WaitingQuery(workflow=workflow.name, partition=partition, quiet=0.0)
+            waiting = await self._store.waiting(query)
+            assert not waiting.events, f"nothing wakes {waiting.events}"
+        for status in workflow.checked().statuses_with_functions:
+            due = await self._store.due(
+                workflow.name, status.value, range(PARTITIONS), limit=10, wait=0.0
+            )
+            assert not due, f"nobody has posted {due}"
+        for past in self._pasts.values():
+            record = past.record
+            rests = record.run_state.at_rest
+            assert (record.awaits is Awaits.NOBODY) == rests, record
+            assert rests or record.awaits is Awaits.MESSAGE, f"not worked on: {record}"
+            has_step = self._graph(record).step(self._status(record)) is not None
+            assert rests or not has_step, f"its step, which never stays, has not run: {record}"
+
+    async def _check_inboxes(self) -> None:
+        for past in self._pasts.values():
+            record = past.record
+            waiting = await self._store.messages(MessageQuery(run_ids=(record.run_id,), limit=MANY))
+            assert record.messages == len(waiting), f"{record} counts {waiting}"
+            inbox = sort_inbox(
+                waiting,
+                status=record.status,
+                visit=record.visit,
+                run_state=record.run_state,
+                now=record.updated_at,  # those that have expired were settled
+            )
+            assert not inbox.settled, f"{record} should not have {inbox.settled}"
+            if not record.run_state.at_rest:
+                assert not inbox.accepted, f"{record} should have taken {inbox.accepted}"
+
+    async def _check_sent(self, sent: Sent) -> None:
+        """A callback counts once if its message was taken, and else not at all."""
+        found = await self._store.messages(MessageQuery(keys=(sent.key,)))
+        counted = [
+            (past.record.run_id, entry.version)
+            for past in self._pasts.values()
+            for entry, notes in zip(past.entries, past.added, strict=True)
+            if sent.note in notes
+        ]
+        taken = [
+            (message.run_id, message.version)
+            for message in found
+            if message.outcome is MessageOutcome.TAKEN
+        ]
+        assert counted == taken, f"{sent} counted at {counted}: {found}"
+
+    async def _check_timeouts(self, past: Past) -> None:
+        """A timeout counts once if its message was taken, never too early, and is never left out
+        while the run stays.
+        """
+        record, graph = past.record, self._graph(past.record)
+        for entry, notes in zip(past.entries, past.added, strict=True):
+            for name, visit in (note.split(":")[:2] for note in notes):
+                if name in AFTER:
+                    begun = past.entries[int(visit) - 1].at
+                    assert entry.at - begun >= timedelta(seconds=AFTER[name]), entry
+                    message = await self._timeout(record, visit, name)
+                    assert message is not None, f"{entry} has no message"
+                    assert message.outcome is MessageOutcome.TAKEN, message
+                    assert message.version == entry.version, (message, entry)
+                if name == "tire":  # nudge was due first
+                    assert await self._timeout(record, visit, "nudge"), f"{entry}, and no nudge"
+        if record.run_state.at_rest:
+            return
+        status = self._status(record)
+        for timeout in graph.timeouts(status):  # the test has let them all become due
+            assert f"{timeout.name}:{record.visit}" in past.notes, (
+                f"{timeout.name} of {record} has not fired"
+            )
+
+    async def _timeout(self, record: Record, visit: str, name: str) -> Message | None:
+        return await self._message(
+            MessageKind.TIMEOUT, record.workflow, f"{record.run_id}:{visit}:{name}"
+        )
+
+    def _graph(self, record: Record) -> Any:
+        return self._workflow(record).checked()
+
+    def _status(self, record: Record) -> Any:
+        return self._workflow(record).status_of(record.status)
+
+    def _workflow(self, record: Record) -> Workflow[Any, Any]:
+        workflows = (*self._trips.workflows, self._trips.chimes)
+        return next(each for each in workflows if each.name == record.workflow)
+
+    async def _check_children(self, past: Past) -> None:
+        """Children and starts are the same; each end of a child counts once, and none is missed."""
+        record = past.record
+        if record.workflow != "trips":
+            return
+        children = await self._records(RunQuery(workflow="boxes", parent=record.run_id))
+        started = past.started()
+        assert {child.foreign_id for child in children} == {name for _, name in started}
+        links = Counter(name for _, name in started)
+        ended = Counter(note for note in past.notes if note.startswith("child:"))
+        for child in children:
+            ends = {note: n for note, n in ended.items() if note.split(":")[1] == child.run_id}
+            state = child.run_state
+            assert set(ends) <= {f"child:{child.run_id}:{state.name}"}, (ends, child)
+            assert sum(ends.values()) <= links[child.foreign_id], (ends, child)
+            if state.finished and not record.run_state.finished:
+                await self._check_end_was_told(record, child, started)
+        if record.run_state is RunState.CANCELLED:
+            query = RunQuery(workflow="boxes", parent=record.run_id, cascading=True)
+            for child in await self._records(query):
+                assert child.run_state.finished, f"{child} goes on without {record}"
+
+    async def _check_end_was_told(
+        self, parent: Record, child: Record, started: Sequence[tuple[int, str]]
+    ) -> None:
+        names = [
+            f"{parent.run_id}:{child.run_id}:{version}"
+            for version, name in started
+            if name == child.foreign_id
+        ]
+        posted = [await self._message(MessageKind.CHILD, "trips", name) for name in names]
+        assert any(posted), f"{parent} was not told of the end of {child}"
+
+    def _check_ticks(self) -> None:
+        """Each tick has started one run."""
+        (schedule,) = self._trips.chimes.checked().schedules
+        now = self._trips.clock.now() + timedelta.resolution
+        ticks = [
+            past.record.foreign_id
+            for past in self._pasts.values()
+            if past.record.workflow == "chimes"
+        ]
+        expected = list(between(ticks_of(schedule), START + timedelta.resolution, now))
+        assert len(ticks) == len(set(ticks)) == len(expected), (ticks, expected)
+
+
+def _check_foreign_ids(records: Sequence[Record]) -> None:
+    """At most one run of a foreign id is unfinished, at all times."""
+    by_name: dict[str, list[Record]] = {}
+    for record in records:
+        by_name.setdefault(record.foreign_id, []).append(record)
+    for runs in by_name.values():
+        for earlier, later in itertools.pairwise(runs):
+            assert earlier.run_state.finished, (earlier, later)
+            assert earlier.updated_at <= later.created_at, (earlier, later)
+
+
+def _check_history(past: Past, workflow: Workflow[Any, Any]) -> None:
+    entries, graph = past.entries, workflow.checked()
+    assert [entry.version for entry in entries] == list(range(1, past.record.version + 1))
+    for before, after in itertools.pairwise(entries):
+        assert may_move(before.run_state, after.run_state), (before, after)
+        here, there = (workflow.status_of(entry.status) for entry in (before, after))
+        assert here == there or there in graph.targets(here), (before, after)
+    for entry, notes in zip(entries, past.added, strict=True):
+        kinds = {note.split(":")[0] for note in notes}
+        assert kinds <= set(MAY_NOTE.get(entry.cause, ())), (entry, notes)
+        if entry.cause not in (Cause.STEP, Cause.REPEAT):
+            assert len(notes) <= 1, (entry, notes)
+    noted = Counter(note for note in past.notes if note.split(":")[0] in ONCE_AT_MOST)
+    assert all(count == 1 for count in noted.values()), noted
+    booked = {note for note in past.notes if note.startswith("once:")}
+    visits = Counter(note.split(":")[1] for note in booked)
+    assert all(count == 1 for count in visits.values()), f"several results of once: {booked}"
+
+
+def _check_gatherings(past: Past) -> None:
+    """The counts of a gathering are those of the children that were started since the last one."""
+    since = 0
+    for notes in past.added:
+        since += sum(note.startswith("start:") for note in notes)
+        for note in notes:
+            if note.startswith("gathered:"):
+                started, completed, cancelled = map(int, note.split(":")[1:])
+                assert started == completed + cancelled == since, (note, since, past)
+                since = 0

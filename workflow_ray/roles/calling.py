@@ -1,0 +1,50 @@
+"""Calls of functions of the user that a deliverer's handler makes."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
+
+from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.errors import RoleLost
+from workflow_ray.records import RoleName
+from workflow_ray.roles.threads import Threads
+
+
+async def call(
+    function: Callable[[], Any], *, is_async: bool, threads: Threads
+) -> BaseException | None:
+    """Call a function of the user, and return what it raises.
+
+    Args:
+        function: The function, with its arguments.
+        is_async: Whether a call only makes a coroutine. Otherwise it is called in a thread, and
+            what it returns may be an awaitable.
+        threads: Where a plain function is called.
+    """
+    task = asyncio.current_task()
+    try:
+        if is_async:
+            await function()
+        else:
+            value, error = await threads.call(function)
+            if error is not None:
+                return error
+            if inspect.isawaitable(value):  # a plain wrapper of an async function
+                await value
+    except BaseException as error:
+        if is_interrupt(error) or (task is not None and task.cancelling() > 0):
+            raise
+        return error
+    return None
+
+
+def check_fence(error: BaseException | None, role: RoleName) -> None:
+    """Raise RoleLost if a write of the function was refused because the role has a newer holder."""
+    errors = [] if error is None else [error]
+    while errors:
+        one = errors.pop()
+        if isinstance(one, RoleLost) and one.role == role:
+            raise one
+        if isinstance(one, BaseExceptionGroup):
+            errors.extend(cast(BaseExceptionGroup[BaseException], one).exceptions)

@@ -1,0 +1,141 @@
+"""What a consumer decides on the outcomes of attempts, as results to commit."""
+
+from typing import Any
+
+from workflow_ray.definition import Workflow
+from workflow_ray.engine.announcements import announcing, asked_states
+from workflow_ray.engine.message_outcomes import (
+    MessageChange,
+    count_message,
+    decide_message,
+    give_back_message,
+    missing_function,
+)
+from workflow_ray.engine.transition import (
+    Failed,
+    Outcome,
+    count_attempt,
+    decide,
+    give_back,
+    is_counted,
+)
+from workflow_ray.records import NO_VERSION, Message, RoleName, new_write_id
+from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.result import Result
+
+
+class Decisions:
+    """Decides for one role.
+
+    Args:
+        role: The role's name.
+        workflow: The workflow of the runs.
+    """
+
+    def __init__(self, role: RoleName, workflow: Workflow[Any, Any]) -> None:
+        self._role = role
+        self._workflow = workflow
+        self._asked = asked_states(workflow.checked())
+
+    def of(self, attempt: Attempt, outcome: Outcome) -> Result:
+        """Make the result that settles an attempt."""
+        if attempt.message is not None:
+            return self._of_message(attempt, attempt.message, outcome)
+        assert attempt.function is not None, "a cascade has no outcome to decide on"
+        write = decide(
+            attempt.record,
+            outcome,
+            attempt.function,
+            self._workflow,
+            by=self._role,
+            write_id=new_write_id(),
+        )
+        if write.children:  # the store may refuse them, so the event must wait
+            attempt.is_held = True
+        if self._asked:
+            write = announcing(self._asked, attempt.record, write)
+        return Result(write, attempt)
+
+    def refused(self, attempt: Attempt, why: str) -> Result:
+        """Make the result of an attempt whose first result the store has refused."""
+        return self.of(attempt, Failed(why, fatal=True))
+
+    def _of_message(self, attempt: Attempt, message: Message, outcome: Outcome) -> Result:
+        function = attempt.function
+        if function is None:
+            change = missing_function(
+                attempt.record, message, by=self._role, write_id=new_write_id()
+            )
+        else:
+            change = decide_message(
+                attempt.record,
+                message,
+                outcome,
+                function,
+                self._workflow,
+                by=self._role,
+                write_id=new_write_id(),
+            )
+        return self._settling(attempt, change)
+
+    def count(self, attempt: Attempt) -> Result:
+        """Count an attempt before it begins. See `counts`."""
+        function = attempt.function
+        assert function is not None, "only functions of users are counted"
+        if attempt.message is None:
+            write = count_attempt(
+                attempt.record, function, self._workflow, by=self._role, write_id=new_write_id()
+            )
+            return Result(announcing(self._asked, attempt.record, write))
+        change = count_message(
+            attempt.record,
+            attempt.message,
+            function,
+            self._workflow,
+            by=self._role,
+            write_id=new_write_id(),
+        )
+        return Result(change.write, failure=change.failure)
+
+    def counts(self, result: Result) -> bool:
+        """Whether a result of `count` lets the attempt begin. If not, it settles the attempt."""
+        if result.write is None:
+            return result.failure is not None and result.failure.retry_in is not None
+        return is_counted(result.write)
+
+    def settle(self, attempt: Attempt, result: Result) -> Result:
+        """Let a result of `count` settle the attempt."""
+        if attempt.message is None:
+            return Result(result.write, attempt)
+        return self._settling(attempt, MessageChange(result.write, result.failure))
+
+    def counted(self, attempt: Attempt, result: Result) -> None:
+        """Note that a result of `count` is committed."""
+        attempt.is_counted = True
+        if result.write is not None:
+            attempt.counted = result.write.onto(attempt.record)
+
+    def give_back(self, attempt: Attempt) -> Result:
+        """Make the result of a counted attempt that an orderly stop has abandoned."""
+        if attempt.message is not None:
+            attempt.look_again()  # its event is left to the next holder
+            return Result(None, attempt, failure=give_back_message(attempt.message).failure)
+        assert attempt.counted is not None, "a step is counted by a write"
+        write = give_back(attempt.counted, by=self._role, write_id=new_write_id())
+        return Result(write, attempt)
+
+    def _settling(self, attempt: Attempt, change: MessageChange) -> Result:
+        """Make the result of a message's attempt.
+
+        Unless the run leaves its visit or rests, it is looked at again: for other messages if no
+        write makes the store send an event for them, and for the step if its event has led to this
+        attempt.
+        """
+        write = change.write
+        if write is None or (write.awaited > NO_VERSION and attempt.event.version > NO_VERSION):
+            attempt.look_again()
+        elif write.children:
+            attempt.is_held = True
+        if write is not None:
+            write = announcing(self._asked, attempt.record, write)
+        return Result(write, attempt, failure=change.failure)

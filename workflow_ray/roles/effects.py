@@ -1,0 +1,175 @@
+"""The effects of an attempt: results of `once`, which are stored at once, and children, which start
+with the transition.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, cast
+
+from workflow_ray.definition import ChildStart, Fatal, Workflow
+from workflow_ray.definition.callables import is_async
+from workflow_ray.engine.announcements import announcing, asked_states
+from workflow_ray.engine.entry import link_to
+from workflow_ray.engine.runs import first_write
+from workflow_ray.errors import InvalidInput
+from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.records import (
+    MAX_DATA,
+    Fence,
+    Kept,
+    NewChild,
+    OnceResult,
+    RunId,
+    VisitOver,
+    new_run_id,
+    new_write_id,
+)
+from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.batched_reads import BatchedReads
+from workflow_ray.roles.once_codecs import codec_of
+from workflow_ray.roles.result import Result
+from workflow_ray.roles.results import Results
+from workflow_ray.roles.threads import Threads
+
+
+class InvalidUse(InvalidInput, Fatal):
+    """The function asks for something that another attempt would ask for again."""
+
+
+class EffectsOfRole:
+    """What the effects of all attempts of a role share.
+
+    Args:
+        fence: The role's.
+        workflow: The workflow of the runs.
+        records: The store.
+        results: Commits the results.
+        threads: Run plain functions.
+        clock: Measures waits.
+        spawn: Starts a task whose errors end the role.
+    """
+
+    def __init__(
+        self,
+        fence: Fence,
+        workflow: Workflow[Any, Any],
+        records: RecordStore,
+        results: Results,
+        threads: Threads,
+        clock: Clock,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self.fence = fence
+        self.workflow = workflow
+        self.results = results
+        self.threads = threads
+        self.loop = asyncio.get_running_loop()
+        self.stored = BatchedReads[RunId, dict[str, bytes]](self._read, spawn)
+        self._records = records
+        self._clock = clock
+
+    def is_awaitable_here(self) -> bool:
+        """Whether the caller is in the event loop of the role, and not in a thread."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:  # the thread of a plain function has no loop
+            return False
+
+    async def _read(self, run_ids: Sequence[RunId]) -> Mapping[RunId, dict[str, bytes]]:
+        """Read the results that are stored for the current visits of runs, by name."""
+        found: dict[RunId, dict[str, bytes]] = {run_id: {} for run_id in run_ids}
+        results = await persist(
+            lambda: self._records.results(run_ids), self._clock, self.fence.role
+        )
+        for result in results:
+            found[result.run_id][result.name] = result.result
+        return found
+
+
+class AttemptEffects:
+    """The effects of one attempt."""
+
+    # what most attempts don't use is made at its first use
+    started: list[NewChild] | None = None  # the children, in order
+    _names: frozenset[str] = frozenset()  # of results
+
+    def __init__(self, attempt: Attempt, role: EffectsOfRole) -> None:
+        self._attempt = attempt
+        self._role = role
+
+    def start(self, child: ChildStart) -> None:
+        """Start the child with the write that the attempt leads to."""
+        self._check_running("run.start")
+        write = first_write(
+            child.workflow,
+            child.foreign_id,
+            child.encoded,
+            child.start_at,
+            run_id=new_run_id(),
+            write_id=new_write_id(),
+            by=self._role.fence.role,
+        )
+        if hooks := asked_states(child.workflow.checked()):
+            write = announcing(hooks, None, write)
+        link = link_to(self._role.workflow, child.workflow.name, cascades=child.cascades)
+        if self.started is None:
+            self.started = []
+        self.started.append(NewChild(write=write, link=link, joins=child.joins))
+
+    def once(self, name: str, call: Callable[[], object]) -> Coroutine[Any, Any, object]:
+        """Return the result that is stored under the name, or make the call and store its result.
+
+        If the run has moved on, the attempt is cancelled, and its result is dropped.
+        """
+        what = f"run.once({name!r})"
+        if not self._role.is_awaitable_here():
+            raise InvalidUse(what, "await it in an async function; a plain one runs in a thread")
+        return self._once(what, name, call)
+
+    async def _once(self, what: str, name: str, call: Callable[[], object]) -> object:
+        self._check_running(what)
+        if name in self._names:
+            raise InvalidUse(what, "this attempt has used the name already; give each call its own")
+        self._names |= {name}
+        codec = codec_of(call)
+        record = self._attempt.record
+        if record.has_results:
+            stored = await self._role.stored.get(record.run_id)
+            if name in stored:
+                return codec.decode(stored[name])
+        value = await self._called(call)
+        try:
+            result = codec.encode(value)
+        except InvalidInput as error:
+            raise InvalidUse(what, f"its result can't be stored: {error}") from None
+        if len(result) > MAX_DATA:
+            raise InvalidUse(
+                what, f"its result is {len(result)} bytes long; {MAX_DATA} are allowed"
+            )
+        kept = await self._keep(name, result)
+        return value if kept == result else codec.decode(kept)
+
+    async def _called(self, call: Callable[[], object]) -> object:
+        """Call an async function here, and a plain one in a thread of the role."""
+        if is_async(call):
+            return await cast(Awaitable[object], call())
+        value, error = await self._role.threads.call(call)
+        if error is not None:
+            raise error
+        return await cast(Awaitable[object], value) if inspect.isawaitable(value) else value
+
+    async def _keep(self, name: str, result: bytes) -> bytes:
+        """Store the result, and return the one that is stored."""
+        record = self._attempt.record
+        once = OnceResult(run_id=record.run_id, visit=record.visit, name=name, result=result)
+        answer = await self._role.results.commit(Result(once=once))
+        if isinstance(answer, Kept):
+            return answer.result
+        assert isinstance(answer, VisitOver), "a result of once has no other answer"
+        self._attempt.is_overtaken = True
+        raise asyncio.CancelledError("the run has moved on")
+
+    def _check_running(self, what: str) -> None:
+        if self._attempt.phase is not Phase.RUNNING:
+            raise InvalidInput(what, "the function has ended; call it before the function returns")
