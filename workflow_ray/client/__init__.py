@@ -1,8 +1,20 @@
 """What a program uses to trigger runs, read them and wait for them."""
 
 from workflow_ray.client.client import Client
+from workflow_ray.client.dead_letters import DeadLetter, DeadLetterContent, DeadLetters
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.history import Entry
+from workflow_ray.client.schedules import ScheduleInfo
 from workflow_ray.client.triggers import Trigger, TriggerOutcome
 
-__all__ = ["Client", "Entry", "Handle", "Trigger", "TriggerOutcome"]
+__all__ = [
+    "Client",
+    "DeadLetter",
+    "DeadLetterContent",
+    "DeadLetters",
+    "Entry",
+    "Handle",
+    "ScheduleInfo",
+    "Trigger",
+    "TriggerOutcome",
+]

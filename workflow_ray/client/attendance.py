@@ -45,10 +45,11 @@ class Attendance:
         self._has_warned = False
 
     async def warn_if_nobody_runs_it(self) -> None:
-        """Log a warning, once, if no process runs any of the workflow's steps."""
+        """Log a warning, once, if no process runs any of the workflow's functions."""
         if self._has_warned:
             return
-        groups = [self._group(step.status.value) for step in self._workflow.checked().steps]
+        statuses = self._workflow.checked().statuses_with_functions
+        groups = [self._group(status.value) for status in statuses]
         if await self._is_any_held(groups) or self._has_warned:
             return
         self._has_warned = True
@@ -57,14 +58,15 @@ class Attendance:
         )
 
     async def excuse(self, record: Record) -> str:
-        """Return a sentence if no process runs the step that a run waits for, else ""."""
-        steps = self._workflow.checked().steps
-        step = next((step for step in steps if step.status.value == record.status), None)
-        if step is None or record.awaits is not Awaits.EVENT:
+        """Return a sentence if no process runs the function that a run waits for, else ""."""
+        statuses = self._workflow.checked().statuses_with_functions
+        status = next((each for each in statuses if each.value == record.status), None)
+        if status is None or record.awaits not in (Awaits.EVENT, Awaits.MESSAGE):
             return ""
         if await self._is_any_held([self._group(record.status)], record.partition):
             return ""
-        return self._advice("the run does not go on", f"the step of {step.status.name}")
+        what = "the step" if self._workflow.checked().step(status) else "the functions"
+        return self._advice("the run does not go on", f"{what} of {status.name}")
 
     def _group(self, status: int) -> str:
         return consumer_group(self._workflow.name, status)

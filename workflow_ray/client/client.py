@@ -1,55 +1,41 @@
 """The client of one workflow. It needs only the record store, neither roles nor Ray."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from datetime import datetime
-from typing import Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import replace
+from typing import Any, Concatenate, Generic, Literal, NamedTuple, TypeVar, overload
 
-import msgspec
 from pydantic import BaseModel
 
+from workflow_ray.client.answers import Answers
 from workflow_ray.client.attendance import Attendance
+from workflow_ray.client.callbacks import Target, call
+from workflow_ray.client.connection import Connection
 from workflow_ray.client.handle import Handle
-from workflow_ray.client.inputs import (
-    checked_iterable,
-    checked_run_state,
-    checked_several,
-    checked_status,
-)
+from workflow_ray.client.inputs import checked_iterable, checked_key
 from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
+from workflow_ray.client.schedules import ScheduleControls
 from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
 from workflow_ray.client.watcher import Watcher
+from workflow_ray.client.writer import DefaultKey, Writer
 from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.definition.arguments import (
-    checked_count,
-    checked_flag,
-    checked_text,
-    checked_time,
-    shown,
-)
-from workflow_ray.engine.runs import view_of
-from workflow_ray.errors import InvalidInput, KeyReused, RunActive, RunNotFound
+from workflow_ray.definition.arguments import checked_text, shown
+from workflow_ray.definition.durations import Duration
+from workflow_ray.errors import InvalidInput, KeyReused, RunActive
 from workflow_ray.ports import Clock, RecordStore
-from workflow_ray.records import (
-    Committed,
-    RunId,
-    RunQuery,
-    RunState,
-    Version,
-    Write,
-    WriteGroup,
-    WriteResult,
-)
+from workflow_ray.records import Fence, RunId, Version, Write, WriteGroup, WriteResult
 
 GRACE = 1.0
 """Seconds that a wait which has timed out may take to read what its error says about the run."""
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+M = TypeVar("M")
 
 
-class Client(Generic[D, S]):
-    """Triggers, reads and finds the runs of one workflow.
+class Client(ScheduleControls[D, S], Generic[D, S]):
+    """Triggers, calls back, reads and finds the runs of one workflow.
 
     The tasks of one event loop may share a client. A call is repeated, with the same ids, while the
     store does not answer. After `patience` seconds it raises StoreUnavailable.
@@ -63,13 +49,48 @@ class Client(Generic[D, S]):
         *,
         patience: float = PATIENCE,
         attendance: Attendance | None = None,
+        fence: Fence | None = None,
+        default_key: DefaultKey | None = None,
     ) -> None:
-        self._workflow = workflow
-        self._records = patient(records, clock, patience)
-        self._impatient = patient(records, clock, min(patience, GRACE))
-        self._clock = clock
-        self._attendance = attendance or Attendance(workflow, records)
-        self._watcher = Watcher(self._records, clock, self._attendance.warn_if_nobody_runs_it)
+        """Make a client.
+
+        Args:
+            workflow: The workflow of the runs.
+            records: The store.
+            clock: Measures the waits and the patience.
+            patience: Seconds for which a call is repeated while the store does not answer.
+            attendance: Tells whether a process runs the workflow.
+            fence: Of the role that the client writes for. Its writes raise RoleLost once the role
+                has a newer holder. None: it writes for nobody.
+            default_key: Makes the idempotency keys of calls that name none.
+        """
+        attendance = attendance or Attendance(workflow, records)
+        repeated = patient(records, clock, patience)
+        quiet = attendance.warn_if_nobody_runs_it
+        by = BY if fence is None else fence.role
+        super().__init__(
+            Connection(
+                workflow=workflow,
+                records=repeated,
+                impatient=patient(records, clock, min(patience, GRACE)),
+                writer=Writer(repeated, by, fence, default_key),
+                clock=clock,
+                watcher=Watcher(repeated, clock, quiet),
+                answers=Answers(repeated, clock, quiet),
+                attendance=attendance,
+            )
+        )
+
+    def with_default_keys(self, default_key: DefaultKey) -> "Client[D, S]":
+        """Return a client that shares everything with this one but its default keys.
+
+        Args:
+            default_key: Makes the idempotency keys of calls that name none.
+        """
+        client = copy(self)
+        writer = replace(self._connection.writer, default_key=default_key)
+        client._connection = replace(self._connection, writer=writer)
+        return client
 
     async def trigger(
         self,
@@ -107,11 +128,15 @@ class Client(Generic[D, S]):
         """
         if if_active not in ("raise", "join"):
             raise InvalidInput("if_active", f'it is "raise" or "join", not {shown(if_active)}')
-        write = write_of(self._workflow, Trigger(foreign_id, data, start_at, idempotency_key), BY)
+        write = write_of(
+            self._workflow,
+            Trigger(foreign_id, data, start_at, idempotency_key),
+            self._connection.writer,
+        )
         (started,) = await self._start([write], {write.run_id: data})
         run_id = started.handle.run_id
         if started.outcome is TriggerOutcome.KEY_REUSED:
-            raise KeyReused(self._workflow.name, idempotency_key or "", run_id, started.differing)
+            raise KeyReused(self._workflow.name, _key_of(write) or "", run_id, started.differing)
         if started.outcome is TriggerOutcome.ACTIVE and if_active == "raise":
             raise RunActive(self._workflow.name, foreign_id, run_id)
         return started.handle
@@ -138,7 +163,7 @@ class Client(Generic[D, S]):
         for number, trigger in enumerate(checked_iterable("triggers", triggers)):
             write = self._checked(number, trigger)
             writes.append(write)
-            if trigger.idempotency_key is not None:
+            if _key_of(write) is not None:
                 with_key[write.run_id] = trigger.data
         started = [each for batch in batches(writes) for each in await self._start(batch, with_key)]
         return [(each.handle, each.outcome) for each in started]
@@ -153,93 +178,69 @@ class Client(Generic[D, S]):
         started: Version | None = None,
         outcome: TriggerOutcome | None = None,
     ) -> Handle[D, S]:
-        return Handle(
-            self._workflow,
-            self._records,
-            self._impatient,
-            self._clock,
-            self._watcher,
-            self._attendance,
-            RunId(run_id),
-            started,
-            outcome,
-        )
+        return Handle(self._connection, RunId(run_id), started, outcome)
 
-    async def get(self, run_id: str) -> Run[D, S]:
-        """Return the run as it stands now. Raises RunNotFound."""
-        return await self.handle(run_id).get()
-
-    async def latest(self, foreign_id: str) -> Run[D, S]:
-        """Return the newest run of a foreign id, finished or not. Raises RunNotFound."""
-        checked_text("foreign_id", foreign_id)
-        (record,) = await self._records.latest(self._workflow.name, [foreign_id])
-        if record is None:
-            raise RunNotFound(self._workflow.name, foreign_id)
-        return view_of(self._workflow, record)
-
-    async def runs(
+    @overload
+    async def callback(
         self,
+        function: Callable[Concatenate[Run[D, S], M, ...], Any],
+        foreign_id: str,
+        message: M,
         *,
-        status: S | Collection[S] | None = None,
-        run_state: RunState | Collection[RunState] | None = None,
-        foreign_id: str | None = None,
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
-        newest_first: bool = False,
-        page_size: int = 500,
-    ) -> AsyncIterator[Run[D, S]]:
-        """List the runs that pass all given filters, by age. They are read page by page.
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]: ...
+    @overload
+    async def callback(
+        self,
+        function: str | Callable[Concatenate[Run[D, S], ...], Any],
+        foreign_id: str,
+        message: bytes,
+        *,
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]: ...
+    async def callback(
+        self,
+        function: object,
+        foreign_id: str,
+        message: object,
+        *,
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]:
+        """Send a message for a callback to the run of a foreign id, and wait for the answer.
 
-        A run that existed when the iteration began is listed exactly once if it passes the filters
-        during the whole iteration.
+        As `Handle.callback`, which says what happens to the message.
 
         Args:
-            status: One status, or several: any of them.
-            run_state: One run state, or several: any of them.
-            foreign_id: The caller's key.
-            created_from: The earliest creation time, with a timezone.
-            created_before: The end of the creation times, itself excluded, with a timezone.
-            newest_first: Default: the oldest first.
-            page_size: The number of runs that are read at once, from 1. Fewer are read if their
-                data is large.
+            function: The callback, or its name.
+            foreign_id: The caller's key: its unfinished run, or else its newest one.
+            message: What the callback takes. Bytes are JSON, for callers without the type.
+            timeout: Seconds, or a timedelta, for which the answer is waited for. None: no limit.
+            idempotency_key: 1 to 255 characters, unique among the workflow's callbacks, for good.
+                None: each call is a new one.
+
+        Returns:
+            The run as the callback has left it.
 
         Raises:
-            InvalidInput: Raised when the first run is asked for.
+            RunNotFound: The foreign id never had a run.
+            CallbackError: CallbackTooEarly, CallbackTooLate, RunFinished, CallbackExpired or
+                CallbackFailed.
+            InvalidMessage: The message does not fit. Nothing was written.
+            WaitTimeout: The time is over. The message stays.
+            KeyReused: The key was used for another run, callback or message.
+            InvalidInput: Another argument can't be used. Nothing was written.
         """
-        query = RunQuery(
-            workflow=self._workflow.name,
-            statuses=tuple(s.value for s in checked_several("status", status, self._status)),
-            run_states=checked_several("run_state", run_state, checked_run_state),
-            foreign_id=None if foreign_id is None else checked_text("foreign_id", foreign_id),
-            created_from=_time("created_from", created_from),
-            created_before=_time("created_before", created_before),
-            newest_first=checked_flag("newest_first", newest_first),
-            limit=checked_count("page_size", page_size),
+        return await call(
+            self._connection,
+            Target(foreign_id=checked_key("foreign_id", foreign_id)),
+            function,
+            message,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
         )
-        while page := await self._records.runs(query):
-            for record in page:
-                yield view_of(self._workflow, record)
-            query = msgspec.structs.replace(query, after=page[-1].run_id)
-
-    async def counts(self) -> dict[tuple[S | int, RunState], int]:
-        """Count the runs at each status in each run state, in one snapshot.
-
-        Combinations without runs are left out. A status that the code no longer has is listed by
-        its number.
-        """
-        counted = await self._records.counts(self._workflow.name)
-        return {
-            (self._status_or_number(count.status), count.run_state): count.runs for count in counted
-        }
-
-    def _status(self, what: str, status: object) -> S:
-        return checked_status(what, self._workflow, status)
-
-    def _status_or_number(self, number: int) -> S | int:
-        try:
-            return self._workflow.status_of(number)
-        except KeyError:
-            return number
 
     def _checked(self, number: int, trigger: Trigger[D, S]) -> Write:
         if not isinstance(trigger, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a caller without types
@@ -247,20 +248,20 @@ class Client(Generic[D, S]):
                 f"triggers[{number}]", f"it must be a Trigger, not {type(trigger).__name__}"
             )
         try:
-            return write_of(self._workflow, trigger, BY)
+            return write_of(self._workflow, trigger, self._connection.writer)
         except InvalidInput as error:
             raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
     async def _start(self, writes: list[Write], data: Mapping[RunId, D]) -> "list[_Started[D, S]]":
-        group = WriteGroup(writes=tuple(writes))
-        (answer,) = await self._records.store([group])
-        if not isinstance(answer, Committed):
-            raise AssertionError("a group without a fence can't be fenced off")
+        answer = await self._connection.writer.commit(WriteGroup(writes=tuple(writes)))
         reused = await find_reused(self._workflow, self._records, data, writes, answer.results)
         return [
             self._started(write, result, reused.get(write.run_id, ()))
             for write, result in zip(writes, answer.results, strict=True)
         ]
+
+    async def _start_ticks(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
+        return [(each.handle, each.outcome) for each in await self._start(writes, {})]
 
     def _started(
         self, write: Write, result: WriteResult, differing: tuple[str, ...]
@@ -276,12 +277,12 @@ class _Started(NamedTuple, Generic[D, S]):
     differing: tuple[str, ...]  # from what the key was first used for
 
 
+def _key_of(write: Write) -> str | None:
+    return None if write.new is None else write.new.idempotency_key
+
+
 def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
     """Return the version of a run that was started now. None if it is not new, or ended at once."""
     return (
         write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
     )
-
-
-def _time(what: str, time: datetime | None) -> datetime | None:
-    return None if time is None else checked_time(what, time)

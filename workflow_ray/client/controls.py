@@ -1,18 +1,20 @@
 """Controls of runs: pause, resume, retry and cancel, for one run or for many."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from workflow_ray.client.inputs import checked_by, checked_reason
+from workflow_ray.client.writer import Writer
+from workflow_ray.engine.announcements import announcing
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
-    Committed,
     Conflict,
     Record,
     RunId,
+    RunState,
     Version,
     Write,
     WriteGroup,
@@ -48,7 +50,10 @@ def control(action: Action, by: object, reason: object = None) -> Control:
 
 
 async def apply(
-    records: RecordStore, asked: Control, found: Sequence[Record]
+    writer: Writer,
+    asked: Control,
+    found: Sequence[Record],
+    announced: Mapping[str, Collection[RunState]],
 ) -> dict[RunId, Outcome]:
     """Apply a control to runs, in batches.
 
@@ -56,9 +61,10 @@ async def apply(
     or the run does not allow it.
 
     Args:
-        records: The store.
+        writer: Commits the writes.
         asked: The control.
         found: The runs as they were found.
+        announced: The run states that hooks ask for, by workflow.
 
     Returns:
         One outcome for each run.
@@ -67,9 +73,9 @@ async def apply(
     for start in range(0, len(found), BATCH):
         batch: Sequence[Record] = found[start : start + BATCH]
         while batch:
-            outcomes |= await _apply_once(records, asked, batch)
+            outcomes |= await _apply_once(writer, asked, batch, announced)
             lost = [record.run_id for record in batch if record.run_id not in outcomes]
-            batch = await look_up(records, lost, fresh=True)
+            batch = await look_up(writer.records, lost, fresh=True)
             outcomes |= {
                 run_id: Missing() for run_id in set(lost) - {record.run_id for record in batch}
             }
@@ -77,7 +83,10 @@ async def apply(
 
 
 async def _apply_once(
-    records: RecordStore, asked: Control, batch: Sequence[Record]
+    writer: Writer,
+    asked: Control,
+    batch: Sequence[Record],
+    announced: Mapping[str, Collection[RunState]],
 ) -> dict[RunId, Outcome]:
     """Apply a control to a batch. Runs that changed meanwhile have no outcome."""
     outcomes: dict[RunId, Outcome] = {}
@@ -85,13 +94,11 @@ async def _apply_once(
     for record in batch:
         decided = decide_control(record, asked, write_id=new_write_id())
         if isinstance(decided, Write):
-            writes.append(decided)
+            writes.append(announcing(announced.get(record.workflow, ()), record, decided))
         else:
             outcomes[record.run_id] = decided
     if writes:
-        group = WriteGroup(writes=tuple(writes))
-        (answer,) = await records.store([group])
-        assert isinstance(answer, Committed), "a group without a fence can't be fenced off"
+        answer = await writer.commit(WriteGroup(writes=tuple(writes)))
         stored = zip(writes, answer.results, strict=True)
         outcomes |= {
             write.run_id: Changed(write.version)

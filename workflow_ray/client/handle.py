@@ -1,46 +1,40 @@
-"""The handle of one run: read it, wait for it, control it."""
+"""The handle of one run: read it, wait for it, call it back, control it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Concatenate, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
-from workflow_ray.client.attendance import Attendance
-from workflow_ray.client.controls import apply, check_allowed, control
-from workflow_ray.client.following import PAGE, follow
-from workflow_ray.client.history import Entry
+from workflow_ray.client import family
+from workflow_ray.client.callbacks import Target, call
+from workflow_ray.client.connection import Connection
 from workflow_ray.client.inputs import checked_status
-from workflow_ray.client.patience import BY
+from workflow_ray.client.run_controls import RunControls
+from workflow_ray.client.standing import timed_out
 from workflow_ray.client.triggers import TriggerOutcome
-from workflow_ray.client.watcher import Watcher
 from workflow_ray.definition import Run, Status, Workflow
-from workflow_ray.definition.arguments import checked_count, checked_flag
+from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
-from workflow_ray.engine.control import Action, Control
 from workflow_ray.engine.prospects import Prospect, is_paused_by_error, outlook
 from workflow_ray.engine.runs import status_name, view_of
-from workflow_ray.errors import RunNotFound, RunPaused, RunUnreachable, WaitTimeout
-from workflow_ray.ports import Clock, RecordStore
-from workflow_ray.records import NO_VERSION, HistoryEntry, Record, RunId, Version
+from workflow_ray.errors import RunPaused, RunUnreachable
+from workflow_ray.records import NO_VERSION, Record, RunId, Version
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
+M = TypeVar("M")
+OfData = TypeVar("OfData", bound=BaseModel)
+OfStatus = TypeVar("OfStatus", bound=Status)
 
-SHOWN = 5
-"""The number of history entries that a WaitTimeout shows."""
 
-
-class Handle(Generic[D, S]):
-    """Reads, waits for and controls one run. It is cheap: it has no connection of its own."""
+class Handle(RunControls[D, S], Generic[D, S]):
+    """Reads, waits for, calls back and controls one run. It is cheap: it has no connection of its
+    own.
+    """
 
     def __init__(
         self,
-        workflow: Workflow[D, S],
-        records: RecordStore,
-        impatient: RecordStore,
-        clock: Clock,
-        watcher: Watcher,
-        attendance: Attendance,
+        connection: Connection[D, S],
         run_id: RunId,
         started: Version | None = None,
         outcome: TriggerOutcome | None = None,
@@ -48,57 +42,16 @@ class Handle(Generic[D, S]):
         """Make a handle.
 
         Args:
-            workflow: The run's workflow.
-            records: The store.
-            impatient: The same store, but it gives up soon if the store does not answer. A wait
-                that has timed out asks it.
-            clock: Measures the waits.
-            watcher: Wakes the waits.
-            attendance: Tells whether a process runs the workflow.
+            connection: The store of the run, which the client shares.
             run_id: The run.
             started: The version that its trigger has just written, if the run takes steps from
                 there. It need not be looked up.
             outcome: What its trigger led to. None: no trigger returned this handle.
         """
-        self._workflow = workflow
-        self._records = records
-        self._impatient = impatient
-        self._clock = clock
-        self._watcher = watcher
-        self._attendance = attendance
+        super().__init__(connection, run_id)
         self._started = started
-        self.run_id = run_id
         self.outcome = outcome
         """What its trigger led to, such as a new run. None: no trigger returned this handle."""
-
-    def __repr__(self) -> str:
-        return f"<Handle {self._workflow.name} {self.run_id}>"
-
-    async def get(self) -> Run[D, S]:
-        """Return the run as it stands now. Raises RunNotFound."""
-        return view_of(self._workflow, await self._record())
-
-    async def history(self) -> list[Entry[D, S]]:
-        """List every version of the run, from the first. Raises RunNotFound."""
-        record = await self._record()
-        return [Entry(self._workflow, entry) for entry in await self._entries(record.version)]
-
-    def follow(self, *, after: int = 0) -> AsyncIterator[Entry[D, S]]:
-        """Yield every version of the run above `after`, in order, as soon as it is written.
-
-        It ends after the version that ends the run. Each version is yielded once. Nothing is held
-        between two versions, so a consumer may be slow, or go on later from the last version that
-        it has seen.
-
-        Args:
-            after: A version. 0: from the first.
-
-        Raises:
-            RunNotFound: The run does not exist. Raised by the first step of the iteration.
-            InvalidInput: `after` is not a whole number from 0 up.
-        """
-        start = after if after == 0 else checked_count("after", after)
-        return follow(self._workflow, self._records, self._watcher, self._record, Version(start))
 
     async def wait_for(
         self, status: S, *, timeout: Duration | None = None, through_errors: bool = False
@@ -160,90 +113,99 @@ class Handle(Generic[D, S]):
 
         return await self._until(ended, "its end", timeout, through_errors, at_rest=True)
 
-    async def pause(self, reason: str, *, by: str = BY) -> Run[D, S]:
-        """Pause the run: it takes no further step until it is resumed.
+    @overload
+    async def callback(
+        self,
+        function: Callable[Concatenate[Run[D, S], M, ...], Any],
+        message: M,
+        *,
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]: ...
+    @overload
+    async def callback(
+        self,
+        function: str | Callable[Concatenate[Run[D, S], ...], Any],
+        message: bytes,
+        *,
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]: ...
+    async def callback(
+        self,
+        function: object,
+        message: object,
+        *,
+        timeout: Duration | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run[D, S]:
+        """Send the run a message for one of its callbacks, and wait for the answer.
 
-        A step that is under way is not interrupted. If the pause commits first, the step's result
-        is dropped, and the step runs again after `resume`. If the step commits first, the run is
-        paused at its next status. A run that is already paused stays as it is.
-
-        Args:
-            reason: Why the run is paused. The history keeps up to 2,000 characters.
-            by: Who asks for it, 1 to 255 characters, for the history.
-
-        Returns:
-            The run as it stands then.
-
-        Raises:
-            ControlRefused: The run is finished.
-            RunNotFound: The run does not exist.
-            InvalidInput: An argument can't be used. Nothing was written.
-        """
-        return await self._control(control(Action.PAUSE, by, reason))
-
-    async def resume(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
-        """Resume a paused run: it goes on from its status.
-
-        A run that an error has paused gets all attempts of its step again. A run that is not paused
-        stays as it is.
-
-        Args:
-            reason: Why it goes on. The history keeps up to 2,000 characters.
-            by: Who asks for it, 1 to 255 characters, for the history.
-
-        Returns:
-            The run as it stands then.
-
-        Raises:
-            ControlRefused: The run is finished.
-            RunNotFound: The run does not exist.
-            InvalidInput: An argument can't be used. Nothing was written.
-        """
-        return await self._control(control(Action.RESUME, by, reason))
-
-    async def retry(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
-        """Try the step of a failed run again, at once and with all its attempts.
-
-        An error has paused the run, or the run waits for its next attempt.
+        The message is stored when the wait begins, so that nothing is lost if the caller gives up:
+        a call with the same key gets the first answer, also when the run has ended since. A paused
+        run takes its messages when it is resumed.
 
         Args:
-            reason: Why it is tried again. The history keeps up to 2,000 characters.
-            by: Who asks for it, 1 to 255 characters, for the history.
+            function: The callback, or its name.
+            message: What the callback takes. Bytes are JSON, for callers without the type.
+            timeout: Seconds, or a timedelta, for which the answer is waited for. None: no limit.
+            idempotency_key: 1 to 255 characters, unique among the workflow's callbacks, for good.
+                None: each call is a new one.
 
         Returns:
-            The run as it stands then.
+            The run as the callback has left it.
 
         Raises:
-            ControlRefused: No attempt has failed, or the run is finished.
+            CallbackTooEarly: The run is not yet at a status that accepts the callback. Nothing was
+                written.
+            CallbackTooLate: The run won't come to such a status any more, or another transition was
+                faster than the callback.
+            RunFinished: The run is finished. Nothing was written.
             RunNotFound: The run does not exist.
-            InvalidInput: An argument can't be used. Nothing was written.
+            InvalidMessage: The message does not fit. Nothing was written.
+            CallbackFailed: The callback's function has failed. The run stays where it is.
+            CallbackExpired: The message was kept as long as `early=` says, and is not any more.
+            WaitTimeout: The time is over. The message stays.
+            KeyReused: The key was used for another run, callback or message.
+            InvalidInput: Another argument can't be used. Nothing was written.
         """
-        return await self._control(control(Action.RETRY, by, reason))
+        return await call(
+            self._connection,
+            Target(run_id=self.run_id),
+            function,
+            message,
+            timeout=timeout,
+            idempotency_key=idempotency_key,
+        )
 
-    async def cancel(self, reason: str, *, by: str = BY) -> Run[D, S]:
-        """Cancel the run: it ends, and its foreign id is free again.
-
-        A step that is under way is not interrupted, but its result is dropped. A cancelled run
-        stays as it is.
+    @overload
+    def children(self) -> AsyncIterator[Run[Any, Any]]: ...
+    @overload
+    def children(
+        self, workflow: Workflow[OfData, OfStatus]
+    ) -> AsyncIterator[Run[OfData, OfStatus]]: ...
+    def children(self, workflow: Workflow[Any, Any] | None = None) -> AsyncIterator[Run[Any, Any]]:
+        """List the runs that this run has started or joined, by age. They are read page by page.
 
         Args:
-            reason: Why the run is cancelled. The history keeps up to 2,000 characters.
-            by: Who asks for it, 1 to 255 characters, for the history.
-
-        Returns:
-            The run as it stands then.
+            workflow: The children's workflow. None: every workflow for whose ends the run's
+                workflow has a function (`@child`, `@children`), one after the other.
 
         Raises:
-            ControlRefused: The run is finished.
-            RunNotFound: The run does not exist.
-            InvalidInput: An argument can't be used. Nothing was written.
+            InvalidInput: `workflow` can't be used. Raised when the first run is asked for.
         """
-        return await self._control(control(Action.CANCEL, by, reason))
+        return family.children(self._connection, self.run_id, workflow)
 
-    async def _control(self, asked: Control) -> Run[D, S]:
-        outcomes = await apply(self._records, asked, [await self._record()])
-        check_allowed(self.run_id, asked, outcomes[self.run_id])
-        return await self.get()
+    def parents(self, workflow: Workflow[OfData, OfStatus]) -> AsyncIterator[Run[OfData, OfStatus]]:
+        """List the runs of a workflow that have started or joined this run, by age.
+
+        Args:
+            workflow: The parents' workflow.
+
+        Raises:
+            InvalidInput: `workflow` can't be used. Raised when the first run is asked for.
+        """
+        return family.parents(self._connection, self.run_id, workflow)
 
     async def _until(
         self,
@@ -260,44 +222,19 @@ class Handle(Generic[D, S]):
         """
         seconds = None if timeout is None else seconds_of("timeout", timeout)
         checked_flag("through_errors", through_errors)
-        start = self._clock.monotonic()
+        start = self._connection.clock.monotonic()
         record = None if at_rest and self._started else await self._record()
         while record is None or not await reached(record):
             if record is not None and is_paused_by_error(record) and not through_errors:
                 raise RunPaused(
                     self.run_id, status_name(self._workflow, record.status), record.reason or ""
                 )
-            left = None if seconds is None else start + seconds - self._clock.monotonic()
+            left = None if seconds is None else start + seconds - self._connection.clock.monotonic()
             seen = self._started if record is None else record.version
-            newer = await self._watcher.newer(
+            newer = await self._connection.watcher.newer(
                 self.run_id, seen or NO_VERSION, wait=left, at_rest=at_rest
             )
             if newer is None:
-                raise await self._timed_out(wanted, seconds or 0.0)
+                raise await timed_out(self._connection, self.run_id, wanted, seconds or 0.0)
             record = newer
         return view_of(self._workflow, record)
-
-    async def _record(self, records: RecordStore | None = None) -> Record:
-        (record,) = await (records or self._records).lookup([self.run_id])
-        if record is None or record.workflow != self._workflow.name:
-            raise RunNotFound(self._workflow.name, self.run_id)
-        return record
-
-    async def _entries(
-        self, upto: Version, *, after: Version = NO_VERSION, records: RecordStore | None = None
-    ) -> list[HistoryEntry]:
-        """Read the entries of the versions above `after`, up to `upto` at least."""
-        asked = records or self._records
-        entries: list[HistoryEntry] = []
-        while after < upto and (read := await asked.history(self.run_id, after=after, limit=PAGE)):
-            entries += read
-            after = read[-1].version
-        return entries
-
-    async def _timed_out(self, wanted: str, seconds: float) -> WaitTimeout:
-        record = await self._record(self._impatient)
-        before = Version(max(NO_VERSION, record.version - SHOWN))
-        last = await self._entries(record.version, after=before, records=self._impatient)
-        history = [str(Entry(self._workflow, entry)) for entry in last]
-        excuse = await self._attendance.excuse(record)
-        return WaitTimeout(self.run_id, wanted, seconds, history, excuse)

@@ -1,5 +1,6 @@
 """The typed entries of a run's history."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Generic, TypeVar, cast
@@ -7,24 +8,34 @@ from typing import Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.engine.past import failed_message
 from workflow_ray.engine.runs import decoded, status_name, status_of
 from workflow_ray.errors import UnknownStatus, UnreadableData
-from workflow_ray.records import Cause, HistoryEntry, RunState
+from workflow_ray.records import Cause, HistoryEntry, Message, RunState
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
 class Entry(Generic[D, S]):
-    """One version of a run. Its data and status are decoded when they are read."""
+    """One version of a run. Its data and status are decoded when they are read.
 
-    def __init__(self, workflow: Workflow[D, S], stored: HistoryEntry) -> None:
+    Or a callback that has failed for good, which makes no version: then `callback` names it.
+    """
+
+    def __init__(
+        self, workflow: Workflow[D, S], stored: HistoryEntry, callback: str | None = None
+    ) -> None:
         self._workflow = workflow
         self._stored = stored
+        self.callback = callback
+        """The callback that has failed for good, while the run was at this version. None: the entry
+        is a version.
+        """
 
     @property
     def version(self) -> int:
-        """From 1, without gaps."""
+        """From 1, without gaps. A callback that has failed has that of the entry before it."""
         return self._stored.version
 
     @cached_property
@@ -87,3 +98,22 @@ class Entry(Generic[D, S]):
 
     def __repr__(self) -> str:
         return f"<Entry {self}>"  # without the data: it may be personal
+
+
+def with_failed(
+    workflow: Workflow[D, S], entries: Iterable[HistoryEntry], failed: Sequence[Message]
+) -> Iterator[Entry[D, S]]:
+    """Yield versions, and after each the callbacks that have failed at it, by time.
+
+    Args:
+        workflow: The run's workflow.
+        entries: The versions, ascending.
+        failed: Messages that have failed for good. Those at other versions are left out.
+    """
+    by_version: dict[int, list[Message]] = {}
+    for message in sorted(failed, key=lambda each: each.settled_at or each.posted_at):
+        by_version.setdefault(message.version or 0, []).append(message)
+    for entry in entries:
+        yield Entry(workflow, entry)
+        for message in by_version.get(entry.version, ()):
+            yield Entry(workflow, failed_message(message, entry), message.name)

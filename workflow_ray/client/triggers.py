@@ -8,14 +8,18 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from workflow_ray.client.inputs import checked_data, checked_key, checked_start
+from workflow_ray.client.writer import Writer
 from workflow_ray.definition import Status, Workflow
+from workflow_ray.engine.announcements import announcing, asked_states
 from workflow_ray.engine.idempotency import digest_of
 from workflow_ray.engine.runs import first_write
 from workflow_ray.records import (
     BATCH_DATA,
     ActiveRun,
+    ChildRefused,
     Conflict,
     KeyUsed,
+    MessageGone,
     RunId,
     Stored,
     Write,
@@ -65,27 +69,29 @@ class TriggerOutcome(Enum):
     """
 
 
-def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], by: str) -> Write:
+def write_of(workflow: Workflow[D, S], trigger: Trigger[D, S], writer: Writer) -> Write:
     """Check a trigger and make the first write of its run. Raises InvalidInput."""
     foreign_id = checked_key("foreign_id", trigger.foreign_id)
     data = checked_data(workflow, trigger.data)
     start = checked_start(workflow, trigger.start_at)
     key = digest = None
-    if trigger.idempotency_key is not None:
-        key = checked_key("idempotency_key", trigger.idempotency_key)
+    if (given := writer.key(trigger.idempotency_key, foreign_id)) is not None:
+        key = checked_key("idempotency_key", given)
         named = None if trigger.start_at is None else start.value
         digest = digest_of(foreign_id, data, named)
-    return first_write(
+    write = first_write(
         workflow,
         foreign_id,
         data,
         start,
         run_id=new_run_id(),
         write_id=new_write_id(),
-        by=by,
+        by=writer.by,
         idempotency_key=key,
         digest=digest,
     )
+    graph = workflow.checked()
+    return announcing(asked_states(graph), None, write) if graph.hooks else write
 
 
 def batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
@@ -118,3 +124,5 @@ def outcome_of(result: WriteResult, *, is_reused: bool) -> tuple[RunId, TriggerO
             return active, TriggerOutcome.ACTIVE
         case Conflict(run_id):
             raise AssertionError(f"run id {run_id} was taken: a UUIDv7 can't repeat")
+        case ChildRefused() | MessageGone():
+            raise AssertionError("a trigger has no children and takes no messages")

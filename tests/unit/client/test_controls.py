@@ -16,6 +16,7 @@ from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
 from workflow_ray import Cause, Fatal, Handle, Pause, Retry, Run, RunState, Workflow
 from workflow_ray.client.controls import Changed, Missing, apply, control
+from workflow_ray.client.writer import Writer
 from workflow_ray.engine.control import Action, Refused
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.errors import ControlRefused, InvalidInput, RunNotFound, RunPaused
@@ -292,9 +293,9 @@ async def test_many_runs_are_controlled_by_one_call_to_the_store_for_each_batch(
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(bench.store, "store", counted)
-            outcomes = await apply(
-                bench.store, control(Action.PAUSE, "ann", "all"), [*found, gone(found[0])]
-            )
+            writer = Writer(bench.store)
+            asked = control(Action.PAUSE, "ann", "all")
+            outcomes = await apply(writer, asked, [*found, gone(found[0])], {})
         assert calls == 2
         kinds = [type(outcome) for outcome in outcomes.values()]
         assert (kinds.count(Changed), kinds.count(Refused), kinds.count(Missing)) == (599, 1, 1)

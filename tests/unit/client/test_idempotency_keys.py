@@ -64,8 +64,8 @@ async def test_the_error_names_workflow_key_and_run_and_never_shows_the_data(
         await client.trigger("parcel-2", Parcel(label=f"not {SECRET}"), idempotency_key="cart-9")
     assert str(raised.value) == (
         "workflow 'routed': idempotency key 'cart-9' was first used for run"
-        f" {first.run_id}, with another foreign_id and other data. Repeat a trigger unchanged, or"
-        " use another key for another run."
+        f" {first.run_id}, with another foreign_id and other data. Repeat a call unchanged, or"
+        " use another key for another one."
     )
     assert str(KeyReused(*raised.value.args)) == str(raised.value)  # as unpickling makes it
 

@@ -137,6 +137,7 @@ async def resume(bench: Bench, handle: Handle[Parcel, Route]) -> None:
         events=(
             OutgoingEvent(topic=status_topic("asked", record.status), partition=record.partition),
         ),
+        asks=True,
     )
     await bench.store.store([WriteGroup(writes=(write,))])
 

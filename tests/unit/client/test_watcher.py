@@ -10,7 +10,8 @@ import pytest
 from tests.unit.parcels import Parcel, ParcelRun, Route, Stage, parcels, routed
 from workflow_ray import Client, Run, Stay
 from workflow_ray.client.patience import PATIENCE, patient
-from workflow_ray.client.watcher import AT_ONCE, TOGETHER, Watcher
+from workflow_ray.client.shared_calls import AT_ONCE, TOGETHER
+from workflow_ray.client.watcher import Watcher
 from workflow_ray.errors import NothingLeft, StoreBusy, StoreMismatch
 from workflow_ray.records import NO_VERSION, Record, RunId, RunState, Version
 from workflow_ray.testing import FakeClock, WorkflowTester

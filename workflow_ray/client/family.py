@@ -1,0 +1,53 @@
+"""Children and parents of a run."""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+from workflow_ray.client.connection import Connection
+from workflow_ray.client.inputs import checked_workflow
+from workflow_ray.definition import ChildFunction, ChildrenFunction, Run, Status, Workflow
+from workflow_ray.engine.runs import view_of
+from workflow_ray.ports import RecordStore
+from workflow_ray.records import RunId, RunQuery
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+async def children(
+    connection: Connection[Any, Any], parent: RunId, workflow: Workflow[Any, Any] | None
+) -> AsyncIterator[Run[Any, Any]]:
+    """List the children of a run. None: those of every workflow that its definition names."""
+    graph = connection.workflow.checked()
+    functions: tuple[ChildFunction[Any] | ChildrenFunction[Any], ...] = (
+        *graph.child_functions,
+        *graph.children_functions,
+    )
+    named = {each.child.name: each.child for each in functions}
+    chosen = list(named.values()) if workflow is None else [checked_workflow(workflow)]
+    for each in chosen:
+        query = RunQuery(workflow=each.name, parent=parent)
+        async for run in list_runs(connection.records, each, query):
+            yield run
+
+
+async def parents(
+    connection: Connection[Any, Any], child: RunId, workflow: Workflow[D, S]
+) -> AsyncIterator[Run[D, S]]:
+    """List the parents of a run that are runs of the workflow."""
+    query = RunQuery(workflow=checked_workflow(workflow).name, child=child)
+    async for run in list_runs(connection.records, workflow, query):
+        yield run
+
+
+async def list_runs(
+    records: RecordStore, workflow: Workflow[D, S], query: RunQuery
+) -> AsyncIterator[Run[D, S]]:
+    """List the runs that pass a query, page by page."""
+    while page := await records.runs(query):
+        for record in page:
+            yield view_of(workflow, record)
+        query = msgspec.structs.replace(query, after=page[-1].run_id)

@@ -1,0 +1,106 @@
+"""The controls of one run: pause, resume, retry and cancel."""
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client.controls import apply, check_allowed, control
+from workflow_ray.client.patience import BY
+from workflow_ray.client.run_reader import RunReader
+from workflow_ray.definition import Run, Status
+from workflow_ray.engine.announcements import asked_states
+from workflow_ray.engine.control import Action, Control
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+class RunControls(RunReader[D, S], Generic[D, S]):
+    """Reads and controls one run."""
+
+    async def pause(self, reason: str, *, by: str = BY) -> Run[D, S]:
+        """Pause the run: it takes no further step until it is resumed.
+
+        A step that is under way is not interrupted. If the pause commits first, the step's result
+        is dropped, and the step runs again after `resume`. If the step commits first, the run is
+        paused at its next status. A run that is already paused stays as it is.
+
+        Args:
+            reason: Why the run is paused. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        return await self._control(control(Action.PAUSE, by, reason))
+
+    async def resume(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
+        """Resume a paused run: it goes on from its status.
+
+        A run that an error has paused gets all attempts of its step again. A run that is not paused
+        stays as it is.
+
+        Args:
+            reason: Why it goes on. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        return await self._control(control(Action.RESUME, by, reason))
+
+    async def retry(self, reason: str | None = None, *, by: str = BY) -> Run[D, S]:
+        """Try the step of a failed run again, at once and with all its attempts.
+
+        An error has paused the run, or the run waits for its next attempt.
+
+        Args:
+            reason: Why it is tried again. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: No attempt has failed, or the run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        return await self._control(control(Action.RETRY, by, reason))
+
+    async def cancel(self, reason: str, *, by: str = BY) -> Run[D, S]:
+        """Cancel the run: it ends, and its foreign id is free again.
+
+        A step that is under way is not interrupted, but its result is dropped. A cancelled run
+        stays as it is.
+
+        Args:
+            reason: Why the run is cancelled. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        return await self._control(control(Action.CANCEL, by, reason))
+
+    async def _control(self, asked: Control) -> Run[D, S]:
+        workflow = self._connection.workflow
+        announced = {workflow.name: asked_states(workflow.checked())}
+        outcomes = await apply(self._connection.writer, asked, [await self._record()], announced)
+        check_allowed(self.run_id, asked, outcomes[self.run_id])
+        return await self.get()

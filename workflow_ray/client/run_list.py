@@ -1,0 +1,145 @@
+"""Reads the runs of one workflow."""
+
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client.connection import Connection
+from workflow_ray.client.dead_letters import HOOKS, DeadLetters, chosen
+from workflow_ray.client.family import list_runs
+from workflow_ray.client.inputs import checked_run_state, checked_several, checked_status
+from workflow_ray.client.run_reader import RunReader
+from workflow_ray.definition import Run, Status
+from workflow_ray.definition.arguments import (
+    checked_count,
+    checked_flag,
+    checked_text,
+    checked_time,
+)
+from workflow_ray.engine.runs import view_of
+from workflow_ray.errors import InvalidInput, RunNotFound
+from workflow_ray.records import RunId, RunQuery, RunState, connector_group, hooks_group
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+class RunList(Generic[D, S]):
+    """Reads, lists and counts the runs of one workflow."""
+
+    def __init__(self, connection: Connection[D, S]) -> None:
+        self._connection = connection
+        self._workflow = connection.workflow
+        self._records = connection.records
+
+    async def get(self, run_id: str) -> Run[D, S]:
+        """Return the run as it stands now. Raises RunNotFound."""
+        return await RunReader(self._connection, RunId(checked_text("run_id", run_id))).get()
+
+    async def latest(self, foreign_id: str) -> Run[D, S]:
+        """Return the newest run of a foreign id, finished or not. Raises RunNotFound."""
+        checked_text("foreign_id", foreign_id)
+        (record,) = await self._records.latest(self._workflow.name, [foreign_id])
+        if record is None:
+            raise RunNotFound(self._workflow.name, foreign_id)
+        return view_of(self._workflow, record)
+
+    async def runs(
+        self,
+        *,
+        status: S | Collection[S] | None = None,
+        run_state: RunState | Collection[RunState] | None = None,
+        foreign_id: str | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        parent: "RunReader[Any, Any] | str | None" = None,
+        child: "RunReader[Any, Any] | str | None" = None,
+        newest_first: bool = False,
+        page_size: int = 500,
+    ) -> AsyncIterator[Run[D, S]]:
+        """List the runs that pass all given filters, by age. They are read page by page.
+
+        A run that existed when the iteration began is listed exactly once if it passes the filters
+        during the whole iteration.
+
+        Args:
+            status: One status, or several: any of them.
+            run_state: One run state, or several: any of them.
+            foreign_id: The caller's key.
+            created_from: The earliest creation time, with a timezone.
+            created_before: The end of the creation times, itself excluded, with a timezone.
+            parent: A run, as its handle or its id: only runs that it has started or joined.
+            child: A run, as its handle or its id: only runs that have started or joined it.
+            newest_first: Default: the oldest first.
+            page_size: The number of runs that are read at once, from 1. Fewer are read if their
+                data is large.
+
+        Raises:
+            InvalidInput: Raised when the first run is asked for.
+        """
+        query = RunQuery(
+            workflow=self._workflow.name,
+            statuses=tuple(s.value for s in checked_several("status", status, self._status)),
+            run_states=checked_several("run_state", run_state, checked_run_state),
+            foreign_id=None if foreign_id is None else checked_text("foreign_id", foreign_id),
+            created_from=_time("created_from", created_from),
+            created_before=_time("created_before", created_before),
+            parent=_run_id("parent", parent),
+            child=_run_id("child", child),
+            newest_first=checked_flag("newest_first", newest_first),
+            limit=checked_count("page_size", page_size),
+        )
+        async for run in list_runs(self._records, self._workflow, query):
+            yield run
+
+    def dead_letters(self, *, connector: str | None = None) -> DeadLetters:
+        """Return the events of connectors and hooks whose attempts are used up.
+
+        Args:
+            connector: Only those of this connector. None: of all connectors and of the hooks.
+
+        Raises:
+            InvalidInput: The workflow has no such connector.
+        """
+        name, graph = self._workflow.name, self._workflow.checked()
+        groups = {HOOKS: hooks_group(name)} if graph.hooks else {}
+        groups |= {each.name: connector_group(name, each.name) for each in graph.connectors}
+        wanted = None if connector is None else checked_text("connector", connector)
+        return DeadLetters(name, chosen(name, groups, wanted), self._connection.writer)
+
+    async def counts(self) -> dict[tuple[S | int, RunState], int]:
+        """Count the runs at each status in each run state, in one snapshot.
+
+        Combinations without runs are left out. A status that the code no longer has is listed by
+        its number.
+        """
+        counted = await self._records.counts(self._workflow.name)
+        return {
+            (self._status_or_number(count.status), count.run_state): count.runs for count in counted
+        }
+
+    def _status(self, what: str, status: object) -> S:
+        return checked_status(what, self._workflow, status)
+
+    def _status_or_number(self, number: int) -> S | int:
+        try:
+            return self._workflow.status_of(number)
+        except KeyError:
+            return number
+
+
+def _time(what: str, time: datetime | None) -> datetime | None:
+    return None if time is None else checked_time(what, time)
+
+
+def _run_id(what: str, run: object) -> RunId | None:
+    """Return the id of a run that is named by its handle or by its id. Raises InvalidInput."""
+    if run is None:
+        return None
+    if isinstance(run, RunReader):
+        return run.run_id
+    if not isinstance(run, str):
+        raise InvalidInput(what, f"give a handle or a run id, not {type(run).__name__}")
+    return RunId(run)
