@@ -2,5 +2,6 @@
 
 from workflow_ray.runtime.connect import connect
 from workflow_ray.runtime.runtime import Runtime
+from workflow_ray.runtime.transitions import TransitionSource
 
-__all__ = ["Runtime", "connect"]
+__all__ = ["Runtime", "TransitionSource", "connect"]

@@ -207,10 +207,23 @@ def bridged_records(records: Records, bridge: Bridge) -> Records:
 def _bridged(store: object, bridge: Bridge, ports: Sequence[type]) -> object:
     properties = {name: getattr(store, name) for name in properties_of(*ports)}
     methods = {
-        name: partial(bridge.poll if method.is_long_poll else bridge.call, getattr(store, name))
+        name: _polling(bridge, function) if method.is_long_poll else partial(bridge.call, function)
         for name, method in methods_of(*ports).items()
+        for function in (getattr(store, name),)
     }
     return SimpleNamespace(**properties, **methods)
+
+
+def _polling(
+    bridge: Bridge, function: Callable[..., Coroutine[Any, Any, T]]
+) -> Callable[..., Coroutine[Any, Any, T]]:
+    """Forward a method that is a long poll only if it is called with a wait."""
+
+    def forward(*arguments: Any, **named: Any) -> Coroutine[Any, Any, T]:
+        call = bridge.poll if "wait" in named else bridge.call
+        return call(function, *arguments, **named)
+
+    return forward
 
 
 class _Call:

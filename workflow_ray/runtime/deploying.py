@@ -24,7 +24,18 @@ from workflow_ray.errors import (
     WorkflowNameTaken,
 )
 from workflow_ray.ports import Store
-from workflow_ray.records import DeployedWorkflow, Deployment, Topic, consumer_group, status_topic
+from workflow_ray.records import (
+    DeployedWorkflow,
+    Deployment,
+    Topic,
+    connector_group,
+    consumer_group,
+    hooks_group,
+    run_state_topic,
+    scheduler_group,
+    status_topic,
+    timeout_group,
+)
 from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
 from workflow_ray.runtime.identity import is_same, place_of
@@ -56,8 +67,8 @@ def describe_here(workflow: AnyWorkflow) -> DeployedWorkflow:
     """As `describe`, for roles of this process alone: they need not import the workflow, so it may
     be in `__main__`.
     """
-    steps, statuses = workflow.checked().steps, cast(type[Status], workflow.statuses)
-    groups = {consumer_group(workflow.name, step.status.value): step.shards for step in steps}
+    graph, statuses = workflow.checked(), cast(type[Status], workflow.statuses)
+    schedulers = [scheduler_group(workflow.name, schedule.name) for schedule in graph.schedules]
     return DeployedWorkflow(
         name=workflow.name,
         reference=_reference_of(workflow),
@@ -65,8 +76,33 @@ def describe_here(workflow: AnyWorkflow) -> DeployedWorkflow:
         code=code_of(workflow),
         statuses={status.name: status.value for status in statuses},
         partitions=workflow.partitions,
-        groups={**groups, **dict.fromkeys(FOR_ALL, 1)},
+        groups={
+            **_status_groups(workflow),
+            **_delivering_groups(workflow),
+            **dict.fromkeys((*schedulers, *FOR_ALL), 1),
+        },
     )
+
+
+def _status_groups(workflow: AnyWorkflow) -> dict[str, int]:
+    """Return the groups of the statuses, with their shards."""
+    graph, groups = workflow.checked(), dict[str, int]()
+    for status in graph.statuses_with_functions:
+        step = graph.step(status)
+        groups[consumer_group(workflow.name, status.value)] = 1 if step is None else step.shards
+        if graph.timeouts(status):
+            groups[timeout_group(workflow.name, status.value)] = 1
+    return groups
+
+
+def _delivering_groups(workflow: AnyWorkflow) -> dict[str, int]:
+    """Return the groups of the workflow's connectors and hooks, with their shards."""
+    graph = workflow.checked()
+    groups = {
+        connector_group(workflow.name, connector.name): connector.shards
+        for connector in graph.connectors
+    }
+    return {**groups, hooks_group(workflow.name): 1} if graph.hooks else groups
 
 
 def _reference_of(workflow: AnyWorkflow) -> str:
@@ -207,8 +243,13 @@ def _with_settings(before: DeployedWorkflow, workflow: DeployedWorkflow) -> Depl
     superseded = [
         code for code in (*before.superseded, before.code) if code and code != workflow.code
     ]
+    paused = [
+        schedule
+        for schedule in before.paused
+        if scheduler_group(workflow.name, schedule) in workflow.groups
+    ]
     return msgspec.structs.replace(
-        workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:])
+        workflow, scaled=scaled, superseded=tuple(superseded[-SUPERSEDED:]), paused=tuple(paused)
     )
 
 
@@ -223,9 +264,14 @@ def _check_stored(before: DeployedWorkflow, workflow: DeployedWorkflow) -> None:
 
 def _topics(workflows: Sequence[DeployedWorkflow]) -> dict[Topic, int]:
     """Return the topics that have consumers, and how many partitions they need."""
-    return {
+    topics = {
         status_topic(workflow.name, status): workflow.partitions
         for workflow in workflows
         for status in workflow.statuses.values()
         if consumer_group(workflow.name, status) in workflow.groups
+    }
+    return topics | {
+        run_state_topic(workflow.name): workflow.partitions
+        for workflow in workflows
+        if hooks_group(workflow.name) in workflow.groups
     }

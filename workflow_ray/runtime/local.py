@@ -145,6 +145,7 @@ class LocalRuntime(Runtime):
             self._clock,
             user_loop.run,
             lambda error: user_loop.call_soon(self._end_serving, error),
+            self.urls.events,
         )
         begin = self._share if self._is_shared else self._run_all
         worker = await begin(described, self._runner)

@@ -15,7 +15,18 @@ from workflow_ray.ports import (
     Trimmer,
     WholeStore,
 )
-from workflow_ray.records import CONSUMER, Committed, GroupResult, Position, Topic, WriteGroup
+from workflow_ray.records import (
+    CONSUMER,
+    Committed,
+    GroupResult,
+    Position,
+    Topic,
+    Write,
+    WriteGroup,
+    hooks_group,
+    run_state_topic,
+)
+from workflow_ray.runtime.two_timeout_stores import TwoTimeoutStores
 
 
 class MovingStore(Store, OutboxMover, Protocol):
@@ -58,6 +69,9 @@ class _Mixed:
         self.counts = records.counts
         self.history = records.history
         self.watch = records.watch
+        self.messages = records.messages
+        self.results = records.results
+        self.set_aside = records.set_aside
         self.waiting = records.waiting
         self.activity = records.activity
         self.pending = records.pending
@@ -74,10 +88,11 @@ class _Mixed:
         self.receive = events.receive
         self.lag = events.lag
         self.ends = events.ends
-        self.create = timeouts.create
-        self.due = timeouts.due
-        self.complete = timeouts.complete
-        self.trim_timeouts = timeouts.trim_timeouts
+        held = _held(timeouts, records)
+        self.create = held.create
+        self.due = held.due
+        self.complete = held.complete
+        self.trim_timeouts = held.trim_timeouts
         if isinstance(events, Trimmer):
             self.trim = events.trim
 
@@ -127,12 +142,31 @@ def _with_timeouts_apart(group: WriteGroup) -> WriteGroup:
     """Return the group with its timeouts marked for the outbox."""
     return (
         msgspec.structs.replace(group, timeouts_apart=True)
-        if any(write.timeouts for write in group.writes)
+        if any(_has_timeouts(write) for write in group.writes)
         else group
     )
 
 
+def _has_timeouts(write: Write) -> bool:
+    return bool(write.timeouts) or any(child.write.timeouts for child in write.children)
+
+
+def _held(timeouts: TimeoutStore, records: Records) -> TimeoutStore:
+    """Return the store of timeouts, with those that clients have left with the records."""
+    if not isinstance(records, WholeStore) or timeouts is records:
+        return timeouts
+    return TwoTimeoutStores(timeouts, records)
+
+
 def _show(positions: Sequence[Position], mirror: PositionMirror) -> None:
     for group in dict.fromkeys(position.group for position in positions):
-        topic = Topic(group.removesuffix(f"-{CONSUMER}"))  # the one that the group consumes
-        mirror.mirror(topic, [position for position in positions if position.group == group])
+        if topic := _topic_of(group):
+            mirror.mirror(topic, [position for position in positions if position.group == group])
+
+
+def _topic_of(group: str) -> Topic | None:
+    """Return the topic that the group reads. None: it reads none, as connectors and schedules."""
+    for suffix, topic_suffix in ((f"-{CONSUMER}", ""), (hooks_group(""), run_state_topic(""))):
+        if group.endswith(suffix):
+            return Topic(group.removesuffix(suffix) + topic_suffix)
+    return None

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from workflow_ray.errors import RoleLost, StoreError, StoreMismatch, StoreMissing, WorkflowError
-from workflow_ray.ports import LONGEST_PAUSE, Clock, Store, persist
+from workflow_ray.engine.interrupts import is_interrupt
+from workflow_ray.errors import RoleLost, StoreError, WorkflowError
+from workflow_ray.ports import Clock, Store, persist
 from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray.roles.in_flight import InFlight
-from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.observation import Observation
+from workflow_ray.runtime.crash_log import CrashLog, longest_pause
 from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow, run_role
 from workflow_ray.runtime.process_status import RolePhase, RoleStatus
 
@@ -74,6 +75,7 @@ class RoleRunner:
         clock: Measures the waits.
         run_apart: Runs the roles that run user code. None: they run in this event loop.
         store_gone: Called when a role finds that the store is gone, or another one.
+        events: The URL for events, where a connector's source that names no server is.
     """
 
     def __init__(
@@ -83,13 +85,14 @@ class RoleRunner:
         clock: Clock,
         run_apart: RunApart | None = None,
         store_gone: Callable[[StoreError], None] = lambda _: None,
+        events: str = "",
     ) -> None:
         self._workflows = workflows
         self._store = store
         self._clock = clock
         self._run_apart = run_apart
-        self._store_gone = store_gone
-        self._is_store_gone = False
+        self._crashes = CrashLog(store_gone)
+        self._events = events
         self._observation = Observation()
         self._in_flight = InFlight()
         self._held: dict[RoleName, _Held] = {}
@@ -220,25 +223,15 @@ class RoleRunner:
             except BaseException as error:
                 if is_from_outside(error):
                     raise
+                longest = longest_pause(error)
                 held.failures += 1
                 held.why = f"{type(error).__name__}: {error}"
                 held.failed_at = self._clock.now()
-                self._log_crash(error, held.role.name, pause)
+                self._crashes.log(error, held.role.name, pause)
             held.waiting = True
             await self._clock.wait(held.stop, pause)
             held.waiting = False
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    def _log_crash(self, error: BaseException, role: RoleName, pause: float) -> None:
-        """Called while the error is handled."""
-        if not isinstance(error, StoreMissing | StoreMismatch):
-            log.exception(
-                "role %s crashed; starting it again in %.1f s", role, pause, extra={"role": role}
-            )
-        elif not self._is_store_gone:  # else all roles log it, at each attempt
-            self._is_store_gone = True
-            log.error("no role can run: %s", error, extra={"role": role})
-            self._store_gone(error)
+            pause = min(2 * pause, longest)
 
     async def _run_once(self, held: _Held) -> None:
         def work(store: Store, stop: asyncio.Event) -> Coroutine[Any, Any, None]:
@@ -251,6 +244,7 @@ class RoleRunner:
                 stop,
                 observation=self._observation,
                 in_flight=self._in_flight,
+                events=self._events,
             )
 
         if self._run_apart is None or held.role.group in FOR_ALL:

@@ -95,6 +95,13 @@ def records_url(given: Place | None) -> str:
     return _url("records", given) or _of_environment(RECORDS) or DEFAULT_RECORDS
 
 
+def checked_url(what: str, given: object) -> str:
+    """Return a URL that was given. Raises InvalidInput."""
+    url = _url(what, checked_text(what, given))
+    assert url is not None, "it was given"
+    return url
+
+
 def _url(what: str, given: str | None) -> str | None:
     """Check a URL. An empty one must not mean the default, which is another store."""
     if given is not None and not checked_text(what, given):

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, Store, persist
-from workflow_ray.roles.interrupts import is_interrupt
 from workflow_ray.roles.loopwatch import CHECK, PATIENCE, LoopWatch, Occupant, reason
 from workflow_ray.runtime.role_runner import LoopLost, RoleWork
 

@@ -9,6 +9,8 @@ import pytest
 
 from workflow_ray.errors import RuntimeUnavailable, StoreFull
 from workflow_ray.ports import OutboxMover, SystemClock, Trimmer
+from workflow_ray.records import MessageQuery, RunId
+from workflow_ray.runtime import bridge as bridge_module
 from workflow_ray.runtime.bridge import Bridge, bridged
 from workflow_ray.runtime.engine_thread import EngineThread
 from workflow_ray_adapters.memory import MemoryStore
@@ -190,6 +192,15 @@ async def test_a_store_of_another_loop_is_what_it_is_there(thread: EngineThread)
     assert isinstance(apart, OutboxMover)
     assert isinstance(apart, Trimmer)
     assert (await apart.deployment()).store_id == store.store_id
+
+
+async def test_a_read_of_a_store_that_need_not_wait_begins_at_once(
+    thread: EngineThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_module, "PATIENCE", 3600.0)
+    apart = bridged(MemoryStore(SystemClock()), Bridge(thread.loop))
+    async with asyncio.timeout(60):
+        assert await apart.messages(MessageQuery(run_ids=(RunId("r"),))) == []
 
 
 async def test_a_long_poll_at_home_is_interrupted_by_close_and_cancelled_by_its_caller() -> None:

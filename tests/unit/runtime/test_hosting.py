@@ -96,7 +96,9 @@ async def test_a_group_that_the_definition_has_no_step_for_is_named(
 ) -> None:
     await merge(store, [describe(shipping)])
     fence = await store.acquire(Role(SECOND))
-    with pytest.raises(NotImportable, match=f"{SECOND}: the definition has no step for this group"):
+    with pytest.raises(
+        NotImportable, match=f"{SECOND}: the definition has no function or schedule"
+    ):
         await run_role(Role(SECOND), fence, [packing()], store, clock, asyncio.Event())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.parcels import packing
-from workflow_ray.errors import RoleLost, StoreUnavailable
+from workflow_ray.errors import InvalidInput, RoleLost, StoreUnavailable
 from workflow_ray.records import Fence, Position, Role, WriteGroup, consumer_group
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime import role_runner
@@ -70,6 +70,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, body: Body) -> list[tuple[Fence, Obser
         *,
         observation: Any,
         in_flight: Any,
+        events: str,
     ) -> None:
         begun.append((fence, observation))
         await store.store(
@@ -162,6 +163,29 @@ async def test_a_role_that_raises_starts_again_with_the_same_fence_and_is_not_re
     assert f"role {ROLE.name} crashed; starting it again" in caplog.text
     await runner.close()
     assert await in_use(store) is None
+
+
+async def test_a_setting_that_is_wrong_is_logged_without_a_traceback_at_growing_pauses(
+    store: FlakyStore,
+    runner: RoleRunner,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(stop: asyncio.Event) -> None:
+        raise InvalidInput("the source", "it names no cluster.")
+
+    begun = runs(monkeypatch, refuse)
+    with caplog.at_level(logging.ERROR):
+        runner.start(ROLE, await store.acquire(ROLE))
+        await clock.advance(timedelta(minutes=10))
+    assert 10 < len(begun) < 25
+    records = [record for record in caplog.records if "can't run" in record.message]
+    assert len(records) == len(begun)
+    assert f"role {ROLE.name} can't run: " in records[0].message
+    assert "it names no cluster. Trying again in" in records[0].message
+    assert not any(record.exc_info for record in records)
+    await runner.close()
 
 
 async def test_a_release_is_tried_again_while_the_store_does_not_answer(

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.unit.parcels import packing
 from workflow_ray.errors import (
@@ -27,6 +28,7 @@ from workflow_ray.records import (
     PUBLISHER,
     Committed,
     Event,
+    NewTimeout,
     Position,
     Role,
     RunId,
@@ -35,13 +37,19 @@ from workflow_ray.records import (
     Topic,
     Version,
     WriteGroup,
+    connector_group,
     consumer_group,
+    hooks_group,
+    run_state_topic,
+    scheduler_group,
     status_topic,
 )
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.mixed import EventsApart
+from workflow_ray.runtime.mixed import EventsApart, mixed
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
+from workflow_ray.testing.conformance.kin import child, starting
+from workflow_ray.testing.conformance.runs import CREATED, new_run, store_all
 from workflow_ray_adapters.memory import MemoryAdapter, MemoryStore
 
 TOPIC, GROUP = status_topic("parcels", 1), consumer_group("parcels", 1)
@@ -276,6 +284,33 @@ async def test_what_was_committed_is_shown_to_a_log_that_shows_positions(clock: 
     ]
     assert [isinstance(answer, Committed) for answer in await store.store(groups)] == [True, False]
     assert log.shown == [(TOPIC, [Position(GROUP, 0, 7)])]
+
+
+async def test_only_positions_in_the_log_are_shown_to_it(clock: Clock) -> None:
+    records, log = MemoryStore(clock), Log(clock, "log")
+    store = EventsApart(records, log, records)
+    ticks = Position(scheduler_group("orders", "restock"), 0, 1_764_000_000_000)
+    carts = Position(connector_group("orders", "carts"), 2, 9, log="carts")
+    states = Position(hooks_group("orders"), 1, 4)
+    await store.store([WriteGroup(positions=(ticks, carts, states))])
+    assert log.shown == [(run_state_topic("orders"), [states])]
+
+
+async def test_timeouts_of_children_go_where_timeouts_are(clock: Clock) -> None:
+    records, timeouts = MemoryStore(clock), MemoryStore(clock)
+    store = mixed(records, None, timeouts)
+    await merge(store, [describe_here(packing())])
+    parent = new_run()
+    expiry = NewTimeout(name="expiry", workflow="invoices", partition=0, after=0.0)
+    invoice = child()
+    write = structs.replace(invoice.write, timeouts=(expiry,))
+    timed = structs.replace(invoice, write=write)
+    await store_all(store, parent, starting(parent, timed))
+    assert await store.due("invoices", CREATED, [0], limit=10, wait=0) == []
+    publisher = await store.acquire(Role(PUBLISHER))
+    (entry,) = await store.pending(publisher, limit=10, wait=0, timeouts_only=True)
+    assert entry.timeout is not None
+    assert entry.timeout.key.run_id == invoice.write.run_id
 
 
 # --- topics -------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class RoleActor:
                 work.stop,
                 observation=self._observation,
                 in_flight=self._in_flight,
+                events=self._deployed.urls.events,
             )
         except (Exception, asyncio.CancelledError):
             await self._release(fence, store, clock)

@@ -11,6 +11,7 @@ from workflow_ray.records import (
     HistoryEntry,
     OutboxEntry,
     Record,
+    RunId,
     RunQuery,
     Timeout,
     Topic,
@@ -47,6 +48,23 @@ def matches(record: Record, query: RunQuery) -> bool:
         and (not query.causes or record.cause in query.causes)
         and (query.updated_before is None or record.updated_at < query.updated_before)
     )
+
+
+def family_of(state: State, query: RunQuery) -> set[RunId] | None:
+    """Return the runs that `parent` and `child` of the query allow. None: any run."""
+    allowed: set[RunId] | None = None
+    if query.parent is not None:
+        allowed = {
+            linked.child
+            for linked in state.links
+            if linked.parent == query.parent
+            and linked.since >= query.since
+            and (linked.link.cascades or not query.cascading)
+        }
+    if query.child is not None:
+        parents = {linked.parent for linked in state.links_to(query.child)}
+        allowed = parents if allowed is None else allowed & parents
+    return allowed
 
 
 def awaited_event(record: Record) -> Event:

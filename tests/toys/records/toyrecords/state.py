@@ -5,9 +5,10 @@ Each method looks, decides and changes; the store makes transactions of them.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from toyrecords.holders import Holding, Worker
 from workflow_ray.errors import (
@@ -19,34 +20,42 @@ from workflow_ray.errors import (
 )
 from workflow_ray.ports import assigned
 from workflow_ray.records import (
-    NO_VERSION,
-    ActiveRun,
-    Committed,
-    Conflict,
     DeployedWorkflow,
     Deployment,
     Event,
     Fence,
-    Fenced,
-    GroupResult,
     HistoryEntry,
-    KeyUsed,
-    NewRun,
-    NewTimeout,
+    Link,
+    Message,
+    MessageKey,
+    NewSetAside,
+    OnceResult,
     OutboxEntry,
     Position,
     Record,
     Role,
     RoleName,
     RunId,
+    RunState,
+    SetAside,
+    SetAsideKey,
     Shared,
-    Stored,
     Timeout,
     TimeoutKey,
-    Write,
-    WriteGroup,
-    WriteResult,
+    Version,
 )
+
+
+class Linked(msgspec.Struct):
+    """A link of a parent to a child."""
+
+    parent: RunId
+    child: RunId
+    workflow: str  # of the child
+    since: Version  # of the parent, which made the link
+    link: Link
+    ended: RunState | None = None
+    is_reported: bool = False  # its end is in a message that was taken
 
 
 class State(msgspec.Struct):
@@ -63,76 +72,89 @@ class State(msgspec.Struct):
     workers: dict[str, Worker] = {}
     timeouts: list[Timeout] = []
     completed: list[tuple[TimeoutKey, datetime]] = []
+    messages: list[Message] = []  # in the order in which they were posted
+    results: dict[RunId, dict[str, OnceResult]] = {}  # by run and name
+    links: list[Linked] = []
+    entries: list[SetAside] = []  # in order
 
-    # --- writes ---------------------------------------------------------------------------------
+    # --- runs and messages ----------------------------------------------------------------------
 
-    def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
-        if group.fence and (current := self.epoch(group.fence.role)) != group.fence.epoch:
-            return Fenced(group.fence.role, current)
-        for position in group.positions:
-            rows = self.positions.setdefault(position.group, {})
-            rows[position.partition] = _merged(rows.get(position.partition), position)
-        results = tuple(
-            self._answer(write) or self._make(write, now, group.timeouts_apart)
-            for write in group.writes
-        )
-        for event in group.events:
-            self._put(event, None)
-        return Committed(results)
+    def amend(self, run_id: RunId, **changes: Any) -> None:
+        """Change a record without a version."""
+        self.records[run_id] = replace(self.records[run_id], **changes)
 
-    def _answer(self, write: Write) -> WriteResult | None:
-        """Return the answer to a write that must not be made: it was made already, or it lost."""
-        record = self.records.get(write.run_id)
-        found = record.version if record else NO_VERSION
-        if found == write.expected:
-            return None if write.new is None else self._taken(write.run_id, write.new)
-        made = any(entry.write_id == write.write_id for entry in self.history.get(write.run_id, ()))
-        return Stored(write.run_id, write.version) if made else Conflict(write.run_id, found)
-
-    def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
-        others = [record for record in self.records.values() if record.workflow == new.workflow]
-        for other in others:
-            if new.idempotency_key is not None and other.idempotency_key == new.idempotency_key:
-                return KeyUsed(run_id, other.run_id, self.digests.get(other.run_id))
-        for other in others:
-            if other.foreign_id == new.foreign_id and not other.run_state.finished:
-                return ActiveRun(run_id, other.run_id)
-        return None
-
-    def _make(self, write: Write, now: datetime, timeouts_apart: bool) -> WriteResult:
-        said = {**asdict(write), "version": write.version}
-        if write.new is None:
-            record = replace(write.onto(self.records[write.run_id]), updated_at=now)
-        else:
-            new = {
-                "awaited": write.version if write.asks else NO_VERSION,
-                "created_at": now,
-                "updated_at": now,
-            }
-            record = msgspec.convert({**said, **asdict(write.new), **new}, Record)
-            if write.new.digest is not None:
-                self.digests[write.run_id] = write.new.digest
-        self.records[write.run_id] = record
-        self.history.setdefault(write.run_id, []).append(
-            msgspec.convert({**said, "at": now}, HistoryEntry)
-        )
-        for asked in write.events:
-            event = msgspec.convert({**said, **asdict(asked)}, Event)
-            self._put(event, now + timedelta(seconds=asked.delay) if asked.delay > 0 else None)
-        for new_timeout in write.timeouts:
-            timeout = _timeout(write, new_timeout, now)
-            if timeouts_apart:
-                self._put(timeout, None)
-            else:
-                self.create(timeout)
-        return Stored(write.run_id, write.version)
-
-    def _put(self, what: Event | Timeout, due_at: datetime | None) -> None:
+    def put(self, what: Event | Timeout, due_at: datetime | None) -> None:
+        """Put an entry into the outbox."""
         self.last_entry += 1
         event, timeout = (what, None) if isinstance(what, Event) else (None, what)
         self.outbox.append(
             OutboxEntry(id=self.last_entry, event=event, timeout=timeout, due_at=due_at)
         )
+
+    def message(self, key: MessageKey) -> Message | None:
+        return next((message for message in self.messages if message.key == key), None)
+
+    def change(self, changed: Message) -> None:
+        """Replace the message of the same key."""
+        self.messages = [
+            changed if message.key == changed.key else message for message in self.messages
+        ]
+
+    # --- children -------------------------------------------------------------------------------
+
+    def link(self, new: Linked) -> bool:
+        """Link a child to its parent. False: the parent's version has linked it already."""
+        same = (new.parent, new.child, new.since)
+        if any((linked.parent, linked.child, linked.since) == same for linked in self.links):
+            return False
+        self.links.append(new)
+        self.amend(new.child, has_parents=True)
+        if new.link.cascades:
+            self.amend(new.parent, cascades=True)
+        return True
+
+    def links_to(self, child: RunId) -> list[Linked]:
+        return [linked for linked in self.links if linked.child == child]
+
+    def counted(self, parent: RunId, workflow: str) -> list[Linked]:
+        """Return the links to children of the workflow that are awaited together."""
+        return [
+            linked
+            for linked in self.links
+            if (linked.parent, linked.workflow) == (parent, workflow)
+            and linked.link.gathered_at
+            and not linked.is_reported
+        ]
+
+    def open_children(self, parent: RunId, workflow: str) -> int:
+        return sum(linked.ended is None for linked in self.counted(parent, workflow))
+
+    def stop_counting(self, parent: RunId, workflow: str) -> None:
+        """Count only the children that start from now on."""
+        for linked in self.counted(parent, workflow):
+            linked.is_reported = True
+
+    # --- entries set aside ----------------------------------------------------------------------
+
+    def set_aside(self, entries: Sequence[NewSetAside], now: datetime) -> None:
+        for new in entries:
+            known = [entry for entry in self.entries if entry.key == new.key]
+            self.take_back([new.key])
+            due_at = None if new.retry_in is None else now + timedelta(seconds=new.retry_in)
+            made = SetAside(
+                key=new.key,
+                event_id=new.event_id,
+                event=new.event,
+                attempt=new.attempt,
+                error=new.error,
+                due_at=due_at,
+                set_aside_at=known[0].set_aside_at if known else now,
+                changed_at=now,
+            )
+            self.entries = sorted([*self.entries, made], key=lambda entry: place(entry.key))
+
+    def take_back(self, keys: Sequence[SetAsideKey]) -> None:
+        self.entries = [entry for entry in self.entries if entry.key not in keys]
 
     # --- timeouts -------------------------------------------------------------------------------
 
@@ -269,23 +291,5 @@ class State(msgspec.Struct):
         return fence
 
 
-def _merged(before: Position | None, written: Position) -> Position:
-    if before is None or written.log != before.log or written.incarnation > before.incarnation:
-        return written
-    if written.incarnation < before.incarnation:
-        return before
-    return replace(
-        written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun)
-    )
-
-
-def _timeout(write: Write, asked: NewTimeout, now: datetime) -> Timeout:
-    due_at = asked.at if asked.at is not None else now + timedelta(seconds=asked.after or 0.0)
-    key = TimeoutKey(write.run_id, write.visit, asked.name)
-    return Timeout(
-        key=key,
-        workflow=asked.workflow,
-        status=write.status,
-        partition=asked.partition,
-        due_at=due_at,
-    )
+def place(key: SetAsideKey) -> tuple[str, int, str, int, int]:
+    return key.group, key.partition, key.log, key.incarnation, key.offset

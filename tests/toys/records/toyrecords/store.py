@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from toyrecords.file import File
+from toyrecords.message_reads import MessageReads
 from toyrecords.selection import (
     awaited_event,
     by_run_id,
     due_order,
+    family_of,
     is_asked_for,
     matches,
     page_of,
@@ -17,6 +19,7 @@ from toyrecords.selection import (
     share_limit,
 )
 from toyrecords.state import State
+from toyrecords.transitions import Transitions
 from workflow_ray.errors import StoreInUse
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
@@ -43,16 +46,15 @@ from workflow_ray.records import (
     Waiting,
     WaitingQuery,
     WriteGroup,
-    check_write,
+    check_group,
 )
 
 
-class ToyStore:
+class ToyStore(MessageReads):
     """A RecordStore, RoleScheduler and TimeoutStore. Events are in another store."""
 
     def __init__(self, file: File, clock: Clock, store_id: str) -> None:
-        self._file = file
-        self._clock = clock
+        super().__init__(file, clock)
         self.store_id = store_id
         self._delayed_first = False
 
@@ -60,10 +62,10 @@ class ToyStore:
 
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for group in groups:
-            for write in group.writes:
-                check_write(write)
+            check_group(group)
         with self._file.transaction() as state:
-            return [state.commit(group, self._clock.now()) for group in groups]
+            transitions = Transitions(state, self._clock.now())
+            return [transitions.commit(group) for group in groups]
 
     async def pending(
         self,
@@ -127,8 +129,12 @@ class ToyStore:
 
     async def runs(self, query: RunQuery) -> list[Record]:
         with self._file.transaction() as state:
-            records = by_run_id(state)
-        found = [record for record in records if matches(record, query)]
+            records, family = by_run_id(state), family_of(state, query)
+        found = [
+            record
+            for record in records
+            if matches(record, query) and (family is None or record.run_id in family)
+        ]
         if query.newest_first:
             return page_of(
                 [

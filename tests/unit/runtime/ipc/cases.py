@@ -14,6 +14,7 @@ from workflow_ray.records import (
     Arrivals,
     Awaits,
     Cause,
+    ChildRefused,
     Committed,
     Conflict,
     DeployedWorkflow,
@@ -21,13 +22,31 @@ from workflow_ray.records import (
     Event,
     Fence,
     Fenced,
+    Gathering,
     HistoryEntry,
+    Kept,
     KeyUsed,
+    Link,
+    Message,
+    MessageFailure,
+    MessageGone,
+    MessageId,
+    MessageKey,
+    MessageKind,
+    MessageOutcome,
+    MessageQuery,
+    NewChild,
+    NewMessage,
     NewRun,
+    NewSetAside,
     NewTimeout,
+    NoRun,
+    NotAwaited,
+    OnceResult,
     OutboxEntry,
     OutgoingEvent,
     Position,
+    Posted,
     Received,
     Record,
     Role,
@@ -37,12 +56,16 @@ from workflow_ray.records import (
     RunId,
     RunQuery,
     RunState,
+    SetAside,
+    SetAsideKey,
+    SetAsideQuery,
     Shared,
     Stored,
     Timeout,
     TimeoutKey,
     Topic,
     Version,
+    VisitOver,
     Waiting,
     WaitingQuery,
     Write,
@@ -74,6 +97,10 @@ RECORD = Record(
     idempotency_key="line-1",
     awaits=Awaits.MESSAGE,
     awaited=Version(2),
+    messages=3,
+    has_results=True,
+    has_parents=True,
+    cascades=True,
 )
 EVENT = Event(
     run_id=RUN,
@@ -82,6 +109,24 @@ EVENT = Event(
     version=Version(3),
     status=1,
     headers={"traceparent": "00-1"},
+)
+MESSAGE = MessageKey("orders", MessageKind.CALLBACK, MessageId("paid-1"))
+CHILD = NewChild(
+    write=Write(
+        run_id=OTHER,
+        write_id=WriteId("w3"),
+        expected=NO_VERSION,
+        status=1,
+        run_state=RunState.INITIATED,
+        visit=Version(1),
+        cause=Cause.TRIGGER,
+        by="orders-1-consumer-2-of-4",
+        data=b"{}",
+        new=NewRun(workflow="invoices", foreign_id="invoice-1", partition=2),
+        asks=True,
+    ),
+    link=Link(statuses=(2,), gathered_at=(3,), cascades=True),
+    joins=True,
 )
 WRITE = Write(
     run_id=RUN,
@@ -106,6 +151,9 @@ WRITE = Write(
         NewTimeout(name="reminder", workflow="orders", partition=5, at=NOW),
     ),
     asks=True,
+    takes=(MESSAGE,),
+    children=(CHILD,),
+    gatherings=(Gathering(workflow="invoices", statuses=(3,)),),
 )
 FAILURE = Write(
     run_id=OTHER,
@@ -119,6 +167,54 @@ FAILURE = Write(
     attempt=5,
     reason="boom",
     awaits=Awaits.NOBODY,
+    awaited=Version(2),
+)
+NEW_MESSAGE = NewMessage(
+    key=MESSAGE,
+    run_id=RUN,
+    foreign_id="order-1",
+    name="paid",
+    statuses=(1, 2),
+    kept_at=(3,),
+    keep=60.0,
+    visit=Version(2),
+    payload=b'{"receipt":"r1"}',
+    digest=b"\xff" * 16,
+    by="client",
+)
+STORED_MESSAGE = Message(
+    key=MESSAGE,
+    run_id=RUN,
+    name="paid",
+    statuses=(1, 2),
+    kept_at=None,
+    expires_at=NOW,
+    visit=Version(2),
+    payload=b'{"receipt":"r1"}',
+    digest=b"\xff" * 16,
+    by="client",
+    posted_at=NOW,
+    attempt=1,
+    due_at=NOW,
+    reason="boom",
+    outcome=MessageOutcome.FAILED,
+    version=Version(3),
+    settled_at=NOW,
+)
+RESULT = OnceResult(run_id=RUN, visit=Version(2), name="charge", result=b'"c1"')
+POISON = SetAsideKey("orders-carts-connector", 5, 9, log="kafka", incarnation=2)
+NEW_ENTRY = NewSetAside(
+    key=POISON, event_id="carts:5:9", event=b"{}", attempt=1, error="boom", retry_in=1.5
+)
+SET_ASIDE = SetAside(
+    key=POISON,
+    event_id="carts:5:9",
+    event=b"{}",
+    attempt=1,
+    error="boom",
+    due_at=NOW,
+    set_aside_at=NOW,
+    changed_at=NOW,
 )
 ENTRY = HistoryEntry(
     run_id=RUN,
@@ -143,6 +239,7 @@ ORDERS = DeployedWorkflow(
     superseded=("c1",),
     scaled={"orders-1-consumer": 8},
     draining=("orders-1-consumer",),
+    paused=("restock",),
 )
 EVERYTHING = RunQuery(
     workflow="orders",
@@ -156,6 +253,10 @@ EVERYTHING = RunQuery(
     created_from=NOW,
     newest_first=True,
     after=RUN,
+    parent=OTHER,
+    since=Version(2),
+    cascading=True,
+    child=OTHER,
 )
 KEY = TimeoutKey(RUN, Version(2), "expiry")
 TIMEOUT = Timeout(key=KEY, workflow="orders", status=1, partition=5, due_at=NOW)
@@ -166,12 +267,20 @@ RESULTS = (
     KeyUsed(RUN, OTHER, b"\xff" * 16),
     ActiveRun(RUN, OTHER),
 )
+REFUSED = (ChildRefused(RUN, "invoice-1", OTHER), MessageGone(RUN, MESSAGE))
+POSTS = (
+    Posted(MESSAGE, RUN, b"\xff" * 16, is_new=False),
+    NotAwaited(MESSAGE, RUN, 1, RunState.PAUSED, Version(3)),
+    NoRun(MESSAGE),
+)
+ONCE = (Kept(RUN, "charge", b'"c1"'), VisitOver(RUN, Version(3)))
 
 
 class Case(NamedTuple):
     arguments: Sequence[Any]
     named: Mapping[str, Any]
     answer: Any
+    also: Any = None  # an answer of other types, where there is one
 
 
 CASES = {
@@ -184,11 +293,22 @@ CASES = {
                     fence=FENCE,
                     events=(EVENT,),
                     timeouts_apart=True,
+                    messages=(NEW_MESSAGE,),
+                    failures=(
+                        MessageFailure(
+                            key=MESSAGE, run_id=RUN, attempt=1, reason="boom", retry_in=1.5
+                        ),
+                    ),
+                    results=(RESULT,),
+                    expires=("orders",),
+                    set_aside=(NEW_ENTRY,),
+                    taken_back=(POISON,),
                 ),
             )
         ],
         {},
-        [Committed(RESULTS), Fenced(FENCE.role, 8)],
+        [Committed(RESULTS, POSTS, ONCE), Fenced(FENCE.role, 8)],
+        [Committed(REFUSED)],
     ),
     "lookup": Case([(RUN, OTHER)], {"fresh": True}, [RECORD, None]),
     "latest": Case(["orders", ("order-1", "order-2")], {}, [None, RECORD]),
@@ -197,6 +317,31 @@ CASES = {
     "history": Case([RUN], {"after": Version(1), "limit": 10}, [ENTRY]),
     "watch": Case(
         [{RUN: Version(2), OTHER: NO_VERSION}], {"wait": 0.25, "at_rest": True}, [RECORD]
+    ),
+    "messages": Case(
+        [
+            MessageQuery(
+                keys=(MESSAGE,), run_ids=(RUN,), failed=True, due=True, payloads=False, limit=10
+            )
+        ],
+        {"settled": True, "wait": 0.5},
+        [STORED_MESSAGE],
+    ),
+    "results": Case([(RUN, OTHER)], {}, [RESULT]),
+    "set_aside": Case(
+        [
+            SetAsideQuery(
+                group=POISON.group,
+                due=True,
+                dead=True,
+                event_id="carts:5:9",
+                partitions=(5,),
+                after=POISON,
+                limit=10,
+            )
+        ],
+        {"wait": 0.5},
+        [SET_ASIDE],
     ),
     "positions": Case(["orders-1-consumer"], {}, [POSITION]),
     "pending": Case(

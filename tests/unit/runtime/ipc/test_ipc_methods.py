@@ -57,7 +57,7 @@ def test_the_remote_store_has_the_methods_and_signatures_of_its_ports() -> None:
 async def test_a_call_over_ipc_has_the_arguments_and_the_answer_of_the_call_itself(
     name: str,
 ) -> None:
-    args, named, expected = CASES[name]
+    args, named, expected, _ = CASES[name]
     store = RecordingStore(expected)
     direct = await getattr(store, name)(*args, **named)
     remote = await getattr(store_over(Loopback(store), SERVED), name)(*args, **named)
@@ -65,9 +65,9 @@ async def test_a_call_over_ipc_has_the_arguments_and_the_answer_of_the_call_itse
     assert store.calls[0] == store.calls[1]
 
 
-@pytest.mark.parametrize("name", [name for name, (_, named, _) in CASES.items() if "wait" in named])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "wait" in case.named])
 async def test_the_deadline_of_a_long_poll_is_its_wait_plus_the_patience(name: str) -> None:
-    args, named, expected = CASES[name]
+    args, named, expected, _ = CASES[name]
     transport = Loopback(RecordingStore(expected))
     await getattr(store_over(transport, SERVED, patience=10.0), name)(*args, **named)
     assert transport.deadline == named["wait"] + 10.0

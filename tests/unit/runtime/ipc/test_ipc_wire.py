@@ -50,6 +50,9 @@ async def test_the_golden_call_and_answer_of_each_method_are_understood(name: st
     assert then.calls == today.calls
     result = METHODS[name].result(frame_of(golden()[f"answer {name}"]).body)
     assert result == case.answer
+    if case.also is not None:
+        also = METHODS[name].result(frame_of(golden()[f"answer {name}, also"]).body)
+        assert also == case.also
 
 
 @pytest.mark.parametrize("name", sorted(methods_of(ServerMethods)))
@@ -73,7 +76,7 @@ def test_every_field_that_travels_has_a_value_in_some_case() -> None:
     given: set[tuple[type, str]] = set()
     for name, case in SERVED_CASES.items():
         given.update(fields_given(METHODS[name].arguments(*case.arguments, **case.named)))
-        given.update(fields_given(case.answer))
+        given.update(fields_given([case.answer, case.also]))
     missing = {
         f"{kind.__name__}.{field}"
         for kind in structs_that_travel()

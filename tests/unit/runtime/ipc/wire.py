@@ -69,21 +69,22 @@ async def entries() -> dict[str, bytes]:
         method, case = METHODS[name], SERVED_CASES[name]
         request = method.request(method.arguments(*case.arguments, **case.named))
         frames[f"call {name}"] = Frame(Kind.CALL, _REQUEST, name, request)
-        frames[f"answer {name}"] = Frame(Kind.ANSWER, _REQUEST, body=await _answer(name))
+        frames[f"answer {name}"] = await _answer(name, case.answer)
+        if case.also is not None:
+            frames[f"answer {name}, also"] = await _answer(name, case.also)
     for kind in sorted(ERRORS, key=lambda kind: kind.__name__):
         frames[f"error {kind.__name__}"] = Frame(Kind.ANSWER, _REQUEST, body=refusal(sample(kind)))
     return {title: b"".join(await written(frame)) for title, frame in frames.items()}
 
 
-async def _answer(name: str) -> bytes:
+async def _answer(name: str, value: object) -> Frame:
     method, case = METHODS[name], SERVED_CASES[name]
 
     async def perform(*_: object, **__: object) -> object:
-        return case.answer
+        return value
 
-    return await method.perform(
-        perform, method.request(method.arguments(*case.arguments, **case.named))
-    )
+    request = method.request(method.arguments(*case.arguments, **case.named))
+    return Frame(Kind.ANSWER, _REQUEST, body=await method.perform(perform, request))
 
 
 def frame_of(data: bytes) -> Frame:
