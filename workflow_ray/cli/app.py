@@ -8,11 +8,13 @@ import typer
 
 from workflow_ray.cli.cluster import deploy, down, scale
 from workflow_ray.cli.commands import command
+from workflow_ray.cli.dead_letters import dead_letters
 from workflow_ray.cli.exit_codes import ExitCode, describe
 from workflow_ray.cli.logs import logs
 from workflow_ray.cli.output import say
 from workflow_ray.cli.run import run
 from workflow_ray.cli.runs import runs
+from workflow_ray.cli.schedules import schedules
 from workflow_ray.cli.status import status
 from workflow_ray.cli.undeploy import undeploy
 from workflow_ray.cli.worker import worker
@@ -71,3 +73,5 @@ command(app)(scale)
 command(app, ExitCode.NOT_ALLOWED)(undeploy)
 command(app)(down)
 app.add_typer(runs)
+app.add_typer(schedules)
+app.add_typer(dead_letters)

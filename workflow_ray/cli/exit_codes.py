@@ -23,7 +23,7 @@ MEANINGS = {
     ExitCode.DONE: "done",
     ExitCode.FAILED: "failed, not confirmed, or the output could not be written",
     ExitCode.UNUSABLE: "an argument, a definition or the input can't be used",
-    ExitCode.NOT_FOUND: "the run does not exist",
+    ExitCode.NOT_FOUND: "the run, or the dead letter, does not exist",
     ExitCode.NOT_ALLOWED: "the state of a run does not allow it",
     ExitCode.UNREACHABLE: "a store or the runtime can't be reached",
     ExitCode.LINES_REFUSED: "some lines were refused; the others went through",

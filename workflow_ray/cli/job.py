@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from workflow_ray.cli.lines import Line, Parser, Refused, read_lines
 from workflow_ray.cli.progress import Show
+from workflow_ray.cli.resting import Resting
 from workflow_ray.cli.tally import Ends, Timing
 from workflow_ray.client import Client, Trigger, TriggerOutcome
 from workflow_ray.definition import Status, Workflow
@@ -37,6 +38,7 @@ class Job:
         client: Triggers them.
         records: Where they are.
         on_refused: Is called with each line that can't be triggered; the others go through.
+        say: Is called with what runs wait for that do not go on by themselves.
     """
 
     def __init__(
@@ -45,11 +47,13 @@ class Job:
         client: Client[Any, Any],
         records: RecordStore,
         on_refused: Callable[[Refused], None],
+        say: Callable[[str], None],
     ) -> None:
         self._workflow = workflow
         self._client = client
         self._records = records
         self._on_refused = on_refused
+        self._say = say
         self._parser = Parser(workflow)
         self._open: dict[RunId, Version] = {}  # runs that haven't ended -> the version last seen
         self._started: set[RunId] = set()  # runs in _open that this job started
@@ -125,11 +129,14 @@ class Job:
 
     async def _follow(self, show: Show) -> None:
         now = asyncio.get_running_loop().time
+        resting = Resting(self._workflow, self._say, now())
         while True:
             began = now()
             for window in _windows(self._open):
                 for record in await _persist(partial(self._records.watch, window, wait=0)):
                     self._look_at(record)
+                    resting.note(record, began)
+            resting.tell(began)
             show(self.ends.total(), self.ends.total() + len(self._open))
             if self._fed and not self._open:
                 return

@@ -140,7 +140,7 @@ async def _run_job(
     takes_time = "; Ray takes some seconds the first time" if on is RuntimeKind.RAY else ""
     complain(f"Starting {workflow.name}{takes_time}.")
     async with runtime:
-        job = Job(workflow, runtime.client(workflow), runtime.store, _complain_of)
+        job = Job(workflow, runtime.client(workflow), runtime.store, _complain_of, complain)
         with show_progress(workflow.name) as show:
             await job.run(descriptor, show)
     return job

@@ -24,10 +24,11 @@ from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
 from workflow_ray.client.patience import PATIENCE, patient
+from workflow_ray.client.writer import Writer
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.records import RunId
+from workflow_ray.records import Deployment, RunId, RunState, hooks_group
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.urls import records_url
 
@@ -150,18 +151,36 @@ async def _apply_all(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict
     clock = SystemClock()
     async with open_beside(url, clock) as store:
         records = patient(store, clock, PATIENCE)
+        announced = _announced(await records.deployment())
         outcomes: dict[RunId, Outcome] = {}
         for start in range(0, len(run_ids), BATCH):
-            outcomes |= await _apply_to(records, asked, run_ids[start : start + BATCH])
+            batch = run_ids[start : start + BATCH]
+            outcomes |= await _apply_to(records, asked, batch, announced)
         return outcomes
 
 
+def _announced(deployment: Deployment) -> dict[str, frozenset[RunState]]:
+    """Return the run states that are announced to the hooks of each workflow that has hooks.
+
+    Which of them the hooks ask for is in the definitions, which are not read here. What no hook
+    asks for is ignored.
+    """
+    return {
+        workflow.name: frozenset((RunState.PAUSED, RunState.CANCELLED))
+        for workflow in deployment.workflows
+        if hooks_group(workflow.name) in workflow.groups
+    }
+
+
 async def _apply_to(
-    store: RecordStore, asked: Control, run_ids: Sequence[RunId]
+    store: RecordStore,
+    asked: Control,
+    run_ids: Sequence[RunId],
+    announced: dict[str, frozenset[RunState]],
 ) -> dict[RunId, Outcome]:
     found = await look_up(store, run_ids)
     missing: dict[RunId, Outcome] = {run_id: Missing() for run_id in run_ids}
-    return missing | await apply(store, asked, found)
+    return missing | await apply(Writer(store), asked, found, announced)
 
 
 def _finish(outcomes: dict[RunId, Outcome], action: Action, *, as_json: bool) -> None:

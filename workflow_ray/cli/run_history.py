@@ -12,8 +12,9 @@ from workflow_ray.cli.data_changes import Unreadable, changes, parsed
 from workflow_ray.cli.output import to_json, visible, write
 from workflow_ray.cli.tables import cell
 from workflow_ray.cli.views import EntryView, Names, raw
+from workflow_ray.engine.past import failed_message
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import HistoryEntry, Record, Version
+from workflow_ray.records import HistoryEntry, Message, MessageQuery, Record, Version
 
 PAGE = 1000
 """How many entries are read at once. Fewer are read where their data is large."""
@@ -40,10 +41,27 @@ async def pages(store: RecordStore, record: Record) -> AsyncIterator[list[Histor
         after = page[-1].version
 
 
+async def entries(
+    store: RecordStore, record: Record
+) -> AsyncIterator[tuple[HistoryEntry, Message | None]]:
+    """Read the versions of a run, and after each the callbacks that have failed at it for good.
+
+    For such a callback the entry has its time and its error.
+    """
+    failed = await store.messages(MessageQuery(run_ids=(record.run_id,), failed=True))
+    async for page in pages(store, record):
+        for version in page:
+            yield version, None
+            for message in failed:
+                if message.version == version.version:
+                    yield failed_message(message, version), message
+
+
 async def entry_views(store: RecordStore, names: Names, record: Record) -> list[EntryView]:
     """Read all entries, and keep them without their data."""
     return [
-        names.entry(record.workflow, entry) async for page in pages(store, record) for entry in page
+        names.entry(record.workflow, entry, failed)
+        async for entry, failed in entries(store, record)
     ]
 
 
@@ -55,23 +73,21 @@ async def print_with_data(
         await _print_raw(store, names, record)
         return
     before: object = {}
-    async for page in pages(store, record):
-        for entry in page:
-            write(Text(_head(names.entry(record.workflow, entry)), "bold"))
-            if entry.data is not None:
-                before = _print_changes(before, entry.data)
+    async for entry, failed in entries(store, record):
+        write(Text(_head(names.entry(record.workflow, entry, failed)), "bold"))
+        if entry.data is not None:
+            before = _print_changes(before, entry.data)
 
 
 async def _print_raw(store: RecordStore, names: Names, record: Record) -> None:
     """Print a JSON array, one entry at a time."""
     mark = "["
-    async for page in pages(store, record):
-        for entry in page:
-            view = names.entry(record.workflow, entry)
-            fields = {name: getattr(view, name) for name in view.__struct_fields__}
-            data = None if entry.data is None else raw(entry.data)
-            write(Text(mark), Text(to_json(EntryWithData(**fields, data=data))))
-            mark = ","
+    async for entry, failed in entries(store, record):
+        view = names.entry(record.workflow, entry, failed)
+        fields = {name: getattr(view, name) for name in view.__struct_fields__}
+        data = None if entry.data is None else raw(entry.data)
+        write(Text(mark), Text(to_json(EntryWithData(**fields, data=data))))
+        mark = ","
     write(Text("]" if mark == "," else "[]"))
 
 

@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 
 from workflow_ray.cli.output import strict
-from workflow_ray.records import Deployment, HistoryEntry, Record, RunCount
+from workflow_ray.engine.awaited import awaited_when_paused
+from workflow_ray.records import (
+    Awaits,
+    Deployment,
+    HistoryEntry,
+    Message,
+    Record,
+    RunCount,
+    RunState,
+    timeout_group,
+)
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +33,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     created_at: datetime
     reason: str | None  # of the last version
+    # what moves a run that rests; null: it goes on by itself, or is finished
+    waits_for: str | None
 
 
 class RunWithData(RunView, frozen=True, kw_only=True):
@@ -41,7 +53,7 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a run."""
+    """A version of a run, or a callback that has failed for good and made no version."""
 
     version: int
     status: str
@@ -50,6 +62,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     by: str  # who wrote it
     at: datetime
     reason: str | None
+    callback: str | None  # the callback that has failed; null: the entry is a version
 
 
 class Names:
@@ -62,6 +75,7 @@ class Names:
         self.partitions: Mapping[str, int] = {
             each.name: each.partitions for each in deployment.workflows
         }
+        self._groups = {group for each in deployment.workflows for group in each.groups}
 
     def status(self, workflow: str, number: int) -> str:
         """Return a status's name, or its number where the workflow is not deployed any more."""
@@ -82,7 +96,7 @@ class Names:
             workflow=workflow, status=status, run_state=count.run_state.name, runs=count.runs
         )
 
-    def entry(self, workflow: str, entry: HistoryEntry) -> EntryView:
+    def entry(self, workflow: str, entry: HistoryEntry, failed: Message | None = None) -> EntryView:
         return EntryView(
             version=entry.version,
             status=self.status(workflow, entry.status),
@@ -91,6 +105,7 @@ class Names:
             by=entry.by,
             at=entry.at,
             reason=entry.reason,
+            callback=None if failed is None else failed.name,
         )
 
     def _shared(self, record: Record) -> dict[str, Any]:
@@ -108,7 +123,18 @@ class Names:
             **{field: getattr(record, field) for field in same},
             "status": self.status(record.workflow, record.status),
             "run_state": record.run_state.name,
+            "waits_for": self._waits_for(record),
         }
+
+    def _waits_for(self, record: Record) -> str | None:
+        """Say what moves a run that rests, as far as the records tell it."""
+        if record.run_state is RunState.PAUSED:
+            return awaited_when_paused(record)
+        if record.awaits is not Awaits.MESSAGE:
+            return None
+        if timeout_group(record.workflow, record.status) in self._groups:
+            return "a callback, a child or a timeout"
+        return "a callback or a child"
 
 
 def raw(data: bytes) -> msgspec.Raw:

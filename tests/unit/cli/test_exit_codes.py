@@ -18,6 +18,7 @@ OWN = {
     "worker": {ExitCode.STEPS_ABANDONED},
     "runs show": {ExitCode.NOT_FOUND},
     "runs history": {ExitCode.NOT_FOUND},
+    **{f"dead-letters {action}": {ExitCode.NOT_FOUND} for action in ("show", "replay", "drop")},
     **{
         f"runs {action}": {ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED}
         for action in ("pause", "resume", "retry", "cancel")
