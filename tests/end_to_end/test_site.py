@@ -45,3 +45,9 @@ def test_the_api_page_has_every_export(site: Path) -> None:
     exported = {f"workflow_ray.{name}" for name in workflow_ray.__all__}
     exported |= {f"workflow_ray.testing.{name}" for name in testing.__all__}
     assert exported - shown == set()
+
+
+def test_the_api_page_has_the_methods_that_a_class_inherits(site: Path) -> None:
+    shown = set(re.findall(r'id="(workflow_ray\.[\w.]+)"', (site / "api.html").read_text()))
+    inherited = {"Client.runs", "Handle.history", "Handle.pause", "Workflow.callback"}
+    assert {f"workflow_ray.{name}" for name in inherited} - shown == set()

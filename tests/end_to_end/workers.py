@@ -1,10 +1,10 @@
-"""Starts worker processes that run `chores`, and checks the runs."""
+"""Starts worker processes, which run `chores` unless a test says otherwise, and checks the runs."""
 
 import asyncio
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from workflow_ray.records import Cause
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=90)
+POLL = 0.005
 AT_ONCE = 100
 """Histories that are read concurrently."""
 
@@ -24,11 +25,13 @@ AT_ONCE = 100
 class WorkerProcess:
     """A worker: a process, and after each restart another one."""
 
-    def __init__(self, journal: Path, lease: float, *urls: str) -> None:
+    def __init__(
+        self, journal: Path, lease: float, *urls: str, module: str = "tests.end_to_end.chores"
+    ) -> None:
         self._command = [
             sys.executable,
             "-m",
-            "tests.end_to_end.chores",
+            module,
             str(journal),
             str(lease),
             *urls,
@@ -66,10 +69,10 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def workers(
-    count: int, journal: Path, lease: float, *urls: str
+    count: int, journal: Path, lease: float, *urls: str, module: str = "tests.end_to_end.chores"
 ) -> AsyncGenerator[list[WorkerProcess]]:
     """Start this many workers, which share the roles. Kills them at the end."""
-    some = [WorkerProcess(journal, lease, *urls) for _ in range(count)]
+    some = [WorkerProcess(journal, lease, *urls, module=module) for _ in range(count)]
     try:
         for worker in some:
             await worker.start()
@@ -77,6 +80,19 @@ async def workers(
     finally:
         for worker in some:
             await worker.kill()
+
+
+def worker_of(pid: int, some: Sequence[WorkerProcess]) -> WorkerProcess:
+    """Return the worker whose process has the id."""
+    (found,) = [worker for worker in some if worker.process and worker.process.pid == pid]
+    return found
+
+
+async def until(is_true: Callable[[], object]) -> None:
+    """Wait for what the workers note in their journal."""
+    async with asyncio.timeout(60):
+        while not is_true():
+            await asyncio.sleep(POLL)
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
