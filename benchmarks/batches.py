@@ -121,12 +121,11 @@ def _triggers(count: int) -> tuple[Write, ...]:
 
 def _steps(records: Sequence[Record | None]) -> tuple[Write, ...]:
     """Make the writes of the first step."""
-    graph = jobs.checked()
-    step = graph.step(JobStatus.QUEUED)
+    step = jobs.checked().step(JobStatus.QUEUED)
     assert step
     outcome = Returned(JobStatus.PREPARED, jobs.encode(Job(number=1, steps=1)))
     return tuple(
-        decide(record, outcome, step, graph, by=GROUP, write_id=new_write_id())
+        decide(record, outcome, step, jobs, by=GROUP, write_id=new_write_id())
         for record in records
         if record
     )

@@ -6,16 +6,24 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.workload import jobs
-from workflow_ray import Runtime
+from workflow_ray import Runtime, Workflow
 
 
-def options(what: str, runs: int) -> argparse.Namespace:
-    """Parse the command line: --runtime local|ray, --runs N, --json PATH."""
+def options(what: str, runs: int, variants: Mapping[str, str] | None = None) -> argparse.Namespace:
+    """Parse the command line: --runtime local|ray, --runs N, --json PATH.
+
+    Args:
+        what: Describes the benchmark.
+        runs: The default of --runs.
+        variants: Flags of which at most one may be given, with their help. The answer's `variant`
+            is the name of the one that was given, or "".
+    """
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument(
         "--runtime",
@@ -27,11 +35,22 @@ def options(what: str, runs: int) -> argparse.Namespace:
         "--runs",
         type=int,
         default=runs,
-        help="how many runs, of three steps each (default: %(default)s)",
+        help="how many runs (default: %(default)s)",
     )
     parser.add_argument(
         "--json", type=Path, default=None, metavar="PATH", help="write the report there too"
     )
+    if variants:
+        exclusive = parser.add_mutually_exclusive_group()
+        for variant, meaning in variants.items():
+            exclusive.add_argument(
+                f"--{variant}",
+                action="store_const",
+                const=variant,
+                default="",
+                dest="variant",
+                help=meaning,
+            )
     chosen = parser.parse_args()
     if chosen.runs < 1:
         parser.error("--runs must be at least 1")
@@ -42,15 +61,21 @@ SQLITE = "SQLite, WAL, synchronous=FULL"
 
 
 @asynccontextmanager
-async def deploy_workload(runtime: str) -> AsyncGenerator[Runtime]:
-    """Deploy the workload on a new SQLite file. On Ray, nothing of it runs afterwards."""
+async def deploy_workload(runtime: str, *workflows: Workflow[Any, Any]) -> AsyncGenerator[Runtime]:
+    """Deploy workflows on a new SQLite file. On Ray, nothing of them runs afterwards.
+
+    Args:
+        runtime: "local" or "ray".
+        workflows: What is deployed. Default: the workload.
+    """
+    deployed = workflows or (jobs,)
     with tempfile.TemporaryDirectory(prefix="workflow-ray-benchmark-") as folder:
         records = f"sqlite:///{folder}/benchmark.db"
         if runtime == "local":
-            async with Runtime.local(jobs, records=records) as local:
+            async with Runtime.local(*deployed, records=records) as local:
                 yield local
             return
-        async with Runtime.ray(jobs, records=records) as on_ray:
+        async with Runtime.ray(*deployed, records=records) as on_ray:
             try:
                 yield on_ray
             finally:
