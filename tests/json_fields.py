@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from io import StringIO
 from textwrap import dedent
 
-from workflow_ray.cli import report, results, run_controls, run_history, status_views, views
+from workflow_ray.cli import (
+    dead_letters,
+    report,
+    results,
+    run_controls,
+    run_history,
+    schedules,
+    status_views,
+    views,
+)
 from workflow_ray.runtime.ray.log_reader import Entry as LogEntry
 
 COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
@@ -36,6 +45,16 @@ COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
     ("runs pause", "runs resume", "runs retry", "runs cancel"): (
         "an object",
         (run_controls.ControlReport,),
+    ),
+    ("schedules list",): ("a list", (schedules.ScheduleView,)),
+    ("schedules pause", "schedules resume"): ("an object", (schedules.SchedulePause,)),
+    ("schedules trigger",): ("an object", (schedules.ScheduleTrigger,)),
+    ("schedules backfill",): ("an object", (schedules.Backfill,)),
+    ("dead-letters list",): ("a list", (dead_letters.DeadLetterView,)),
+    ("dead-letters show",): ("an object", (dead_letters.DeadLetterWithContent,)),
+    ("dead-letters replay", "dead-letters drop"): (
+        "an object",
+        (dead_letters.DeadLettersChanged,),
     ),
 }
 """Commands, what they print, and the kinds of objects in it."""

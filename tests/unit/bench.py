@@ -31,6 +31,7 @@ from workflow_ray.records import (
     consumer_group,
     new_write_id,
     status_topic,
+    timeout_group,
 )
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.deploying import describe_here, merge
@@ -76,15 +77,20 @@ class AtWork:
 
 
 class Bench:
-    """One workflow under a fake clock.
+    """One workflow under a fake clock, and others beside it, for example those of its children.
 
     With `apart` the stream is kept in another store than the records.
     """
 
     def __init__(
-        self, workflow: Workflow[Any, Any], *, apart: bool = False, clock: FakeClock | None = None
+        self,
+        workflow: Workflow[Any, Any],
+        *others: Workflow[Any, Any],
+        apart: bool = False,
+        clock: FakeClock | None = None,
     ) -> None:
         self.workflow = workflow
+        self.workflows = (workflow, *others)
         self.clock = clock or FakeClock()
         self.store = FaultyStore(self.clock)
         self.stream = FaultyStream(self.clock)  # used with `apart` only
@@ -93,7 +99,7 @@ class Bench:
         self._at_work: list[AtWork] = []
 
     async def __aenter__(self) -> Self:
-        await merge(self.whole, [describe_here(self.workflow)])
+        await merge(self.whole, list(map(describe_here, self.workflows)))
         return self
 
     async def __aexit__(
@@ -113,6 +119,18 @@ class Bench:
 
     async def consumer(self, status: Status) -> AtWork:
         return await self.start(Role(consumer_group(self.workflow.name, status.value)))
+
+    async def all_consumers(self) -> list[AtWork]:
+        """Start the consumers of all statuses of all workflows."""
+        return [
+            await self.start(Role(consumer_group(workflow.name, status.value)))
+            for workflow in self.workflows
+            for status in workflow.checked().statuses_with_functions
+        ]
+
+    async def timeout_consumer(self, status: Status) -> AtWork:
+        """Start the role that posts the timeouts of a status."""
+        return await self.start(Role(timeout_group(self.workflow.name, status.value)))
 
     async def sweeper(self) -> AtWork:
         return await self.start(Role(SWEEPER))
@@ -202,7 +220,7 @@ class Bench:
             await run_role(
                 at_work.role,
                 fence,
-                [self.workflow],
+                self.workflows,
                 self.whole,
                 self.clock,
                 at_work.stop,

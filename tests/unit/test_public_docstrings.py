@@ -10,7 +10,17 @@ import pytest
 import workflow_ray
 from workflow_ray import testing
 
-MADE_BY_US = {"Client", "Entry", "Handle", "Runtime"}
+MADE_BY_US = {
+    "Client",
+    "DeadLetter",
+    "DeadLetterContent",
+    "DeadLetters",
+    "Entry",
+    "Handle",
+    "IteratedSource",
+    "Runtime",
+    "ScheduleInfo",
+}
 """Classes whose constructor nobody else calls."""
 
 

@@ -1,14 +1,16 @@
 """The public calls, with right and wrong arguments of each."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf, nan
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
 from workflow_ray import (
     Cancel,
+    Children,
     Client,
     Handle,
     Pause,
@@ -18,10 +20,12 @@ from workflow_ray import (
     RunState,
     Runtime,
     Status,
+    TransitionSource,
     Trigger,
     Workflow,
     connect,
     resource,
+    source,
 )
 from workflow_ray.testing import WorkflowTester
 
@@ -51,6 +55,17 @@ async def finish(run: Run[Order, At]) -> Literal[At.DONE]:
     return At.DONE
 
 
+@orders.callback(At.NEW)
+async def noted(run: Run[Order, At], message: str) -> Literal[At.DONE]:
+    return At.DONE
+
+
+def made_source(function: Any = None, **options: Any) -> Any:
+    """Call `source` as a decorator, with or without arguments."""
+    make: Callable[..., Any] = source
+    return make(function) if function is not None else make(**options)
+
+
 class World(NamedTuple):
     """What calls are made on."""
 
@@ -61,6 +76,7 @@ class World(NamedTuple):
 
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  it is a wrong argument
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = [5, None, b"text"]
 TEXT_OR_NONE = [5, b"text"]
 FLAG = ["no", 1, None]
@@ -72,6 +88,20 @@ WORKFLOW = ["orders", None, 5, [orders]]
 URL = [5, b"memory://x", "", ["memory://x"], "shop.db", "/srv/shop.db"]
 REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
 WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
+CALLING: dict[str, list[Any]] = {
+    "function": ["nothing", None, 5, finish],
+    "message": [5, None, b"no json", Order()],
+    "timeout": DURATION,
+    "idempotency_key": [5, b"text", "", "x" * 300],
+}
+
+
+async def once(name: Any = "charge", function: Any = str, *args: Any, **kwargs: Any) -> object:
+    return await Run(Order(), At.NEW).once(name, function, *args, **kwargs)
+
+
+def start(**arguments: Any) -> None:
+    Run(Order(), At.NEW).start(**arguments)
 
 
 def local(workflows: Any = orders, **options: Any) -> Runtime:
@@ -112,13 +142,41 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "run_state": ["RUNNING", 2, None],
             "version": [*COUNT, None],
             "visit": [*COUNT, None],
-            "attempt": [-1, 1.5, "1", None],
+            "attempt": [-1, 1.5, "1", None, False],
             "reason": TEXT_OR_NONE,
             "created_at": TIME,
             "updated_at": TIME,
         },
     ),
+    "Run.start": (
+        start,
+        {"workflow": orders, "foreign_id": "1", "data": Order()},
+        {
+            "workflow": [*WORKFLOW, Order],
+            "foreign_id": [*TEXT, "", "x" * 300, "a\0"],
+            "data": [None, {}, Invoice(), Order, "x"],
+            "start_at": STATUS,
+            "if_active": [None, "raise", [], 5],
+            "cascade": FLAG,
+        },
+    ),
+    "Children": (Children, {}, {"runs": [5, [5], [Order()], "text", None]}),
     "resource": (resource, {}, {"function": [None, 5, print, finish, int, Order]}),
+    "source": (
+        made_source,
+        {},
+        {"function": [5, print, finish, int], "partitions": COUNT, "name": TEXT_OR_NONE},
+    ),
+    "TransitionSource": (
+        TransitionSource,
+        {"workflow": orders, "reader": "r"},
+        {
+            "workflow": [None, 5, b"text", ""],
+            "reader": [*TEXT, ""],
+            "records": URL,
+            "events": [each for each in URL if each != "/srv/shop.db"],
+        },
+    ),
     "Runtime.local": (
         local,
         {"records": "memory://arguments"},
@@ -154,6 +212,11 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
 }
 """Calls that return at once: what makes it, right arguments, and wrong ones."""
 AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], Wrong]] = {
+    "Run.once": (
+        lambda _: once,
+        {},
+        {"name": [*TEXT, "", "x" * 300, "a\0"], "function": [None, 5, "charge", [str]]},
+    ),
     "Client.trigger": (
         lambda world: world.client.trigger,
         {"foreign_id": "1", "data": Order()},
@@ -193,9 +256,16 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "foreign_id": TEXT_OR_NONE,
             "created_from": TIME,
             "created_before": TIME,
+            "parent": [5, b"text"],
+            "child": [5, b"text"],
             "newest_first": FLAG,
             "page_size": [*COUNT, None],
         },
+    ),
+    "Client.callback": (
+        lambda world: world.client.callback,
+        {"function": noted, "foreign_id": "1", "message": "x"},
+        {"foreign_id": [*TEXT, "", "x" * 300, "a\0"], **CALLING},
     ),
     "Client.counts": (lambda world: world.client.counts, {}, {}),
     "Handle.get": (lambda world: world.handle.get, {}, {}),
@@ -203,7 +273,22 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
     "Handle.follow": (
         lambda world: world.handle.follow,
         {},
-        {"after": [-1, 1.5, True, "1", None]},
+        {"after": [-1, 1.5, True, False, "1", None]},
+    ),
+    "Handle.callback": (
+        lambda world: world.handle.callback,
+        {"function": noted, "message": "x"},
+        CALLING,
+    ),
+    "Handle.children": (
+        lambda world: world.handle.children,
+        {},
+        {"workflow": ["orders", 5, [orders]]},
+    ),
+    "Handle.parents": (
+        lambda world: world.handle.parents,
+        {},
+        {"workflow": WORKFLOW},
     ),
     "Handle.wait": (lambda world: world.handle.wait, {}, WAITING),
     "Handle.wait_for": (
@@ -227,12 +312,48 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
         {"workflow": [None, 5, ""], "force": FLAG},
     ),
     "Runtime.serve": (lambda world: world.runtime.serve, {}, {"deadline": [*DURATION, None]}),
+    **{
+        f"Client.{name}": (attrgetter(f"client.{name}"), {}, {"name": TEXT})
+        for name in ("pause_schedule", "resume_schedule", "trigger_schedule")
+    },
+    "Client.dead_letters": (
+        lambda world: world.client.dead_letters,
+        {},
+        {"connector": [*TEXT_OR_NONE, "", "nothing"]},
+    ),
+    "DeadLetters.show": (
+        lambda world: world.client.dead_letters().show,
+        {},
+        {"letter_id": TEXT},
+    ),
+    "DeadLetters.replay": (lambda world: world.client.dead_letters().replay, {}, {}),
+    "DeadLetters.drop": (lambda world: world.client.dead_letters().drop, {}, {}),
+    "Client.backfill": (
+        lambda world: world.client.backfill,
+        {"name": "nightly", "start": MIDNIGHT, "end": MIDNIGHT},
+        {"name": TEXT, "start": [*TIME, None], "end": [*TIME, None]},
+    ),
     "connect": (
         lambda _: connect,
         {"workflow": orders, "records": "memory://arguments"},
         {"workflow": WORKFLOW, "records": URL, "patience": [*DURATION, None]},
     ),
     "WorkflowTester.client": (lambda world: world.tester.client, {}, {"workflow": WORKFLOW}),
+    "WorkflowTester.callback": (
+        lambda world: world.tester.callback,
+        {"function": noted, "foreign_id": "1", "message": "x"},
+        {
+            "function": ["noted", None, 5, finish],
+            "foreign_id": [*TEXT, "", "x" * 300, "a\0"],
+            "message": [5, None, b"no json"],
+            "idempotency_key": [5, b"text", "", "x" * 300],
+        },
+    ),
+    "WorkflowTester.feed": (
+        lambda world: world.tester.feed,
+        {},
+        {"connector": [*TEXT, "nothing"]},
+    ),
     "WorkflowTester.advance": (
         lambda world: world.tester.advance,
         {},
@@ -243,11 +364,28 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
 ELSEWHERE = {
     "Workflow": "test_one_mistake.py: its mistakes are collected",
     "Workflow.step": "test_one_mistake.py: its mistakes are collected",
+    **dict.fromkeys(
+        (
+            "Workflow.callback",
+            "Workflow.timeout",
+            "Workflow.child",
+            "Workflow.children",
+            "Workflow.connector",
+            "Workflow.schedule",
+            "Workflow.on_pause",
+            "Workflow.on_cancel",
+            "Workflow.on_complete",
+        ),
+        "test_one_mistake_in_waits.py: its mistakes are collected",
+    ),
     "Workflow.encode": "test_data.py: it takes data alone",
     "Workflow.decode": "for what is stored: its errors are pydantic's",
     "Workflow.status_of": "for what is stored: its error is KeyError",
     "Workflow.checked": "it takes nothing",
     "Retry.delay": "for this package",
+    "Children.stored": "for this package: it takes what is stored",
+    "ConnectorEvent": "made by a source",
+    "Client.with_default_keys": "for this package: a connector makes it",
     "Run.stored": "for this package: it takes what is stored",
     "Run.unread": "for this package: it takes what is stored",
     "Trigger": "checked by trigger_many, which names its place in the list",
@@ -257,6 +395,16 @@ ELSEWHERE = {
     "Client": "made by `connect` and `Runtime.client`",
     "Handle": "made by a client",
     "Entry": "made by a handle",
+    "ScheduleInfo": "made by a client",
+    "DeadLetter": "made by a client",
+    "DeadLetterContent": "made by a client",
+    "DeadLetters": "made by a client",
+    "IteratedSource": "made by `source`",
+    "IteratedSource.open": "for this package: a connector's role opens it",
+    "IteratedSource.ends": "a decorator; a wrong function fails when it is called",
+    "TransitionSource.open": "for this package: a connector's role opens it",
+    "TransitionSource.forget": "it takes nothing",
+    "Client.schedules": "it takes nothing",
     "Runtime": "made by `local` and `ray`",
     "WorkflowTester.settle": "it takes nothing",
     "WorkflowTester.due": "it takes nothing",
