@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
+
+from tests.servers import Kafka
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,3 +146,9 @@ def cli(tmp_path: Path) -> CommandLine:
     records = f"sqlite:///{tmp_path}/records.db"
     home = {"WORKFLOW_RAY_RECORDS": records, "WORKFLOW_RAY_HOME": str(tmp_path / "home")}
     return CommandLine(records, {**os.environ, **home})
+
+
+@pytest.fixture
+def urls(postgres_url: str, kafka: Kafka, redis_url: str) -> list[str]:
+    """Of the records, the events and the timeouts: one kind of server each."""
+    return [postgres_url, f"{kafka.url}/{uuid4().hex}", redis_url]

@@ -73,11 +73,11 @@ def calls(journal: Path) -> list[tuple[str, str, int]]:
     return [(what, tick, int(pid)) for what, tick, pid in map(str.split, lines)]
 
 
-async def main(journal: str, lease: str, url: str, events: str | None = None) -> None:
+async def main(journal: str, lease: str, *urls: str) -> None:
     JOURNAL.append(Path(journal))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([stocks], Urls.of(url, events), lease=float(lease)):
+    async with LocalRuntime([stocks], Urls.of(*urls), lease=float(lease)):
         print("ready", flush=True)
         await stopped.wait()
 

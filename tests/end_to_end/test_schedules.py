@@ -1,4 +1,8 @@
-"""A tick has exactly one run, whatever becomes of the process that runs the schedule."""
+"""A tick has exactly one run, whatever becomes of the process that runs the schedule.
+
+With one worker the store is SQLite. Two workers share servers: of the records, the events and the
+timeouts.
+"""
 
 import asyncio
 import signal
@@ -103,12 +107,12 @@ async def test_a_tick_whose_function_ends_its_process_is_skipped_after_three_tim
 
 
 async def test_ticks_that_many_callers_fill_in_at_once_have_one_run_each(
-    postgres_url: str, tmp_path: Path
+    urls: list[str], tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path)
     async with (
-        workers(2, journal.path, LEASE, postgres_url, module=STOCKS),
-        connect(stocks.stocks, records=postgres_url) as client,
+        workers(2, journal.path, LEASE, *urls, module=STOCKS),
+        connect(stocks.stocks, records=urls[0]) as client,
     ):
         await journal.more(3)
         begin = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,12 +130,12 @@ async def test_ticks_that_many_callers_fill_in_at_once_have_one_run_each(
 
 
 async def test_the_other_worker_goes_on_when_the_one_with_the_schedule_is_killed(
-    postgres_url: str, tmp_path: Path
+    urls: list[str], tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path)
     async with (
-        workers(2, journal.path, LEASE, postgres_url, module=STOCKS) as pair,
-        connect(stocks.stocks, records=postgres_url) as client,
+        workers(2, journal.path, LEASE, *urls, module=STOCKS) as pair,
+        connect(stocks.stocks, records=urls[0]) as client,
     ):
         for _ in range(2):
             await journal.more(2)
@@ -145,12 +149,12 @@ async def test_the_other_worker_goes_on_when_the_one_with_the_schedule_is_killed
 
 
 async def test_a_worker_that_continues_after_another_took_its_schedule_over_starts_nothing_twice(
-    postgres_url: str, tmp_path: Path
+    urls: list[str], tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path)
     async with (
-        workers(2, journal.path, LEASE, postgres_url, module=STOCKS) as pair,
-        connect(stocks.stocks, records=postgres_url) as client,
+        workers(2, journal.path, LEASE, *urls, module=STOCKS) as pair,
+        connect(stocks.stocks, records=urls[0]) as client,
     ):
         await journal.more(2)
         stopped = worker_of(await journal.in_call(), pair)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -33,7 +32,6 @@ from tests.end_to_end.bookings import (
 )
 from tests.end_to_end.histories import check_history
 from tests.end_to_end.workers import WorkerProcess, until, worker_of, workers
-from tests.servers import Kafka
 from workflow_ray import Client, Handle, Run, RunState, Workflow, connect
 from workflow_ray.records import Cause
 
@@ -219,12 +217,6 @@ async def test_on_sqlite_it_happens_once_though_its_process_is_killed_in_the_mid
         await worker.kill()
         assert runs.under_way()
         await worker.start()
-
-
-@pytest.fixture
-def urls(postgres_url: str, kafka: Kafka, redis_url: str) -> list[str]:
-    """Of the records, the events and the timeouts: one kind of server each."""
-    return [postgres_url, f"{kafka.url}/{uuid4().hex}", redis_url]
 
 
 async def test_on_servers_it_happens_once_though_its_worker_is_killed_in_the_middle(
