@@ -102,10 +102,10 @@ async def calls_of(
     return calls
 
 
-def changes(calls: Counter[Call], foreign_id: str) -> list[tuple[str, str, list[str]]]:
+def changes(calls: Counter[Call], foreign_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """What the hooks were told of a run."""
     told = {
-        call.version: (call.run_state, call.status, list(call.notes))
+        call.version: (call.run_state, call.status, call.notes)
         for call in calls
         if call.foreign_id == foreign_id
     }
@@ -149,12 +149,12 @@ async def test_hooks_whose_process_is_killed_in_the_middle_are_called_for_each_c
         some.handles.append(closed)
         calls = await some.called()
 
-    paused = [("PAUSED", "OPEN", []), ("PAUSED", "CHECKED", ["checked"])]
+    paused = [("PAUSED", "OPEN", ()), ("PAUSED", "CHECKED", ("checked",))]
     last = f"ticket-{RUNS - 1}"
-    assert changes(calls, last) == [*paused, ("COMPLETED", "CLOSED", ["checked", "closed"])]
+    assert changes(calls, last) == [*paused, ("COMPLETED", "CLOSED", ("checked", "closed"))]
     for number in range(RUNS - 1):
         told = changes(calls, f"ticket-{number}")
-        assert told == [*paused, ("CANCELLED", "CHECKED", ["checked"])]
+        assert told == [*paused, ("CANCELLED", "CHECKED", ("checked",))]
 
 
 async def test_a_hook_that_fails_holds_up_no_run_and_is_called_until_it_succeeds(
@@ -180,7 +180,7 @@ async def test_a_hook_that_fails_holds_up_no_run_and_is_called_until_it_succeeds
 
     for number in range(RUNS):
         told = changes(calls, f"ticket-{number}")
-        assert told == [("PAUSED", "OPEN", []), ("COMPLETED", "CLOSED", ["checked", "closed"])]
+        assert told == [("PAUSED", "OPEN", ()), ("COMPLETED", "CLOSED", ("checked", "closed"))]
 
 
 def has_failed(some: Desk, times: int) -> bool:
