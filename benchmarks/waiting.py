@@ -55,7 +55,7 @@ async def ring(run: AlarmRun) -> Literal[AlarmStatus.RUNG]:
 
 
 class PartStatus(Status):
-    TODO = 1
+    NEW = 1
     DONE = 2
 
 
@@ -67,7 +67,7 @@ PartRun: TypeAlias = Run[Part, PartStatus]
 parts = Workflow("parts", Part, PartStatus)
 
 
-@parts.step(PartStatus.TODO)
+@parts.step(PartStatus.NEW)
 async def make(run: PartRun) -> Literal[PartStatus.DONE]:
     return PartStatus.DONE
 

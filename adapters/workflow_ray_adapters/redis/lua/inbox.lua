@@ -148,7 +148,7 @@ local function run_of_foreign_id(workflow, foreign_id)
 end
 
 -- Posts a group's message. 'p': it is stored, with its run, and its body if an earlier call stored
--- it; else 'n' with where the run is, or 'x', there is no run.
+-- it; else 'n' with where the run is, or 'x' if the run does not exist.
 local function post_new(new)
   local name, workflow, run_id, foreign_id, statuses, kept_at, visit, keep, body, payload = unpack(new)
   local earlier = message_of(workflow, name)

@@ -102,7 +102,7 @@ local function refusal(run, new, finishes, takes, children)
   end
 end
 
--- Makes a write for which there is no refusal. Returns whether it ends the run.
+-- Makes a write that nothing refuses. Returns whether it ends the run.
 local function make(run, write, apart)
   local _, _, version, write_id, status, run_state, at_rest, finished, visit, awaits, awaited, entry, data, new, events, wanted = unpack(write)
   local ends, is_left = finished and not run.finished, false
