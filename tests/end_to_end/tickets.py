@@ -73,7 +73,7 @@ async def report(run: TicketRun) -> None:
 @tickets.on_cancel(retry=PATIENT)
 def regret(run: TicketRun) -> None:
     record("begun", "regret", run)
-    time.sleep(WORK)
+    time.sleep(WORK)  # a plain function runs in a thread, which it may block
     record("done", "regret", run)
 
 

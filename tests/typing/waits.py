@@ -74,7 +74,7 @@ class Carts:
     """A source, as a user writes one."""
 
     def open(self, *, clock: Clock, events: str) -> AbstractAsyncContextManager[SourceReader]:
-        raise NotImplementedError
+        raise NotImplementedError  # a definition opens no source
 
 
 @resource

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,7 +62,7 @@ class ScheduleInfo:
     next_tick: datetime | None
 
 
-class ScheduleControls(RunList[D, S], Generic[D, S]):
+class ScheduleControls(RunList[D, S], ABC, Generic[D, S]):
     """Shows and controls the schedules of one workflow."""
 
     async def schedules(self) -> list[ScheduleInfo]:
@@ -219,9 +220,9 @@ class ScheduleControls(RunList[D, S], Generic[D, S]):
         by = self._connection.writer.by
         return first_write_of(self._workflow, schedule.name, tick, encoded, by)
 
+    @abstractmethod
     async def _start_ticks(self, writes: list[Write]) -> list[tuple[Handle[D, S], TriggerOutcome]]:
         """Commit the first writes of runs."""
-        raise NotImplementedError
 
     async def _now(self) -> datetime:
         """Return the time by the store's clock."""

@@ -38,7 +38,7 @@ class Payment(BaseModel):
 
 class Log:
     def open(self, *, clock: Any, events: str) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # a definition opens no source
 
 
 @resource

@@ -56,7 +56,7 @@ class BigPayment(Payment):
 
 class Log:
     def open(self, *, clock: Any, events: str) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # a definition opens no source
 
 
 class Tool: ...

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.bench import Bench
 from tests.unit.parcels import Parcel
 from workflow_ray import Cancel, Children, Handle, Pause, Repeat, Run, Status, Stay, Workflow
-from workflow_ray.records import Cause, RunQuery, RunState
+from workflow_ray.records import Cause, RunId, RunQuery, RunState
 
 
 class Shipment(Status):
@@ -117,7 +117,7 @@ class Shipping:
 
     async def states(self, bench: Bench, parent: str) -> dict[str, RunState]:
         """The run states of a run's children, by foreign id."""
-        query = RunQuery(workflow="boxes", parent=parent)  # type: ignore[arg-type]
+        query = RunQuery(workflow="boxes", parent=RunId(parent))
         return {record.foreign_id: record.run_state for record in await bench.store.runs(query)}
 
 
@@ -367,24 +367,25 @@ async def every(bench: Bench) -> list[RunState]:
     ]
 
 
-async def test_a_cascade_that_a_crash_cuts_off_is_finished_by_the_next_holder() -> None:
+async def test_a_cascade_that_a_crash_cuts_off_is_finished_by_the_next_holder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     case = Shipping(weight=5, cascades=True).starting().one_by_one()
     async with case.bench() as bench:
         await bench.publisher()
         await bench.consumer(Shipment.NEW)
         consumer = await bench.consumer(Shipment.UNDER_WAY)
         handle = await case.ship(bench)
-        runs = bench.store.runs
 
         async def die(query: RunQuery) -> Any:
             await consumer.kill()
             return []
 
-        bench.store.runs = die  # type: ignore[method-assign]
-        await handle.cancel("no longer needed")
-        await bench.pass_time()
-        assert consumer.task.done()
-        bench.store.runs = runs  # type: ignore[method-assign]
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.store, "runs", die)
+            await handle.cancel("no longer needed")
+            await bench.pass_time()
+            assert consumer.task.done()
         await bench.consumer(Shipment.UNDER_WAY)
         await bench.pass_time(60)
         assert set((await case.states(bench, handle.run_id)).values()) == {RunState.CANCELLED}
