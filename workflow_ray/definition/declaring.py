@@ -1,6 +1,6 @@
 """The declaring of functions: what all decorators of a workflow have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -23,14 +23,15 @@ class Declaring:
         self,
         what: str,
         frame: FrameType,
-        declaration: Callable[[AnyFunction, str, Mapping[str, object]], Declaration],
+        declaration: Callable[..., Declaration],
     ) -> Any:
         """Make the decorator that declares a function and returns it.
 
         Args:
             what: Names it in mistakes, e.g. "a step of At.NEW".
             frame: Of the call with the decorator's arguments.
-            declaration: Makes the declaration of a function, its place and the local names there.
+            declaration: Makes the declaration, given the function, its place (`where`) and the
+                local names there (`scope`).
         """
         decorator = object()
         self._unapplied[decorator] = (
@@ -48,9 +49,9 @@ class Declaring:
         self,
         function: AnyFunction,
         frame: FrameType,
-        declaration: Callable[[AnyFunction, str, Mapping[str, object]], Declaration],
+        declaration: Callable[..., Declaration],
     ) -> Any:
-        declared = declaration(function, place_of(frame), local_names(frame))
+        declared = declaration(function=function, where=place_of(frame), scope=local_names(frame))
         if self._is_in_use:
             late = (
                 f"{declared.place} comes after the workflow was put to use; declare all"

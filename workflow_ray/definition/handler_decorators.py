@@ -1,6 +1,7 @@
 """The decorators of connectors, schedules and hooks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Concatenate, Generic, cast, overload
 
@@ -64,21 +65,14 @@ class HandlerDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: The workflow was put to use before.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> ConnectorDeclaration:
-            return ConnectorDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                label=name,
-                source=source,
-                shards=shards,
-                retry=retry,
-                ordered=ordered,
-            )
-
+        declaration = partial(
+            ConnectorDeclaration,
+            label=name,
+            source=source,
+            shards=shards,
+            retry=retry,
+            ordered=ordered,
+        )
         made = self._decorator(f"connector {named(name)}", calling_frame(), declaration)
         return cast(ConnectorDecorator[D, S], made)
 
@@ -116,23 +110,16 @@ class HandlerDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: The workflow was put to use before.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> ScheduleDeclaration:
-            return ScheduleDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                label=name,
-                cron=cron,
-                timezone=timezone,
-                every=every,
-                overlap=overlap,
-                catch_up=catch_up,
-                jitter=jitter,
-            )
-
+        declaration = partial(
+            ScheduleDeclaration,
+            label=name,
+            cron=cron,
+            timezone=timezone,
+            every=every,
+            overlap=overlap,
+            catch_up=catch_up,
+            jitter=jitter,
+        )
         frame = calling_frame()
         if callable(name):  # without parentheses
             return cast(ScheduleDecorator[D], self._declare(name, frame, declaration))
@@ -207,13 +194,7 @@ class HandlerDecorators(Declaring, Generic[D, S]):
     def _hook(
         self, run_state: RunState, function: AnyFunction | None, retry: Retry, frame: FrameType
     ) -> Any:
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> HookDeclaration:
-            return HookDeclaration(
-                function=function, where=where, scope=scope, run_state=run_state, retry=retry
-            )
-
+        declaration = partial(HookDeclaration, run_state=run_state, retry=retry)
         if function is not None:
             return self._declare(function, frame, declaration)
         return self._decorator(f"a hook for {run_state.name}", frame, declaration)

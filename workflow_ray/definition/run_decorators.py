@@ -1,7 +1,8 @@
 """The decorators of functions that take a run further."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from workflow_ray.definition.declarations import (
@@ -22,7 +23,6 @@ from workflow_ray.definition.decorator_types import (
     TimeoutDecorator,
 )
 from workflow_ray.definition.durations import Duration
-from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
 from workflow_ray.definition.run_effects import OfData, OfStatus
@@ -81,22 +81,15 @@ class RunDecorators(Declaring, Generic[D, S]):
             InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
                 `checked` raises them.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> StepDeclaration[S]:
-            return StepDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                statuses=(status,),
-                retry=retry,
-                on_failure=on_failure,
-                timeout=timeout,
-                shards=shards,
-                max_in_flight=max_in_flight,
-            )
-
+        declaration = partial(
+            StepDeclaration,
+            statuses=(status,),
+            retry=retry,
+            on_failure=on_failure,
+            timeout=timeout,
+            shards=shards,
+            max_in_flight=max_in_flight,
+        )
         frame = calling_frame()
         if is_function(status):  # `@workflow.step` without parentheses
             return cast(StepDecorator[D, S], self._declare(cast(Any, status), frame, declaration))
@@ -129,20 +122,13 @@ class RunDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: See `step`.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> CallbackDeclaration[S]:
-            return CallbackDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                statuses=statuses,
-                retry=retry,
-                timeout=timeout,
-                early=early,
-            )
-
+        declaration = partial(
+            CallbackDeclaration,
+            statuses=statuses,
+            retry=retry,
+            timeout=timeout,
+            early=early,
+        )
         frame = calling_frame()
         if len(statuses) == 1 and is_function(statuses[0]):  # without parentheses
             function = cast(Any, statuses[0])
@@ -181,22 +167,15 @@ class RunDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: See `step`.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> TimeoutDeclaration[S]:
-            return TimeoutDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                statuses=(status,),
-                retry=retry,
-                on_failure=on_failure,
-                timeout=timeout,
-                after=after,
-                at=at,
-            )
-
+        declaration = partial(
+            TimeoutDeclaration,
+            statuses=(status,),
+            retry=retry,
+            on_failure=on_failure,
+            timeout=timeout,
+            after=after,
+            at=at,
+        )
         frame = calling_frame()
         if is_function(status):  # without parentheses
             function = cast(Any, status)
@@ -229,21 +208,14 @@ class RunDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: See `step`.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> ChildDeclaration[S]:
-            return ChildDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                statuses=(status,),
-                retry=retry,
-                on_failure=on_failure,
-                timeout=timeout,
-                child=workflow,
-            )
-
+        declaration = partial(
+            ChildDeclaration,
+            statuses=(status,),
+            retry=retry,
+            on_failure=on_failure,
+            timeout=timeout,
+            child=workflow,
+        )
         made = self._decorator(f"a child function of {named(status)}", calling_frame(), declaration)
         return cast(ChildDecorator[D, S, OfData, OfStatus], made)
 
@@ -272,21 +244,14 @@ class RunDecorators(Declaring, Generic[D, S]):
         Raises:
             InvalidDefinition: See `step`.
         """
-
-        def declaration(
-            function: AnyFunction, where: str, scope: Mapping[str, object]
-        ) -> ChildrenDeclaration[S]:
-            return ChildrenDeclaration(
-                function=function,
-                where=where,
-                scope=scope,
-                statuses=(status,),
-                retry=retry,
-                on_failure=on_failure,
-                timeout=timeout,
-                child=workflow,
-            )
-
+        declaration = partial(
+            ChildrenDeclaration,
+            statuses=(status,),
+            retry=retry,
+            on_failure=on_failure,
+            timeout=timeout,
+            child=workflow,
+        )
         made = self._decorator(
             f"a children function of {named(status)}", calling_frame(), declaration
         )
