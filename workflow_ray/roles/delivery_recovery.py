@@ -7,14 +7,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Generic
 
-from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock
 from workflow_ray.records import Position
 from workflow_ray.roles.delivery import Batch, Delivery, E, Item, Log
 from workflow_ray.roles.delivery_commits import Commits
-from workflow_ray.roles.observation import OBSERVED, Observation
+from workflow_ray.roles.in_doubt import CHUNK, PAUSE, PartitionsInDoubt
+from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.partition import Partition
-from workflow_ray.roles.recovery import CHUNK, LOOK, LOOKS, PAUSE
 from workflow_ray.roles.waiting import Interruptible
 
 
@@ -56,8 +55,7 @@ class DeliveryRecovery(Generic[E]):
         positions: Callable[[], Awaitable[Sequence[Position]]],
         claimed: Callable[[], None],
     ) -> None:
-        self._log = log
-        self._partitions = [partition for partition in partitions if partition.in_doubt]
+        self._in_doubt = PartitionsInDoubt(partitions, log.ends, positions, clock)
         self._largest = largest
         self._receive = receive
         self._take = take
@@ -65,20 +63,17 @@ class DeliveryRecovery(Generic[E]):
         self._suspect = suspect
         self._commits = commits
         self._observation = observation
-        self._clock = clock
-        self._positions = positions
         self._claimed = claimed
-        self._ends: dict[Partition, int] = {}
         self._pending: list[Delivery[E]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Recover until everything is tried, or until `stop`. Untried events stay in doubt."""
-        if not self._partitions:
+        if not self._in_doubt:
             return
         async with Interruptible(stop) as until_stopped:
-            await self._let_release(stop, until_stopped)
+            await self._in_doubt.let_release(stop, until_stopped)
             size = 1
-            while self._partitions and not stop.is_set():
+            while self._in_doubt and not stop.is_set():
                 await self._read(size, stop, until_stopped)
                 await self._claim_tried()
                 if self._pending and not stop.is_set():
@@ -87,29 +82,14 @@ class DeliveryRecovery(Generic[E]):
         for delivery in self._pending:
             self._commits.forget(delivery)
 
-    async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Wait for the earlier holder to release partitions with suspects, and claim these."""
-        held = [partition for partition in self._partitions if partition.is_held]
-        looks = LOOKS
-        while held and looks:
-            looks -= 1
-            await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), LOOK))
-            if stop.is_set():
-                return  # the rows stay as they are
-            in_use = {row.partition for row in await self._positions() if row.in_use}
-            for partition in held:
-                if partition.number not in in_use:
-                    partition.claim()
-            held = [partition for partition in held if partition.is_held]
-        for partition in held:
-            partition.is_held = False
-
     # --- reading --------------------------------------------------------------------------------
 
     async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Read until that many deliveries are pending, and set suspects aside at once."""
         while (
-            len(self._pending) < count and not stop.is_set() and (reading := await self._to_read())
+            len(self._pending) < count
+            and not stop.is_set()
+            and (reading := await self._in_doubt.to_read())
         ):
             wait = 0.0 if self._pending else PAUSE
             batch = await until_stopped.wait(partial(self._receive, reading, CHUNK, wait))
@@ -121,40 +101,13 @@ class DeliveryRecovery(Generic[E]):
                 if self._pending:
                     return  # they need not wait for events that can't be read now
                 # The log does not tell its end, and nothing more comes: this is the end.
-                for partition in reading:
-                    if partition not in self._ends and not partition.suspects:
-                        self._ends[partition] = partition.progress.next
-
-    async def _to_read(self) -> list[Partition]:
-        await self._find_ends(self._unread())
-        return self._unread()  # there may be fewer, because their ends are known now
-
-    def _unread(self) -> list[Partition]:
-        return [at for at in self._partitions if at.in_doubt and at.progress.next < self._end(at)]
-
-    def _end(self, partition: Partition) -> int:
-        """The offset at or beyond which nothing is in doubt."""
-        begun = partition.in_doubt.begun if partition.in_doubt else 0
-        return min(begun, self._ends.get(partition, begun))
-
-    async def _find_ends(self, partitions: Collection[Partition]) -> None:
-        """Find the ends of the logs. Later events came after the earlier holder died."""
-        if unknown := [partition for partition in partitions if partition not in self._ends]:
-            try:
-                ends = await self._log.ends([partition.number for partition in unknown])
-            except StoreError:  # it is tried again; until then the end is `begun`
-                return
-            self._ends |= {
-                partition: ends[partition.number]
-                for partition in unknown
-                if partition.number in ends
-            }
+                self._in_doubt.end_here([at for at in reading if not at.suspects])
 
     def _sort(self, batch: Batch[E]) -> None:
-        partitions = {at.number: at for at in self._partitions if at.in_doubt}
+        partitions = self._in_doubt.by_number()
         for item in batch.items:
             partition = partitions.get(item.partition)
-            if partition is None or item.offset >= self._end(partition):
+            if partition is None or item.offset >= self._in_doubt.end(partition):
                 continue
             delivery = self._take(item)
             if delivery is None:
@@ -166,7 +119,7 @@ class DeliveryRecovery(Generic[E]):
         for number, offset in batch.read.items():
             if number in partitions:
                 at = partitions[number]
-                at.progress.skip(min(offset, self._end(at)))
+                at.progress.skip(min(offset, self._in_doubt.end(at)))
 
     # --- trying ---------------------------------------------------------------------------------
 
@@ -184,25 +137,13 @@ class DeliveryRecovery(Generic[E]):
                 self._pending = self._pending[size:]
                 for delivery in group:
                     self._start(delivery)
-                await until_stopped.wait(partial(self._ended, group))
+                await until_stopped.wait(partial(self._in_doubt.until_ended, group))
         finally:
             await self._observation.end_group()
 
-    async def _ended(self, group: Sequence[Delivery[E]]) -> None:
-        deadline = self._clock.monotonic() + OBSERVED
-        for delivery in group:
-            await self._clock.wait(delivery.ended, deadline - self._clock.monotonic())
-
     async def _claim_tried(self) -> None:
         """Claim the partitions in which everything was tried."""
-        waiting = {delivery.partition for delivery in self._pending}
-        unread = set(self._unread())
-        tried = [partition for partition in self._partitions if partition not in waiting | unread]
-        if tried:
-            self._partitions = [
-                partition for partition in self._partitions if partition not in tried
-            ]
-            for partition in tried:
-                partition.claim()
+        waiting = {at for delivery in self._pending if (at := delivery.partition) is not None}
+        if self._in_doubt.claim_tried(waiting):
             await self._commits.flush()
             self._claimed()

@@ -6,30 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
-from workflow_ray.errors import StoreError
 from workflow_ray.ports import Clock, EventStreamer
 from workflow_ray.records import Arrivals, Position, Received, Topic
 from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.in_doubt import CHUNK, PAUSE, PartitionsInDoubt
 from workflow_ray.roles.intake import Intake
-from workflow_ray.roles.observation import OBSERVED, Observation
+from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.partition import Partition
 from workflow_ray.roles.results import Results
 from workflow_ray.roles.steps import Steps
 from workflow_ray.roles.waiting import Interruptible
-
-CHUNK = 100
-"""The events that are read at once."""
-PAUSE = 1.0
-"""The seconds that a read waits for events that are not available now."""
-LOOK = 0.5
-"""The seconds between two looks whether an earlier holder has released."""
-LOOKS = 10
-"""The looks until an earlier holder counts as dead.
-
-One that is alive loses its fence and releases in the meantime. Looks are counted, and not seconds,
-because it can't release while the store does not answer, or while a blocking step holds up the
-process of both.
-"""
 
 
 class Recovery:
@@ -65,27 +51,24 @@ class Recovery:
         claimed: Callable[[], None],
     ) -> None:
         self._reader = reader
-        self._topic = topic
-        self._partitions = [partition for partition in partitions if partition.in_doubt]
+        self._in_doubt = PartitionsInDoubt(
+            partitions, partial(events.ends, topic), positions, clock
+        )
         self._largest = largest
         self._intake = intake
-        self._events = events
         self._steps = steps
         self._results = results
         self._observation = observation
-        self._clock = clock
-        self._positions = positions
         self._alone = alone
         self._claimed = claimed
-        self._ends: dict[Partition, int] = {}
         self._pending: list[Attempt] = []  # attempts that were read and not tried yet
 
     async def run(self, stop: asyncio.Event) -> None:
         """Recover until everything is tried, or until `stop`. Untried events stay in doubt."""
         async with Interruptible(stop) as until_stopped:
-            await self._let_release(stop, until_stopped)
+            await self._in_doubt.let_release(stop, until_stopped)
             size = 1
-            while self._partitions and not stop.is_set() and not self._steps.closed:
+            while self._in_doubt and not stop.is_set() and not self._steps.closed:
                 await self._read(size, stop, until_stopped)
                 await self._claim_tried()
                 if self._pending and not stop.is_set() and not self._steps.closed:
@@ -94,29 +77,14 @@ class Recovery:
         for attempt in self._pending:
             self._results.forget(attempt)
 
-    async def _let_release(self, stop: asyncio.Event, until_stopped: Interruptible) -> None:
-        """Wait for the earlier holder to release partitions with suspects, and claim these."""
-        held = [partition for partition in self._partitions if partition.is_held]
-        looks = LOOKS
-        while held and looks:
-            looks -= 1
-            await until_stopped.wait(partial(self._clock.wait, asyncio.Event(), LOOK))
-            if stop.is_set():
-                return  # the rows stay as they are
-            in_use = {row.partition for row in await self._positions() if row.in_use}
-            for partition in held:
-                if partition.number not in in_use:
-                    partition.claim()
-            held = [partition for partition in held if partition.is_held]
-        for partition in held:
-            partition.is_held = False
-
     # --- reading --------------------------------------------------------------------------------
 
     async def _read(self, count: int, stop: asyncio.Event, until_stopped: Interruptible) -> None:
         """Read until that many attempts are pending, and run suspects alone at once."""
         while (
-            len(self._pending) < count and not stop.is_set() and (reading := await self._to_read())
+            len(self._pending) < count
+            and not stop.is_set()
+            and (reading := await self._in_doubt.to_read())
         ):
             before = sum(partition.progress.next for partition in reading)
             receive = partial(self._intake.receive, reading, reader=self._reader, limit=CHUNK)
@@ -127,40 +95,10 @@ class Recovery:
             if self._pending and sum(partition.progress.next for partition in reading) == before:
                 return  # the pending attempts need not wait for events that can't be read now
 
-    async def _to_read(self) -> list[Partition]:
-        await self._find_ends(self._unread())
-        return self._unread()  # there may be fewer, because their ends are known now
-
-    def _unread(self) -> list[Partition]:
-        return [at for at in self._partitions if at.in_doubt and at.progress.next < self._end(at)]
-
-    def _end(self, partition: Partition) -> int:
-        """The offset at or beyond which nothing is in doubt."""
-        begun = partition.in_doubt.begun if partition.in_doubt else 0
-        return min(begun, self._ends.get(partition, begun))
-
-    async def _find_ends(self, partitions: Collection[Partition]) -> None:
-        """Find the ends of the logs. Later events came after the earlier holder died."""
-        if unknown := [partition for partition in partitions if partition not in self._ends]:
-            try:
-                ends = await self._events.ends(
-                    self._topic, [partition.number for partition in unknown]
-                )
-            # it is tried again; until then the end is `begun`, which the holder has committed
-            except StoreError:
-                return
-            self._ends |= {
-                partition: ends[partition.number]
-                for partition in unknown
-                if partition.number in ends
-            }
-
     async def _take(
         self, arrivals: Arrivals, stop: asyncio.Event, until_stopped: Interruptible
     ) -> None:
-        partitions = {
-            partition.number: partition for partition in self._partitions if partition.in_doubt
-        }
+        partitions = self._in_doubt.by_number()
         rest: Sequence[Received] = [
             item for item in arrivals.events if self._is_in_doubt(item, partitions)
         ]
@@ -174,11 +112,13 @@ class Recovery:
         if not rest:
             for number, offset in arrivals.read.items():
                 if number in partitions:
-                    partitions[number].progress.skip(min(offset, self._end(partitions[number])))
+                    partitions[number].progress.skip(
+                        min(offset, self._in_doubt.end(partitions[number]))
+                    )
 
     def _is_in_doubt(self, item: Received, partitions: dict[int, Partition]) -> bool:
         partition = partitions.get(item.event.partition)
-        return partition is not None and item.offset < self._end(partition)
+        return partition is not None and item.offset < self._in_doubt.end(partition)
 
     def _is_suspect(self, attempt: Attempt) -> bool:
         """Whether it was being tried when a process died, or was counted and did not end."""
@@ -198,25 +138,12 @@ class Recovery:
             if not stop.is_set():
                 self._pending = self._pending[size:]
                 self._steps.start(group)
-                await until_stopped.wait(partial(self._ended, group))
+                await until_stopped.wait(partial(self._in_doubt.until_ended, group))
         finally:
             await self._observation.end_group()
 
-    async def _ended(self, group: Sequence[Attempt]) -> None:
-        deadline = self._clock.monotonic() + OBSERVED
-        for attempt in group:
-            await self._clock.wait(attempt.ended, deadline - self._clock.monotonic())
-
     async def _claim_tried(self) -> None:
         """Claim the partitions in which everything was tried."""
-        waiting = {attempt.partition for attempt in self._pending}
-        unread = set(self._unread())
-        tried = [partition for partition in self._partitions if partition not in waiting | unread]
-        if tried:
-            self._partitions = [
-                partition for partition in self._partitions if partition not in tried
-            ]
-            for partition in tried:
-                partition.claim()
+        if self._in_doubt.claim_tried({attempt.partition for attempt in self._pending}):
             await self._results.flush()
             self._claimed()

@@ -19,7 +19,7 @@ from tests.unit.roles.messaging import (
     record_of,
 )
 from workflow_ray.records import Cause, MessageOutcome
-from workflow_ray.roles import recovery
+from workflow_ray.roles import in_doubt
 from workflow_ray.roles.observation import OBSERVED
 
 Work: TypeAlias = Callable[[DealRun], Coroutine[Any, Any, None]]
@@ -53,7 +53,7 @@ async def hang_in_the_first(run: DealRun) -> None:
 @pytest.fixture
 def _no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every holder die."""
-    monkeypatch.setattr(recovery, "LOOKS", 0)
+    monkeypatch.setattr(in_doubt, "LOOKS", 0)
 
 
 async def test_a_process_that_dies_with_healthy_messages_in_hand_costs_no_attempt() -> None:

@@ -15,7 +15,7 @@ from tests.unit.roles.crashing import (
     succeed,
 )
 from workflow_ray.records import Cause
-from workflow_ray.roles.recovery import LOOK, LOOKS
+from workflow_ray.roles.in_doubt import LOOK, LOOKS
 
 RELEASE = LOOK * LOOKS
 """Seconds until an earlier holder counts as dead, where nothing is held up."""

@@ -21,14 +21,14 @@ from tests.unit.roles.crashing import (
 )
 from workflow_ray import RunState
 from workflow_ray.records import Cause, Role
-from workflow_ray.roles import recovery
+from workflow_ray.roles import in_doubt
 from workflow_ray.roles.observation import OBSERVED
 
 
 @pytest.fixture(autouse=True)
 def no_time_to_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every holder die."""
-    monkeypatch.setattr(recovery, "LOOKS", 0)
+    monkeypatch.setattr(in_doubt, "LOOKS", 0)
 
 
 async def test_a_step_that_kills_its_process_uses_up_its_attempts_and_no_others() -> None:
