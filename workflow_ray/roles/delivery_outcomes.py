@@ -3,7 +3,7 @@
 import logging
 from typing import Generic
 
-from workflow_ray.engine.next_version import MAX_REASON
+from workflow_ray.engine.next_version import kept
 from workflow_ray.engine.visible import visible
 from workflow_ray.records import NewSetAside, RoleName
 from workflow_ray.roles.delivery import Delivery, E, Failure, Handler, Log
@@ -69,7 +69,7 @@ class DeliveryOutcomes(Generic[E]):
         self, delivery: Delivery[E], rest: E, attempt: int, error: str, delay: float | None
     ) -> NewSetAside:
         packed = self._log.pack(rest, None)
-        return entry_of(delivery, packed, attempt=attempt, error=_storable(error), retry_in=delay)
+        return entry_of(delivery, packed, attempt=attempt, error=kept(error), retry_in=delay)
 
     def _fail(self, delivery: Delivery[E], entry: NewSetAside) -> None:
         self._commits.add(Change(delivery=delivery, set_aside=entry))
@@ -86,7 +86,7 @@ class DeliveryOutcomes(Generic[E]):
             visible(delivery.item.id),
             attempt,
             failure.retry.attempts,
-            visible(_storable(failure.error)).removesuffix("."),
+            visible(kept(failure.error)).removesuffix("."),
         )
         where = {"role": self._role}
         if delay is None:
@@ -94,13 +94,3 @@ class DeliveryOutcomes(Generic[E]):
             logger.error(text, *values, after, exc_info=failure.raised, extra=where)
         else:
             logger.warning(text, *values, f"Retrying in {delay:.1f} s.", extra=where)
-
-
-def _storable(error: str) -> str:
-    """Make a text storable in every database: no NUL, no half of a surrogate pair, not too long."""
-    return (
-        error[:MAX_REASON]
-        .replace("\0", "\N{REPLACEMENT CHARACTER}")
-        .encode("utf-8", "replace")
-        .decode()
-    )
