@@ -14,8 +14,8 @@ from workflow_ray.client.standing import read_record, standing, timed_out
 from workflow_ray.definition import Callback, Run, Status
 from workflow_ray.definition.arguments import shown
 from workflow_ray.definition.durations import Duration, seconds_of
+from workflow_ray.engine.error_text import flaws
 from workflow_ray.engine.idempotency import is_repeated
-from workflow_ray.engine.runs import flaws
 from workflow_ray.errors import (
     CallbackError,
     CallbackExpired,

@@ -11,6 +11,7 @@ from workflow_ray.definition import Effects, Run, Status, Workflow
 from workflow_ray.definition.effects import READ_ONLY
 from workflow_ray.definition.graph import TERMINAL
 from workflow_ray.engine.entry import TimeoutNotSet, gatherings_of, timeouts_of
+from workflow_ray.engine.error_text import flaws
 from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
 from workflow_ray.records import (
     NO_VERSION,
@@ -61,14 +62,6 @@ def decoded(workflow: Workflow[D, S], run_id: RunId, data: bytes) -> D:
         return workflow.decode(data)
     except ValidationError as error:
         raise UnreadableData(workflow.name, run_id, flaws(error)) from None
-
-
-def flaws(error: ValidationError) -> str:
-    """Name the wrong fields, and say what is wrong with each, without their values."""
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'the whole'}: {e['msg']}"
-        for e in error.errors(include_input=False)
-    )
 
 
 def status_name(workflow: Workflow[D, S], number: int) -> str:

@@ -16,7 +16,8 @@ from workflow_ray.definition import (
     Fatal,
     Run,
 )
-from workflow_ray.engine.runs import flaws, run_of, view_of
+from workflow_ray.engine.error_text import flaws
+from workflow_ray.engine.runs import run_of, view_of
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
     NO_VERSION,
