@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Any, TypeAlias
 
-from workflow_ray.definition import RunFunction
 from workflow_ray.engine.message_outcomes import was_counted
 from workflow_ray.engine.progress import Progress
+from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.records import Cause, Event, Message, Received, Record, RunId
 from workflow_ray.roles.partition import Partition
-
-AnyFunction: TypeAlias = RunFunction[Any]
 
 
 class Phase(Enum):

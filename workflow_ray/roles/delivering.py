@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Generic
 
 from workflow_ray.roles.delivery import Delivery, E, Failure, Phase
-from workflow_ray.roles.steps import CANCELLING
+from workflow_ray.roles.steps import CANCELLING, raised
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Delivering(Generic[E]):
         error = None if task.cancelled() else task.exception()
         if delivery.phase is Phase.RUNNING:
             if isinstance(error, Exception):
-                self._spawn(_raised(error))
+                self._spawn(raised(error))
             elif task.cancelled():
                 self._report(delivery, self._cancelled(delivery))
             elif error is None:
@@ -135,8 +135,4 @@ class Delivering(Generic[E]):
         # It is an error of this package. Raised in a callback, it would only be logged, and the
         # event would stay in hand for ever.
         except Exception as error:
-            self._spawn(_raised(error))
-
-
-async def _raised(error: Exception) -> None:
-    raise error
+            self._spawn(raised(error))

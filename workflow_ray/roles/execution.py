@@ -10,10 +10,10 @@ from workflow_ray.definition import Fatal, Resource, Run, Status
 from workflow_ray.engine.error_text import text_of
 from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.engine.runs import run_of
-from workflow_ray.engine.transition import Failed, Outcome, Returned
+from workflow_ray.engine.transition import AnyFunction, Failed, Outcome, Returned
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA
-from workflow_ray.roles.attempt import AnyFunction, Attempt
+from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.effects import AttemptEffects, EffectsOfRole
 from workflow_ray.roles.message_arguments import MessageArguments
 from workflow_ray.roles.threads import Threads

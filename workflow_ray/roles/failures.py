@@ -4,10 +4,10 @@ import logging
 
 from workflow_ray.definition import Callback, ChildFunction, ChildrenFunction, TimeoutFunction
 from workflow_ray.engine.next_version import MAX_REASON
-from workflow_ray.engine.transition import Failed
+from workflow_ray.engine.transition import AnyFunction, Failed
 from workflow_ray.engine.visible import visible
 from workflow_ray.records import Cause, RoleName, RunState
-from workflow_ray.roles.attempt import AnyFunction, Attempt
+from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.result import Result
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,11 @@
 """The functions that a consumer runs for the runs at its status."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-from workflow_ray.definition import Resource, RunFunction, Status, Step, Workflow
+from workflow_ray.definition import Resource, Status, Step, Workflow
+from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.records import Message, MessageKind
-
-AnyFunction: TypeAlias = RunFunction[Any]
 
 MAX_IN_FLIGHT = 100
 """The runs that a role works on at a time if its status has no step that says it."""

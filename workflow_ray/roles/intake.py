@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from workflow_ray.engine.events import has_messages, is_ahead, is_cascade, is_current
+from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
     NO_VERSION,
@@ -17,7 +18,7 @@ from workflow_ray.records import (
     RunId,
     Topic,
 )
-from workflow_ray.roles.attempt import AnyFunction, Attempt, Phase
+from workflow_ray.roles.attempt import Attempt, Phase
 from workflow_ray.roles.functions import Functions
 from workflow_ray.roles.inboxes import Inboxes
 from workflow_ray.roles.partition import Partition

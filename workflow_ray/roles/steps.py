@@ -252,10 +252,11 @@ class Steps:
         # It is an error of this package. Raised in a callback, it would only be logged, and the run
         # would wait for ever.
         except Exception as error:
-            self._spawn(_raised(error))
+            self._spawn(raised(error))
 
 
-async def _raised(error: Exception) -> None:
+async def raised(error: Exception) -> None:
+    """Raise an error of a callback in a task, whose errors end the role."""
     raise error
 
 
