@@ -14,6 +14,7 @@ from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import Fence, Position, Role, status_topic
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.calls import Calls
+from workflow_ray.roles.cancellation import run_cancellable
 from workflow_ray.roles.decisions import Decisions
 from workflow_ray.roles.failures import log_failure
 from workflow_ray.roles.functions import Functions
@@ -31,9 +32,6 @@ from workflow_ray.roles.results import Results
 from workflow_ray.roles.steps import Steps
 
 log = logging.getLogger(__name__)
-
-LEAVING = 5.0
-"""The seconds that an orderly stop has for the last commits, after it has abandoned its steps."""
 
 
 @dataclass(frozen=True)
@@ -125,19 +123,13 @@ class Consumer:
                 running_step(asyncio.get_running_loop()).found_by(self._occupant),
                 self._in_flight.counted(self._fence.role, self._steps.running),
             ):
-                await self._work_apart(stop, resources)
-
-    async def _work_apart(self, stop: asyncio.Event, resources: Opened) -> None:
-        """Do the work, in a task of its own, which may go on for a while after a cancellation."""
-        work = asyncio.create_task(self._attend(stop, resources))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if stop.is_set():
-                await self._abandon(work)
-            raise
-        finally:
-            await self._end(work)
+                await run_cancellable(
+                    self._attend(stop, resources),
+                    stop,
+                    leave=self._leave,
+                    abandon=self._steps.abandon,
+                    close=self._steps.close,
+                )
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -282,19 +274,10 @@ class Consumer:
 
     # --- the end --------------------------------------------------------------------------------
 
-    async def _abandon(self, work: asyncio.Task[None]) -> None:
-        """End the orderly stop: give counted attempts back, and commit the results."""
+    def _leave(self) -> None:
+        """End the orderly stop: give counted attempts back, and leave others."""
         for attempt in self._steps.abandon():
             if attempt.is_counted:
                 self._results.add(self._decisions.give_back(attempt))
             else:
                 self._results.forget(attempt)
-        await asyncio.wait({work}, timeout=LEAVING)
-
-    async def _end(self, work: asyncio.Task[None]) -> None:
-        work.cancel()
-        self._steps.abandon()
-        await asyncio.wait({work}, timeout=LEAVING)
-        if work.done() and not work.cancelled():
-            work.exception()  # it was raised already, or a cancellation replaces it
-        await self._steps.close()

@@ -13,6 +13,7 @@ from workflow_ray.engine.visible import visible
 from workflow_ray.errors import StoreError, WorkflowError
 from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import Fence, NewSetAside, Role
+from workflow_ray.roles.cancellation import run_cancellable
 from workflow_ray.roles.delivering import Delivering
 from workflow_ray.roles.delivery import Delivery, E, Failure, Handler, Lane, Log, Phase
 from workflow_ray.roles.delivery_commits import Change, Commits
@@ -32,8 +33,6 @@ IN_FLIGHT = 100
 """The most events of the log that run at a time."""
 REPORT = 5.0
 """The seconds between two reports of the committed positions."""
-LEAVING = 5.0
-"""The seconds that an orderly stop has for the last commits, after it has abandoned its work."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +132,13 @@ class Deliverer(Generic[E]):
             WorkflowError: The store or the log can't be used, or a resource failed.
         """
         with self._in_flight.counted(self._fence.role, self._running):
-            work = asyncio.create_task(self._attend(stop))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                if stop.is_set():
-                    await self._abandon(work)
-                raise
-            finally:
-                await self._end(work)
+            await run_cancellable(
+                self._attend(stop),
+                stop,
+                leave=self._leave,
+                abandon=self._abandon,
+                close=self._close,
+            )
 
     def _running(self) -> int:
         return self._fresh.running() + self._again.running()
@@ -259,22 +256,18 @@ class Deliverer(Generic[E]):
             if delivery.phase is Phase.WAITING:
                 self._commits.forget(delivery)
 
-    async def _abandon(self, work: asyncio.Task[None]) -> None:
-        """End the orderly stop: give attempts back, and commit what has ended."""
-        for delivery in [*self._fresh.abandon(), *self._again.abandon()]:
+    def _leave(self) -> None:
+        """End the orderly stop: give attempts back, and leave other events."""
+        for delivery in self._abandon():
             if delivery.is_aside:
                 entry = self._retries.give_back(delivery)
                 self._commits.add(Change(delivery=delivery, set_aside=entry))
             else:
                 self._commits.forget(delivery)
-        await asyncio.wait({work}, timeout=LEAVING)
 
-    async def _end(self, work: asyncio.Task[None]) -> None:
-        work.cancel()
-        self._fresh.abandon()
-        self._again.abandon()
-        await asyncio.wait({work}, timeout=LEAVING)
-        if work.done() and not work.cancelled():
-            work.exception()  # it was raised already, or a cancellation replaces it
+    def _abandon(self) -> list[Delivery[E]]:
+        return [*self._fresh.abandon(), *self._again.abandon()]
+
+    async def _close(self) -> None:
         await self._fresh.close()
         await self._again.close()
