@@ -19,8 +19,9 @@ from workflow_ray.records import (
     flaw_of_key,
 )
 from workflow_ray.roles.calling import call, check_fence
-from workflow_ray.roles.deliverer import IN_FLIGHT, Deliverer, Duty
+from workflow_ray.roles.deliverer import IN_FLIGHT, Duty
 from workflow_ray.roles.delivery import Batch, Failure, Item
+from workflow_ray.roles.delivery_role import DeliveryRole
 from workflow_ray.roles.execution import failed
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
@@ -45,7 +46,7 @@ class ConnectorWork:
     replaced: Mapping[Resource[Any], object]
 
 
-class ConnectorRole:
+class ConnectorRole(DeliveryRole[ConnectorEvent]):
     """Opens the source and the resources of a connector, and delivers the events."""
 
     def __init__(
@@ -57,23 +58,8 @@ class ConnectorRole:
         observation: Observation | None = None,
         in_flight: InFlight | None = None,
     ) -> None:
+        super().__init__(fence, records, clock, observation, in_flight)
         self._work = work
-        self._fence = fence
-        self._records = records
-        self._clock = clock
-        self._observation = observation or Observation()
-        self._in_flight = in_flight or InFlight()
-        self._deliverer: Deliverer[ConnectorEvent] | None = None
-        self._opened = asyncio.Event()
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything that was received is committed."""
-        return self._deliverer is None or self._deliverer.idle
-
-    def progress(self) -> asyncio.Event:
-        """Return what is set when the next events in hand are committed, counted from this call."""
-        return self._opened if self._deliverer is None else self._deliverer.progress()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, as Deliverer.run says.
@@ -98,11 +84,7 @@ class ConnectorRole:
                 connector.ordered,
                 reader.committed if isinstance(reader, PositionListener) else None,
             )
-            self._deliverer = Deliverer(
-                duty, self._fence, self._records, self._clock, self._observation, self._in_flight
-            )
-            self._opened.set()
-            await self._deliverer.run(stop)
+            await self._deliver(duty, stop)
 
 
 class SourceLog:

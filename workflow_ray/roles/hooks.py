@@ -14,8 +14,9 @@ from workflow_ray.engine.runs import run_of
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
 from workflow_ray.records import Fence, Record, Role, RoleName
 from workflow_ray.roles.calling import call, check_fence
-from workflow_ray.roles.deliverer import IN_FLIGHT, Deliverer, Duty
+from workflow_ray.roles.deliverer import IN_FLIGHT, Duty
 from workflow_ray.roles.delivery import Failure
+from workflow_ray.roles.delivery_role import DeliveryRole
 from workflow_ray.roles.execution import failed
 from workflow_ray.roles.hook_log import HookCall, HookLog
 from workflow_ray.roles.in_flight import InFlight
@@ -35,7 +36,7 @@ class HooksWork:
     replaced: Mapping[Resource[Any], object]
 
 
-class HooksRole:
+class HooksRole(DeliveryRole[HookCall]):
     """Delivers the run-state events of a workflow to its hooks."""
 
     def __init__(
@@ -48,24 +49,9 @@ class HooksRole:
         observation: Observation | None = None,
         in_flight: InFlight | None = None,
     ) -> None:
+        super().__init__(fence, records, clock, observation, in_flight)
         self._work = work
-        self._fence = fence
-        self._records = records
         self._events = events
-        self._clock = clock
-        self._observation = observation or Observation()
-        self._in_flight = in_flight or InFlight()
-        self._deliverer: Deliverer[HookCall] | None = None
-        self._opened = asyncio.Event()
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything that was received is committed."""
-        return self._deliverer is None or self._deliverer.idle
-
-    def progress(self) -> asyncio.Event:
-        """Return what is set when the next events in hand are committed, counted from this call."""
-        return self._opened if self._deliverer is None else self._deliverer.progress()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, as Deliverer.run says.
@@ -82,11 +68,7 @@ class HooksRole:
             log = HookLog(work.workflow, self._records, self._events, self._clock, role)
             handler = HookHandler(work.workflow, log, resources, threads, role)
             duty = Duty(work.role, log, handler, resources)
-            self._deliverer = Deliverer(
-                duty, self._fence, self._records, self._clock, self._observation, self._in_flight
-            )
-            self._opened.set()
-            await self._deliverer.run(stop)
+            await self._deliver(duty, stop)
 
 
 def _resources_of(hooks: Sequence[Hook]) -> Mapping[Resource[Any], None]:
