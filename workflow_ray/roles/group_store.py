@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from workflow_ray.errors import RoleLost, WriteRejected
-from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.errors import WriteRejected
+from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import (
     ChildRefused,
     Conflict,
     Event,
     Fence,
-    Fenced,
     MessageGone,
     Position,
     Stored,
@@ -19,6 +18,7 @@ from workflow_ray.records import (
     WriteResult,
 )
 from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.result import Result, why_refused
 
 log = logging.getLogger(__name__)
@@ -62,17 +62,13 @@ class GroupStore:
             results=tuple(result.once for result in storing if result.once is not None),
         )
         try:
-            (answer,) = await persist(
-                lambda: self._store.store([group]), self._clock, self._fence.role
-            )
+            answer = await store_fenced(self._store, group, self._clock)
         except WriteRejected as error:
             if len(batch) > 1:
                 half = len(batch) // 2
                 replacing = await self.store(batch[:half], (), ())
                 return replacing + await self.store(batch[half:], rows, events)
             return await self._store_refused(batch, rows, events, error)
-        if isinstance(answer, Fenced):
-            raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
         replacing = list[Result]()
         for result, written in zip(writing, answer.results, strict=True):
             if not isinstance(written, Stored):

@@ -25,13 +25,12 @@ from workflow_ray.engine.schedules import (
     ticks_of,
 )
 from workflow_ray.engine.visible import visible
-from workflow_ray.errors import RoleLost, WorkflowError
+from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
     ActiveRun,
     Deployment,
     Fence,
-    Fenced,
     KeyUsed,
     Position,
     Record,
@@ -40,6 +39,7 @@ from workflow_ray.records import (
     scheduler_group,
 )
 from workflow_ray.roles.execution import failed
+from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.schedule_function import ScheduleFunction
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
@@ -219,9 +219,7 @@ class Scheduler:
         group = WriteGroup(
             writes=() if write is None else (write,), positions=(position,), fence=self._fence
         )
-        (answer,) = await self._persist(lambda: self._records.store([group]))
-        if isinstance(answer, Fenced):
-            raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
+        answer = await store_fenced(self._records, group, self._clock)
         self._position = position
         for result in answer.results:
             if isinstance(result, ActiveRun):

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workflow_ray.errors import RoleLost
 from workflow_ray.ports import Clock, RecordStore, TimeoutStore, persist
 from workflow_ray.records import (
     Fence,
-    Fenced,
     MessageId,
     MessageKey,
     MessageKind,
@@ -17,6 +15,7 @@ from workflow_ray.records import (
     Timeout,
     WriteGroup,
 )
+from workflow_ray.roles.fencing import store_fenced
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 BATCH = 500
@@ -83,11 +82,7 @@ class TimeoutConsumer:
 
     async def _post(self, due: Sequence[Timeout]) -> None:
         group = WriteGroup(messages=tuple(map(self._message, due)), fence=self._fence)
-        (answer,) = await persist(
-            lambda: self._records.store([group]), self._clock, self._fence.role
-        )
-        if isinstance(answer, Fenced):
-            raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
+        await store_fenced(self._records, group, self._clock)
         self._checked_at = self._clock.monotonic()
         if due:
             keys = [timeout.key for timeout in due]
