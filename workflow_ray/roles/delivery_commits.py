@@ -1,27 +1,24 @@
 """The commits of a deliverer: positions, and the entries that it sets aside or takes back."""
 
 import asyncio
-import zlib
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic
 
-from workflow_ray.engine.pace import Pace
-from workflow_ray.errors import RoleLost
-from workflow_ray.ports import Clock, RecordStore, persist
+from workflow_ray.ports import Clock, RecordStore
 from workflow_ray.records import (
     BATCH_DATA,
     Fence,
-    Fenced,
     NewSetAside,
     Position,
     SetAsideKey,
     WriteGroup,
 )
 from workflow_ray.roles.delivery import Delivery, E, Phase
-from workflow_ray.roles.partition import Partition, share
-from workflow_ray.roles.results import BATCH, CHECK, PINNED, WINDOW
+from workflow_ray.roles.fencing import store_fenced
+from workflow_ray.roles.group_commits import BATCH, PINNED, GroupCommits
+from workflow_ray.roles.partition import Partition
 
 
 @dataclass(slots=True, eq=False)
@@ -37,9 +34,8 @@ class Change(Generic[E]):
     answer: asyncio.Future[None] | None = None
 
 
-class Commits(Generic[E]):
-    """Commits changes in groups, together with the current rows of the partitions. While one group
-    commits, the next one is collected.
+class Commits(GroupCommits[Change[E]], Generic[E]):
+    """Commits what becomes of events.
 
     Args:
         fence: The role's.
@@ -59,22 +55,9 @@ class Commits(Generic[E]):
         clock: Clock,
         entry: Callable[[Delivery[E]], NewSetAside],
     ) -> None:
-        self._fence = fence
-        self._group = group
-        self._log_id = log_id
-        self._store = store
-        self._clock = clock
+        super().__init__(fence, group, log_id, store, clock)
         self._entry = entry
-        self._queue: list[Change[E]] = []
-        self._pace = Pace()
-        self._wakeup = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._touched = False
-        self._closing = False
-        self._committed_at = clock.monotonic()
-        self._check_every = CHECK * (0.75 + zlib.crc32(fence.role.encode()) / 2**33)
         self._free: Callable[[], int] = lambda: 0
-        self.partitions: Collection[Partition] = ()
         self._collecting: list[set[SetAsideKey]] = []
         self.in_hand = set[Delivery[E]]()
         self.data = 0  # the bytes in hand
@@ -86,7 +69,7 @@ class Commits(Generic[E]):
             partitions: They may become more.
             free: How many further deliveries may begin now.
         """
-        self.partitions = partitions
+        self._partitions = partitions
         self._free = free
 
     def take(self, delivery: Delivery[E]) -> None:
@@ -126,11 +109,6 @@ class Commits(Generic[E]):
         self._queue.append(change)
         self._wakeup.set()
 
-    def touch(self) -> None:
-        """Commit the rows soon, because a partition has moved."""
-        self._touched = True
-        self._wakeup.set()
-
     async def flush(self, change: Change[E] | None = None) -> None:
         """Wait until the change and the current rows of the partitions are committed."""
         change = change or Change()
@@ -138,35 +116,10 @@ class Commits(Generic[E]):
         self.add(change)
         await change.answer
 
-    async def check_fence(self) -> None:
-        """Raise RoleLost if the role has a newer holder. A role without anything to write would not
-        notice that.
-        """
-        if self._clock.monotonic() - self._committed_at >= self._check_every:
-            await self._store_group((), (), ())
-
-    def close(self) -> None:
-        """Let `run` end when everything that was added is committed."""
-        self._closing = True
-        self.touch()
-
     async def settled(self) -> None:
         """Wait until nothing is in hand."""
         while self.in_hand:
             await self.next_settled().wait()
-
-    def next_settled(self) -> asyncio.Event:
-        """Return what is set when the next deliveries are settled, counted from this call."""
-        return self._settled
-
-    async def run(self) -> None:
-        """Commit until `close`. Raises RoleLost."""
-        while not self._closing or self._queue or self._touched:
-            await self._wakeup.wait()
-            self._wakeup.clear()
-            while self._queue or self._touched:
-                self._touched = False
-                await self._commit(self._next_batch())
 
     def _next_batch(self) -> list[Change[E]]:
         size = count = 0
@@ -185,7 +138,7 @@ class Commits(Generic[E]):
         if finished:
             self._pace.note(len(finished))
         entries = {entry.key: entry for entry in self._pinning()} | _entries(batch)
-        rows = self._rows()
+        rows = self._rows(self._pace.reach(self._free()))
         if entries or rows:
             await self._store_group(
                 tuple(rows.values()),
@@ -201,16 +154,9 @@ class Commits(Generic[E]):
                 change.answer.set_result(None)
         self._notify_settled()
 
-    def _rows(self) -> dict[Partition, Position]:
-        spare = min(self._pace.reach(self._free()), WINDOW)
-        of_each = share(spare, len(self.partitions) or 1)
-        return {
-            at: row for at in self.partitions if (row := at.row(self._group, self._log_id, of_each))
-        }
-
     def _pinning(self) -> list[NewSetAside]:
         """Set aside the deliveries that run for so long that they hold up a position."""
-        if max([at.progress.span for at in self.partitions], default=0) <= PINNED:
+        if max([at.progress.span for at in self._partitions], default=0) <= PINNED:
             return []
         pinning = [delivery for delivery in self.in_hand if delivery.pins(PINNED)]
         entries = [self._entry(delivery) for delivery in pinning]
@@ -227,10 +173,6 @@ class Commits(Generic[E]):
                 for settled in self._collecting:
                     settled.add(delivery.key)
 
-    def _notify_settled(self) -> None:
-        settled, self._settled = self._settled, asyncio.Event()
-        settled.set()
-
     async def _store_group(
         self,
         rows: tuple[Position, ...],
@@ -240,9 +182,7 @@ class Commits(Generic[E]):
         group = WriteGroup(
             positions=rows, fence=self._fence, set_aside=set_aside, taken_back=taken_back
         )
-        (answer,) = await persist(lambda: self._store.store([group]), self._clock, self._fence.role)
-        if isinstance(answer, Fenced):
-            raise RoleLost(self._fence.role, self._fence.epoch, answer.current)
+        await store_fenced(self._store, group, self._clock)
         self._committed_at = self._clock.monotonic()
 
 

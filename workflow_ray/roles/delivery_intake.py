@@ -8,21 +8,15 @@ from typing import Generic
 
 from workflow_ray.engine.recovery import Start, start
 from workflow_ray.ports import Clock, RecordStore, persist
-from workflow_ray.records import BATCH_DATA, Fence, Position, Role, SetAsideKey
+from workflow_ray.records import Fence, Position, Role, SetAsideKey
 from workflow_ray.roles.delivery import Batch, Delivery, E, Item, Log
 from workflow_ray.roles.delivery_commits import Commits
+from workflow_ray.roles.group_commits import BATCH, FULL_PAUSE, ROOM, WINDOW, WINDOW_DATA
 from workflow_ray.roles.partition import Partition, share
-from workflow_ray.roles.results import BATCH, WINDOW
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
 
 logger = logging.getLogger(__name__)
 
-WINDOW_DATA = 2 * BATCH_DATA
-"""The bytes in hand above which nothing more is received."""
-ROOM = BATCH // 4
-"""The room that the window must have before more events are received."""
-FULL_PAUSE = 0.05
-"""The seconds between two receives while a partition has used up its share of the window."""
 RECOVERING = 0.5
 """The seconds that a receive waits while other partitions are in doubt, whose events are read too.
 """

@@ -6,21 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from workflow_ray.records import BATCH_DATA, Arrivals, Received, RoleName
+from workflow_ray.records import Arrivals, Received, RoleName
 from workflow_ray.roles.attempt import Attempt
+from workflow_ray.roles.group_commits import BATCH, FULL_PAUSE, ROOM, WINDOW, WINDOW_DATA
 from workflow_ray.roles.intake import Intake
 from workflow_ray.roles.partition import Partition, share
-from workflow_ray.roles.results import BATCH, WINDOW, Results
+from workflow_ray.roles.results import Results
 from workflow_ray.roles.waiting import LONG_POLL, Interruptible
-
-WINDOW_DATA = 2 * BATCH_DATA
-"""The bytes of data in hand above which nothing more is received."""
-ROOM = BATCH // 4
-"""The room that the window must have before more events are received. Otherwise each call would
-receive only a few.
-"""
-FULL_PAUSE = 0.05
-"""The seconds between two receives while a partition has used up its share of the window."""
 
 
 class Reception:

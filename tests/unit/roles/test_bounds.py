@@ -11,7 +11,7 @@ from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
 from workflow_ray import Handle, Repeat, RunState, Trigger
 from workflow_ray.records import BATCH_DATA, Cause, Record, RunId, WriteGroup, consumer_group
 from workflow_ray.roles import steps
-from workflow_ray.roles.reception import WINDOW_DATA
+from workflow_ray.roles.group_commits import WINDOW_DATA
 
 LABEL = "x" * 2_000_000
 

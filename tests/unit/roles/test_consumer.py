@@ -27,7 +27,7 @@ from workflow_ray.records import (
     consumer_group,
 )
 from workflow_ray.roles import decisions
-from workflow_ray.roles.results import CHECK
+from workflow_ray.roles.group_commits import CHECK
 from workflow_ray.roles.waiting import LONG_POLL
 
 ROLE = Role(consumer_group("parcels", Stage.NEW.value))

@@ -20,7 +20,7 @@ from tests.unit.roles.crashing import (
 from workflow_ray import RunState, Trigger
 from workflow_ray.engine.pace import AHEAD, LEAST
 from workflow_ray.records import GroupResult, WriteGroup
-from workflow_ray.roles.results import BATCH
+from workflow_ray.roles.group_commits import BATCH
 from workflow_ray.runtime.deploying import describe_here, merge
 
 

@@ -7,8 +7,8 @@ from tests.unit.bench import Bench
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
 from workflow_ray.engine.runs import first_write
 from workflow_ray.records import RunId, Write, WriteGroup, new_run_id, new_write_id, partition_of
+from workflow_ray.roles.group_commits import WINDOW
 from workflow_ray.roles.partition import UNEVEN
-from workflow_ray.roles.results import WINDOW
 
 
 async def test_a_backlog_in_one_partition_is_taken_in_hand_share_by_share() -> None:
