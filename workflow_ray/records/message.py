@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NewType, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from workflow_ray.records.ids import RunId, Version
 from workflow_ray.records.run_state import RunState
@@ -64,6 +65,21 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: bytes | None = None  # of what the id is used for, stored with the message
     by: str
 
+    def posted(self, run_id: RunId, now: datetime) -> "Message":
+        """Return it as a message that waits for the run without limit, posted now."""
+        return Message(
+            key=self.key,
+            run_id=run_id,
+            name=self.name,
+            statuses=self.statuses,
+            kept_at=self.kept_at,
+            visit=self.visit,
+            payload=self.payload,
+            digest=self.digest,
+            by=self.by,
+            posted_at=now,
+        )
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it is stored. New fields have a default."""
@@ -86,6 +102,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     outcome: MessageOutcome | None = None  # None: it waits
     version: Version | None = None  # of the run when it was settled
     settled_at: datetime | None = None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it is not settled, and waits no longer."""
+        return self.outcome is None and self.expires_at is not None and self.expires_at <= now
+
+    def settled(self, outcome: MessageOutcome, version: Version | None, now: datetime) -> "Message":
+        """Return it as settled. One that has expired was settled at that time."""
+        at = self.expires_at if outcome is MessageOutcome.EXPIRED else now
+        return replace(self, outcome=outcome, version=version, settled_at=at)
 
 
 class MessageFailure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -192,7 +217,7 @@ def sort_inbox(
     settled: list[tuple[Message, MessageOutcome]] = []
     for message in messages:
         # first, because a read since then has answered this already
-        if message.expires_at is not None and message.expires_at <= now:
+        if message.has_expired(now):
             settled.append((message, MessageOutcome.EXPIRED))
         elif run_state.finished or (message.visit is not None and message.visit != visit):
             settled.append((message, MessageOutcome.PASSED))

@@ -55,16 +55,13 @@ class Inboxes:
         self, message: Message, outcome: MessageOutcome, version: Version, now: datetime
     ) -> None:
         """Settle a message that waits."""
-        settled_at = now
-        if outcome is MessageOutcome.EXPIRED and message.expires_at is not None:
-            settled_at = message.expires_at
         waiting = self._waiting[message.run_id]
         del waiting[message.key]
         if not waiting:
             del self._waiting[message.run_id]
         if outcome is MessageOutcome.FAILED:
             self._failed.setdefault(message.run_id, []).append(message.key)
-        self._put(replace(message, outcome=outcome, version=version, settled_at=settled_at))
+        self._put(message.settled(outcome, version, now))
 
     def _put(self, message: Message) -> None:
         self._messages[message.key] = message
@@ -84,7 +81,7 @@ class Inboxes:
         message = self._messages.get(key)
         if message is None or message.run_id != run_id or message.outcome is not None:
             return None
-        return None if _has_expired(message, now) else message
+        return None if message.has_expired(now) else message
 
     def waiting(self, run_id: RunId) -> list[Message]:
         """Return those that wait, also if they have expired."""
@@ -146,16 +143,7 @@ class Inboxes:
 
     def _as_of(self, message: Message, now: datetime) -> Message:
         """Return the message as it is settled by now."""
-        if message.outcome is not None or not _has_expired(message, now):
+        if not message.has_expired(now):
             return message
         record = self._runs.get(message.run_id)
-        return replace(
-            message,
-            outcome=MessageOutcome.EXPIRED,
-            version=record.version if record else None,
-            settled_at=message.expires_at,
-        )
-
-
-def _has_expired(message: Message, now: datetime) -> bool:
-    return message.expires_at is not None and message.expires_at <= now
+        return message.settled(MessageOutcome.EXPIRED, record.version if record else None, now)

@@ -48,7 +48,7 @@ class Messaging:
         record = self._addressed(new)
         if record is None:
             return NoRun(new.key)
-        message = _message(new, record.run_id, now)
+        message = new.posted(record.run_id, now)
         inbox = sort_inbox(
             [message],
             status=record.status,
@@ -68,7 +68,7 @@ class Messaging:
 
     def add(self, new: NewMessage, run_id: RunId, now: datetime) -> Message:
         """Add a message that the status of its run accepts, without waking the run."""
-        message = _message(new, run_id, now)
+        message = new.posted(run_id, now)
         self._add(message)
         return message
 
@@ -171,21 +171,6 @@ class Messaging:
             status=record.status,
         )
         self._outbox.add(event, due_at if due_at > now else None)
-
-
-def _message(new: NewMessage, run_id: RunId, now: datetime) -> Message:
-    return Message(
-        key=new.key,
-        run_id=run_id,
-        name=new.name,
-        statuses=new.statuses,
-        kept_at=new.kept_at,
-        visit=new.visit,
-        payload=new.payload,
-        digest=new.digest,
-        by=new.by,
-        posted_at=now,
-    )
 
 
 def _wakes_at_once(write: Write, record: Record) -> bool:

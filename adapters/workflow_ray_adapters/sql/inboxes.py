@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from msgspec.structs import replace
 from sqlalchemy import ClauseElement, ColumnElement, bindparam, select
 
 from workflow_ray.records import Message, MessageKey, MessageOutcome, RunId, Version
@@ -61,7 +60,7 @@ class Inboxes:
     def waits(self, key: MessageKey, run_id: RunId, now: datetime) -> Message | None:
         """Return the message if it waits in the inbox of the run and has not expired."""
         message = self.get(key, run_id)
-        return None if message is None or has_expired(message, now) else message
+        return None if message is None or message.has_expired(now) else message
 
     def add(self, message: Message) -> None:
         """Add a message that waits."""
@@ -77,10 +76,9 @@ class Inboxes:
     def settle(
         self, message: Message, outcome: MessageOutcome, version: Version, now: datetime
     ) -> None:
-        """Settle a message that waits. One that has expired is settled at that time."""
-        at = now if outcome is not MessageOutcome.EXPIRED else message.expires_at
+        """Settle a message that waits."""
         del self._waiting[message.run_id][message.key]
-        self._put(replace(message, outcome=outcome, version=version, settled_at=at))
+        self._put(message.settled(outcome, version, now))
 
     def _put(self, message: Message) -> None:
         changed = self._new if message.key in self._new else self._changed
@@ -101,10 +99,6 @@ class Inboxes:
             session.notification.add_message(
                 message.key, message.run_id, is_settled=message.outcome is not None
             )
-
-
-def has_expired(message: Message, now: datetime) -> bool:
-    return message.expires_at is not None and message.expires_at <= now
 
 
 GIVEN_KEY: Columns = {f"of_{column.name}": column for column in KEY}

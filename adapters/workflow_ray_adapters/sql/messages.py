@@ -30,7 +30,7 @@ from workflow_ray.records import (
 )
 from workflow_ray_adapters.sql.database import BRIEF
 from workflow_ray_adapters.sql.dialect import Dialect
-from workflow_ray_adapters.sql.inboxes import among_keys, has_expired, key_parts
+from workflow_ray_adapters.sql.inboxes import among_keys, key_parts
 from workflow_ray_adapters.sql.message_rows import ENVELOPE, KEY, WAITS, to_key, to_message
 from workflow_ray_adapters.sql.rows import micros, moment
 from workflow_ray_adapters.sql.session import Session
@@ -85,14 +85,9 @@ def read(
 
 def _as_of(message: Message, version: Version | None, now: datetime) -> Message:
     """Return the message as it is settled by now, at that version of its run."""
-    if message.outcome is not None or not has_expired(message, now):
+    if not message.has_expired(now):
         return message
-    return replace(
-        message,
-        outcome=MessageOutcome.EXPIRED,
-        version=version,
-        settled_at=message.expires_at,
-    )
+    return message.settled(MessageOutcome.EXPIRED, version, now)
 
 
 def _found(

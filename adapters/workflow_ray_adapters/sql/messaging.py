@@ -24,7 +24,7 @@ from workflow_ray.records import (
     status_topic,
 )
 from workflow_ray_adapters.sql.found import Found
-from workflow_ray_adapters.sql.inboxes import Inboxes, has_expired
+from workflow_ray_adapters.sql.inboxes import Inboxes
 from workflow_ray_adapters.sql.marks import MESSAGE, count_messages
 from workflow_ray_adapters.sql.rows import RUN_STATES, micros, moment
 from workflow_ray_adapters.sql.write_batch import WriteBatch
@@ -62,7 +62,7 @@ class Messaging:
         run = self._addressed(new)
         if run is None:
             return NoRun(new.key)
-        message = _message(new, run.run_id, self.now)
+        message = new.posted(run.run_id, self.now)
         inbox = self._sort([message], run)
         if inbox.settled:
             run_state = RUN_STATES[run.run_state]
@@ -75,7 +75,7 @@ class Messaging:
 
     def add(self, new: NewMessage, run_id: RunId) -> Message:
         """Add a message that the status of its run accepts, without waking the run."""
-        message = _message(new, run_id, self.now)
+        message = new.posted(run_id, self.now)
         self._add(message)
         return message
 
@@ -169,7 +169,7 @@ class Messaging:
         for key, run_id in self._expired.items():
             if key.workflow == workflow:
                 message = self.inboxes.get(key, run_id)
-                if message and has_expired(message, self.now):
+                if message and message.has_expired(self.now):
                     self.settle([(message, MessageOutcome.EXPIRED)])
 
     # --- what the run awaits --------------------------------------------------------------------
@@ -198,21 +198,6 @@ class Messaging:
             self.wake(run_id, accepted)
         elif run.awaiting is not None and run.awaited == NO_VERSION:
             self._batch.await_message(run)
-
-
-def _message(new: NewMessage, run_id: RunId, now: datetime) -> Message:
-    return Message(
-        key=new.key,
-        run_id=run_id,
-        name=new.name,
-        statuses=new.statuses,
-        kept_at=new.kept_at,
-        visit=new.visit,
-        payload=new.payload,
-        digest=new.digest,
-        by=new.by,
-        posted_at=now,
-    )
 
 
 def _wakes_at_once(write: Write, run: Found) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from toyrecords.state import State
 from workflow_ray import records
@@ -47,7 +47,7 @@ class Inbox:
         record = self._addressed(new)
         if record is None:
             return NoRun(new.key)
-        message = self._message(new, record.run_id)
+        message = new.posted(record.run_id, self._now)
         inbox = self._sorted(record, [message])
         if inbox.settled:
             where = record.status, record.run_state, record.version
@@ -60,7 +60,7 @@ class Inbox:
 
     def add(self, new: NewMessage, run_id: RunId) -> Message:
         """Add a message that the status of its run accepts."""
-        message = self._message(new, run_id)
+        message = new.posted(run_id, self._now)
         self._add(message)
         return message
 
@@ -76,16 +76,12 @@ class Inbox:
         message = self._state.message(key)
         if message is None or message.run_id != run_id or message.outcome is not None:
             return None
-        return None if has_expired(message, self._now) else message
+        return None if message.has_expired(self._now) else message
 
     def settle(self, messages: Iterable[Message], outcome: MessageOutcome) -> None:
         for message in messages:
             record = self._state.records[message.run_id]
-            expired = outcome is MessageOutcome.EXPIRED
-            settled_at = message.expires_at if expired else self._now
-            self._state.change(
-                replace(message, outcome=outcome, version=record.version, settled_at=settled_at)
-            )
+            self._state.change(message.settled(outcome, record.version, self._now))
             self._state.amend(message.run_id, messages=record.messages - 1)
 
     def sort(self, run_id: RunId) -> list[Message]:
@@ -133,7 +129,7 @@ class Inbox:
         expired = [
             message
             for message in self._state.messages
-            if message.key.workflow == workflow and has_expired(message, self._now)
+            if message.key.workflow == workflow and message.has_expired(self._now)
         ]
         self.settle(expired[:MAX_EXPIRED], MessageOutcome.EXPIRED)
 
@@ -159,10 +155,6 @@ class Inbox:
         ]
         return max(runs, key=lambda run: (not run.run_state.finished, run.run_id), default=None)
 
-    def _message(self, new: NewMessage, run_id: RunId) -> Message:
-        given = {name: value for name, value in asdict(new).items() if name in _SHARED}
-        return Message(**given, run_id=run_id, posted_at=self._now)
-
     def _add(self, message: Message) -> None:
         self._state.messages.append(message)
         record = self._state.records[message.run_id]
@@ -186,10 +178,3 @@ class Inbox:
             status=record.status,
         )
         self._state.put(event, due_at if due_at > self._now else None)
-
-
-_SHARED = frozenset(Message.__struct_fields__) - {"run_id"}
-
-
-def has_expired(message: Message, now: datetime) -> bool:
-    return message.outcome is None and message.expires_at is not None and message.expires_at <= now

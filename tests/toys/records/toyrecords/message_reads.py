@@ -6,7 +6,6 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from toyrecords.file import File
-from toyrecords.inbox import has_expired
 from toyrecords.state import State, place
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
@@ -62,14 +61,10 @@ class MessageReads:
 
 def _as_of(state: State, message: Message, now: datetime) -> Message:
     """Return the message as it is settled by now."""
-    if not has_expired(message, now):
+    if not message.has_expired(now):
         return message
-    return replace(
-        message,
-        outcome=MessageOutcome.EXPIRED,
-        version=state.records[message.run_id].version,
-        settled_at=message.expires_at,
-    )
+    version = state.records[message.run_id].version
+    return message.settled(MessageOutcome.EXPIRED, version, now)
 
 
 def _is_asked_for(message: Message, query: MessageQuery, now: datetime) -> bool:
