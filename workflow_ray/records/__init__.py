@@ -5,7 +5,16 @@ from workflow_ray.records.admission import check_group, check_write, flaw_of_key
 from workflow_ray.records.connector import ConnectorEvent
 from workflow_ray.records.deployment import SUPERSEDED, DeployedWorkflow, Deployment
 from workflow_ray.records.event import Arrivals, Event, OutboxEntry, OutgoingEvent, Received
-from workflow_ray.records.family import ChildEnd, ChildrenEnd, Gathering, Link
+from workflow_ray.records.family import (
+    ChildEnd,
+    ChildrenEnd,
+    Gathered,
+    Gathering,
+    Link,
+    Linked,
+    new_child_message,
+    new_children_message,
+)
 from workflow_ray.records.ids import (
     NO_VERSION,
     RoleName,
@@ -82,6 +91,7 @@ from workflow_ray.records.write import (
     Write,
     WriteGroup,
     WriteResult,
+    refuse_child,
 )
 
 __all__ = [
@@ -110,6 +120,7 @@ __all__ = [
     "Event",
     "Fence",
     "Fenced",
+    "Gathered",
     "Gathering",
     "GroupResult",
     "HistoryEntry",
@@ -117,6 +128,7 @@ __all__ = [
     "Kept",
     "KeyUsed",
     "Link",
+    "Linked",
     "Message",
     "MessageFailure",
     "MessageGone",
@@ -171,11 +183,14 @@ __all__ = [
     "consumer_group",
     "flaw_of_key",
     "hooks_group",
+    "new_child_message",
+    "new_children_message",
     "new_run_id",
     "new_write_id",
     "partition_of",
     "reader_partition",
     "readers_group",
+    "refuse_child",
     "run_state_topic",
     "scheduler_group",
     "sort_inbox",

@@ -1,12 +1,13 @@
 """The writes of a record store, and its answers."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
 
 from workflow_ray.records.event import Event, OutgoingEvent
 from workflow_ray.records.family import Gathering, Link
-from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Version, WriteId
+from workflow_ray.records.ids import NO_VERSION, RoleName, RunId, Topic, Version, WriteId
 from workflow_ray.records.message import (
     MessageFailure,
     MessageKey,
@@ -88,6 +89,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     def creates(self) -> bool:
         """Whether it is a run's first write."""
         return self.expected == NO_VERSION
+
+    def wakes(self, topic: Topic) -> bool:
+        """Whether one of its events goes to the topic without a delay."""
+        return any(event.topic == topic and event.delay <= 0 for event in self.events)
 
 
 class NewChild(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -191,3 +196,30 @@ class Fenced(msgspec.Struct, frozen=True, tag=True):
 
 
 GroupResult: TypeAlias = Committed | Fenced
+
+
+def refuse_child(
+    write: Write,
+    own: tuple[str, str] | None,
+    unfinished: Callable[[tuple[str, str]], RunId | None],
+) -> ChildRefused | None:
+    """Refuse a write with a child whose foreign id is taken, also by another one of its children,
+    or by the run itself. None: all its children can be started or joined.
+
+    Args:
+        write: The write, as `check_group` accepts it.
+        own: Workflow and foreign id of the run if it is unfinished until the write, or new.
+        unfinished: Returns the unfinished run of a workflow and foreign id before the write.
+    """
+    active: dict[tuple[str, str], RunId | None] = {}
+    if own is not None:
+        active[own] = None if write.run_state.finished else write.run_id
+    for child in write.children:
+        new = child.write.new
+        assert new, "check_group has refused it"
+        key = new.workflow, new.foreign_id
+        holder = active[key] if key in active else unfinished(key)
+        if holder is not None and (not child.joins or holder == write.run_id):
+            return ChildRefused(write.run_id, new.foreign_id, holder)
+        active[key] = holder or child.write.run_id
+    return None

@@ -1,46 +1,14 @@
 """Children: who has started whom, and how many children of a workflow are open."""
 
-from dataclasses import dataclass, field
-
 from workflow_ray.records import (
-    ChildrenEnd,
-    Link,
+    NO_VERSION,
+    Gathered,
+    Linked,
     RunId,
     RunQuery,
     RunState,
     Version,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A link of a parent to a child."""
-
-    parent: RunId
-    child: RunId
-    since: Version  # of the parent, which made the link
-    link: Link
-
-
-@dataclass(slots=True)
-class Gathered:
-    """The children of one workflow that a parent waits for together."""
-
-    since: Version
-    started: int = 0
-    ended: dict[RunState, int] = field(default_factory=dict[RunState, int])
-
-    @property
-    def open(self) -> int:
-        return self.started - sum(self.ended.values())
-
-    def end(self) -> ChildrenEnd:
-        return ChildrenEnd(
-            since=self.since,
-            started=self.started,
-            completed=self.ended.get(RunState.COMPLETED, 0),
-            cancelled=self.ended.get(RunState.CANCELLED, 0),
-        )
 
 
 class Families:
@@ -60,19 +28,18 @@ class Families:
         self._children.setdefault(linked.parent, []).append(linked)
         if linked.link.gathered_at:
             key = (linked.parent, workflow)
-            gathered = self._gathered.setdefault(key, Gathered(linked.since))
-            gathered.started += 1
+            self._gathered.setdefault(key, Gathered(linked.since)).start()
         return True
 
     def end(self, linked: Linked, workflow: str, run_state: RunState) -> bool:
         """Count the end of a gathered child. True: none is open any more."""
         gathered = self._gathered[linked.parent, workflow]
-        gathered.ended[run_state] = gathered.ended.get(run_state, 0) + 1
-        return not gathered.open
+        gathered.end(run_state)
+        return not gathered.unended
 
     def gathered(self, parent: RunId, workflow: str) -> Gathered:
         """Return the count of the parent's children of the workflow."""
-        return self._gathered.get((parent, workflow)) or Gathered(Version(0))
+        return self._gathered.get((parent, workflow)) or Gathered(NO_VERSION)
 
     def forget(self, parent: RunId, workflow: str) -> None:
         """Count the children that start from now on."""

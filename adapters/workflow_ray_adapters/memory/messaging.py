@@ -114,7 +114,7 @@ class Messaging:
             return
         if record.awaits is not Awaits.EVENT:
             self._runs.amend(replace(record, awaits=Awaits.EVENT))
-        if by is None or not _wakes_at_once(by, record):
+        if by is None or not by.wakes(status_topic(record.workflow, record.status)):
             self._ask(record, min(message.due_at or now for message in accepted), now)
 
     def fail(self, failure: MessageFailure, now: datetime) -> None:
@@ -171,9 +171,3 @@ class Messaging:
             status=record.status,
         )
         self._outbox.add(event, due_at if due_at > now else None)
-
-
-def _wakes_at_once(write: Write, record: Record) -> bool:
-    """Whether an event of the write reaches those who work at the run's status without a delay."""
-    topic = status_topic(record.workflow, record.status)
-    return any(event.topic == topic and event.delay <= 0 for event in write.events)

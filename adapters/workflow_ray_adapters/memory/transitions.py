@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 from msgspec.structs import replace
 
 from workflow_ray.records import (
@@ -11,10 +10,9 @@ from workflow_ray.records import (
     ChildRefused,
     Gathering,
     Kept,
+    Linked,
     Message,
     MessageGone,
-    MessageId,
-    MessageKey,
     MessageKind,
     MessageOutcome,
     NewChild,
@@ -27,8 +25,11 @@ from workflow_ray.records import (
     VisitOver,
     Write,
     WriteResult,
+    new_child_message,
+    new_children_message,
+    refuse_child,
 )
-from workflow_ray_adapters.memory.families import Families, Linked
+from workflow_ray_adapters.memory.families import Families
 from workflow_ray_adapters.memory.messaging import Messaging
 from workflow_ray_adapters.memory.once_results import OnceResults
 from workflow_ray_adapters.memory.outbox import Outbox
@@ -90,21 +91,14 @@ class Transitions:
         return self._refused(write)
 
     def _refused(self, write: Write) -> ChildRefused | None:
-        active = dict[tuple[str, str], RunId | None]()
-        if write.children:
-            own = write.new or self._runs.known(write.run_id)
-            key = own.workflow, own.foreign_id
-            if write.creates or self._runs.unfinished(*key) == write.run_id:
-                active[key] = None if write.run_state.finished else write.run_id
-        for child in write.children:
-            new = child.write.new
-            assert new, "check_group has refused it"
-            key = new.workflow, new.foreign_id
-            holder = active[key] if key in active else self._runs.unfinished(*key)
-            if holder is not None and (not child.joins or holder == write.run_id):
-                return ChildRefused(write.run_id, new.foreign_id, holder)
-            active[key] = holder or child.write.run_id
-        return None
+        if not write.children:
+            return None
+        run = write.new or self._runs.known(write.run_id)
+        own = run.workflow, run.foreign_id
+        is_active = write.creates or self._runs.unfinished(*own) == write.run_id
+        return refuse_child(
+            write, own if is_active else None, lambda key: self._runs.unfinished(*key)
+        )
 
     # --- the run ----------------------------------------------------------------------------------
 
@@ -156,10 +150,10 @@ class Transitions:
     def _gather(self, write: Write, gathering: Gathering, now: datetime) -> list[Message]:
         """Post the message that the last child has ended, if none is open and none waits."""
         run_id, workflow = write.run_id, gathering.workflow
-        open_children = self._families.gathered(run_id, workflow).open
+        open_children = self._families.gathered(run_id, workflow).unended
         if open_children or self._gathering_messages(run_id, workflow):
             return []
-        new = self._last_end(self._runs.known(run_id), workflow, gathering.statuses, write.by)
+        new = self._last_end(self._runs.known(run_id), gathering, write.by)
         return [self._messaging.add(new, run_id, now)]
 
     def _gathering_messages(self, run_id: RunId, workflow: str) -> list[Message]:
@@ -177,39 +171,24 @@ class Transitions:
         for linked in self._families.parents(write.run_id):
             parent = self._runs.known(linked.parent)
             if linked.link.statuses:
-                self._messaging.post(_end_of_child(child, parent, linked, write.by), now)
+                end = ChildEnd(run_id=child.run_id, status=child.status, run_state=child.run_state)
+                new = new_child_message(
+                    linked, end, workflow=parent.workflow, name=child.workflow, by=write.by
+                )
+                self._messaging.post(new, now)
             if not linked.link.gathered_at:
                 continue
             is_last = self._families.end(linked, child.workflow, child.run_state)
             if is_last and parent.status in linked.link.gathered_at:
-                statuses = linked.link.gathered_at
-                self._messaging.post(
-                    self._last_end(parent, child.workflow, statuses, write.by), now
-                )
+                asked = Gathering(workflow=child.workflow, statuses=linked.link.gathered_at)
+                self._messaging.post(self._last_end(parent, asked, write.by), now)
 
-    def _last_end(
-        self, parent: Record, workflow: str, statuses: tuple[int, ...], by: str
-    ) -> NewMessage:
-        message_id = MessageId(f"{parent.run_id}:{workflow}:{parent.version}")
-        return NewMessage(
-            key=MessageKey(parent.workflow, MessageKind.CHILDREN, message_id),
-            run_id=parent.run_id,
-            name=workflow,
-            statuses=statuses,
-            payload=msgspec.json.encode(self._families.gathered(parent.run_id, workflow).end()),
+    def _last_end(self, parent: Record, asked: Gathering, by: str) -> NewMessage:
+        return new_children_message(
+            parent.run_id,
+            parent.version,
+            self._families.gathered(parent.run_id, asked.workflow).told(),
+            workflow=parent.workflow,
+            asked=asked,
             by=by,
         )
-
-
-def _end_of_child(child: Record, parent: Record, linked: Linked, by: str) -> NewMessage:
-    message_id = MessageId(f"{parent.run_id}:{child.run_id}:{linked.since}")
-    end = ChildEnd(run_id=child.run_id, status=child.status, run_state=child.run_state)
-    return NewMessage(
-        key=MessageKey(parent.workflow, MessageKind.CHILD, message_id),
-        run_id=parent.run_id,
-        name=child.workflow,
-        statuses=linked.link.statuses,
-        kept_at=None,
-        payload=msgspec.json.encode(end),
-        by=by,
-    )

@@ -8,51 +8,12 @@ from typing import Any
 
 from sqlalchemy import ClauseElement, select
 
-from workflow_ray.records import NO_VERSION, ChildrenEnd, Link, RunId, RunState, Version
+from workflow_ray.records import NO_VERSION, Gathered, Link, Linked, RunId, Version
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.message_rows import from_statuses, to_statuses
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import gatherings, links
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A link of a parent to a child."""
-
-    parent: RunId
-    child: RunId
-    since: Version  # of the parent, which made the link
-    link: Link
-
-
-@dataclass(slots=True)
-class Gathered:
-    """The children of one workflow that a parent waits for together."""
-
-    since: Version
-    unended: int = 0
-    started: int = 0
-    completed: int = 0
-    cancelled: int = 0
-
-    def start(self) -> None:
-        self.started += 1
-        self.unended += 1
-
-    def end(self, run_state: int) -> None:
-        self.unended -= 1
-        self.completed += run_state == RunState.COMPLETED
-        self.cancelled += run_state == RunState.CANCELLED
-
-    def told(self) -> ChildrenEnd:
-        """Return what the message of the last child's end says."""
-        return ChildrenEnd(
-            since=self.since,
-            started=self.started,
-            completed=self.completed,
-            cancelled=self.cancelled,
-        )
 
 
 @dataclass

@@ -186,7 +186,7 @@ class Messaging:
         if not accepted or run.is_at_rest:
             return
         self._batch.await_event(run)
-        if by is None or not _wakes_at_once(by, run):
+        if by is None or not by.wakes(status_topic(run.workflow, run.status)):
             due_at = min(message.due_at or self.now for message in accepted)
             self._batch.ask(run, micros(due_at))
 
@@ -198,9 +198,3 @@ class Messaging:
             self.wake(run_id, accepted)
         elif run.awaiting is not None and run.awaited == NO_VERSION:
             self._batch.await_message(run)
-
-
-def _wakes_at_once(write: Write, run: Found) -> bool:
-    """Return whether an event of the write reaches those who work at the run's status at once."""
-    topic = status_topic(run.workflow, run.status)
-    return any(event.topic == topic and event.delay <= 0 for event in write.events)

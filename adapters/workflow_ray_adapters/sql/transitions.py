@@ -1,17 +1,13 @@
 """What a write changes beside its own record: messages, children, and results of `once`."""
 
-import msgspec
-
 from workflow_ray.records import (
     NO_VERSION,
     ChildEnd,
-    ChildRefused,
     Gathering,
     Kept,
+    Linked,
     Message,
     MessageGone,
-    MessageId,
-    MessageKey,
     MessageKind,
     MessageOutcome,
     NewChild,
@@ -24,8 +20,11 @@ from workflow_ray.records import (
     VisitOver,
     Write,
     WriteResult,
+    new_child_message,
+    new_children_message,
+    refuse_child,
 )
-from workflow_ray_adapters.sql.families import Families, Linked
+from workflow_ray_adapters.sql.families import Families
 from workflow_ray_adapters.sql.found import Found
 from workflow_ray_adapters.sql.marks import CASCADES, HAS_PARENTS, HAS_RESULTS
 from workflow_ray_adapters.sql.messaging import Messaging
@@ -90,23 +89,9 @@ class Transitions:
         for key in write.takes:
             if self._messaging.inboxes.waits(key, write.run_id, self._messaging.now) is None:
                 return MessageGone(write.run_id, key)
-        return self._refused(write) if write.children else None
-
-    def _refused(self, write: Write) -> ChildRefused | None:
-        """Refuse a write with a child whose foreign id is taken, also by another one of its
-        children, or by the run itself.
-        """
-        active: dict[tuple[str, str], RunId | None] = {}
-        own = self._own_key(write)
-        if own is not None:
-            active[own] = None if write.run_state.finished else write.run_id
-        for child in write.children:
-            key = _key_of(child.write)
-            holder = active[key] if key in active else self._unfinished.get(key)
-            if holder is not None and (not child.joins or holder == write.run_id):
-                return ChildRefused(write.run_id, key[1], holder)
-            active[key] = holder or child.write.run_id
-        return None
+        if not write.children:
+            return None
+        return refuse_child(write, self._own_key(write), self._unfinished.get)
 
     def _own_key(self, write: Write) -> tuple[str, str] | None:
         """Return workflow and foreign id of the run if it is unfinished until now, or new."""
@@ -173,7 +158,7 @@ class Transitions:
         is_open = self._families.count(run_id, workflow).unended
         if is_open or self._gathering_messages(run_id, workflow):
             return []
-        new = self._last_end(self._runs[run_id], workflow, gathering.statuses, write.by)
+        new = self._last_end(self._runs[run_id], gathering, write.by)
         return [self._messaging.add(new, run_id)]
 
     def _gathering_messages(self, run_id: RunId, workflow: str) -> list[Message]:
@@ -197,41 +182,31 @@ class Transitions:
             if parent is None:
                 continue
             if linked.link.statuses:
-                self._messaging.post(_end_of_child(child, parent, linked, write.by))
+                end = ChildEnd(
+                    run_id=child.run_id,
+                    status=child.status,
+                    run_state=RUN_STATES[child.run_state],
+                )
+                new = new_child_message(
+                    linked, end, workflow=parent.workflow, name=child.workflow, by=write.by
+                )
+                self._messaging.post(new)
             if not linked.link.gathered_at:
                 continue
             is_last = self._families.end(linked, child.workflow, child.run_state)
             if is_last and parent.status in linked.link.gathered_at:
-                statuses = linked.link.gathered_at
-                self._messaging.post(self._last_end(parent, child.workflow, statuses, write.by))
+                asked = Gathering(workflow=child.workflow, statuses=linked.link.gathered_at)
+                self._messaging.post(self._last_end(parent, asked, write.by))
 
-    def _last_end(
-        self, parent: Found, workflow: str, statuses: tuple[int, ...], by: str
-    ) -> NewMessage:
-        message_id = MessageId(f"{parent.run_id}:{workflow}:{parent.version}")
-        told = self._families.count(parent.run_id, workflow).told()
-        return NewMessage(
-            key=MessageKey(parent.workflow, MessageKind.CHILDREN, message_id),
-            run_id=parent.run_id,
-            name=workflow,
-            statuses=statuses,
-            payload=msgspec.json.encode(told),
+    def _last_end(self, parent: Found, asked: Gathering, by: str) -> NewMessage:
+        return new_children_message(
+            parent.run_id,
+            parent.version,
+            self._families.count(parent.run_id, asked.workflow).told(),
+            workflow=parent.workflow,
+            asked=asked,
             by=by,
         )
-
-
-def _end_of_child(child: Found, parent: Found, linked: Linked, by: str) -> NewMessage:
-    message_id = MessageId(f"{parent.run_id}:{child.run_id}:{linked.since}")
-    end = ChildEnd(run_id=child.run_id, status=child.status, run_state=RUN_STATES[child.run_state])
-    return NewMessage(
-        key=MessageKey(parent.workflow, MessageKind.CHILD, message_id),
-        run_id=parent.run_id,
-        name=child.workflow,
-        statuses=linked.link.statuses,
-        kept_at=None,
-        payload=msgspec.json.encode(end),
-        by=by,
-    )
 
 
 def _key_of(write: Write) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from workflow_ray.records import (
     Committed,
+    Linked,
     Message,
     MessageKey,
     MessageKind,
@@ -14,7 +15,7 @@ from workflow_ray.records import (
     check_group,
 )
 from workflow_ray_adapters.sql import existing, once_results
-from workflow_ray_adapters.sql.families import Families, Linked, find_gathered, find_parents
+from workflow_ray_adapters.sql.families import Families, find_gathered, find_parents
 from workflow_ray_adapters.sql.found import Found
 from workflow_ray_adapters.sql.inboxes import Inboxes, find_first, find_known, find_waiting
 from workflow_ray_adapters.sql.marks import HAS_PARENTS, HAS_RESULTS, count_messages

@@ -56,13 +56,13 @@ def family_of(state: State, query: RunQuery) -> set[RunId] | None:
     if query.parent is not None:
         allowed = {
             linked.child
-            for linked in state.links
+            for linked in (child.linked for child in state.children)
             if linked.parent == query.parent
             and linked.since >= query.since
             and (linked.link.cascades or not query.cascading)
         }
     if query.child is not None:
-        parents = {linked.parent for linked in state.links_to(query.child)}
+        parents = {child.linked.parent for child in state.as_child(query.child)}
         allowed = parents if allowed is None else allowed & parents
     return allowed
 

@@ -25,7 +25,7 @@ from workflow_ray.records import (
     Event,
     Fence,
     HistoryEntry,
-    Link,
+    Linked,
     Message,
     MessageKey,
     NewSetAside,
@@ -42,18 +42,14 @@ from workflow_ray.records import (
     Shared,
     Timeout,
     TimeoutKey,
-    Version,
 )
 
 
-class Linked(msgspec.Struct):
-    """A link of a parent to a child."""
+class Child(msgspec.Struct):
+    """A child of a parent."""
 
-    parent: RunId
-    child: RunId
-    workflow: str  # of the child
-    since: Version  # of the parent, which made the link
-    link: Link
+    linked: Linked
+    workflow: str
     ended: RunState | None = None
     is_reported: bool = False  # its end is in a message that was taken
 
@@ -74,7 +70,7 @@ class State(msgspec.Struct):
     completed: list[tuple[TimeoutKey, datetime]] = []
     messages: list[Message] = []  # in the order in which they were posted
     results: dict[RunId, dict[str, OnceResult]] = {}  # by run and name
-    links: list[Linked] = []
+    children: list[Child] = []
     entries: list[SetAside] = []  # in order
 
     # --- runs and messages ----------------------------------------------------------------------
@@ -102,37 +98,39 @@ class State(msgspec.Struct):
 
     # --- children -------------------------------------------------------------------------------
 
-    def link(self, new: Linked) -> bool:
-        """Link a child to its parent. False: the parent's version has linked it already."""
+    def link(self, new: Linked, workflow: str) -> bool:
+        """Link a child of the workflow. False: the parent's version has linked it already."""
         same = (new.parent, new.child, new.since)
-        if any((linked.parent, linked.child, linked.since) == same for linked in self.links):
+        linked = (child.linked for child in self.children)
+        if any((other.parent, other.child, other.since) == same for other in linked):
             return False
-        self.links.append(new)
+        self.children.append(Child(new, workflow))
         self.amend(new.child, has_parents=True)
         if new.link.cascades:
             self.amend(new.parent, cascades=True)
         return True
 
-    def links_to(self, child: RunId) -> list[Linked]:
-        return [linked for linked in self.links if linked.child == child]
+    def as_child(self, run_id: RunId) -> list[Child]:
+        """Return the run as the child of each of its parents."""
+        return [child for child in self.children if child.linked.child == run_id]
 
-    def counted(self, parent: RunId, workflow: str) -> list[Linked]:
-        """Return the links to children of the workflow that are awaited together."""
+    def counted(self, parent: RunId, workflow: str) -> list[Child]:
+        """Return the children of the workflow that are awaited together."""
         return [
-            linked
-            for linked in self.links
-            if (linked.parent, linked.workflow) == (parent, workflow)
-            and linked.link.gathered_at
-            and not linked.is_reported
+            child
+            for child in self.children
+            if (child.linked.parent, child.workflow) == (parent, workflow)
+            and child.linked.link.gathered_at
+            and not child.is_reported
         ]
 
     def open_children(self, parent: RunId, workflow: str) -> int:
-        return sum(linked.ended is None for linked in self.counted(parent, workflow))
+        return sum(child.ended is None for child in self.counted(parent, workflow))
 
     def stop_counting(self, parent: RunId, workflow: str) -> None:
         """Count only the children that start from now on."""
-        for linked in self.counted(parent, workflow):
-            linked.is_reported = True
+        for child in self.counted(parent, workflow):
+            child.is_reported = True
 
     # --- entries set aside ----------------------------------------------------------------------
 

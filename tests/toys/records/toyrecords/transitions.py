@@ -7,7 +7,7 @@ from msgspec.structs import asdict, replace
 
 from toyrecords.inbox import Inbox
 from toyrecords.positions import merged
-from toyrecords.state import Linked, State
+from toyrecords.state import State
 from workflow_ray.records import (
     NO_VERSION,
     ActiveRun,
@@ -22,10 +22,9 @@ from workflow_ray.records import (
     GroupResult,
     HistoryEntry,
     KeyUsed,
+    Linked,
     Message,
     MessageGone,
-    MessageId,
-    MessageKey,
     MessageKind,
     MessageOutcome,
     NewChild,
@@ -41,6 +40,9 @@ from workflow_ray.records import (
     Write,
     WriteGroup,
     WriteResult,
+    new_child_message,
+    new_children_message,
+    refuse_child,
 )
 
 
@@ -98,13 +100,13 @@ class Transitions:
             used = other.workflow == new.workflow and other.idempotency_key
             if used and used == new.idempotency_key:
                 return KeyUsed(run_id, other.run_id, self._state.digests.get(other.run_id))
-        active = self._active(new)
+        active = self._active(new.workflow, new.foreign_id)
         return ActiveRun(run_id, active) if active else None
 
-    def _active(self, new: NewRun | Record) -> RunId | None:
+    def _active(self, workflow: str, foreign_id: str) -> RunId | None:
         """Return the unfinished run of the foreign id."""
         for other in self._state.records.values():
-            same = (other.workflow, other.foreign_id) == (new.workflow, new.foreign_id)
+            same = (other.workflow, other.foreign_id) == (workflow, foreign_id)
             if same and not other.run_state.finished:
                 return other.run_id
         return None
@@ -112,19 +114,10 @@ class Transitions:
     def _refused(self, write: Write) -> ChildRefused | None:
         if not write.children:
             return None
-        active = dict[tuple[str, str], RunId | None]()
-        own = write.new or self._state.records[write.run_id]
-        if write.creates or self._active(own) == write.run_id:
-            ends = write.run_state.finished
-            active[own.workflow, own.foreign_id] = None if ends else write.run_id
-        for child in write.children:
-            new = _new(child.write)
-            key = new.workflow, new.foreign_id
-            holder = active[key] if key in active else self._active(new)
-            if holder is not None and (not child.joins or holder == write.run_id):
-                return ChildRefused(write.run_id, new.foreign_id, holder)
-            active[key] = holder or child.write.run_id
-        return None
+        run = write.new or self._state.records[write.run_id]
+        own = run.workflow, run.foreign_id
+        is_active = write.creates or self._active(*own) == write.run_id
+        return refuse_child(write, own if is_active else None, lambda key: self._active(*key))
 
     # --- the run --------------------------------------------------------------------------------
 
@@ -199,12 +192,12 @@ class Transitions:
     def _start(self, write: Write, child: NewChild, timeouts_apart: bool) -> bool:
         """Start a child, or join it. True: it was started."""
         new = _new(child.write)
-        joined = self._active(new)
+        joined = self._active(new.workflow, new.foreign_id)
         if joined is None:
             self._put(child.write, timeouts_apart)
         run_id = joined or child.write.run_id
-        linked = Linked(write.run_id, run_id, new.workflow, write.version, child.link)
-        if self._state.link(linked) and child.link.gathered_at:
+        linked = Linked(write.run_id, run_id, write.version, child.link)
+        if self._state.link(linked, new.workflow) and child.link.gathered_at:
             waiting = self._last_ends(write.run_id, new.workflow)
             self._inbox.settle(waiting, MessageOutcome.PASSED)
         return joined is None
@@ -214,8 +207,7 @@ class Transitions:
         run_id, workflow = write.run_id, gathering.workflow
         if self._state.open_children(run_id, workflow) or self._last_ends(run_id, workflow):
             return []
-        record = self._state.records[run_id]
-        new = self._last_end(record, workflow, gathering.statuses, write.by)
+        new = self._last_end(self._state.records[run_id], gathering, write.by)
         return [self._inbox.add(new, run_id)]
 
     def _last_ends(self, run_id: RunId, workflow: str) -> list[Message]:
@@ -229,57 +221,39 @@ class Transitions:
 
     def _end(self, write: Write) -> None:
         """Tell the parents of a run that has ended with the write."""
-        child = self._state.records[write.run_id]
-        for linked in self._state.links_to(child.run_id):
-            parent, link = self._state.records[linked.parent], linked.link
-            linked.ended = child.run_state
+        record = self._state.records[write.run_id]
+        end = ChildEnd(run_id=record.run_id, status=record.status, run_state=record.run_state)
+        for child in self._state.as_child(record.run_id):
+            parent, link = self._state.records[child.linked.parent], child.linked.link
+            child.ended = record.run_state
             if link.statuses:
-                self._inbox.post(_end_of_child(child, parent, linked, write.by))
-            if not link.gathered_at or self._state.open_children(parent.run_id, child.workflow):
+                new = new_child_message(
+                    child.linked, end, workflow=parent.workflow, name=record.workflow, by=write.by
+                )
+                self._inbox.post(new)
+            if not link.gathered_at or self._state.open_children(parent.run_id, record.workflow):
                 continue
             if parent.status in link.gathered_at:
-                new = self._last_end(parent, child.workflow, link.gathered_at, write.by)
-                self._inbox.post(new)
+                asked = Gathering(workflow=record.workflow, statuses=link.gathered_at)
+                self._inbox.post(self._last_end(parent, asked, write.by))
 
-    def _last_end(
-        self, parent: Record, workflow: str, statuses: tuple[int, ...], by: str
-    ) -> NewMessage:
-        counted = self._state.counted(parent.run_id, workflow)
-        ended = [linked.ended for linked in counted]
+    def _last_end(self, parent: Record, asked: Gathering, by: str) -> NewMessage:
+        counted = self._state.counted(parent.run_id, asked.workflow)
+        ended = [child.ended for child in counted]
         end = ChildrenEnd(
-            since=min((linked.since for linked in counted), default=NO_VERSION),
+            since=min((child.linked.since for child in counted), default=NO_VERSION),
             started=len(counted),
             completed=ended.count(RunState.COMPLETED),
             cancelled=ended.count(RunState.CANCELLED),
         )
-        message_id = MessageId(f"{parent.run_id}:{workflow}:{parent.version}")
-        return NewMessage(
-            key=MessageKey(parent.workflow, MessageKind.CHILDREN, message_id),
-            run_id=parent.run_id,
-            name=workflow,
-            statuses=statuses,
-            payload=msgspec.json.encode(end),
-            by=by,
+        return new_children_message(
+            parent.run_id, parent.version, end, workflow=parent.workflow, asked=asked, by=by
         )
 
 
 def _new(write: Write) -> NewRun:
     assert write.new, "check_group has refused it"
     return write.new
-
-
-def _end_of_child(child: Record, parent: Record, linked: Linked, by: str) -> NewMessage:
-    message_id = MessageId(f"{parent.run_id}:{child.run_id}:{linked.since}")
-    end = ChildEnd(run_id=child.run_id, status=child.status, run_state=child.run_state)
-    return NewMessage(
-        key=MessageKey(parent.workflow, MessageKind.CHILD, message_id),
-        run_id=parent.run_id,
-        name=child.workflow,
-        statuses=linked.link.statuses,
-        kept_at=None,
-        payload=msgspec.json.encode(end),
-        by=by,
-    )
 
 
 def _timeout(write: Write, asked: NewTimeout, now: datetime) -> Timeout:
