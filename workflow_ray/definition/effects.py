@@ -40,14 +40,13 @@ class Effects(Protocol):
         """Return the result that is stored under the name in this visit. If there is none, make the
         call and store its result.
 
-        It raises at once, without an await, where nothing can await it.
-
         Args:
             name: Names the result within the visit.
             call: A partial without parameters. See `callables.is_async` for where to call it. Its
                 result may be an awaitable.
 
-        Raises InvalidInput at once, before it is awaited, where it can't be awaited.
+        Raises:
+            InvalidInput: At once, before it is awaited, where nothing can await it.
         """
         ...
 

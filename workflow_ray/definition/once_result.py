@@ -1,13 +1,12 @@
 """The results of `run.once`, as they are stored."""
 
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from inspect import Parameter
 from types import FunctionType
 from typing import Any, get_args, get_origin
 from weakref import WeakKeyDictionary
 
-from workflow_ray.definition.callables import written
+from workflow_ray.definition.callables import plain_name_of, written
 from workflow_ray.definition.data import ValueCodec
 from workflow_ray.definition.signature import hint_of
 
@@ -25,20 +24,17 @@ def result_codec(call: Callable[..., object]) -> ValueCodec[Any]:
     Args:
         call: The function, or a partial of it, as `Effects.once` gets it.
     """
-    function: Any = call
-    while isinstance(function, partial):
-        function = function.func
-    key = written(function)
+    key = written(call)
     codec = None if key is None else _codecs.get(key)
     if codec is None:
-        codec = _made(function)
+        codec = _made(call)
         if key is not None:
             _codecs[key] = codec
     return codec
 
 
 def _made(function: Callable[..., object]) -> ValueCodec[Any]:
-    name = getattr(function, "__name__", type(function).__name__)
+    name = plain_name_of(function)
     try:
         hint: Any = hint_of(function, "return", {})
         if get_origin(hint) in (Awaitable, Coroutine):
