@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -173,12 +173,11 @@ class _Sender(Generic[S]):
             case NoRun():
                 raise RunNotFound(workflow.name, str(self.target))
             case NotAwaited() as not_awaited:
-                self._refuse(not_awaited)
+                raise self._refusal(not_awaited)
             case Posted() as posted:
                 if posted.digest is not None and posted.digest != message.digest:
                     await self._check_repeated(posted, message)
                 return posted
-        return None
 
     def _message(self, key: MessageId, payload: bytes, by: str) -> NewMessage:
         workflow, callback = self.connection.workflow, self.callback
@@ -209,30 +208,18 @@ class _Sender(Generic[S]):
         graph = self.connection.workflow.checked()
         return any(graph.reaches(status, each) for each in self.callback.statuses)
 
-    def _refuse(self, answer: NotAwaited) -> NoReturn:
-        workflow = self.connection.workflow
+    def _refusal(self, answer: NotAwaited) -> CallbackError:
         accepted = f"{self._statuses()} accepts it"
         if len(self.callback.statuses) > 1:
             accepted = f"{self._statuses()} accept it"
-        error: type[CallbackError] = CallbackTooLate
-        why = f"{accepted}, and no transition leads there any more"
         if answer.run_state.finished:
-            error, why = RunFinished, f"the run is finished; only {accepted}"
-        else:
-            with suppress(KeyError):
-                if self._is_ahead(workflow.status_of(answer.status)):
-                    error = CallbackTooEarly
-                    why = (
-                        f"{accepted}. Call again when the run is there, or declare it with `early=`"
-                    )
-        raise error(
-            workflow.name,
-            answer.run_id,
-            self.callback.name,
-            standing(workflow, answer.status, answer.run_state),
-            answer.version,
-            why,
-        )
+            return self._error(RunFinished, answer, f"the run is finished; only {accepted}")
+        with suppress(KeyError):
+            if self._is_ahead(self.connection.workflow.status_of(answer.status)):
+                why = f"{accepted}. Call again when the run is there, or declare it with `early=`"
+                return self._error(CallbackTooEarly, answer, why)
+        why = f"{accepted}, and no transition leads there any more"
+        return self._error(CallbackTooLate, answer, why)
 
     def _statuses(self) -> str:
         return " and ".join(
@@ -286,9 +273,12 @@ class _Sender(Generic[S]):
                 why = f"the run went on by another transition{version}"
                 raise self._error(CallbackTooLate, record, why)
 
-    def _error(self, kind: type[CallbackError], record: Record, why: str) -> CallbackError:
-        stands = standing(self.connection.workflow, record.status, record.run_state)
-        return kind(record.workflow, record.run_id, self.callback.name, stands, record.version, why)
+    def _error(
+        self, kind: type[CallbackError], run: Record | NotAwaited, why: str
+    ) -> CallbackError:
+        workflow = self.connection.workflow
+        stands = standing(workflow, run.status, run.run_state)
+        return kind(workflow.name, run.run_id, self.callback.name, stands, run.version, why)
 
 
 def _digest(name: str, target: str, payload: bytes) -> bytes:
