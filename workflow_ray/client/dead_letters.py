@@ -21,6 +21,7 @@ from workflow_ray.records import (
     WriteGroup,
     connector_group,
     hooks_group,
+    named_groups,
 )
 
 HOOKS = "hooks"
@@ -182,12 +183,7 @@ def chosen(workflow: str, groups: Mapping[str, str], connector: str | None) -> M
 
 def groups_of(workflow: DeployedWorkflow) -> dict[str, str]:
     """Return the groups that may have dead letters, by origin, as the workflow is deployed."""
-    prefix, suffix = connector_group(workflow.name, "\0").split("\0")
-    groups = {
-        group.removeprefix(prefix).removesuffix(suffix): group
-        for group in workflow.groups
-        if group.startswith(prefix) and group.endswith(suffix)
-    }
+    groups = named_groups(workflow.groups, connector_group, workflow.name)
     hooks = hooks_group(workflow.name)
     return {HOOKS: hooks, **groups} if hooks in workflow.groups else groups
 

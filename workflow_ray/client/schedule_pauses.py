@@ -10,6 +10,7 @@ from workflow_ray.records import (
     Deployment,
     Position,
     WriteGroup,
+    named_groups,
     scheduler_group,
 )
 
@@ -60,12 +61,7 @@ def _find(deployment: Deployment, name: str, schedule: str) -> DeployedWorkflow:
 
 def schedules_in(workflow: DeployedWorkflow) -> list[str]:
     """Return the names of the schedules that a deployed workflow has."""
-    before, after = scheduler_group(workflow.name, "\0").split("\0")
-    return sorted(
-        group.removeprefix(before).removesuffix(after)
-        for group in workflow.groups
-        if group.startswith(before) and group.endswith(after)
-    )
+    return sorted(named_groups(workflow.groups, scheduler_group, workflow.name))
 
 
 async def _is_deployed(

@@ -1,6 +1,7 @@
 """Roles: each must run once, and a fence ensures it."""
 
 import zlib
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -41,6 +42,27 @@ def connector_group(workflow: str, connector: str) -> str:
 
 def scheduler_group(workflow: str, schedule: str) -> str:
     return f"{workflow}-{schedule}-scheduler"
+
+
+def named_groups(
+    groups: Iterable[str], group_of: Callable[[str, str], str], workflow: str
+) -> dict[str, str]:
+    """Find the groups of a workflow's connectors or schedules.
+
+    Args:
+        groups: All groups of the workflow, in any order.
+        group_of: `connector_group` or `scheduler_group`.
+        workflow: The workflow's name.
+
+    Returns:
+        The groups, by the name of the connector or schedule, in the order given.
+    """
+    before, after = group_of(workflow, "\0").split("\0")
+    return {
+        group.removeprefix(before).removesuffix(after): group
+        for group in groups
+        if group.startswith(before) and group.endswith(after)
+    }
 
 
 def hooks_group(workflow: str) -> str:
