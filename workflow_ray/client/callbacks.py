@@ -101,12 +101,7 @@ def _callback(connection: Connection[D, S], function: object) -> Callback[S]:
     elif callable(function):
         found = graph.callback_of(function)
     if found is None:
-        declared = {
-            each.name
-            for status in graph.statuses_with_functions
-            for each in graph.callbacks(status)
-        }
-        names = ", ".join(sorted(declared)) or "it has none"
+        names = ", ".join(graph.callback_names) or "it has none"
         raise InvalidInput(
             "function",
             f"{_named(function)} is not a callback of workflow {connection.workflow.name!r};"

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
 from workflow_ray.client.inputs import checked_workflow
-from workflow_ray.definition import ChildFunction, ChildrenFunction, Run, Status, Workflow
+from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.engine.runs import view_of
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import RunId, RunQuery
@@ -21,11 +21,7 @@ async def children(
     connection: Connection[Any, Any], parent: RunId, workflow: Workflow[Any, Any] | None
 ) -> AsyncIterator[Run[Any, Any]]:
     """List the children of a run. None: those of every workflow that its definition names."""
-    graph = connection.workflow.checked()
-    functions: tuple[ChildFunction[Any] | ChildrenFunction[Any], ...] = (
-        *graph.child_functions,
-        *graph.children_functions,
-    )
+    functions = connection.workflow.checked().functions_for_children
     named = {each.child.name: each.child for each in functions}
     chosen = list(named.values()) if workflow is None else [checked_workflow(workflow)]
     for each in chosen:

@@ -83,6 +83,16 @@ class Graph(Generic[S]):
         return bool(self._callback_names)
 
     @property
+    def functions_for_children(self) -> tuple[ChildFunction[S] | ChildrenFunction[S], ...]:
+        """The functions for the end of each child, then the functions for the end of all."""
+        return (*self.child_functions, *self.children_functions)
+
+    @property
+    def callback_names(self) -> list[str]:
+        """The names of all callbacks, sorted."""
+        return sorted(self._callback_names)
+
+    @property
     def statuses_with_functions(self) -> tuple[S, ...]:
         """The statuses at which a run is not complete."""
         return tuple(sorted(self._functions, key=lambda status: status.value))

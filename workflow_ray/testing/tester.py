@@ -10,8 +10,6 @@ from pydantic import BaseModel
 from workflow_ray.client import Client
 from workflow_ray.client.inputs import checked_workflow
 from workflow_ray.definition import (
-    ChildFunction,
-    ChildrenFunction,
     Resource,
     Run,
     Status,
@@ -214,12 +212,7 @@ class WorkflowTester:
 def _check_children(workflows: Mapping[str, Workflow[Any, Any]]) -> None:
     """Check that the workflows of children are tested too. Raises InvalidInput."""
     for workflow in workflows.values():
-        graph = workflow.checked()
-        functions: tuple[ChildFunction[Any] | ChildrenFunction[Any], ...] = (
-            *graph.child_functions,
-            *graph.children_functions,
-        )
-        for function in functions:
+        for function in workflow.checked().functions_for_children:
             if workflows.get(function.child.name) is not function.child:
                 raise InvalidInput(
                     "workflows",
