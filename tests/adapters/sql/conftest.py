@@ -1,6 +1,6 @@
 """Stores for tests: on SQLite alone, and on each database."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
@@ -13,6 +13,8 @@ from workflow_ray_adapters.sql.store import SqlStore
 
 from .databases import ALL, empty
 from .earlier_stores import EARLIER, become, create
+from .pairs import Pair, open_pair
+from .stores import opened as opened_on_each
 
 Opener: TypeAlias = Callable[..., AbstractAsyncContextManager[SqlStore]]
 
@@ -38,6 +40,20 @@ async def each_url(empty_url: str) -> str:
     """A new store."""
     await create(empty_url)
     return empty_url
+
+
+@pytest.fixture
+async def store(each_url: str) -> AsyncIterator[SqlStore]:
+    """A new store, open."""
+    async with opened_on_each(each_url, SystemClock()) as store:
+        yield store
+
+
+@pytest.fixture
+async def pair(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    """Two processes that have a new store open."""
+    async with open_pair(empty_url, monkeypatch) as pair:
+        yield pair
 
 
 @pytest.fixture(params=EARLIER)

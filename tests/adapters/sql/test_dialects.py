@@ -1,25 +1,14 @@
 """Rows come back as they were given, however they travel in a statement, on every database."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from msgspec.structs import replace
 
 from workflow_ray.errors import WriteRejected
-from workflow_ray.ports import SystemClock
 from workflow_ray.records import Stored, Version, Write
 from workflow_ray.testing.conformance.runs import new_run, step, store_all, stored
 from workflow_ray_adapters.sql.store import SqlStore
 
-from .stores import opened
-
 CHARACTERS = [chr(code) for code in range(1, 0x11000) if not 0xD800 <= code < 0xE000]
-
-
-@pytest.fixture
-async def store(each_url: str) -> AsyncIterator[SqlStore]:
-    async with opened(each_url, SystemClock()) as store:
-        yield store
 
 
 async def test_an_update_stores_every_character_as_it_was_given(store: SqlStore) -> None:

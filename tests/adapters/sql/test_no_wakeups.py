@@ -1,13 +1,11 @@
 """A commit wakes nobody whom it does not concern, and idle processes read little."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
 
-from tests.adapters.sql import databases
 from workflow_ray.records import (
     Committed,
     Fence,
@@ -26,17 +24,9 @@ from workflow_ray.testing.conformance.runs import (
 )
 from workflow_ray_adapters.sql.session import Session
 
-from .pairs import LONG, SOON, Pair, give_up, open_pair, publisher, waits, woken
+from .pairs import LONG, SOON, Pair, give_up, publisher, waits, woken
 
 T = TypeVar("T")
-
-
-@pytest.fixture(params=databases.ALL)
-async def pair(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Pair]:
-    async with open_pair(databases.empty(request.param, request, tmp_path), monkeypatch) as pair:
-        yield pair
 
 
 async def test_what_concerns_nobody_makes_nobody_read(pair: Pair) -> None:

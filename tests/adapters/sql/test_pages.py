@@ -3,18 +3,16 @@ depend on other runs.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any, TypeVar
 
-import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from tests.adapters.sql import databases
-from tests.adapters.sql.stores import opened
-from workflow_ray.ports import SystemClock, scheme_of
+from workflow_ray.ports import scheme_of
 from workflow_ray.records import Awaits, RunQuery, RunState, Write
 from workflow_ray.testing.conformance.runs import (
     CREATED,
@@ -32,12 +30,6 @@ from workflow_ray_adapters.sql.store import SqlStore
 T = TypeVar("T")
 MOST_RUNS = 2_000
 """Enough rows for a planner to prefer an index, where one fits."""
-
-
-@pytest.fixture
-async def store(each_url: str) -> AsyncIterator[SqlStore]:
-    async with opened(each_url, SystemClock()) as store:
-        yield store
 
 
 async def fill(store: SqlStore, url: str) -> None:

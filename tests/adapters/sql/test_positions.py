@@ -2,19 +2,14 @@
 then.
 """
 
-from collections.abc import AsyncIterator
 from random import Random
 
-import pytest
 from msgspec.structs import replace
 
-from workflow_ray.ports import SystemClock
 from workflow_ray.records import Fence, Position, Role, RoleName, WriteGroup
 from workflow_ray.testing.conformance.runs import CONSUMERS, deploy, workflow
 from workflow_ray_adapters.sql.positions import merged
 from workflow_ray_adapters.sql.store import SqlStore
-
-from .stores import opened
 
 HERE = Position(
     CONSUMERS,
@@ -26,12 +21,6 @@ HERE = Position(
     incarnation=1,
     in_use=Fence(RoleName("role"), 3),
 )
-
-
-@pytest.fixture
-async def store(each_url: str) -> AsyncIterator[SqlStore]:
-    async with opened(each_url, SystemClock()) as store:
-        yield store
 
 
 async def written(store: SqlStore, *positions: Position) -> list[Position]:

@@ -1,29 +1,17 @@
-"""What runs wait for, where it depends on the database: locks, statements, and long inboxes."""
+"""What runs wait for, where it depends on the database: statements, long names and crashes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy.util import await_only
 
 from workflow_ray.ports import SystemClock
 from workflow_ray.records import (
-    Awaits,
-    ChildrenEnd,
-    Message,
-    MessageOutcome,
-    MessageQuery,
     NewSetAside,
     OnceResult,
     Position,
-    Posted,
-    Record,
-    RunId,
-    RunState,
     SetAsideKey,
     SetAsideQuery,
     Stored,
@@ -31,32 +19,16 @@ from workflow_ray.records import (
     Write,
     WriteGroup,
 )
-from workflow_ray.testing.clock import FakeClock
-from workflow_ray.testing.conformance.kin import (
-    ENDED,
-    GATHERED,
-    child,
-    child_key,
-    children_key,
-    end_of,
-    parent_of,
-    reported_ends,
-    reported_gatherings,
-    starting,
-)
+from workflow_ray.testing.conformance.kin import ENDED, child, child_key
 from workflow_ray.testing.conformance.posts import (
     callback,
     commit,
     end,
-    fail,
-    failure,
     inbox,
     key,
     message_of,
     post,
-    rest,
     resting_run,
-    stay,
     taking,
 )
 from workflow_ray.testing.conformance.runs import (
@@ -72,139 +44,13 @@ from workflow_ray.testing.conformance.runs import (
     stored,
     versions,
 )
-from workflow_ray_adapters.sql import SqliteAdapter, families, inboxes, messages, waits
-from workflow_ray_adapters.sql.database import Aborted
-from workflow_ray_adapters.sql.mariadb import faults as of_mariadb
-from workflow_ray_adapters.sql.postgresql import faults as of_postgresql
+from workflow_ray_adapters.sql import SqliteAdapter
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.store import SqlStore
 
 from . import databases
 from .conftest import Opener
-from .pairs import Pair, open_pair
-from .stores import opened as open_store
 from .wreckage import Wreckage
-
-SERVERS = databases.ALL[1:]
-
-
-@pytest.fixture(params=databases.ALL)
-async def pair(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Pair]:
-    async with open_pair(databases.empty(request.param, request, tmp_path), monkeypatch) as pair:
-        yield pair
-
-
-@pytest.fixture
-async def store(each_url: str) -> AsyncIterator[SqlStore]:
-    async with open_store(each_url, SystemClock()) as store:
-        yield store
-
-
-# --- locks --------------------------------------------------------------------------------------
-
-
-async def test_the_last_of_children_that_end_in_two_processes_is_found_once(pair: Pair) -> None:
-    children = [child(link=GATHERED) for _ in range(40)]
-    parent = await parent_of(pair.here, *children)
-    stores = (pair.here, pair.there)
-    await asyncio.gather(*(end_of(stores[at % 2], each) for at, each in enumerate(children)))
-    assert await inbox(pair.here, parent.run_id) == [children_key(parent)]
-    assert await reported_gatherings(pair.there, parent) == [
-        ChildrenEnd(since=parent.version, started=40, completed=40)
-    ]
-
-
-async def test_no_end_is_missed_by_a_parent_that_another_process_moves(pair: Pair) -> None:
-    children = [child(link=ENDED) for _ in range(20)]
-    parent = await parent_of(pair.here, *children)
-
-    async def move() -> None:
-        before: Write = parent
-        for _ in range(10):
-            before = stay(before, visit=parent.visit, status=PAID)
-            assert await store_all(pair.there, before) == [Stored(before.run_id, before.version)]
-
-    await asyncio.gather(move(), *(end_of(pair.here, each) for each in children))
-    ended = await reported_ends(pair.there, parent)
-    assert {each.run_id for each in ended} == {each.write.run_id for each in children}
-    assert (await stored(pair.here, parent.run_id)).awaits is Awaits.EVENT
-
-
-@pytest.mark.parametrize("pair", SERVERS, indirect=True)
-async def test_runs_that_are_each_others_parents_can_end_at_the_same_time(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, other = new_run(), new_run()
-    await store_all(pair.here, one, other)
-    first = starting(one, _joining(other), status=PAID)
-    second = starting(other, _joining(one), status=PAID)
-    await store_all(pair.here, first, second)
-    both_locked = asyncio.Barrier(2)
-    waiting = 2
-    find_parents = families.find_parents
-
-    def find_when_both_are_locked(*args: Any) -> Any:
-        nonlocal waiting
-        found = find_parents(*args)
-        if waiting:
-            waiting -= 1
-            await_only(both_locked.wait())
-        return found
-
-    aborts: list[str] = []
-
-    def aborted(message: str) -> Aborted:
-        aborts.append(message)
-        return Aborted(message)
-
-    for faults in (of_mariadb, of_postgresql):
-        monkeypatch.setattr(faults, "Aborted", aborted)
-    monkeypatch.setattr(waits, "find_parents", find_when_both_are_locked)
-    answers = await asyncio.gather(
-        store_all(pair.here, end(first)), store_all(pair.there, end(second))
-    )
-    assert [*answers[0], *answers[1]] == [
-        Stored(one.run_id, Version(3)),
-        Stored(other.run_id, Version(3)),
-    ]
-    for run in (one, other):
-        assert (await stored(pair.here, run.run_id)).run_state is RunState.COMPLETED
-    # PostgreSQL finds out about a deadlock after a second only
-    assert aborts
-    assert not [message for message in aborts if "deadlock" in message.lower()]
-
-
-def _joining(run: Write) -> Any:
-    assert run.new
-    return child(run.new.foreign_id, link=ENDED, workflow=run.new.workflow, joins=True)
-
-
-async def test_a_key_that_two_processes_post_to_two_runs_is_stored_once(pair: Pair) -> None:
-    one, other = await resting_run(pair.here), await resting_run(pair.here)
-    answers = await asyncio.gather(
-        *(post(pair.here, callback(one)) for _ in range(10)),
-        *(post(pair.there, callback(other)) for _ in range(10)),
-    )
-    posted = [answer for (answer,) in answers]
-    assert len({answer.run_id for answer in posted if isinstance(answer, Posted)}) == 1
-    counted = [(await stored(pair.here, run.run_id)).messages for run in (one, other)]
-    assert sorted(counted) == [0, 1]
-
-
-async def test_a_message_to_a_foreign_id_finds_the_run_that_began_while_it_waited(
-    pair: Pair,
-) -> None:
-    for at in range(20):
-        run = await resting_run(pair.here, f"order-{at}")
-        successor = replace(new_run(f"order-{at}"), awaits=Awaits.MESSAGE, asks=False)
-        message = callback(None, f"m-{at}", foreign_id=f"order-{at}")
-        _, ((answer,)) = await asyncio.gather(
-            store_all(pair.there, end(run), successor), post(pair.here, message)
-        )
-        assert getattr(answer, "is_new", False), "one of the runs accepts it at any time"
-
 
 # --- statements ---------------------------------------------------------------------------------
 
@@ -246,119 +92,6 @@ async def test_a_run_that_uses_nothing_of_it_takes_no_statement_for_it(
         "writes._finish",
         "counters._count",
     }
-
-
-async def test_messages_take_one_statement_and_large_payloads_another(
-    store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = await resting_run(store)
-    query = MessageQuery(run_ids=(run.run_id,), due=True, limit=1000)
-    limit = messages.payload_limit(query)
-    posted = [
-        replace(callback(run, f"m-{at}"), payload=bytes([at]) * size)
-        for at, size in enumerate((0, 10, limit, limit + 1, 10))
-    ]
-    taken = list[str]()
-    execute = Session.execute
-
-    def noted(self: Session, statement: Any, **values: Any) -> None:
-        if statement.__module__ == messages.__name__:  # others are the poller's
-            taken.append(statement.__name__)
-        execute(self, statement, **values)
-
-    monkeypatch.setattr(Session, "execute", noted)
-    for count, statements in ((3, 1), (5, 2)):
-        await post(store, *posted[:count])
-        taken.clear()
-        found = await store.messages(query)
-        assert [each.payload for each in found] == [each.payload for each in posted[:count]]
-        assert len(taken) == statements, taken
-
-
-# --- long inboxes -------------------------------------------------------------------------------
-
-
-async def filled(store: SqlStore, count: int) -> Record:
-    """Store a run with that many messages that its status accepts."""
-    run = await resting_run(store)
-    await post(store, *(callback(run, f"m-{at:04}") for at in range(count)))
-    return run
-
-
-def next_stay(run: Record | Write, at: int) -> Write:
-    return replace(stay(run, visit=1), takes=(key(f"m-{at:04}"),))
-
-
-async def test_messages_of_a_long_inbox_are_taken_from_any_place(store: SqlStore) -> None:
-    run = await filled(store, 250)
-    before: Record | Write = run
-    for at in (240, 0, 120):
-        before = next_stay(before, at)
-        assert await store_all(store, before) == [Stored(run.run_id, before.version)]
-    left = await inbox(store, run.run_id)
-    assert left == [key(f"m-{at:04}") for at in range(250) if at not in (240, 0, 120)]
-    assert (await stored(store, run.run_id)).awaits is Awaits.EVENT
-
-
-async def test_a_message_behind_many_that_are_not_due_wakes_the_run(store: SqlStore) -> None:
-    run = await filled(store, 130)
-    await fail(
-        store,
-        *[failure(await message_of(store, key(f"m-{at:04}")), retry_in=3600) for at in range(120)],
-    )
-    fence = await acquire(store)
-    entries = await store.pending(fence, limit=1000, wait=0)
-    await store.published(fence, [entry.id for entry in entries])
-    await store_all(store, next_stay(run, 125))
-    (woken,) = await store.pending(fence, limit=1000, wait=0)
-    assert woken.event is not None
-    assert (woken.event.run_id, woken.event.version) == (run.run_id, 0)
-
-
-async def test_messages_of_a_long_inbox_fail_and_expire_without_a_look_at_all_others(
-    each_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wholly_read: list[str] = []
-    find_waiting = inboxes.find_waiting
-
-    def noted(session: Session, run_ids: Collection[RunId]) -> list[Message]:
-        wholly_read.extend(run_ids)
-        return find_waiting(session, run_ids)
-
-    monkeypatch.setattr(waits, "find_waiting", noted)
-    clock = FakeClock()
-    async with open_store(each_url, clock) as store:
-        run = await filled(store, 150)
-        soon = [
-            callback(run, f"soon-{at}", statuses=(PAID,), kept_at=(CREATED,), keep=5.0)
-            for at in range(20)
-        ]
-        await post(store, *soon)
-        last = await message_of(store, key("m-0149"))
-        await fail(store, failure(last), failure(await message_of(store, key("m-0000"))))
-        await clock.advance(timedelta(seconds=10))
-        await commit(store, WriteGroup(expires=("orders",)))
-        assert wholly_read == []
-        now = await stored(store, run.run_id)
-        assert (now.awaits, now.messages) == (Awaits.EVENT, 148)
-        assert await inbox(store, run.run_id) == [key(f"m-{at:04}") for at in range(1, 149)]
-        assert (await message_of(store, last.key)).outcome is MessageOutcome.FAILED
-        assert (await message_of(store, soon[0].key)).outcome is MessageOutcome.EXPIRED
-
-
-async def test_the_last_messages_of_a_long_inbox_that_fail_let_the_run_wait(
-    store: SqlStore,
-) -> None:
-    run = await filled(store, 120)
-    await fail(store, *[failure(await message_of(store, key(f"m-{at:04}"))) for at in range(120)])
-    now = await stored(store, run.run_id)
-    assert (now.awaits, now.messages) == (Awaits.MESSAGE, 0)
-
-
-async def test_a_run_that_leaves_its_status_settles_all_of_a_long_inbox(store: SqlStore) -> None:
-    run = await filled(store, 250)
-    await store_all(store, rest(run))
-    assert await inbox(store, run.run_id) == []
 
 
 # --- entries set aside --------------------------------------------------------------------------

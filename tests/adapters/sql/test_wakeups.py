@@ -1,12 +1,7 @@
 """A commit wakes those who wait for what it changed, also in other processes, and nobody else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from tests.adapters.sql import databases
 from workflow_ray.records import (
     PUBLISHER,
     Arrivals,
@@ -36,15 +31,7 @@ from workflow_ray.testing.conformance.runs import (
     workflow,
 )
 
-from .pairs import LONG, SOON, Pair, give_up, open_pair, publisher, waits, woken
-
-
-@pytest.fixture(params=databases.ALL)
-async def pair(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Pair]:
-    async with open_pair(databases.empty(request.param, request, tmp_path), monkeypatch) as pair:
-        yield pair
+from .pairs import LONG, SOON, Pair, give_up, publisher, waits, woken
 
 
 async def test_a_run_that_another_process_writes_wakes_who_watches_it(pair: Pair) -> None:

@@ -1,12 +1,12 @@
 """What a definition makes of the functions that a run waits for."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from workflow_ray.definition import (
     Callback,
@@ -26,7 +26,7 @@ from workflow_ray.definition import (
     Workflow,
     resource,
 )
-from workflow_ray.errors import InvalidDefinition, InvalidInput
+from workflow_ray.errors import InvalidDefinition
 from workflow_ray.records import RunState
 
 
@@ -48,10 +48,6 @@ class Order(BaseModel):
 
 class Payment(BaseModel):
     receipt: str
-
-
-class BigPayment(Payment):
-    pass
 
 
 class Log:
@@ -317,111 +313,3 @@ def test_a_function_that_is_declared_too_late_is_refused_at_once() -> None:
 
         @orders.on_pause
         async def late_too(run: Here) -> None: ...
-
-
-# --- messages -----------------------------------------------------------------------------------
-
-
-def callback_of(kind: Any) -> Callback[PartAt]:
-    waiting = Workflow("waiting", Order, PartAt)
-
-    async def take(run: Part, message: Any) -> Stay:
-        return Stay()
-
-    take.__annotations__["message"] = kind
-    waiting.callback(PartAt.MADE)(take)
-    (callback,) = waiting.checked().callbacks(PartAt.MADE)
-    return callback
-
-
-@pytest.mark.parametrize(
-    ("kind", "message", "payload"),
-    [
-        (Payment, Payment(receipt="r"), b'{"receipt":"r"}'),
-        (str, "text", b'"text"'),
-        (int | None, None, b"null"),
-        (list[Payment], [Payment(receipt="r")], b'[{"receipt":"r"}]'),
-        (datetime, datetime(2026, 1, 1, tzinfo=UTC), b'"2026-01-01T00:00:00Z"'),
-        (dict[str, Any], {"a": [1]}, b'{"a":[1]}'),
-        (Any, {"a": [1, None]}, b'{"a":[1,null]}'),
-    ],
-)
-def test_a_message_is_of_any_type_that_pydantic_reads(
-    kind: Any, message: object, payload: bytes
-) -> None:
-    callback = callback_of(kind)
-    assert callback.write(message) == payload
-    assert callback.read(payload) == message
-
-
-@pytest.mark.parametrize(
-    ("kind", "message", "says"),
-    [
-        (Payment, Order(), "the message of take: is of type Order; it must be Payment itself"),
-        (Payment, BigPayment(receipt="r"), "is of type BigPayment"),
-        (Payment, {"receipt": "r"}, "is of type dict"),
-        (Payment, Payment.model_construct(receipt=5), "aren't of their field's type: receipt"),
-        (str, 5, "can't be written as JSON"),
-        (list[Payment], [BigPayment(receipt="r")], "it is a BigPayment and reads back as a Paym"),
-        (Annotated[str, Field(min_length=3)], "ab", "can't be read back"),
-        (Any, (1, 2), "it is of type tuple and reads back as list"),
-        (Any, object(), "can't be written as JSON"),
-        (float, float("nan"), "JSON has no NaN"),
-    ],
-)
-def test_a_message_that_would_not_read_back_equal_is_refused(
-    kind: Any, message: object, says: str
-) -> None:
-    with pytest.raises(InvalidInput) as raised:
-        callback_of(kind).write(message)
-    assert says in str(raised.value)
-    assert str(raised.value).startswith("the message of take")
-
-
-@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"receipt":5}', b"\xff"])
-def test_a_payload_that_does_not_fit_is_an_error_of_pydantic(payload: bytes) -> None:
-    with pytest.raises(ValidationError):
-        callback_of(Payment).read(payload)
-
-
-def test_a_message_may_be_annotated_with_a_name_of_the_function_around_it() -> None:
-    class Parcel(BaseModel):
-        weight: int
-
-    waiting = Workflow("waiting", Order, PartAt)
-
-    @waiting.callback(PartAt.MADE)
-    async def arrived(run: Part, parcel: "Parcel") -> Stay:
-        return Stay()
-
-    (callback,) = waiting.checked().callbacks(PartAt.MADE)
-    assert callback.message_type is Parcel
-
-
-# --- children -----------------------------------------------------------------------------------
-
-
-async def test_the_children_of_a_test_are_counted_by_how_they_ended() -> None:
-    runs = [
-        Run(Order(total=at), PartAt.MADE, run_state=state)
-        for at, state in enumerate([RunState.COMPLETED, RunState.CANCELLED, RunState.COMPLETED])
-    ]
-    children = Children(runs)
-    assert (children.started, children.completed, children.cancelled) == (3, 2, 1)
-    assert [run async for run in children] == runs
-    assert [run async for run in children] == runs, "they can be gone over again"
-
-
-async def test_stored_children_are_read_when_they_are_gone_over() -> None:
-    reads = 0
-
-    async def read() -> AsyncIterator[Part]:
-        nonlocal reads
-        reads += 1
-        yield Run(Order(), PartAt.MADE)
-
-    children = Children.stored(9, 5, 4, read)
-    assert repr(children) == "<Children started=9 completed=5 cancelled=4>"
-    assert reads == 0
-    assert len([run async for run in children]) == 1
-    assert reads == 1

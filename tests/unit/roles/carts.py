@@ -81,6 +81,11 @@ async def rows(bench: Bench) -> list[Position]:
     return await bench.whole.positions(GROUP)
 
 
+async def offset(bench: Bench) -> int:
+    """The sum of the committed positions of all partitions."""
+    return sum(row.offset for row in await rows(bench))
+
+
 def breaking(*names: str) -> Handle:
     """Fails for the events with these data."""
 

@@ -1,7 +1,6 @@
 """Callbacks: their functions run in the consumer of the status that accepts them."""
 
 import asyncio
-from datetime import timedelta
 from typing import Literal
 
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ from tests.unit.roles.messaging import (
     read,
     record_of,
 )
-from workflow_ray import Cancel, Fatal, Pause, Retry, Stay
+from workflow_ray import Cancel, Fatal, Pause, Stay
 from workflow_ray.records import BATCH_DATA, Awaits, Cause, MessageOutcome, RunState
 
 
@@ -235,141 +234,6 @@ async def test_a_message_that_loses_against_a_resume_is_looked_at_again() -> Non
         message = await read(bench, key)
         assert (message.outcome, message.version) == (MessageOutcome.TAKEN, 4)
         assert calls == [1, 3]
-
-
-# --- beside a step ------------------------------------------------------------------------------
-
-
-class Stepping:
-    """OPEN has a step that fails, stays or passes, as `step` says, and a callback."""
-
-    def __init__(self, attempts: int = 5) -> None:
-        self.step = "fails"
-        self.gate = asyncio.Event()
-        self.calls = list[str]()
-        self.workflow = deals()
-
-        @self.workflow.step(
-            Deal.OPEN, retry=Retry(attempts=attempts, backoff=timedelta(seconds=60))
-        )
-        async def work(run: DealRun) -> Literal[Deal.LOST] | Stay:
-            self.calls.append("step")
-            if self.step == "waits":
-                await self.gate.wait()
-            elif self.step == "fails":
-                raise ValueError("broken")
-            return Stay() if self.step == "stays" else Deal.LOST
-
-        @self.workflow.callback(Deal.OPEN, retry=RETRY)
-        async def paid(run: DealRun, message: Payment) -> Literal[Deal.PAID] | Stay:
-            self.calls.append(f"paid {message.amount}")
-            if message.amount == 0:
-                raise ValueError("no money")
-            return Deal.PAID if message.amount >= 10 else Stay()
-
-
-async def test_a_message_waits_for_a_running_step_and_is_taken_if_the_run_stays() -> None:
-    case = Stepping()
-    case.step = "waits"
-    async with Bench(case.workflow) as bench:
-        await bench.publisher()
-        await bench.consumer(Deal.OPEN)
-        runs = await triggered(bench, case.workflow, "1")
-        await bench.pass_time()
-        key = await pay(bench, runs["1"].run_id, 10)
-        await bench.pass_time(5)
-        assert case.calls == ["step"]
-        case.step = "stays"
-        case.gate.set()
-        await bench.pass_time()
-        assert case.calls == ["step", "paid 10"]
-        assert (await read(bench, key)).outcome is MessageOutcome.TAKEN
-
-
-async def test_a_message_does_not_wait_for_the_backoff_of_the_step_and_leaves_it_as_it_is() -> None:
-    case = Stepping()
-    async with Bench(case.workflow) as bench:
-        await bench.publisher()
-        await bench.consumer(Deal.OPEN)
-        runs = await triggered(bench, case.workflow, "1")
-        await bench.pass_time()
-        await pay(bench, runs["1"].run_id, 1)
-        await bench.pass_time()
-        assert case.calls == ["step", "paid 1"]
-        record = await record_of(bench, runs["1"].run_id)
-        assert (record.attempt, record.awaited, record.awaits) == (1, 2, Awaits.EVENT)
-        await bench.pass_time(60)
-        assert case.calls == ["step", "paid 1", "step"]
-        assert (await record_of(bench, runs["1"].run_id)).attempt == 2
-
-
-async def test_a_step_goes_on_after_a_message_that_came_before_it() -> None:
-    case = Stepping()
-    case.step = "passes"
-    async with Bench(case.workflow) as bench:
-        await bench.publisher()
-        runs = await triggered(bench, case.workflow, "stays", "fails")
-        await pay(bench, runs["stays"].run_id, 1)
-        await pay(bench, runs["fails"].run_id, 0)
-        await bench.consumer(Deal.OPEN)
-        await bench.pass_time()
-        assert sorted(case.calls) == ["paid 0", "paid 1", "step", "step"]
-        assert await bench.causes(runs["stays"].run_id) == [
-            Cause.TRIGGER,
-            Cause.CALLBACK,
-            Cause.STEP,
-        ]
-        assert await bench.causes(runs["fails"].run_id) == [Cause.TRIGGER, Cause.STEP]
-
-
-async def test_a_resume_asks_for_the_step_only_if_it_was_still_to_run() -> None:
-    case = Stepping()
-    case.step = "stays"
-    async with Bench(case.workflow) as bench:
-        await bench.publisher()
-        await bench.consumer(Deal.OPEN)
-        runs = await triggered(bench, case.workflow, "stayed")
-        await bench.pass_time()
-        await runs["stayed"].pause("held")
-        await runs["stayed"].resume()
-        await bench.pass_time()
-        assert case.calls == ["step"]
-        assert (await record_of(bench, runs["stayed"].run_id)).awaits is Awaits.MESSAGE
-        case.step = "fails"
-        runs = await triggered(bench, case.workflow, "failed")
-        await bench.pass_time()
-        await runs["failed"].pause("held")
-        await pay(bench, runs["failed"].run_id, 1)
-        await runs["failed"].resume()
-        await bench.pass_time()
-        assert case.calls == ["step", "step", "paid 1", "step"]
-
-
-async def test_a_position_does_not_pass_the_event_of_a_step_that_waits_for_a_message() -> None:
-    gate, workflow = asyncio.Event(), deals(partitions=1)
-
-    @workflow.step(Deal.OPEN)
-    async def work(run: DealRun) -> Literal[Deal.LOST]:
-        return Deal.LOST
-
-    @workflow.callback(Deal.OPEN)
-    async def paid(run: DealRun, message: Payment) -> Literal[Deal.PAID] | Stay:
-        await gate.wait()
-        return Stay()
-
-    async with Bench(workflow) as bench:
-        await bench.publisher()
-        runs = await triggered(bench, workflow, "1")
-        await pay(bench, runs["1"].run_id)
-        consumer = await bench.consumer(Deal.OPEN)
-        await bench.pass_time()
-        assert await bench.position(Deal.OPEN) == {}
-        await consumer.kill()
-        gate.set()
-        await bench.consumer(Deal.OPEN)
-        await bench.pass_time(10)
-        assert (await runs["1"].get()).status is Deal.LOST
-        assert await bench.position(Deal.OPEN) == {0: (await bench.ends(Deal.OPEN))[0]}
 
 
 async def test_large_messages_that_a_run_keeps_hide_no_other_message() -> None:

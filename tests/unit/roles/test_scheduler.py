@@ -1,86 +1,16 @@
 """The scheduler starts one run for each tick, whatever becomes of its holder, and in order."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
 
 import msgspec
 import pytest
 
-from tests.unit.bench import AtWork, Bench
-from tests.unit.parcels import Parcel, ParcelRun, Parcels, Stage, parcels
+from tests.unit.parcels import Parcel
+from tests.unit.roles.hourly import GROUP, HOUR, Scheduled, labelled, lines, scheduled
 from workflow_ray.engine.schedules import moment_of
 from workflow_ray.errors import RoleLost
-from workflow_ray.records import (
-    Position,
-    Record,
-    Role,
-    RunQuery,
-    RunState,
-    WriteGroup,
-    scheduler_group,
-)
-from workflow_ray.roles.scheduler import DEATHS
-
-HOUR = 3600.0
-GROUP = scheduler_group("parcels", "hourly")
-Overlap = Literal["skip", "queue", "allow"]
-Function = Callable[[datetime], Any]
-
-
-async def labelled(tick: datetime) -> Parcel:
-    return Parcel(label=tick.isoformat())
-
-
-def scheduled(
-    function: Function = labelled,
-    *,
-    overlap: Overlap = "allow",
-    catch_up: float = 24 * HOUR,
-    jitter: float = 0.0,
-) -> Parcels:
-    """A workflow with an hourly schedule. Its runs stay at NEW until a test cancels them."""
-    workflow = parcels()
-
-    @workflow.step(Stage.NEW)
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        return Stage.DONE
-
-    workflow.schedule("hourly", every=HOUR, overlap=overlap, catch_up=catch_up, jitter=jitter)(
-        function
-    )
-    return workflow
-
-
-class Scheduled(Bench):
-    """A workflow whose ticks are due at full hours. The time is 00:00 at first."""
-
-    async def scheduler(self) -> AtWork:
-        return await self.start(Role(GROUP))
-
-    async def records(self) -> list[Record]:
-        """All runs, the oldest first."""
-        return await self.store.runs(RunQuery(workflow="parcels"))
-
-    async def ticks(self) -> list[str]:
-        """The hours of the ticks that have started a run, in the order of their starts."""
-        return [record.foreign_id[-9:-4] for record in await self.records()]
-
-    async def up_to(self) -> datetime:
-        """The moment up to which all ticks are done."""
-        (position,) = await self.store.positions(GROUP)
-        return moment_of(position.offset)
-
-    async def pause(self, *schedules: str) -> None:
-        current = await self.store.deployment()
-        workflows = [msgspec.structs.replace(one, paused=schedules) for one in current.workflows]
-        await self.store.deploy(current.version, workflows)
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.endswith("scheduler")]
-
+from workflow_ray.records import Position, RunState, WriteGroup
 
 # --- ticks --------------------------------------------------------------------------------------
 
@@ -103,37 +33,6 @@ async def test_a_run_has_the_data_of_its_tick_and_says_who_started_it() -> None:
     assert record.foreign_id == "hourly-2030-01-01T01:00:00Z"
     assert b"2030-01-01T01:00:00+00:00" in record.data
     assert entry.by == f"{GROUP}-1-of-1"
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_a_function_may_be_plain_or_async_and_gets_the_tick(is_async: bool) -> None:
-    got = list[datetime]()
-
-    async def ask(tick: datetime) -> Parcel:
-        got.append(tick)
-        return Parcel()
-
-    def look(tick: datetime) -> Parcel:
-        got.append(tick)
-        return Parcel()
-
-    async with Scheduled(scheduled(ask if is_async else look)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(HOUR)
-        async with asyncio.timeout(10):
-            while not await bench.records():
-                await asyncio.sleep(0)
-    assert got == [datetime(2030, 1, 1, 1, tzinfo=UTC)]
-
-
-async def test_a_tick_without_data_starts_no_run() -> None:
-    async def seldom(tick: datetime) -> Parcel | None:
-        return None if tick.hour % 2 else Parcel()
-
-    async with Scheduled(scheduled(seldom)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(4 * HOUR)
-        assert await bench.ticks() == ["02:00", "04:00"]
 
 
 async def test_jitter_delays_the_start_and_not_the_tick() -> None:
@@ -275,137 +174,6 @@ async def test_allow_starts_runs_side_by_side() -> None:
         await bench.pass_time(3 * HOUR)
         assert {record.run_state for record in await bench.records()} == {RunState.INITIATED}
         assert len(await bench.records()) == 3
-
-
-# --- functions that fail ------------------------------------------------------------------------
-
-
-async def test_a_function_that_raises_is_called_again_and_later_ticks_wait(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    calls = list[datetime]()
-
-    async def failing(tick: datetime) -> Parcel:
-        calls.append(tick)
-        if len(calls) < 4:
-            raise ValueError("no stock")
-        return Parcel()
-
-    async with Scheduled(scheduled(failing)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(HOUR + 6)
-        assert await bench.ticks() == []
-        await bench.pass_time(2)
-        assert await bench.ticks() == ["01:00"]
-    assert {tick.hour for tick in calls} == {1}
-    assert lines(caplog)[1] == (
-        "parcels: schedule 'hourly' failed for the tick 2030-01-01T01:00:00Z (attempt 2):"
-        " ValueError: no stock. Its function is called again in 2 s; later ticks wait"
-    )
-
-
-async def test_a_tick_that_keeps_failing_is_skipped_when_it_is_older_than_the_window() -> None:
-    async def at_one(tick: datetime) -> Parcel:
-        if tick.hour == 1:
-            raise ValueError("no stock")
-        return Parcel()
-
-    async with Scheduled(scheduled(at_one, catch_up=HOUR / 2)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(2 * HOUR)
-        assert await bench.ticks() == ["02:00"]
-
-
-@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
-async def test_a_function_can_end_neither_the_role_nor_the_process(error: BaseException) -> None:
-    errors = [error]
-
-    async def ending(tick: datetime) -> Parcel:
-        if errors:
-            raise errors.pop()
-        return Parcel()
-
-    async with Scheduled(scheduled(ending)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(HOUR + 2)
-        assert await bench.ticks() == ["01:00"]
-
-
-async def test_data_of_another_kind_fails_the_tick(caplog: pytest.LogCaptureFixture) -> None:
-    async def wrong(tick: datetime) -> Any:
-        return {"weight": 1}
-
-    async with Scheduled(scheduled(wrong)) as bench:
-        await bench.scheduler()
-        await bench.pass_time(HOUR)
-        assert await bench.ticks() == []
-    assert "InvalidInput" in lines(caplog)[0]
-
-
-async def test_a_timeout_of_the_start_that_can_not_be_set_fails_the_tick(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    workflow = scheduled()
-
-    def broken(run: ParcelRun) -> datetime:
-        raise ValueError("no calendar")
-
-    @workflow.timeout(Stage.NEW, at=broken)
-    async def late(run: ParcelRun) -> Literal[Stage.DONE]:
-        return Stage.DONE
-
-    async with Scheduled(workflow) as bench:
-        scheduler = await bench.scheduler()
-        await bench.pass_time(HOUR)
-        assert await bench.ticks() == []
-        await scheduler.leave()
-    assert "failed for the tick" in lines(caplog)[0]
-    assert "no calendar" in lines(caplog)[0]
-
-
-async def test_a_function_that_ends_its_process_is_called_a_few_times_for_a_tick(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    calls = list[datetime]()
-
-    async def deadly(tick: datetime) -> Parcel:
-        calls.append(tick)
-        if tick.hour == 1:
-            await asyncio.Event().wait()
-        return Parcel()
-
-    async with Scheduled(scheduled(deadly)) as bench:
-        for _ in range(DEATHS):
-            holder = await bench.scheduler()
-            await bench.pass_time(HOUR)
-            bench.store.away = True  # nothing more is written by a process that dies
-            await holder.kill()
-            bench.store.away = False
-        assert [tick.hour for tick in calls] == [1] * DEATHS
-        await bench.scheduler()
-        await bench.pass_time()
-        assert await bench.ticks() == ["02:00", "03:00"]
-    assert "because 3 processes have ended while its function ran" in lines(caplog)[0]
-
-
-async def test_an_orderly_stop_does_not_count_as_the_end_of_a_process() -> None:
-    waiting = [asyncio.Event() for _ in range(2 * DEATHS)]
-
-    async def slow(tick: datetime) -> Parcel:
-        if waiting:
-            await waiting.pop().wait()
-        return Parcel()
-
-    async with Scheduled(scheduled(slow)) as bench:
-        await (await bench.scheduler()).leave()
-        await bench.pass_time(HOUR)
-        for _ in range(2 * DEATHS):
-            holder = await bench.scheduler()
-            await bench.pass_time(1)
-            await holder.abandon()
-        assert waiting == []
-        await bench.scheduler()
-        assert await bench.ticks() == ["01:00"]
 
 
 # --- pausing ------------------------------------------------------------------------------------
