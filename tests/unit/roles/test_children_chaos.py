@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.bench import AtWork, Bench
 from tests.unit.parcels import Parcel
-from tests.unit.roles.test_children import Box, BoxRun, Shipment, ShipmentRun
+from tests.unit.roles.shipments import Box, BoxRun, Shipment, ShipmentRun
 from workflow_ray import Cancel, Children, Repeat, Retry, Workflow
 from workflow_ray.records import Cause, RunQuery
 
