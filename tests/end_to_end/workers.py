@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from tests.end_to_end.chores import Chore, ChoreStatus
 from tests.servers import processes
@@ -15,6 +16,7 @@ from workflow_ray import Handle, RunState
 from workflow_ray.client import Entry
 from workflow_ray.records import Cause
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=90)
 POLL = 0.005
@@ -88,11 +90,12 @@ def worker_of(pid: int, some: Sequence[WorkerProcess]) -> WorkerProcess:
     return found
 
 
-async def until(is_true: Callable[[], object]) -> None:
-    """Wait for what the workers note in their journal."""
+async def until(look: Callable[[], T | None]) -> T:
+    """Wait until a function returns something true, by what the workers note. Returns that."""
     async with asyncio.timeout(60):
-        while not is_true():
+        while not (found := look()):
             await asyncio.sleep(POLL)
+    return found
 
 
 async def check(handles: Sequence[Handle[Chore, ChoreStatus]]) -> None:
