@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.end_to_end import pledges
 from tests.end_to_end.pledges import Pledge, PledgeStatus, Promise, keep
-from tests.end_to_end.workers import WorkerProcess, workers
+from tests.end_to_end.workers import WorkerProcess, until, worker_of, workers
 from workflow_ray import Client, Handle, Run, Trigger, connect
 from workflow_ray.errors import CallbackTooLate, RunFinished
 from workflow_ray.records import Cause
@@ -23,22 +22,18 @@ pytestmark = pytest.mark.timeout(180)
 Pledges = Client[Pledge, PledgeStatus]
 
 
-async def until(is_true: Callable[[], object]) -> None:
-    """Wait for what the workers note in their journal."""
-    async with asyncio.timeout(60):
-        while not is_true():
-            await asyncio.sleep(0.005)
-
-
 def count(journal: Path, what: str) -> int:
     return sum(line[0] == what for line in pledges.noted(journal))
 
 
+def processes(journal: Path, what: str) -> set[int]:
+    """The processes that have noted this."""
+    return {int(line[2]) for line in pledges.noted(journal) if line[0] == what}
+
+
 def process_of(journal: Path, some: list[WorkerProcess]) -> WorkerProcess:
     """The worker that has noted the last line."""
-    pid = int(pledges.noted(journal)[-1][2])
-    (found,) = [worker for worker in some if worker.process and worker.process.pid == pid]
-    return found
+    return worker_of(int(pledges.noted(journal)[-1][2]), some)
 
 
 async def call_slowly(client: Pledges, journal: Path) -> "asyncio.Task[Run[Pledge, PledgeStatus]]":
@@ -46,7 +41,7 @@ async def call_slowly(client: Pledges, journal: Path) -> "asyncio.Task[Run[Pledg
     pledges.held(journal).touch()
     await client.trigger("one", Pledge())
     call = asyncio.create_task(client.callback(keep, "one", SLOW, idempotency_key="k"))
-    await until(lambda: count(journal, "begun") == 1)
+    await until(lambda: count(journal, "begun"))
     return call
 
 
@@ -105,11 +100,11 @@ async def test_of_a_process_that_was_stopped_and_its_successor_one_answers(
         call = await call_slowly(client, journal)
         stopped = process_of(journal, pair)
         stopped.freeze()
-        await until(lambda: count(journal, "begun") == 2)  # the other has the role now
+        await until(lambda: len(processes(journal, "begun")) == 2)  # the other has the role now
         pledges.held(journal).unlink()
         run = await call
         stopped.send(signal.SIGCONT)
-        await until(lambda: count(journal, "done") == 2)
+        await until(lambda: len(processes(journal, "done")) == 2)
         await check_kept(client, run)
 
 

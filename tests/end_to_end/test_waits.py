@@ -8,6 +8,7 @@ on after another worker has taken the work over.
 import asyncio
 import random
 import signal
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,13 +119,14 @@ class Load:
 
     async def in_the_middle(self) -> int:
         """Wait until the function has begun. Returns the id of its process."""
-        await until(self.under_way)
-        return self.under_way()[0].pid
+        return (await until(self.under_way))[0].pid
 
     def under_way(self) -> list[Line]:
         """What has begun and is not done."""
-        done = [line._replace(what="begun") for line in self.lines("done")]
-        return [line for line in self.lines("begun") if line not in done]
+        lines = self.lines()
+        begun = Counter(line for line in lines if line.what == "begun")
+        done = Counter(line._replace(what="begun") for line in lines if line.what == "done")
+        return list((begun - done).elements())
 
     async def end(self) -> None:
         """Wait for the end of all runs, and for the answers to their callers."""
