@@ -137,9 +137,9 @@ async def test_ticks_that_many_callers_fill_in_at_once_have_one_run_each(
     ):
         await journal.more(3)
         begin = datetime(2026, 1, 1, tzinfo=UTC)
-        fill = [client.backfill("nightly", begin, begin + timedelta(days=20)) for _ in range(50)]
-        filled = await asyncio.gather(*fill)
-        runs = [run async for run in client.runs() if run.foreign_id.startswith("nightly-")]
+        end = begin + timedelta(days=20)
+        filled = await asyncio.gather(*(client.backfill("nightly", begin, end) for _ in range(50)))
+        runs = [run async for run in client.runs() if run.foreign_id.startswith("nightly-2026-01")]
         assert len(runs) == 20
         outcomes = Counter(outcome for one in filled for _, outcome in one)
         assert outcomes == {TriggerOutcome.STARTED: 20, TriggerOutcome.KNOWN: 49 * 20}
