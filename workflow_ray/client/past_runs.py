@@ -1,21 +1,20 @@
 """Reads runs as they were at an earlier version."""
 
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
-from workflow_ray.client.standing import read_entries, read_record
+from workflow_ray.client.standing import read_record
 from workflow_ray.definition import Run, Status
-from workflow_ray.engine.past import as_of, is_enough
+from workflow_ray.engine.past import as_of, read_back
 from workflow_ray.engine.runs import view_of
+from workflow_ray.ports import RecordStore
 from workflow_ray.records import HistoryEntry, RunId, Version
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
-
-AT_ONCE = 50
-"""The number of versions that are read at once to find the data of one of them."""
 
 
 async def run_at(connection: Connection[D, S], run_id: RunId, version: Version) -> Run[D, S]:
@@ -25,19 +24,11 @@ async def run_at(connection: Connection[D, S], run_id: RunId, version: Version) 
     if record.version < version:  # it was read from an old snapshot
         record = await read_record(connection, run_id, records, fresh=True)
     if record.version != version:
-        record = as_of(record, await _entries(connection, run_id, version))
+        record = as_of(record, await read_back(partial(_read, records, run_id), version))
     return view_of(connection.workflow, record)
 
 
-async def _entries(
-    connection: Connection[D, S], run_id: RunId, version: Version
+async def _read(
+    records: RecordStore, run_id: RunId, after: Version, limit: int
 ) -> list[HistoryEntry]:
-    """Read the versions up to this one, from one back at which `as_of` knows enough."""
-    entries: list[HistoryEntry] = []
-    end = version
-    while end and not is_enough(entries):
-        begin = Version(max(0, end - AT_ONCE))
-        read = await read_entries(connection.records, run_id, end, after=begin)
-        entries = [each for each in read if each.version <= end] + entries
-        end = begin
-    return entries
+    return await records.history(run_id, after=after, limit=limit)

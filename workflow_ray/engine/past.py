@@ -1,15 +1,56 @@
-"""A run as it was at an earlier version. Pure."""
+"""A run as it was at an earlier version. It depends on nothing but the versions that it reads."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from workflow_ray.records import Cause, HistoryEntry, Message, Record, Version, WriteId
 
+ReadVersions: TypeAlias = Callable[[Version, int], Awaitable[Sequence[HistoryEntry]]]
+"""Reads entries of a run's history above a version, ascending: at most so many, perhaps fewer. An
+empty answer is the end.
+"""
+AT_ONCE = 50
+"""The number of versions that are read at once."""
+
+
+async def read_back(read: ReadVersions, version: Version) -> list[HistoryEntry]:
+    """Read the versions of a run up to this one, from one back at which `as_of` knows enough.
+
+    Versions that the history does not have are left out: see `tells`.
+    """
+    entries: list[HistoryEntry] = []
+    end = version
+    while end and not is_enough(entries):
+        begin = Version(max(0, end - AT_ONCE))
+        entries = await _read_between(read, begin, end) + entries
+        end = begin
+    return entries
+
+
+async def _read_between(read: ReadVersions, begin: Version, end: Version) -> list[HistoryEntry]:
+    """Read the versions above `begin`, up to `end`."""
+    entries: list[HistoryEntry] = []
+    after = begin
+    while after < end and (page := await read(after, end - after)):
+        entries += page
+        after = page[-1].version
+    return [each for each in entries if each.version <= end]
+
 
 def is_enough(entries: Sequence[HistoryEntry]) -> bool:
     """Whether `as_of` can read the data and the visit of the last of these versions."""
     return any(each.data is not None for each in entries) and _visit(entries) is not None
+
+
+def tells(entries: Sequence[HistoryEntry], version: Version) -> bool:
+    """Whether the entries end at the version and tell its data."""
+    return bool(
+        entries
+        and entries[-1].version == version
+        and any(each.data is not None for each in entries)
+    )
 
 
 def as_of(record: Record, entries: Sequence[HistoryEntry]) -> Record:

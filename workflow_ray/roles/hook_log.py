@@ -9,6 +9,7 @@ import msgspec
 
 from workflow_ray.definition import Workflow
 from workflow_ray.engine.announcements import announced_state
+from workflow_ray.engine.past import as_of, read_back, tells
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
 from workflow_ray.records import (
     Event,
@@ -125,29 +126,13 @@ class HookLog:
 
     async def _from_history(self, record: Record, version: Version) -> Record | None:
         """Put a record back to an earlier version, by the run's history."""
-        data: bytes | None = None
-        last: HistoryEntry | None = None
-        while last is None or last.version < version:
-            after = last.version if last else Version(0)
-            page = await persist(
-                partial(self._records.history, record.run_id, after=after), self._clock, self._role
-            )
-            if not page:
-                return None
-            for entry in page:
-                if entry.version <= version:
-                    data = entry.data if entry.data is not None else data
-                    last = entry
-        if data is None or last.version != version:
+        entries = await read_back(partial(self._read, record.run_id), version)
+        if not tells(entries, version):
             return None
-        return msgspec.structs.replace(
-            record,
-            status=last.status,
-            run_state=last.run_state,
-            version=version,
-            visit=version,
-            cause=last.cause,
-            reason=last.reason,
-            data=data,
-            updated_at=last.at,
+        then = as_of(record, entries)
+        return msgspec.structs.replace(then, visit=version, attempt=record.attempt)
+
+    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+        return await persist(
+            lambda: self._records.history(run_id, after=after, limit=limit), self._clock, self._role
         )

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from workflow_ray.engine.announcements import announced_state
+from workflow_ray.engine.past import as_of, read_back, tells
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
 from workflow_ray.records import (
     NO_VERSION,
@@ -212,13 +214,13 @@ class TransitionReader:
         """Return a version of a run, with its data. None: the history does not have it any more."""
         if record.version == version:
             return _entry(record)
-        last, data = Version(0), None
-        while page := await self._records.history(record.run_id, after=last):
-            for entry in page:
-                last, data = entry.version, entry.data if entry.data is not None else data
-                if last == version:
-                    return msgspec.structs.replace(entry, data=data)
-        return None
+        entries = await read_back(partial(self._read, record.run_id), version)
+        if not tells(entries, version):
+            return None
+        return msgspec.structs.replace(entries[-1], data=as_of(record, entries).data)
+
+    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+        return await self._records.history(run_id, after=after, limit=limit)
 
     def _event(
         self, slot: int, item: Received, then: HistoryEntry, foreign_id: str

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.unit.parcels import Route
-from workflow_ray.engine.past import as_of, is_enough
+from workflow_ray.engine.past import as_of, is_enough, read_back, tells
 from workflow_ray.records import (
     Cause,
     HistoryEntry,
@@ -82,3 +82,40 @@ def test_versions_without_data_or_without_an_entry_are_not_enough() -> None:
     assert not is_enough([])
     assert not is_enough(HISTORY[2:3]), "it has no data"
     assert not is_enough(HISTORY[3:5]), "the visit began before"
+
+
+class Reads:
+    """A long history whose data changes rarely, in pages that are smaller than asked for."""
+
+    def __init__(self, entries: list[HistoryEntry]) -> None:
+        self._entries = entries
+        self.read = 0
+
+    async def __call__(self, after: Version, limit: int) -> list[HistoryEntry]:
+        found = [each for each in self._entries if each.version > after][: min(limit, 20)]
+        self.read += len(found)
+        return found
+
+
+LONG = [entry(1, Route.NEW, Cause.TRIGGER, b"1")] + [
+    entry(number, Route.PACKED, Cause.STEP, b"%d" % number if number % 60 == 0 else None)
+    for number in range(2, 1000)
+]
+
+
+@pytest.mark.parametrize(("version", "first"), [(1, 1), (59, 1), (60, 11), (700, 651), (719, 620)])
+async def test_only_the_last_versions_are_read(version: int, first: int) -> None:
+    reads = Reads(LONG)
+    entries = await read_back(reads, Version(version))
+    assert [each.version for each in entries] == list(range(first, version + 1))
+    assert reads.read == len(entries)
+    assert tells(entries, Version(version))
+    assert as_of(NOW, entries).data == b"%d" % max(1, version // 60 * 60)
+
+
+async def test_a_history_that_has_lost_the_version_or_its_data_does_not_tell_it() -> None:
+    assert not tells(await read_back(Reads(LONG), Version(1000)), Version(1000))
+    begun_late = await read_back(Reads(LONG[300:]), Version(359))
+    assert [each.version for each in begun_late] == list(range(301, 360))
+    assert not tells(begun_late, Version(359))
+    assert not tells([], Version(1))
