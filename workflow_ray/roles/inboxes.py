@@ -1,6 +1,7 @@
 """The inboxes of runs, as a consumer reads them: the next message of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from workflow_ray.engine.events import is_accepted
@@ -21,6 +22,17 @@ FIRST = 10
 """The messages of a run that are read at first: mostly its oldest is the next."""
 
 
+@dataclass(frozen=True, slots=True)
+class NextMessages:
+    """The next messages of runs. A run that is in neither has none."""
+
+    found: Mapping[RunId, Message] = field(default_factory=dict[RunId, Message])
+    unread: frozenset[RunId] = frozenset()  # runs to ask for again, because the others were large
+
+
+NOTHING = NextMessages()
+
+
 class Inboxes:
     """Reads messages of many runs by one call."""
 
@@ -29,36 +41,36 @@ class Inboxes:
         self._records = records
         self._clock = clock
 
-    async def next_of(self, records: Sequence[Record]) -> dict[RunId, Message]:
+    async def next_of(self, records: Sequence[Record]) -> NextMessages:
         """Read the oldest message of each run that its status accepts and that is due.
 
-        Runs without such a message are left out.
+        Not much more than BATCH_DATA bytes are read. The first run is never left unread.
         """
         found: dict[RunId, Message] = {}
         wanted: dict[RunId, Record] = {record.run_id: record for record in records}
         # one more than there should be, so that a full page shows that others are left
         limit = min(LIMIT, sum(min(record.messages, FIRST) for record in records) + 1)
-        while wanted:
+        while wanted and _size(found.values()) <= BATCH_DATA:
             messages = await self._read(list(wanted), limit)
             for message in messages:
                 record = wanted.get(message.run_id)
                 if record is not None and is_accepted(message, record):
                     found.setdefault(message.run_id, message)
-            rest: dict[RunId, Record] = {
-                run_id: record for run_id, record in wanted.items() if run_id not in found
-            }
-            cut_off = sum(len(message.payload) for message in messages) > BATCH_DATA
+            rest = {run_id: record for run_id, record in wanted.items() if run_id not in found}
+            cut_off = _size(messages) > BATCH_DATA
             if cut_off and len(rest) == len(wanted):
-                return found | await self._next_behind_large(wanted, limit)
-            if not (len(messages) == limit or cut_off):
+                hidden = await self._next_behind_large(wanted, limit)
+                found |= hidden.found
+                wanted = {run_id: wanted[run_id] for run_id in hidden.unread}
                 break
-            wanted = rest
+            wanted = rest if cut_off or len(messages) == limit else {}
             limit *= 10
-        return found
+        if wanted and records[0].run_id in wanted:
+            found |= (await self.next_of(records[:1])).found
+            del wanted[records[0].run_id]
+        return NextMessages(found, frozenset(wanted))
 
-    async def _next_behind_large(
-        self, wanted: Mapping[RunId, Record], limit: int
-    ) -> dict[RunId, Message]:
+    async def _next_behind_large(self, wanted: Mapping[RunId, Record], limit: int) -> NextMessages:
         """Read the messages that large ones have hidden, which the runs keep for later: first
         without the payloads, then those that are accepted.
         """
@@ -71,19 +83,22 @@ class Inboxes:
                     keys.setdefault(message.run_id, message.key)
             is_full = len(envelopes) == limit
             limit *= 10
-        found: dict[RunId, Message] = {}
-        while left := [key for run_id, key in keys.items() if run_id not in found]:
-            query = MessageQuery(keys=tuple(left))
-            messages = await persist(
-                partial(self._records.messages, query), self._clock, self._role
-            )
-            found |= {message.run_id: message for message in messages}
-            if not messages:  # they were deleted meanwhile
-                break
-        return {run_id: message for run_id, message in found.items() if message.outcome is None}
+        if not keys:
+            return NOTHING
+        query = MessageQuery(keys=tuple(keys.values()))
+        messages = await persist(partial(self._records.messages, query), self._clock, self._role)
+        read = {message.run_id for message in messages}
+        # those that the answer leaves out were deleted meanwhile, unless it was cut off
+        unread = keys.keys() - read if _size(messages) > BATCH_DATA else ()
+        found = {message.run_id: message for message in messages if message.outcome is None}
+        return NextMessages(found, frozenset(unread))
 
     async def _read(
         self, run_ids: Sequence[RunId], limit: int, *, payloads: bool = True
     ) -> list[Message]:
         query = MessageQuery(run_ids=tuple(run_ids), due=True, payloads=payloads, limit=limit)
         return await persist(lambda: self._records.messages(query), self._clock, self._role)
+
+
+def _size(messages: Iterable[Message]) -> int:
+    return sum(len(message.payload) for message in messages)

@@ -20,7 +20,7 @@ from workflow_ray.records import (
 )
 from workflow_ray.roles.attempt import Attempt, Phase
 from workflow_ray.roles.functions import Functions
-from workflow_ray.roles.inboxes import Inboxes
+from workflow_ray.roles.inboxes import NOTHING, Inboxes, NextMessages
 from workflow_ray.roles.partition import Partition
 from workflow_ray.roles.results import Results
 
@@ -92,18 +92,22 @@ class Intake:
         A message goes before the step. An event for a run that has an attempt in hand waits for it.
 
         Returns:
-            The attempts, and the events that are left for the next call, because the store has not
-            returned their records yet.
+            The attempts, and the events that are left for the next call, because their records or
+            their messages were not read yet.
         """
         answered = await self._with_records(received)
         messages = await self._messages_of(
             [record for _, record in answered if record is not None and record.messages]
         )
+        if messages.unread:
+            answered = list(
+                takewhile(lambda pair: pair[0].event.run_id not in messages.unread, answered)
+            )
         now = self._clock.monotonic()
         attempts = [
             attempt
             for item, record in answered
-            if (attempt := self._judged(item, record, messages, now))
+            if (attempt := self._judged(item, record, messages.found, now))
         ]
         if len(attempts) < len(answered):
             self._results.touch()
@@ -147,17 +151,14 @@ class Intake:
         )
         return dict(zip(ids, records, strict=False))
 
-    async def _messages_of(self, records: Sequence[Record]) -> dict[RunId, Message]:
+    async def _messages_of(self, records: Sequence[Record]) -> NextMessages:
         """Read the next message of each run that is at this role's status."""
-        if not records:
-            return {}
-        return await self._inboxes.next_of(
-            [
-                record
-                for record in records
-                if has_messages(record) and record.status == self._functions.status.value
-            ]
-        )
+        asked = [
+            record
+            for record in records
+            if has_messages(record) and record.status == self._functions.status.value
+        ]
+        return await self._inboxes.next_of(asked) if asked else NOTHING
 
     def _judged(
         self, item: Received, record: Record | None, messages: Mapping[RunId, Message], now: float
@@ -232,14 +233,17 @@ class Intake:
             for old in settled:
                 old.is_looked_at = False
             found = await self.look_up([old.record.run_id for old in settled], fresh=True)
-            looked_up = [old for old in settled if old.record.run_id in found]
             messages = await self._messages_of(
                 [record for record in found.values() if record is not None and record.messages]
             )
+            read = found.keys() - messages.unread
             now = self._clock.monotonic()
-            looked_up = [old for old in looked_up if not old.is_looked_at]
+            looked_up = [
+                old for old in settled if old.record.run_id in read and not old.is_looked_at
+            ]
             for old in looked_up:
-                if attempt := self._judged_again(old, found[old.record.run_id], messages, now):
+                run_id = old.record.run_id
+                if attempt := self._judged_again(old, found[run_id], messages.found, now):
                     attempts.append(attempt)
             settled = [old for old in settled if old not in looked_up]
         self._results.touch()
