@@ -249,3 +249,16 @@ async def test_large_messages_that_a_run_keeps_hide_no_other_message() -> None:
         await bench.consumer(Deal.OPEN)
         await bench.pass_time()
         assert {(await run.get()).status for run in runs.values()} == {Deal.PAID}
+
+
+async def test_large_messages_of_many_runs_are_all_taken() -> None:
+    workflow = paying()
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        runs = await triggered(bench, workflow, *map(str, range(8)))
+        for run in reversed(runs.values()):
+            padded = b" " * (BATCH_DATA // 2) + Payment(amount=10).model_dump_json().encode()
+            await post(bench, callback(run.run_id, "paid", padded, Deal.OPEN))
+        await bench.consumer(Deal.OPEN)
+        await bench.pass_time()
+        assert {(await run.get()).status for run in runs.values()} == {Deal.PAID}
