@@ -240,7 +240,5 @@ async def triggered(
     bench: Bench, workflow: Workflow[Parcel, S], *foreign_ids: str
 ) -> dict[str, Handle[Parcel, S]]:
     """New runs, by foreign id."""
-    return {
-        foreign_id: await bench.client(workflow).trigger(foreign_id, Parcel())
-        for foreign_id in foreign_ids
-    }
+    client = bench.client(workflow)
+    return {foreign_id: await client.trigger(foreign_id, Parcel()) for foreign_id in foreign_ids}
