@@ -7,6 +7,13 @@ and pickle calls cls(*args).
 """
 
 from workflow_ray.errors.base import WorkflowError
+from workflow_ray.errors.bulk import (
+    BulkJobNotFound,
+    BulkJobRefused,
+    BulkNotDeployed,
+    BulkWaitTimeout,
+    UnknownBulkAction,
+)
 from workflow_ray.errors.callbacks import (
     CallbackError,
     CallbackExpired,
@@ -70,6 +77,10 @@ __all__ = [
     "AccessDenied",
     "AdapterNotInstalled",
     "AmbiguousRun",
+    "BulkJobNotFound",
+    "BulkJobRefused",
+    "BulkNotDeployed",
+    "BulkWaitTimeout",
     "CallbackError",
     "CallbackExpired",
     "CallbackFailed",
@@ -113,6 +124,7 @@ __all__ = [
     "StoreUnavailable",
     "TopicMismatch",
     "UnfitAdapter",
+    "UnknownBulkAction",
     "UnknownSchedule",
     "UnknownScheme",
     "UnknownStatus",

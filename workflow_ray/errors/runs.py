@@ -101,7 +101,10 @@ class RunActive(WorkflowError):
             f"workflow {self.workflow!r} has an unfinished run for {self.foreign_id!r}:"
             f" {self.run_id}."
         )
-        return f'{where} Wait for its end, or pass if_active="join" to get that run.'
+        return (
+            f"{where} Wait for its end, use another foreign id, or trigger with"
+            ' if_active="join" to get that run.'
+        )
 
 
 class KeyReused(WorkflowError):
@@ -173,7 +176,7 @@ class RunPaused(WorkflowError):
 
 
 class ControlRefused(WorkflowError):
-    """A run that can't be paused, resumed, retried or cancelled as it stands.
+    """A run that can't be paused, resumed, retried, cancelled or moved as it stands.
 
     Nothing was written.
     """

@@ -8,6 +8,7 @@ from workflow_ray.ports.adapters import (
     EventsAdapter,
     RecordsAdapter,
     TimeoutsAdapter,
+    TransactionsAdapter,
     adapter_for,
     events_adapter,
     has_unescaped_userinfo,
@@ -15,6 +16,7 @@ from workflow_ray.ports.adapters import (
     records_adapter,
     scheme_of,
     timeouts_adapter,
+    transactions_of,
 )
 from workflow_ray.ports.clock import Clock, SystemClock
 from workflow_ray.ports.connector_source import ConnectorSource, PositionListener, SourceReader
@@ -25,6 +27,7 @@ from workflow_ray.ports.role_scheduler import RoleScheduler
 from workflow_ray.ports.sharing import assigned
 from workflow_ray.ports.store import STORE_PORTS, Records, Store, WholeStore, ports_of
 from workflow_ray.ports.timeout_store import TimeoutStore
+from workflow_ray.ports.transactions import StepTransaction, Transactions
 
 __all__ = [
     "FIRST_PAUSE",
@@ -43,10 +46,13 @@ __all__ = [
     "RecordsAdapter",
     "RoleScheduler",
     "SourceReader",
+    "StepTransaction",
     "Store",
     "SystemClock",
     "TimeoutStore",
     "TimeoutsAdapter",
+    "Transactions",
+    "TransactionsAdapter",
     "Trimmer",
     "WholeStore",
     "adapter_for",
@@ -59,4 +65,5 @@ __all__ = [
     "records_adapter",
     "scheme_of",
     "timeouts_adapter",
+    "transactions_of",
 ]

@@ -16,6 +16,7 @@ from workflow_ray.ports.clock import Clock
 from workflow_ray.ports.event_streamer import EventStreamer
 from workflow_ray.ports.store import Records
 from workflow_ray.ports.timeout_store import TimeoutStore
+from workflow_ray.ports.transactions import Transactions
 
 A = TypeVar("A", bound="Adapter")
 
@@ -124,6 +125,21 @@ class TimeoutsAdapter(Adapter, Protocol):
         ...
 
 
+@runtime_checkable
+class TransactionsAdapter(Adapter, Protocol):
+    """An adapter whose stores can be written to in transactions of the application."""
+
+    def transactions(self, url: str, *, clock: Clock, store_id: str) -> Transactions:
+        """Return what writes into a store in such transactions. It opens nothing.
+
+        Args:
+            url: The URL of the store.
+            clock: The store's clock, as for `open_records`.
+            store_id: The id that the store must have.
+        """
+        ...
+
+
 def path_in_url(path: str) -> str:
     """Write a file's path as part of a URL: `?` becomes %3F, for example."""
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
@@ -185,6 +201,22 @@ def events_adapter(url: str) -> EventsAdapter:
 def timeouts_adapter(url: str) -> TimeoutsAdapter:
     """Return the adapter, as `adapter_for` does. Raises UnfitAdapter: it can't hold timeouts."""
     return _fit(url, TimeoutsAdapter, "timeouts")  # type: ignore[type-abstract]  # as above
+
+
+def transactions_of(url: str, *, clock: Clock, store_id: str) -> Transactions | None:
+    """Return what writes into the store in transactions of the application.
+
+    None: the store's adapter is not a TransactionsAdapter.
+
+    Args:
+        url: The URL of the store.
+        clock: The store's clock.
+        store_id: The id that the store must have.
+    """
+    adapter = adapter_for(url)
+    if not isinstance(adapter, TransactionsAdapter):
+        return None
+    return adapter.transactions(url, clock=clock, store_id=store_id)
 
 
 def _fit(url: str, kind: type[A], what: str) -> A:

@@ -69,6 +69,15 @@ def hooks_group(workflow: str) -> str:
     return f"{workflow}-hooks"
 
 
+def paused_retry_group(workflow: str) -> str:
+    """Return the group of the role that retries runs which an error has paused."""
+    return f"{workflow}-paused-retry"
+
+
+def bulk_group(workflow: str) -> str:
+    return f"{workflow}-bulk"
+
+
 def readers_group(topic: Topic) -> str:
     """Return the group of the readers of other deployments. What they have not read is kept.
 

@@ -48,7 +48,9 @@ class Cause(IntEnum):
     RESUMED = 11
     """An operator resumed a paused run."""
     RETRIED = 12
-    """An operator retried the step of a failed run, at once and with all its attempts."""
+    """An operator, or the workflow's `retry_paused`, retried the step of a failed run, at once and
+    with all its attempts.
+    """
     CALLBACK = 13
     """A callback returned a status, or Stay."""
     TIMEOUT = 14
@@ -57,6 +59,10 @@ class Cause(IntEnum):
     """The function for a child that has ended returned a status, or Stay."""
     CHILDREN = 16
     """The function for the last child that has ended returned a status, or Stay."""
+    MOVED = 17
+    """An operator moved the run to a status."""
+    FORKED = 18
+    """A new run was made from a version of another one, which the reason names."""
 
 
 class Awaits(IntEnum):
