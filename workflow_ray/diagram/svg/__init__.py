@@ -1,0 +1,1 @@
+"""Draws a diagram as an SVG document."""
