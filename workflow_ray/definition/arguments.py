@@ -35,7 +35,7 @@ def checked_time(what: str, time: object) -> datetime:
     """Return the time. Raises InvalidInput unless it is a datetime with a timezone."""
     if not isinstance(time, datetime):
         raise InvalidInput(what, f"give a datetime, not {type(time).__name__}")
-    if time.tzinfo is None:
+    if time.utcoffset() is None:
         raise InvalidInput(what, "it has no timezone; give one, e.g. datetime.now(UTC)")
     return time
 

@@ -9,7 +9,10 @@ from pydantic import BaseModel
 from workflow_ray.definition.arguments import is_count, shown
 from workflow_ray.definition.data import model_mistake
 from workflow_ray.definition.declarations import named
+from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.middleware import middleware_mistakes
 from workflow_ray.definition.status import Status
+from workflow_ray.errors import InvalidInput
 
 if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
@@ -41,6 +44,9 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
             f"{place} partitions={shown(workflow.partitions)} is not a whole number from 1 to"
             f" {MAX_PARTITIONS}; the default is 16"
         )
+    yield from (f"{place} {mistake}" for mistake in middleware_mistakes(workflow.middleware))
+    if mistake := _retry_paused_mistake(workflow.retry_paused):
+        yield f"{place} retry_paused={shown(workflow.retry_paused)} can't be used: {mistake}"
     if _is_subclass(workflow.data, Status) and _is_subclass(workflow.statuses, BaseModel):
         yield (
             f"{place} data and statuses are in each other's place; write"
@@ -56,6 +62,16 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
             f"{place} {shown(workflow.statuses)} is not an enum of statuses; hand in a subclass of"
             " Status that has members"
         )
+
+
+def _retry_paused_mistake(given: object) -> str | None:
+    if given is None:
+        return None
+    try:
+        seconds = seconds_of("retry_paused", given)
+    except InvalidInput as error:
+        return error.why
+    return None if seconds else "runs would fail again at once; give a time, e.g. an hour"
 
 
 def _data_mistakes(data: type[BaseModel], scope: Mapping[str, object]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from workflow_ray.definition.callables import name_of, plain_name_of
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.handlers import Overlap
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run, S
 from workflow_ray.definition.status import Status
@@ -96,6 +97,8 @@ class StepDeclaration(RunDeclaration[S]):
 
     shards: int
     max_in_flight: int
+    ray: RayOptions | None
+    transactional: bool = False
 
     @property
     def name(self) -> str:
@@ -105,6 +108,19 @@ class StepDeclaration(RunDeclaration[S]):
         (status,) = self.statuses
         way_out = "a status has one step, so take one of them out"
         return Claim(("step", status), f"{named(status)} has the", way_out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStepDeclaration(StepDeclaration[S]):
+    """The arguments of `.batch_step`."""
+
+    noun = "batch step"
+    leading = ("the list of runs",)
+    usage = ".batch_step({})"
+
+    max_batch: int
+    max_wait: Duration
+    max_batches: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

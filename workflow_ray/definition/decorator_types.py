@@ -5,7 +5,7 @@ A protocol of functions has two overloads that a function must match both: the s
 results, and the first keeps their precise type.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Protocol, TypeVar, overload
 
@@ -41,6 +41,25 @@ class StepDecorator(Protocol[D, S]):
     def __call__(
         self, function: StepFunction[D, S, P, R]
     ) -> Callable[Concatenate[Run[D, S], P], R]: ...
+
+
+class BatchFunction(Protocol[D, S, P, R_co]):
+    """A function that can be a batch step."""
+
+    @overload
+    def __call__(self, runs: list[Run[D, S]], /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(
+        self, runs: list[Run[D, S]], /, *args: Any, **kwargs: Any
+    ) -> Sequence[S | Halt | BaseException] | Awaitable[Sequence[S | Halt | BaseException]]: ...
+
+
+class BatchStepDecorator(Protocol[D, S]):
+    """Declares a batch step and returns the same function."""
+
+    def __call__(
+        self, function: BatchFunction[D, S, P, R]
+    ) -> Callable[Concatenate[list[Run[D, S]], P], R]: ...
 
 
 class TimeoutHandler(Protocol[D, S, P, R_co]):

@@ -12,6 +12,8 @@ Duration: TypeAlias = timedelta | float
 LONGEST = 100 * 365 * 86_400.0
 """Seconds. After a longer time, the end may be a date that databases can't store."""
 
+UNITS = {"d": 86_400, "h": 3600, "min": 60}
+
 
 def seconds_of(what: str, given: object) -> float:
     """Convert a duration to seconds, from 0 to 100 years.
@@ -39,3 +41,17 @@ def _as_float(number: float) -> float:
         return float(number)
     except OverflowError:  # an int may be of any size
         return math.inf
+
+
+def spelled(seconds: float) -> str:
+    """Write a duration for people: "2 d", "1 h 30 min", "0.5 s"."""
+    rest = round(seconds, 3)
+    parts: list[str] = []
+    for unit, size in UNITS.items():
+        number = int(rest // size)
+        if number:
+            parts.append(f"{number:,} {unit}")
+            rest = round(rest - number * size, 3)
+    if rest or not parts:
+        parts.append(f"{rest:g} s")
+    return " ".join(parts)

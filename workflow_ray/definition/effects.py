@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import checked_flag, checked_text, shown
+from workflow_ray.definition.cancelled import CancelledEvent
 from workflow_ray.definition.status import Status
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA, flaw_of_key
@@ -54,12 +55,18 @@ class Effects(Protocol):
         """Start the child with the transition that the function's result makes."""
         ...
 
+    def cancelled(self) -> CancelledEvent:
+        """Return the attempt's event, always the same one. Thread-safe."""
+        ...
+
 
 class Unbound:
     """The effects of a run that was made by hand: calls are made, and children are noted."""
 
     def __init__(self) -> None:
         self.started: list[ChildStart] = []
+        # made at its first use, so that a run can be copied and pickled until then
+        self._cancelled: CancelledEvent | None = None
 
     async def once(self, name: str, call: Callable[[], object]) -> object:
         result = call()
@@ -67,6 +74,11 @@ class Unbound:
 
     def start(self, child: ChildStart) -> None:
         self.started.append(child)
+
+    def cancelled(self) -> CancelledEvent:
+        if self._cancelled is None:
+            self._cancelled = CancelledEvent()
+        return self._cancelled
 
 
 class ReadOnly:
@@ -77,6 +89,9 @@ class ReadOnly:
 
     def start(self, child: ChildStart) -> None:
         self._refuse("run.start")
+
+    def cancelled(self) -> CancelledEvent:
+        self._refuse("run.cancelled")
 
     def _refuse(self, what: str) -> NoReturn:
         raise InvalidInput(

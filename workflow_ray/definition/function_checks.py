@@ -1,12 +1,13 @@
 """The mistakes in the arguments of the decorators of a run's functions."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from workflow_ray.definition.arguments import is_count, shown
 from workflow_ray.definition.callables import is_async
 from workflow_ray.definition.checks import MAX_PARTITIONS
 from workflow_ray.definition.declarations import (
+    BatchStepDeclaration,
     CallbackDeclaration,
     ChildDeclaration,
     RunDeclaration,
@@ -16,9 +17,15 @@ from workflow_ray.definition.declarations import (
 )
 from workflow_ray.definition.declaring import Declaring
 from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
 from workflow_ray.errors import InvalidInput
+
+MAX_BATCH = 500
+"""The most runs in one batch: a role has 1,000 in hand, and two batches must fit."""
+MAX_BATCHES = 64
+"""The most batches at a time. Each call of a plain function needs a thread."""
 
 
 def function_mistakes(
@@ -66,6 +73,11 @@ def seconds_or(default: float, given: object) -> float:
         return default
 
 
+def count_or(default: int, given: object) -> int:
+    """Return the count. The default if it is not one, as a mistake has told."""
+    return given if is_count(given) else default
+
+
 def attempt_seconds(timeout: object) -> float | None:
     """The seconds that an attempt may take. None if it has no limit, or a wrong one."""
     return None if timeout is None or attempt_mistake(timeout) else seconds_of("timeout", timeout)
@@ -89,6 +101,12 @@ def duration_mistake(given: object) -> str | None:
 
 def retry_mistake(retry: object) -> str | None:
     return None if isinstance(retry, Retry) else f"has retry={shown(retry)}; use Retry(...)"
+
+
+def ray_mistake(ray: object) -> str | None:
+    if ray is None or isinstance(ray, RayOptions):
+        return None
+    return f"can't have ray={shown(ray)}; use RayOptions(...)"
 
 
 def shards_mistake(shards: object, partitions: object) -> str | None:
@@ -125,13 +143,7 @@ def _on_failure_mistakes(declared: RunDeclaration[S], statuses: type[S]) -> Iter
 def _mistakes_of_kind(declared: RunDeclaration[Any], partitions: int) -> Iterator[str]:
     match declared:
         case StepDeclaration():
-            if mistake := shards_mistake(declared.shards, partitions):
-                yield mistake
-            if not is_count(declared.max_in_flight):
-                yield (
-                    f"can't have max_in_flight={shown(declared.max_in_flight)}; use a whole number"
-                    " from 1 up"
-                )
+            yield from _step_mistakes(declared, partitions)
         case CallbackDeclaration():
             if mistake := duration_mistake(declared.early):
                 yield f"can't have early={shown(declared.early)}: {mistake}"
@@ -145,6 +157,35 @@ def _mistakes_of_kind(declared: RunDeclaration[Any], partitions: int) -> Iterato
                 )
         case _:
             pass
+
+
+def _step_mistakes(declared: StepDeclaration[Any], partitions: int) -> Iterator[str]:
+    if mistake := shards_mistake(declared.shards, partitions):
+        yield mistake
+    if mistake := ray_mistake(declared.ray):
+        yield mistake
+    if isinstance(declared, BatchStepDeclaration):
+        yield from _batch_mistakes(declared)
+    elif not is_count(declared.max_in_flight):
+        most = shown(declared.max_in_flight)
+        yield f"can't have max_in_flight={most}; use a whole number from 1 up"
+    if not isinstance(cast(object, declared.transactional), bool):
+        yield f"can't have transactional={shown(declared.transactional)}; use True or False"
+
+
+def _batch_mistakes(declared: BatchStepDeclaration[Any]) -> Iterator[str]:
+    if not is_count(declared.max_batch) or declared.max_batch > MAX_BATCH:
+        yield (
+            f"can't have max_batch={shown(declared.max_batch)}; use a whole number from 1 to"
+            f" {MAX_BATCH}"
+        )
+    if not is_count(declared.max_batches) or declared.max_batches > MAX_BATCHES:
+        yield (
+            f"can't have max_batches={shown(declared.max_batches)}; use a whole number from 1 to"
+            f" {MAX_BATCHES}"
+        )
+    if mistake := duration_mistake(declared.max_wait):
+        yield f"can't have max_wait={shown(declared.max_wait)}: {mistake}"
 
 
 def _due_mistakes(declared: TimeoutDeclaration[Any]) -> Iterator[str]:

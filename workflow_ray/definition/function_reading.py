@@ -8,6 +8,7 @@ from workflow_ray.definition.callback import Callback
 from workflow_ray.definition.children import ChildFunction, ChildrenFunction
 from workflow_ray.definition.data import ValueCodec
 from workflow_ray.definition.declarations import (
+    BatchStepDeclaration,
     CallbackDeclaration,
     ChildDeclaration,
     ChildrenDeclaration,
@@ -18,6 +19,7 @@ from workflow_ray.definition.declarations import (
 from workflow_ray.definition.function import RunFunction
 from workflow_ray.definition.function_checks import (
     attempt_seconds,
+    count_or,
     function_mistakes,
     is_placed,
     is_workflow,
@@ -27,8 +29,8 @@ from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import HALTS, MESSAGE_HALTS
 from workflow_ray.definition.message_type import MessageType
 from workflow_ray.definition.run import S
-from workflow_ray.definition.signature import Parameters, Results
-from workflow_ray.definition.step import Step
+from workflow_ray.definition.signature import BatchResults, Parameters, Results, runs_mistake
+from workflow_ray.definition.step import BatchStep, Step
 from workflow_ray.definition.timeout_function import TimeoutFunction
 
 
@@ -42,10 +44,20 @@ class FunctionReader(Generic[S]):
         self._of_options = list(function_mistakes(declared, statuses, partitions))
         self._kind = kind_mistake(declared.function)
         self._message: MessageType | None = None
+        self._runs: str | None = None  # why the first parameter can't be a list of runs
         if self._kind is None:
             halts = HALTS if isinstance(declared, StepDeclaration) else MESSAGE_HALTS
-            self._results = Results(declared.function, declared.scope, statuses, halts)
-            self._parameters = Parameters(declared.function, declared.leading)
+            is_batch = isinstance(declared, BatchStepDeclaration)
+            reads: type[Results[S]] = BatchResults[S] if is_batch else Results[S]
+            self._results = reads(declared.function, declared.scope, statuses, halts)
+            self._session_kind = ""
+            if isinstance(declared, StepDeclaration) and declared.transactional is True:
+                self._session_kind = "AsyncSession" if is_async(declared.function) else "Session"
+            sessions = (self._session_kind,) if self._session_kind else ()
+            self._parameters = Parameters(declared.function, declared.leading, sessions)
+            if is_batch and self._parameters.leading:
+                first = self._parameters.leading[0]
+                self._runs = runs_mistake(declared.function, first, declared.scope)
             if isinstance(declared, CallbackDeclaration) and len(self._parameters.leading) > 1:
                 self._message = MessageType(
                     declared.function, self._parameters.leading[1], declared.scope
@@ -86,8 +98,17 @@ class FunctionReader(Generic[S]):
         yield from self._parameters.mistakes
         if self._parameters.are_hidden:
             return
+        if self._runs is not None:
+            yield self._runs
         if self._message is not None and self._message.mistake is not None:
             yield self._message.mistake
+        if self._session_kind and self._parameters.session is None:
+            yield (
+                "is transactional and takes no session; give it a parameter"
+                f" `session: {self._session_kind}` of SQLAlchemy"
+                f" ({'an async' if self._session_kind == 'AsyncSession' else 'a plain'} function"
+                " takes that kind)"
+            )
         if self._results.mistake is not None:
             way_out = self._results.way_out or self._other_annotation(missing)
             yield f"{self._results.mistake}; {way_out}"
@@ -103,7 +124,10 @@ class FunctionReader(Generic[S]):
         if names := ", ".join(map(str, targets or self._next())):
             parts.append(f"Literal[{names}]")
         parts += sorted(halt.__name__ for halt in self._results.halts)
-        return f"annotate `-> {' | '.join(parts)}`, the statuses and halts that it may return"
+        results = " | ".join(parts)
+        if isinstance(self.declared, BatchStepDeclaration):
+            results = f"list[{results} | Exception]"
+        return f"annotate `-> {results}`, the statuses and halts that it may return"
 
     def _next(self) -> list[S]:
         """The status after the function's own, else the one before, else its own."""
@@ -134,8 +158,11 @@ class FunctionReader(Generic[S]):
         if not own:
             return None
         match declared:
-            case StepDeclaration(shards=shards, max_in_flight=most):
-                return Step(**read, shards=shards, max_in_flight=most)
+            case BatchStepDeclaration():
+                return _batch_step(declared, read)
+            case StepDeclaration(shards=shards, max_in_flight=most, ray=ray):
+                session = self._parameters.session
+                return Step(**read, shards=shards, max_in_flight=most, ray=ray, session=session)
             case CallbackDeclaration(early=early):
                 message = self._message
                 what = f"the message of {declared.name}"
@@ -150,6 +177,22 @@ class FunctionReader(Generic[S]):
                 return ChildFunction(**read, child=child)
             case _:
                 return None
+
+
+def _batch_step(declared: BatchStepDeclaration[S], read: dict[str, Any]) -> BatchStep[S]:
+    max_batch, max_batches = count_or(1, declared.max_batch), count_or(1, declared.max_batches)
+    call_timeout: float | None = read.pop("timeout")
+    return BatchStep(
+        **read,
+        shards=declared.shards,
+        # The runs of the calls, and those of the batch that is being collected meanwhile.
+        max_in_flight=max_batch * (max_batches + 1),
+        ray=declared.ray,
+        max_batch=max_batch,
+        max_wait=seconds_or(0.0, declared.max_wait),
+        max_batches=max_batches,
+        call_timeout=call_timeout,
+    )
 
 
 def _is_a(value: object, kind: type) -> bool:

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name, spec_from_loader
@@ -34,10 +34,34 @@ def own_modules(name: str, file: Path, folder: Path) -> dict[str, str]:
     Returns:
         The digests by module name, without workflow_ray and without packages that have no file.
     """
+    return _followed(name, file, folder).found
+
+
+def own_files(name: str, folders: Sequence[str]) -> tuple[dict[str, str], set[Path]]:
+    """Find what `own_modules` finds, for a module that need not be importable.
+
+    Args:
+        name: The module's name.
+        folders: Where it is searched for, in this order.
+
+    Returns:
+        The digests by module name, and the folders that the files are in. None at all if the module
+        has no file there.
+    """
+    importlib.invalidate_caches()
+    for folder in map(Path, folders):
+        specs = list(_on_the_way(name, folder))
+        if specs and specs[-1].name == name and specs[-1].origin is not None:
+            search = _followed(name, Path(specs[-1].origin), folder)
+            return search.found, {file.parent for file in search.files}
+    return {}, set()
+
+
+def _followed(name: str, file: Path, folder: Path) -> "_Search":
     importlib.invalidate_caches()  # importlib's caches may be older than the files
     search = _Search(name, file, folder)
     search.follow()
-    return search.found
+    return search
 
 
 class _Search:
@@ -49,6 +73,7 @@ class _Search:
         self._folder = folder
         self._only = name.partition(".")[0] if _has_installed(folder) else None
         self.found: dict[str, str] = {}
+        self.files = set[Path]()
 
     def follow(self) -> None:
         specs = {spec.name: spec for spec in _on_the_way(self._name, self._folder)}
@@ -80,6 +105,7 @@ class _Search:
             content = spec.loader.get_data(spec.origin)
         except OSError:  # the file was deleted, or can't be read: importing it fails too
             return
+        self.files.add(Path(spec.origin))
         is_bytecode = spec.origin.endswith(tuple(BYTECODE_SUFFIXES))
         self.found[spec.name] = sha256(content[HEADER:] if is_bytecode else content).hexdigest()
         if spec.origin.endswith(tuple(EXTENSION_SUFFIXES)):

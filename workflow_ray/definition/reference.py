@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
-from workflow_ray.definition.own_modules import own_modules
+from workflow_ray.definition.own_modules import own_files, own_modules
 from workflow_ray.definition.workflow import Workflow
 from workflow_ray.errors import DuplicateWorkflow, InvalidInput, NotImportable
 
@@ -138,11 +138,7 @@ def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
     Raises:
         NotImportable: The error says why.
     """
-    name, _, attribute = reference.partition(":")
-    if not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
-        raise NotImportable(
-            reference, 'is not a reference; write "module:attribute", as in "shop.orders:orders"'
-        )
+    name, attribute = _parts(reference)
     _look_in(python_path)
     module = _import(reference, name)
     if not hasattr(module, attribute):
@@ -159,6 +155,33 @@ def load(reference: str, python_path: Sequence[str] = ()) -> Workflow[Any, Any]:
             " workflow",
         )
     return workflow
+
+
+def code_at(reference: str, python_path: Sequence[str]) -> tuple[dict[str, str], set[Path]]:
+    """Find the code of a workflow without importing it, so that it may have mistakes.
+
+    Args:
+        reference: Its "module:attribute".
+        python_path: The folders to search before those of sys.path.
+
+    Returns:
+        A digest of each of its modules, by name, and the folders that their files are in. None at
+        all if no module has the name.
+
+    Raises:
+        NotImportable: It is not a reference.
+    """
+    name, _ = _parts(reference)
+    return own_files(name, [*python_path, *filter(None, sys.path)])
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    name, _, attribute = reference.partition(":")
+    if not attribute.isidentifier() or not all(part.isidentifier() for part in name.split(".")):
+        raise NotImportable(
+            reference, 'is not a reference; write "module:attribute", as in "shop.orders:orders"'
+        )
+    return name, attribute
 
 
 def is_workflow(value: object) -> TypeGuard[Workflow[Any, Any]]:

@@ -23,6 +23,7 @@ from workflow_ray.definition.decorator_types import (
     TimeoutDecorator,
 )
 from workflow_ray.definition.durations import Duration
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
 from workflow_ray.definition.run_effects import OfData, OfStatus
@@ -56,6 +57,8 @@ class RunDecorators(Declaring, Generic[D, S]):
         on_failure: S | None = None,
         max_in_flight: int = 100,
         timeout: Duration | None = None,
+        transactional: bool = False,
+        ray: RayOptions | None = None,
     ) -> StepDecorator[D, S]:
         """Declare the decorated function as the step of the runs at `status`.
 
@@ -76,6 +79,11 @@ class RunDecorators(Declaring, Generic[D, S]):
             timeout: How long an attempt may take, in seconds or as a timedelta. An attempt that
                 takes longer has failed: an async function is cancelled; a plain one goes on in its
                 thread, and its result is dropped. None: no limit.
+            transactional: Hand the step a session of SQLAlchemy in the records' database, in a
+                parameter with the annotation AsyncSession (an async function, on PostgreSQL and
+                MariaDB) or Session (a plain one, on SQLite). What it writes is committed with the
+                transition, or not at all.
+            ray: What each role's actor asks of a Ray cluster. None: nothing.
 
         Raises:
             InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
@@ -89,6 +97,8 @@ class RunDecorators(Declaring, Generic[D, S]):
             timeout=timeout,
             shards=shards,
             max_in_flight=max_in_flight,
+            transactional=transactional,
+            ray=ray,
         )
         frame = calling_frame()
         if is_function(status):  # `@workflow.step` without parentheses

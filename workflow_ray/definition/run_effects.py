@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel
 
+from workflow_ray.definition.cancelled import CancelledEvent
 from workflow_ray.definition.effects import (
     ChildStart,
     Effects,
@@ -98,6 +99,21 @@ class RunEffects:
                 cascade=cascade,
             )
         )
+
+    @property
+    def cancelled(self) -> CancelledEvent:
+        """Set once the result of this attempt will be dropped: the run was cancelled, paused,
+        retried or moved, its function exceeded its time limit, or its role ends.
+
+        A long function asks `run.cancelled.is_set()` now and then, or awaits
+        `run.cancelled.wait()`, and then stops its work; what it returns or raises does not count.
+        It learns of a change of the run within about two seconds after it first asked. On a run
+        made by hand the event is not set until the test sets it.
+
+        Raises:
+            InvalidInput: The run is not that of a function.
+        """
+        return self._effects.cancelled()
 
     @property
     def started(self) -> tuple[ChildStart, ...]:

@@ -1,10 +1,20 @@
 """The signature of a function: the results that its annotation allows, and its resources."""
 
 import sys
-from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Iterator, Mapping, Sequence
 from inspect import Parameter
 from types import FunctionType, NoneType, UnionType
-from typing import Any, Generic, Literal, TypeGuard, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from workflow_ray.definition.callables import (
     call_mistake,
@@ -16,7 +26,7 @@ from workflow_ray.definition.callables import (
 from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.halt import HALTS, Halt
 from workflow_ray.definition.resources import Placeholder, Resource
-from workflow_ray.definition.run import S
+from workflow_ray.definition.run import Run, S
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -51,7 +61,7 @@ class Results(Generic[S]):
         self.mistake: str | None = None
         self.way_out: str | None = None  # None: to write another annotation
         try:
-            choices = list(_choices(hint_of(function, "return", scope)))
+            choices = list(self._read(hint_of(function, "return", scope)))
         except NameError as error:
             self.mistake = f"has a return annotation that can't be read: {error}"
             self.way_out = "define or import the name before the step, not only under TYPE_CHECKING"
@@ -61,6 +71,10 @@ class Results(Generic[S]):
             )
         else:
             self._sort(choices, statuses, allowed)
+
+    def _read(self, hint: object) -> Iterator[object]:
+        """The results that an annotation lists."""
+        return _choices(hint)
 
     def _sort(
         self, choices: list[object], statuses: type[S], allowed: tuple[type[Halt], ...]
@@ -84,6 +98,51 @@ class Results(Generic[S]):
             self.mistake = f"may return {listed}, which {'are' if len(others) > 1 else 'is'} {what}"
         elif refused:
             self.mistake = f"may return {refused[0].__name__}, which only a step may"
+
+
+class BatchResults(Results[S]):
+    """As `Results`, of a function that returns a list of results. It may have exceptions too."""
+
+    def _read(self, hint: object) -> Iterator[object]:
+        for choice in _choices(hint):
+            if get_origin(choice) in (list, Sequence):
+                (element,) = get_args(choice)
+                yield from (each for each in _choices(element) if not _is_exception(each))
+            elif choice is Parameter.empty:
+                yield choice
+            else:
+                yield _NotAList(choice)
+
+    def _sort(
+        self, choices: list[object], statuses: type[S], allowed: tuple[type[Halt], ...]
+    ) -> None:
+        wrong = [choice.hint for choice in choices if isinstance(choice, _NotAList)]
+        # What is not in a list is sorted too, for the annotation that is suggested.
+        inner = [choice.hint if isinstance(choice, _NotAList) else choice for choice in choices]
+        super()._sort(inner, statuses, allowed)
+        if wrong:
+            listed = " and ".join(dict.fromkeys(map(_format_choice, wrong)))
+            self.mistake = (
+                f"may return {listed}, which is not a list of results that are known; a batch step"
+                " returns a list with one result for each run"
+            )
+
+
+def runs_mistake(function: AnyFunction, parameter: str, scope: Mapping[str, object]) -> str | None:
+    """Why the parameter can't be the list of runs, as far as its annotation can be read."""
+    try:
+        hint = hint_of(function, parameter, scope)
+    except Exception:  # it need not be known here: only type checkers need it
+        return None
+    if hint is Run or get_origin(hint) is Run:
+        return f"takes one run, and gets a list of them; annotate `{parameter}: list[...]`"
+    return None
+
+
+class _NotAList(NamedTuple):
+    """A choice that is not a list, or is a list of anything."""
+
+    hint: object
 
 
 def hint_of(function: AnyFunction, name: str, scope: Mapping[str, object]) -> object:
@@ -133,6 +192,10 @@ def _is_halt(choice: object) -> TypeGuard[type[Halt]]:
     return isinstance(choice, type) and issubclass(choice, HALTS)
 
 
+def _is_exception(choice: object) -> bool:
+    return isinstance(choice, type) and issubclass(choice, BaseException)
+
+
 def _format_choice(choice: object) -> str:
     if choice is NoneType:
         return "None"
@@ -147,10 +210,15 @@ class Parameters:
     Args:
         function: The function.
         leading: What the leading parameters are, e.g. "the run".
+        sessions: The annotations of a parameter that takes a session; none: it takes none.
     """
 
-    def __init__(self, function: AnyFunction, leading: Sequence[str]) -> None:
+    def __init__(
+        self, function: AnyFunction, leading: Sequence[str], sessions: Collection[str] = ()
+    ) -> None:
         self.resources: dict[str, Resource[Any]] = {}
+        self._of_session: list[str] = []  # the name of the parameter that takes the session
+        self._sessions = sessions
         self.mistakes: list[str] = []
         self.are_hidden = False  # whether all are variadic, as those of most wrappers are
         self.leading: tuple[
@@ -172,11 +240,17 @@ class Parameters:
         self._lead(parameters[: len(leading)], leading)
         for parameter in parameters[len(leading) :]:
             self._read(parameter, parameter.default)
-        if not self.mistakes and (why := call_mistake(function, len(leading), set(self.resources))):
+        named = {*self.resources, *self._of_session}
+        if not self.mistakes and (why := call_mistake(function, len(leading), named)):
             self.mistakes.append(
                 f"is wrapped by a function that can't be called with its arguments ({why}); give"
                 " the wrapper `*args, **kwargs` and hand them on"
             )
+
+    @property
+    def session(self) -> str | None:
+        """The name of the parameter that takes the session. None: the function has none."""
+        return next(iter(self._of_session), None)
 
     def _lead(self, parameters: Sequence[Parameter], leading: Sequence[str]) -> None:
         for at, what in enumerate(leading):
@@ -188,6 +262,8 @@ class Parameters:
     def _read(self, parameter: Parameter, default: object) -> None:
         if isinstance(default, Placeholder) and parameter.kind in _BY_NAME:
             self.resources[parameter.name] = default.resource
+        elif not self._of_session and self._is_session(parameter):
+            self._of_session.append(parameter.name)
         elif parameter.name in self._given or not takes(self._function, parameter.name):
             pass  # a partial or a wrapper gives the argument
         else:
@@ -196,6 +272,14 @@ class Parameters:
                 f"has a parameter {str(parameter)!r} beyond {self._beyond} that is not a resource;"
                 f" {way_out}"
             )
+
+    def _is_session(self, parameter: Parameter) -> bool:
+        """Whether it is annotated as a session. The annotation may be text, or a class whose module
+        is imported by the function's own.
+        """
+        written = parameter.annotation
+        name = written if isinstance(written, str) else getattr(written, "__name__", "")
+        return parameter.kind in _BY_NAME and str(name).rpartition(".")[2] in self._sessions
 
 
 def _is_positional(parameter: Parameter) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from workflow_ray.definition.function import OneStatus
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.run import S
 
 
@@ -12,3 +13,20 @@ class Step(OneStatus[S]):
 
     shards: int
     max_in_flight: int  # the runs that one role works on at a time
+    ray: RayOptions | None = None  # what the actors of its roles ask of a Ray cluster
+    # The parameter that takes the session of the transaction that ends with the transition's
+    # write. None: the step is not transactional.
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStep(Step[S]):
+    """Called with a list of runs that are at its status.
+
+    Its `timeout` is None, because its limit is that of a call and not that of an attempt.
+    """
+
+    max_batch: int  # the runs that one call takes
+    max_wait: float  # seconds that the first run of a batch waits for others
+    max_batches: int  # the calls that one role makes at a time
+    call_timeout: float | None = None  # the seconds that one call may take; None: no limit

@@ -1,21 +1,27 @@
 """Workflows: the definitions that users write."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from workflow_ray.definition import checks, reading
 from workflow_ray.definition.arguments import is_count
+from workflow_ray.definition.batch_decorators import BatchDecorators
 from workflow_ray.definition.data import ValueCodec
+from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.graph import Graph
+from workflow_ray.definition.graph_diagram import diagram_of
 from workflow_ray.definition.handler_decorators import HandlerDecorators
+from workflow_ray.definition.middleware import Middleware, middleware_of
 from workflow_ray.definition.run import D, S
 from workflow_ray.definition.run_decorators import RunDecorators
 from workflow_ray.definition.source import calling_frame, local_names, place_of
+from workflow_ray.diagram import Diagram
 from workflow_ray.errors import InvalidDefinition
+from workflow_ray.records import RunState
 
 
-class Workflow(RunDecorators[D, S], HandlerDecorators[D, S]):
+class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, S]):
     """A typed state machine: a run stands at a status, and a step takes it to the next.
 
     Mistakes in the arguments and in the functions are collected. `checked` reports all of them.
@@ -29,6 +35,12 @@ class Workflow(RunDecorators[D, S], HandlerDecorators[D, S]):
             No step need lead to them.
         partitions: The number of parts into which the work on a status can be split, from 1 to
             4,096. It is fixed at the first deploy.
+        middleware: Async functions that run around every function of the workflow, the first one
+            outermost. Each takes a FunctionCall and `proceed`, and returns `await proceed()`.
+        retry_paused: Runs that an error has paused are retried so long after the pause, in seconds
+            or as a timedelta. The time doubles with each retry in a row that ends in an error
+            again, up to a day. Runs that a function or an operator has paused stay so. None: only
+            operators retry.
     """
 
     def __init__(
@@ -40,12 +52,16 @@ class Workflow(RunDecorators[D, S], HandlerDecorators[D, S]):
         start: S | None = None,
         entry: S | Collection[S] = (),
         partitions: int = 16,
+        middleware: Sequence[Middleware] = (),
+        retry_paused: Duration | None = None,
     ) -> None:
         super().__init__(name)
         frame = calling_frame()
         self.data = data
         self.statuses = statuses
         self.partitions = partitions
+        self.middleware: tuple[Middleware, ...] = middleware_of(middleware)
+        self.retry_paused = retry_paused
         members = list(statuses) if checks.is_statuses(statuses) else []
         # None only if there are no statuses, which `checked` refuses
         self.start = cast(S, next(iter(members), None) if start is None else start)
@@ -77,6 +93,26 @@ class Workflow(RunDecorators[D, S], HandlerDecorators[D, S]):
             self._declared.clear()
             self._scope.clear()
         return self._graph
+
+    def graph(
+        self,
+        *,
+        counts: Mapping[tuple[S | int, RunState], int] | None = None,
+        failed: Mapping[S, int] | Mapping[int, int] | None = None,
+    ) -> Diagram:
+        """Make a diagram of the workflow: Mermaid, DOT or SVG. It needs no store.
+
+        Args:
+            counts: The runs at each status in each run state, from `await client.counts()`. None:
+                the diagram is of the definition alone.
+            failed: How many of the paused runs at each status an error has paused. The others are
+                shown as paused. None: all are shown as paused.
+
+        Raises:
+            InvalidDefinition: The definition has mistakes.
+            InvalidInput: An argument can't be used.
+        """
+        return diagram_of(self, counts, failed)
 
     def status_of(self, number: int) -> S:
         """The status with that number. Raises KeyError if there is none."""
