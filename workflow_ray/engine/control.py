@@ -1,9 +1,12 @@
-"""Controls of runs: how pause, resume, retry and cancel change a record. Pure."""
+"""Controls of runs: how pause, resume, retry, cancel and move change a record. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-from workflow_ray.engine.next_version import Next
+import msgspec
+
+from workflow_ray.definition import Status
+from workflow_ray.engine.next_version import AnyWorkflow, Next, kept
 from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.run_states import may_move
 from workflow_ray.records import NO_VERSION, Cause, Record, RunState, Write, WriteId
@@ -16,10 +19,19 @@ class Action(Enum):
     RESUME = "resume", "resumed"
     RETRY = "retry", "retried"
     CANCEL = "cancel", "cancelled"
+    MOVE = "move", "moved"
 
     def __init__(self, verb: str, participle: str) -> None:
         self.verb = verb
         self.participle = participle
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The status that runs of a workflow are moved to."""
+
+    workflow: AnyWorkflow
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,9 @@ class Control:
     action: Action
     by: str
     reason: str | None = None
+    # of a cancellation: whether all children are cancelled too; None: those that were started so
+    cascade: bool | None = None
+    to: Destination | None = None  # of a move
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,51 +61,56 @@ class Unchanged:
 def decide_control(
     record: Record, control: Control, *, write_id: WriteId
 ) -> Write | Refused | Unchanged:
-    """Decide what a control changes.
+    """Decide what a control changes. The table of run states allows it, or it is refused.
 
     A function that is running is not interrupted. If the control commits first, its result is
-    dropped. Timeouts and messages stay as they are: the store sends an event for messages that wait
-    when the run proceeds.
+    dropped. Unless the run is moved, timeouts and messages stay as they are: the store sends an
+    event for messages that wait when the run proceeds.
     """
-    nxt = Next(record, control.by, write_id)
+    decided = _decide(Next(record, control.by, write_id), control)
+    if isinstance(decided, Write) and not may_move(record.run_state, decided.run_state):
+        return Refused(f"it is {record.run_state.name}")
+    return decided
+
+
+def _decide(nxt: Next, control: Control) -> Write | Refused | Unchanged:
+    run_state = nxt.record.run_state
     match control.action:
         case Action.PAUSE:
-            return _rest(nxt, control, RunState.PAUSED, Cause.PAUSE)
+            return Unchanged() if run_state is RunState.PAUSED else _pause(nxt, control)
         case Action.CANCEL:
-            return _rest(nxt, control, RunState.CANCELLED, Cause.CANCEL)
+            if run_state is RunState.CANCELLED:
+                return Unchanged()
+            return nxt.cancel(control.reason, cascade=control.cascade)
         case Action.RESUME:
-            return _resume(nxt, control)
+            return _resume(nxt, control) if run_state.at_rest else Unchanged()
         case Action.RETRY:
             return _retry(nxt, control)
+        case Action.MOVE:
+            return _move(nxt, control)
 
 
-def _rest(nxt: Next, control: Control, to: RunState, cause: Cause) -> Write | Refused | Unchanged:
+def _pause(nxt: Next, control: Control) -> Write:
     record = nxt.record
-    if record.run_state is to:
-        return Unchanged()
-    if not may_move(record.run_state, to):
-        return Refused(f"it is {record.run_state.name}")
-    awaited = record.awaited if to is RunState.PAUSED else NO_VERSION
     return nxt.stay(
-        cause, run_state=to, attempt=record.attempt, reason=control.reason, awaited=awaited
+        Cause.PAUSE,
+        run_state=RunState.PAUSED,
+        attempt=record.attempt,
+        reason=control.reason,
+        awaited=record.awaited,
     )
 
 
-def _resume(nxt: Next, control: Control) -> Write | Refused | Unchanged:
+def _resume(nxt: Next, control: Control) -> Write:
     """Resume the run, with its step if that was still to run.
 
     If an error has paused it, the attempts are counted from 0 again.
     """
     record = nxt.record
-    if record.run_state is RunState.PAUSED:
-        attempt = 0 if is_paused_by_error(record) else record.attempt
-        return nxt.stay(
-            Cause.RESUMED,
-            attempt=attempt,
-            reason=control.reason,
-            again_in=_at_once(record),
-        )
-    return Refused(f"it is {record.run_state.name}") if record.run_state.at_rest else Unchanged()
+    attempt = 0 if is_paused_by_error(record) else record.attempt
+    return nxt.stay(
+        Cause.RESUMED, attempt=attempt, reason=control.reason, again_in=_at_once(record)
+    )
 
 
 def _retry(nxt: Next, control: Control) -> Write | Refused:
@@ -105,6 +125,21 @@ def _retry(nxt: Next, control: Control) -> Write | Refused:
     if record.run_state is RunState.PAUSED:
         return Refused("it was paused by no error. Resume it instead")
     return Refused(f"it is {record.run_state.name}, and no attempt has failed")
+
+
+def _move(nxt: Next, control: Control) -> Write | Refused:
+    """Let the run enter a status, wherever it stands, as a transition does.
+
+    A status whose timeouts can't be set is not entered.
+    """
+    assert control.to is not None, "a move says where to"
+    if nxt.record.run_state.finished:  # before the user's functions are asked for times
+        return Refused(f"it is {nxt.record.run_state.name}")
+    write = nxt.enter(control.to.status, control.to.workflow, Cause.MOVED)
+    if write.cause is not Cause.MOVED:
+        return Refused(write.reason or "its status can't be entered")
+    reason = None if control.reason is None else kept(control.reason)
+    return msgspec.structs.replace(write, reason=reason)
 
 
 def _at_once(record: Record) -> float | None:

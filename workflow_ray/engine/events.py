@@ -3,7 +3,10 @@
 from workflow_ray.records import NO_VERSION, Awaits, Event, Message, Record
 
 CASCADE = "cascade"
-"""The header of an event that asks for the cancellation of the run's children."""
+"""The header of an event that asks for the cancellation of the run's children: with the value ALL
+of all of them, otherwise of those that were started with `cascade=True`.
+"""
+ALL = "all"
 
 
 def is_current(event: Event, record: Record | None) -> bool:
@@ -34,7 +37,14 @@ def is_cascade(event: Event, record: Record | None) -> bool:
     Its header says so, because the run may have been written again since it was cancelled, for
     example to delete its data.
     """
-    return CASCADE in event.headers and record is not None and record.cascades
+    return (
+        CASCADE in event.headers and record is not None and (record.cascades or cancels_all(event))
+    )
+
+
+def cancels_all(event: Event) -> bool:
+    """Whether a cascade cancels all children, however they were started."""
+    return event.headers.get(CASCADE) == ALL
 
 
 def is_awaited(event: Event, record: Record | None) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.graph import TERMINAL
 from workflow_ray.engine.entry import TimeoutNotSet, gatherings_of, timeouts_of
-from workflow_ray.engine.events import CASCADE
+from workflow_ray.engine.events import ALL, CASCADE
 from workflow_ray.records import (
     NO_VERSION,
     Awaits,
@@ -109,6 +109,24 @@ class Next:
             awaited=record.awaited,
         )
 
+    def cancel(self, reason: str | None, *, cascade: bool | None = None) -> Write:
+        """End the run as CANCELLED.
+
+        Args:
+            reason: Why it is cancelled.
+            cascade: Whether all its unfinished children are cancelled after it, through any depth.
+                None: those that were started with `cascade=True`.
+        """
+        write = self.stay(
+            Cause.CANCEL,
+            run_state=RunState.CANCELLED,
+            attempt=self.record.attempt,
+            reason=reason,
+        )
+        if cascade is None:
+            return write
+        return msgspec.structs.replace(write, events=(self._cascade(ALL),) if cascade else ())
+
     def stay(
         self,
         cause: Cause,
@@ -165,9 +183,14 @@ class Next:
         if again_in is not None:
             return (OutgoingEvent(topic=topic, partition=record.partition, delay=again_in),)
         if record.cascades and run_state is RunState.CANCELLED:
-            headers = {CASCADE: ""}
-            return (OutgoingEvent(topic=topic, partition=record.partition, headers=headers),)
+            return (self._cascade(""),)
         return ()
+
+    def _cascade(self, which: str) -> OutgoingEvent:
+        """The event that asks for the cancellation of the run's children."""
+        topic = status_topic(self.record.workflow, self.record.status)
+        headers = {CASCADE: which}
+        return OutgoingEvent(topic=topic, partition=self.record.partition, headers=headers)
 
 
 def _awaits(run_state: RunState, *, works: bool) -> Awaits:

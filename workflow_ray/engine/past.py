@@ -39,6 +39,10 @@ async def _read_between(read: ReadVersions, begin: Version, end: Version) -> lis
     return [each for each in entries if each.version <= end]
 
 
+ENTERING = (Cause.TRIGGER, Cause.STEP, Cause.MOVED, Cause.FORKED)
+"""Causes of versions that always enter a status, even if it is the one before."""
+
+
 def is_enough(entries: Sequence[HistoryEntry]) -> bool:
     """Whether `as_of` can read the data and the visit of the last of these versions."""
     return any(each.data is not None for each in entries) and _visit(entries) is not None
@@ -106,7 +110,7 @@ def _visit(entries: Sequence[HistoryEntry]) -> Version | None:
     visit: Version | None = None
     for each in entries:
         is_other = before is not None and before.status != each.status
-        if is_other or each.cause in (Cause.TRIGGER, Cause.STEP):
+        if is_other or each.cause in ENTERING:
             visit = each.version
         before = each
     return visit

@@ -9,7 +9,7 @@ MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.RUNNING: frozenset(
         {RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}
     ),
-    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.COMPLETED}),
     RunState.CANCELLED: frozenset({RunState.REQUESTED_DATA_DELETED}),
     RunState.COMPLETED: frozenset({RunState.REQUESTED_DATA_DELETED}),
     RunState.REQUESTED_DATA_DELETED: frozenset({RunState.DATA_DELETED}),
