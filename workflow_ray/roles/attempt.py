@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
+from workflow_ray.definition import CancelledEvent
 from workflow_ray.engine.message_outcomes import was_counted
 from workflow_ray.engine.progress import Progress
 from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.records import Cause, Event, Message, Received, Record, RunId
 from workflow_ray.roles.partition import Partition
+
+if TYPE_CHECKING:
+    from workflow_ray.roles.time_limit import TimeLimit
 
 
 class Phase(Enum):
@@ -36,12 +41,15 @@ class Attempt:
     # the record after the write that counted the attempt, if that made a version
     counted: Record | None = None
     is_counted = False  # before it began
+    is_alone = False  # it is in doubt, so it shares no call with other runs
     refused = False  # the store could not hold its result
     is_expired = False  # the time limit of its function has passed
     is_overtaken = False  # its run has moved on: the result is not needed
     # its event holds back the position until the result is committed, and not only until it is
     # about to be
     is_held = False
+    time_limit: "TimeLimit | None" = None  # of its function, if that has one and it began
+    cancelled: CancelledEvent | None = None  # made when its function asks for it
     is_looked_at = False  # when its result is committed, its run is looked at again
     _has_ended = False
     _ended: asyncio.Event | None = None  # made when something waits for it
@@ -83,6 +91,11 @@ class Attempt:
         self._has_ended = True
         if self._ended is not None:
             self._ended.set()
+
+    def cancel(self) -> None:
+        """Tell its function, if it asks, that its result will be dropped."""
+        if self.cancelled is not None:
+            self.cancelled.set()
 
     def repeated(self, item: Received) -> None:
         """Replace its event by a repeat, which came at a later offset and holds back the position

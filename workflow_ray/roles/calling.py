@@ -2,13 +2,33 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.errors import RoleLost
 from workflow_ray.records import RoleName
 from workflow_ray.roles.threads import Threads
+
+
+async def value_of(
+    function: Callable[[], object], *, is_async: bool, threads: Threads, run_id: str = ""
+) -> object:
+    """Call a function of the user, and return what it returns. Raises what it raises.
+
+    Args:
+        function: The function, with its arguments.
+        is_async: Whether a call only makes a coroutine. Otherwise it is called in a thread, and
+            what it returns may be an awaitable.
+        threads: Where a plain function is called.
+        run_id: The run that the call is for, if any.
+    """
+    if is_async:
+        return await cast(Awaitable[object], function())
+    value, error = await threads.call(function, run_id)
+    if error is not None:
+        raise error
+    return await cast(Awaitable[object], value) if inspect.isawaitable(value) else value
 
 
 async def call(

@@ -20,12 +20,13 @@ from workflow_ray.records import (
 )
 from workflow_ray.roles.calling import call, check_fence
 from workflow_ray.roles.deliverer import IN_FLIGHT, Duty
-from workflow_ray.roles.delivery import Batch, Failure, Item
+from workflow_ray.roles.delivery import Batch, Delivery, Failure, Item
 from workflow_ray.roles.delivery_role import DeliveryRole
 from workflow_ray.roles.execution import failed
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.resources import Opened, opened
+from workflow_ray.roles.surrounded import Surrounded
 from workflow_ray.roles.threads import Threads, threads_of
 
 Clients: TypeAlias = Callable[[str], object]
@@ -79,7 +80,7 @@ class ConnectorRole(DeliveryRole[ConnectorEvent]):
             duty = Duty(
                 work.role,
                 SourceLog(reader),
-                ConnectorHandler(work, resources, threads, self._fence.role),
+                _handler_of(work)(work, resources, threads, self._fence.role),
                 resources,
                 connector.ordered,
                 reader.committed if isinstance(reader, PositionListener) else None,
@@ -157,15 +158,41 @@ class ConnectorHandler:
     def retry(self, event: ConnectorEvent) -> Retry:
         return self._connector.retry
 
-    async def call(self, event: ConnectorEvent, event_id: str) -> Failure[ConnectorEvent] | None:
-        client = self._clients(event_id)
+    async def call(self, delivery: Delivery[ConnectorEvent]) -> Failure[ConnectorEvent] | None:
+        event = delivery.item.event
+        client = self._clients(delivery.item.id)
         error = await call(
             partial(self._function, client, event),
             is_async=self._connector.is_async,
             threads=self._threads,
         )
-        if error is None:
-            return None
+        return None if error is None else self._failure(event, error)
+
+    def _failure(self, event: ConnectorEvent, error: BaseException) -> Failure[ConnectorEvent]:
         check_fence(error, self._role)
-        why = failed(error)
+        why = failed(error, self._connector.retry)
         return Failure(why.error, self._connector.retry, event, why.fatal, error)
+
+
+class SurroundedConnectorHandler(ConnectorHandler):
+    """Calls the function of a connector with the middleware of the workflow around it."""
+
+    def __init__(
+        self, work: ConnectorWork, resources: Opened, threads: Threads, role: RoleName
+    ) -> None:
+        super().__init__(work, resources, threads, role)
+        connector = work.connector
+        self._around = Surrounded(
+            work.workflow, "connector", connector.name, connector.is_async, threads
+        )
+
+    async def call(self, delivery: Delivery[ConnectorEvent]) -> Failure[ConnectorEvent] | None:
+        event = delivery.item.event
+        function = partial(self._function, self._clients(delivery.item.id), event)
+        around = partial(self._around.call, function, delivery.number, event=event)
+        error = await call(around, is_async=True, threads=self._threads)
+        return None if error is None else self._failure(event, error)
+
+
+def _handler_of(work: ConnectorWork) -> type[ConnectorHandler]:
+    return SurroundedConnectorHandler if work.workflow.middleware else ConnectorHandler

@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any
 
-from workflow_ray.definition import Resource, Status, Workflow
 from workflow_ray.engine.recovery import start
 from workflow_ray.engine.transition import Failed, Outcome
 from workflow_ray.errors import WorkflowError
 from workflow_ray.ports import Clock, EventStreamer, RecordStore, persist
-from workflow_ray.records import Fence, Position, Role, status_topic
+from workflow_ray.records import Fence, Position, status_topic
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.calls import Calls
 from workflow_ray.roles.cancellation import run_cancellable
@@ -29,19 +28,10 @@ from workflow_ray.roles.recovery import Recovery
 from workflow_ray.roles.resources import Opened, opened
 from workflow_ray.roles.result import Result
 from workflow_ray.roles.results import Results
+from workflow_ray.roles.step_work import StepWork
 from workflow_ray.roles.steps import Steps
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StepWork:
-    """The work of a consumer, and in tests the values that replace resources."""
-
-    role: Role
-    workflow: Workflow[Any, Any]
-    status: Status
-    replaced: Mapping[Resource[Any], object]
 
 
 class Consumer:
@@ -101,6 +91,10 @@ class Consumer:
         """Return what is set when the next attempts in hand are committed, from now on."""
         return self._results.next_settled()
 
+    def hurry(self) -> None:
+        """Let batches begin that wait for more runs."""
+        self._calls.hurry()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish the running steps, and leave other attempts to the next
         holder.
@@ -113,15 +107,23 @@ class Consumer:
             RoleLost: The role has a newer holder.
             WorkflowError: The store can't be used, or a resource of the step failed.
         """
-        functions = self._functions
-        async with opened(functions.name, functions.resources, self._work.replaced) as resources:
+        functions, work = self._functions, self._work
+        closing: AbstractAsyncContextManager[object] = (
+            nullcontext() if work.transactions is None else aclosing(work.transactions)
+        )
+        async with closing, opened(functions.name, functions.resources, work.replaced) as resources:
             self._steps = self._steps_of(resources)
             self._observed = Observed(
-                self._decisions, self._observation, self._steps, self._results, self._clock
+                self._decisions,
+                self._observation,
+                self._steps,
+                self._calls,
+                self._results,
+                self._clock,
             )
             with (
                 running_step(asyncio.get_running_loop()).found_by(self._occupant),
-                self._in_flight.counted(self._fence.role, self._steps.running),
+                self._in_flight.counted(self._fence.role, self._steps.running, self._abandoned),
             ):
                 await run_cancellable(
                     self._attend(stop, resources),
@@ -139,6 +141,7 @@ class Consumer:
                 committing = self._tasks.create_task(self._results.run())
                 watching = self._tasks.create_task(resources.broken())
                 limiting = self._tasks.create_task(self._steps.enforce_time_limits())
+                telling = self._tasks.create_task(self._calls.overtaking.run())
                 await self._begin()
                 reception = Reception(
                     self._role.name, self._partitions, self._intake, self._results, self._start
@@ -148,6 +151,7 @@ class Consumer:
                 await reception.run(stop)
                 await asyncio.wait({recovering})
                 self._is_leaving = True
+                self._calls.finish()
                 for attempt in [*self._steps.withdraw(), *self._observed.withdraw()]:
                     self._results.forget(attempt)
                 for partition in self._partitions.values():
@@ -158,6 +162,7 @@ class Consumer:
                 await asyncio.wait({committing})
                 watching.cancel()
                 limiting.cancel()
+                telling.cancel()
         except* WorkflowError as errors:
             raise errors.exceptions[0] from None
 
@@ -201,6 +206,7 @@ class Consumer:
         )
 
     def _start_alone(self, attempt: Attempt) -> asyncio.Task[None]:
+        attempt.is_alone = True
         return self._observed.start(attempt, self._tasks.create_task)
 
     def _look_again(self, settled: Sequence[Attempt]) -> None:
@@ -232,7 +238,9 @@ class Consumer:
             self._results,
             resources,
             self._clock,
+            self._intake.look_up,
             self._spawn,
+            self._work.transactions,
         )
         return Steps(
             functions.max_in_flight,
@@ -250,7 +258,12 @@ class Consumer:
     def _occupant(self, task: asyncio.Task[Any]) -> Occupant | None:
         """The function that the task runs, if it is one of this role."""
         attempt = self._steps.attempt_of(task)
-        return None if attempt is None else self._calls.occupant(attempt)
+        calls = self._calls
+        return calls.batch_occupant(task) if attempt is None else calls.occupant(attempt)
+
+    def _abandoned(self) -> int:
+        """The number of functions whose attempts have ended, and that still run."""
+        return self._steps.left_alone() + self._calls.abandoned()
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.is_overtaken:

@@ -215,7 +215,7 @@ class Deliverer(Generic[E]):
         self._fresh.start(delivery)
 
     async def _call(self, delivery: Delivery[E]) -> Failure[E] | None:
-        return await self._duty.handler.call(delivery.item.event, delivery.item.id)
+        return await self._duty.handler.call(delivery)
 
     def _call_entry(self, lane: Lane, place: tuple[int, int], event_id: str) -> None:
         self._retries.call(lane, place, event_id)

@@ -87,7 +87,7 @@ class Handler(Protocol[E]):
         """Return the policy for an event whose attempt is counted before it begins."""
         ...
 
-    def call(self, event: E, event_id: str) -> Awaitable[Failure[E] | None]:
+    def call(self, delivery: "Delivery[E]") -> Awaitable[Failure[E] | None]:
         """Deliver an event. Raises RoleLost."""
         ...
 
@@ -140,6 +140,11 @@ class Delivery(Generic[E]):
     def ended(self) -> asyncio.Event:
         """Set when it has ended, or will never begin."""
         return self._ended
+
+    @property
+    def number(self) -> int:
+        """The number of the attempt that runs, from 1."""
+        return self.attempt if self.counted else self.attempt + 1
 
     @property
     def lane(self) -> Lane:

@@ -38,7 +38,7 @@ class DeliveryOutcomes(Generic[E]):
             self._commits.add(Change(delivery=delivery, taken_back=key))
             self._order.ended(delivery, remains=False)
             return
-        attempt = delivery.attempt if delivery.counted else delivery.attempt + 1
+        attempt = delivery.number
         is_last = failure.is_fatal or attempt >= failure.retry.attempts
         delay = None if is_last else failure.retry.delay(delivery.item.id, attempt)
         entry = self._entry(delivery, failure.rest, attempt, failure.error, delay)

@@ -3,11 +3,10 @@ with the transition.
 """
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
-from workflow_ray.definition import ChildStart, Fatal, Workflow
+from workflow_ray.definition import CancelledEvent, ChildStart, Fatal, Workflow
 from workflow_ray.definition.callables import is_async
 from workflow_ray.engine.announcements import announcing, asked_states
 from workflow_ray.engine.entry import link_to
@@ -27,7 +26,9 @@ from workflow_ray.records import (
 )
 from workflow_ray.roles.attempt import Attempt, Phase
 from workflow_ray.roles.batched_reads import BatchedReads
+from workflow_ray.roles.calling import value_of
 from workflow_ray.roles.once_codecs import codec_of
+from workflow_ray.roles.overtaking import Overtaking
 from workflow_ray.roles.result import Result
 from workflow_ray.roles.results import Results
 from workflow_ray.roles.threads import Threads
@@ -46,6 +47,7 @@ class EffectsOfRole:
         records: The store.
         results: Commits the results.
         threads: Run plain functions.
+        overtaking: Tells functions that their runs have moved on.
         clock: Measures waits.
         spawn: Starts a task whose errors end the role.
     """
@@ -57,6 +59,7 @@ class EffectsOfRole:
         records: RecordStore,
         results: Results,
         threads: Threads,
+        overtaking: Overtaking,
         clock: Clock,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
@@ -64,6 +67,7 @@ class EffectsOfRole:
         self.workflow = workflow
         self.results = results
         self.threads = threads
+        self.overtaking = overtaking
         self.loop = asyncio.get_running_loop()
         self.stored = BatchedReads[RunId, dict[str, bytes]](self._read, spawn)
         self._records = records
@@ -93,6 +97,8 @@ class AttemptEffects:
     # what most attempts don't use is made at its first use
     started: list[NewChild] | None = None  # the children, in order
     _names: frozenset[str] = frozenset()  # of results
+    _cancelled: CancelledEvent | None = None
+    _is_dropped = False
 
     def __init__(self, attempt: Attempt, role: EffectsOfRole) -> None:
         self._attempt = attempt
@@ -117,6 +123,22 @@ class AttemptEffects:
             self.started = []
         self.started.append(NewChild(write=write, link=link, joins=child.joins))
 
+    def cancelled(self) -> CancelledEvent:
+        if self._cancelled is None:
+            event = self._role.overtaking.event_of(self._attempt)
+            if self._cancelled is None:  # else `drop` has set it meanwhile
+                self._cancelled = event
+        return self._cancelled
+
+    def drop(self) -> None:
+        """Tell the function that its result will be dropped, though the attempt goes on with
+        another call, which gets an event of its own.
+        """
+        self._is_dropped = True
+        self._cancelled = self._attempt.cancelled or CancelledEvent()
+        self._cancelled.set()
+        self._attempt.cancelled = None
+
     def once(self, name: str, call: Callable[[], object]) -> Coroutine[Any, Any, object]:
         """Return the result that is stored under the name, or make the call and store its result.
 
@@ -138,7 +160,12 @@ class AttemptEffects:
             stored = await self._role.stored.get(record.run_id)
             if name in stored:
                 return codec.decode(stored[name])
-        value = await self._called(call)
+        value = await value_of(
+            call,
+            is_async=is_async(call),
+            threads=self._role.threads,
+            run_id=self._attempt.record.run_id,
+        )
         try:
             result = codec.encode(value)
         except InvalidInput as error:
@@ -149,15 +176,6 @@ class AttemptEffects:
             )
         kept = await self._keep(name, result)
         return value if kept == result else codec.decode(kept)
-
-    async def _called(self, call: Callable[[], object]) -> object:
-        """Call an async function here, and a plain one in a thread of the role."""
-        if is_async(call):
-            return await cast(Awaitable[object], call())
-        value, error = await self._role.threads.call(call)
-        if error is not None:
-            raise error
-        return await cast(Awaitable[object], value) if inspect.isawaitable(value) else value
 
     async def _keep(self, name: str, result: bytes) -> bytes:
         """Store the result, and return the one that is stored."""
@@ -171,5 +189,5 @@ class AttemptEffects:
         raise asyncio.CancelledError("the run has moved on")
 
     def _check_running(self, what: str) -> None:
-        if self._attempt.phase is not Phase.RUNNING:
+        if self._is_dropped or self._attempt.phase is not Phase.RUNNING:
             raise InvalidInput(what, "the function has ended; call it before the function returns")

@@ -3,10 +3,12 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
-from workflow_ray.definition import Fatal, Resource, Run, Status
+from workflow_ray.definition import Fatal, Resource, Retry, Run, Status, Step
+from workflow_ray.definition.retry import DEFAULT_RETRY
 from workflow_ray.engine.error_text import text_of
 from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.engine.runs import run_of
@@ -16,10 +18,15 @@ from workflow_ray.records import MAX_DATA
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.effects import AttemptEffects, EffectsOfRole
 from workflow_ray.roles.message_arguments import MessageArguments
+from workflow_ray.roles.surrounded import surrounded
 from workflow_ray.roles.threads import Threads
 
+SESSION = ContextVar[object]("SESSION")
+"""The session that the transactional step of this context takes."""
+T = TypeVar("T")
+
 SHOWN = 10
-"""The errors of a group that a reason names; Fatal ones come first."""
+"""The errors of a group that a reason names; fatal ones come first."""
 
 
 class Execution:
@@ -41,7 +48,16 @@ class Execution:
         self._threads = threads
         self._otherwise = otherwise
         # by the identity of the function, because its hash is that of all its fields
-        self._calls = {id(function): _bound(function, resources) for function in functions}
+        self._calls = {id(function): self._call(function, resources) for function in functions}
+
+    def _call(
+        self, function: AnyFunction, resources: Mapping[Resource[Any], object]
+    ) -> tuple[Callable[..., Any], bool]:
+        """Make what is called for a function, and whether a call of that only makes a coroutine."""
+        call = bound(function, resources)
+        if not self._workflow.middleware:
+            return call, function.is_async
+        return surrounded(self._workflow, function, call, self._threads), True
 
     async def outcome(self, attempt: Attempt) -> Outcome:
         """Run the function on a fresh copy of the data.
@@ -52,7 +68,7 @@ class Execution:
         function = attempt.function
         if function is None:
             return await self._otherwise(attempt)
-        call = self._calls[id(function)]
+        call, is_async = self._calls[id(function)]
         effects = AttemptEffects(attempt, self._effects)
         run: Run[Any, Any]
         value: object
@@ -62,32 +78,56 @@ class Execution:
             else:
                 run, *more = await self._arguments.of(attempt, attempt.message, effects)
                 call = _with_more(call, more)
-            if function.is_async:
+            if is_async:
                 value = await call(run)
             else:
-                value, error = await self._threads.call(partial(call, run))
+                value, error = await self._threads.call(partial(call, run), attempt.record.run_id)
                 if error is not None:
-                    return failed(error)
+                    return failed(error, function.retry)
                 if inspect.isawaitable(value):  # a plain wrapper of an async function
                     value = await value
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            return failed(error)
+            return failed(error, function.retry)
+        return self._result(attempt, function, run.data, value, effects)
+
+    def _result(
+        self,
+        attempt: Attempt,
+        function: AnyFunction,
+        new: object,
+        value: object,
+        effects: AttemptEffects,
+    ) -> Outcome:
+        """Make the outcome of what the function has returned, and of the data that it has left."""
         try:
-            data = self._workflow.encode(run.data)
+            data = self._workflow.encode(new)
         except InvalidInput as error:  # another attempt would make the same data
             return Failed(str(error), fatal=True)
+        except BaseException as error:  # the validators of a data model are user code
+            if is_interrupt(error):
+                raise
+            return failed(error, function.retry)
         changed = None if data == attempt.record.data else data
-        if why := _flaw(function, value, changed):
+        if why := flaw_of(function, value, changed):
             return Failed(why, fatal=True)
         children = () if effects.started is None else tuple(effects.started)
         return Returned(value, changed, children)  # type: ignore[arg-type]  # it is allowed
 
 
-def _bound(function: AnyFunction, resources: Mapping[Resource[Any], object]) -> Callable[..., Any]:
+def bound(function: AnyFunction, resources: Mapping[Resource[Any], object]) -> Callable[..., Any]:
+    """The user's function, with the values of its resources."""
     values = {name: resources[resource] for name, resource in function.resources.items()}
-    return partial(function.function, **values)
+    call = partial(function.function, **values)
+    if isinstance(function, Step) and function.session is not None:
+        return partial(_with_session, call, function.session)
+    return call
+
+
+def _with_session(call: Callable[..., Any], name: str, run: Run[Any, Any]) -> Any:
+    """Call a transactional step with the session of its attempt."""
+    return call(run, **{name: SESSION.get()})
 
 
 def _with_more(call: Callable[..., Any], more: Sequence[object]) -> Callable[[Any], Any]:
@@ -95,12 +135,12 @@ def _with_more(call: Callable[..., Any], more: Sequence[object]) -> Callable[[An
     return lambda run: call(run, *more)
 
 
-def _flaw(function: AnyFunction, value: object, data: bytes | None) -> str | None:
+def flaw_of(function: AnyFunction, value: object, data: bytes | None) -> str | None:
     """Check the result at run time, as a type checker would do. Returns what is wrong."""
     is_status = isinstance(value, Status)
     if not (value in function.returns if is_status else type(value) in function.halts):
         return (
-            f"{function.name} returned {_format_result(value)}, which its annotation doesn't list"
+            f"{function.name} returned {format_result(value)}, which its annotation doesn't list"
             f" ({function.where})"
         )
     if data is not None and len(data) > MAX_DATA:
@@ -108,8 +148,8 @@ def _flaw(function: AnyFunction, value: object, data: bytes | None) -> str | Non
     return None
 
 
-def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
-    """The outcome of a task that ran `Execution.outcome`."""
+def outcome_of(task: asyncio.Task[T]) -> T | Failed:
+    """The outcome of a task that ran `Execution.outcome`, or another call of a user's function."""
     try:
         return task.result()
     except (
@@ -120,16 +160,22 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
         return failed(error)
 
 
-def failed(error: BaseException) -> Failed:
-    """Make the outcome of an error. A group of errors is fatal if one of them is Fatal."""
-    errors = sorted(_leaves(error), key=lambda one: not isinstance(one, Fatal))
+def failed(error: BaseException, retry: Retry = DEFAULT_RETRY) -> Failed:
+    """Make the outcome of an error.
+
+    It is fatal if it is Fatal or of a type in the `fatal` of `retry`, and a group of errors if one
+    of them is.
+    """
+    kinds: tuple[type[BaseException], ...] = (Fatal, *retry.fatal)
+    errors = sorted(_leaves(error), key=lambda one: not isinstance(one, kinds))
     texts = list(dict.fromkeys(map(text_of, errors)))
     if len(texts) > SHOWN:
         texts = [*texts[:SHOWN], f"and {len(texts) - SHOWN} others"]
     text = "; ".join(texts)
     if _is_group(error):
         text = f"{type(error).__qualname__}: {text}"
-    return Failed(text, fatal=any(isinstance(one, Fatal) for one in errors), raised=error)
+    fatal = any(isinstance(one, kinds) for one in (error, *errors))
+    return Failed(text, fatal=fatal, raised=error)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
@@ -152,6 +198,6 @@ def _is_group(error: BaseException) -> TypeGuard[BaseExceptionGroup[BaseExceptio
     return isinstance(error, BaseExceptionGroup)
 
 
-def _format_result(value: object) -> str:
+def format_result(value: object) -> str:
     """Format a result without its values, which may be personal."""
     return str(value) if isinstance(value, Status) else f"a value of type {type(value).__name__}"

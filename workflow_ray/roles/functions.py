@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workflow_ray.definition import Resource, Status, Step, Workflow
+from workflow_ray.definition import BatchStep, Resource, Status, Step, Workflow
 from workflow_ray.engine.transition import AnyFunction
 from workflow_ray.records import Message, MessageKind
 
@@ -37,6 +37,12 @@ class Functions:
     def time_limits(self) -> frozenset[float]:
         """The seconds that attempts may take, of the functions that have a limit."""
         return frozenset(function.timeout for function in self.all if function.timeout is not None)
+
+    @property
+    def may_abandon_calls(self) -> bool:
+        """Whether a call may go on in its thread after its time limit."""
+        is_batch = isinstance(self.step, BatchStep) and self.step.call_timeout is not None
+        return is_batch or bool(self.time_limits)
 
     @property
     def resources(self) -> Mapping[Resource[Any], None]:

@@ -15,13 +15,14 @@ from workflow_ray.ports import Clock, EventStreamer, RecordStore
 from workflow_ray.records import Fence, Record, Role, RoleName
 from workflow_ray.roles.calling import call, check_fence
 from workflow_ray.roles.deliverer import IN_FLIGHT, Duty
-from workflow_ray.roles.delivery import Failure
+from workflow_ray.roles.delivery import Delivery, Failure
 from workflow_ray.roles.delivery_role import DeliveryRole
 from workflow_ray.roles.execution import failed
 from workflow_ray.roles.hook_log import HookCall, HookLog
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
 from workflow_ray.roles.resources import Opened, opened
+from workflow_ray.roles.surrounded import Surrounded
 from workflow_ray.roles.threads import Threads, threads_of
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ class HooksRole(DeliveryRole[HookCall]):
             threads = threads_of(work.workflow, work.role.name, "hooks", IN_FLIGHT)
             role = self._fence.role
             log = HookLog(work.workflow, self._records, self._events, self._clock, role)
-            handler = HookHandler(work.workflow, log, resources, threads, role)
+            kind = SurroundedHookHandler if work.workflow.middleware else HookHandler
+            handler = kind(work.workflow, log, resources, threads, role)
             duty = Duty(work.role, log, handler, resources)
             await self._deliver(duty, stop)
 
@@ -108,8 +110,9 @@ class HookHandler:
         policies = [self._hooks[name].retry for name in event.hooks if name in self._hooks]
         return max(policies, key=lambda retry: retry.attempts, default=Retry())
 
-    async def call(self, event: HookCall, event_id: str) -> Failure[HookCall] | None:
+    async def call(self, delivery: Delivery[HookCall]) -> Failure[HookCall] | None:
         """Call each hook. What remains of the event are those that have failed."""
+        event = delivery.item.event
         names = [name for name in event.hooks if name in self._hooks]
         if not names:
             return self._given_up(event, ())
@@ -124,7 +127,7 @@ class HookHandler:
                 extra=where,
             )
             return None
-        errors = await asyncio.gather(*(self._call_one(name, record) for name in names))
+        errors = await asyncio.gather(*(self._call_one(name, record, delivery) for name in names))
         for error in errors:
             check_fence(error, self._role)
         failures = {
@@ -136,7 +139,7 @@ class HookHandler:
         self, event: HookCall, failures: Mapping[str, BaseException]
     ) -> Failure[HookCall] | None:
         """Sort the hooks that have failed: those to call again, and those given up."""
-        why = {name: failed(error) for name, error in failures.items()}
+        why = {name: failed(error, self._hooks[name].retry) for name, error in failures.items()}
         fatal = tuple(name for name, failure in why.items() if failure.fatal)
         rest = replace(
             event,
@@ -158,7 +161,9 @@ class HookHandler:
         text = f"{', '.join(event.given_up)}: given up in an earlier attempt"
         return Failure(text, Retry(), rest, is_fatal=True)
 
-    async def _call_one(self, name: str, record: Record) -> BaseException | None:
+    async def _call_one(
+        self, name: str, record: Record, delivery: Delivery[HookCall]
+    ) -> BaseException | None:
         try:
             # its own copy: a hook may change the data, which has no effect
             run = run_of(self._workflow, record)
@@ -167,5 +172,25 @@ class HookHandler:
         return await call(
             partial(self._functions[name], run),
             is_async=self._hooks[name].is_async,
+            threads=self._threads,
+        )
+
+
+class SurroundedHookHandler(HookHandler):
+    """Calls each hook with the middleware of the workflow around it."""
+
+    async def _call_one(
+        self, name: str, record: Record, delivery: Delivery[HookCall]
+    ) -> BaseException | None:
+        try:
+            run = run_of(self._workflow, record)
+        except Exception as error:  # as above
+            return error
+        is_async = self._hooks[name].is_async
+        around = Surrounded(self._workflow, "hook", name, is_async, self._threads)
+        function = partial(self._functions[name], run)
+        return await call(
+            partial(around.call, function, delivery.number, run=run),
+            is_async=True,
             threads=self._threads,
         )

@@ -1,28 +1,44 @@
-"""The number of steps that the roles of a process run now."""
+"""The number of functions that the roles of a process run now, and of those that they have
+abandoned.
+"""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from workflow_ray.records import RoleName
+
+Count: TypeAlias = Callable[[], int]
 
 
 class InFlight:
     """Counts the running steps of each role. All roles of a process share it; it is thread-safe."""
 
     def __init__(self) -> None:
-        self._counts: dict[RoleName, Callable[[], int]] = {}
+        self._counts: dict[RoleName, tuple[Count, Count]] = {}
 
     @contextmanager
-    def counted(self, role: RoleName, count: Callable[[], int]) -> Generator[None]:
-        """Count the steps of the role by `count`, inside of the `with` block."""
-        self._counts[role] = count
+    def counted(self, role: RoleName, count: Count, abandoned: Count = int) -> Generator[None]:
+        """Count the steps of the role, inside of the `with` block.
+
+        Args:
+            role: The role.
+            count: Counts the steps that it runs.
+            abandoned: Counts the steps that it has abandoned and that still run. Default: none.
+        """
+        counts = self._counts[role] = count, abandoned
         try:
             yield
         finally:
-            if self._counts.get(role) is count:
+            if self._counts.get(role) is counts:
                 del self._counts[role]
 
     def of(self, role: RoleName) -> int | None:
         """The number of steps that the role runs. None if it has no step, or does not run."""
-        count = self._counts.get(role)
-        return None if count is None else count()
+        counts = self._counts.get(role)
+        return None if counts is None else counts[0]()
+
+    def abandoned(self, role: RoleName) -> int:
+        """The number of steps that the role has abandoned and that still run."""
+        counts = self._counts.get(role)
+        return 0 if counts is None else counts[1]()

@@ -9,6 +9,7 @@ import msgspec
 from workflow_ray.ports import Clock
 from workflow_ray.records import Conflict
 from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.calls import Calls
 from workflow_ray.roles.decisions import Decisions
 from workflow_ray.roles.observation import OBSERVED, Observation
 from workflow_ray.roles.result import Result
@@ -17,19 +18,23 @@ from workflow_ray.roles.steps import Steps
 
 
 class Observed:
-    """Runs such attempts for one role."""
+    """Runs such attempts for one role. None is counted before it can begin: a death of the process
+    until then is not its doing.
+    """
 
     def __init__(
         self,
         decisions: Decisions,
         observation: Observation,
         steps: Steps,
+        calls: Calls,
         results: Results,
         clock: Clock,
     ) -> None:
         self._decisions = decisions
         self._observation = observation
         self._steps = steps
+        self._calls = calls
         self._results = results
         self._clock = clock
         self._waiting = dict[Attempt, asyncio.Task[None]]()
@@ -58,12 +63,14 @@ class Observed:
     async def _make_alone(self, attempt: Attempt) -> None:
         launched = False
         try:
+            await self._calls.reserve(attempt)
             async with self._observation.alone():
                 attempt.partition.suspects.discard(attempt.offset)
                 if launched := await self._begin(attempt):
                     await self._clock.wait(attempt.ended, OBSERVED)
         finally:
             if not launched:
+                self._calls.give_back(attempt)
                 self._steps.leave()
 
     async def _begin(self, attempt: Attempt) -> bool:

@@ -133,6 +133,7 @@ class Recovery:
         try:
             group = self._pending[:size]
             for attempt in group:
+                attempt.is_alone = True
                 attempt.partition.trying.add(attempt.offset)
             await self._results.flush()
             if not stop.is_set():

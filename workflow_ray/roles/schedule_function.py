@@ -11,6 +11,7 @@ from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA
 from workflow_ray.roles.execution import failed
+from workflow_ray.roles.surrounded import Surrounded
 from workflow_ray.roles.threads import Answer, Threads
 
 
@@ -25,14 +26,19 @@ class ScheduleFunction:
         self._workflow = workflow
         self._schedule = schedule
         self._threads = Threads(schedule.name, 1)
+        self._around: Surrounded | None = None
+        if workflow.middleware:
+            self._around = Surrounded(
+                workflow, "schedule", schedule.name, schedule.is_async, self._threads
+            )
 
-    async def data_of(self, tick: datetime) -> bytes | None:
+    async def data_of(self, tick: datetime, attempt: int = 1) -> bytes | None:
         """Call the function. Returns the run's data as it is stored, or None for no run.
 
         Whatever the function raises, this raises an Exception. InvalidInput: it has not returned
         data of the workflow's model.
         """
-        call = asyncio.create_task(self._call(tick))
+        call = asyncio.create_task(self._call(tick, attempt))
         try:
             await asyncio.wait([call])
         except asyncio.CancelledError:
@@ -46,9 +52,12 @@ class ScheduleFunction:
             raise CallFailed(failed(error).error) from error
         return None if data is None else encoded(self._workflow, data)
 
-    async def _call(self, tick: datetime) -> Answer:
+    async def _call(self, tick: datetime, attempt: int) -> Answer:
         """Call the function. What it raises ends neither the task nor the process."""
         try:
+            if self._around is not None:
+                function = partial(self._schedule.function, tick)
+                return await self._around.call(function, attempt, tick=tick), None
             if self._schedule.is_async:
                 return await self._schedule.function(tick), None
             value, error = await self._threads.call(partial(self._schedule.function, tick))

@@ -186,7 +186,7 @@ class Scheduler:
         """Call the function, and start the run with its data."""
         await self._count(tick)
         try:
-            data = await self._function.data_of(tick)
+            data = await self._function.data_of(tick, self._failures + 1)
             # it calls the user's functions that set timeouts
             write = None if data is None else self._write(tick, data)
         except Exception as error:

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from itertools import islice
 from typing import Any
 
+from workflow_ray.definition import Step
 from workflow_ray.engine.events import is_current
 from workflow_ray.engine.pace import Pace
-from workflow_ray.engine.transition import Failed, Outcome
+from workflow_ray.engine.transition import AnyFunction, Failed, Outcome
 from workflow_ray.ports import Clock
 from workflow_ray.records import Record, RunId
 from workflow_ray.roles.attempt import Attempt, Phase
@@ -73,6 +74,8 @@ class Steps:
         }
         self._waiting: deque[tuple[Attempt, asyncio.Future[None] | None]] = deque()
         self._running: dict[asyncio.Task[Outcome], Attempt] = {}
+        # tasks that go on although their attempts have ended
+        self._left_alone = set[asyncio.Task[Outcome]]()
         self._preparing = False  # whether the next attempts are being prepared
         self.closed = False  # whether no further attempt begins
 
@@ -105,7 +108,9 @@ class Steps:
         self._running[task] = attempt
         task.add_done_callback(self._task_ended)
         if self._time_limits and (time_limit := self._time_limit_of(attempt)) is not None:
-            time_limit.begin(attempt)
+            attempt.time_limit = time_limit
+            if not is_transactional(attempt.function):
+                time_limit.begin(attempt)
 
     def _time_limit_of(self, attempt: Attempt) -> TimeLimit | None:
         function = attempt.function
@@ -120,6 +125,10 @@ class Steps:
     def running(self) -> int:
         """The number of attempts that run now. Thread-safe."""
         return len(self._running)
+
+    def left_alone(self) -> int:
+        """The number of steps that exceeded their time limit and do not end. Thread-safe."""
+        return len(self._left_alone)
 
     def attempt_of(self, task: asyncio.Task[Any]) -> Attempt | None:
         """The attempt that a task runs. None if it runs none. Thread-safe."""
@@ -152,6 +161,7 @@ class Steps:
         for task, attempt in self._running.items():
             attempt.phase = Phase.ABANDONED
             task.cancel()
+            attempt.cancel()
         return abandoned
 
     async def close(self) -> None:
@@ -209,7 +219,7 @@ class Steps:
             run_id = attempt.record.run_id
             if run_id in found and attempt.phase is Phase.WAITING:
                 attempt.read_at = self._clock.monotonic()
-                if not _still_asks(attempt, found[run_id]):
+                if not still_asks(attempt, found[run_id]):
                     overtaken.add(attempt)
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0] not in overtaken)
         for attempt in overtaken:
@@ -221,12 +231,15 @@ class Steps:
         if task is not None and not task.done() and attempt.phase is Phase.RUNNING:
             attempt.is_expired = True
             task.cancel()
+            attempt.cancel()
             self._spawn(self._leave_alone(task, attempt))
 
     async def _leave_alone(self, task: asyncio.Task[Outcome], attempt: Attempt) -> None:
         """End the attempt of a step that does not end when it is cancelled."""
         if not await self._clock.wait(attempt.ended, CANCELLING) and attempt.phase is Phase.RUNNING:
             self._log_left_alone(attempt)
+            self._left_alone.add(task)
+            task.add_done_callback(self._left_alone.discard)
             self._end(task, attempt, _too_long(attempt))
 
     def _task_ended(self, task: asyncio.Task[Outcome]) -> None:
@@ -260,15 +273,25 @@ async def raised(error: Exception) -> None:
     raise error
 
 
+def is_transactional(function: AnyFunction | None) -> bool:
+    """Whether the function first waits for a transaction. Its time limit begins after that."""
+    return isinstance(function, Step) and function.session is not None
+
+
 def _too_long(attempt: Attempt) -> Outcome:
     seconds = attempt.function.timeout if attempt.function is not None else None
-    return Failed(f"it took longer than its limit of {seconds or 0.0:g} s")
+    return too_long(seconds or 0.0)
 
 
-def _still_asks(attempt: Attempt, record: Record | None) -> bool:
+def too_long(seconds: float) -> Failed:
+    """Say that the function has exceeded its time limit."""
+    return Failed(f"it took longer than {seconds:g} s (timeout={seconds:g})")
+
+
+def still_asks(attempt: Attempt, record: Record | None) -> bool:
     """Whether the run still waits for the attempt. An older record does not show that."""
     if record is None or record.version <= attempt.record.version:
         return True
     if attempt.function is None and attempt.message is None:
-        return record.cascades
+        return True  # it cancels the children of a run that stays cancelled
     return attempt.message is None and is_current(attempt.event, record)

@@ -9,7 +9,7 @@ import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 MAX_THREADS = 64
 MAX_ABANDONED = 64
 """The abandoned calls of a step with a time limit that may hang and are replaced by new threads."""
+NAMED = 10
+"""The runs of abandoned calls that a warning names."""
 IDLE = 60.0
 """The seconds after which an idle thread ends."""
 
@@ -35,9 +37,11 @@ its own.
 class _Call:
     function: Callable[[], object]
     answer: asyncio.Future[Answer]
+    run_id: str
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     begun: bool = False
+    ended: bool = False
 
 
 class Threads:
@@ -57,17 +61,21 @@ class Threads:
         self._calls = deque[_Call]()
         self._count = 0
         self._idle = 0
-        self._abandoned = 0
+        self._abandoned = dict[_Call, None]()  # the oldest one first
 
-    def call(self, function: Callable[[], object]) -> asyncio.Future[Answer]:
+    def call(self, function: Callable[[], object], run_id: str = "") -> asyncio.Future[Answer]:
         """Run the function in a copy of the caller's context, when a thread is free.
 
         If the future is cancelled, a call that has begun goes on.
 
+        Args:
+            function: The function.
+            run_id: The run that the call is for, which the log names if the call is abandoned.
+
         Returns:
             What the function has returned or raised.
         """
-        call = _Call(function, asyncio.get_running_loop().create_future())
+        call = _Call(function, asyncio.get_running_loop().create_future(), run_id)
         call.answer.add_done_callback(lambda _: self._answered(call))
         with self._changed:
             self._calls.append(call)
@@ -77,21 +85,27 @@ class Threads:
                 self._begin_thread()
         return call.answer
 
+    def abandoned(self) -> int:
+        """The number of calls that were abandoned and still run. Thread-safe."""
+        return len(self._abandoned)
+
     def _most(self) -> int:
-        return self._limit + min(self._abandoned, self._spare)
+        return self._limit + min(len(self._abandoned), self._spare)
 
     def _answered(self, call: _Call) -> None:
         with self._changed:
-            if not call.answer.cancelled() or not call.begun:
+            if not call.answer.cancelled() or not call.begun or call.ended:
                 return
-            self._abandoned += 1
+            self._abandoned[call] = None
             if self._calls and not self._idle and self._count < self._most():
                 self._begin_thread()  # for the calls that waited for this call's thread
+            left = list(self._abandoned)
         text = (
-            "%s: a step that was abandoned still runs in its thread; %d of at most %d threads are"
-            " taken up by such steps"
+            "%s: a call that was abandoned still runs in its thread; %d of at most %d threads are"
+            " taken up by such calls%s. Let the function end by itself, e.g. by a timeout of what"
+            " it calls"
         )
-        log.warning(text, self._name, self._abandoned, self._limit + self._spare)
+        log.warning(text, self._name, len(left), self._limit + self._spare, _runs_of(left))
 
     def _begin_thread(self) -> None:
         threading.Thread(target=self._work, name=self._name, daemon=True).start()
@@ -104,6 +118,7 @@ class Threads:
                 call.loop.call_soon_threadsafe(self._deliver, call, value, error)
             except RuntimeError:  # the loop is closed, so nothing waits for the answer
                 log.debug("a step in %s outlived its event loop", self._name)
+                self._forget(call)
             del call, value, error  # an idle thread keeps no references to a run
 
     def _next(self) -> _Call | None:
@@ -128,12 +143,24 @@ class Threads:
 
     def _deliver(self, call: _Call, value: object, error: BaseException | None) -> None:
         if call.answer.cancelled():
-            with self._changed:
-                self._abandoned -= 1
+            self._forget(call)
             if inspect.iscoroutine(value):  # it is not awaited, and would cause a warning
                 value.close()
         else:
             call.answer.set_result((value, error))
+
+    def _forget(self, call: _Call) -> None:
+        """Note that an abandoned call has ended, perhaps before `_answered` is called for it."""
+        with self._changed:
+            call.ended = True
+            self._abandoned.pop(call, None)
+
+
+def _runs_of(calls: Sequence[_Call]) -> str:
+    """Name the runs of the calls that were abandoned last."""
+    runs = [call.run_id for call in calls if call.run_id]
+    more = f" and {len(runs) - NAMED} others" if len(runs) > NAMED else ""
+    return f" (of run {', '.join(runs[-NAMED:])}{more})" if runs else ""
 
 
 def _outcome(call: _Call) -> Answer:
