@@ -194,6 +194,15 @@ class Runs:
     def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
         return _page(islice(self._history.get(run_id, ()), after, None), limit)
 
+    def paused(self, workflow: str) -> list[tuple[Record, list[HistoryEntry]]]:
+        """Return the workflow's paused runs, each with the entries of its visit after the first."""
+        found = map(self._records.__getitem__, self._by_workflow.get(workflow, ()))
+        return [
+            (record, self._history[record.run_id][record.visit :])
+            for record in found
+            if record.run_state is RunState.PAUSED
+        ]
+
     def awaiting(self, query: WaitingQuery) -> list[Record]:
         """Return the next runs of the partition that await an event, up to the query's limit."""
         run_ids = self._awaiting.get((query.workflow, query.partition), [])

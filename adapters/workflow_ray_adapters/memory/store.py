@@ -8,6 +8,7 @@ from workflow_ray.records import (
     Arrivals,
     Event,
     Fence,
+    HistoryEntry,
     OutboxEntry,
     Position,
     Record,
@@ -38,6 +39,12 @@ class MemoryStore(Records):
         record = self._contents.runs.get(run_id)
         assert record is not None, "only runs that exist have events, timeouts and waits"
         return record
+
+    def paused(self, workflow: str) -> list[tuple[Record, list[HistoryEntry]]]:
+        """Return the workflow's paused runs, each with the entries of its visit after the first.
+        For test kits.
+        """
+        return self._contents.runs.paused(workflow)
 
     def stored_positions(self, group: str) -> list[Position]:
         """Return the group's positions. For test kits."""

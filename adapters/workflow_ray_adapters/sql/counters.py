@@ -1,4 +1,4 @@
-"""Count how many runs are in which state. The transactions that write runs count them. Each process
+"""Count how many runs are in which state. The transactions that write runs count them. Each writer
 has its own counters, so that none waits for another's; a read sums them.
 """
 
@@ -22,11 +22,15 @@ MOST = 1_000
 
 
 class Counters:
-    """The counters of this process."""
+    """The counters of one writer.
 
-    def __init__(self) -> None:
+    Args:
+        folds: Whether it may fold the counters of others, which locks them.
+    """
+
+    def __init__(self, *, folds: bool = True) -> None:
         self._writer = str(uuid4())
-        self._may_fold = True
+        self._may_fold = folds
 
     def add(self, session: Session, counts: Mapping[CountKey, int]) -> None:
         changed = sorted((key, runs) for key, runs in counts.items() if runs)

@@ -102,3 +102,13 @@ class Dialect(ABC):
     @abstractmethod
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         """Run a statement for one row or more that one of the methods above has made."""
+
+    @abstractmethod
+    def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
+        """Return what SQLAlchemy executes such a statement with, for one row or more. It is used
+        with drivers other than `run` knows.
+
+        Args:
+            names: The statement's parameters.
+            rows: The rows.
+        """

@@ -22,6 +22,7 @@ from workflow_ray_adapters.sql.mariadb.connections import (
 )
 from workflow_ray_adapters.sql.mariadb.database import MariadbDatabase
 from workflow_ray_adapters.sql.mariadb.faults import translate_errors
+from workflow_ray_adapters.sql.mariadb.joined import MariadbTransactions
 from workflow_ray_adapters.sql.mariadb.lock import ServiceLock, lock_name
 from workflow_ray_adapters.sql.mariadb.url import Target, parse_target
 from workflow_ray_adapters.sql.server import deployed
@@ -32,7 +33,7 @@ PATIENCE = 60  # seconds that `create` waits for another process that creates th
 
 class MariadbAdapter:
     """Adapter for MariaDB, with asyncmy. One database, which has no other use, holds everything;
-    its owner decides who may use it.
+    its owner decides who may use it. An application's tables are in another database of the server.
 
     A URL takes `?ssl=true`, `ssl_ca`, `ssl_cert`, `ssl_key`, `ssl_check_hostname` and
     `unix_socket`. Data of 16 MiB needs a server with max_allowed_packet=64M. MariaDB is supported
@@ -71,6 +72,9 @@ class MariadbAdapter:
             with suppress(StoreError):
                 await database.write(commits.forget)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+    def transactions(self, url: str, *, clock: Clock, store_id: str) -> MariadbTransactions:
+        return MariadbTransactions(parse_target(url), clock, store_id)
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return self.open_records(url, clock=clock, exclusive=False)

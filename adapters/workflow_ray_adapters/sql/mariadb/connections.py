@@ -11,6 +11,7 @@ from asyncmy import errors
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from workflow_ray_adapters.sql.joined.steps import AT_ONCE, PATIENCE
 from workflow_ray_adapters.sql.mariadb.dialect import MARIADB, MARIADB_READER
 from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, translate_errors
 from workflow_ray_adapters.sql.mariadb.url import Target
@@ -78,9 +79,25 @@ def access_to(target: Target) -> Access:
         dialect=MARIADB,
         reading=MARIADB_READER,
         translate_errors=translate_errors,
-        is_broken=lambda driver: driver._stream_broken,
+        is_broken=is_broken,
         abort=_abort,
     )
+
+
+def steps_engine(target: Target) -> AsyncEngine:
+    """Return an engine for transactions of steps."""
+    return _engine(
+        target,
+        isolation_level="READ COMMITTED",
+        pool_size=AT_ONCE,
+        max_overflow=0,
+        pool_timeout=PATIENCE,
+    )
+
+
+def is_broken(driver: Any) -> bool:
+    """Whether a connection of the driver can't be used any more."""
+    return bool(driver._stream_broken)
 
 
 def autocommit_engine(target: Target) -> AsyncEngine:

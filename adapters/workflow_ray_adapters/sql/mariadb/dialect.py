@@ -19,7 +19,14 @@ from sqlalchemy.dialects.mysql import mariadb
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from workflow_ray_adapters.sql.dialect import Change, Columns, Dialect, Match
-from workflow_ray_adapters.sql.mariadb.given import DeleteGiven, GivenRows, OfRows, UpdateGiven
+from workflow_ray_adapters.sql.mariadb.given import (
+    BYTES,
+    ROWS,
+    DeleteGiven,
+    GivenRows,
+    OfRows,
+    UpdateGiven,
+)
 from workflow_ray_adapters.sql.statement import Compiled, Values
 
 
@@ -70,6 +77,11 @@ class Mariadb(Dialect):
             cursor.execute(statement.sql, statement.bind(carried))
         else:  # the driver makes one INSERT of many rows
             cursor.executemany(statement.sql, list(map(statement.bind, rows)))
+
+    def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
+        if ROWS in names:
+            return dict.fromkeys({ROWS, BYTES}.intersection(names), rows)
+        return [{name: row[name] for name in names if name in row} for row in rows]
 
 
 MARIADB = Mariadb(mariadb.loader("asyncmy")(), row_locks=True)

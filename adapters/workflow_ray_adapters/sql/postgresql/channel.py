@@ -1,7 +1,7 @@
 """What processes send each other with NOTIFY. They send it after their commits, on a connection of
-their own: a transaction that notifies holds a lock of the whole database until it is committed, so
-commits that notified would wait for each other. The notifications of several commits within a short
-time are sent together.
+their own: a transaction that notifies holds a lock of the whole database while it commits, so
+commits that notified would wait for each other. Only an application's transactions do that. The
+notifications of several commits within a short time are sent together.
 """
 
 import asyncio
@@ -25,6 +25,16 @@ class Message(msgspec.Struct, omit_defaults=True):
     notification: msgspec.Raw = msgspec.field(name="told", default=msgspec.Raw(b"{}"))
 
 
+def channel_of(store_id: str) -> str:
+    """Return the name of the channel that the processes of a store listen to."""
+    return f"workflow_ray_{store_id}"
+
+
+def encode(by: str, notification: Notification) -> str:
+    """Return a notification as it is sent. The process named does not receive it."""
+    return msgspec.json.encode(Message(by, msgspec.Raw(notification.encode(LARGEST)))).decode()
+
+
 class Channel:
     """What is to be sent, and what was received."""
 
@@ -45,9 +55,7 @@ class Channel:
         """Remove what is to be sent now, and return it as text."""
         outgoing, self._outgoing = self._outgoing, Notification()
         self.has_something.clear()
-        return msgspec.json.encode(
-            Message(self._me, msgspec.Raw(outgoing.encode(LARGEST)))
-        ).decode()
+        return encode(self._me, outgoing)
 
     def hear(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
         """Receive a notification, as the driver's listener."""

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from workflow_ray_adapters.sql.joined.steps import AT_ONCE, PATIENCE
 from workflow_ray_adapters.sql.postgresql.dialect import POSTGRESQL, POSTGRESQL_READER
 from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.postgresql.url import Target
@@ -35,9 +36,27 @@ def access_to(target: Target) -> Access:
         dialect=POSTGRESQL,
         reading=POSTGRESQL_READER,
         translate_errors=translate_errors,
-        is_broken=lambda driver: driver.is_closed(),
+        is_broken=is_broken,
         abort=lambda driver: driver.terminate(),
     )
+
+
+def steps_engine(target: Target) -> AsyncEngine:
+    """Return an engine for transactions of steps. Names are looked up as for any other program of
+    the user, not in the schema of the store.
+    """
+    return _engine(
+        target._replace(schema=None),
+        isolation_level="READ COMMITTED",
+        pool_size=AT_ONCE,
+        max_overflow=0,
+        pool_timeout=PATIENCE,
+    )
+
+
+def is_broken(driver: Any) -> bool:
+    """Whether a connection of the driver can't be used any more."""
+    return bool(driver.is_closed())
 
 
 def autocommit_engine(target: Target) -> AsyncEngine:
@@ -53,11 +72,16 @@ def _engine(target: Target, **options: Any) -> AsyncEngine:
             "dsn": target.dsn,
             "ssl": target.ssl,
             "timeout": CONNECTING,
-            "server_settings": SETTINGS,
+            "server_settings": SETTINGS | _search_path(target.schema),
         },
         hide_parameters=True,
         **options,
     )
+
+
+def _search_path(schema: str | None) -> dict[str, str]:
+    """Let unqualified names mean tables of the schema and of no other one."""
+    return {} if schema is None else {"search_path": f'"{schema}"'}
 
 
 def _reading(engine: AsyncEngine) -> AsyncEngine:

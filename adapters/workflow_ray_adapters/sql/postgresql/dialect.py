@@ -70,6 +70,9 @@ class Postgresql(Dialect):
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         cursor.execute(statement.sql, list(zip(*map(statement.bind, rows), strict=True)))
 
+    def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
+        return {name: [row[name] for row in rows] for name in names if name in rows[0]}
+
     def _filled(self, insert: Ins, table: Table, names: Sequence[str]) -> Ins:
         given = _unnested({name: table.c[name] for name in names})
         rows = select(*(given[name] for name in names))

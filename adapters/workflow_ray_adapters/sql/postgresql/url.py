@@ -1,5 +1,6 @@
-"""Read URLs: `postgresql://user:password@host:5432/database`."""
+"""Read URLs: `postgresql://user:password@host:5432/database?schema=name`."""
 
+import re
 from typing import NamedTuple
 
 from sqlalchemy import URL
@@ -9,6 +10,8 @@ from workflow_ray_adapters.sql.server.urls import parse
 
 SHAPE = "postgresql://user:password@host:5432/database"
 PORT = 5432
+SCHEMA = re.compile("[a-z_][a-z0-9_]{0,62}")
+EMPTY_SCHEMA = re.compile("[?&]schema=?(&|$)")
 
 
 class Target(NamedTuple):
@@ -17,10 +20,14 @@ class Target(NamedTuple):
     canonical: str
     dsn: str  # as libpq reads it, with its options, for example sslmode and sslrootcert
     ssl: str | None  # sslmode, as the driver spells it
+    database: str
+    schema: str | None  # None: the one that the server looks in first for this user
 
 
 def parse_target(url: str) -> Target:
-    """Read the URL. Raises InvalidInput: it cannot be read, or names no database."""
+    """Read the URL. Raises InvalidInput: it cannot be read, names no database, or a schema that
+    can't be used.
+    """
     parts = parse(url, "a PostgreSQL URL", SHAPE)
     options = {
         name: value if isinstance(value, str) else value[-1] for name, value in parts.query.items()
@@ -31,24 +38,39 @@ def parse_target(url: str) -> Target:
         raise InvalidInput(
             "a PostgreSQL URL", f"its port is not a number. Its shape is {SHAPE}"
         ) from None
-    ssl = options.pop("ssl", None)
+    if EMPTY_SCHEMA.search(url):  # SQLAlchemy leaves out options without a value
+        options["schema"] = ""
+    ssl, schema = options.pop("ssl", None), _checked_schema(options.pop("schema", None))
     opening = parts.set(drivername="postgresql", query=options)
-    host = parts.host or options.get("host") or "localhost"
+    host, database = parts.host or options.get("host") or "localhost", parts.database or ""
     return Target(
-        _canonical(host, port, parts.database or ""),
+        _canonical(host, port, database, schema),
         opening.render_as_string(hide_password=False),
         ssl,
+        database,
+        schema,
     )
 
 
-def _canonical(host: str, port: int, database: str) -> str:
-    """Return the canonical URL, without user and options: it names the database, whoever asks. A
-    folder of sockets counts as a host.
+def _checked_schema(name: str | None) -> str | None:
+    if name is not None and (not SCHEMA.fullmatch(name) or name.startswith("pg_")):
+        raise InvalidInput(
+            "a PostgreSQL URL",
+            "its schema must have 1 to 63 of a-z, 0-9 and _, not begin with a digit, and not with"
+            " pg_",
+        )
+    return name
+
+
+def _canonical(host: str, port: int, database: str, schema: str | None) -> str:
+    """Return the canonical URL, without user and options: it names the database, and the schema if
+    one is given, whoever asks. A folder of sockets counts as a host.
     """
+    query = {} if schema is None else {"schema": schema}
     if host.startswith("/"):
         return URL.create(
-            "postgresql", port=port, database=database, query={"host": host}
+            "postgresql", port=port, database=database, query={"host": host, **query}
         ).render_as_string()
     return URL.create(
-        "postgresql", host=host.lower(), port=port, database=database
+        "postgresql", host=host.lower(), port=port, database=database, query=query
     ).render_as_string()

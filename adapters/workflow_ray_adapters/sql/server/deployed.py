@@ -53,7 +53,11 @@ def make(connection: Connection, where: str) -> str:
 def _revision(connection: Connection, where: str) -> str | None:
     """Return the revision. None: nobody has made a table in it yet."""
     if schema.is_foreign(connection):
-        raise NotAStore(where, "it holds another program's tables. Name a database of its own.")
+        raise NotAStore(
+            where,
+            "it holds another program's tables. Name a database of its own, or on PostgreSQL a"
+            " schema: ?schema=NAME.",
+        )
     revision = schema.revision(connection)
     if revision is not None and schema.is_too_new(connection, revision):
         raise StoreTooNew(

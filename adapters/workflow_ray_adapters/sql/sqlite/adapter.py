@@ -12,6 +12,7 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore, path_in_url
 from workflow_ray_adapters.sql.sqlite import file
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
+from workflow_ray_adapters.sql.sqlite.joined import SqliteTransactions
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
 from workflow_ray_adapters.sql.store import SqlStore
 
@@ -55,6 +56,9 @@ class SqliteAdapter:
             database = SqliteDatabase(path, exclusive=exclusive)
             stack.push_async_callback(asyncio.to_thread, database.close)
             yield await stack.enter_async_context(SqlStore(database, clock, found).serve())
+
+    def transactions(self, url: str, *, clock: Clock, store_id: str) -> SqliteTransactions:
+        return SqliteTransactions(_path(url), clock, store_id)
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return self.open_records(url, clock=clock, exclusive=False)

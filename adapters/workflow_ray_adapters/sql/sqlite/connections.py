@@ -88,7 +88,7 @@ def _connect(path: str, begin: str, pragmas: Sequence[str]) -> Connection:
             raw.execute(f"PRAGMA {pragma}")
         return raw
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:

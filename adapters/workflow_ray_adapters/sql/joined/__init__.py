@@ -1,0 +1,1 @@
+"""Writes in transactions of the application, on connections of its own driver."""
