@@ -1,5 +1,7 @@
 """What a program uses to trigger runs, read them and wait for them."""
 
+from workflow_ray.client.bulk import BulkJob
+from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress
 from workflow_ray.client.client import Client
 from workflow_ray.client.dead_letters import DeadLetter, DeadLetterContent, DeadLetters
 from workflow_ray.client.handle import Handle
@@ -8,6 +10,9 @@ from workflow_ray.client.schedules import ScheduleInfo
 from workflow_ray.client.triggers import Trigger, TriggerOutcome
 
 __all__ = [
+    "BulkJob",
+    "BulkPreview",
+    "BulkProgress",
     "Client",
     "DeadLetter",
     "DeadLetterContent",

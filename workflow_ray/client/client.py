@@ -16,14 +16,23 @@ from workflow_ray.client.inputs import checked_iterable, checked_key
 from workflow_ray.client.keys import find_reused
 from workflow_ray.client.patience import BY, PATIENCE, patient
 from workflow_ray.client.schedules import ScheduleControls
-from workflow_ray.client.triggers import Trigger, TriggerOutcome, batches, outcome_of, write_of
+from workflow_ray.client.triggers import (
+    Trigger,
+    TriggerOutcome,
+    batches,
+    key_of,
+    outcome_of,
+    under_way,
+    write_of,
+)
 from workflow_ray.client.watcher import Watcher
+from workflow_ray.client.within import Within
 from workflow_ray.client.writer import DefaultKey, Writer
 from workflow_ray.definition import Run, Status, Workflow
 from workflow_ray.definition.arguments import checked_text, shown
 from workflow_ray.definition.durations import Duration
 from workflow_ray.errors import InvalidInput, KeyReused, RunActive
-from workflow_ray.ports import Clock, RecordStore
+from workflow_ray.ports import Clock, RecordStore, Transactions
 from workflow_ray.records import Fence, RunId, Version, Write, WriteGroup, WriteResult
 
 GRACE = 1.0
@@ -51,6 +60,7 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         attendance: Attendance | None = None,
         fence: Fence | None = None,
         default_key: DefaultKey | None = None,
+        transactions: Transactions | None = None,
     ) -> None:
         """Make a client.
 
@@ -63,6 +73,7 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             fence: Of the role that the client writes for. Its writes raise RoleLost once the role
                 has a newer holder. None: it writes for nobody.
             default_key: Makes the idempotency keys of calls that name none.
+            transactions: Writes in transactions of the application. None: `within` is refused.
         """
         attendance = attendance or Attendance(workflow, records)
         repeated = patient(records, clock, patience)
@@ -73,7 +84,7 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
                 workflow=workflow,
                 records=repeated,
                 impatient=patient(records, clock, min(patience, GRACE)),
-                writer=Writer(repeated, by, fence, default_key),
+                writer=Writer(repeated, by, fence, default_key, transactions),
                 clock=clock,
                 watcher=Watcher(repeated, clock, quiet),
                 answers=Answers(repeated, clock, quiet),
@@ -100,8 +111,9 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         start_at: S | None = None,
         idempotency_key: str | None = None,
         if_active: Literal["raise", "join"] = "raise",
+        within: Within | None = None,
     ) -> Handle[D, S]:
-        """Start a run. It is stored when this returns.
+        """Start a run. It is stored when this returns, or with `within` once that is committed.
 
         Args:
             foreign_id: The caller's key, 1 to 255 characters. At most one unfinished run has it.
@@ -112,6 +124,9 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
                 has its own keys: the same key starts a run of each workflow. None: no key.
             if_active: What to do if the foreign id has an unfinished run: "raise" RunActive, or
                 "join" that run and return its handle.
+            within: An open session or connection of SQLAlchemy in the store's database. The run is
+                written in its transaction: both are committed, or neither. A savepoint keeps the
+                transaction as it was if the trigger is refused. None: a transaction of its own.
 
         Returns:
             The run's handle. Its `outcome` tells a new run (STARTED) from an earlier one: the key's
@@ -120,6 +135,8 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         Raises:
             InvalidInput: An argument can't be used. Nothing was written.
             RunActive: See `if_active`.
+            StoreBusy: Another transaction was in the way, and that of `within` does not see what it
+                has committed. Roll back, and begin again.
             KeyReused: The idempotency key was used with another foreign id, `start_at` or data.
                 Nothing was written. Data is compared as the model reads it, so the order in a set
                 does not count. Neither does a field that was not given and whose default factory
@@ -133,39 +150,43 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
             Trigger(foreign_id, data, start_at, idempotency_key),
             self._connection.writer,
         )
-        (started,) = await self._start([write], {write.run_id: data})
+        (started,) = await self._start([write], {write.run_id: data}, within)
         run_id = started.handle.run_id
         if started.outcome is TriggerOutcome.KEY_REUSED:
-            raise KeyReused(self._workflow.name, _key_of(write) or "", run_id, started.differing)
+            raise KeyReused(self._workflow.name, key_of(write) or "", run_id, started.differing)
         if started.outcome is TriggerOutcome.ACTIVE and if_active == "raise":
             raise RunActive(self._workflow.name, foreign_id, run_id)
         return started.handle
 
     async def trigger_many(
-        self, triggers: Iterable[Trigger[D, S]]
+        self, triggers: Iterable[Trigger[D, S]], *, within: Within | None = None
     ) -> list[tuple[Handle[D, S], TriggerOutcome]]:
-        """Start many runs, in batches of 500. Each batch is one transaction.
+        """Start many runs, in batches of 500. Each is one transaction, or a part of `within`.
 
         A trigger whose foreign id or key is in use starts nothing; the others do. So does one whose
         key was used for another trigger (KEY_REUSED).
 
         Args:
             triggers: The runs to start. All are checked before the first is written.
+            within: As for `trigger`.
 
         Returns:
             For each trigger, in order, the handle of the run that it led to, and the outcome.
 
         Raises:
-            InvalidInput: It names the trigger. Nothing was written.
+            InvalidInput: It names the trigger, or `within`. Nothing was written.
+            StoreBusy: As for `trigger`. Earlier batches were written in the transaction.
         """
         writes: list[Write] = []
         with_key: dict[RunId, D] = {}
         for number, trigger in enumerate(checked_iterable("triggers", triggers)):
             write = self._checked(number, trigger)
             writes.append(write)
-            if _key_of(write) is not None:
+            if key_of(write) is not None:
                 with_key[write.run_id] = trigger.data
-        started = [each for batch in batches(writes) for each in await self._start(batch, with_key)]
+        started = [
+            each for batch in batches(writes) for each in await self._start(batch, with_key, within)
+        ]
         return [(each.handle, each.outcome) for each in started]
 
     def handle(self, run_id: str) -> Handle[D, S]:
@@ -252,8 +273,10 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         except InvalidInput as error:
             raise InvalidInput(f"triggers[{number}]: {error.what}", error.why) from None
 
-    async def _start(self, writes: list[Write], data: Mapping[RunId, D]) -> "list[_Started[D, S]]":
-        answer = await self._connection.writer.commit(WriteGroup(writes=tuple(writes)))
+    async def _start(
+        self, writes: list[Write], data: Mapping[RunId, D], within: object = None
+    ) -> "list[_Started[D, S]]":
+        answer = await self._connection.writer.commit(WriteGroup(writes=tuple(writes)), within)
         reused = await find_reused(self._workflow, self._records, data, writes, answer.results)
         return [
             self._started(write, result, reused.get(write.run_id, ()))
@@ -267,7 +290,7 @@ class Client(ScheduleControls[D, S], Generic[D, S]):
         self, write: Write, result: WriteResult, differing: tuple[str, ...]
     ) -> "_Started[D, S]":
         run_id, outcome = outcome_of(result, is_reused=bool(differing))
-        handle = self._handle(run_id, _under_way(write, outcome), outcome)
+        handle = self._handle(run_id, under_way(write, outcome), outcome)
         return _Started(handle, outcome, differing)
 
 
@@ -275,14 +298,3 @@ class _Started(NamedTuple, Generic[D, S]):
     handle: Handle[D, S]
     outcome: TriggerOutcome
     differing: tuple[str, ...]  # from what the key was first used for
-
-
-def _key_of(write: Write) -> str | None:
-    return None if write.new is None else write.new.idempotency_key
-
-
-def _under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
-    """Return the version of a run that was started now. None if it is not new, or ended at once."""
-    return (
-        write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
-    )

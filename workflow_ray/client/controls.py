@@ -1,4 +1,4 @@
-"""Controls of runs: pause, resume, retry and cancel, for one run or for many."""
+"""Controls of runs: pause, resume, retry, cancel and move, for one run or for many."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,16 @@ from typing import TypeAlias
 
 from workflow_ray.client.inputs import checked_by, checked_reason
 from workflow_ray.client.writer import Writer
+from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.engine.announcements import announcing
-from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
+from workflow_ray.engine.control import (
+    Action,
+    Control,
+    Destination,
+    Refused,
+    Unchanged,
+    decide_control,
+)
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
@@ -23,6 +31,8 @@ from workflow_ray.records import (
 
 BATCH = 500
 """The largest number of runs that one call to the store controls."""
+EXPLAINED = (Action.PAUSE, Action.CANCEL, Action.MOVE)
+"""The actions that need a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +50,34 @@ class Missing:
 Outcome: TypeAlias = Changed | Unchanged | Refused | Missing
 
 
-def control(action: Action, by: object, reason: object = None) -> Control:
-    """Make a control of what a caller handed in. Raises InvalidInput."""
-    if reason is None and action in (Action.PAUSE, Action.CANCEL):
+def control(
+    action: Action,
+    by: object,
+    reason: object = None,
+    *,
+    cascade: object = None,
+    to: Destination | None = None,
+) -> Control:
+    """Make a control of what a caller handed in. Raises InvalidInput.
+
+    Args:
+        action: What to do.
+        by: Who asks for it.
+        reason: Why.
+        cascade: Of a cancellation. See Control.
+        to: Of a move. See Control.
+    """
+    if reason is None and action in EXPLAINED:
         raise InvalidInput(
             "reason", f"give one: the history keeps why a run was {action.participle}"
         )
-    return Control(action, checked_by(by), None if reason is None else checked_reason(reason))
+    return Control(
+        action,
+        checked_by(by),
+        None if reason is None else checked_reason(reason),
+        cascade=None if cascade is None else checked_flag("cascade", cascade),
+        to=to,
+    )
 
 
 async def apply(

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 from workflow_ray.client import family
 from workflow_ray.client.callbacks import Target, call
 from workflow_ray.client.connection import Connection
+from workflow_ray.client.forks import Fork, Forks
 from workflow_ray.client.inputs import checked_status
+from workflow_ray.client.patience import BY
 from workflow_ray.client.run_controls import RunControls
 from workflow_ray.client.standing import timed_out
 from workflow_ray.client.triggers import TriggerOutcome
@@ -177,6 +179,53 @@ class Handle(RunControls[D, S], Generic[D, S]):
             timeout=timeout,
             idempotency_key=idempotency_key,
         )
+
+    async def fork(
+        self,
+        version: int,
+        *,
+        foreign_id: str | None = None,
+        idempotency_key: str | None = None,
+        reason: str | None = None,
+        by: str = BY,
+    ) -> "Handle[D, S]":
+        """Start a new run that begins as this run was at one of its versions.
+
+        It has the data and the status of that version, and enters the status as a trigger's run
+        does: its timeouts are set and its step runs. Timeouts, messages, children and results of
+        `once` of this run are not copied. This run stays as it is, finished or not.
+
+        Args:
+            version: A version of the history, from 1.
+            foreign_id: The new run's key, 1 to 255 characters. None: that of this run.
+            idempotency_key: 1 to 255 characters, unique among the keys of the workflow's triggers
+                and forks, for good. A fork that is repeated with it gets the first run. None: each
+                call is a new one.
+            reason: Why. The history of the new run keeps up to 2,000 characters, after the run and
+                the version that it begins with.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The new run's handle. Its `outcome` is STARTED, or KNOWN for a repeat.
+
+        Raises:
+            RunActive: The foreign id has an unfinished run, which may be this one.
+            KeyReused: The key was used with another foreign id, status or data.
+            RunNotFound: This run does not exist.
+            UnknownStatus: The code does not have the version's status.
+            UnreadableData: The version's data does not fit the model.
+            InvalidInput: An argument can't be used, or this run has no such version. Nothing was
+                written.
+        """
+        asked = Fork(
+            version=version,
+            foreign_id=foreign_id,
+            idempotency_key=idempotency_key,
+            reason=reason,
+            by=by,
+        )
+        forked = await Forks(self._connection, self.run_id).make(asked)
+        return Handle(self._connection, forked.run_id, forked.started, forked.outcome)
 
     @overload
     def children(self) -> AsyncIterator[Run[Any, Any]]: ...

@@ -23,6 +23,13 @@ def checked_key(what: str, key: object) -> str:
     return _short_text(what, key, "it is empty; give each run a key of its own")
 
 
+def checked_job_id(job_id: object) -> str:
+    """Check the id of a bulk job: like a key. Raises InvalidInput."""
+    return _short_text(
+        "job_id", job_id, "it is empty; `workflow-ray bulk list WORKFLOW` shows the ids"
+    )
+
+
 def checked_by(by: object) -> str:
     """Check the name of who asks for something: like a key. Raises InvalidInput."""
     return _short_text("by", by, "it is empty; say who asks for it")
@@ -111,10 +118,16 @@ def checked_several(what: str, given: object, check: Callable[[str, object], V])
         what: The argument's name, for errors.
         given: What the caller handed in.
         check: Checks one value.
+
+    Raises:
+        InvalidInput: A value can't be used, or there are none. None of the values asked for is not
+            the same as all of them.
     """
     if given is None:
         return ()
     several: Collection[object] = (given,)
     if isinstance(given, Collection) and not isinstance(given, str):
         several = cast(Collection[object], given)
+    if not several:
+        raise InvalidInput(what, "it holds none; give one or several, or leave it out for all")
     return tuple(check(what, one) for one in several)

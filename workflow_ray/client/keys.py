@@ -48,7 +48,13 @@ async def find_reused(
         first = None
         if not has_same_data(ours, theirs):
             async with places:
-                first, *_ = await records.history(used.first, limit=1)
+                entries = await records.history(used.first, limit=1)
+            if not entries:  # it was written in a transaction that is not committed yet
+                return write.run_id, (
+                    *differences(workflow, data[write.run_id], write, theirs, None),
+                    "data",
+                )
+            first = entries[0]
         return write.run_id, differences(workflow, data[write.run_id], write, theirs, first)
 
     looks = [

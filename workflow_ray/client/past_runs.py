@@ -8,24 +8,58 @@ from pydantic import BaseModel
 from workflow_ray.client.connection import Connection
 from workflow_ray.client.standing import read_record
 from workflow_ray.definition import Run, Status
-from workflow_ray.engine.past import as_of, read_back
+from workflow_ray.engine.past import as_of, read_back, tells
 from workflow_ray.engine.runs import view_of
+from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
-from workflow_ray.records import HistoryEntry, RunId, Version
+from workflow_ray.records import HistoryEntry, Record, RunId, Version
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
 
 
 async def run_at(connection: Connection[D, S], run_id: RunId, version: Version) -> Run[D, S]:
-    """Return the run as it was at a version. Raises RunNotFound."""
-    records = connection.records
-    record = await read_record(connection, run_id, records)
-    if record.version < version:  # it was read from an old snapshot
-        record = await read_record(connection, run_id, records, fresh=True)
+    """Return the run as it was at a version, which it has. Raises RunNotFound."""
+    record = await _not_older(connection, run_id, version)
     if record.version != version:
-        record = as_of(record, await read_back(partial(_read, records, run_id), version))
+        record = as_of(record, await _read_back(connection, run_id, version))
     return view_of(connection.workflow, record)
+
+
+async def record_at(connection: Connection[D, S], run_id: RunId, version: Version) -> Record:
+    """Return the record as it was at a version.
+
+    Raises:
+        RunNotFound: The run does not exist.
+        InvalidInput: The run has no such version, or its history does not have it any more.
+    """
+    record = await _not_older(connection, run_id, version)
+    if record.version == version:
+        return record
+    if record.version < version:
+        raise InvalidInput(
+            "version", f"run {run_id} has no version {version}: its newest is {record.version}"
+        )
+    entries = await _read_back(connection, run_id, version)
+    if not tells(entries, version):
+        raise InvalidInput(
+            "version", f"the history of run {run_id} does not have version {version} any more"
+        )
+    return as_of(record, entries)
+
+
+async def _not_older(connection: Connection[D, S], run_id: RunId, version: Version) -> Record:
+    """Read the record, again if it was read from an old snapshot. Raises RunNotFound."""
+    record = await read_record(connection, run_id, connection.records)
+    if record.version < version:
+        record = await read_record(connection, run_id, connection.records, fresh=True)
+    return record
+
+
+async def _read_back(
+    connection: Connection[D, S], run_id: RunId, version: Version
+) -> list[HistoryEntry]:
+    return await read_back(partial(_read, connection.records, run_id), version)
 
 
 async def _read(

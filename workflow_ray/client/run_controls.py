@@ -1,15 +1,16 @@
-"""The controls of one run: pause, resume, retry and cancel."""
+"""The controls of one run: pause, resume, retry, cancel and move."""
 
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
 from workflow_ray.client.controls import apply, check_allowed, control
+from workflow_ray.client.inputs import checked_status
 from workflow_ray.client.patience import BY
 from workflow_ray.client.run_reader import RunReader
 from workflow_ray.definition import Run, Status
 from workflow_ray.engine.announcements import asked_states
-from workflow_ray.engine.control import Action, Control
+from workflow_ray.engine.control import Action, Control, Destination
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -78,14 +79,18 @@ class RunControls(RunReader[D, S], Generic[D, S]):
         """
         return await self._control(control(Action.RETRY, by, reason))
 
-    async def cancel(self, reason: str, *, by: str = BY) -> Run[D, S]:
+    async def cancel(self, reason: str, *, cascade: bool | None = None, by: str = BY) -> Run[D, S]:
         """Cancel the run: it ends, and its foreign id is free again.
 
-        A step that is under way is not interrupted, but its result is dropped. A cancelled run
-        stays as it is.
+        A step that is under way is not interrupted, but its result is dropped; `run.cancelled`
+        tells it. A cancelled run stays as it is, and so do its children.
 
         Args:
             reason: Why the run is cancelled. The history keeps up to 2,000 characters.
+            cascade: Which of its unfinished children are cancelled after it. None: those that were
+                started with `cascade=True`, and theirs. True: all of them, joined ones too, and all
+                of theirs, through any depth. False: none. The choice is stored with the
+                cancellation, so that a crash does not cut it off.
             by: Who asks for it, 1 to 255 characters, for the history.
 
         Returns:
@@ -96,7 +101,35 @@ class RunControls(RunReader[D, S], Generic[D, S]):
             RunNotFound: The run does not exist.
             InvalidInput: An argument can't be used. Nothing was written.
         """
-        return await self._control(control(Action.CANCEL, by, reason))
+        return await self._control(control(Action.CANCEL, by, reason, cascade=cascade))
+
+    async def move(self, status: S, reason: str, *, by: str = BY) -> Run[D, S]:
+        """Move the run to a status, as if a transition led there: it enters it in a new visit.
+
+        Its timeouts are set, messages that it accepts are taken, and its step runs. A status
+        without functions completes the run. The status that the run leaves does nothing more: its
+        timeouts and results of `once` are void. A paused or failed run goes on. The data stays.
+
+        A step that is under way is not interrupted. If the move commits first, the step's result is
+        dropped; `run.cancelled` tells it. If the step commits first, the run is moved from its next
+        status, unless it has ended.
+
+        Args:
+            status: A status of the run's workflow, also the one where it stands.
+            reason: Why the run is moved. The history keeps up to 2,000 characters.
+            by: Who asks for it, 1 to 255 characters, for the history.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            ControlRefused: The run is finished, or a timeout of the status can't be set.
+            RunNotFound: The run does not exist.
+            InvalidInput: An argument can't be used. Nothing was written.
+        """
+        status = checked_status("status", self._workflow, status)
+        to = Destination(self._workflow, status)
+        return await self._control(control(Action.MOVE, by, reason, to=to))
 
     async def _control(self, asked: Control) -> Run[D, S]:
         workflow = self._connection.workflow

@@ -4,23 +4,23 @@ from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from workflow_ray.client.connection import Connection
 from workflow_ray.client.dead_letters import HOOKS, DeadLetters, chosen
 from workflow_ray.client.family import list_runs
-from workflow_ray.client.inputs import checked_run_state, checked_several, checked_status
+from workflow_ray.client.run_queries import run_query
 from workflow_ray.client.run_reader import RunReader
 from workflow_ray.definition import Run, Status
 from workflow_ray.definition.arguments import (
     checked_count,
     checked_flag,
     checked_text,
-    checked_time,
 )
 from workflow_ray.engine.runs import view_of
-from workflow_ray.errors import InvalidInput, RunNotFound
-from workflow_ray.records import RunId, RunQuery, RunState, connector_group, hooks_group
+from workflow_ray.errors import RunNotFound
+from workflow_ray.records import RunId, RunState, connector_group, hooks_group
 
 D = TypeVar("D", bound=BaseModel)
 S = TypeVar("S", bound=Status)
@@ -51,9 +51,11 @@ class RunList(Generic[D, S]):
         *,
         status: S | Collection[S] | None = None,
         run_state: RunState | Collection[RunState] | None = None,
+        failed: bool = False,
         foreign_id: str | None = None,
         created_from: datetime | None = None,
         created_before: datetime | None = None,
+        updated_before: datetime | None = None,
         parent: "RunReader[Any, Any] | str | None" = None,
         child: "RunReader[Any, Any] | str | None" = None,
         newest_first: bool = False,
@@ -67,9 +69,12 @@ class RunList(Generic[D, S]):
         Args:
             status: One status, or several: any of them.
             run_state: One run state, or several: any of them.
+            failed: Only runs that an error has paused.
             foreign_id: The caller's key.
             created_from: The earliest creation time, with a timezone.
             created_before: The end of the creation times, itself excluded, with a timezone.
+            updated_before: The end of the times of the last version, itself excluded, with a
+                timezone.
             parent: A run, as its handle or its id: only runs that it has started or joined.
             child: A run, as its handle or its id: only runs that have started or joined it.
             newest_first: Default: the oldest first.
@@ -79,15 +84,20 @@ class RunList(Generic[D, S]):
         Raises:
             InvalidInput: Raised when the first run is asked for.
         """
-        query = RunQuery(
-            workflow=self._workflow.name,
-            statuses=tuple(s.value for s in checked_several("status", status, self._status)),
-            run_states=checked_several("run_state", run_state, checked_run_state),
-            foreign_id=None if foreign_id is None else checked_text("foreign_id", foreign_id),
-            created_from=_time("created_from", created_from),
-            created_before=_time("created_before", created_before),
-            parent=_run_id("parent", parent),
-            child=_run_id("child", child),
+        query = run_query(
+            self._workflow,
+            status=status,
+            run_state=run_state,
+            failed=failed,
+            foreign_id=foreign_id,
+            created_from=created_from,
+            created_before=created_before,
+            updated_before=updated_before,
+            parent=parent,
+            child=child,
+        )
+        query = replace(
+            query,
             newest_first=checked_flag("newest_first", newest_first),
             limit=checked_count("page_size", page_size),
         )
@@ -120,26 +130,8 @@ class RunList(Generic[D, S]):
             (self._status_or_number(count.status), count.run_state): count.runs for count in counted
         }
 
-    def _status(self, what: str, status: object) -> S:
-        return checked_status(what, self._workflow, status)
-
     def _status_or_number(self, number: int) -> S | int:
         try:
             return self._workflow.status_of(number)
         except KeyError:
             return number
-
-
-def _time(what: str, time: datetime | None) -> datetime | None:
-    return None if time is None else checked_time(what, time)
-
-
-def _run_id(what: str, run: object) -> RunId | None:
-    """Return the id of a run that is named by its handle or by its id. Raises InvalidInput."""
-    if run is None:
-        return None
-    if isinstance(run, RunReader):
-        return run.run_id
-    if not isinstance(run, str):
-        raise InvalidInput(what, f"give a handle or a run id, not {type(run).__name__}")
-    return RunId(run)

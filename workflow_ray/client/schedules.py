@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from workflow_ray.client.bulk_controls import BulkControls
 from workflow_ray.client.handle import Handle
 from workflow_ray.client.inputs import checked_data
-from workflow_ray.client.run_list import RunList
 from workflow_ray.client.schedule_pauses import pause_schedule, resume_schedule
 from workflow_ray.client.triggers import BATCH, TriggerOutcome, batches
-from workflow_ray.definition import Schedule, Status
+from workflow_ray.definition import FunctionCall, Schedule, Status, Workflow
 from workflow_ray.definition.arguments import checked_text, checked_time
+from workflow_ray.definition.layers import call_through
 from workflow_ray.engine.error_text import text_of
 from workflow_ray.engine.schedules import (
     between,
@@ -62,7 +63,7 @@ class ScheduleInfo:
     next_tick: datetime | None
 
 
-class ScheduleControls(RunList[D, S], ABC, Generic[D, S]):
+class ScheduleControls(BulkControls[D, S], ABC, Generic[D, S]):
     """Shows and controls the schedules of one workflow."""
 
     async def schedules(self) -> list[ScheduleInfo]:
@@ -203,12 +204,7 @@ class ScheduleControls(RunList[D, S], ABC, Generic[D, S]):
     async def _write_of(self, schedule: Schedule, tick: datetime) -> Write | None:
         """Call the function, and make the first write of the tick's run."""
         try:
-            if schedule.is_async:
-                data = await schedule.function(tick)
-            else:
-                data = await asyncio.to_thread(schedule.function, tick)
-                if inspect.isawaitable(data):  # a plain wrapper of an async function
-                    data = await data
+            data = await _data_of(self._workflow, schedule, tick)
         except Exception as error:
             why = visible(text_of(error))
             raise ScheduleFailed(
@@ -227,3 +223,17 @@ class ScheduleControls(RunList[D, S], ABC, Generic[D, S]):
     async def _now(self) -> datetime:
         """Return the time by the store's clock."""
         return (await self._records.activity(limit=1)).now
+
+
+async def _data_of(workflow: Workflow[Any, Any], schedule: Schedule, tick: datetime) -> Any:
+    """Call the function of a schedule, with the middleware of the workflow around it."""
+
+    async def function() -> object:
+        if schedule.is_async:
+            return await schedule.function(tick)
+        data = await asyncio.to_thread(schedule.function, tick)
+        # a plain wrapper of an async function returns an awaitable
+        return await data if inspect.isawaitable(data) else data
+
+    call = FunctionCall(workflow=workflow.name, kind="schedule", function=schedule.name, tick=tick)
+    return await call_through(workflow.middleware, call, function)

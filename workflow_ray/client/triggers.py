@@ -22,6 +22,7 @@ from workflow_ray.records import (
     MessageGone,
     RunId,
     Stored,
+    Version,
     Write,
     WriteResult,
     new_run_id,
@@ -126,3 +127,15 @@ def outcome_of(result: WriteResult, *, is_reused: bool) -> tuple[RunId, TriggerO
             raise AssertionError(f"run id {run_id} was taken: a UUIDv7 can't repeat")
         case ChildRefused() | MessageGone():
             raise AssertionError("a trigger has no children and takes no messages")
+
+
+def key_of(write: Write) -> str | None:
+    """Return the idempotency key of a trigger's write."""
+    return None if write.new is None else write.new.idempotency_key
+
+
+def under_way(write: Write, outcome: TriggerOutcome) -> Version | None:
+    """Return the version of a run that was started now. None if it is not new, or ended at once."""
+    return (
+        write.version if outcome is TriggerOutcome.STARTED and not write.run_state.at_rest else None
+    )
