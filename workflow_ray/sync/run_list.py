@@ -1,0 +1,106 @@
+"""`RunList`, whose calls block. `make sync` writes this from client/run_list.py."""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from workflow_ray.client import run_list as asynchronous
+from workflow_ray.definition import Run, Status
+from workflow_ray.records import RunState
+from workflow_ray.sync.blocking_calls import BlockingCalls, Closing
+from workflow_ray.sync.dead_letters import DeadLetters
+from workflow_ray.sync.run_reader import RunReader
+
+D = TypeVar("D", bound=BaseModel)
+S = TypeVar("S", bound=Status)
+
+
+class RunList(Closing, Generic[D, S]):
+    """Reads, lists and counts the runs of one workflow."""
+
+    def __init__(self, calls: BlockingCalls, original: asynchronous.RunList[D, S]) -> None:
+        super().__init__(calls, original)
+        self._run_list = original
+
+    def get(self, run_id: str) -> Run[D, S]:
+        """Return the run as it stands now. Raises RunNotFound."""
+        return self._calls.result(self._run_list.get(run_id))
+
+    def latest(self, foreign_id: str) -> Run[D, S]:
+        """Return the newest run of a foreign id, finished or not. Raises RunNotFound."""
+        return self._calls.result(self._run_list.latest(foreign_id))
+
+    def runs(
+        self,
+        *,
+        status: S | Collection[S] | None = None,
+        run_state: RunState | Collection[RunState] | None = None,
+        failed: bool = False,
+        foreign_id: str | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        updated_before: datetime | None = None,
+        parent: "RunReader[Any, Any] | str | None" = None,
+        child: "RunReader[Any, Any] | str | None" = None,
+        newest_first: bool = False,
+        page_size: int = 500,
+    ) -> Iterator[Run[D, S]]:
+        """List the runs that pass all given filters, by age. They are read page by page.
+
+        A run that existed when the iteration began is listed exactly once if it passes the filters
+        during the whole iteration.
+
+        Args:
+            status: One status, or several: any of them.
+            run_state: One run state, or several: any of them.
+            failed: Only runs that an error has paused.
+            foreign_id: The caller's key.
+            created_from: The earliest creation time, with a timezone.
+            created_before: The end of the creation times, itself excluded, with a timezone.
+            updated_before: The end of the times of the last version, itself excluded, with a
+                timezone.
+            parent: A run, as its handle or its id: only runs that it has started or joined.
+            child: A run, as its handle or its id: only runs that have started or joined it.
+            newest_first: Default: the oldest first.
+            page_size: The number of runs that are read at once, from 1. Fewer are read if their
+                data is large.
+
+        Raises:
+            InvalidInput: Raised when the first run is asked for.
+        """
+        return self._calls.iterate(
+            self._run_list.runs(
+                status=status,
+                run_state=run_state,
+                failed=failed,
+                foreign_id=foreign_id,
+                created_from=created_from,
+                created_before=created_before,
+                updated_before=updated_before,
+                parent=self._original_of(parent),
+                child=self._original_of(child),
+                newest_first=newest_first,
+                page_size=page_size,
+            )
+        )
+
+    def dead_letters(self, *, connector: str | None = None) -> DeadLetters:
+        """Return the events of connectors and hooks whose attempts are used up.
+
+        Args:
+            connector: Only those of this connector. None: of all connectors and of the hooks.
+
+        Raises:
+            InvalidInput: The workflow has no such connector.
+        """
+        return DeadLetters(self._calls, self._run_list.dead_letters(connector=connector))
+
+    def counts(self) -> dict[tuple[S | int, RunState], int]:
+        """Count the runs at each status in each run state, in one snapshot.
+
+        Combinations without runs are left out. A status that the code no longer has is listed by
+        its number.
+        """
+        return self._calls.result(self._run_list.counts())
