@@ -16,7 +16,7 @@ from workflow_ray.client.patience import PATIENCE
 from workflow_ray.definition import Status, Workflow, known_as, python_path_of
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import StatusRenumbered, StoreUnavailable, UnknownWorkflow
-from workflow_ray.ports import Clock, Records, SystemClock, records_adapter
+from workflow_ray.ports import Clock, Records, SystemClock, records_adapter, transactions_of
 from workflow_ray.records import DeployedWorkflow
 from workflow_ray.runtime.bridge import Bridge, bridged_records, connection_closed
 from workflow_ray.runtime.identity import is_same
@@ -69,8 +69,16 @@ async def connect(
         await _check_deployed(workflow, opened)
         calls = bridged_records(opened, bridge)
         attendance = Attendance(workflow, calls, place_of(url), partial(_may_run, calls))
+        transactions = transactions_of(url, clock=clock, store_id=opened.store_id)
         try:
-            yield Client(workflow, calls, clock, patience=seconds, attendance=attendance)
+            yield Client(
+                workflow,
+                calls,
+                clock,
+                patience=seconds,
+                attendance=attendance,
+                transactions=transactions,
+            )
         finally:
             bridge.close()
 

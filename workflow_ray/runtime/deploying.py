@@ -28,9 +28,11 @@ from workflow_ray.records import (
     DeployedWorkflow,
     Deployment,
     Topic,
+    bulk_group,
     connector_group,
     consumer_group,
     hooks_group,
+    paused_retry_group,
     run_state_topic,
     scheduler_group,
     status_topic,
@@ -79,7 +81,8 @@ def describe_here(workflow: AnyWorkflow) -> DeployedWorkflow:
         groups={
             **_status_groups(workflow),
             **_delivering_groups(workflow),
-            **dict.fromkeys((*schedulers, *FOR_ALL), 1),
+            **_paused_retry_groups(workflow),
+            **dict.fromkeys((*schedulers, bulk_group(workflow.name), *FOR_ALL), 1),
         },
     )
 
@@ -103,6 +106,10 @@ def _delivering_groups(workflow: AnyWorkflow) -> dict[str, int]:
         for connector in graph.connectors
     }
     return {**groups, hooks_group(workflow.name): 1} if graph.hooks else groups
+
+
+def _paused_retry_groups(workflow: AnyWorkflow) -> dict[str, int]:
+    return {} if workflow.retry_paused is None else {paused_retry_group(workflow.name): 1}
 
 
 def _reference_of(workflow: AnyWorkflow) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -12,17 +13,18 @@ ENDING = 10.0
 
 
 class EngineThread:
-    """A thread with an event loop, from `start` to `stop`.
+    """A thread with an event loop, from `start` to `stop` or `end`.
 
-    Another event loop calls both.
+    Args:
+        name: The thread's name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "workflow_ray engine") -> None:
         self.loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._calls = set[asyncio.Task[Any]]()  # under way; only the thread uses this
         self._is_running = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="workflow_ray engine", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread, and wait until its loop runs."""
@@ -34,14 +36,24 @@ class EngineThread:
 
         If this is cancelled, the coroutine is cancelled too; `stop` waits for its end.
         """
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._called(work), self.loop)
-        )
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run the coroutine in the thread's loop, as `call` does. Any thread may call this.
+
+        To cancel the future cancels the coroutine.
+        """
+        return asyncio.run_coroutine_threadsafe(self._called(work), self.loop)
 
     async def stop(self) -> None:
         """Wait for the calls under way, cancel the loop's other tasks, and end the thread."""
         self.loop.call_soon_threadsafe(self._stop.set)
         await asyncio.to_thread(self._thread.join, ENDING)
+
+    def end(self) -> None:
+        """As `stop`, for a caller without an event loop."""
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(ENDING)
 
     async def _called(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()

@@ -24,6 +24,7 @@ from workflow_ray.runtime.process_status import ProcessStatus
 from workflow_ray.runtime.role_runner import STOPPING, RoleRunner
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.stores import create, open_store
+from workflow_ray.runtime.transactional import check_transactional
 from workflow_ray.runtime.urls import Urls
 from workflow_ray.runtime.user_loop import UserLoop
 from workflow_ray.runtime.worker import LEASE, Worker
@@ -68,6 +69,7 @@ class LocalRuntime(Runtime):
         self._begin_again()
         self._deadline = STOPPING  # `serve` may have set another one before
         described = [describe_here(workflow) for workflow in self._workflows.values()]
+        check_transactional(self._workflows.values(), self.urls.records)
         store_id = await asyncio.to_thread(create, self.urls)
         self._runner: RoleRunner | None = None
         self._stack = AsyncExitStack()  # entered and closed in the engine's loop
@@ -146,6 +148,7 @@ class LocalRuntime(Runtime):
             user_loop.run,
             lambda error: user_loop.call_soon(self._end_serving, error),
             self.urls.events,
+            self.urls.records,
         )
         begin = self._share if self._is_shared else self._run_all
         worker = await begin(described, self._runner)

@@ -21,6 +21,8 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: RolePhase
     since: datetime  # it was acquired
     in_flight: int | None = None  # steps that run now; None: it has no step, or does not run
+    # functions that exceeded their time limit, and still run
+    abandoned: int = 0
     failures: int = 0  # crashes since it was acquired
     why: str = ""  # the last crash
     failed_at: datetime | None = None  # the last crash

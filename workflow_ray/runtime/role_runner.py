@@ -14,8 +14,9 @@ from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.crash_log import CrashLog, longest_pause
-from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow, run_role
+from workflow_ray.runtime.hosting import FOR_ALL, AnyWorkflow
 from workflow_ray.runtime.process_status import RolePhase, RoleStatus
+from workflow_ray.runtime.role_processes import run_role
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class RoleRunner:
         run_apart: Runs the roles that run user code. None: they run in this event loop.
         store_gone: Called when a role finds that the store is gone, or another one.
         events: The URL for events, where a connector's source that names no server is.
+        records: The URL for records, where transactional steps write.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class RoleRunner:
         run_apart: RunApart | None = None,
         store_gone: Callable[[StoreError], None] = lambda _: None,
         events: str = "",
+        records: str = "",
     ) -> None:
         self._workflows = workflows
         self._store = store
@@ -93,6 +96,7 @@ class RoleRunner:
         self._run_apart = run_apart
         self._crashes = CrashLog(store_gone)
         self._events = events
+        self._records = records
         self._observation = Observation()
         self._in_flight = InFlight()
         self._held: dict[RoleName, _Held] = {}
@@ -120,6 +124,7 @@ class RoleRunner:
                 phase=held.phase,
                 since=held.since,
                 in_flight=self._in_flight.of(name),
+                abandoned=self._in_flight.abandoned(name),
                 failures=held.failures,
                 why=held.why,
                 failed_at=held.failed_at,
@@ -245,6 +250,7 @@ class RoleRunner:
                 observation=self._observation,
                 in_flight=self._in_flight,
                 events=self._events,
+                records=self._records,
             )
 
         if self._run_apart is None or held.role.group in FOR_ALL:

@@ -15,13 +15,8 @@ from workflow_ray.client.inputs import checked_status, checked_workflow
 from workflow_ray.definition import Status, Workflow, by_name, is_workflow
 from workflow_ray.definition.arguments import checked_flag
 from workflow_ray.definition.durations import Duration, seconds_of
-from workflow_ray.errors import (
-    InvalidInput,
-    RuntimeUnavailable,
-    UnknownWorkflow,
-    WorkflowError,
-)
-from workflow_ray.ports import Clock, Store, SystemClock
+from workflow_ray.errors import InvalidInput, RuntimeUnavailable, UnknownWorkflow, WorkflowError
+from workflow_ray.ports import Clock, Store, SystemClock, transactions_of
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.serving import serve
 from workflow_ray.runtime.undeploying import undeploy
@@ -159,8 +154,10 @@ class Runtime(ABC):
             RuntimeUnavailable: See `store`.
         """
         self._check_known(workflow)
-        attendance = Attendance(workflow, self.store, self.urls.places.records)
-        return Client(workflow, self.store, self._clock, attendance=attendance)
+        store, clock = self.store, self._clock
+        attendance = Attendance(workflow, store, self.urls.places.records)
+        joined = transactions_of(self.urls.records, clock=clock, store_id=store.store_id)
+        return Client(workflow, store, clock, attendance=attendance, transactions=joined)
 
     async def scale(self, workflow: Workflow[D, S], status: S, *, shards: int | None) -> int:
         """Set the shard count of a status's step while it runs. It holds until it is set again.

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from workflow_ray.ports import (
     Clock,
+    RecordsAdapter,
     Store,
     WholeStore,
     adapter_for,
@@ -19,6 +20,19 @@ PATIENCE = 5.0
 """Seconds to wait until another process has closed a store."""
 
 
+def find_adapters(urls: Urls) -> RecordsAdapter:
+    """Find an adapter for each of the URLs. Returns that of the records.
+
+    Raises UnknownScheme, AdapterNotInstalled or UnfitAdapter: there is none for one of them.
+    """
+    records, places = records_adapter(urls.records), urls.places
+    if places.events != places.records:
+        events_adapter(urls.events)
+    if places.timeouts != places.records:
+        timeouts_adapter(urls.timeouts)
+    return records
+
+
 def create(urls: Urls) -> str:
     """Make the stores that do not exist yet. Safe to repeat. It may block for some seconds.
 
@@ -29,11 +43,7 @@ def create(urls: Urls) -> str:
         UnknownScheme, AdapterNotInstalled, UnfitAdapter: Nothing was made.
         StoreError: What `Adapter.create` raises.
     """
-    records, places = records_adapter(urls.records), urls.places
-    if places.events != places.records:
-        events_adapter(urls.events)
-    if places.timeouts != places.records:
-        timeouts_adapter(urls.timeouts)
+    records, places = find_adapters(urls), urls.places
     store_id = records.create(urls.records)
     others = {places.events: urls.events, places.timeouts: urls.timeouts}
     for place in others.keys() - {places.records}:

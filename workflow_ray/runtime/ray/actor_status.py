@@ -1,5 +1,6 @@
 """The status of a deployment's actors, for drivers and the command line."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -16,8 +17,8 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one actor of a deployment."""
 
     name: str  # of its role; `store`, the adapter actor; `supervisor`
-    # starting, standby, running, draining; waiting: for its next start; failing: it waits too, and
-    # its workflow's definition can't be loaded
+    # starting, standby, running, draining; waiting: for its next start, or for a node; failing: it
+    # waits too, and its workflow's definition can't be loaded
     phase: str
     pid: int | None = None
     node: str | None = None  # Ray's id of it
@@ -29,6 +30,12 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0  # in a row
     why: str = ""  # the previous actor of this name ended
     crashed: bool = False  # by an error of its own, not by being killed
+    is_unplaced: bool = False  # it waits for a node that has what it asks for; `why` says for what
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it runs, or would run if the cluster had a node for it."""
+        return self.is_running or self.is_unplaced
 
     @property
     def is_running(self) -> bool:
@@ -36,8 +43,8 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_prepared(self) -> bool:
-        """Whether it can acquire its role as soon as that is wanted."""
-        return self.is_running or self.phase == Phase.STANDBY.value
+        """Whether it can acquire its role as soon as that is wanted, or a node is there for it."""
+        return self.is_settled or self.phase == Phase.STANDBY.value
 
     @property
     def is_hopeless(self) -> bool:
@@ -52,6 +59,16 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.phase == FAILING
 
 
+def are_settled(actors: Collection[ActorStatus]) -> bool:
+    """Whether waiting until all of them run is over, or useless."""
+    return all(one.is_settled for one in actors) or any(one.is_hopeless for one in actors)
+
+
+def are_prepared(actors: Collection[ActorStatus]) -> bool:
+    """Whether waiting until all of them are prepared is over, or useless."""
+    return all(one.is_prepared for one in actors) or any(one.is_hopeless for one in actors)
+
+
 def status_of(name: str, slot: Slot | None) -> ActorStatus:
     """Return the status of the actor that has this name, or should have it."""
     if slot is None:
@@ -61,6 +78,9 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
     )
     if not slot.occupied:
         return msgspec.structs.replace(past, phase=FAILING) if slot.unusable else past
+    if slot.is_unplaced:
+        why = f"it waits for a node with {slot.asks}"
+        return msgspec.structs.replace(past, failures=0, why=why, is_unplaced=True)
     if slot.report is None:
         return msgspec.structs.replace(past, phase=Phase.STARTING.value)
     now = slot.report
@@ -79,7 +99,10 @@ def status_of(name: str, slot: Slot | None) -> ActorStatus:
 
 
 def status_for(name: str, slot: Slot | None, wanted: Wanted | None) -> ActorStatus:
-    """As `status_of`; but an actor that runs, and is not the wanted one, counts as draining."""
+    """As `status_of`; but an actor that runs or waits for a node, and is not the wanted one, counts
+    as draining.
+    """
     status = status_of(name, slot)
-    is_outdated = status.is_running and slot is not None and slot.wanted != wanted
-    return msgspec.structs.replace(status, phase=Phase.DRAINING.value) if is_outdated else status
+    if slot is None or slot.wanted == wanted or not status.is_settled:
+        return status
+    return msgspec.structs.replace(status, phase=Phase.DRAINING.value, is_unplaced=False)

@@ -9,6 +9,9 @@ import ray as partly_typed_ray
 from ray.exceptions import RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from workflow_ray.definition import RayOptions
+from workflow_ray.definition.ray_options import NOTHING
+
 ray: Any = partly_typed_ray  # Ray's annotations leave gaps that strict checkers stop at
 
 SUPERVISOR = "supervisor"
@@ -53,6 +56,7 @@ def create(
     namespace: str,
     node: str | None = None,
     restarts: int = 0,
+    asks: RayOptions = NOTHING,
 ) -> Actor:
     """Start a named actor that outlives its creator.
 
@@ -64,6 +68,7 @@ def create(
         node: Ray's id of the only node where it may run. None: anywhere. Ray ignores a node that is
             only preferred, and places an actor that needs no CPU at random.
         restarts: How often Ray itself starts it again when its process ends.
+        asks: What its node must have free. The actor holds it until it ends.
 
     Raises:
         ActorGone: The name is taken, or Ray does not answer.
@@ -72,7 +77,7 @@ def create(
         "name": name,
         "namespace": namespace,
         "lifetime": "detached",
-        "num_cpus": 0,
+        **_resources(asks),
         "max_restarts": restarts,
         "max_task_retries": 0,
         "max_concurrency": LONG_POLLS,
@@ -84,6 +89,17 @@ def create(
         return Actor(ray.remote(kind).options(**options).remote(*arguments))
     except (RayError, ValueError) as error:
         raise ActorGone(_reason(error)) from error
+
+
+def _resources(asks: RayOptions) -> dict[str, Any]:
+    """Return Ray's options. Those that are not given are left out: Ray refuses some that are 0."""
+    more = {
+        "num_gpus": asks.num_gpus,
+        "memory": asks.memory,
+        "resources": dict(asks.resources),
+        "accelerator_type": asks.accelerator_type,
+    }
+    return {"num_cpus": asks.num_cpus} | {name: value for name, value in more.items() if value}
 
 
 def find(name: str, namespace: str) -> Actor:

@@ -1,6 +1,7 @@
 """Calls of drivers to the supervisor of a deployment."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ from workflow_ray.runtime.ray.stores import Deployed
 from workflow_ray.runtime.ray.supervision import DRAIN, SLACK
 from workflow_ray.runtime.ray.supervisor import Supervisor
 from workflow_ray.runtime.urls import place_of, records_url
+
+log = logging.getLogger(__name__)
 
 START = 60.0
 """Seconds that a deployment gets to come up."""
@@ -82,7 +85,8 @@ class Control:
         await _asked(self.deployed.namespace, "prepare", group, shards, STANDBY, wait=STANDBY)
 
     async def settle(self, names: Sequence[str], version: int = 0) -> None:
-        """Have the supervisor read the deployment, and wait until these actors run.
+        """Have the supervisor read the deployment, and wait until these actors run. One that waits
+        for a node that has what its step asks for is not waited for.
 
         Args:
             names: The names of the actors.
@@ -98,8 +102,11 @@ class Control:
             found: list[ActorStatus] = await _asked(
                 self.deployed.namespace, "settled", names, wait, version, wait=wait
             )
-            down = [one for one in found if not one.is_running]
+            down = [one for one in found if not one.is_settled]
             if not down:
+                for one in found:
+                    if one.is_unplaced:
+                        log.warning("%s: %s", one.name, one.why, extra={"role": one.name})
                 return
             if any(one.is_hopeless for one in down) or time.monotonic() > end:
                 raise RuntimeUnavailable(

@@ -28,6 +28,7 @@ from workflow_ray.runtime.ray.supervision import DRAIN
 from workflow_ray.runtime.runtime import Runtime
 from workflow_ray.runtime.scaling import scale
 from workflow_ray.runtime.stores import create, open_store
+from workflow_ray.runtime.transactional import check_transactional
 from workflow_ray.runtime.undeploying import undeploy
 from workflow_ray.runtime.urls import Urls
 
@@ -79,6 +80,7 @@ class RayRuntime(Runtime):
             workflow.checked()
         described = [describe(workflow) for workflow in self._workflows.values()]
         urls = self.urls.checked_for_several().absolute()
+        check_transactional(self._workflows.values(), urls.records, elsewhere=True)
         # Errors are raised before Ray is started, which takes seconds.
         if not cluster.exists(self._address):
             await self._prepared(urls, described)

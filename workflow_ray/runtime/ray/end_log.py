@@ -20,8 +20,16 @@ class EndLog:
     def log(self, slot: Slot) -> None:
         """Log the end of the actor that held the slot."""
         name = slot.wanted.name
-        if not slot.unusable:
+        if slot.is_replaced:
+            log.debug("%s ended: %s", name, slot.why, extra={"role": name})
+        elif not slot.unusable:
             log.warning("%s ended: %s", name, slot.why, extra={"role": name})
         elif slot.why not in self._unusable:
             self._unusable.add(slot.why)
             log.error("some roles can't run: %s", slot.why, extra={"role": name})
+
+    def log_unplaced(self, slot: Slot) -> None:
+        """Log what the actor in the slot waits for."""
+        name = slot.wanted.name
+        text = "%s waits for a node with %s; add one to the cluster, or free what is in use"
+        log.warning(text, name, slot.asks, extra={"role": name})

@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any, Protocol
 
+from workflow_ray.definition import RayOptions
 from workflow_ray.ports import records_adapter
 from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.ipc import records_over
@@ -50,8 +51,10 @@ class ActorRegistry(Protocol):
         """Find the actor that holds the name. Raises ActorGone."""
         ...
 
-    def start(self, wanted: Wanted, deployment: Deployment) -> RegisteredActor:
-        """Start an actor. Raises ActorGone: its name is taken."""
+    def start(self, wanted: Wanted, deployment: Deployment, asks: RayOptions) -> RegisteredActor:
+        """Start an actor, on a node that has what it asks for. Raises ActorGone: its name is
+        taken.
+        """
         ...
 
     async def kill(self, name: str, actor: RegisteredActor) -> None:
@@ -80,7 +83,7 @@ class RayRegistry:
     def attach(self, name: str) -> Actor:
         return actors.find(name, self._deployed.namespace)
 
-    def start(self, wanted: Wanted, deployment: Deployment) -> Actor:
+    def start(self, wanted: Wanted, deployment: Deployment, asks: RayOptions) -> Actor:
         deployed = self._deployed
         if wanted.role is None:
             # A file is on one node; a server is reached from any node.
@@ -88,8 +91,10 @@ class RayRegistry:
             return actors.create(
                 AdapterActor, (deployed,), name=wanted.name, namespace=deployed.namespace, node=node
             )
-        arguments = (wanted.role, wanted.code, deployment, deployed)
-        return actors.create(RoleActor, arguments, name=wanted.name, namespace=deployed.namespace)
+        arguments = (wanted.role, wanted.code, deployment, deployed, asks)
+        return actors.create(
+            RoleActor, arguments, name=wanted.name, namespace=deployed.namespace, asks=asks
+        )
 
     async def kill(self, name: str, actor: RegisteredActor) -> None:
         if not isinstance(actor, Actor):

@@ -2,20 +2,37 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 
+from workflow_ray.definition import RayOptions
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.errors import RoleRetired, WorkflowError
 from workflow_ray.ports import Clock, Store, SystemClock, persist
 from workflow_ray.records import Deployment, Fence, Role, WriteGroup
 from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.loopwatch import Occupant, reason
 from workflow_ray.roles.observation import Observation
-from workflow_ray.runtime.hosting import load_definitions, roles_of, run_role
+from workflow_ray.runtime.hosting import (
+    AnyWorkflow,
+    has_time_limit,
+    load_definitions,
+    ray_options_of,
+    roles_of,
+)
 from workflow_ray.runtime.ipc import remote_store
 from workflow_ray.runtime.ray.log_files import write_log
-from workflow_ray.runtime.ray.state import DRAINING, ActorReport, Phase, Wanted, wanted_by
+from workflow_ray.runtime.ray.replacement import until_due
+from workflow_ray.runtime.ray.state import (
+    DRAINING,
+    ActorReport,
+    Phase,
+    Wanted,
+    wanted_by,
+)
 from workflow_ray.runtime.ray.stores import Deployed, transport_to
-from workflow_ray.runtime.ray.work import ActorWork
+from workflow_ray.runtime.ray.work import ActorWork, AsksForMore
+from workflow_ray.runtime.role_processes import run_role
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +50,21 @@ class RoleActor:
     If the deployment that it is started with has another shard count for its group, that count is
     about to change. Then the actor is on standby: it imports its definition, connects to the store,
     and acquires nothing until the deployment wants it.
+
+    The definition, which only actors import, says what the step asks of the cluster. An actor that
+    was started with something else ends at once, and reports that, so that it is started again.
     """
 
-    def __init__(self, role: Role, code: str, deployment: Deployment, deployed: Deployed) -> None:
+    def __init__(
+        self,
+        role: Role,
+        code: str,
+        deployment: Deployment,
+        deployed: Deployed,
+        asks: RayOptions = NOTHING,
+    ) -> None:
         self._role = role
+        self._asks = asks  # what its node has for it
         self._wanted = Wanted(role.name, role, code)
         self._deployment = deployment
         self._deployed = deployed
@@ -57,12 +85,15 @@ class RoleActor:
 
     async def _run(self, work: ActorWork) -> None:
         workflows, clock = load_definitions(self._role, self._deployment), SystemClock()
+        if (asks := ray_options_of(self._role, workflows)) != self._asks:
+            raise AsksForMore(asks)
         transport = transport_to(self._deployed)
         store = await persist(lambda: remote_store(transport), clock, self._role.name)
         if self._role not in roles_of(self._deployment.workflows):
             await self._stand_by(work, store, clock)
         fence = await persist(lambda: store.acquire(self._role), clock, self._role.name)
         await work.tell_running(fence.epoch)
+        replacing = self._replacing(work, workflows, clock)
         try:
             await run_role(
                 self._role,
@@ -74,11 +105,32 @@ class RoleActor:
                 observation=self._observation,
                 in_flight=self._in_flight,
                 events=self._deployed.urls.events,
+                records=self._deployed.urls.records,
             )
         except (Exception, asyncio.CancelledError):
             await self._release(fence, store, clock)
             raise
+        finally:
+            if replacing is not None:
+                replacing.cancel()
         await self._release(fence, store, clock)
+
+    def _replacing(
+        self, work: ActorWork, workflows: Sequence[AnyWorkflow], clock: Clock
+    ) -> asyncio.Task[None] | None:
+        """Watch for abandoned functions, if a function of the role has a time limit."""
+        if not has_time_limit(self._role, workflows):
+            return None
+        return asyncio.create_task(self._replace_when_due(work, clock))
+
+    async def _replace_when_due(self, work: ActorWork, clock: Clock) -> None:
+        """End the work in order, if abandoned functions still run. The supervisor starts another
+        actor.
+        """
+        abandoned = await until_due(self._role.name, self._in_flight, clock)
+        await work.finish(
+            f"it is replaced, because {abandoned} of its functions run on after their time limit"
+        )
 
     async def _stand_by(self, work: ActorWork, store: Store, clock: Clock) -> None:
         """Wait until the deployment wants this actor. Raises RoleRetired: not in STANDBY s."""

@@ -4,10 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from workflow_ray.runtime.ray.state import Slot
+
 T = TypeVar("T")
 
 HEARTBEATS = 18
 """Answers that an actor should give in the time after which it counts as silent."""
+
+STARTING = 10
+"""Until it runs, an actor may be silent so many times as long: an import may block its loop."""
 
 
 class ActorSilent(Exception):
@@ -38,3 +43,14 @@ async def answer_of(
         return asking.result()
     finally:
         asking.cancel()
+
+
+def is_silent(slot: Slot, pauses: int) -> bool:
+    """Whether an actor has been silent for so many pauses that it is to end.
+
+    Before the first report of its actor, Ray may be starting it. But one that an earlier supervisor
+    has started may wait for a node, and this one does not know for what.
+    """
+    if slot.report is None:
+        return slot.attached and pauses > HEARTBEATS
+    return pauses > (HEARTBEATS if slot.since is not None else HEARTBEATS * STARTING)

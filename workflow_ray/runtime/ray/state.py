@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_ray.definition import RayOptions
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.records import Deployment, Role
 from workflow_ray.runtime.hosting import FOR_ALL, group_roles, roles_of
 
@@ -59,6 +61,8 @@ class ActorReport(msgspec.Struct, frozen=True, kw_only=True):
     crashed: bool = False
     # its workflow's definition can't be loaded, so that another actor would end too
     unusable: bool = False
+    # it ended because its step asks for something else than it was started with
+    asks: RayOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ class Slot:
     why: str = ""  # the last actor ended
     crashed: bool = False  # the last actor ended by an error of its own, not by being killed
     unusable: bool = False  # the last actor could not load its workflow's definition
+    asks: RayOptions = NOTHING  # what its actor was started with
+    is_unplaced: bool = False  # its actor waits for a node that has what it asks for
+    is_replaced: bool = False  # the last actor told what the next one is to ask for
 
     @property
     def is_running(self) -> bool:
@@ -189,7 +196,9 @@ def next_due(wanted: Iterable[Wanted], slots: Mapping[str, Slot], now: float) ->
     return min((slot.due for slot in vacant if slot.due > now), default=None)
 
 
-def after_start(slot: Slot | None, wanted: Wanted, *, attached: bool = False) -> Slot:
+def after_start(
+    slot: Slot | None, wanted: Wanted, *, attached: bool = False, asks: RayOptions = NOTHING
+) -> Slot:
     """Return the slot with a new actor in it."""
     before = slot or Slot(wanted)
     return Slot(
@@ -200,6 +209,7 @@ def after_start(slot: Slot | None, wanted: Wanted, *, attached: bool = False) ->
         why=before.why,
         crashed=before.crashed,
         unusable=before.unusable,
+        asks=asks,
     )
 
 
@@ -210,14 +220,19 @@ def after_report(slot: Slot, report: ActorReport, now: float) -> Slot:
     older code.
     """
     since = now if slot.since is None and report.phase is Phase.RUNNING else slot.since
-    return replace(slot, wanted=replace(slot.wanted, code=report.code), report=report, since=since)
+    wanted = replace(slot.wanted, code=report.code)
+    return replace(slot, wanted=wanted, report=report, since=since, is_unplaced=False)
 
 
 def after_end(slot: Slot, why: str, now: float) -> Slot:
     """Return the slot after its actor's end.
 
     Earlier failures are forgotten if the actor was asked to drain, or has run for STEADY seconds.
+    The first actor that tells what it asks for has not failed. One that was started with that, and
+    asks for something else, has: its definition may differ from node to node.
     """
+    has_told = slot.report is not None and slot.report.asks is not None
+    is_replaced = has_told and slot.asks == NOTHING
     steady = slot.draining or (slot.since is not None and now - slot.since >= STEADY)
     before = 0 if steady else slot.failures
     crashed = slot.report is not None and slot.report.crashed
@@ -227,11 +242,13 @@ def after_end(slot: Slot, why: str, now: float) -> Slot:
         report=None,
         occupied=False,
         draining=False,
-        failures=0 if slot.draining else before + 1,
-        due=now + _delay(before, unusable=unusable),
+        failures=before if slot.draining or is_replaced else before + 1,
+        due=now if is_replaced else now + _delay(before, unusable=unusable),
         why=why,
         crashed=crashed,
         unusable=unusable,
+        is_unplaced=False,
+        is_replaced=is_replaced,
     )
 
 

@@ -3,16 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.runtime.hosting import group_roles
-from workflow_ray.runtime.ray.actor_status import ActorStatus, status_for, status_of
+from workflow_ray.runtime.ray.actor_status import (
+    ActorStatus,
+    are_prepared,
+    are_settled,
+    status_for,
+    status_of,
+)
 from workflow_ray.runtime.ray.actors import STORE, ActorGone
 from workflow_ray.runtime.ray.end_log import EndLog
+from workflow_ray.runtime.ray.noticed import Noticed
+from workflow_ray.runtime.ray.placement import PLACING, Placement
 from workflow_ray.runtime.ray.registry import ActorRegistry, RegisteredActor, role_named
-from workflow_ray.runtime.ray.silence import HEARTBEATS, ActorSilent, answer_of
+from workflow_ray.runtime.ray.silence import HEARTBEATS, ActorSilent, answer_of, is_silent
 from workflow_ray.runtime.ray.state import (
     ActorReport,
     Drain,
@@ -38,9 +47,6 @@ DRAIN = 10.0
 SLACK = 1.0
 """...and to report that it has."""
 
-STARTING = 10
-"""Until it runs, an actor may be silent so many times as long: an import may block its loop."""
-
 
 class Supervision:
     """Reconciles the actors that run with the deployment, which the record store keeps. It notices
@@ -62,11 +68,12 @@ class Supervision:
         self._registry = registry
         self._silent = silent
         self._target = Target(registry)
+        self._placement = Placement()
         self._slots: dict[str, Slot] = {}
         self._actors: dict[str, RegisteredActor] = {}
         self._version = 0  # of the deployment in the last pass
         self._changed = asyncio.Event()  # there is something for the next pass
-        self._noticed = asyncio.Condition()  # a status has changed
+        self._noticed = Noticed()  # that a status has changed
         self._ends = EndLog()
         self._tasks: set[asyncio.Task[None]] = set()
         self._supervising = [
@@ -90,6 +97,7 @@ class Supervision:
         self, names: Sequence[str], wait: float, version: int = 0
     ) -> list[ActorStatus]:
         """Return the status of these actors, once all run, or one is hopeless, or after a while.
+        Those that wait for a node are not waited for.
 
         Args:
             names: The names of the actors.
@@ -104,11 +112,7 @@ class Supervision:
             target = {one.name: one for one in self._target.wanted()}
             return [status_for(name, self._slots.get(name), target.get(name)) for name in names]
 
-        def is_settled() -> bool:
-            found = current()
-            return all(one.is_running for one in found) or any(one.is_hopeless for one in found)
-
-        await self._wait_for(is_settled, wait)
+        await self._noticed.wait_for(lambda: are_settled(current()), wait)
         return current()
 
     async def prepare(self, group: str, shards: int, wait: float) -> None:
@@ -121,17 +125,10 @@ class Supervision:
         self.refresh()
         names = [role.name for role in group_roles(group, shards)]
 
-        def is_done() -> bool:
-            found = [status_of(name, self._slots.get(name)) for name in names]
-            return all(one.is_prepared for one in found) or any(one.is_hopeless for one in found)
+        def current() -> list[ActorStatus]:
+            return [status_of(name, self._slots.get(name)) for name in names]
 
-        await self._wait_for(is_done, wait)
-
-    async def _wait_for(self, condition: Callable[[], bool], wait: float) -> None:
-        """Wait until the condition holds, for up to `wait` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait), self._noticed:
-                await self._noticed.wait_for(condition)
+        await self._noticed.wait_for(lambda: are_prepared(current()), wait)
 
     async def restart(self, names: Sequence[str]) -> None:
         """Have those of these actors end that run. The next pass starts all of them."""
@@ -193,10 +190,10 @@ class Supervision:
         """Follow the actors that an earlier supervisor started."""
         for name in self._registry.names():
             if name not in self._actors:
+                wanted = Wanted(name, role_named(name))
+                slot = after_start(self._slots.get(name), wanted, attached=True)
                 with suppress(ActorGone):
-                    self._occupy(
-                        self._registry.attach(name), Wanted(name, role_named(name)), attached=True
-                    )
+                    self._occupy(self._registry.attach(name), slot)
 
     async def _read_target(self) -> bool:
         """Read the deployment. False: the store does not answer, and the last answer holds."""
@@ -204,21 +201,29 @@ class Supervision:
         return store is not None and store.is_running and await self._target.read()
 
     def _start(self, wanted: Wanted) -> None:
+        slot = after_start(self._slots.get(wanted.name), wanted, asks=self._placement.of(wanted))
         try:
-            self._occupy(self._registry.start(wanted, self._target.deployment), wanted)
+            self._occupy(self._registry.start(wanted, self._target.deployment, slot.asks), slot)
         except ActorGone as error:
-            self._slots[wanted.name] = after_end(
-                after_start(self._slots.get(wanted.name), wanted), str(error), time.monotonic()
-            )
+            self._slots[wanted.name] = after_end(slot, str(error), time.monotonic())
 
-    def _occupy(self, actor: RegisteredActor, wanted: Wanted, *, attached: bool = False) -> None:
-        self._actors[wanted.name] = actor
-        self._slots[wanted.name] = after_start(
-            self._slots.get(wanted.name), wanted, attached=attached
-        )
-        self._spawn(self._watch(wanted.name, actor))
+    def _occupy(self, actor: RegisteredActor, slot: Slot) -> None:
+        name = slot.wanted.name
+        self._actors[name] = actor
+        self._slots[name] = slot
+        self._spawn(self._watch(name, actor))
+        if slot.asks != NOTHING:
+            self._spawn(self._expect(name, actor))
 
     # --- one actor ------------------------------------------------------------------------------
+
+    async def _expect(self, name: str, actor: RegisteredActor) -> None:
+        """Note that the actor waits for a node, if it has not reported after a while."""
+        await asyncio.sleep(PLACING)
+        if self._actors.get(name) is actor and self._slots[name].report is None:
+            self._slots[name] = replace(self._slots[name], is_unplaced=True)
+            self._ends.log_unplaced(self._slots[name])
+            await self._notice()
 
     async def _watch(self, name: str, actor: RegisteredActor) -> None:
         """Follow an actor to its end."""
@@ -245,6 +250,7 @@ class Supervision:
             if report.phase is seen:
                 continue
             self._slots[name] = after_report(self._slots[name], report, time.monotonic())
+            self._placement.learn(self._slots[name])
             await self._notice()
             if report.phase is Phase.ENDED:
                 return report.why
@@ -260,15 +266,9 @@ class Supervision:
         pause = self._silent / HEARTBEATS
 
         async def gives_up(pauses: int) -> bool:
-            return self._is_silent(name, pauses) and await self._may_kill(name)
+            return is_silent(self._slots[name], pauses) and await self._may_kill(name)
 
         return await answer_of(actor.ask("report", seen, pause), pause, gives_up)
-
-    def _is_silent(self, name: str, pauses: int) -> bool:
-        """Whether so many pauses are too long. Before its first report, Ray may be starting it."""
-        slot = self._slots[name]
-        limit = HEARTBEATS if slot.since is not None else HEARTBEATS * STARTING
-        return slot.report is not None and pauses > limit
 
     async def _may_kill(self, name: str) -> bool:
         """Whether the deployment could be read just now. The adapter actor itself is needed to read
@@ -282,15 +282,15 @@ class Supervision:
         if actor is None:
             return
         self._slots[name] = replace(slot, draining=True)
-        with suppress(ActorGone, TimeoutError):
-            async with asyncio.timeout(deadline + SLACK):
-                await actor.ask("drain", deadline)
+        if not slot.is_unplaced:  # else it can't answer
+            with suppress(ActorGone, TimeoutError):
+                async with asyncio.timeout(deadline + SLACK):
+                    await actor.ask("drain", deadline)
         await self._registry.kill(name, actor)
 
     async def _notice(self) -> None:
         self._changed.set()
-        async with self._noticed:
-            self._noticed.notify_all()
+        await self._noticed.notify()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_ray.definition import RayOptions
 from workflow_ray.errors import InvalidDefinition, NotImportable, RoleLost, RoleRetired
 from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actors import this_node
@@ -30,6 +31,14 @@ LAST_REPORT = 0.5
 Work: TypeAlias = Callable[["ActorWork"], Awaitable[None]]
 Charge: TypeAlias = Callable[[Occupant, float], None]
 """Counts the attempt of a step that has blocked the loop for so many seconds. A thread calls it."""
+
+
+class AsksForMore(Exception):
+    """The actor's work asks for something else of the cluster than the actor was started with."""
+
+    def __init__(self, asks: RayOptions) -> None:
+        super().__init__(f"it is started again with {str(asks) or 'nothing'}")
+        self.asks = asks
 
 
 class ActorWork:
@@ -67,6 +76,7 @@ class ActorWork:
             log=log_path,
             output=output_file(),
         )
+        self._why_stopped = "it was asked to stop"
         self._changed = asyncio.Condition()
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
@@ -89,6 +99,16 @@ class ActorWork:
                 await self._changed.wait_for(lambda: self._report.phase is not seen)
         return self._report
 
+    async def finish(self, why: str) -> None:
+        """Stop by itself: finish the work in hand, however long it takes, then end.
+
+        Args:
+            why: Is reported as the reason of the end.
+        """
+        self._why_stopped = why
+        self.stop.set()
+        await self._become(phase=Phase.DRAINING)
+
     async def drain(self, deadline: float) -> None:
         """Stop: finish the work in hand for up to `deadline` seconds, then abandon it. Returns once
         the work has ended.
@@ -101,9 +121,13 @@ class ActorWork:
         await asyncio.wait({self._task})
 
     async def _run(self, work: Work) -> None:
-        why, crashed, unusable = "it was asked to stop", False, False
+        why, crashed, unusable = "", False, False
+        asks: RayOptions | None = None
         try:
             await work(self)
+            why = self._why_stopped
+        except AsksForMore as error:
+            why, asks = str(error), error.asks
         except (RoleLost, RoleRetired) as error:
             why = str(error)
         except (InvalidDefinition, NotImportable) as error:  # the supervisor logs it
@@ -119,7 +143,9 @@ class ActorWork:
         finally:
             # Not by exit_actor(), which waits for every call: long polls of dead callers never end.
             asyncio.get_running_loop().call_later(LAST_REPORT, os._exit, 0)
-            await self._become(phase=Phase.ENDED, why=why, crashed=crashed, unusable=unusable)
+            await self._become(
+                phase=Phase.ENDED, why=why, crashed=crashed, unusable=unusable, asks=asks
+            )
 
     def _end_blocked(self, occupant: Occupant | None, seconds: float) -> None:
         """End the process, whose loop is blocked. The watcher's thread calls this. The supervisor
