@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Concatenate, Self, TypeVar
+from typing import Any, Concatenate, Protocol, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,10 +19,13 @@ from workflow_ray.definition import (
 from workflow_ray.definition.arguments import checked_text, checked_time, shown
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.errors import InvalidInput, UnknownWorkflow
-from workflow_ray.records import Role, connector_group
+from workflow_ray.records import DeployedWorkflow, Role, connector_group
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import role_process, roles_of
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.role_processes import role_process
+from workflow_ray.runtime.transactional import check_transactional
 from workflow_ray.testing.clock import START, FakeClock
+from workflow_ray.testing.crashes import Side
 from workflow_ray.testing.fed_source import Fed, FedSource
 from workflow_ray.testing.tested_roles import TestedRoles
 from workflow_ray.testing.tested_store import TestedStore
@@ -69,14 +72,13 @@ class WorkflowTester:
         }
         self._resources = {} if resources is None else _checked_resources(resources)
         self._clock = FakeClock(checked_time("start", start))
-        self._roles = TestedRoles(self._clock)
+        self._roles = TestedRoles(self._clock, self._start_all)
         self._store = TestedStore(self._clock, self._roles, self._workflows)
 
     async def __aenter__(self) -> Self:
-        described = [describe_here(workflow) for workflow in self._workflows.values()]
-        await merge(self._store, described)
-        for role in roles_of(described):
-            await self._start(role)
+        check_transactional(self._workflows.values(), "memory://tester")
+        await merge(self._store, self._described())
+        await self._start_all()
         try:
             await self.settle()
         except BaseException:
@@ -189,9 +191,51 @@ class WorkflowTester:
         while await self._roles.wait_for_work():
             await self._roles.settle()
 
+    # --- crashes --------------------------------------------------------------------------------
+
+    @property
+    def commits(self) -> int:
+        """The number of commits that the roles have made so far, or tried to make."""
+        return self._store.crashes.commits
+
+    @property
+    def crashes(self) -> list[str]:
+        """The crashes that have happened, each as text: before or after which commit, and who
+        commits what.
+        """
+        return list(self._store.crashes.happened)
+
+    def crash_at(self, commit: int, side: Side = "before") -> None:
+        """Crash the engine at a commit that is still to come, and start it again.
+
+        All roles end at once, as SIGKILL ends a process: nothing more reaches the store, and no
+        role is released. New holders take the roles over and try again what was in doubt. One crash
+        takes no time; from the second one on, each takes 6 seconds. Unlike with SIGKILL, async
+        functions are cancelled, so that their `finally` runs, and a plain function that has begun
+        runs to its end in its thread.
+
+        Call it before the tester is entered, or later. It may be called several times.
+
+        Args:
+            commit: The number of the commit, from 1, as `commits` counts them.
+            side: "before": the commit is not made. "after": it is made, and no role gets the
+                answer.
+
+        Raises:
+            InvalidInput: An argument can't be used, or this commit is made already.
+        """
+        self._store.crashes.plan(commit, side)
+
     def due(self) -> list[str]:
         """List what is due later, the next one first, as text."""
         return self._store.due_in_words()
+
+    def _described(self) -> list[DeployedWorkflow]:
+        return [describe_here(workflow) for workflow in self._workflows.values()]
+
+    async def _start_all(self) -> None:
+        for role in roles_of(self._described()):
+            await self._start(role)
 
     async def _start(self, role: Role) -> None:
         fence = await self._store.acquire(role)
@@ -207,6 +251,19 @@ class WorkflowTester:
                 sources=self._sources,
             ),
         )
+
+
+class WorkflowTesterFactory(Protocol):
+    """Makes testers: the type of the pytest fixture `workflow_tester`."""
+
+    def __call__(
+        self,
+        *workflows: Workflow[Any, Any],
+        resources: Mapping[Resource[Any], object] | None = None,
+        start: datetime = START,
+    ) -> WorkflowTester:
+        """Make a tester. The arguments and the errors are those of WorkflowTester."""
+        ...
 
 
 def _check_children(workflows: Mapping[str, Workflow[Any, Any]]) -> None:

@@ -1,18 +1,23 @@
 """What becomes due in a test when time passes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workflow_ray.definition import Schedule, Workflow
+from workflow_ray.definition.durations import seconds_of
+from workflow_ray.engine.paused_retries import due_at, streak
+from workflow_ray.engine.prospects import is_paused_by_error
 from workflow_ray.engine.schedules import Waits, moment_of, next_of, ticks_of
 from workflow_ray.records import (
     NO_VERSION,
     Event,
     OutboxEntry,
+    Role,
     RunId,
     SetAside,
     Timeout,
+    paused_retry_group,
     scheduler_group,
 )
 
@@ -51,6 +56,7 @@ class Upcoming:
                 if self._lasts(timeout)
             ),
             *(_event(entry, now) for entry in self._store.to_retry()),
+            *(due for workflow in self._workflows.values() for due in self._retries(workflow)),
             *[tick for tick in self._ticks(now) if tick is not None],
         ]
         return sorted(due for due in found if due.at > now)
@@ -76,6 +82,17 @@ class Upcoming:
         return (
             f"{record.workflow} {record.foreign_id!r} at {workflow.status_of(status).name}{message}"
         )
+
+    def _retries(self, workflow: AnyWorkflow) -> Iterator[Due]:
+        """The retries of runs that an error has paused."""
+        if workflow.retry_paused is None:
+            return
+        first = seconds_of("retry_paused", workflow.retry_paused)
+        role = Role(paused_retry_group(workflow.name)).name
+        for record, entries in self._store.paused(workflow.name):
+            if is_paused_by_error(record):
+                at = due_at(record, first, streak(entries, role).retries)
+                yield Due(at, f"{self._run(record.run_id)}, the retry of the paused run")
 
     def _ticks(self, now: datetime) -> list[Due | None]:
         return [

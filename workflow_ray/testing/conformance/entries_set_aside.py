@@ -11,6 +11,7 @@ from workflow_ray.ports import Records, RecordStore
 from workflow_ray.records import (
     BATCH_DATA,
     MAX_DATA,
+    Conflict,
     Fenced,
     NewSetAside,
     Position,
@@ -32,7 +33,7 @@ from workflow_ray.testing.conformance.base import (
     settle,
 )
 from workflow_ray.testing.conformance.posts import CALLERS, SOON, after, commit
-from workflow_ray.testing.conformance.runs import CONSUMERS, QUARTER, acquire, new_run
+from workflow_ray.testing.conformance.runs import CONSUMERS, QUARTER, acquire, new_run, step
 
 CARTS = "orders-carts-connector"
 ALL = SetAsideQuery(group=CARTS)
@@ -129,6 +130,27 @@ class SetAsideCases(Conformance):
         assert answer.results == (Stored(run.run_id, Version(1)),)
         assert await store.positions(CARTS) == [position]
         assert await offsets(store, ALL) == [7]
+
+    async def test_entries_are_stored_although_a_write_of_their_group_is_too_late(
+        self, store: Records
+    ) -> None:
+        """A repeat of the group answers alike, so a caller can learn later what was too late."""
+        fence, fresh, late = await acquire(store, CONSUMERS), new_run(), new_run()
+        await set_aside(store, entry(1))
+        await commit(store, WriteGroup(writes=(fresh, late)))
+        await commit(store, WriteGroup(writes=(step(late),)))
+        group = WriteGroup(
+            writes=(step(fresh), step(late)),
+            set_aside=(entry(7),),
+            taken_back=(entry(1).key,),
+            fence=fence,
+        )
+        for _ in range(2):
+            assert (await commit(store, group)).results == (
+                Stored(fresh.run_id, Version(2)),
+                Conflict(late.run_id, Version(2)),
+            )
+            assert await offsets(store, ALL) == [7]
 
     async def test_a_group_with_an_old_fence_sets_nothing_aside_and_takes_nothing_back(
         self, store: Records

@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.ports import Records
 from workflow_ray.records import (
     NO_VERSION,
     Cause,
     Conflict,
+    RunCount,
     RunState,
     Stored,
     Version,
@@ -94,6 +96,30 @@ class WriteCases(Conformance):
             failure.reason,
             failure.write_id,
         )
+
+    async def test_a_new_run_keeps_the_cause_and_the_reason_of_its_first_write(
+        self, store: Records
+    ) -> None:
+        fork = replace(new_run(), cause=Cause.FORKED, reason="fork of another run")
+        await store_all(store, fork)
+        record, entry = await stored(store, fork.run_id), await last_entry(store, fork.run_id)
+        for one in (record, entry):
+            assert (one.cause, one.reason) == (Cause.FORKED, "fork of another run")
+
+    async def test_a_paused_run_that_is_moved_to_the_end_has_ended(self, store: Records) -> None:
+        record = await stored_run(store)
+        pause = step(record, run_state=RunState.PAUSED)
+        end = step(pause, status=SHIPPED, run_state=RunState.COMPLETED)
+        for write in (pause, replace(end, cause=Cause.MOVED)):
+            assert await store_all(store, write) == [Stored(record.run_id, write.version)]
+        ended = await stored(store, record.run_id)
+        assert (ended.cause, ended.run_state) == (Cause.MOVED, RunState.COMPLETED)
+        again = new_run(record.foreign_id)
+        assert await store_all(store, again) == [Stored(again.run_id, Version(1))]
+        assert await store.counts("orders") == [
+            RunCount(again.status, RunState.INITIATED, 1),
+            RunCount(SHIPPED, RunState.COMPLETED, 1),
+        ]
 
     async def test_a_write_without_data_keeps_the_previous_data(self, store: Records) -> None:
         run = new_run(data=b'{"total":40}')
