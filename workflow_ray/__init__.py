@@ -1,6 +1,9 @@
 """workflow_ray: typed, durable, event-driven workflows, from one process to a Ray cluster."""
 
 from workflow_ray.client import (
+    BulkJob,
+    BulkPreview,
+    BulkProgress,
     Client,
     DeadLetter,
     DeadLetterContent,
@@ -13,9 +16,14 @@ from workflow_ray.client import (
 )
 from workflow_ray.definition import (
     Cancel,
+    CancelledEvent,
     Children,
     Fatal,
+    FunctionCall,
+    Middleware,
     Pause,
+    Proceed,
+    RayOptions,
     Repeat,
     Retry,
     Run,
@@ -24,13 +32,19 @@ from workflow_ray.definition import (
     Workflow,
     resource,
 )
+from workflow_ray.diagram import Diagram
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import Cause, ConnectorEvent, RunState
+from workflow_ray.records import BulkState, Cause, ConnectorEvent, RunState
 from workflow_ray.runtime import Runtime, TransitionSource, connect
 from workflow_ray.sources import IteratedSource, source
 
 __all__ = [
+    "BulkJob",
+    "BulkPreview",
+    "BulkProgress",
+    "BulkState",
     "Cancel",
+    "CancelledEvent",
     "Cause",
     "Children",
     "Client",
@@ -38,11 +52,16 @@ __all__ = [
     "DeadLetter",
     "DeadLetterContent",
     "DeadLetters",
+    "Diagram",
     "Entry",
     "Fatal",
+    "FunctionCall",
     "Handle",
     "IteratedSource",
+    "Middleware",
     "Pause",
+    "Proceed",
+    "RayOptions",
     "Repeat",
     "Retry",
     "Run",

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from workflow_ray.cli.bulk import bulk
 from workflow_ray.cli.cluster import deploy, down, scale
 from workflow_ray.cli.commands import command
 from workflow_ray.cli.dead_letters import dead_letters
+from workflow_ray.cli.dev import dev
 from workflow_ray.cli.exit_codes import ExitCode, describe
+from workflow_ray.cli.graph import graph
 from workflow_ray.cli.logs import logs
 from workflow_ray.cli.output import say
 from workflow_ray.cli.run import run
@@ -66,12 +69,15 @@ command(
     context_settings={"allow_extra_args": True},  # `run` refuses them with a hint
 )(run)
 command(app, ExitCode.STEPS_ABANDONED)(worker)
+command(app)(dev)
 command(app)(deploy)
 command(app)(status)
 command(app)(logs)
 command(app)(scale)
 command(app, ExitCode.NOT_ALLOWED)(undeploy)
 command(app)(down)
+command(app)(graph)
 app.add_typer(runs)
+app.add_typer(bulk)
 app.add_typer(schedules)
 app.add_typer(dead_letters)

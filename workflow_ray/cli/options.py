@@ -41,6 +41,25 @@ AsJson: TypeAlias = Annotated[
 ]
 
 
+Replace: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Replace another definition of the same name: the workflow was moved or renamed.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevOptions:
+    """Options of the command that deploys workflows with each change of their code."""
+
+    records: Records = None
+    events: Events = None
+    timeouts: Timeouts = None
+    replace: Replace = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeployOptions:
     """Options of the commands that deploy workflows."""
@@ -52,10 +71,4 @@ class DeployOptions:
         bool,
         typer.Option("--rollback", help="Deploy code again although newer code has replaced it."),
     ] = False
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace",
-            help="Replace another definition of the same name: the workflow was moved or renamed.",
-        ),
-    ] = False
+    replace: Replace = False

@@ -106,6 +106,12 @@ def write_error(text: str) -> None:
         discard(sys.stderr)
 
 
+def print_text(text: str) -> None:
+    """Print text that ends its last line itself, as it is. Raises as `write`."""
+    with _standard_output() as output:
+        output.out(text, end="", highlight=False)
+
+
 def print_json(value: object) -> None:
     """Print a value as strict JSON on standard output, for other programs. Raises as `write`."""
     with _standard_output() as output:

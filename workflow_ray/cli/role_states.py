@@ -28,6 +28,7 @@ def held_by_process(process: ProcessStatus) -> list[RoleView]:
             pid=process.pid,
             since=role.since,
             in_flight=role.in_flight,
+            abandoned=role.abandoned,
             failures=role.failures,
             why=role.why,
             failed_at=role.failed_at,

@@ -1,12 +1,13 @@
-"""The commands that control runs by name or by filters: pause, resume, retry and cancel."""
+"""The commands that control runs by name or by filters: pause, resume, retry, cancel and move."""
 
 import asyncio
 import getpass
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import msgspec
 import typer
@@ -25,11 +26,13 @@ from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
-from workflow_ray.engine.control import Action, Control, Refused, Unchanged
+from workflow_ray.engine.control import Action, Control, Destination, Refused, Unchanged
 from workflow_ray.errors import ControlRefused, InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
-from workflow_ray.records import Deployment, RunId, RunState, hooks_group
+from workflow_ray.records import DeployedWorkflow, Deployment, RunId, RunState, hooks_group
 from workflow_ray.runtime.connect import open_beside
+from workflow_ray.runtime.hosting import load_deployed
+from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 References = Annotated[
@@ -40,7 +43,9 @@ References = Annotated[
 ]
 Reason = Annotated[
     str | None,
-    typer.Option("--reason", help="Why; the history keeps it. Pause and cancel need a reason."),
+    typer.Option(
+        "--reason", help="Why; the history keeps it. Pause, cancel and move need a reason."
+    ),
 ]
 By = Annotated[
     str | None,
@@ -48,6 +53,18 @@ By = Annotated[
 ]
 Yes = Annotated[
     bool, typer.Option("--yes", help="Don't ask for confirmation when filters choose the runs.")
+]
+Cascade = Annotated[
+    bool | None,
+    typer.Option(
+        "--cascade/--no-cascade",
+        help="Cancel all unfinished children too, through any depth, or none of them. Default:"
+        " those that were started with cascade=True.",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str, typer.Option("--to", metavar="STATUS", help="The name of the status, e.g. CREATED.")
 ]
 
 HELP = {
@@ -58,7 +75,24 @@ HELP = {
     ),
     Action.RETRY: "Try the step of failed runs again, at once and with all its attempts.",
     Action.CANCEL: "End runs as CANCELLED. Their foreign ids are free again.",
+    Action.MOVE: (
+        "Move runs to a status, as if a transition led there. Their workflows are loaded in this"
+        " process."
+    ),
 }
+REFUSALS = (ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The runs that a command names, or else the filters that choose them."""
+
+    references: Sequence[str]
+    filters: Filters
+
+
+Asked: TypeAlias = Callable[[DeployedWorkflow], Control]
+"""Makes the control for the runs of a workflow."""
 
 
 class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,57 +105,111 @@ class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]  # runs that were deleted meanwhile
 
 
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Options of every control."""
+
+    workflow: OfWorkflow = None
+    reason: Reason = None
+    by: By = None
+    yes: Yes = False
+    records: Records = None
+    as_json: AsJson = False
+
+    def control(
+        self, action: Action, *, cascade: bool | None = None, to: Destination | None = None
+    ) -> Control:
+        """Make the control. Raises InvalidInput."""
+        by = self.by or f"cli:{name_of_user()}"
+        return control(action, by, self.reason, cascade=cascade, to=to)
+
+
 def add_controls(runs: typer.Typer) -> None:
     """Add a command for each action."""
-    for action in Action:
+    for action in (Action.PAUSE, Action.RESUME, Action.RETRY):
         _add(runs, action)
+    _add_cancel(runs)
+    _add_move(runs)
 
 
 def _add(runs: typer.Typer, action: Action) -> None:
-    @command(
-        runs,
-        ExitCode.NOT_FOUND,
-        ExitCode.NOT_ALLOWED,
-        name=action.verb,
-        help_text=HELP[action],
-    )
+    @command(runs, *REFUSALS, name=action.verb, help_text=HELP[action])
     @grouped
-    def apply_to_runs(
-        filters: Filters,
-        run: References = None,
-        workflow: OfWorkflow = None,
-        reason: Reason = None,
-        by: By = None,
-        yes: Yes = False,
-        records: Records = None,
-        as_json: AsJson = False,
+    def apply_to_runs(filters: Filters, common: Common, run: References = None) -> None:
+        asked = common.control(action)
+        _control(Chosen(run or (), filters), action, lambda _: asked, common)
+
+
+def _add_cancel(runs: typer.Typer) -> None:
+    @command(runs, *REFUSALS, name=Action.CANCEL.verb, help_text=HELP[Action.CANCEL])
+    @grouped
+    def cancel_runs(
+        filters: Filters, common: Common, run: References = None, cascade: Cascade = None
     ) -> None:
-        asked = control(action, by or f"cli:{name_of_user()}", reason)
-        url = records_url(records)
-        run_ids = asyncio.run(_find(url, run or (), filters, workflow))
-        if not run and not yes:
-            _confirm(action, len(run_ids))
-        _finish(asyncio.run(_apply_all(url, asked, run_ids)), action, as_json=as_json)
+        asked = common.control(Action.CANCEL, cascade=cascade)
+        _control(Chosen(run or (), filters), Action.CANCEL, lambda _: asked, common)
+
+
+def _add_move(runs: typer.Typer) -> None:
+    @command(runs, *REFUSALS, name=Action.MOVE.verb, help_text=HELP[Action.MOVE])
+    @grouped
+    def move_runs(filters: Filters, common: Common, to: To, run: References = None) -> None:
+        common.control(Action.MOVE)  # so that wrong input is refused before anything is read
+
+        def asked(workflow: DeployedWorkflow) -> Control:
+            return common.control(Action.MOVE, to=_destination(workflow, to))
+
+        _control(Chosen(run or (), filters), Action.MOVE, asked, common)
+
+
+def _destination(deployed: DeployedWorkflow, status: str) -> Destination:
+    """Load the workflow, and find its status.
+
+    Raises InvalidInput, or NotImportable or InvalidDefinition: the workflow can't be loaded.
+    """
+    workflow = load_deployed(deployed)
+    names = workflow.statuses.__members__
+    if status not in names:
+        raise InvalidInput(
+            "--to", f"{deployed.name} has no status {status!r}; it has {', '.join(names)}"
+        )
+    return Destination(workflow, names[status])
+
+
+def _control(chosen: Chosen, action: Action, asked: Asked, common: Common) -> None:
+    url = records_url(common.records)
+    found = asyncio.run(_find(url, chosen, common.workflow, asked))
+    if not chosen.references and not common.yes:
+        confirm(action, sum(map(len, found.values())))
+    _finish(asyncio.run(_apply_all(url, found)), action, as_json=common.as_json)
 
 
 async def _find(
-    url: str, references: Sequence[str], filters: Filters, workflow: str | None
-) -> list[RunId]:
-    """Find the runs that a command names, or that its filters let through."""
+    url: str, chosen: Chosen, workflow: str | None, asked: Asked
+) -> dict[Control, list[RunId]]:
+    """Find the runs that a command names, or that its filters let through, and what to do."""
+    references, filters = chosen.references, chosen.filters
     if references and not filters.is_empty():
         raise InvalidInput("runs", "name runs or give filters, not both")
     if not references and workflow is None and filters.is_empty():
         raise InvalidInput("runs", "name runs, or choose them by filters, e.g. --failed")
     async with open_beside(url, SystemClock()) as store:
-        names = Names(await store.deployment())
+        deployment = await store.deployment()
+        names = Names(deployment)
+        found: dict[str, list[RunId]] = {}
         if references:
             lookup = RunReferences(store, choose_workflows(list(names.statuses), workflow))
-            return [(await lookup.find(reference)).run_id for reference in references]
-        return [
-            record.run_id
-            async for page in Selection(store, names, filters, workflow).pages()
-            for record in page
-        ]
+            for reference in references:
+                record = await lookup.find(reference)
+                found.setdefault(record.workflow, []).append(record.run_id)
+        else:
+            async for page in Selection(store, names, filters, workflow).pages():
+                for record in page:
+                    found.setdefault(record.workflow, []).append(record.run_id)
+    by_control: dict[Control, list[RunId]] = {}
+    for name, run_ids in found.items():
+        by_control.setdefault(asked(find_deployed(deployment, name)), []).extend(run_ids)
+    return by_control
 
 
 def name_of_user() -> str:
@@ -132,7 +220,7 @@ def name_of_user() -> str:
         return str(os.getuid())
 
 
-def _confirm(action: Action, count: int) -> None:
+def confirm(action: Action, count: int) -> None:
     """Ask before runs are changed. Raises InvalidInput: standard input is not a terminal."""
     if not count:
         return
@@ -147,15 +235,16 @@ def _confirm(action: Action, count: int) -> None:
         raise typer.Abort
 
 
-async def _apply_all(url: str, asked: Control, run_ids: Sequence[RunId]) -> dict[RunId, Outcome]:
+async def _apply_all(url: str, found: Mapping[Control, Sequence[RunId]]) -> dict[RunId, Outcome]:
     clock = SystemClock()
     async with open_beside(url, clock) as store:
         records = patient(store, clock, PATIENCE)
         announced = _announced(await records.deployment())
         outcomes: dict[RunId, Outcome] = {}
-        for start in range(0, len(run_ids), BATCH):
-            batch = run_ids[start : start + BATCH]
-            outcomes |= await _apply_to(records, asked, batch, announced)
+        for asked, run_ids in found.items():
+            for start in range(0, len(run_ids), BATCH):
+                batch = run_ids[start : start + BATCH]
+                outcomes |= await _apply_to(records, asked, batch, announced)
         return outcomes
 
 
@@ -166,7 +255,7 @@ def _announced(deployment: Deployment) -> dict[str, frozenset[RunState]]:
     asks for is ignored.
     """
     return {
-        workflow.name: frozenset((RunState.PAUSED, RunState.CANCELLED))
+        workflow.name: frozenset((RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED))
         for workflow in deployment.workflows
         if hooks_group(workflow.name) in workflow.groups
     }

@@ -15,6 +15,7 @@ from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
 from workflow_ray.client.inputs import checked_key
 from workflow_ray.definition.durations import seconds_of
+from workflow_ray.engine.filters import passes
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
@@ -26,8 +27,8 @@ PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Options that choose runs."""
+class StoredFilters:
+    """Options that choose runs by what a store filters itself."""
 
     statuses: Annotated[
         list[str] | None,
@@ -51,6 +52,17 @@ class Filters:
             help="Only runs whose last version is older than this: 30s, 5m, 2h, 7d.",
         ),
     ] = None
+
+    def is_empty(self) -> bool:
+        """Whether no filter was given."""
+        # an empty text is a filter, which is refused later: a shell's variable may have been unset
+        return all(getattr(self, field.name) in (None, False) for field in fields(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters(StoredFilters):
+    """Options that choose runs."""
+
     stuck: Annotated[
         bool,
         typer.Option(
@@ -59,11 +71,6 @@ class Filters:
             " --older-than.",
         ),
     ] = False
-
-    def is_empty(self) -> bool:
-        """Whether no filter was given."""
-        # an empty text is a filter, which is refused later: a shell's variable may have been unset
-        return all(getattr(self, field.name) in (None, False) for field in fields(self))
 
 
 class Selection:
@@ -81,11 +88,12 @@ class Selection:
     """
 
     def __init__(
-        self, store: RecordStore, names: Names, filters: Filters, workflow: str | None
+        self, store: RecordStore, names: Names, filters: StoredFilters, workflow: str | None
     ) -> None:
         self._store = store
         self._names = names
         self._filters = filters
+        self._is_stuck = isinstance(filters, Filters) and filters.stuck
         self._age = (
             None if filters.older_than is None else _duration("--older-than", filters.older_than)
         )
@@ -96,7 +104,7 @@ class Selection:
         if filters.foreign_id is not None:
             checked_key("--foreign-id", filters.foreign_id)
         asked = set(filters.statuses or ())
-        self._queries = [
+        self.queries = [
             self._query(name)
             for name, statuses in known.items()
             if not asked or asked & statuses.keys()
@@ -104,20 +112,20 @@ class Selection:
 
     async def newest(self, limit: int) -> list[Record]:
         """Return the newest runs, the newest first."""
-        if self._filters.stuck:
+        if self._is_stuck:
             stuck = [record async for record in self._stuck()]
             return sorted(stuck, key=lambda record: record.run_id, reverse=True)[:limit]
         found = [
-            await self._first(replace(query, newest_first=True), limit) for query in self._queries
+            await self._first(replace(query, newest_first=True), limit) for query in self.queries
         ]
         return list(merge(*found, key=lambda record: record.run_id, reverse=True))[:limit]
 
     async def pages(self) -> AsyncIterator[list[Record]]:
         """Yield all runs, the oldest of each workflow first."""
-        if self._filters.stuck:
+        if self._is_stuck:
             yield [record async for record in self._stuck()]
             return
-        for query in self._queries:
+        for query in self.queries:
             while page := await self._store.runs(query):
                 yield page
                 query = replace(query, after=page[-1].run_id)
@@ -133,7 +141,7 @@ class Selection:
 
     async def _stuck(self) -> AsyncIterator[Record]:
         quiet = (self._age or STUCK_AFTER).total_seconds()
-        for query in self._queries:
+        for query in self.queries:
             for partition in range(self._names.partitions[query.workflow]):
                 look = WaitingQuery(workflow=query.workflow, partition=partition, quiet=quiet)
                 while True:
@@ -141,7 +149,7 @@ class Selection:
                     for record in await look_up(
                         self._store, [event.run_id for event in found.events]
                     ):
-                        if _passes(record, query):
+                        if passes(record, replace(query, updated_before=None)):
                             yield record
                     if found.after is None:
                         break
@@ -193,13 +201,3 @@ def _duration(option: str, text: str) -> timedelta:
             option, f"{text!r} is not a time: write a number and s, m, h or d, e.g. 30s or 2h"
         )
     return timedelta(seconds=seconds_of(option, float(matched[1]) * UNITS[matched[2]]))
-
-
-def _passes(record: Record, query: RunQuery) -> bool:
-    """Whether a run that another query has found passes the filters of this one."""
-    return (
-        (not query.statuses or record.status in query.statuses)
-        and (not query.run_states or record.run_state in query.run_states)
-        and (not query.causes or record.cause in query.causes)
-        and (query.foreign_id is None or record.foreign_id == query.foreign_id)
-    )

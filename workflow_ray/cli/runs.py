@@ -12,6 +12,7 @@ from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.run_controls import add_controls
 from workflow_ray.cli.run_filters import Filters, Selection
+from workflow_ray.cli.run_forks import add_fork
 from workflow_ray.cli.run_history import WithData, entry_views, print_with_data
 from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_workflows
 from workflow_ray.cli.tables import show, show_one
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 runs = typer.Typer(name="runs", no_args_is_help=True, help="Show runs and control them.")
 add_controls(runs)
+add_fork(runs)
 
 Reference = Annotated[
     str,

@@ -102,7 +102,10 @@ def _notes(report: Report) -> list[str]:
 def _print_roles(report: Report) -> None:
     """Print the roles. One line is enough where one process runs all of them."""
     roles = report.roles
-    is_plain = all(role.phase == RolePhase.RUNNING and not role.failures for role in roles)
+    is_plain = all(
+        role.phase == RolePhase.RUNNING and not role.failures and not role.abandoned
+        for role in roles
+    )
     if is_plain and report.runs_on == "local" and len(_processes(roles)) == 1:
         say("")
         say(f"Every role runs in it ({len(roles)}).")
@@ -136,6 +139,9 @@ def _failure_row(view: StatusView, now: datetime) -> _FailureRow:
 
 def _role_row(role: RoleView, now: datetime) -> _RoleRow:
     failures = f"{role.failures} crashes: {role.why}" if role.failures else role.why
+    if role.abandoned:
+        left = f"{role.abandoned} functions run on after their time limit"
+        failures = f"{left}; {failures}" if failures else left
     return _RoleRow(
         role=role.name,
         phase=role.phase,

@@ -15,14 +15,17 @@ class RoleView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     status: str | None = None  # as workflow.STATUS; null: the role serves all workflows
     shard: int | None = None
-    phase: str  # running, draining, waiting (for its next start), starting, standby, stopped
+    # running, draining, waiting (for its next start or a node), starting, standby, stopped
+    phase: str
     host: str | None = None
     pid: int | None = None
     node: str | None = None  # Ray's id of it
     since: datetime | None = None
     in_flight: int | None = None  # steps that run now
+    # functions that exceeded their time limit, and still run; null: it is not known
+    abandoned: int | None = None
     failures: int | None = None  # crashes of the role in a row
-    why: str = ""  # the last crash
+    why: str = ""  # the last crash, or what it waits for
     failed_at: datetime | None = None  # the last crash
     log: str = ""  # the path of its log file on its node
     output: str = ""  # the path of the file that it prints to
