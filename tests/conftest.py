@@ -18,6 +18,9 @@ from tests.servers import Kafka, MariaDB, NotInstalled, NotStarted, Postgres, Re
 from tests.servers.redis import DATABASES
 from tests.servers.services import S, running
 
+# An installed package loads it by its entry point, which a checkout need not have.
+pytest_plugins = ["workflow_ray.testing.plugin"]
+
 RAY = Path(__file__).parent / "ray"
 END_TO_END = Path(__file__).parent / "end_to_end"
 SERVERS = {"kafka", "mariadb", "postgres", "redis", "server_folder"}

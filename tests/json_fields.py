@@ -9,10 +9,12 @@ from io import StringIO
 from textwrap import dedent
 
 from workflow_ray.cli import (
+    bulk_views,
     dead_letters,
     report,
     results,
     run_controls,
+    run_forks,
     run_history,
     schedules,
     status_views,
@@ -42,10 +44,22 @@ COMMANDS: dict[tuple[str, ...], tuple[str, tuple[type, ...]]] = {
     ("runs show",): ("an object", (views.RunWithData,)),
     ("runs history",): ("a list", (views.EntryView,)),
     ("runs history --data",): ("a list", (run_history.EntryWithData,)),
-    ("runs pause", "runs resume", "runs retry", "runs cancel"): (
+    ("runs pause", "runs resume", "runs retry", "runs cancel", "runs move"): (
         "an object",
         (run_controls.ControlReport,),
     ),
+    ("runs fork",): ("an object", (run_forks.Fork,)),
+    ("bulk start",): (
+        "an object; with --wait a line with an object for each change",
+        (bulk_views.BulkView, bulk_views.BulkCounts),
+    ),
+    ("bulk show",): (
+        "an object; with --wait a line with an object for each change",
+        (bulk_views.BulkView,),
+    ),
+    ("bulk list",): ("a list", (bulk_views.BulkView,)),
+    ("bulk pause", "bulk resume", "bulk abort"): ("an object", (bulk_views.BulkView,)),
+    ("bulk drop",): ("an object", (bulk_views.BulkDropped,)),
     ("schedules list",): ("a list", (schedules.ScheduleView,)),
     ("schedules pause", "schedules resume"): ("an object", (schedules.SchedulePause,)),
     ("schedules trigger",): ("an object", (schedules.ScheduleTrigger,)),

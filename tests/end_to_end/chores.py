@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from workflow_ray import Repeat, Run, Status, Workflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.roles.sweeper import Sweeper
-from workflow_ray.runtime import hosting, runtime
+from workflow_ray.runtime import role_processes, runtime
 from workflow_ray.runtime.local import LocalRuntime
 from workflow_ray.runtime.urls import Urls
 
@@ -113,7 +113,7 @@ async def main(journal: str, lease: str, url: str, events: str | None = None) ->
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     patch = pytest.MonkeyPatch()
     patch.setattr(runtime, "SystemClock", JumpingClock)
-    patch.setattr(hosting, "Sweeper", partial(Sweeper, every=SWEEPS, age=AGE))
+    patch.setattr(role_processes, "Sweeper", partial(Sweeper, every=SWEEPS, age=AGE))
     async with LocalRuntime([chores], Urls.of(url, events), lease=float(lease)):
         print("ready", flush=True)
         await stopped.wait()

@@ -16,11 +16,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOOLS = {
     "python": "",
-    "pytest": "-m pytest -p no:cacheprovider",
+    # the plugin by its name: an editable installation may be older than its entry point
+    "pytest": "-m pytest -p no:cacheprovider -p workflow_ray.testing.plugin",
     "workflow-ray": "-m workflow_ray.cli",
 }
 """Commands of the installation under test, and the arguments of its Python for each."""
-WORKERS = ("workflow-ray worker ", "python worker.py")
+WORKERS = ("workflow-ray worker ", "workflow-ray dev ", "python worker.py")
 """The beginnings of commands that run until a signal."""
 STARTING = 30.0
 """Seconds within which a worker must have started."""

@@ -1,4 +1,4 @@
-"""A shop's order workflow, as the program that a user writes, without its micro-batch step."""
+"""A shop's order workflow, as the program that a user writes."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from workflow_ray import (
     ConnectorEvent,
     Fatal,
     Pause,
+    RayOptions,
     Retry,
     Run,
     Runtime,
@@ -121,11 +122,21 @@ async def expire(run: OrderRun) -> Literal[OrderStatus.EXPIRED]:
     return OrderStatus.EXPIRED
 
 
-# A plain function is a step too: it runs in a worker thread.
-@orders.step(OrderStatus.PAID)
-def score(run: OrderRun, model: RiskModel = risk_model.value) -> Literal[OrderStatus.SCORED]:
-    (run.data.risk,) = model.predict([run.data.total])
-    return OrderStatus.SCORED
+# Micro-batched, on actors that hold a GPU: many runs in, one result each, in order; an exception in
+# the list fails its run alone. A plain function is a step too: it runs in a worker thread.
+@orders.batch_step(
+    OrderStatus.PAID,
+    max_batch=64,
+    max_wait=timedelta(milliseconds=20),
+    ray=RayOptions(num_gpus=1),
+)
+def score(
+    runs: list[OrderRun], model: RiskModel = risk_model.value
+) -> list[Literal[OrderStatus.SCORED] | Exception]:
+    risks = model.predict([run.data.total for run in runs])
+    for run, risk in zip(runs, risks, strict=True):
+        run.data.risk = risk
+    return [OrderStatus.SCORED for _ in runs]
 
 
 async def charge(total: int) -> str:

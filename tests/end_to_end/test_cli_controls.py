@@ -1,4 +1,4 @@
-"""`workflow-ray runs pause|resume|retry|cancel` controls runs by name or by filters."""
+"""`workflow-ray runs pause|resume|retry|cancel|move|fork` controls runs by name or by filters."""
 
 import json
 from collections.abc import Mapping
@@ -94,9 +94,55 @@ def test_refused_runs_are_reported_and_the_others_are_changed(cli: CommandLine) 
     assert states(cli)["c"] == "CANCELLED"
 
 
+def test_runs_are_moved_to_a_status_by_name_or_by_filters(cli: CommandLine) -> None:
+    asked = ("--to", "SENT", "--reason", "by hand", "--by", "ann")
+    assert cli("runs", "move", "c", *asked).stdout == "1 run moved.\n"
+    assert cli("runs", "move", "--failed", "--yes", *asked).stdout == "1 run moved.\n"
+    assert (states(cli)["c"], states(cli)["e"]) == ("COMPLETED", "COMPLETED")
+    entry = history(cli, "c")[-1]
+    assert [entry[each] for each in ("status", "cause", "by", "reason")] == [
+        "SENT",
+        "MOVED",
+        "ann",
+        "by hand",
+    ]
+
+
+def test_a_fork_is_a_new_run_and_its_history_says_from_where(cli: CommandLine) -> None:
+    (run,) = cli.json("runs", "list", "--foreign-id", "a")
+    asked = ("--foreign-id", "g", "--idempotency-key", "k", "--reason", "once more", "--by", "ann")
+    fork = cli.json("runs", "fork", "a", "1", *asked)
+    assert fork == {
+        "workflow": "letters",
+        "run_id": fork["run_id"],
+        "foreign_id": "g",
+        "forked_from": run["run_id"],
+        "version": 1,
+        "known": False,
+    }
+    (entry,) = history(cli, "g")
+    assert (entry["cause"], entry["by"]) == ("FORKED", "ann")
+    assert entry["reason"] == f"fork of run {run['run_id']} at version 1: once more"
+    said = cli("runs", "fork", "a", "1", *asked).stdout
+    assert said == f"letters: run {fork['run_id']} (g) was started before.\n"
+
+
+def test_a_cancellation_may_include_all_children_or_none(cli: CommandLine) -> None:
+    assert cli("runs", "cancel", "c", "--cascade", "--reason", "x").stdout == "1 run cancelled.\n"
+    assert cli("runs", "cancel", "d", "--no-cascade", "--reason", "x").stdout == (
+        "1 run cancelled.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("move", "c", "--to", "SENT"), 2, "reason: give one: the history keeps why a run was mov"),
+        (("move", "c", "--to", "LOST", "--reason", "x"), 2, "letters has no status 'LOST'; it has"),
+        (("move", "a", "--to", "SENT", "--reason", "x"), 4, "move is refused: it is COMPLETED."),
+        (("fork", "zzz", "1"), 3, "no run 'zzz' exists."),
+        (("fork", "a", "7"), 2, "has no version 7: its newest is 2"),
+        (("fork", "c", "1"), 4, "has an unfinished run for 'c'"),
         (("resume",), 2, "runs: name runs, or choose them by filters, e.g. --failed"),
         (("resume", "a", "--failed"), 2, "runs: name runs or give filters, not both"),
         (("cancel", "--foreign-id", "", "--reason", "x", "--yes"), 2, "--foreign-id: it is empty"),

@@ -18,7 +18,8 @@ from workflow_ray.ports import Store, SystemClock
 from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group, status_topic
 from workflow_ray.roles.sweeper import Sweeper
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import roles_of, run_role
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.role_processes import run_role
 from workflow_ray.runtime.stores import create, open_store
 from workflow_ray.runtime.urls import Urls
 

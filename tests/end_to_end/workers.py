@@ -39,6 +39,7 @@ class WorkerProcess:
             *urls,
         ]
         self.process: Process | None = None
+        self.frozen = set[int]()  # the processes that were stopped for a time
 
     async def start(self) -> None:
         """Start the worker, and wait until it may run roles."""
@@ -61,6 +62,7 @@ class WorkerProcess:
 
     def freeze(self) -> None:
         assert self.process is not None
+        self.frozen.add(self.process.pid)
         processes.freeze([self.process.pid])
 
     async def kill(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from workflow_ray.definition import RayOptions
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.errors import StoreUnavailable
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.runtime.hosting import roles_of
@@ -67,6 +69,14 @@ class FakeActor:
             )
         )
 
+    async def ask_for(self, asks: RayOptions) -> None:
+        """End, because the step asks for something else than the actor was started with."""
+        await self.end(
+            msgspec.structs.replace(
+                self._report, phase=Phase.ENDED, why="it is started again", asks=asks
+            )
+        )
+
     async def acquire(self) -> None:
         """Acquire the role that it is on standby for."""
         async with self._changed:
@@ -85,7 +95,9 @@ class FakeRegistry:
     broken: dict[str, Exception] = field(default_factory=dict[str, Exception])  # by method
     stubborn: set[str] = field(default_factory=set[str])  # actors that do not end when asked
     starting: set[str] = field(default_factory=set[str])  # actors that do not run yet
+    full: bool = False  # no node has what an actor asks for
     unreadable: bool = False  # the store does not answer
+    asked: dict[str, RayOptions] = field(default_factory=dict[str, RayOptions])  # by actor
     read: int = 0  # reads that the store answered
     unread: int = 0  # reads that it did not answer
 
@@ -108,14 +120,16 @@ class FakeRegistry:
     def attach(self, name: str) -> FakeActor:
         return self.holders[name]
 
-    def start(self, wanted: Wanted, deployment: Deployment) -> FakeActor:
+    def start(self, wanted: Wanted, deployment: Deployment, asks: RayOptions) -> FakeActor:
         self._break(wanted.name)
         self.started.append(wanted.name)
+        self.asked[wanted.name] = asks
         self.holders[wanted.name] = FakeActor(
             wanted.code,
             leaves=wanted.name not in self.stubborn,
             phase=self._first_phase(wanted, deployment),
         )
+        self.holders[wanted.name].silent = self.full and asks != NOTHING
         return self.holders[wanted.name]
 
     def _first_phase(self, wanted: Wanted, deployment: Deployment) -> Phase:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
-from workflow_ray import Retry, Run, Status, Workflow
+from workflow_ray import RayOptions, Retry, Run, Status, Workflow
 
 
 class Parcel(BaseModel):
@@ -110,3 +110,59 @@ async def work(run: Run[Job, JobStatus]) -> Literal[JobStatus.DONE]:
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.02)
     return JobStatus.DONE
+
+
+class Lift(BaseModel):
+    folder: str
+    """`go_on` appends the run's foreign id to `journal` in it, and waits until `gate` is there."""
+
+
+class LiftStatus(Status):
+    DOWN = 1
+    UP = 2
+
+
+LiftRun: TypeAlias = Run[Lift, LiftStatus]
+lifts = Workflow("lifts", Lift, LiftStatus)
+
+
+@lifts.callback(LiftStatus.DOWN, timeout=0.5, retry=Retry(attempts=1))
+def hang(run: LiftRun, message: str) -> Literal[LiftStatus.UP]:
+    threading.Event().wait()  # a blocking call that never returns
+    return LiftStatus.UP
+
+
+@lifts.callback(LiftStatus.DOWN)
+async def go_on(run: LiftRun, message: str) -> Literal[LiftStatus.UP]:
+    folder = Path(run.data.folder)
+    with (folder / "journal").open("a") as journal:
+        journal.write(f"{run.foreign_id}\n")
+    while not (folder / "gate").exists():
+        await asyncio.sleep(0.02)
+    return LiftStatus.UP
+
+
+class Photo(BaseModel):
+    score: float = 0.0
+
+
+class PhotoStatus(Status):
+    TAKEN = 1
+    SCORED = 2
+    SHOWN = 3
+
+
+PhotoRun: TypeAlias = Run[Photo, PhotoStatus]
+photos = Workflow("photos", Photo, PhotoStatus)
+
+
+@photos.batch_step(PhotoStatus.TAKEN, max_batch=8, ray=RayOptions(resources={"lens": 1}))
+def score(runs: list[PhotoRun]) -> list[Literal[PhotoStatus.SCORED] | Exception]:
+    for run in runs:
+        run.data.score = 0.5
+    return [PhotoStatus.SCORED for _ in runs]
+
+
+@photos.step(PhotoStatus.SCORED, ray=RayOptions(num_cpus=0.5))
+async def show(run: PhotoRun) -> Literal[PhotoStatus.SHOWN]:
+    return PhotoStatus.SHOWN

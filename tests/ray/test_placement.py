@@ -2,6 +2,7 @@
 
 import pytest
 
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.records import Deployment
 from workflow_ray.runtime.ray import actors
 from workflow_ray.runtime.ray.registry import THE_STORE, RayRegistry
@@ -25,5 +26,5 @@ def test_the_adapter_actor_is_pinned_to_its_node_only_if_the_records_are_embedde
     urls = Urls.of(url, None, None)
     RayRegistry(
         Deployed(urls=urls, places=urls.places, store_id="s", namespace="n", node="first")
-    ).start(THE_STORE, Deployment(store_id="s"))
+    ).start(THE_STORE, Deployment(store_id="s"), NOTHING)
     assert asked["node"] == node

@@ -109,6 +109,32 @@ async def test_a_role_that_raises_is_released_before_its_process_ends(
     assert [fence.role for fence in store.released] == [ROLE.name]
 
 
+async def test_an_actor_in_which_abandoned_functions_run_on_drains_and_releases_its_role(
+    store: ReleasedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = asyncio.Event()
+
+    async def until_due(*_: object) -> int:
+        await due.wait()
+        return 2
+
+    def has_time_limit(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(role_actor, "has_time_limit", has_time_limit)
+    monkeypatch.setattr(role_actor, "until_due", until_due)
+    actor = started()
+    assert (await actor.report(Phase.STARTING, 5.0)).phase is Phase.RUNNING
+    due.set()
+    assert (await actor.report(Phase.RUNNING, 5.0)).phase in (Phase.DRAINING, Phase.ENDED)
+    report = await _last_report(actor)
+    assert (report.crashed, report.why) == (
+        False,
+        "it is replaced, because 2 of its functions run on after their time limit",
+    )
+    assert [fence.role for fence in store.released] == [ROLE.name]
+
+
 async def test_an_actor_on_standby_acquires_nothing_before_its_count_is_set(
     store: ReleasedStore,
 ) -> None:

@@ -2,6 +2,8 @@
 
 from msgspec import structs
 
+from workflow_ray.definition import RayOptions
+from workflow_ray.definition.ray_options import NOTHING
 from workflow_ray.records import DeployedWorkflow, Deployment, Role
 from workflow_ray.runtime.ray.state import (
     DRAINING,
@@ -24,6 +26,7 @@ from workflow_ray.runtime.ray.state import (
 )
 
 STORE = Wanted("store", None)
+GPU = RayOptions(num_gpus=1)
 
 
 def shard(number: int, of: int, code: str = "v1") -> Wanted:
@@ -160,6 +163,25 @@ def test_an_actor_that_ends_when_told_has_not_failed() -> None:
         Slot(STORE, occupied=True, draining=True, failures=3), "it was asked to stop", now=5.0
     )
     assert (slot.failures, slot.due) == (0, 5.0)
+
+
+def told(slot: Slot, was_started_with: RayOptions, asks: RayOptions, now: float) -> Slot:
+    """Return the slot after its next actor was started, and told that it asks for something."""
+    started = after_start(slot, slot.wanted, asks=was_started_with)
+    report = ActorReport(phase=Phase.ENDED, pid=1, node="n", asks=asks)
+    return after_end(after_report(started, report, now), "it is started again", now)
+
+
+def test_an_actor_that_tells_what_it_asks_for_is_started_again_at_once() -> None:
+    slot = told(Slot(shard(1, 1)), NOTHING, GPU, now=5.0)
+    assert (slot.failures, slot.due) == (0, 5.0)
+
+
+def test_actors_that_ask_for_something_else_each_time_are_started_less_and_less_often() -> None:
+    slot = Slot(shard(1, 1))
+    for _ in range(20):
+        slot = told(told(slot, NOTHING, GPU, now=5.0), GPU, NOTHING, now=5.0)
+    assert slot.due == 5.0 + LONGEST_DELAY
 
 
 def test_a_scaled_step_does_not_restart_the_others_and_a_new_status_does() -> None:

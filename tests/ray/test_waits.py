@@ -36,12 +36,14 @@ from workflow_ray.runtime.urls import place_of
 SOON = timedelta(seconds=60)
 WAITS = {
     "stages-1-consumer-1-of-1",
+    "stages-bulk-1-of-1",
     f"stages-{TICKS}-scheduler-1-of-1",
     "visits-1-consumer-1-of-1",  # the step
     "visits-2-consumer-1-of-1",  # the end of each child, and of all of them
     "visits-3-consumer-1-of-1",  # the callback
     "visits-4-consumer-1-of-1",  # the timeout
     "visits-4-timeout-consumer-1-of-1",
+    "visits-bulk-1-of-1",
     "visits-hooks-1-of-1",
     "visits-log-connector-1-of-1",
 }
@@ -62,9 +64,11 @@ async def test_runs_wait_for_all_that_they_can_wait_for(
         answered = await handle.callback(answer, Answer(text="yes"), timeout=SOON)
         assert answered.status is VisitStatus.LEAVING
         await check_visit(client, await handle.wait(timeout=SOON), journal)
-        assert {child.foreign_id async for child in handle.children(stages)} == {
+        children = [child async for child in handle.children(stages)]
+        assert {child.foreign_id for child in children} == {
             f"visit-{number}" for number in range(STAGES)
         }
+        assert {child.data.middleware for child in children} == {"step travel, attempt 1"}
         await check_events(client)
         await check_ticks(stages_client)
         running = {one.name for one in await runtime.status() if one.is_running}

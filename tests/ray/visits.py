@@ -14,6 +14,8 @@ from workflow_ray import (
     Children,
     Client,
     ConnectorEvent,
+    FunctionCall,
+    Proceed,
     Retry,
     Run,
     Status,
@@ -31,6 +33,8 @@ EVENTS = ("ann", "bob", "cleo")
 
 class Stage(BaseModel):
     number: int
+    middleware: str = ""
+    """What the middleware has noted of the step."""
 
 
 class StageStatus(Status):
@@ -38,7 +42,14 @@ class StageStatus(Status):
     TRAVELLED = 2
 
 
-stages = Workflow("stages", Stage, StageStatus)
+async def noting(call: FunctionCall, proceed: Proceed) -> object:
+    returned = await proceed()
+    if call.run is not None:
+        call.run.data.middleware = f"{call.kind} {call.function}, attempt {call.attempt}"
+    return returned
+
+
+stages = Workflow("stages", Stage, StageStatus, middleware=[noting])
 
 
 @stages.step(StageStatus.AHEAD)

@@ -151,6 +151,11 @@ async def use(client: Client[Order, OrderStatus]) -> None:
     await handle.wait(timeout="5s")  # mistake
     await handle.pause()  # mistake: without a reason
     await handle.cancel(5)  # mistake
+    await handle.cancel("x", cascade="all")  # mistake
+    await handle.move(Other.X, "x")  # mistake
+    await handle.move(OrderStatus.PAID)  # mistake: without a reason
+    await handle.fork("1")  # mistake
+    (await handle.get()).cancelled.wait(5)  # mistake: it takes nothing
     client.runs(status=InvoiceStatus.DRAFT)  # mistake
     client.runs(run_state="PAUSED")  # mistake
     await client.trigger("1", Order(total=1), if_active="wait")  # mistake

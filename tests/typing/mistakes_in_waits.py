@@ -22,8 +22,20 @@ from tests.typing.waits import (
     paid,
     warehouse,
 )
-from workflow_ray import Children, Client, ConnectorEvent, Handle, Repeat, Run, Stay
-from workflow_ray.testing import WorkflowTester
+from workflow_ray import (
+    Cause,
+    Children,
+    Client,
+    ConnectorEvent,
+    FunctionCall,
+    Handle,
+    Proceed,
+    Repeat,
+    Run,
+    Stay,
+    Workflow,
+)
+from workflow_ray.testing import WorkflowTester, WorkflowTesterFactory, assert_history
 
 
 @orders.callback(InvoiceStatus.DRAFT)  # mistake: another workflow's status
@@ -131,6 +143,31 @@ async def hook_with_result(run: OrderRun) -> int:
     return 5
 
 
+async def without_proceed(call: FunctionCall) -> object:
+    return None
+
+
+async def of_numbers(call: int, proceed: Proceed) -> object:
+    return await proceed()
+
+
+def plain(call: FunctionCall, proceed: Proceed) -> object:
+    return None
+
+
+async def guessing(call: FunctionCall, proceed: Proceed) -> object:
+    status: OrderStatus = await proceed()  # mistake: the function may return anything
+    foreign_id: str = call.run.foreign_id  # mistake: connectors and schedules have no run
+    await proceed(call)  # mistake
+    return status, foreign_id
+
+
+Workflow("orders", Order, OrderStatus, middleware=[without_proceed])  # mistake
+Workflow("orders", Order, OrderStatus, middleware=[of_numbers])  # mistake
+Workflow("orders", Order, OrderStatus, middleware=[plain])  # mistake: not async
+Workflow("orders", Order, OrderStatus, middleware=guessing)  # mistake: not a list
+
+
 async def use(run: OrderRun) -> None:
     await run.once("charge", charge, "40")  # mistake
     await run.once("charge", charge, 40, curency="EUR")  # mistake
@@ -160,4 +197,11 @@ async def use_clients(
     wrong: list[OrderRun] = [run async for run in handle.children(invoices)]  # mistake
     handle.parents("orders")  # mistake
     await tester.feed("carts", "text")  # mistake
+    tester.crash_at(3, "beside")  # mistake
+    make: WorkflowTesterFactory = WorkflowTester
+    make(orders, resources=5)  # mistake
+    await assert_history(handle, [OrderStatus.PAID, OrderStatus.SHIPPED])
+    await assert_history(handle, [(OrderStatus.PAID, Cause.STEP)])
+    await assert_history(handle, [InvoiceStatus.DRAFT])  # mistake
+    await assert_history(handle, ["PAID"])  # mistake
     print(wrong)

@@ -164,6 +164,12 @@ async def use_from_elsewhere(records: str) -> None:
             print(entry.version, entry.status, entry.cause, entry.at, before)
         await handle.resume()
         await handle.cancel("a test", by="support")
+        fork: Handle[Order, OrderStatus] = await handle.fork(1, foreign_id="order-43b")
+        moved: Run[Order, OrderStatus] = await fork.move(
+            OrderStatus.AWAITING_PAYMENT, "reserved by hand"
+        )
+        await fork.cancel("a test", cascade=True)
+        print(moved.status)
         ended = await handle.wait(timeout=5)
         assert ended.run_state is RunState.CANCELLED
         started = await client.trigger_many(

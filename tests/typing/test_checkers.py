@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.typing import waits
+from tests.typing import batches, waits
 from tests.typing.shop import (
     Invoice,
     InvoiceStatus,
@@ -29,8 +29,18 @@ from tests.typing.shop import (
 from workflow_ray import Cancel, Run, RunState
 
 ROOT = Path(__file__).parents[2]
-CORRECT = [Path("tests/typing/shop.py"), Path("tests/typing/waits.py")]
-MISTAKEN = [Path("tests/typing/mistakes.py"), Path("tests/typing/mistakes_in_waits.py")]
+CORRECT = [
+    Path("tests/typing/shop.py"),
+    Path("tests/typing/waits.py"),
+    Path("tests/typing/batches.py"),
+    Path("tests/typing/blocking.py"),
+]
+MISTAKEN = [
+    Path("tests/typing/mistakes.py"),
+    Path("tests/typing/mistakes_in_waits.py"),
+    Path("tests/typing/mistakes_in_batches.py"),
+    Path("tests/typing/mistakes_in_blocking.py"),
+]
 
 
 def output_of(*command: str) -> str:
@@ -95,6 +105,11 @@ def test_what_a_shop_waits_for_has_no_mistakes() -> None:
         "noted",
     ]
     assert len(graph.hooks) == 3
+
+
+async def test_batch_steps_have_no_mistakes_and_are_tried_alone_by_calling_them() -> None:
+    assert len(batches.orders.checked().steps) == 3
+    await batches.keep_their_types()
 
 
 async def test_a_function_that_runs_wait_for_is_tried_alone_by_calling_it() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar
 
@@ -13,8 +13,11 @@ from workflow_ray import (
     Children,
     Client,
     ConnectorEvent,
+    FunctionCall,
     Handle,
+    Middleware,
     Pause,
+    Proceed,
     Retry,
     Run,
     RunState,
@@ -51,7 +54,29 @@ class Payment(BaseModel):
 
 
 OrderRun: TypeAlias = Run[Order, OrderStatus]
-orders = Workflow("orders", Order, OrderStatus)
+
+
+async def timing(call: FunctionCall, proceed: Proceed) -> object:
+    began = datetime.now(UTC)
+    try:
+        return await proceed()
+    finally:
+        run_id: str = "" if call.run is None else call.run.run_id
+        print(call.workflow, call.kind, call.function, call.attempt, run_id, began, call.tick)
+
+
+class Tracing:
+    """Middleware with a configuration."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def __call__(self, call: FunctionCall, proceed: Proceed) -> object:
+        return await proceed()
+
+
+tracing: Middleware = Tracing("http://localhost:4318")
+orders = Workflow("orders", Order, OrderStatus, middleware=[timing, tracing, Tracing("").__call__])
 
 
 class InvoiceStatus(Status):

@@ -33,10 +33,11 @@ from workflow_ray.records import (
     status_topic,
     timeout_group,
 )
+from workflow_ray.roles.in_flight import InFlight
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
+from workflow_ray.runtime.role_processes import run_role
 from workflow_ray.testing import FakeClock
 
 D = TypeVar("D", bound=BaseModel)
@@ -95,6 +96,7 @@ class Bench:
         self.store = FaultyStore(self.clock)
         self.stream = FaultyStream(self.clock)  # used with `apart` only
         self.observation = Observation()
+        self.in_flight = InFlight()
         self.whole: Store = mixed(self.store, self.stream, None) if apart else self.store
         self._at_work: list[AtWork] = []
 
@@ -225,6 +227,7 @@ class Bench:
                 self.clock,
                 at_work.stop,
                 observation=self.observation,
+                in_flight=self.in_flight,
             )
         finally:
             if at_work.stop.is_set() or at_work.lost or not _killed():

@@ -12,6 +12,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from workflow_ray.ports.adapters import OURS
+from workflow_ray.testing import plugin
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +48,12 @@ def requirements() -> list[str]:
     ]
     names = [re.split(r"[\[<>=]", requirement)[0] for requirement in asked]
     return [name for name in names if name != project()["name"]]  # an extra may name others
+
+
+def test_pytest_loads_the_plugin_by_the_name_of_its_module() -> None:
+    """So that `-p`, as these tests use it, does not load it a second time."""
+    entry_points: dict[str, dict[str, str]] = project()["entry-points"]
+    assert entry_points == {"pytest11": {plugin.__name__: plugin.__name__}}
 
 
 def test_rays_own_schema_accepts_the_cluster() -> None:

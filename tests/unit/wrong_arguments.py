@@ -14,6 +14,7 @@ from workflow_ray import (
     Client,
     Handle,
     Pause,
+    RayOptions,
     Repeat,
     Retry,
     Run,
@@ -80,12 +81,14 @@ MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = [5, None, b"text"]
 TEXT_OR_NONE = [5, b"text"]
 FLAG = ["no", 1, None]
+AMOUNT = [-1, "1", None, True, nan, inf, 0.00001]
 COUNT = [0, -1, 1.5, "1", True]
 DURATION = ["5s", -1, nan, inf, timedelta.max, True, 10**400, 10**5000]
 TIME = ["now", 5, NAIVE]
 STATUS = [1, "NEW", Other.X]
 WORKFLOW = ["orders", None, 5, [orders]]
 URL = [5, b"memory://x", "", ["memory://x"], "shop.db", "/srv/shop.db"]
+WITHIN = [5, "session", object(), b"text"]
 REASON: dict[str, list[Any]] = {"reason": [5, "", b"text"], "by": [5, None, "", "x" * 300, "a\0"]}
 WAITING: dict[str, list[Any]] = {"timeout": DURATION, "through_errors": FLAG}
 CALLING: dict[str, list[Any]] = {
@@ -112,6 +115,13 @@ def ray(workflows: Any = orders, **options: Any) -> Runtime:
     return Runtime.ray(workflows, **options)
 
 
+def crash_at(tester: WorkflowTester) -> Callable[..., Any]:
+    async def called(**arguments: Any) -> None:
+        tester.crash_at(**arguments)
+
+    return called
+
+
 def of_tester(workflows: Any = orders, **options: Any) -> WorkflowTester:
     return WorkflowTester(workflows, **options)
 
@@ -121,6 +131,17 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
     "Cancel": (Cancel, {}, {"reason": TEXT}),
     "Pause": (Pause, {}, {"reason": TEXT}),
     "Repeat": (Repeat, {}, {"after": [*DURATION, None]}),
+    "RayOptions": (
+        RayOptions,
+        {},
+        {
+            "num_cpus": AMOUNT,
+            "num_gpus": [*AMOUNT, 1.5],
+            "memory": [-1, 1.5, "1 GB", None, True],
+            "resources": [None, "lens", {"": 1}, {"lens": "1"}, {"GPU": 1}],
+            "accelerator_type": ["", 5],
+        },
+    ),
     "Retry": (
         Retry,
         {},
@@ -129,6 +150,7 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "backoff": [*DURATION, None],
             "factor": [0.5, "2", nan, inf, None, True],
             "max_backoff": [*DURATION, None],
+            "fatal": [None, ValueError, [ValueError], ("ValueError",), (BaseException,), (int,)],
         },
     ),
     "Run": (
@@ -175,6 +197,22 @@ MADE: dict[str, tuple[Callable[..., Any], dict[str, Any], Wrong]] = {
             "reader": [*TEXT, ""],
             "records": URL,
             "events": [each for each in URL if each != "/srv/shop.db"],
+        },
+    ),
+    "Workflow.graph": (
+        orders.graph,
+        {},
+        {
+            "counts": [
+                5,
+                "text",
+                [1],
+                {At.NEW: 1},
+                {(At.NEW, 2): 1},
+                {(Other.X, RunState.PAUSED): 1},
+                {(At.NEW, RunState.PAUSED): -1},
+            ],
+            "failed": [5, "text", [1], {Other.X: 1}, {"NEW": 1}, {At.NEW: "1"}],
         },
     ),
     "Runtime.local": (
@@ -226,12 +264,14 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "start_at": STATUS,
             "idempotency_key": [*TEXT_OR_NONE, "", "x" * 300],
             "if_active": [None, "wait", [], 5],
+            "within": WITHIN,
         },
     ),
     "Client.trigger_many": (
         lambda world: world.client.trigger_many,
-        {},
+        {"triggers": [Trigger("1", Order())]},
         {
+            "within": WITHIN,
             "triggers": [
                 None,
                 5,
@@ -241,7 +281,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
                 ["text"],
                 [Trigger(5, Order())],  # type: ignore[arg-type]  # it is wrong
                 [Trigger("1", Order(), start_at=Other.X)],
-            ]
+            ],
         },
     ),
     "Client.handle": (lambda world: world.client.handle, {}, {"run_id": TEXT}),
@@ -256,11 +296,41 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
             "foreign_id": TEXT_OR_NONE,
             "created_from": TIME,
             "created_before": TIME,
+            "updated_before": TIME,
+            "failed": FLAG,
             "parent": [5, b"text"],
             "child": [5, b"text"],
             "newest_first": FLAG,
             "page_size": [*COUNT, None],
         },
+    ),
+    "Client.bulk": (
+        lambda world: world.client.bulk,
+        {"action": "pause", "reason": "a test"},
+        {
+            "action": ["fold", None, 5, ["pause"]],
+            **REASON,
+            "status": [*STATUS, [Other.X], [1], {"NEW"}],
+            "run_state": [1, "PAUSED", ["PAUSED"], {RunState}],
+            "failed": FLAG,
+            "foreign_id": TEXT_OR_NONE,
+            "created_from": TIME,
+            "created_before": TIME,
+            "updated_before": TIME,
+            "parent": [5, b"text"],
+            "child": [5, b"text"],
+            "dry_run": FLAG,
+        },
+    ),
+    "Client.bulk_job": (
+        lambda world: world.client.bulk_job,
+        {},
+        {"job_id": [*TEXT, "", "x" * 300, "a\0"]},
+    ),
+    "BulkJob.wait": (
+        lambda world: world.client.bulk_job("nothing").wait,
+        {},
+        {"timeout": DURATION},
     ),
     "Client.callback": (
         lambda world: world.client.callback,
@@ -299,7 +369,26 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
     "Handle.pause": (lambda world: world.handle.pause, {"reason": "a test"}, REASON),
     "Handle.resume": (lambda world: world.handle.resume, {}, REASON),
     "Handle.retry": (lambda world: world.handle.retry, {}, REASON),
-    "Handle.cancel": (lambda world: world.handle.cancel, {"reason": "a test"}, REASON),
+    "Handle.cancel": (
+        lambda world: world.handle.cancel,
+        {"reason": "a test"},
+        {**REASON, "cascade": ["no", 1]},
+    ),
+    "Handle.move": (
+        lambda world: world.handle.move,
+        {"status": At.NEW, "reason": "a test"},
+        {**REASON, "status": [*STATUS, None]},
+    ),
+    "Handle.fork": (
+        lambda world: world.handle.fork,
+        {"version": 1, "foreign_id": "fork"},
+        {
+            **REASON,
+            "version": [*COUNT, None, 1000],
+            "foreign_id": [*TEXT_OR_NONE, "", "x" * 300, "a\0"],
+            "idempotency_key": [*TEXT_OR_NONE, "", "x" * 300],
+        },
+    ),
     "Runtime.client": (lambda world: world.runtime.client, {}, {"workflow": WORKFLOW}),
     "Runtime.scale": (
         lambda world: world.runtime.scale,
@@ -354,6 +443,11 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
         {},
         {"connector": [*TEXT, "nothing"]},
     ),
+    "WorkflowTester.crash_at": (
+        lambda world: crash_at(world.tester),
+        {"commit": 10_000},
+        {"commit": [*COUNT, None, 1], "side": [None, 5, "beside", []]},
+    ),
     "WorkflowTester.advance": (
         lambda world: world.tester.advance,
         {},
@@ -364,6 +458,7 @@ AWAITED: dict[str, tuple[Callable[[World], Callable[..., Any]], dict[str, Any], 
 ELSEWHERE = {
     "Workflow": "test_one_mistake.py: its mistakes are collected",
     "Workflow.step": "test_one_mistake.py: its mistakes are collected",
+    "Workflow.batch_step": "test_batch_steps.py: its mistakes are collected",
     **dict.fromkeys(
         (
             "Workflow.callback",
@@ -382,13 +477,22 @@ ELSEWHERE = {
     "Workflow.decode": "for what is stored: its errors are pydantic's",
     "Workflow.status_of": "for what is stored: its error is KeyError",
     "Workflow.checked": "it takes nothing",
+    "Diagram": "made by `Workflow.graph`",
+    **dict.fromkeys(("Diagram.dot", "Diagram.mermaid", "Diagram.svg"), "it takes nothing"),
     "Retry.delay": "for this package",
     "Children.stored": "for this package: it takes what is stored",
     "ConnectorEvent": "made by a source",
     "Client.with_default_keys": "for this package: a connector makes it",
+    "CancelledEvent": "made by a run",
+    "CancelledEvent.is_set": "it takes nothing",
+    "CancelledEvent.set": "it takes nothing",
+    "CancelledEvent.wait": "it takes nothing",
     "Run.stored": "for this package: it takes what is stored",
     "Run.unread": "for this package: it takes what is stored",
     "Trigger": "checked by trigger_many, which names its place in the list",
+    "FunctionCall": "made by a role",
+    "Middleware": "a type",
+    "Proceed": "a type",
     "Stay": "it takes nothing",
     "Fatal": "an exception takes anything",
     "WorkflowError": "an exception takes anything",
@@ -399,6 +503,14 @@ ELSEWHERE = {
     "DeadLetter": "made by a client",
     "DeadLetterContent": "made by a client",
     "DeadLetters": "made by a client",
+    "BulkJob": "made by a client",
+    "BulkPreview": "made by a client",
+    "BulkProgress": "made by a client",
+    **dict.fromkeys(
+        (f"BulkJob.{name}" for name in ("progress", "pause", "resume", "abort", "drop")),
+        "it takes nothing",
+    ),
+    "Client.bulk_jobs": "it takes nothing",
     "IteratedSource": "made by `source`",
     "IteratedSource.open": "for this package: a connector's role opens it",
     "IteratedSource.ends": "a decorator; a wrong function fails when it is called",
@@ -409,4 +521,4 @@ ELSEWHERE = {
     "WorkflowTester.settle": "it takes nothing",
     "WorkflowTester.due": "it takes nothing",
 }
-ENUMS = {"Cause", "RunState", "Status", "TriggerOutcome"}
+ENUMS = {"BulkState", "Cause", "RunState", "Status", "TriggerOutcome"}

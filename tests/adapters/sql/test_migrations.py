@@ -89,6 +89,7 @@ async def test_processes_that_migrate_at_once_all_find_it_made(old: str) -> None
     assert store_ids == [STORE_ID] * 2
 
 
+@pytest.mark.timeout(240)  # it starts a process for each statement
 @pytest.mark.parametrize("revision", [None, *EARLIER])
 async def test_a_migration_killed_anywhere_is_ended_by_the_next(
     empty_url: str, revision: str | None

@@ -4,6 +4,7 @@ depend on other runs.
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 
 from tests.adapters.sql import databases
 from workflow_ray.ports import scheme_of
-from workflow_ray.records import Awaits, RunQuery, RunState, Write
+from workflow_ray.records import Awaits, Cause, RunQuery, RunState, Write
 from workflow_ray.testing.conformance.runs import (
     CREATED,
     PAID,
@@ -46,7 +47,8 @@ async def fill(store: SqlStore, url: str) -> None:
 
 def _end(run: Write, at: int) -> Write:
     if at % 100 == 0:
-        return replace(step(run, status=SHIPPED, run_state=RunState.PAUSED), awaits=Awaits.NOBODY)
+        paused = step(run, status=SHIPPED, run_state=RunState.PAUSED)
+        return replace(paused, cause=Cause.FAILED if at % 200 else Cause.PAUSE)
     if at % 20 == 1:
         return replace(step(run, status=PAID), awaits=Awaits.MESSAGE)
     if at % 20 == 2:
@@ -92,6 +94,16 @@ QUERIES = [
         (False, True),
     )
 ]
+QUERIES.append(  # of the role that retries paused runs
+    RunQuery(
+        workflow="orders",
+        statuses=(CREATED, PAID, SHIPPED),
+        run_states=(RunState.PAUSED,),
+        causes=(Cause.FAILED,),
+        updated_before=datetime(2100, 1, 1, tzinfo=UTC),
+        limit=10,
+    )
+)
 
 
 async def test_every_page_comes_from_ranges_of_indexes(store: SqlStore, each_url: str) -> None:
@@ -119,6 +131,8 @@ async def test_every_page_holds_what_the_filters_say(store: SqlStore, each_url: 
             for record in (everything[::-1] if query.newest_first else everything)
             if record.status in (query.statuses or [record.status])
             and record.run_state in (query.run_states or [record.run_state])
+            and record.cause in (query.causes or [record.cause])
+            and (query.updated_before is None or record.updated_at < query.updated_before)
         ]
         first: list[Any] = await store.runs(query)
         assert [record.run_id for record in first] == fitting[:10]

@@ -21,7 +21,12 @@ OWN = {
     **{f"dead-letters {action}": {ExitCode.NOT_FOUND} for action in ("show", "replay", "drop")},
     **{
         f"runs {action}": {ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED}
-        for action in ("pause", "resume", "retry", "cancel")
+        for action in ("pause", "resume", "retry", "cancel", "move", "fork")
+    },
+    "bulk show": {ExitCode.NOT_FOUND},
+    **{
+        f"bulk {action}": {ExitCode.NOT_FOUND, ExitCode.NOT_ALLOWED}
+        for action in ("pause", "resume", "abort", "drop")
     },
 }
 """Codes that not every command returns."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workflow_ray.cli import output, tables
 from workflow_ray.cli.status_text import print_report
@@ -118,6 +119,11 @@ def test_it_shows_names_backlog_the_next_retry_the_last_failure_and_why_a_role_w
 
 def test_a_process_that_runs_all_roles_is_said_in_one_line(printed: Any) -> None:
     assert "Every role runs in it (1)." in printed(report(roles=[ROLE]))
+
+
+def test_a_role_with_functions_that_run_on_after_their_time_limit_is_shown(printed: Any) -> None:
+    text = printed(report(roles=[replace(ROLE, abandoned=2)]))
+    assert "2 functions run on after their time limit" in text
 
 
 def test_it_says_where_the_logs_on_ray_are(printed: Any) -> None:

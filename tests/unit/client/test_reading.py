@@ -131,6 +131,8 @@ async def test_filters_that_cannot_be_used_are_refused(client: ParcelClient) -> 
         await names(client.runs(created_from=datetime(2030, 1, 1)))  # noqa: DTZ001  what is refused
     with pytest.raises(InvalidInput, match="page_size"):
         await names(client.runs(page_size=0))
+    with pytest.raises(InvalidInput, match="status: it holds none; give one or several, or leave"):
+        await names(client.runs(status=[]))
 
 
 async def test_runs_are_counted_by_status_and_run_state(client: ParcelClient) -> None:

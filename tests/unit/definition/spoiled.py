@@ -46,7 +46,9 @@ def in_a_class(function: Any) -> Any:
     return type("Made", (), {})
 
 
-orders = Workflow("orders", Order, At, start=At.NEW, entry=At.RETURNED, partitions=16)
+orders = Workflow(
+    "orders", Order, At, start=At.NEW, entry=At.RETURNED, partitions=16, retry_paused=60
+)
 
 
 @orders.step(At.NEW)
@@ -97,6 +99,9 @@ IN_ARGUMENTS = [
     Mistake("partitions=16", "partitions=0", "partitions=0"),
     Mistake("partitions=16", "partitions=10_000_000", "partitions=10000000"),
     Mistake("partitions=16", 'partitions="16"', "partitions='16'"),
+    Mistake("retry_paused=60", "retry_paused=0", "retry_paused=0"),
+    Mistake("retry_paused=60", "retry_paused='1 h'", "retry_paused='1 h'"),
+    Mistake("retry_paused=60", "retry_paused=-1", "retry_paused=-1"),
     Mistake("PACKED = 3", "PACKED = 2", "At.PACKED has the number of At.PAID"),
     Mistake("PACKED = 3", 'PACKED = "3"', "At.PACKED = '3'"),
     Mistake("PACKED = 3", "PACKED = [3]", "At.PACKED = [3]"),

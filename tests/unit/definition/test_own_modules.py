@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from workflow_ray.definition import code_of, load
+from workflow_ray.definition import code_at, code_of, load
 from workflow_ray.definition.own_modules import own_modules
 
 DEFINITION = """
@@ -382,3 +382,31 @@ def test_a_script_by_any_name_has_a_digest_and_text_without_a_file_has_none(tmp_
         digests.add(printed(tmp_path, file))
     assert [len(each) for each in digests] == [64, 64]
     assert printed(tmp_path, "-c", f"{DEFINITION}{PRINTED}") == ""
+
+
+# --- without importing ----------------------------------------------------------------------------
+
+
+def test_the_files_of_a_module_that_can_not_be_imported_are_found(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, {f"{name}/__init__.py": "", f"{name}/orders.py": "import rates\ndef (:"})
+    write(tmp_path / "elsewhere", {"rates.py": "A = 1"})
+    code, folders = code_at(f"{name}.orders:orders", [str(tmp_path / "elsewhere"), str(tmp_path)])
+    assert set(code) == {name, f"{name}.orders"}
+    assert folders == {tmp_path / name}
+    assert name not in sys.modules
+
+
+def test_the_code_of_a_reference_has_the_digests_of_the_code_that_is_deployed(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, {f"{name}.py": f"import {name}_rates\n{DEFINITION}", f"{name}_rates.py": ""})
+    code, _ = code_at(f"{name}:orders", [str(tmp_path)])
+    assert code == own_modules(name, tmp_path / f"{name}.py", tmp_path)
+
+
+def test_a_module_that_is_not_there_has_no_code(tmp_path: Path, name: str) -> None:
+    assert code_at(f"{name}:orders", [str(tmp_path)]) == ({}, set())
+    (tmp_path / name).mkdir()  # a namespace package has no file
+    assert code_at(f"{name}:orders", [str(tmp_path)]) == ({}, set())

@@ -58,6 +58,14 @@ def test_a_first_delay_beyond_the_longest_is_kept() -> None:
         {"backoff": "1s"},
         {"backoff": timedelta.max},
         {"factor": "2"},
+        {"fatal": ValueError},
+        {"fatal": [ValueError]},
+        {"fatal": (ValueError, "OSError")},
+        {"fatal": (ValueError("x"),)},
+        {"fatal": (int,)},
+        {"fatal": (BaseException,)},
+        {"fatal": (ValueError, KeyboardInterrupt)},
+        {"fatal": None},
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import pytest
 from pydantic import BaseModel
 
-from workflow_ray.definition import ChildStart, Run, Status, Workflow
+from workflow_ray.definition import CancelledEvent, ChildStart, Run, Status, Workflow
 from workflow_ray.definition.once_result import result_codec
 from workflow_ray.errors import InvalidInput
 
@@ -46,6 +46,9 @@ class Noted:
     async def once(self, name: str, call: Callable[[], object]) -> object:
         self.calls.append((name, call()))
         return "stored"
+
+    def cancelled(self) -> CancelledEvent:
+        raise NotImplementedError
 
     def start(self, child: ChildStart) -> None:
         self.children.append(child)

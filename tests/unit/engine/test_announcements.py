@@ -79,4 +79,6 @@ def test_the_command_line_announces_to_each_workflow_that_has_hooks() -> None:
     assert asked_states(hooked.checked()) == {RunState.CANCELLED}
     described = msgspec.structs.replace(describe_here(plain), name="plain")
     deployment = Deployment(store_id="s", workflows=(describe_here(hooked), described))
-    assert _announced(deployment) == {"parcels": {RunState.PAUSED, RunState.CANCELLED}}
+    assert _announced(deployment) == {
+        "parcels": {RunState.PAUSED, RunState.CANCELLED, RunState.COMPLETED}
+    }

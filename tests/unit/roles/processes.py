@@ -14,7 +14,8 @@ from workflow_ray.ports import Store
 from workflow_ray.records import SWEEPER, Committed, Fence, GroupResult, Role, WriteGroup
 from workflow_ray.roles.observation import Observation
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import roles_of, run_role
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.role_processes import run_role
 from workflow_ray.testing import FakeClock
 
 Workflows = Sequence[Workflow[Any, Any]]

@@ -20,8 +20,8 @@ from workflow_ray.ports import Records, SystemClock, records_adapter
 from workflow_ray.ports.store import Store
 from workflow_ray.records import PUBLISHER, Cause, Role, RunId, consumer_group
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import run_role
 from workflow_ray.runtime.mixed import mixed
+from workflow_ray.runtime.role_processes import run_role
 
 ATTEMPTS = 2
 workflow = parcels(partitions=4)

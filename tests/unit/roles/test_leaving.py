@@ -125,7 +125,7 @@ async def test_a_role_that_starts_again_gets_no_new_threads_beside_those_in_whic
             await bench.pass_time()
             assert len(step_threads()) == 3
             await consumer.abandon()
-        assert "3 of at most 3 threads are taken up by such steps" in caplog.text
+        assert "3 of at most 3 threads are taken up by such calls" in caplog.text
         gate.set()
         await bench.consumer(Stage.NEW)
         while not all([len(await bench.causes(handle.run_id)) == 2 for handle in runs.values()]):

@@ -27,7 +27,8 @@ from workflow_ray.records import (
     WriteGroup,
 )
 from workflow_ray.runtime.deploying import describe_here, merge
-from workflow_ray.runtime.hosting import roles_of, run_role
+from workflow_ray.runtime.hosting import roles_of
+from workflow_ray.runtime.role_processes import run_role
 
 ATTEMPTS = 2
 RETRY = Retry(attempts=ATTEMPTS, backoff=timedelta(milliseconds=50))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -10,7 +10,17 @@ import pytest
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import Parcel, ParcelRun, Parcels, Route, RoutedRun, Stage, parcels
-from workflow_ray import Cause, Handle, Retry, RunState, Workflow
+from workflow_ray import (
+    Cause,
+    FunctionCall,
+    Handle,
+    Middleware,
+    Proceed,
+    Retry,
+    RunState,
+    Workflow,
+)
+from workflow_ray.records import Role, consumer_group
 from workflow_ray.roles.steps import CANCELLING
 from workflow_ray.roles.threads import MAX_ABANDONED
 
@@ -46,9 +56,15 @@ def hanging(*, retry: Retry = ONCE, stubborn: bool = False) -> Parcels:
     return workflow
 
 
-def hanging_in_a_thread(gate: threading.Event, begun: list[str]) -> Parcels:
+async def passing(call: FunctionCall, proceed: Proceed) -> object:
+    return await proceed()
+
+
+def hanging_in_a_thread(
+    gate: threading.Event, begun: list[str], middleware: Sequence[Middleware] = ()
+) -> Parcels:
     """Its plain step hangs for the runs whose foreign id begins with "bad"."""
-    workflow = parcels()
+    workflow = Workflow("parcels", Parcel, Stage, middleware=middleware)
 
     @workflow.step(Stage.NEW, timeout=LIMIT, max_in_flight=1, retry=ONCE)
     def pack(run: ParcelRun) -> Literal[Stage.DONE]:
@@ -76,7 +92,7 @@ async def test_an_async_step_is_cancelled_at_its_limit_and_the_next_run_has_its_
         bad, good = [await handle.get() for handle in runs.values()]
         assert (bad.run_state, bad.reason) == (
             RunState.PAUSED,
-            "it took longer than its limit of 10 s",
+            "it took longer than 10 s (timeout=10)",
         )
         assert good.run_state is RunState.COMPLETED
 
@@ -110,6 +126,8 @@ async def test_a_step_that_ignores_its_cancellation_is_left_alone(
             f"the step of run {runs['bad'].run_id} does not end although it was cancelled; it is"
             " left alone" in caplog.text
         )
+        role = Role(consumer_group(workflow.name, Stage.NEW.value)).name
+        assert bench.in_flight.abandoned(role) == 1
         await consumer.kill()
 
 
@@ -134,7 +152,7 @@ async def test_what_a_step_returns_after_its_limit_is_dropped() -> None:
         runs = await triggered(bench, workflow, "late")
         await bench.pass_time(LIMIT)
         run = await runs["late"].get()
-        assert (run.status, run.reason) == (Route.LOST, "it took longer than its limit of 10 s")
+        assert (run.status, run.reason) == (Route.LOST, "it took longer than 10 s (timeout=10)")
 
 
 async def test_a_plain_step_is_abandoned_at_its_limit_and_others_run_however_many_threads_hang(
@@ -157,6 +175,34 @@ async def test_a_plain_step_is_abandoned_at_its_limit_and_others_run_however_man
                 await bench.pass_time(LIMIT)
         assert [await state(runs[name]) for name in bad] == [RunState.PAUSED] * 5
         assert len(bad) < MAX_ABANDONED
+
+
+@pytest.mark.parametrize("middleware", [[], [passing]])
+async def test_a_warning_names_the_runs_of_abandoned_calls_until_their_functions_end(
+    gate: threading.Event, caplog: pytest.LogCaptureFixture, middleware: list[Middleware]
+) -> None:
+    begun = list[str]()
+    workflow = hanging_in_a_thread(gate, begun, middleware)
+    role = Role(consumer_group(workflow.name, Stage.NEW.value)).name
+    async with Bench(workflow) as bench:
+        await bench.publisher()
+        await bench.consumer(Stage.NEW)
+        runs = await triggered(bench, workflow, "bad 1", "bad 2")
+        for number in (1, 2):
+            while len(begun) < number:
+                await asyncio.sleep(0.001)
+                await bench.pass_time()
+            await bench.pass_time(LIMIT)
+            assert bench.in_flight.abandoned(role) == number
+        first, second = [runs[name].run_id for name in begun]
+        assert (
+            "pack: a call that was abandoned still runs in its thread; 2 of at most 65 threads are"
+            f" taken up by such calls (of run {first}, {second})" in caplog.text
+        )
+        gate.set()
+        while bench.in_flight.abandoned(role):
+            await asyncio.sleep(0.001)
+    assert bench.in_flight.abandoned(role) == 0
 
 
 async def test_an_attempt_that_ends_in_time_is_not_touched_later() -> None:

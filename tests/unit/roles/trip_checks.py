@@ -49,6 +49,10 @@ ONCE_AT_MOST = ("go", "hurry", "free", *AFTER)
 """The kinds of notes that are different each time."""
 
 
+CANCELLED_WITH = "cancelled with cascade="
+"""The beginning of the reason of a cancellation by the test; the choice follows."""
+
+
 class Noting(msgspec.Struct):
     """What the check reads of a run's data."""
 
@@ -66,6 +70,12 @@ class Past:
     @property
     def notes(self) -> list[str]:
         return [note for notes in self.added for note in notes]
+
+    @property
+    def cascade(self) -> bool | None:
+        """Of a run that the test has cancelled: whether all its children are, too."""
+        chosen = (self.record.reason or "").removeprefix(CANCELLED_WITH)
+        return {"True": True, "False": False}.get(chosen)
 
     def started(self) -> list[tuple[int, str]]:
         """The version and the foreign id of each start of a child."""
@@ -133,6 +143,8 @@ class Checks:
     async def _past(self, record: Record) -> Past:
         entries = await self._store.history(record.run_id, limit=MANY)
         noted: list[str] = []
+        if entries[0].cause is Cause.FORKED and entries[0].data is not None:
+            noted = msgspec.json.decode(entries[0].data, type=Noting).noted  # of the other run
         added: list[list[str]] = []
         for entry in entries:
             now = (
@@ -255,8 +267,9 @@ class Checks:
             assert sum(ends.values()) <= links[child.foreign_id], (ends, child)
             if state.finished and not record.run_state.finished:
                 await self._check_end_was_told(record, child, started)
-        if record.run_state is RunState.CANCELLED:
-            query = RunQuery(workflow="boxes", parent=record.run_id, cascading=True)
+        if record.run_state is RunState.CANCELLED and past.cascade is not False:
+            every = past.cascade is True
+            query = RunQuery(workflow="boxes", parent=record.run_id, cascading=not every)
             for child in await self._records(query):
                 assert child.run_state.finished, f"{child} goes on without {record}"
 
@@ -301,7 +314,8 @@ def _check_history(past: Past, workflow: Workflow[Any, Any]) -> None:
     for before, after in itertools.pairwise(entries):
         assert may_move(before.run_state, after.run_state), (before, after)
         here, there = (workflow.status_of(entry.status) for entry in (before, after))
-        assert here == there or there in graph.targets(here), (before, after)
+        is_moved = after.cause is Cause.MOVED
+        assert is_moved or here == there or there in graph.targets(here), (before, after)
     for entry, notes in zip(entries, past.added, strict=True):
         kinds = {note.split(":")[0] for note in notes}
         assert kinds <= set(MAY_NOTE.get(entry.cause, ())), (entry, notes)

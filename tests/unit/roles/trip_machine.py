@@ -24,10 +24,19 @@ from hypothesis.stateful import (
 )
 
 from tests.unit.roles.processes import Processes
-from tests.unit.roles.trip_checks import Checks, Sent
-from tests.unit.roles.trip_plans import NAMES, PICK, PLANS, THEN, TURNS, WORKFLOWS
+from tests.unit.roles.trip_checks import CANCELLED_WITH, Checks, Sent
+from tests.unit.roles.trip_plans import (
+    CASCADES,
+    FORK_NAMES,
+    NAMES,
+    PICK,
+    PLANS,
+    THEN,
+    TURNS,
+    WORKFLOWS,
+)
 from tests.unit.roles.trips import Trip, Trips, Word
-from workflow_ray import Client
+from workflow_ray import Client, Handle
 from workflow_ray.errors import (
     CallbackError,
     CallbackExpired,
@@ -160,11 +169,28 @@ class TripMachine(RuleBasedStateMachine):
         workflow=WORKFLOWS,
         pick=PICK,
         action=st.sampled_from(["pause", "resume", "retry", "cancel"]),
+        cascade=CASCADES,
     )
-    def control(self, workflow: str, pick: int, action: str) -> None:
+    def control(self, workflow: str, pick: int, action: str, cascade: bool | None) -> None:
         if runs := self._unfinished(workflow):
             with suppress(ControlRefused):
-                self._do(self._control(runs[pick % len(runs)], action))
+                self._do(self._control(runs[pick % len(runs)], action, cascade))
+
+    @rule(workflow=WORKFLOWS, pick=PICK, to=PICK, turns=TURNS)
+    def move(self, workflow: str, pick: int, to: int, turns: int) -> None:
+        """An operator moves a run to any status, perhaps while its function runs."""
+        self.pass_turns(turns)
+        if runs := self._unfinished(workflow):
+            with suppress(ControlRefused):
+                self._do(self._move(runs[pick % len(runs)], to))
+
+    @rule(workflow=WORKFLOWS, pick=PICK, version=PICK, name=st.none() | FORK_NAMES)
+    def fork(self, workflow: str, pick: int, version: int, name: str | None) -> None:
+        """Somebody starts a run from any version of another one, finished or not."""
+        query = RunQuery(workflow=workflow, newest_first=True, limit=6)
+        if runs := self._do(self._store.runs(query)):
+            with suppress(RunActive):
+                self._do(self._fork(runs[pick % len(runs)], version, name))
 
     @rule(
         workflow=WORKFLOWS, pick=PICK, turns=TURNS, seconds=st.sampled_from([0.0, 0.0, 3.0, 50.0])
@@ -183,10 +209,25 @@ class TripMachine(RuleBasedStateMachine):
         query = RunQuery(workflow=workflow, run_states=UNFINISHED, newest_first=True, limit=4)
         return self._do(self._store.runs(query))
 
-    async def _control(self, record: Record, action: str) -> None:
-        (workflow,) = [each for each in self._trips.workflows if each.name == record.workflow]
-        handle = self._client(workflow).handle(record.run_id)
-        await getattr(handle, action)("as the test wants it")
+    async def _control(self, record: Record, action: str, cascade: bool | None = None) -> None:
+        handle = self._handle(record)
+        if action == "cancel":
+            await handle.cancel(f"{CANCELLED_WITH}{cascade}", cascade=cascade)
+        else:
+            await getattr(handle, action)("as the test wants it")
+
+    async def _move(self, record: Record, to: int) -> None:
+        statuses = list(self._workflow(record.workflow).statuses)
+        await self._handle(record).move(statuses[to % len(statuses)], "as the test wants it")
+
+    async def _fork(self, record: Record, version: int, name: str | None) -> None:
+        await self._handle(record).fork(1 + version % record.version, foreign_id=name)
+
+    def _handle(self, record: Record) -> Handle[Any, Any]:
+        return self._client(self._workflow(record.workflow)).handle(record.run_id)
+
+    def _workflow(self, name: str) -> Any:
+        return next(each for each in self._trips.workflows if each.name == name)
 
     def _call(self, workflow: str, function: str, name: str, then: Any) -> None:
         word = Word(label=f"word-{len(self._calls)}", then=then)
@@ -194,8 +235,7 @@ class TripMachine(RuleBasedStateMachine):
         self._send(self._calls[-1])
 
     def _send(self, calls: Calls) -> None:
-        (workflow,) = [each for each in self._trips.workflows if each.name == calls.sent.workflow]
-        client = self._client(workflow)
+        client = self._client(self._workflow(calls.sent.workflow))
 
         async def send() -> int:
             payload = calls.word.model_dump_json().encode()

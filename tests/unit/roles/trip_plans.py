@@ -22,6 +22,8 @@ PLANS = st.builds(
     rounds=st.integers(0, 2),
     noted=st.just([]),
 )
+CASCADES = st.sampled_from([None, True, False])
+FORK_NAMES = st.sampled_from(["a", "b", "c", "d", "shared-1", "shared-2"])
 THEN = st.sampled_from(["stay", "stay", "again", "wait", "gather", "done", "fail"])
 PICK = st.integers(0, 1000)
 TURNS = st.integers(0, 30)

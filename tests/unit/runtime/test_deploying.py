@@ -16,7 +16,7 @@ from workflow_ray.errors import (
     StatusRenumbered,
     WorkflowNameTaken,
 )
-from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment
+from workflow_ray.records import PUBLISHER, SWEEPER, DeployedWorkflow, Deployment, bulk_group
 from workflow_ray.records.deployment import SUPERSEDED
 from workflow_ray.runtime.deploying import describe, describe_here, merge, merge_or_join
 from workflow_ray.testing import FakeClock
@@ -78,7 +78,8 @@ def test_a_deployed_workflow_tells_how_to_import_it_and_what_it_needs() -> None:
     assert (described.name, described.reference) == ("shipping", f"{shipping.module}:shipping")
     assert described.statuses == {"NEW": 1, "PACKED": 2, "SENT": 3, "LOST": 4}
     assert described.partitions == 4
-    assert described.groups == {FIRST: 2, SECOND: 1, PUBLISHER: 1, SWEEPER: 1}
+    own = {FIRST: 2, SECOND: 1, bulk_group("shipping"): 1}
+    assert described.groups == {**own, PUBLISHER: 1, SWEEPER: 1}
 
 
 def test_a_workflow_that_other_processes_cannot_import_is_deployed_for_this_one_only() -> None:

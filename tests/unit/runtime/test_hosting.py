@@ -8,9 +8,10 @@ import pytest
 from tests.unit.parcels import Parcel, Route, RoutedRun, packing
 from workflow_ray import Client, Workflow
 from workflow_ray.errors import NotImportable, RoleLost
-from workflow_ray.records import PUBLISHER, SWEEPER, Role, consumer_group
+from workflow_ray.records import PUBLISHER, SWEEPER, Role, bulk_group, consumer_group
 from workflow_ray.runtime.deploying import describe, describe_here, merge
-from workflow_ray.runtime.hosting import load_definitions, roles_of, run_role
+from workflow_ray.runtime.hosting import load_definitions, roles_of
+from workflow_ray.runtime.role_processes import run_role
 from workflow_ray.testing import FakeClock
 from workflow_ray_adapters.memory import MemoryStore
 
@@ -32,6 +33,7 @@ SHIPPING_ROLES = [
     Role(FIRST, 1, 2),
     Role(FIRST, 2, 2),
     Role(SECOND),
+    Role(bulk_group("shipping")),
     Role(PUBLISHER),
     Role(SWEEPER),
 ]

@@ -2,11 +2,15 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from tests.unit.parcels import Parcel, ParcelRun, Stage, parcels
-from workflow_ray import Runtime, connect
+from workflow_ray import Retry, Runtime, connect
+from workflow_ray.errors import RunPaused
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import process_status
 from workflow_ray.runtime.ipc import IpcServer, announce
@@ -41,6 +45,32 @@ async def test_another_process_sees_the_roles_and_the_steps_in_flight(url: str) 
         assert process is not None
         assert [role.in_flight for role in process.roles if role.name == STEP] == [0]
     assert await process_status(url) is None
+
+
+async def test_another_process_sees_how_many_functions_run_on_after_their_time_limit(
+    url: str,
+) -> None:
+    workflow, gate = parcels(), threading.Event()
+
+    @workflow.step(Stage.NEW, timeout=0.05, retry=Retry(attempts=1))
+    def pack(run: ParcelRun) -> Literal[Stage.DONE]:
+        gate.wait()
+        return Stage.DONE
+
+    async def abandoned() -> int:
+        process = await process_status(url)
+        assert process is not None
+        return sum(role.abandoned for role in process.roles)
+
+    async with Runtime.local(workflow, records=url), connect(workflow, records=url) as client:
+        assert await abandoned() == 0
+        handle = await client.trigger("1", Parcel())
+        with pytest.raises(RunPaused, match="it took longer"):
+            await handle.wait()
+        assert await abandoned() == 1
+        gate.set()
+        while await abandoned():
+            await asyncio.sleep(0.01)
 
 
 async def test_a_process_that_only_serves_the_store_runs_no_roles(tmp_path: Path) -> None:

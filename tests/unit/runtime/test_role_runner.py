@@ -71,6 +71,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, body: Body) -> list[tuple[Fence, Obser
         observation: Any,
         in_flight: Any,
         events: str,
+        records: str,
     ) -> None:
         begun.append((fence, observation))
         await store.store(

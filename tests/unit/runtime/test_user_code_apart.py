@@ -113,3 +113,27 @@ async def test_a_step_that_blocks_its_loop_for_too_long_loses_its_attempts_and_i
     assert len(blocked) == 2
     assert f"pack of run {killer.run_id}" in caplog.text
     assert "roles that run steps are released until it does" in caplog.text
+
+
+async def test_a_batch_that_blocks_its_loop_is_tried_as_single_runs_and_one_of_them_fails(
+    url: str,
+) -> None:
+    workflow, sizes = parcels(), list[int]()
+
+    @workflow.batch_step(Stage.NEW, max_wait=0.2, max_batches=4, retry=Retry(attempts=1))
+    async def pack(runs: list[ParcelRun]) -> list[Literal[Stage.DONE]]:
+        sizes.append(len(runs))
+        if any(run.foreign_id == "killer" for run in runs):
+            time.sleep(4 * PATIENCE)
+        return [Stage.DONE for _ in runs]
+
+    async with local(workflow, url, patience=PATIENCE) as runtime:
+        client = runtime.client(workflow)
+        others = [await client.trigger(f"{number}", Parcel()) for number in range(3)]
+        killer = await client.trigger("killer", Parcel())
+        with pytest.raises(RunPaused, match="blocked its event loop"):
+            await killer.wait(timeout=SOON)
+        for handle in others:
+            await handle.wait(timeout=SOON)
+            assert [each.cause for each in await handle.history()] == [Cause.TRIGGER, Cause.STEP]
+    assert sizes[0] > 1

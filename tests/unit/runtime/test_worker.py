@@ -26,7 +26,7 @@ BEAT = timedelta(seconds=3)
 shipping = Workflow("shipping", Parcel, Route)
 
 
-@shipping.step(Route.NEW, shards=4)
+@shipping.step(Route.NEW, shards=3)
 async def pack(run: RoutedRun) -> Literal[Route.PACKED, Route.LOST]:
     return Route.PACKED
 
@@ -36,7 +36,8 @@ async def send(run: RoutedRun) -> Literal[Route.SENT]:
     return Route.SENT
 
 
-ROLES = roles_of([describe_here(shipping)])  # ten: eight consumers, the publisher and the sweeper
+# ten: seven consumers, that of bulk jobs, the publisher and the sweeper
+ROLES = roles_of([describe_here(shipping)])
 NAMES = {role.name for role in ROLES}
 
 

@@ -209,3 +209,20 @@ async def test_a_test_that_fails_does_not_wait_for_a_step_that_never_ends() -> N
 
     with pytest.raises(AssertionError, match="as a test fails"):
         await failing_test()
+
+
+async def test_a_batch_begins_when_nothing_can_join_it_without_time_passing() -> None:
+    workflow, sizes = parcels(), list[int]()
+
+    @workflow.batch_step(Stage.NEW, max_wait=timedelta(hours=1))
+    def pack(runs: list[ParcelRun]) -> list[Literal[Stage.DONE]]:
+        sizes.append(len(runs))
+        return [Stage.DONE for _ in runs]
+
+    async with WorkflowTester(workflow) as tester:
+        client = tester.client(workflow)
+        handles = [await client.trigger(f"{number}", Parcel()) for number in range(5)]
+        for handle in handles:
+            assert (await handle.wait()).status is Stage.DONE
+        assert tester.now == datetime(2030, 1, 1, tzinfo=UTC)
+    assert sizes == [5]

@@ -38,6 +38,7 @@ PROCESS_STATUS = ProcessStatus(
             phase=RolePhase.WAITING,
             since=NOW,
             in_flight=2,
+            abandoned=3,
             failures=1,
             why="boom",
             failed_at=NOW,

@@ -1,0 +1,194 @@
+"""What a transactional step writes is there once, whenever its process is killed."""
+
+import asyncio
+import json
+import random
+import sys
+from asyncio.subprocess import PIPE
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from tests.end_to_end import ledgers
+from tests.end_to_end.ledgers import At, Row
+from tests.end_to_end.test_within import database_of
+from tests.end_to_end.transfers import Transfer, TransferStatus, workflow_of
+from tests.end_to_end.workers import POLL
+from workflow_ray import Client, RunState, Runtime, Trigger, connect
+
+ROOT = Path(__file__).parents[2]
+RUNS, WORKERS, KILLS = 40, 3, 12
+ALL_RUNS, ALL_WORKERS, ALL_KILLS = 2_000, 20, 200
+PATIENCE = timedelta(seconds=150)
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.server),
+        pytest.param("postgresql?schema=workflows", marks=pytest.mark.server),
+        pytest.param("mariadb", marks=pytest.mark.server),
+    ]
+)
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    kind, _, option = request.param.partition("?")
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path}/bank.db"
+    fixture = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}[kind]
+    url = str(request.getfixturevalue(fixture))
+    return f"{url}?{option}" if option else url
+
+
+@pytest.mark.timeout(600)
+async def test_each_row_is_there_once_however_often_workers_are_killed(
+    records: str, rng: random.Random, thorough: bool
+) -> None:
+    is_file = records.startswith("sqlite")
+    runs, kills = (ALL_RUNS, ALL_KILLS) if thorough else (RUNS, KILLS)
+    workers = 1 if is_file else ALL_WORKERS if thorough else WORKERS
+    workflow = workflow_of(records)
+    async with Runtime.local(workflow, records=records):
+        pass  # it is deployed
+    engine = create_async_engine(database_of(records))
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE transfers (number INTEGER, status INTEGER)"))
+    arguments = (records, str(workers), str(kills), str(rng.random()))
+    bank = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.end_to_end.transfers", *arguments), cwd=ROOT, stdout=PIPE
+    )
+    try:
+        async with connect(workflow, records=records, patience=60) as client:
+            triggers: list[Trigger[Transfer, TransferStatus]] = [
+                Trigger(str(number), Transfer(number=number), idempotency_key=str(number))
+                for number in range(runs)
+            ]
+            for handle, _ in await client.trigger_many(triggers):
+                run = await handle.wait(timeout=PATIENCE)
+                assert run.status is TransferStatus.DONE, run.reason
+                versions = [entry.version for entry in await handle.history()]
+                assert versions == list(range(1, run.version + 1))
+            assert await client.counts() == {(TransferStatus.DONE, RunState.COMPLETED): runs}
+    finally:
+        bank.terminate()
+        printed, _ = await bank.communicate()
+    killed_before = Counter(json.loads(line) for line in printed.splitlines())
+    print(killed_before)
+    assert sum(killed_before.values()) >= kills / 2, "the others were killed before they had work"
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT number, status FROM transfers"))).all()
+    assert Counter((number, status) for number, status in rows) == Counter(
+        (number, status) for number in range(runs) for status in (1, 2)
+    )
+    await engine.dispose()
+
+
+# --- what becomes of what a step has written ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A runtime of the workflow `ledger`, and the table that its step writes."""
+
+    client: Client[Row, At]
+    children: Client[Row, At]
+    engine: AsyncEngine
+    is_file: bool
+
+    async def done(self, does: Any) -> tuple[At, RunState, int]:
+        """Run a step to its end. Returns how the run ended, and how many rows there are."""
+        handle = await self.client.trigger("1", Row(number=1, does=does))
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            while not (run := await handle.get()).run_state.at_rest:
+                await asyncio.sleep(POLL)
+        return run.status, run.run_state, await self.rows()
+
+    async def rows(self) -> int:
+        async with self.engine.connect() as connection:
+            return int((await connection.scalar(text("SELECT count(*) FROM ledger"))) or 0)
+
+
+@pytest.fixture
+async def ledger(records: str) -> AsyncIterator[Ledger]:
+    is_file = records.startswith("sqlite")
+    workflow = ledgers.in_file if is_file else ledgers.on_server
+    engine = create_async_engine(database_of(records))
+    ledgers.begun.clear()
+    ledgers.released.clear()
+    async with Runtime.local(workflow, ledgers.children, records=records) as runtime:
+        async with engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE ledger (number INTEGER)"))
+        yield Ledger(runtime.client(workflow), runtime.client(ledgers.children), engine, is_file)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "run_state", "rows"),
+    [
+        ("write", At.DONE, RunState.COMPLETED, 1),
+        ("fail", At.FAILED, RunState.COMPLETED, 0),
+        ("hang", At.FAILED, RunState.COMPLETED, 0),
+        ("pause", At.OPEN, RunState.PAUSED, 1),
+        ("commit", At.DONE, RunState.COMPLETED, 2),
+        ("undo", At.DONE, RunState.COMPLETED, 0),
+    ],
+)
+async def test_rows_are_there_if_the_transition_is(
+    ledger: Ledger, does: str, status: At, run_state: RunState, rows: int
+) -> None:
+    assert await ledger.done(does) == (status, run_state, rows)
+
+
+async def test_a_step_that_goes_on_after_its_time_limit_is_undone(ledger: Ledger) -> None:
+    if ledger.is_file:
+        pytest.skip("a plain function is not cancelled")
+    assert await ledger.done("go on") == (At.FAILED, RunState.COMPLETED, 0)
+
+
+async def test_the_wait_for_a_transaction_does_not_count(ledger: Ledger) -> None:
+    if not ledger.is_file:
+        pytest.skip("a server runs several at a time")
+    started = await ledger.client.trigger_many(
+        [Trigger(str(number), Row(number=number, does="wait")) for number in range(6)]
+    )
+    runs = [await handle.wait(timeout=PATIENCE) for handle, _ in started]
+    assert [(run.status, run.version) for run in runs] == [(At.DONE, 2)] * 6
+
+
+async def test_a_child_that_is_refused_undoes_the_rows(ledger: Ledger) -> None:
+    await ledger.children.trigger("taken", Row(number=0))
+    assert await ledger.done("start") == (At.FAILED, RunState.COMPLETED, 0)
+
+
+async def test_a_child_is_started_with_the_rows(ledger: Ledger) -> None:
+    assert await ledger.done("start") == (At.DONE, RunState.COMPLETED, 1)
+    assert (await ledger.children.latest("taken")).status is At.OPEN
+
+
+async def test_a_step_that_loses_against_another_transition_is_undone(ledger: Ledger) -> None:
+    if ledger.is_file:
+        pytest.skip("nobody else can write there meanwhile")
+    handle = await ledger.client.trigger("1", Row(number=1, does="wait"))
+    assert await asyncio.to_thread(ledgers.begun.wait, 30)
+    await handle.cancel("by a test")
+    ledgers.released.set()
+    second = await ledger.client.trigger("2", Row(number=2))
+    await second.wait(timeout=PATIENCE)
+    async with ledger.engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT number FROM ledger"))).scalars().all()
+    assert rows == [2]
+    assert (await handle.get()).run_state is RunState.CANCELLED
+
+
+async def test_once_inside_of_a_step_is_stored_by_itself(ledger: Ledger) -> None:
+    if ledger.is_file:
+        pytest.skip("a plain function does not await it")
+    assert await ledger.done("once") == (At.DONE, RunState.COMPLETED, 1)
+    run = await ledger.client.latest("1")
+    assert run.data.number == 2
