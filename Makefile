@@ -13,7 +13,7 @@ RECORDS := sqlite:///$(DEMO)/orders.db
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix wire cli-page docs services services-down demo down clean
+.PHONY: help install check format lint contracts mypy pyright servers test test-fast matrix wire sync cli-page graph-picture docs services services-down demo down clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,8 +65,14 @@ matrix: servers ## run the conformance suites on every adapter, and write docs/a
 wire: $(INSTALLED) ## write what goes over IPC into tests/unit/runtime/ipc/golden; refuses what older processes can't read
 	@$(BIN)/python -m tests.unit.runtime.ipc.wire
 
+sync: $(INSTALLED) ## write the synchronous client, workflow_ray/sync, from the asynchronous one
+	@$(BIN)/python -m tests.sync_client
+
 cli-page: $(INSTALLED) ## write docs/cli.md from the commands
 	@$(BIN)/python -m tests.cli_page
+
+graph-picture: $(INSTALLED) ## draw docs/images/orders.svg from the program of docs/graph.md
+	@$(BIN)/python -m tests.graph_picture
 
 docs: $(INSTALLED) ## build the documentation site into build/site; a warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
