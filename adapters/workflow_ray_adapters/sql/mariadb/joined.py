@@ -48,7 +48,7 @@ class MariadbTransactions(ServerTransactions):
         return self._database
 
     def _dialect(self, driver: Driver) -> Dialect:
-        # Only new runs are written, so there is no row to lock. At REPEATABLE READ, the database's
+        # Only new runs are written, so no row needs a lock. At REPEATABLE READ, the database's
         # default, a locking read that finds nothing would lock the gap in which all new runs begin.
         return Mariadb(driver, row_locks=False)
 
