@@ -128,19 +128,17 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
     try:
         assert (
             project.deploy("memos", "letters_out")
-            == f"memos: started, 1 role.\nletters: started, 1 role.\n{where}"
+            == f"memos: started, 2 roles.\nletters: started, 2 roles.\n{where}"
         )
         first = project.pids()
         assert (
             project.deploy("memos", "letters_out")
-            == f"memos: unchanged, 1 role.\nletters: unchanged, 1 role.\n{where}"
+            == f"memos: unchanged, 2 roles.\nletters: unchanged, 2 roles.\n{where}"
         )
         assert project.pids() == first
 
         project.edit("letters_out", "v2")
-        expected = (
-            f"memos: unchanged, 1 role.\nletters: restarted, 1 role, its code has changed.\n{where}"
-        )
+        expected = f"memos: unchanged, 2 roles.\nletters: restarted, 2 roles, its code has changed.\n{where}"
         assert project.deploy("memos", "letters_out") == expected
         second = project.pids()
         assert {name for name in first if first[name] != second[name]} == {letters}
