@@ -138,20 +138,28 @@ def test_a_deploy_restarts_the_workflows_whose_code_has_changed_and_says_so(
         assert project.pids() == first
 
         project.edit("letters_out", "v2")
-        expected = f"memos: unchanged, 2 roles.\nletters: restarted, 2 roles, its code has changed.\n{where}"
-        assert project.deploy("memos", "letters_out") == expected
+        assert project.deploy("memos", "letters_out") == (
+            "memos: unchanged, 2 roles.\n"
+            f"letters: restarted, 2 roles, its code has changed.\n{where}"
+        )
         second = project.pids()
-        assert {name for name in first if first[name] != second[name]} == {letters}
+        assert {name for name in first if first[name] != second[name]} == {
+            letters,
+            "letters-bulk-1-of-1",
+        }
 
         (restarted,) = json.loads(project.deploy("memos", "--restart", "--json"))["workflows"]
         assert restarted == {
             "workflow": "memos",
             "change": "restarted",
-            "roles": [memos],
+            "roles": [memos, "memos-bulk-1-of-1"],
             "why": "as asked for",
         }
         third = project.pids()
-        assert {name for name in second if second[name] != third[name]} == {memos}
+        assert {name for name in second if second[name] != third[name]} == {
+            memos,
+            "memos-bulk-1-of-1",
+        }
 
         project.edit("letters_out", "v1")
         error = one_line(project.deploy("memos", "letters_out", expect=2))
