@@ -51,7 +51,7 @@ async def load(run: HaulRun) -> Literal[HaulStatus.DRIVING]:
 def drive(run: HaulRun) -> Literal[HaulStatus.ARRIVED]:
     note("drive", run)
     while is_held() and not run.cancelled.is_set():
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks at the gate, in a thread that it may block
     note("overtaken" if run.cancelled.is_set() else "driven", run)
     return HaulStatus.ARRIVED
 

@@ -43,7 +43,7 @@ PATIENT = Retry(attempts=1000, backoff=timedelta(seconds=0.05), factor=1)
 def call(run: PickupRun) -> Literal[At.DONE]:
     note("call", run)
     if is_out_of_order():
-        time.sleep(HANGING)
+        time.sleep(HANGING)  # it exceeds its time limit, in a thread that it may block
     return At.DONE
 
 

@@ -51,7 +51,7 @@ def score(runs: list[ScoreRun]) -> list[Literal[ScoreStatus.DONE] | Exception]:
         with journal.open("a") as file:
             file.write(" ".join(run.foreign_id for run in runs) + "\n")
         while not (journal.parent / GATE).exists():
-            time.sleep(0.005)
+            time.sleep(0.005)  # between two looks at the gate, in a thread that it may block
     if any(run.data.is_deadly for run in runs):
         os.kill(os.getpid(), signal.SIGKILL)
     for run in runs:

@@ -18,13 +18,13 @@ from workflow_ray.ports import SystemClock, records_adapter, transactions_of
 from workflow_ray_adapters.sql.store import SqlStore
 
 SERVER = pytest.mark.server
-KINDS = (
-    "sqlite",
+SERVERS = (
     pytest.param("postgresql", marks=SERVER),
     pytest.param("postgresql?schema", marks=SERVER),
     pytest.param("mariadb", marks=SERVER),
     pytest.param("mariadb beside", marks=SERVER),
 )
+KINDS = ("sqlite", *SERVERS)
 """Where the application's tables are: in the store's schema or database, or beside it."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 

@@ -25,7 +25,7 @@ from workflow_ray.testing.conformance.runs import acquire, new_run
 from workflow_ray_adapters.sql import tables
 from workflow_ray_adapters.sql.postgresql import watch
 
-from .applications import KINDS, Application, application, engine_for, note
+from .applications import KINDS, SERVERS, Application, application, engine_for, note
 from .databases import empty, transact
 
 SOON = 10.0
@@ -108,10 +108,9 @@ async def test_many_runs_are_one_transaction(app: Application) -> None:
     assert len(await app.runs()) == BATCHES
 
 
+@pytest.mark.parametrize("kind", ["sqlite"])  # the driver of the standard library blocks
 @pytest.mark.parametrize("scoped", [False, True])
 async def test_sessions_that_are_not_asyncios_are_used_too(app: Application, scoped: bool) -> None:
-    if "sqlite" not in app.url:
-        pytest.skip("only the standard library has a driver here")
     engine = create_engine(app.url)
     make = sessionmaker(engine)
     with closing(scoped_session(make) if scoped else make()) as session:
@@ -198,9 +197,8 @@ def _forget(app: Application) -> list[str]:
     return [f"DELETE FROM {qualified}{name}" for name in ("outbox", "history", "records")]
 
 
+@pytest.mark.parametrize("kind", SERVERS)  # in a file an older snapshot can't write at all
 async def test_what_a_snapshot_does_not_see_is_an_error_that_says_so(app: Application) -> None:
-    if "sqlite" in app.url:
-        pytest.skip("an older snapshot can't write there at all")
     engine = app.engine.execution_options(isolation_level="REPEATABLE READ")
     async with AsyncSession(engine) as session:
         assert await app.notes(session) == 0
@@ -245,7 +243,7 @@ async def test_a_fence_that_was_lost_writes_nothing(app: Application) -> None:
 @pytest.mark.parametrize("given", [5, "session", object(), AsyncSession, b"x"])
 async def test_what_is_not_a_session_is_refused(app: Application, given: object) -> None:
     with pytest.raises(InvalidInput, match="within: give an AsyncSession"):
-        await app.client.trigger("1", Parcel(), within=given)  # type: ignore[arg-type]  # it is wrong
+        await app.client.trigger("1", Parcel(), within=given)  # type: ignore[arg-type]  # what is refused is of a wrong type
 
 
 async def test_a_session_of_another_database_is_refused(app: Application, tmp_path: Path) -> None:
@@ -266,9 +264,8 @@ async def test_a_session_of_another_store_is_refused(app: Application) -> None:
     assert await app.notes() == 1
 
 
+@pytest.mark.parametrize("kind", SERVERS)  # in a file the write begins a transaction
 async def test_a_session_that_commits_each_statement_is_refused(app: Application) -> None:
-    if "sqlite" in app.url:
-        pytest.skip("a transaction is begun there")
     engine = app.engine.execution_options(isolation_level="AUTOCOMMIT")
     async with AsyncSession(engine) as session:
         with pytest.raises(InvalidInput, match="not AUTOCOMMIT"):
@@ -298,9 +295,8 @@ async def test_the_commit_wakes_who_waits_for_the_run(
     await asyncio.gather(moving, return_exceptions=True)
 
 
+@pytest.mark.parametrize("kind", SERVERS)  # a file has one writer at a time
 async def test_a_transaction_that_is_open_holds_up_nobody_else(app: Application) -> None:
-    if "sqlite" in app.url:
-        pytest.skip("there is one writer at a time")
     async with AsyncSession(app.engine) as one, AsyncSession(app.engine) as other:
         await app.client.trigger("1", Parcel(), within=one)
         await app.client.trigger("2", Parcel(), within=other)

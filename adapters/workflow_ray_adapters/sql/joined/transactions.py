@@ -154,7 +154,8 @@ class SqlTransactions(ABC):
         InvalidInput.
         """
         driver = connection.connection.dbapi_connection
-        with suppress(NotImplementedError):  # a driver that cannot tell
+        # SQLAlchemy raises it for a driver whose setting it can't read: such a session is trusted.
+        with suppress(NotImplementedError):
             if driver is not None and connection.dialect.detect_autocommit_setting(driver):
                 raise InvalidInput(
                     "within",

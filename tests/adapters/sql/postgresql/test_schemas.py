@@ -16,7 +16,7 @@ from workflow_ray.errors import (
     StoreUnavailable,
 )
 from workflow_ray.ports import SystemClock
-from workflow_ray.records import RunQuery
+from workflow_ray.records import NO_VERSION, RunQuery
 from workflow_ray.testing.conformance.runs import new_run, store_all
 from workflow_ray_adapters.sql import PostgresqlAdapter
 from workflow_ray_adapters.sql.postgresql import connections, watch
@@ -77,8 +77,9 @@ async def test_two_stores_of_a_database_do_not_see_or_wake_each_other(
     async with made(one_url) as one, made(other_url) as other, made(one_url) as beside:
         assert one.store_id == beside.store_id != other.store_id
         of_one, of_other = new_run("1"), new_run("2")
-        waiting = asyncio.create_task(beside.watch({of_one.run_id: 0}, wait=LONG))  # type: ignore[dict-item]  # a plain 0 is a version here
-        elsewhere = asyncio.create_task(other.watch({of_one.run_id: 0}, wait=LONG))  # type: ignore[dict-item]  # as above
+        seen = {of_one.run_id: NO_VERSION}
+        waiting = asyncio.create_task(beside.watch(seen, wait=LONG))
+        elsewhere = asyncio.create_task(other.watch(seen, wait=LONG))
         await store_all(other, of_other)
         await store_all(one, of_one)
         assert [run.foreign_id for run in await asyncio.wait_for(waiting, SOON)] == ["1"]
