@@ -7,7 +7,6 @@ function, the foreign id and the process. Functions that get a result of `once` 
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -15,9 +14,8 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Children, Run, Status, Stay, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 LEGS = 4
 """Children of each run that has children."""
@@ -185,11 +183,7 @@ async def main(
     journal: str, lease: str, url: str, events: str | None = None, timeouts: str | None = None
 ) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([bookings, legs], Urls.of(url, events, timeouts), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([bookings, legs], lease, url, events, timeouts)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Client, ConnectorEvent, Retry, Run, Status, Workflow, source
 from workflow_ray.ports import ConnectorSource
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 from workflow_ray_adapters.kafka import KafkaSource
 
 TOPIC = "CARTS_TOPIC"
@@ -106,11 +105,7 @@ def noted(journal: Path, what: str) -> list[tuple[str, int]]:
 
 async def main(journal: str, lease: str, url: str, *others: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([carts], Urls.of(url, *others), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([carts], lease, url, *others)
 
 
 if __name__ == "__main__":

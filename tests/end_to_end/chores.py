@@ -19,12 +19,11 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Repeat, Run, Status, Workflow
 from workflow_ray.ports import SystemClock
 from workflow_ray.roles.sweeper import Sweeper
 from workflow_ray.runtime import role_processes, runtime
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 JUMP = timedelta(minutes=10)
 SWEEPS, AGE = 1.0, 3.0
@@ -109,14 +108,10 @@ def count_executions(journal: Path) -> Counter[tuple[str, str]]:
 
 async def main(journal: str, lease: str, url: str, events: str | None = None) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     patch = pytest.MonkeyPatch()
     patch.setattr(runtime, "SystemClock", JumpingClock)
     patch.setattr(role_processes, "Sweeper", partial(Sweeper, every=SWEEPS, age=AGE))
-    async with LocalRuntime([chores], Urls.of(url, events), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([chores], lease, url, events)
 
 
 if __name__ == "__main__":

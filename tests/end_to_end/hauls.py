@@ -4,7 +4,6 @@ that runs it. Each call of a step is noted.
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Run, Status, Stay, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 JOURNAL: list[Path] = []
 
@@ -92,11 +90,7 @@ def noted(journal: Path, what: str, foreign_id: str) -> int:
 
 async def main(journal: str, lease: str, url: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([hauls], Urls.of(url), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([hauls], lease, url)
 
 
 if __name__ == "__main__":

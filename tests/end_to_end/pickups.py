@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from datetime import timedelta
@@ -11,9 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Pause, Retry, Run, Status, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 LIMIT = 0.5
 FIRST = 1.0
@@ -98,11 +96,7 @@ def read_journal(journal: Path) -> list[Line]:
 
 async def main(journal: str, lease: str, *urls: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([pickups], Urls.of(*urls), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([pickups], lease, *urls)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ function is noted.
 
 import asyncio
 import os
-import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Run, Status, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 JOURNAL: list[Path] = []
 
@@ -73,11 +71,7 @@ def noted(journal: Path) -> list[list[str]]:
 
 async def main(journal: str, lease: str, url: str, events: str | None = None) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([pledges], Urls.of(url, events), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([pledges], lease, url, events)
 
 
 if __name__ == "__main__":

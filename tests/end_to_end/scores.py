@@ -16,9 +16,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import RayOptions, Retry, Run, Status, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 GATE = "gate"
 ATTEMPTS = 2
@@ -67,11 +66,7 @@ def calls(journal: Path) -> list[list[str]]:
 
 async def main(journal: str, lease: str, *urls: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([scores], Urls.of(*urls), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([scores], lease, *urls)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Run, Status, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 EVERY = 0.5
 JOURNAL: list[Path] = []
@@ -75,11 +73,7 @@ def calls(journal: Path) -> list[tuple[str, str, int]]:
 
 async def main(journal: str, lease: str, *urls: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([stocks], Urls.of(*urls), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([stocks], lease, *urls)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from datetime import timedelta
@@ -12,9 +11,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from pydantic import BaseModel
 
+from tests.end_to_end.serving import serve
 from workflow_ray import Retry, Run, Status, Workflow
-from workflow_ray.runtime.local import LocalRuntime
-from workflow_ray.runtime.urls import Urls
 
 WORK = 0.3
 """Seconds that a hook takes."""
@@ -131,11 +129,7 @@ def read_journal(journal: Path) -> list[Line]:
 
 async def main(journal: str, lease: str, *urls: str) -> None:
     JOURNAL.append(Path(journal))
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with LocalRuntime([tickets], Urls.of(*urls), lease=float(lease)):
-        print("ready", flush=True)
-        await stopped.wait()
+    await serve([tickets], lease, *urls)
 
 
 if __name__ == "__main__":
