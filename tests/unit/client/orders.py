@@ -41,6 +41,9 @@ class Payment(BaseModel):
     receipt: str
 
 
+PAID = Payment(receipt="r1")
+
+
 class Other(BaseModel):
     name: str = ""
 
@@ -120,6 +123,10 @@ class Shop:
         """Return the messages that wait, after everything that runs without time passing."""
         await self.clock.settle()
         return await self.store.messages(MessageQuery(run_ids=(RunId(run_id),)))
+
+
+def begin(call: Any) -> "asyncio.Task[Any]":
+    return asyncio.create_task(call)
 
 
 async def finished(shop: Shop, task: "asyncio.Task[Any]") -> Any:

@@ -2,18 +2,13 @@
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
-from pydantic import BaseModel
 
-from tests.unit.bench import Bench
 from tests.unit.parcels import Parcel, ParcelRun, Stage
-from tests.unit.wrappers import plain_wrapper, to_an_awaitable
+from tests.unit.roles.layers import Noting, Order, packing, run_of, run_of_paused
 from workflow_ray import (
     Cause,
     Client,
@@ -29,13 +24,10 @@ from workflow_ray import (
     Status,
     Stay,
     Workflow,
-    resource,
 )
 from workflow_ray.definition import Children
 from workflow_ray.testing import WorkflowTester
 from workflow_ray_adapters.memory import MemorySource
-
-TENANT: ContextVar[str] = ContextVar("tenant", default="none")
 
 
 class At(Status):
@@ -44,61 +36,12 @@ class At(Status):
     SENT = 3
 
 
-class Order(BaseModel):
-    total: int = 0
-
-
 class Letter(Status):
     DRAFT = 1
     POSTED = 2
 
 
 OrderRun = Run[Order, At]
-
-
-class Noting:
-    """Middleware that notes each call, and what it returned or raised."""
-
-    def __init__(self) -> None:
-        self.calls = list[FunctionCall]()
-        self.ends = list[object]()
-
-    async def __call__(self, call: FunctionCall, proceed: Proceed) -> object:
-        self.calls.append(call)
-        try:
-            value = await proceed()
-        except Exception as error:
-            self.ends.append(error)
-            raise
-        self.ends.append(value)
-        return value
-
-    @property
-    def kinds(self) -> list[tuple[str, str]]:
-        return [(call.kind, call.function.rpartition(".")[2]) for call in self.calls]
-
-
-def packing(
-    *middleware: Middleware, step: Callable[..., Any] | None = None, **options: Any
-) -> Workflow[Parcel, Stage]:
-    """A workflow of one step."""
-    workflow = Workflow("parcels", Parcel, Stage, middleware=middleware)
-
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        return Stage.DONE
-
-    workflow.step(Stage.NEW, **options)(step or pack)
-    return workflow
-
-
-async def run_of(workflow: Workflow[Parcel, Stage], **options: Any) -> Run[Parcel, Stage]:
-    async with WorkflowTester(workflow, **options) as tester:
-        handle = await tester.client(workflow).trigger("1", Parcel())
-        await tester.advance(timedelta(hours=1))
-        return await handle.wait()
-
-
-# --- what it gets -------------------------------------------------------------------------------
 
 
 def everything(noting: Noting) -> tuple[Workflow[Order, At], Workflow[Parcel, Letter]]:
@@ -213,32 +156,6 @@ async def test_it_gets_the_number_of_the_attempt() -> None:
     assert [type(end) for end in noting.ends] == [ValueError, ValueError, Stage]
 
 
-async def test_it_gets_the_number_of_the_attempt_at_an_event() -> None:
-    noting = Noting()
-    workflow = packing(noting)
-
-    @workflow.connector("carts", MemorySource("attempts"), retry=Retry(attempts=3))
-    async def on_cart(client: Client[Parcel, Stage], event: ConnectorEvent) -> None:
-        raise ValueError("broken")
-
-    @workflow.schedule("hourly", every=timedelta(hours=1))
-    async def hourly(tick: datetime) -> Parcel:
-        raise ValueError("broken")
-
-    async with WorkflowTester(workflow) as tester:
-        await tester.feed("carts", b"{}")
-        await tester.advance(timedelta(minutes=59))
-        for seconds in (60, 1, 2):  # the schedule's pauses are 1 s and 2 s
-            await tester.advance(timedelta(seconds=seconds))
-    attempts = sorted((call.kind, call.attempt) for call in noting.calls)
-    assert attempts == [("connector", number) for number in (1, 2, 3)] + [
-        ("schedule", number) for number in (1, 2, 3)
-    ]
-
-
-# --- order, results and errors ------------------------------------------------------------------
-
-
 async def test_the_first_layer_is_the_outermost() -> None:
     order = list[str]()
 
@@ -290,15 +207,6 @@ async def test_fatal_of_it_is_not_retried() -> None:
 
     run = await run_of_paused(packing(refusing, retry=Retry(attempts=5)))
     assert "no tenant" in (run.reason or "")
-
-
-async def run_of_paused(workflow: Workflow[Parcel, Stage]) -> Run[Parcel, Stage]:
-    async with WorkflowTester(workflow) as tester:
-        handle = await tester.client(workflow).trigger("1", Parcel())
-        await tester.advance(timedelta(hours=1))
-        run = await handle.get()
-    assert run.run_state is RunState.PAUSED
-    return run
 
 
 async def test_an_error_that_it_handles_fails_nothing() -> None:
@@ -353,27 +261,6 @@ async def test_a_forgotten_await_fails_the_attempt() -> None:
     )
 
 
-async def test_a_call_of_proceed_that_is_not_awaited_loses_no_event() -> None:
-    """None is what a handler returns, so only the call shows that the handler was meant to run."""
-    handled = list[bytes]()
-
-    async def forgetful(call: FunctionCall, proceed: Proceed) -> object:
-        made = proceed()
-        return await made if call.attempt == 3 else None
-
-    workflow = packing(forgetful)
-
-    @workflow.connector("carts", MemorySource("forgotten"), retry=Retry(attempts=3))
-    async def on_cart(client: Client[Parcel, Stage], event: ConnectorEvent) -> None:
-        handled.append(event.data)
-
-    async with WorkflowTester(workflow) as tester:
-        await tester.feed("carts", b"{}")
-        assert handled == []
-        await tester.advance(timedelta(hours=1))
-    assert handled == [b"{}"]
-
-
 @pytest.mark.parametrize("turns", [0, 1])
 async def test_a_call_of_proceed_must_end_before_the_middleware(turns: int) -> None:
     tasks = list[asyncio.Task[object]]()
@@ -401,254 +288,3 @@ async def test_a_call_of_proceed_that_the_middleware_cancels_has_ended() -> None
 
     run = await run_of(packing(impatient))
     assert run.run_state is RunState.COMPLETED
-
-
-async def test_a_handler_whose_middleware_fails_is_tried_again() -> None:
-    handled, noting = list[str](), Noting()
-
-    async def refusing(call: FunctionCall, proceed: Proceed) -> object:
-        if call.kind in ("connector", "hook") and call.attempt == 1:
-            raise ConnectionError("away")
-        return await proceed()
-
-    workflow = packing(refusing, noting)
-
-    @workflow.connector("carts", MemorySource("refused"))
-    def on_cart(client: Client[Parcel, Stage], event: ConnectorEvent) -> None:
-        handled.append(event.key)
-
-    @workflow.on_complete
-    def thank(run: ParcelRun) -> None:
-        handled.append(run.foreign_id)
-
-    async with WorkflowTester(workflow) as tester:
-        await tester.client(workflow).trigger("run", Parcel())
-        await tester.feed("carts", ("event", b"{}"))
-        assert handled == []
-        await tester.advance(timedelta(hours=1))
-    assert sorted(handled) == ["event", "run"]
-    assert {(call.kind, call.attempt) for call in noting.calls} == {
-        ("step", 1),
-        ("connector", 2),
-        ("hook", 2),
-    }
-
-
-async def test_a_schedule_whose_middleware_returns_other_data_is_called_again() -> None:
-    async def changing(call: FunctionCall, proceed: Proceed) -> object:
-        value = await proceed()
-        return Order() if call.attempt == 1 and call.kind == "schedule" else value
-
-    workflow = packing(changing)
-
-    @workflow.schedule("hourly", every=timedelta(hours=1))
-    def hourly(tick: datetime) -> Parcel:
-        return Parcel(label="hourly")
-
-    async with WorkflowTester(workflow) as tester:
-        await tester.advance(timedelta(hours=1))
-        assert await tester.client(workflow).counts() == {}
-        await tester.advance(timedelta(minutes=5))
-        assert list((await tester.client(workflow).counts()).values()) == [1]
-
-
-async def test_it_runs_around_a_schedule_that_a_client_triggers() -> None:
-    noting = Noting()
-    workflow = packing(noting)
-
-    @workflow.schedule("hourly", every=timedelta(hours=1))
-    def hourly(tick: datetime) -> Parcel:
-        return Parcel()
-
-    async with WorkflowTester(workflow) as tester:
-        client = tester.client(workflow)
-        await client.trigger_schedule("hourly")
-        tick = datetime(2029, 1, 1, tzinfo=UTC)
-        await client.backfill("hourly", tick, tick + timedelta(hours=1))
-    ticks = [call.tick for call in noting.calls if call.kind == "schedule"]
-    assert ticks == [datetime(2030, 1, 1, tzinfo=UTC), tick]
-
-
-# --- threads, context and time ------------------------------------------------------------------
-
-
-async def setting(call: FunctionCall, proceed: Proceed) -> object:
-    token = TENANT.set(f"tenant of {call.run.foreign_id if call.run is not None else call.kind}")
-    try:
-        return await proceed()
-    finally:
-        TENANT.reset(token)
-
-
-@pytest.mark.parametrize("is_async", [True, False])
-async def test_context_variables_that_it_sets_reach_the_function(is_async: bool) -> None:
-    seen = list[tuple[str, bool]]()
-
-    def look() -> None:
-        seen.append((TENANT.get(), threading.current_thread() is threading.main_thread()))
-
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        look()
-        return Stage.DONE
-
-    def pack_plainly(run: ParcelRun) -> Literal[Stage.DONE]:
-        look()
-        return Stage.DONE
-
-    workflow = packing(setting, step=pack if is_async else pack_plainly)
-
-    @workflow.schedule("hourly", every=timedelta(hours=1))
-    def hourly(tick: datetime) -> None:
-        look()
-
-    await run_of(workflow)
-    assert seen == [("tenant of 1", is_async), ("tenant of schedule", False)]
-    assert TENANT.get() == "none"
-
-
-@pytest.mark.parametrize("wrap", [plain_wrapper, to_an_awaitable])
-async def test_a_plain_wrapper_of_an_async_function_is_awaited_inside(
-    wrap: Callable[..., Any],
-) -> None:
-    noting = Noting()
-
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        await asyncio.sleep(0)
-        return Stage.DONE
-
-    assert (await run_of(packing(noting, step=wrap(pack)))).status is Stage.DONE
-    assert noting.ends == [Stage.DONE]
-
-
-async def test_an_error_of_a_plain_function_passes_through_it() -> None:
-    noting = Noting()
-
-    def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        raise ValueError("broken")
-
-    run = await run_of_paused(packing(noting, step=pack, retry=Retry(attempts=1)))
-    assert str(noting.ends) == "[ValueError('broken')]"
-    assert "broken" in (run.reason or "")
-
-
-async def test_a_plain_function_that_raises_no_exception_fails_its_attempt_alone() -> None:
-    def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        raise SystemExit(3)
-
-    run = await run_of_paused(packing(Noting(), step=pack, retry=Retry(attempts=1)))
-    assert "SystemExit" in (run.reason or "")
-
-
-async def test_the_time_limit_of_the_function_holds_for_it() -> None:
-    async def slow(call: FunctionCall, proceed: Proceed) -> object:
-        await asyncio.Event().wait()
-        return await proceed()
-
-    workflow = packing(slow, timeout=5, retry=Retry(attempts=1))
-    async with Bench(workflow) as bench:
-        await bench.publisher()
-        await bench.consumer(Stage.NEW)
-        handle = await bench.client(workflow).trigger("1", Parcel())
-        await bench.pass_time(4)
-        assert (await handle.get()).run_state is RunState.INITIATED
-        await bench.pass_time(2)
-        run = await handle.get()
-    assert run.run_state is RunState.PAUSED
-    assert "5 s" in (run.reason or "")
-
-
-@resource
-async def printer() -> AsyncIterator[str]:
-    yield "printer"
-
-
-async def test_resources_reach_the_function() -> None:
-    noting, used = Noting(), list[str]()
-
-    async def pack(run: ParcelRun, by: str = printer.value) -> Literal[Stage.DONE]:
-        used.append(by)
-        return Stage.DONE
-
-    await run_of(packing(noting, step=pack), resources={printer: "fake"})
-    assert used == ["fake"]
-
-
-async def test_once_and_children_work_inside_of_it() -> None:
-    charges = list[int]()
-
-    async def charge() -> str:
-        charges.append(1)
-        return "receipt"
-
-    async def pack(run: ParcelRun) -> Literal[Stage.DONE]:
-        run.data.label = await run.once("charge", charge)
-        if run.attempt == 0:
-            raise ValueError("after the charge")
-        return Stage.DONE
-
-    run = await run_of(packing(Noting(), step=pack, retry=Retry(attempts=2)))
-    assert (run.data.label, charges) == ("receipt", [1])
-
-
-# --- batches ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_async", [True, False])
-async def test_it_runs_once_around_each_call_of_a_batch_step(is_async: bool) -> None:
-    noting, seen = Noting(), list[str]()
-
-    async def for_batch(call: FunctionCall, proceed: Proceed) -> object:
-        TENANT.set(f"tenant of {len(call.runs)} runs")
-        return await proceed()
-
-    workflow = Workflow("parcels", Parcel, Stage, middleware=[noting, for_batch])
-
-    def packed(runs: list[ParcelRun]) -> list[Literal[Stage.DONE] | Exception]:
-        seen.append(TENANT.get())
-        return [ValueError("broken") if run.foreign_id == "bad" else Stage.DONE for run in runs]
-
-    if is_async:
-
-        @workflow.batch_step(Stage.NEW, max_batch=10, max_wait=1, retry=Retry(attempts=1))
-        async def pack(runs: list[ParcelRun]) -> list[Literal[Stage.DONE] | Exception]:
-            return packed(runs)
-    else:
-
-        @workflow.batch_step(Stage.NEW, max_batch=10, max_wait=1, retry=Retry(attempts=1))
-        def pack_plainly(runs: list[ParcelRun]) -> list[Literal[Stage.DONE] | Exception]:
-            return packed(runs)
-
-    async with WorkflowTester(workflow) as tester:
-        client = tester.client(workflow)
-        handles = [await client.trigger(name, Parcel()) for name in ("good", "bad")]
-        await tester.advance(timedelta(seconds=5))
-        states = [(await handle.get()).run_state for handle in handles]
-    assert states == [RunState.COMPLETED, RunState.PAUSED]
-    (call,) = noting.calls
-    assert (call.kind, call.run, call.attempt) == ("batch_step", None, 1)
-    assert {run.foreign_id for run in call.runs} == {"good", "bad"}
-    assert seen == ["tenant of 2 runs"]
-
-
-async def test_what_it_raises_around_a_batch_halves_the_batch_as_an_error_of_the_function() -> None:
-    sizes = list[int]()
-
-    async def refusing(call: FunctionCall, proceed: Proceed) -> object:
-        sizes.append(len(call.runs))
-        if len(call.runs) > 1:
-            raise MemoryError("too many")
-        return await proceed()
-
-    workflow = Workflow("parcels", Parcel, Stage, middleware=[refusing])
-
-    @workflow.batch_step(Stage.NEW, max_batch=10, max_wait=1, retry=Retry(attempts=1))
-    async def pack(runs: list[ParcelRun]) -> list[Literal[Stage.DONE] | Exception]:
-        return [Stage.DONE for _ in runs]
-
-    async with WorkflowTester(workflow) as tester:
-        client = tester.client(workflow)
-        handles = [await client.trigger(name, Parcel()) for name in ("a", "b")]
-        await tester.advance(timedelta(minutes=5))
-        states = [(await handle.get()).run_state for handle in handles]
-    assert states == [RunState.COMPLETED, RunState.COMPLETED]
-    assert sorted(sizes) == [1, 1, 2]
