@@ -14,6 +14,9 @@ Work: TypeAlias = Callable[[list[ParcelRun]], Awaitable[Results]]
 SUCCEEDED = [Cause.TRIGGER, Cause.STEP]
 FAILED = [Cause.TRIGGER, Cause.FAILED]
 ONCE = Retry(attempts=1)
+WAIT = 0.5
+"""The seconds that batches wait for further runs."""
+TOO_LONG = "it took longer than 10 s (timeout=10)"
 
 
 def done(runs: list[ParcelRun]) -> Results:
@@ -42,6 +45,12 @@ class Batching:
     @property
     def sizes(self) -> list[int]:
         return [len(call) for call in self.calls]
+
+
+async def begun(bench: Bench) -> None:
+    """Start the publisher, and the consumer of the batch step."""
+    await bench.publisher()
+    await bench.consumer(Stage.NEW)
 
 
 async def causes(bench: Bench, runs: dict[str, Handle[Parcel, Stage]]) -> dict[str, list[Cause]]:

@@ -7,29 +7,21 @@ from typing import Any
 import pytest
 
 from tests.unit.bench import Bench, triggered
-from tests.unit.parcels import Parcel, ParcelRun, Stage
+from tests.unit.parcels import ParcelRun, Stage
 from tests.unit.roles.batching import (
     FAILED,
     SUCCEEDED,
+    WAIT,
     Batching,
     Results,
+    begun,
     causes,
     done,
     names,
 )
 from workflow_ray import Cancel, Fatal, Pause, Repeat, Retry, RunState
-from workflow_ray import Workflow as AnyWorkflow
 from workflow_ray.records import Cause
 from workflow_ray.roles.steps import OLD
-
-WAIT = 0.5
-TOO_LONG = "it took longer than 10 s (timeout=10)"
-
-
-async def begun(bench: Bench, workflow: AnyWorkflow[Parcel, Stage]) -> None:
-    await bench.publisher()
-    await bench.consumer(Stage.NEW)
-
 
 # --- when a batch begins ------------------------------------------------------------------------
 
@@ -37,7 +29,7 @@ async def begun(bench: Bench, workflow: AnyWorkflow[Parcel, Stage]) -> None:
 async def test_a_full_batch_begins_at_once_and_the_rest_when_the_first_has_waited() -> None:
     case = Batching(max_batch=4, max_wait=timedelta(seconds=WAIT))
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, *names(10))
         await bench.pass_time()
         assert case.sizes == [4, 4]
@@ -51,7 +43,7 @@ async def test_a_full_batch_begins_at_once_and_the_rest_when_the_first_has_waite
 async def test_a_run_that_comes_while_the_first_waits_joins_its_batch() -> None:
     case = Batching(max_batch=4, max_wait=WAIT)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         await triggered(bench, case.workflow, "early")
         await bench.pass_time(WAIT - 0.1)
         await triggered(bench, case.workflow, "late")
@@ -63,7 +55,7 @@ async def test_without_a_wait_a_batch_has_the_runs_that_are_there() -> None:
     case = Batching(max_batch=100, max_wait=0)
     async with Bench(case.workflow) as bench:
         await triggered(bench, case.workflow, *names(30))
-        await begun(bench, case.workflow)
+        await begun(bench)
         await bench.pass_time()
         assert sum(case.sizes) == 30
         assert len(case.sizes) <= 2
@@ -78,7 +70,7 @@ async def test_while_one_batch_runs_the_next_is_collected_and_waits_for_it() -> 
 
     case = Batching(wait, max_batch=4, max_wait=WAIT)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         await triggered(bench, case.workflow, *names(4))
         await bench.pass_time()
         await triggered(bench, case.workflow, "4", "5")
@@ -105,7 +97,7 @@ async def test_no_more_batches_run_at_a_time_than_the_step_allows() -> None:
 
     case = Batching(wait, max_batch=2, max_batches=3)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         await triggered(bench, case.workflow, *names(20))
         await bench.pass_time(1)
         assert (running, most) == (3, 3)
@@ -129,7 +121,7 @@ async def test_an_orderly_stop_waits_for_no_further_runs() -> None:
 async def test_a_run_that_was_cancelled_while_it_waited_is_not_in_the_batch() -> None:
     case = Batching(max_batch=4, max_wait=2 * OLD)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "cancelled", "other")
         await bench.pass_time()
         await bench.cancel_from_outside(runs["cancelled"].run_id)
@@ -152,7 +144,7 @@ async def test_each_run_gets_its_own_result_and_data() -> None:
 
     case = Batching(sort)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "cancel", "pause", "2")
         await bench.pass_time(1)
         found = [await handle.get() for handle in runs.values()]
@@ -176,7 +168,7 @@ async def test_a_repeat_is_one_of_its_run_alone() -> None:
 
     case = Batching(once_more)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "2")
         await bench.pass_time(5)
         assert await causes(bench, runs) == {
@@ -197,7 +189,7 @@ async def test_an_exception_in_the_list_fails_the_attempt_of_its_run_alone() -> 
 
     case = Batching(some_fail, retry=Retry(attempts=2, backoff=0.0))
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "bad", "worse", "2")
         await bench.pass_time(1)
         assert await causes(bench, runs) == {
@@ -219,7 +211,7 @@ async def test_a_wrong_result_is_an_error_of_its_run_alone() -> None:
 
     case = Batching(mixed)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "new", "none")
         await bench.pass_time(1)
         assert await causes(bench, runs) == {"1": SUCCEEDED, "new": FAILED, "none": FAILED}
@@ -234,7 +226,7 @@ async def test_a_list_of_another_length_is_an_error_of_the_runs_that_make_it_so(
 
     case = Batching(leave_out)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "left out", "2", "3")
         await bench.pass_time(1)
         found = await causes(bench, runs)
@@ -250,7 +242,7 @@ async def test_what_is_not_a_list_is_an_error_of_each_run(value: Any) -> None:
 
     case = Batching(no_list)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "2")
         await bench.pass_time(1)
         assert await causes(bench, runs) == {"1": FAILED, "2": FAILED}

@@ -11,13 +11,20 @@ from pydantic import BaseModel, field_validator
 
 from tests.unit.bench import Bench, triggered
 from tests.unit.parcels import ParcelRun, Stage, parcels
-from tests.unit.roles.batching import ONCE, SUCCEEDED, Batching, Results, causes, done, ended
+from tests.unit.roles.batching import (
+    ONCE,
+    SUCCEEDED,
+    TOO_LONG,
+    Batching,
+    Results,
+    causes,
+    done,
+    ended,
+)
 from workflow_ray import Run, RunState, Workflow
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import Role, RunId, consumer_group
 from workflow_ray.roles.steps import CANCELLING
-
-TOO_LONG = "it took longer than 10 s (timeout=10)"
 
 
 async def test_a_plain_batch_that_takes_too_long_is_told_and_its_halves_are_not() -> None:

@@ -16,8 +16,10 @@ from tests.unit.roles.batching import (
     FAILED,
     ONCE,
     SUCCEEDED,
+    TOO_LONG,
     Batching,
     Results,
+    begun,
     causes,
     done,
     ended,
@@ -26,15 +28,6 @@ from tests.unit.roles.batching import (
 from workflow_ray import Fatal, Retry, Run, RunState, Status, resource
 from workflow_ray import Workflow as AnyWorkflow
 from workflow_ray.records import Cause
-
-WAIT = 0.5
-TOO_LONG = "it took longer than 10 s (timeout=10)"
-
-
-async def begun(bench: Bench, workflow: AnyWorkflow[Parcel, Stage]) -> None:
-    await bench.publisher()
-    await bench.consumer(Stage.NEW)
-
 
 # --- batches that fail --------------------------------------------------------------------------
 
@@ -51,7 +44,7 @@ async def test_a_batch_that_raises_is_tried_in_halves_and_only_a_batch_of_one_co
 
     case = Batching(choke, max_batch=4, retry=Retry(attempts=2, backoff=1.0))
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "0", "1", "2", "3")
         await bench.pass_time()
         assert case.calls == [["0", "1", "2", "3"], ["0", "1"], ["2", "3"], ["2"], ["3"]]
@@ -75,7 +68,7 @@ async def test_fatal_raised_by_a_batch_fails_for_good_the_run_that_raises_it_alo
 
     case = Batching(choke)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "bad", "2")
         await bench.pass_time(1)
         assert await causes(bench, runs) == {"1": SUCCEEDED, "bad": FAILED, "2": SUCCEEDED}
@@ -111,7 +104,7 @@ async def test_a_batch_that_takes_too_long_is_tried_in_halves_which_have_the_lim
     case = Batching(hang, max_wait=0, retry=ONCE, timeout=10)
     async with Bench(case.workflow) as bench:
         await triggered(bench, case.workflow, "0")
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, "1", "bad")
         await bench.pass_time(19.5)
         assert (await runs["bad"].get()).run_state is RunState.INITIATED
@@ -131,7 +124,7 @@ async def test_a_plain_batch_that_takes_too_long_goes_on_in_its_thread_without_e
         return [Stage.DONE for _ in runs]
 
     async with Bench(workflow) as bench:
-        await begun(bench, workflow)
+        await begun(bench)
         runs = await triggered(bench, workflow, "bad")
         await bench.pass_time(1)
         await bench.pass_time(10)
@@ -154,7 +147,7 @@ async def test_a_plain_function_gets_its_runs_and_resources_in_a_thread() -> Non
         return [Stage.DONE for _ in runs]
 
     async with Bench(workflow) as bench:
-        await begun(bench, workflow)
+        await begun(bench)
         handle = (await triggered(bench, workflow, "1"))["1"]
         waiting = asyncio.create_task(handle.wait())
         while not waiting.done():
@@ -181,7 +174,7 @@ async def test_each_poison_run_fails_alone_and_few_calls_find_it(size: int, seed
 
     case = Batching(choke, max_batch=size, retry=ONCE)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, *names(size))
         await ended(bench, runs)
         found = await causes(bench, runs)
@@ -209,7 +202,7 @@ async def test_a_call_of_halves_finds_the_results_that_the_whole_batch_has_store
 
     case = Batching(pay, max_batch=4)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         runs = await triggered(bench, case.workflow, *names(4))
         await ended(bench, runs)
         assert set(map(tuple, (await causes(bench, runs)).values())) == {tuple(SUCCEEDED)}
@@ -228,7 +221,7 @@ async def test_a_run_that_moves_on_while_its_batch_runs_is_left_out_of_the_next_
 
     case = Batching(pay, max_batch=3)
     async with Bench(case.workflow) as bench:
-        await begun(bench, case.workflow)
+        await begun(bench)
         handles = await triggered(bench, case.workflow, "1", "gone", "2")
         await ended(bench, handles)
         assert await causes(bench, handles) == {
