@@ -12,12 +12,11 @@ from typing import Any, TypeAlias, cast
 from workflow_ray.definition import BatchStep, Resource, Run
 from workflow_ray.engine.interrupts import is_interrupt
 from workflow_ray.engine.runs import run_of
-from workflow_ray.engine.transition import Failed, Outcome, Returned
-from workflow_ray.errors import InvalidInput
+from workflow_ray.engine.transition import Failed, Outcome
 from workflow_ray.ports import Clock
 from workflow_ray.roles.attempt import Attempt
 from workflow_ray.roles.effects import AttemptEffects, EffectsOfRole
-from workflow_ray.roles.execution import bound, failed, flaw_of, format_result, outcome_of
+from workflow_ray.roles.execution import bound, failed, format_result, outcome_of, result_of
 from workflow_ray.roles.steps import CANCELLING, too_long
 from workflow_ray.roles.surrounded import surrounded_batch
 from workflow_ray.roles.threads import Threads
@@ -191,19 +190,8 @@ class BatchCalls:
         return _Value(value)
 
     def _outcome(self, taken: _Taken, value: object) -> Outcome:
-        """Make the outcome of one run, as `Execution.outcome` does."""
+        """Make the outcome of one run."""
         if isinstance(value, BaseException):
             return failed(value, self._step.retry)
-        record, started = taken.attempt.record, taken.effects.started
-        try:
-            data = self._workflow.encode(taken.run.data)
-        except InvalidInput as error:  # another attempt would make the same data
-            return Failed(str(error), fatal=True)
-        except BaseException as error:  # a model's serializer is user code
-            if is_interrupt(error):
-                raise
-            return failed(error, self._step.retry)
-        changed = data if data != record.data else None
-        if why := flaw_of(self._step, value, changed):
-            return Failed(why, fatal=True)
-        return Returned(value, changed, tuple(started or ()))  # type: ignore[arg-type]  # allowed
+        run, effects = taken.run, taken.effects
+        return result_of(self._workflow, taken.attempt, self._step, run.data, value, effects)

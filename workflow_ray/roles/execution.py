@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeGuard, TypeVar
 
-from workflow_ray.definition import Fatal, Resource, Retry, Run, Status, Step
+from workflow_ray.definition import Fatal, Resource, Retry, Run, Status, Step, Workflow
 from workflow_ray.definition.retry import DEFAULT_RETRY
 from workflow_ray.engine.error_text import text_of
 from workflow_ray.engine.interrupts import is_interrupt
@@ -90,30 +90,31 @@ class Execution:
             if is_interrupt(error):
                 raise
             return failed(error, function.retry)
-        return self._result(attempt, function, run.data, value, effects)
+        return result_of(self._workflow, attempt, function, run.data, value, effects)
 
-    def _result(
-        self,
-        attempt: Attempt,
-        function: AnyFunction,
-        new: object,
-        value: object,
-        effects: AttemptEffects,
-    ) -> Outcome:
-        """Make the outcome of what the function has returned, and of the data that it has left."""
-        try:
-            data = self._workflow.encode(new)
-        except InvalidInput as error:  # another attempt would make the same data
-            return Failed(str(error), fatal=True)
-        except BaseException as error:  # the validators of a data model are user code
-            if is_interrupt(error):
-                raise
-            return failed(error, function.retry)
-        changed = None if data == attempt.record.data else data
-        if why := flaw_of(function, value, changed):
-            return Failed(why, fatal=True)
-        children = () if effects.started is None else tuple(effects.started)
-        return Returned(value, changed, children)  # type: ignore[arg-type]  # it is allowed
+
+def result_of(
+    workflow: Workflow[Any, Any],
+    attempt: Attempt,
+    function: AnyFunction,
+    new: object,
+    value: object,
+    effects: AttemptEffects,
+) -> Outcome:
+    """Make the outcome of what the function has returned, and of the data that it has left."""
+    try:
+        data = workflow.encode(new)
+    except InvalidInput as error:  # another attempt would make the same data
+        return Failed(str(error), fatal=True)
+    except BaseException as error:  # the validators of a data model are user code
+        if is_interrupt(error):
+            raise
+        return failed(error, function.retry)
+    changed = None if data == attempt.record.data else data
+    if why := _flaw_of(function, value, changed):
+        return Failed(why, fatal=True)
+    children = () if effects.started is None else tuple(effects.started)
+    return Returned(value, changed, children)  # type: ignore[arg-type]  # it is allowed
 
 
 def bound(function: AnyFunction, resources: Mapping[Resource[Any], object]) -> Callable[..., Any]:
@@ -135,7 +136,7 @@ def _with_more(call: Callable[..., Any], more: Sequence[object]) -> Callable[[An
     return lambda run: call(run, *more)
 
 
-def flaw_of(function: AnyFunction, value: object, data: bytes | None) -> str | None:
+def _flaw_of(function: AnyFunction, value: object, data: bytes | None) -> str | None:
     """Check the result at run time, as a type checker would do. Returns what is wrong."""
     is_status = isinstance(value, Status)
     if not (value in function.returns if is_status else type(value) in function.halts):
