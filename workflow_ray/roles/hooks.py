@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from workflow_ray.definition import Hook, Resource, Retry, Workflow
+from workflow_ray.definition import Hook, Resource, Retry, Run, Workflow
 from workflow_ray.engine.runs import run_of
 from workflow_ray.ports import Clock, EventStreamer, RecordStore
 from workflow_ray.records import Fence, Record, Role, RoleName
@@ -169,6 +169,11 @@ class HookHandler:
             run = run_of(self._workflow, record)
         except Exception as error:  # the data or the status can't be read by this code
             return error
+        return await self._call_with(run, name, delivery)
+
+    async def _call_with(
+        self, run: Run[Any, Any], name: str, delivery: Delivery[HookCall]
+    ) -> BaseException | None:
         return await call(
             partial(self._functions[name], run),
             is_async=self._hooks[name].is_async,
@@ -179,13 +184,9 @@ class HookHandler:
 class SurroundedHookHandler(HookHandler):
     """Calls each hook with the middleware of the workflow around it."""
 
-    async def _call_one(
-        self, name: str, record: Record, delivery: Delivery[HookCall]
+    async def _call_with(
+        self, run: Run[Any, Any], name: str, delivery: Delivery[HookCall]
     ) -> BaseException | None:
-        try:
-            run = run_of(self._workflow, record)
-        except Exception as error:  # as above
-            return error
         is_async = self._hooks[name].is_async
         around = Surrounded(self._workflow, "hook", name, is_async, self._threads)
         function = partial(self._functions[name], run)
