@@ -15,7 +15,6 @@ from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import look_up
 from workflow_ray.client.inputs import checked_key
 from workflow_ray.definition.durations import seconds_of
-from workflow_ray.engine.filters import passes
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import Cause, Record, RunQuery, RunState, WaitingQuery
@@ -149,7 +148,7 @@ class Selection:
                     for record in await look_up(
                         self._store, [event.run_id for event in found.events]
                     ):
-                        if passes(record, replace(query, updated_before=None)):
+                        if replace(query, updated_before=None).admits(record):
                             yield record
                     if found.after is None:
                         break

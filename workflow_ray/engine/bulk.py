@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from workflow_ray.engine.announcements import announcing
 from workflow_ray.engine.control import Action, Control, Refused, Unchanged, decide_control
-from workflow_ray.engine.filters import passes
 from workflow_ray.engine.next_version import Next
 from workflow_ray.records import (
     BulkEntry,
@@ -75,7 +74,7 @@ def decide_page(
     writes: list[Write] = []
     unchanged = refused = moved_on = 0
     for record in found:
-        if not passes(record, job.query):
+        if not job.query.admits(record):
             moved_on += 1
             continue
         match decide_control(record, asked, write_id=write_id_of(job_id, record.run_id)):

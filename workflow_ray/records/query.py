@@ -6,6 +6,7 @@ import msgspec
 
 from workflow_ray.records.event import Event
 from workflow_ray.records.ids import NO_VERSION, RunId, Version
+from workflow_ray.records.record import Record
 from workflow_ray.records.run_state import Cause, RunState
 
 
@@ -32,6 +33,19 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     newest_first: bool = False
     after: RunId | None = None  # the last run of the previous page, exclusive
     limit: int = 500
+
+    def admits(self, record: Record) -> bool:
+        """Whether a run passes the filters, but for those by parents and children: a link lasts."""
+        return (
+            record.workflow == self.workflow
+            and (self.foreign_id is None or record.foreign_id == self.foreign_id)
+            and (not self.statuses or record.status in self.statuses)
+            and (not self.run_states or record.run_state in self.run_states)
+            and (not self.causes or record.cause in self.causes)
+            and (self.created_from is None or record.created_at >= self.created_from)
+            and (self.created_before is None or record.created_at < self.created_before)
+            and (self.updated_before is None or record.updated_at < self.updated_before)
+        )
 
 
 class RunCount(msgspec.Struct, frozen=True):

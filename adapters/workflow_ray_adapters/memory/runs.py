@@ -168,7 +168,7 @@ class Runs:
             family: The only runs that it allows, by run id. None: any.
         """
         records = (self._records[run_id] for run_id in self._candidates(query, family))
-        return _page((record for record in records if _matches(record, query)), query.limit)
+        return _page((record for record in records if query.admits(record)), query.limit)
 
     def _candidates(self, query: RunQuery, family: Sequence[RunId] | None) -> Iterator[RunId]:
         if family is not None:
@@ -273,17 +273,4 @@ def _entry(write: Write, now: datetime) -> HistoryEntry:
         at=now,
         write_id=write.write_id,
         data=write.data,
-    )
-
-
-def _matches(record: Record, query: RunQuery) -> bool:
-    return (
-        record.workflow == query.workflow
-        and (query.foreign_id is None or record.foreign_id == query.foreign_id)
-        and (not query.statuses or record.status in query.statuses)
-        and (not query.run_states or record.run_state in query.run_states)
-        and (query.created_from is None or record.created_at >= query.created_from)
-        and (query.created_before is None or record.created_at < query.created_before)
-        and (not query.causes or record.cause in query.causes)
-        and (query.updated_before is None or record.updated_at < query.updated_before)
     )
