@@ -13,6 +13,7 @@ from workflow_ray.definition import CancelledEvent
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import NO_VERSION, RoleName, RunId, Version
 from workflow_ray.roles.attempt import Attempt, Phase
+from workflow_ray.roles.waiting import LONG_POLL
 
 YOUNG = 1.0
 """Seconds after it has asked for which an attempt's run is not watched: most attempts end before.
@@ -23,8 +24,6 @@ for further runs.
 """
 AT_MOST = 1000
 """The largest number of runs that one call watches."""
-LONG_POLL = 20.0
-"""Seconds that the store is asked to wait for a change. It answers at once when there is one."""
 
 
 class Overtaking:
