@@ -32,7 +32,7 @@ class ScheduleFunction:
                 workflow, "schedule", schedule.name, schedule.is_async, self._threads
             )
 
-    async def data_of(self, tick: datetime, attempt: int = 1) -> bytes | None:
+    async def data_of(self, tick: datetime, attempt: int) -> bytes | None:
         """Call the function. Returns the run's data as it is stored, or None for no run.
 
         Whatever the function raises, this raises an Exception. InvalidInput: it has not returned
