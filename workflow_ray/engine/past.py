@@ -24,13 +24,13 @@ async def read_back(read: ReadVersions, version: Version) -> list[HistoryEntry]:
     end = version
     while end and not is_enough(entries):
         begin = Version(max(0, end - AT_ONCE))
-        entries = await _read_between(read, begin, end) + entries
+        entries = await read_between(read, begin, end) + entries
         end = begin
     return entries
 
 
-async def _read_between(read: ReadVersions, begin: Version, end: Version) -> list[HistoryEntry]:
-    """Read the versions above `begin`, up to `end`."""
+async def read_between(read: ReadVersions, begin: Version, end: Version) -> list[HistoryEntry]:
+    """Read the versions above `begin`, up to `end`, as many at a time as their data allows."""
     entries: list[HistoryEntry] = []
     after = begin
     while after < end and (page := await read(after, end - after)):

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from workflow_ray.engine.control import Action, Control, decide_control
+from workflow_ray.engine.past import read_between
 from workflow_ray.engine.paused_retries import due_at, streak
 from workflow_ray.ports import Clock, RecordStore, persist
 from workflow_ray.records import (
@@ -147,28 +148,19 @@ class PausedRetry:
 
     async def _retries(self, record: Record) -> int:
         """Count how often this role has retried the run in a row. It reads from the end."""
+        read = partial(self._read, record.run_id)
         retries, end = 0, record.version
         while end > record.visit:
             start = Version(max(record.visit, end - ENTRIES))
-            counted = streak(await self._entries(record.run_id, start, end), self._fence.role)
+            counted = streak(await read_between(read, start, end), self._fence.role)
             retries += counted.retries
             if counted.is_whole:
                 break
             end = start
         return retries
 
-    async def _entries(self, run_id: RunId, after: Version, last: Version) -> list[HistoryEntry]:
-        """Read the entries above the version `after` up to `last`, or up to the last that exists.
-        A page holds as many as their data allows.
-        """
-        entries: list[HistoryEntry] = []
-        while after < last:
-            read = partial(self._records.history, run_id, after=after, limit=last - after)
-            if not (page := await self._persist(read)):
-                break
-            entries += page
-            after = page[-1].version
-        return entries
+    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+        return await self._persist(lambda: self._records.history(run_id, after=after, limit=limit))
 
     async def _retry(self, due: Sequence[Record], found: dict[RunId, Waiting]) -> None:
         writes = [self._write(record, found[record.run_id].retries + 1) for record in due]
