@@ -11,7 +11,6 @@ from workflow_ray.definition import Run, Status
 from workflow_ray.engine.past import as_of, read_back, tells
 from workflow_ray.engine.runs import view_of
 from workflow_ray.errors import InvalidInput
-from workflow_ray.ports import RecordStore
 from workflow_ray.records import HistoryEntry, Record, RunId, Version
 
 D = TypeVar("D", bound=BaseModel)
@@ -59,10 +58,4 @@ async def _not_older(connection: Connection[D, S], run_id: RunId, version: Versi
 async def _read_back(
     connection: Connection[D, S], run_id: RunId, version: Version
 ) -> list[HistoryEntry]:
-    return await read_back(partial(_read, connection.records, run_id), version)
-
-
-async def _read(
-    records: RecordStore, run_id: RunId, after: Version, limit: int
-) -> list[HistoryEntry]:
-    return await records.history(run_id, after=after, limit=limit)
+    return await read_back(partial(connection.records.history, run_id), version)

@@ -1,18 +1,20 @@
 """A run as it was at an earlier version. It depends on nothing but the versions that it reads."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from workflow_ray.records import Cause, HistoryEntry, Message, Record, Version, WriteId
 
-ReadVersions: TypeAlias = Callable[[Version, int], Awaitable[Sequence[HistoryEntry]]]
-"""Reads entries of a run's history above a version, ascending: at most so many, perhaps fewer. An
-empty answer is the end.
-"""
 AT_ONCE = 50
 """The number of versions that are read at once."""
+
+
+class ReadVersions(Protocol):
+    """Reads entries of a run's history, as `RecordStore.history` does."""
+
+    def __call__(self, *, after: Version, limit: int) -> Awaitable[Sequence[HistoryEntry]]: ...
 
 
 async def read_back(read: ReadVersions, version: Version) -> list[HistoryEntry]:
@@ -33,7 +35,7 @@ async def read_between(read: ReadVersions, begin: Version, end: Version) -> list
     """Read the versions above `begin`, up to `end`, as many at a time as their data allows."""
     entries: list[HistoryEntry] = []
     after = begin
-    while after < end and (page := await read(after, end - after)):
+    while after < end and (page := await read(after=after, limit=end - after)):
         entries += page
         after = page[-1].version
     return [each for each in entries if each.version <= end]

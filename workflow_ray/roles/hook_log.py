@@ -132,7 +132,7 @@ class HookLog:
         then = as_of(record, entries)
         return msgspec.structs.replace(then, visit=version, attempt=record.attempt)
 
-    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+    async def _read(self, run_id: RunId, *, after: Version, limit: int) -> list[HistoryEntry]:
         return await persist(
             lambda: self._records.history(run_id, after=after, limit=limit), self._clock, self._role
         )

@@ -159,7 +159,7 @@ class PausedRetry:
             end = start
         return retries
 
-    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
+    async def _read(self, run_id: RunId, *, after: Version, limit: int) -> list[HistoryEntry]:
         return await self._persist(lambda: self._records.history(run_id, after=after, limit=limit))
 
     async def _retry(self, due: Sequence[Record], found: dict[RunId, Waiting]) -> None:

@@ -214,13 +214,10 @@ class TransitionReader:
         """Return a version of a run, with its data. None: the history does not have it any more."""
         if record.version == version:
             return _entry(record)
-        entries = await read_back(partial(self._read, record.run_id), version)
+        entries = await read_back(partial(self._records.history, record.run_id), version)
         if not tells(entries, version):
             return None
         return msgspec.structs.replace(entries[-1], data=as_of(record, entries).data)
-
-    async def _read(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
-        return await self._records.history(run_id, after=after, limit=limit)
 
     def _event(
         self, slot: int, item: Received, then: HistoryEntry, foreign_id: str

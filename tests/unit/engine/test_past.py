@@ -91,7 +91,7 @@ class Reads:
         self._entries = entries
         self.read = 0
 
-    async def __call__(self, after: Version, limit: int) -> list[HistoryEntry]:
+    async def __call__(self, *, after: Version, limit: int) -> list[HistoryEntry]:
         found = [each for each in self._entries if each.version > after][: min(limit, 20)]
         self.read += len(found)
         return found
