@@ -252,8 +252,8 @@ class Steps:
     def _end(self, task: asyncio.Task[Outcome], attempt: Attempt, outcome: Outcome) -> None:
         del self._running[task]
         self._free += 1
-        if self._time_limits and (time_limit := self._time_limit_of(attempt)) is not None:
-            time_limit.end(attempt)
+        if attempt.time_limit is not None:
+            attempt.time_limit.end(attempt)
         if attempt.phase is Phase.RUNNING:
             self._report(attempt, outcome)
         attempt.mark_ended()
