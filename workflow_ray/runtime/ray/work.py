@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ from workflow_ray.roles.loopwatch import Occupant
 from workflow_ray.runtime.ray.actors import this_node
 from workflow_ray.runtime.ray.log_files import output_file
 from workflow_ray.runtime.ray.loop_watcher import LoopWatcher
+from workflow_ray.runtime.ray.noticed import Noticed
 from workflow_ray.runtime.ray.state import ActorReport, Phase
 from workflow_ray.runtime.ray.stores import Limits
 
@@ -77,7 +77,7 @@ class ActorWork:
             output=output_file(),
         )
         self._why_stopped = "it was asked to stop"
-        self._changed = asyncio.Condition()
+        self._changed = Noticed()  # that the report has
         self._task = asyncio.get_running_loop().create_task(self._run(work))
 
     async def tell_standby(self) -> None:
@@ -94,9 +94,7 @@ class ActorWork:
         """Return the actor's report, once its phase is not the one that was seen, or after `wait`
         seconds. The answer shows that the loop is not blocked.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait), self._changed:
-                await self._changed.wait_for(lambda: self._report.phase is not seen)
+        await self._changed.wait_for(lambda: self._report.phase is not seen, wait)
         return self._report
 
     async def finish(self, why: str) -> None:
@@ -161,10 +159,9 @@ class ActorWork:
             os._exit(1)
 
     async def _become(self, **changes: object) -> None:
-        async with self._changed:
-            if self._report.phase is not Phase.ENDED:
-                self._report = msgspec.structs.replace(self._report, **changes)
-            self._changed.notify_all()
+        if self._report.phase is not Phase.ENDED:
+            self._report = msgspec.structs.replace(self._report, **changes)
+        await self._changed.notify()
 
 
 def _collect_seldom() -> None:
