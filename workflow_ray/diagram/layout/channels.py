@@ -43,7 +43,7 @@ class Channel:
     def height(self) -> float:
         if not self.tracks:
             return EMPTY
-        return 2 * END + TRACK * max(self.tracks.values(), default=0)
+        return 2 * END + TRACK * max(self.tracks.values())
 
     def depth(self, way: Way) -> float:
         """How far the way's track is below the upper layer."""

@@ -24,7 +24,7 @@ def columns_of(chains: Chains, order: Order) -> Coordinates:
         for is_mirrored in (False, True)
     ]
     boxes = chains.boxes
-    bounds = [_bounds(layout, boxes) for layout in layouts]
+    bounds = [bounds_of(layout, boxes) for layout in layouts]
     narrowest = min(bounds, key=lambda each: each[1] - each[0])
     shifted: list[Coordinates] = []
     for place, (layout, (low, high)) in enumerate(zip(layouts, bounds, strict=True)):
@@ -38,7 +38,8 @@ def columns_of(chains: Chains, order: Order) -> Coordinates:
     return middle
 
 
-def _bounds(layout: Coordinates, boxes: Sequence[Box]) -> tuple[float, float]:
+def bounds_of(layout: Coordinates, boxes: Sequence[Box]) -> tuple[float, float]:
+    """Find the left and the right end of what is laid out."""
     return (
         min(x - boxes[vertex].left for vertex, x in layout.items()),
         max(x + boxes[vertex].right for vertex, x in layout.items()),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from workflow_ray.diagram.layout.chains import Chains, chains_of
 from workflow_ray.diagram.layout.channels import Channel, Way, channel_of
-from workflow_ray.diagram.layout.columns import columns_of
+from workflow_ray.diagram.layout.columns import bounds_of, columns_of
 from workflow_ray.diagram.layout.ordering import Order
 from workflow_ray.diagram.layout.ports import spread
 from workflow_ray.diagram.layout.sizes import Box, Link
@@ -45,8 +45,7 @@ def lay_out(nodes: Sequence[Box], links: Sequence[Link]) -> Drawing:
     order = Order(chains)
     order.improve()
     columns = columns_of(chains, order)
-    left = min(x - chains.boxes[vertex].left for vertex, x in columns.items())
-    right = max(x + chains.boxes[vertex].right for vertex, x in columns.items())
+    left, right = bounds_of(columns, chains.boxes)
     x = [columns[vertex] - left for vertex in range(len(chains.boxes))]
     return _Plan(nodes, chains, order, x).drawing(right - left)
 
