@@ -8,17 +8,12 @@ from workflow_ray.diagram.parts import Kind, Mark, StatusPart, Transition
 from workflow_ray.diagram.svg.elements import element, number, text
 from workflow_ray.diagram.svg.icons import SIZE, icon_of
 from workflow_ray.diagram.svg.lines import DASHES
+from workflow_ray.diagram.wording import marks_line
 
 LETTERS = Font(11.5)
 SAMPLE = 46.0
 GAP = 20.0
 ROW = 22.0
-_MARKS = {
-    Mark.REPEAT: "may repeat",
-    Mark.STAY: "may stay",
-    Mark.PAUSE: "may pause",
-    Mark.CANCEL: "may cancel",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,13 @@ class Entry:
     @property
     def sample(self) -> float:
         """The width of the sample."""
-        return SAMPLE if isinstance(self.what, Kind) else SIZE if self.what in _MARKS else 26.0
+        match self.what:
+            case Kind():
+                return SAMPLE
+            case Mark():
+                return SIZE
+            case _:
+                return 26.0
 
     @property
     def width(self) -> float:
@@ -82,16 +83,15 @@ def _entries(statuses: Sequence[StatusPart], transitions: Sequence[Transition]) 
     kinds = {each.kind for each in transitions}
     kinds |= {label.kind for status in statuses for label in status.functions}
     marks = {mark for status in statuses for mark in status.marks}
-    frames = {
-        "start": any(status.is_start for status in statuses),
-        "entry": any(status.is_entry for status in statuses),
-        "end": any(status.is_terminal for status in statuses),
-    }
-    meanings = {"start": "start", "entry": "other entry", "end": "end"}
+    frames = (
+        (Entry("start", "start"), any(status.is_start for status in statuses)),
+        (Entry("entry", "other entry"), any(status.is_entry for status in statuses)),
+        (Entry("end", "end"), any(status.is_terminal for status in statuses)),
+    )
     return [
-        *(Entry(frame, meanings[frame]) for frame, is_there in frames.items() if is_there),
+        *(entry for entry, is_there in frames if is_there),
         *(Entry(kind, kind.value) for kind in Kind if kind in kinds),
-        *(Entry(mark, meaning) for mark, meaning in _MARKS.items() if mark in marks),
+        *(Entry(mark, marks_line((mark,))) for mark in Mark if mark in marks),
     ]
 
 
