@@ -25,7 +25,7 @@ def text(name: str, statuses: Sequence[StatusPart], transitions: Sequence[Transi
         label = _quoted("\n".join([status.name, *lines_of(status)]))
         double = ", peripheries=2" if status.is_terminal else ""
         lines.append(f"    s{place} [label={label}{double}];")
-        if status.is_start or status.is_entry:
+        if status.is_beginning:
             fill = "#64748b" if status.is_start else "#ffffff"
             lines.append(
                 f'    b{place} [label="", shape=circle, width=0.15, fillcolor="{fill}"];'

@@ -24,7 +24,7 @@ def text(statuses: Sequence[StatusPart], transitions: Sequence[Transition]) -> s
     lines = ["flowchart TD"]
     for place, status in enumerate(statuses):
         lines.append(f"    s{place}{_shape(status)}")
-        if status.is_start or status.is_entry:
+        if status.is_beginning:
             lines.append(f"    b{place}(( )) --> s{place}")
     for each in transitions:
         label = _escaped("\n".join(_line(each.kind, one.text) for one in each.labels))
@@ -44,7 +44,7 @@ def _line(kind: Kind, line: str) -> str:
 
 def _styles(statuses: Sequence[StatusPart], transitions: Sequence[Transition]) -> list[str]:
     """Colour the arrows by their kinds. Mermaid counts them in the order of the text."""
-    begins = sum(status.is_start or status.is_entry for status in statuses)
+    begins = sum(status.is_beginning for status in statuses)
     lines: list[str] = []
     for kind, colour in COLOURS.items():
         places = [

@@ -61,6 +61,11 @@ class StatusPart:
     marks: tuple[Mark, ...] = ()
     counts: tuple[tuple[Tally, int], ...] = ()  # without zeros
 
+    @property
+    def is_beginning(self) -> bool:
+        """Whether runs may begin here."""
+        return self.is_start or self.is_entry
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:

@@ -61,9 +61,8 @@ class Card:
     def box(self) -> Box:
         """Its size, with what is beside it."""
         half = self.width / 2
-        begins = self.status.is_start or self.status.is_entry
         return Box(
-            left=half + (BEGIN if begins else 0.0),
+            left=half + (BEGIN if self.status.is_beginning else 0.0),
             right=half + (LOOP + self.loop.width if self.loop else 0.0),
             height=max(self.height, self.loop.height),
             half=half,
@@ -88,7 +87,7 @@ class Card:
         if status.is_terminal:  # a second line around it
             drawn.append(self._frame(left + 3, top + 3, max(radius - 3, 3.0), classes, inset=6.0))
         drawn += stack(self.rows, axis, top + 10.0)
-        if status.is_start or status.is_entry:
+        if status.is_beginning:
             drawn.append(_begin(left, middle, is_start=status.is_start))
         if self.loop:
             drawn.append(self._loop(axis + self.width / 2, middle))
