@@ -1,6 +1,6 @@
 """Transactions of steps on connections of our own."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,13 @@ AT_ONCE = 10
 """The most transactions of one role at a time. Further steps wait for one of them to end."""
 PATIENCE = 3600
 """Seconds that a step waits for that; its own time limit is mostly shorter."""
+ENGINE_OPTIONS: Final[Mapping[str, Any]] = {
+    "isolation_level": "READ COMMITTED",
+    "pool_size": AT_ONCE,
+    "max_overflow": 0,
+    "pool_timeout": PATIENCE,
+}
+"""The options of an engine for such transactions."""
 JOINING: Final = "create_savepoint"
 """The session's own transactions are savepoints: whatever the step commits or rolls back, the
 transaction goes on.

@@ -11,7 +11,7 @@ from asyncmy import errors
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from workflow_ray_adapters.sql.joined.steps import AT_ONCE, PATIENCE
+from workflow_ray_adapters.sql.joined.steps import ENGINE_OPTIONS
 from workflow_ray_adapters.sql.mariadb.dialect import MARIADB, MARIADB_READER
 from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, translate_errors
 from workflow_ray_adapters.sql.mariadb.url import Target
@@ -86,13 +86,7 @@ def access_to(target: Target) -> Access:
 
 def steps_engine(target: Target) -> AsyncEngine:
     """Return an engine for transactions of steps."""
-    return _engine(
-        target,
-        isolation_level="READ COMMITTED",
-        pool_size=AT_ONCE,
-        max_overflow=0,
-        pool_timeout=PATIENCE,
-    )
+    return _engine(target, **ENGINE_OPTIONS)
 
 
 def is_broken(driver: Any) -> bool:

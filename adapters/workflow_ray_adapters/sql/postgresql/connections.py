@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from workflow_ray_adapters.sql.joined.steps import AT_ONCE, PATIENCE
+from workflow_ray_adapters.sql.joined.steps import ENGINE_OPTIONS
 from workflow_ray_adapters.sql.postgresql.dialect import POSTGRESQL, POSTGRESQL_READER
 from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.postgresql.url import Target
@@ -45,13 +45,7 @@ def steps_engine(target: Target) -> AsyncEngine:
     """Return an engine for transactions of steps. Names are looked up as for any other program of
     the user, not in the schema of the store.
     """
-    return _engine(
-        target._replace(schema=None),
-        isolation_level="READ COMMITTED",
-        pool_size=AT_ONCE,
-        max_overflow=0,
-        pool_timeout=PATIENCE,
-    )
+    return _engine(target._replace(schema=None), **ENGINE_OPTIONS)
 
 
 def is_broken(driver: Any) -> bool:
