@@ -84,14 +84,18 @@ class Session:
             self.dialect.run(self._cursor, _compiled(statement, self.dialect), rows)
 
     def _ready(self, statement: Statement, values: Values) -> tuple[str, tuple[object, ...]]:
-        compiled, listed = _compiled(statement, self.dialect), self.dialect.bind_list
-        bound = {
+        compiled = _compiled(statement, self.dialect)
+        return compiled.sql, compiled.bind(self._bound(values))
+
+    def _bound(self, values: Values) -> Values:
+        """Return the values, with collections as the dialect binds them."""
+        listed = self.dialect.bind_list
+        return {
             name: listed(cast("Collection[Any]", value))
             if isinstance(value, COLLECTIONS)
             else value
             for name, value in values.items()
         }
-        return compiled.sql, compiled.bind(bound)
 
 
 @cache

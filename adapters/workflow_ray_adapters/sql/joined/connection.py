@@ -10,7 +10,7 @@ from sqlalchemy.orm import scoped_session
 
 from workflow_ray.errors import InvalidInput
 from workflow_ray_adapters.sql.dialect import Dialect
-from workflow_ray_adapters.sql.session import COLLECTIONS, Session, Statement
+from workflow_ray_adapters.sql.session import Session, Statement
 from workflow_ray_adapters.sql.statement import Values
 
 T = TypeVar("T")
@@ -88,10 +88,6 @@ class JoinedSession(Session):
 
     def _run(self, statement: Statement, values: Mapping[str, object]) -> Any:
         built, _ = self._statements.of(statement)
-        bound = {
-            name: self.dialect.bind_list(cast("Collection[Any]", value))
-            if isinstance(value, COLLECTIONS)
-            else value
-            for name, value in values.items()
-        }
-        return self.connection.execute(built, bound, execution_options=self._statements.options)
+        return self.connection.execute(
+            built, self._bound(values), execution_options=self._statements.options
+        )
