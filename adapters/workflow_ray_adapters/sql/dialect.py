@@ -103,7 +103,6 @@ class Dialect(ABC):
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         """Run a statement for one row or more that one of the methods above has made."""
 
-    @abstractmethod
     def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
         """Return what SQLAlchemy executes such a statement with, for one row or more. It is used
         with drivers other than `run` knows.
@@ -112,3 +111,4 @@ class Dialect(ABC):
             names: The statement's parameters.
             rows: The rows.
         """
+        return [{name: row[name] for name in names if name in row} for row in rows]

@@ -81,7 +81,7 @@ class Mariadb(Dialect):
     def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
         if ROWS in names:
             return dict.fromkeys({ROWS, BYTES}.intersection(names), rows)
-        return [{name: row[name] for name in names if name in row} for row in rows]
+        return super().parameters(names, rows)
 
 
 MARIADB = Mariadb(mariadb.loader("asyncmy")(), row_locks=True)

@@ -65,9 +65,6 @@ class Sqlite(Dialect):
     def run(self, cursor: DBAPICursor, statement: Compiled, rows: Sequence[Values]) -> None:
         cursor.executemany(statement.sql, list(map(statement.bind, rows)))
 
-    def parameters(self, names: Collection[str], rows: Sequence[Values]) -> Any:
-        return [{name: row[name] for name in names if name in row} for row in rows]
-
 
 def _parameters(given: Columns) -> Columns:
     return {name: bindparam(name, type_=column.type) for name, column in given.items()}
