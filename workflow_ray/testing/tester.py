@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Concatenate, Protocol, Self, TypeVar
 
@@ -77,7 +78,7 @@ class WorkflowTester:
 
     async def __aenter__(self) -> Self:
         check_transactional(self._workflows.values(), "memory://tester")
-        await merge(self._store, self._described())
+        await merge(self._store, self._described)
         await self._start_all()
         try:
             await self.settle()
@@ -230,11 +231,12 @@ class WorkflowTester:
         """List what is due later, the next one first, as text."""
         return self._store.due_in_words()
 
+    @cached_property
     def _described(self) -> list[DeployedWorkflow]:
         return [describe_here(workflow) for workflow in self._workflows.values()]
 
     async def _start_all(self) -> None:
-        for role in roles_of(self._described()):
+        for role in roles_of(self._described):
             await self._start(role)
 
     async def _start(self, role: Role) -> None:
