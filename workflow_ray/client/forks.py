@@ -9,7 +9,7 @@ from workflow_ray.client.connection import Connection
 from workflow_ray.client.inputs import checked_by, checked_data, checked_key, checked_reason
 from workflow_ray.client.keys import find_reused
 from workflow_ray.client.past_runs import record_at
-from workflow_ray.client.triggers import TriggerOutcome, outcome_of
+from workflow_ray.client.triggers import TriggerOutcome, outcome_of, under_way
 from workflow_ray.definition import Status, Workflow
 from workflow_ray.definition.arguments import checked_count
 from workflow_ray.engine.announcements import announcing, asked_states
@@ -94,8 +94,5 @@ class Forks(Generic[D, S]):
                 raise KeyReused(name, write.new.idempotency_key or "", run_id, differing)
             case TriggerOutcome.ACTIVE:
                 raise RunActive(name, write.new.foreign_id, run_id)
-            case TriggerOutcome.STARTED:
-                started = None if write.run_state.at_rest else write.version
-                return Forked(run_id, outcome, started)
-            case TriggerOutcome.KNOWN:
-                return Forked(run_id, outcome, None)
+            case TriggerOutcome.STARTED | TriggerOutcome.KNOWN:
+                return Forked(run_id, outcome, under_way(write, outcome))
