@@ -12,7 +12,7 @@ from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.option_groups import grouped
 from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.output import complain, print_json, print_json_line, say
-from workflow_ray.cli.run_controls import By, Reason, confirm, name_of_user
+from workflow_ray.cli.run_controls import By, Reason, confirm, name_of_asker
 from workflow_ray.cli.run_filters import Selection, StoredFilters
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.cli.views import Names
@@ -98,7 +98,7 @@ def start(
 
     Runs that are triggered later are left alone. Without filters, it concerns every run.
     """
-    asked = control(checked_action(action), by or f"cli:{name_of_user()}", reason)
+    asked = control(checked_action(action), name_of_asker(by), reason)
     url = records_url(records)
     if dry_run or not yes:
         counts = asyncio.run(_count(url, workflow, asked, filters))

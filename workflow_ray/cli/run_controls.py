@@ -120,8 +120,7 @@ class Common:
         self, action: Action, *, cascade: bool | None = None, to: Destination | None = None
     ) -> Control:
         """Make the control. Raises InvalidInput."""
-        by = self.by or f"cli:{name_of_user()}"
-        return control(action, by, self.reason, cascade=cascade, to=to)
+        return control(action, name_of_asker(self.by), self.reason, cascade=cascade, to=to)
 
 
 def add_controls(runs: typer.Typer) -> None:
@@ -210,6 +209,11 @@ async def _find(
     for name, run_ids in found.items():
         by_control.setdefault(asked(find_deployed(deployment, name)), []).extend(run_ids)
     return by_control
+
+
+def name_of_asker(by: str | None) -> str:
+    """Return the name for the history: the one given, or else that of the current user."""
+    return by or f"cli:{name_of_user()}"
 
 
 def name_of_user() -> str:

@@ -10,7 +10,7 @@ from workflow_ray.cli.commands import command
 from workflow_ray.cli.exit_codes import ExitCode
 from workflow_ray.cli.options import AsJson, OfWorkflow, Records
 from workflow_ray.cli.output import print_json, say
-from workflow_ray.cli.run_controls import By, name_of_user
+from workflow_ray.cli.run_controls import By, name_of_asker
 from workflow_ray.cli.run_references import RunReferences, choose_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client import Client, Handle, TriggerOutcome
@@ -85,7 +85,7 @@ def add_fork(runs: typer.Typer) -> None:
                     foreign_id=foreign_id,
                     idempotency_key=idempotency_key,
                     reason=reason,
-                    by=by or f"cli:{name_of_user()}",
+                    by=name_of_asker(by),
                 )
                 return await _view(new, record.workflow, record.run_id, version)
 
