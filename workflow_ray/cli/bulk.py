@@ -101,7 +101,11 @@ def start(
     asked = control(checked_action(action), name_of_asker(by), reason)
     url = records_url(records)
     if dry_run or not yes:
-        counts = asyncio.run(_count(url, workflow, asked, filters))
+
+        async def counted(jobs: BulkJobs, store: RecordStore) -> BulkPreview:
+            return await jobs.preview(asked, await _query(store, workflow, filters))
+
+        counts = _ask(url, workflow, counted)
         if dry_run:
             _print_counts(workflow, asked, counts, as_json=as_json)
             return
@@ -187,12 +191,6 @@ def _change(
     say(f"{workflow}: bulk job {job_id} is {progress}.{asked}")
 
 
-async def _count(url: str, workflow: str, asked: Control, filters: StoredFilters) -> BulkPreview:
-    async with open_beside(url, SystemClock()) as store:
-        query = await _query(store, workflow, filters)
-        return await _jobs(store, workflow).preview(asked, query)
-
-
 async def _query(store: RecordStore, workflow: str, filters: StoredFilters) -> RunQuery:
     names = Names(await store.deployment())
     (query,) = Selection(store, names, filters, workflow).queries
@@ -255,12 +253,9 @@ def _ask(url: str, workflow: str, question: Callable[[BulkJobs, RecordStore], Aw
     """Ask a question of the workflow's jobs, beside the processes that run on the store."""
 
     async def asked() -> T:
-        async with open_beside(url, SystemClock()) as store:
-            return await question(_jobs(store, workflow), store)
+        clock = SystemClock()
+        async with open_beside(url, clock) as store:
+            writer = Writer(patient(store, clock, PATIENCE))
+            return await question(BulkJobs(workflow, writer, clock), store)
 
     return asyncio.run(asked())
-
-
-def _jobs(store: RecordStore, workflow: str) -> BulkJobs:
-    clock = SystemClock()
-    return BulkJobs(workflow, Writer(patient(store, clock, PATIENCE)), clock)
