@@ -50,11 +50,10 @@ class FunctionReader(Generic[S]):
             is_batch = isinstance(declared, BatchStepDeclaration)
             reads: type[Results[S]] = BatchResults[S] if is_batch else Results[S]
             self._results = reads(declared.function, declared.scope, statuses, halts)
-            self._session_kind = ""
+            self._session_kind: str | None = None
             if isinstance(declared, StepDeclaration) and declared.transactional is True:
                 self._session_kind = "AsyncSession" if is_async(declared.function) else "Session"
-            sessions = (self._session_kind,) if self._session_kind else ()
-            self._parameters = Parameters(declared.function, declared.leading, sessions)
+            self._parameters = Parameters(declared.function, declared.leading, self._session_kind)
             if is_batch and self._parameters.leading:
                 first = self._parameters.leading[0]
                 self._runs = runs_mistake(declared.function, first, declared.scope)

@@ -1,7 +1,7 @@
 """The signature of a function: the results that its annotation allows, and its resources."""
 
 import sys
-from collections.abc import Awaitable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from inspect import Parameter
 from types import FunctionType, NoneType, UnionType
 from typing import (
@@ -210,15 +210,15 @@ class Parameters:
     Args:
         function: The function.
         leading: What the leading parameters are, e.g. "the run".
-        sessions: The annotations of a parameter that takes a session; none: it takes none.
+        session_kind: The annotation of a parameter that takes a session. None: it takes none.
     """
 
     def __init__(
-        self, function: AnyFunction, leading: Sequence[str], sessions: Collection[str] = ()
+        self, function: AnyFunction, leading: Sequence[str], session_kind: str | None = None
     ) -> None:
         self.resources: dict[str, Resource[Any]] = {}
         self._of_session: list[str] = []  # the name of the parameter that takes the session
-        self._sessions = sessions
+        self._session_kind = session_kind
         self.mistakes: list[str] = []
         self.are_hidden = False  # whether all are variadic, as those of most wrappers are
         self.leading: tuple[
@@ -279,7 +279,7 @@ class Parameters:
         """
         written = parameter.annotation
         name = written if isinstance(written, str) else getattr(written, "__name__", "")
-        return parameter.kind in _BY_NAME and str(name).rpartition(".")[2] in self._sessions
+        return parameter.kind in _BY_NAME and str(name).rpartition(".")[2] == self._session_kind
 
 
 def _is_positional(parameter: Parameter) -> bool:
