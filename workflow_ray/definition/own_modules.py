@@ -34,6 +34,7 @@ def own_modules(name: str, file: Path, folder: Path) -> dict[str, str]:
     Returns:
         The digests by module name, without workflow_ray and without packages that have no file.
     """
+    importlib.invalidate_caches()  # importlib's caches may be older than the files
     return _followed(name, file, folder).found
 
 
@@ -48,7 +49,7 @@ def own_files(name: str, folders: Sequence[str]) -> tuple[dict[str, str], set[Pa
         The digests by module name, and the folders that the files are in. None at all if the module
         has no file there.
     """
-    importlib.invalidate_caches()
+    importlib.invalidate_caches()  # as in `own_modules`
     for folder in map(Path, folders):
         specs = list(_on_the_way(name, folder))
         if specs and specs[-1].name == name and specs[-1].origin is not None:
@@ -58,7 +59,6 @@ def own_files(name: str, folders: Sequence[str]) -> tuple[dict[str, str], set[Pa
 
 
 def _followed(name: str, file: Path, folder: Path) -> "_Search":
-    importlib.invalidate_caches()  # importlib's caches may be older than the files
     search = _Search(name, file, folder)
     search.follow()
     return search
