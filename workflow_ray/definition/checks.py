@@ -9,10 +9,9 @@ from pydantic import BaseModel
 from workflow_ray.definition.arguments import is_count, shown
 from workflow_ray.definition.data import model_mistake
 from workflow_ray.definition.declarations import named
-from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.durations import duration_mistake, seconds_of
 from workflow_ray.definition.middleware import middleware_mistakes
 from workflow_ray.definition.status import Status
-from workflow_ray.errors import InvalidInput
 
 if TYPE_CHECKING:
     from workflow_ray.definition.workflow import Workflow
@@ -67,11 +66,9 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
 def _retry_paused_mistake(given: object) -> str | None:
     if given is None:
         return None
-    try:
-        seconds = seconds_of("retry_paused", given)
-    except InvalidInput as error:
-        return error.why
-    return None if seconds else "runs would fail again at once; give a time, e.g. an hour"
+    if (mistake := duration_mistake(given)) is None and seconds_of("retry_paused", given) == 0:
+        return "runs would fail again at once; give a time, e.g. an hour"
+    return mistake
 
 
 def _data_mistakes(data: type[BaseModel], scope: Mapping[str, object]) -> Iterator[str]:

@@ -36,6 +36,15 @@ def seconds_of(what: str, given: object) -> float:
     return seconds
 
 
+def duration_mistake(given: object) -> str | None:
+    """Why `seconds_of` refuses the duration. None if it does not."""
+    try:
+        seconds_of("", given)
+    except InvalidInput as error:
+        return error.why
+    return None
+
+
 def _as_float(number: float) -> float:
     try:
         return float(number)

@@ -16,7 +16,7 @@ from workflow_ray.definition.declarations import (
     named,
 )
 from workflow_ray.definition.declaring import Declaring
-from workflow_ray.definition.durations import seconds_of
+from workflow_ray.definition.durations import duration_mistake, seconds_of
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
@@ -89,14 +89,6 @@ def attempt_mistake(timeout: object) -> str | None:
     if (mistake := duration_mistake(timeout)) is None and seconds_of("timeout", timeout) == 0:
         return "an attempt needs some time; leave it out for no limit"
     return mistake
-
-
-def duration_mistake(given: object) -> str | None:
-    try:
-        seconds_of("", given)
-    except InvalidInput as error:
-        return error.why
-    return None
 
 
 def retry_mistake(retry: object) -> str | None:

@@ -15,8 +15,8 @@ from workflow_ray.definition.declarations import (
     NamedDeclaration,
     ScheduleDeclaration,
 )
-from workflow_ray.definition.durations import seconds_of
-from workflow_ray.definition.function_checks import duration_mistake, retry_mistake
+from workflow_ray.definition.durations import duration_mistake, seconds_of
+from workflow_ray.definition.function_checks import retry_mistake
 from workflow_ray.definition.handlers import OVERLAPS
 
 MILLISECOND = 0.001
