@@ -20,6 +20,7 @@ from workflow_ray.client.bulk import BulkJob, BulkJobs
 from workflow_ray.client.bulk_controls import checked_action
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress
 from workflow_ray.client.controls import control
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
 from workflow_ray.engine.bulk import ACTIONS
@@ -28,7 +29,6 @@ from workflow_ray.errors import BulkWaitTimeout, WorkflowError
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import BulkState, RunQuery
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 T = TypeVar("T")

@@ -15,11 +15,11 @@ from workflow_ray.cli.output import print_json, say
 from workflow_ray.cli.tables import show, show_one
 from workflow_ray.client import DeadLetter, DeadLetterContent, DeadLetters
 from workflow_ray.client.dead_letters import chosen, groups_of
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 T = TypeVar("T")

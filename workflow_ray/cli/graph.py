@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from workflow_ray.cli.output import OutputFailed, print_text
 from workflow_ray.client import Client
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.definition import Workflow, load
 from workflow_ray.diagram import Diagram
@@ -20,7 +21,6 @@ from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import Cause, RunQuery, RunState
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 FAILED = 10_000

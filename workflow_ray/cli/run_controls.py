@@ -24,6 +24,7 @@ from workflow_ray.cli.run_references import SHORTEST, RunReferences, choose_work
 from workflow_ray.cli.streams import is_open
 from workflow_ray.cli.views import Names
 from workflow_ray.client.controls import BATCH, Changed, Missing, Outcome, apply, control, look_up
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.writer import Writer
 from workflow_ray.engine.control import Action, Control, Destination, Refused, Unchanged
@@ -32,7 +33,6 @@ from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment, RunId, RunState, hooks_group
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.hosting import load_deployed
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 References = Annotated[

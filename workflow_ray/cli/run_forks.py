@@ -14,10 +14,10 @@ from workflow_ray.cli.run_controls import By, name_of_asker
 from workflow_ray.cli.run_references import RunReferences, choose_workflows
 from workflow_ray.cli.views import Names
 from workflow_ray.client import Client, Handle, TriggerOutcome
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.ports import SystemClock
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.hosting import load_deployed
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 Of = Annotated[

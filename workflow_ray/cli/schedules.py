@@ -14,13 +14,13 @@ from workflow_ray.cli.options import AsJson, Records
 from workflow_ray.cli.output import print_json, say
 from workflow_ray.cli.tables import show
 from workflow_ray.client import Client, ScheduleInfo, TriggerOutcome
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.patience import PATIENCE, patient
 from workflow_ray.client.schedule_pauses import pause_schedule, resume_schedule, schedules_in
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import RecordStore, SystemClock
 from workflow_ray.runtime.connect import open_beside
 from workflow_ray.runtime.hosting import load_deployed
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.urls import records_url
 
 T = TypeVar("T")

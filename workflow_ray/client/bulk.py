@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress, progress_of
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.inputs import checked_job_id
 from workflow_ray.client.writer import Writer
 from workflow_ray.definition.durations import Duration, seconds_of
@@ -17,7 +18,6 @@ from workflow_ray.errors import (
     BulkJobRefused,
     BulkNotDeployed,
     BulkWaitTimeout,
-    UnknownWorkflow,
 )
 from workflow_ray.ports import Clock
 from workflow_ray.records import (
@@ -167,10 +167,8 @@ class BulkJobs:
         await self._writer.commit(WriteGroup(set_aside=(entry,)))
 
     async def _check_deployed(self) -> None:
-        deployed = {each.name: each for each in (await self._records.deployment()).workflows}
-        if self.workflow not in deployed:
-            raise UnknownWorkflow(self.workflow, sorted(deployed))
-        if bulk_group(self.workflow) not in deployed[self.workflow].groups:
+        deployed = find_deployed(await self._records.deployment(), self.workflow)
+        if bulk_group(self.workflow) not in deployed.groups:
             raise BulkNotDeployed(self.workflow)
 
 

@@ -2,8 +2,9 @@
 
 import msgspec
 
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.engine.schedules import offset_of
-from workflow_ray.errors import DeploymentConflict, UnknownSchedule, UnknownWorkflow
+from workflow_ray.errors import DeploymentConflict, UnknownSchedule
 from workflow_ray.ports import RecordStore
 from workflow_ray.records import (
     DeployedWorkflow,
@@ -51,12 +52,10 @@ async def resume_schedule(records: RecordStore, workflow: str, schedule: str) ->
 
 
 def _find(deployment: Deployment, name: str, schedule: str) -> DeployedWorkflow:
-    for workflow in deployment.workflows:
-        if workflow.name == name:
-            if scheduler_group(name, schedule) not in workflow.groups:
-                raise UnknownSchedule(name, schedule, schedules_in(workflow))
-            return workflow
-    raise UnknownWorkflow(name, sorted(workflow.name for workflow in deployment.workflows))
+    workflow = find_deployed(deployment, name)
+    if scheduler_group(name, schedule) not in workflow.groups:
+        raise UnknownSchedule(name, schedule, schedules_in(workflow))
+    return workflow
 
 
 def schedules_in(workflow: DeployedWorkflow) -> list[str]:

@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.definition.arguments import is_count
-from workflow_ray.errors import DeploymentConflict, InvalidInput, UnknownWorkflow, WorkflowError
+from workflow_ray.errors import DeploymentConflict, InvalidInput, WorkflowError
 from workflow_ray.ports import Clock, RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment, consumer_group
 
@@ -87,14 +88,6 @@ async def _scale_once(
         await wait_until_drained(records, [group], clock)
     await records.deploy(deployment.version, replace_in(deployment, target))
     return target.shards(group)
-
-
-def find_deployed(deployment: Deployment, name: str) -> DeployedWorkflow:
-    """Find the workflow of that name. Raises UnknownWorkflow."""
-    for workflow in deployment.workflows:
-        if workflow.name == name:
-            return workflow
-    raise UnknownWorkflow(name, sorted(workflow.name for workflow in deployment.workflows))
 
 
 def _checked_group(workflow: DeployedWorkflow, status: int, shards: int | None) -> str:

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.definition import Workflow
 from workflow_ray.definition.arguments import checked_text
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, EventStreamer, SourceReader, SystemClock, events_adapter
 from workflow_ray.runtime.connect import open_beside
-from workflow_ray.runtime.scaling import find_deployed
 from workflow_ray.runtime.transition_reader import TransitionReader
 from workflow_ray.runtime.transition_topics import topics_of
 from workflow_ray.runtime.urls import Place, checked_url, records_url

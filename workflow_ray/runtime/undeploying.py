@@ -4,11 +4,12 @@ from collections import Counter
 
 import msgspec
 
+from workflow_ray.client.deployed import find_deployed
 from workflow_ray.errors import DeploymentConflict, RunsUnfinished
 from workflow_ray.ports import Clock, RecordStore, SystemClock
 from workflow_ray.records import DeployedWorkflow, Deployment
 from workflow_ray.runtime.hosting import own_groups
-from workflow_ray.runtime.scaling import find_deployed, replace_in, wait_until_drained
+from workflow_ray.runtime.scaling import replace_in, wait_until_drained
 
 
 async def undeploy(
