@@ -9,6 +9,7 @@ import msgspec
 from workflow_ray.client.bulk_progress import BulkPreview, BulkProgress, progress_of
 from workflow_ray.client.deployed import find_deployed
 from workflow_ray.client.inputs import checked_job_id
+from workflow_ray.client.shared_calls import LONG_POLL
 from workflow_ray.client.writer import Writer
 from workflow_ray.definition.durations import Duration, seconds_of
 from workflow_ray.engine.control import Control, Refused, Unchanged, decide_control
@@ -37,8 +38,6 @@ from workflow_ray.records import (
     request_entry,
 )
 
-LONG_POLL = 20.0
-"""Seconds that a wait for a job's end lets the store wait. A notification ends it early."""
 RESOLUTION = timedelta(microseconds=1)
 """Between two times of a store."""
 
