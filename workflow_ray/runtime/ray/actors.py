@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import ray as partly_typed_ray
@@ -86,9 +87,15 @@ def create(
         else "DEFAULT",
     }
     try:
-        return Actor(ray.remote(kind).options(**options).remote(*arguments))
+        return Actor(_remote(kind).options(**options).remote(*arguments))
     except (RayError, ValueError) as error:
         raise ActorGone(_reason(error)) from error
+
+
+@cache
+def _remote(kind: type[object]) -> Any:
+    """Return the class as Ray's. Ray exports what it returns to the cluster, so it is made once."""
+    return ray.remote(kind)
 
 
 def _resources(asks: RayOptions) -> dict[str, Any]:

@@ -19,12 +19,16 @@ from workflow_ray.runtime.urls import place_of, records_url
 
 log = logging.getLogger(__name__)
 
-START = 60.0
-"""Seconds that a deployment gets to come up."""
+START = 120.0
+"""Seconds that a deployment gets to come up: each of its actors takes a second or two of a core."""
 STANDBY = 20.0
 """Seconds that the new shards of a group get to be on standby. Then its count changes anyway."""
 RESTART = 10.0
-"""Seconds for a supervisor that has died to be started again, and for killed actors to be gone."""
+"""Seconds for killed actors to be gone."""
+ANSWER = 30.0
+"""Seconds for the supervisor to answer. It may have died, and be started again; and while many
+actors start, they leave it little of the node's cores.
+"""
 RETRY = 0.1
 """Seconds between attempts to reach the supervisor."""
 
@@ -171,9 +175,9 @@ async def _asked(namespace: str, method: str, *arguments: object, wait: float = 
     Raises:
         RuntimeUnavailable: It does not answer.
     """
-    failure = f"no answer within {wait + RESTART:g} s"
+    failure = f"no answer within {wait + ANSWER:g} s"
     with suppress(TimeoutError):
-        async with asyncio.timeout(wait + RESTART):
+        async with asyncio.timeout(wait + ANSWER):
             while True:
                 try:
                     return await actors.find(SUPERVISOR, namespace).ask(method, *arguments)

@@ -173,6 +173,7 @@ class Supervision:
             match action:
                 case Start(one):
                     self._start(one)
+                    await asyncio.sleep(0)  # Ray blocks while it registers each: answer calls
                 case Drain(name):
                     if up_to_date:
                         self._spawn(self._drain(name, DRAIN))
