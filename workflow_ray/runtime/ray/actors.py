@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import ray as partly_typed_ray
@@ -25,6 +24,9 @@ LONG_POLLS = 10_000
 
 class ActorGone(Exception):
     """The actor does not exist, has died, or can't be reached. The outcome of a call is unknown."""
+
+
+_remotes: dict[type[object], Any] = {}
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def create(
         raise ActorGone(_reason(error)) from error
 
 
-@cache
 def _remote(kind: type[object]) -> Any:
-    """Return the class as Ray's. Ray exports what it returns to the cluster, so it is made once."""
-    return ray.remote(kind)
+    """Return the class as Ray's. Ray exports each of them to the cluster, so it is made once."""
+    if kind not in _remotes:
+        _remotes[kind] = ray.remote(kind)
+    return _remotes[kind]
 
 
 def _resources(asks: RayOptions) -> dict[str, Any]:
