@@ -23,6 +23,13 @@ from workflow_ray.errors.callbacks import (
     InvalidMessage,
     RunFinished,
 )
+from workflow_ray.errors.data import (
+    DataDeleted,
+    EncodedData,
+    EncryptionKeyMissing,
+    NewerData,
+    UnreadableData,
+)
 from workflow_ray.errors.dead_letters import DeadLetterIncomplete, DeadLetterNotFound
 from workflow_ray.errors.definitions import (
     DefinitionSuperseded,
@@ -35,6 +42,8 @@ from workflow_ray.errors.definitions import (
     UnknownWorkflow,
     WorkflowNameTaken,
 )
+from workflow_ray.errors.deploys import DeployStrandsRuns
+from workflow_ray.errors.flow import NoFlowControl
 from workflow_ray.errors.roles import ResourceFailed, RoleLost, RoleRetired
 from workflow_ray.errors.runs import (
     AmbiguousRun,
@@ -47,7 +56,6 @@ from workflow_ray.errors.runs import (
     RunPaused,
     RunUnreachable,
     UnknownStatus,
-    UnreadableData,
     WaitTimeout,
 )
 from workflow_ray.errors.runtimes import RuntimeUnavailable
@@ -87,15 +95,21 @@ __all__ = [
     "CallbackTooEarly",
     "CallbackTooLate",
     "ControlRefused",
+    "DataDeleted",
     "DeadLetterIncomplete",
     "DeadLetterNotFound",
     "DefinitionSuperseded",
+    "DeployStrandsRuns",
     "DeploymentConflict",
     "DuplicateWorkflow",
+    "EncodedData",
+    "EncryptionKeyMissing",
     "InvalidDefinition",
     "InvalidInput",
     "InvalidMessage",
     "KeyReused",
+    "NewerData",
+    "NoFlowControl",
     "NotAStore",
     "NotImportable",
     "NothingLeft",

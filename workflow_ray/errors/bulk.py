@@ -78,8 +78,8 @@ class BulkWaitTimeout(WorkflowError, TimeoutError):
 
 
 class UnknownBulkAction(WorkflowError):
-    """A bulk job has an action that the code of its role does not know. Only roles meet this error:
-    newer code has started the job.
+    """A bulk job has an action, or moves runs to a status, that the code of its role does not know.
+    Only roles meet this error: newer code has started the job.
     """
 
     def __init__(self, workflow: str, job_id: str, action: str) -> None:
@@ -90,7 +90,7 @@ class UnknownBulkAction(WorkflowError):
 
     def __str__(self) -> str:
         return (
-            f"bulk job {self.job_id} of {self.workflow} is to {self.action!r} runs, which this code"
-            " does not know. Update workflow_ray here, or abort the job:"
+            f"bulk job {self.job_id} of {self.workflow} asks for {self.action!r}, which this code"
+            " does not know. Update workflow_ray or the workflow here, or abort the job:"
             f" `workflow-ray bulk abort {self.workflow} {self.job_id}`."
         )

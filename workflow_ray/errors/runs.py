@@ -70,21 +70,6 @@ class UnknownStatus(WorkflowError):
         )
 
 
-class UnreadableData(WorkflowError):
-    """A run's data can't be read as its workflow's model."""
-
-    def __init__(self, workflow: str, run_id: str, why: str) -> None:
-        super().__init__(workflow, run_id, why)
-        self.workflow = workflow
-        self.run_id = run_id
-        self.why = why
-
-    def __str__(self) -> str:
-        return (
-            f"the data of run {self.run_id} doesn't fit the model of {self.workflow!r}: {self.why}"
-        )
-
-
 class RunActive(WorkflowError):
     """The foreign id has an unfinished run already."""
 

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from workflow_ray.errors import AdapterNotInstalled, InvalidInput, UnfitAdapter, UnknownScheme
 from workflow_ray.ports.clock import Clock
+from workflow_ray.ports.codec import RunKeys
 from workflow_ray.ports.event_streamer import EventStreamer
 from workflow_ray.ports.store import Records
 from workflow_ray.ports.timeout_store import TimeoutStore
@@ -140,6 +141,15 @@ class TransactionsAdapter(Adapter, Protocol):
         ...
 
 
+@runtime_checkable
+class RunKeysAdapter(Adapter, Protocol):
+    """An adapter that holds the keys of runs, apart from records."""
+
+    def run_keys(self, url: str) -> RunKeys:
+        """Return the keys in the database that the URL names. It opens nothing."""
+        ...
+
+
 def path_in_url(path: str) -> str:
     """Write a file's path as part of a URL: `?` becomes %3F, for example."""
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
@@ -201,6 +211,14 @@ def events_adapter(url: str) -> EventsAdapter:
 def timeouts_adapter(url: str) -> TimeoutsAdapter:
     """Return the adapter, as `adapter_for` does. Raises UnfitAdapter: it can't hold timeouts."""
     return _fit(url, TimeoutsAdapter, "timeouts")  # type: ignore[type-abstract]  # as above
+
+
+def run_keys_of(url: str) -> RunKeys:
+    """Return the keys of runs in a database, as `adapter_for` finds its adapter.
+
+    Raises UnfitAdapter: the adapter can't hold keys of runs.
+    """
+    return _fit(url, RunKeysAdapter, "keys of runs").run_keys(url)  # type: ignore[type-abstract]  # as above
 
 
 def transactions_of(url: str, *, clock: Clock, store_id: str) -> Transactions | None:

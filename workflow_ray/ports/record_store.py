@@ -15,6 +15,8 @@ from workflow_ray.records import (
     MessageQuery,
     OnceResult,
     OutboxEntry,
+    Parked,
+    ParkedQuery,
     Position,
     Record,
     RunCount,
@@ -51,16 +53,16 @@ class RecordStore(Protocol):
             stored with the key) or else whose foreign id has an unfinished run (ActiveRun); a group
             whose epoch is not the newest (Fenced); a write that takes a message which does not wait
             (MessageGone), or else whose child's foreign id is taken (ChildRefused). Of two writes
-            for one version the first wins. A group's writes come first, then its messages, failures
-            and results.
+            for one version the first wins. A group's writes come before its messages, failures and
+            results.
         Ordered: fences are locked by role, then records by run_id, then the rest. A run's outbox
             entries are in the order of their versions.
         Awaits: `sort_inbox` decides what becomes of each message of the run when a write lands:
             accepted ones expire no more, and settled ones get the write's version. If some are
             accepted and the run is not at rest, it awaits an event (Awaits.EVENT), whatever the
-            write says. Unless the write itself puts an event for the run's status into the outbox
-            without a delay, an event of NO_VERSION is put there: topic and partition are those of
-            the status and the run, and it is due with the first of these messages.
+            write says, also if parked. Unless the write itself puts an event for the run's status
+            into the outbox without a delay, an event of NO_VERSION is put there: topic and
+            partition are those of the status and the run; it is due with the first such message.
         Messages: a message whose key is known gets Posted again, whatever became of it, before its
             run is looked up. A run of another workflow than the key's is none (NoRun). Otherwise
             the run is locked, `sort_inbox` decides, and the message is stored, and the record's
@@ -72,9 +74,9 @@ class RecordStore(Protocol):
         Failures: a message that waits for the run gets the attempt, reason and due time. With
             `retry_in` an event of NO_VERSION is put into the outbox with that delay, if the message
             is accepted and the run is not at rest. Without, the message is settled as FAILED at the
-            run's version; if the run awaits an event and no step is to run (`awaited`), it awaits a
-            message, or the accepted ones that are left, with an event of NO_VERSION. Failures of
-            other messages are left out.
+            run's version; if the run awaits an event and no step is to run (`awaited`), or the run
+            is parked, it awaits a message (or Awaits.PARKED), or the accepted ones that are left,
+            with an event of NO_VERSION. Failures of other messages are left out.
         Expires: the messages are settled as EXPIRED at the run's version and, by whatever way they
             are settled, at the time at which they expired.
         Once: a result is stored if the run is in the visit and not finished, and the name has none
@@ -93,10 +95,12 @@ class RecordStore(Protocol):
             the workflow, if none is open and no such message waits. A write that starts further
             ones settles a message of their workflow that waits as PASSED: they are to be waited for
             as well.
-        Set aside: an entry is made, or replaced but for `set_aside_at`. Then those of `taken_back`
-            are removed.
+        Set aside: entries are made, or replaced but for `set_aside_at`. `taken_back` are removed.
         Idempotent: by run_id and write_id. A write that is repeated gets Stored again and changes
             nothing.
+        Erases: the data (empty where there was some), reason and error of earlier versions'
+            entries, the payloads and errors of the run's messages, and its results of `once`.
+        Removals: are carried out after all else of their group. See Removal.
         Positions: a position of the stored log and incarnation is merged: the larger `offset`, the
             larger `begun`, and `trying` and `in_use` as written. A position of another log or of a
             later incarnation replaces the stored one. A position of an earlier incarnation of the
@@ -247,6 +251,20 @@ class RecordStore(Protocol):
 
         Their event is in the stream, or lost. The cost does not grow with the number of runs that
         are finished, paused or wait for something else.
+        """
+        ...
+
+    async def parked(self, query: ParkedQuery, *, wait: float = 0.0) -> Parked:
+        """Read the runs that flow control orders at a status, in one snapshot.
+
+        Parked are those with `parked`, and a slot is held by those with `parking` and without
+        `parked`, while they are not at rest. The cost grows with the answer only: with its keys,
+        the runs that it names and the slots that are held, not with the number of parked runs.
+
+        Args:
+            query: The status, and the page.
+            wait: With `seen`: the most seconds to wait until a run parks at the status, or one that
+                flow control orders there goes on, is paused or ends.
         """
         ...
 

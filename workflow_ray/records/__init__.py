@@ -1,7 +1,7 @@
 """The structs that are stored and sent. Their only behaviour is their own arithmetic."""
 
 from workflow_ray.records.activity import Activity, RoleHolder
-from workflow_ray.records.admission import check_group, check_write, flaw_of_key
+from workflow_ray.records.admission import check_group, check_write, flaw_of_key, flaw_of_labels
 from workflow_ray.records.bulk import (
     JOBS,
     REQUESTS,
@@ -17,7 +17,14 @@ from workflow_ray.records.bulk import (
     request_entry,
 )
 from workflow_ray.records.connector import ConnectorEvent
-from workflow_ray.records.deployment import SUPERSEDED, DeployedWorkflow, Deployment
+from workflow_ray.records.data_deletion import deletion_entry, deletion_key
+from workflow_ray.records.deployment import (
+    SUPERSEDED,
+    DeployedFlow,
+    DeployedWorkflow,
+    Deployment,
+    Shape,
+)
 from workflow_ray.records.event import Arrivals, Event, OutboxEntry, OutgoingEvent, Received
 from workflow_ray.records.family import (
     ChildEnd,
@@ -39,10 +46,19 @@ from workflow_ray.records.ids import (
     new_run_id,
     new_write_id,
     partition_of,
+    run_id_at,
     run_state_topic,
     status_topic,
 )
-from workflow_ray.records.limits import BATCH_DATA, DIGEST_SIZE, MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.limits import (
+    BATCH_DATA,
+    DIGEST_SIZE,
+    MAX_DATA,
+    MAX_FOREIGN_ID,
+    MAX_LABEL_NAME,
+    MAX_LABELS,
+    MAX_PRIORITY,
+)
 from workflow_ray.records.message import (
     Inbox,
     Kept,
@@ -63,9 +79,19 @@ from workflow_ray.records.message import (
     VisitOver,
     sort_inbox,
 )
+from workflow_ray.records.parking import (
+    FlowLimits,
+    Parked,
+    ParkedKey,
+    ParkedQuery,
+    ParkedRun,
+    Parking,
+    Rate,
+)
 from workflow_ray.records.position import Position
 from workflow_ray.records.query import RunCount, RunQuery, Waiting, WaitingQuery
-from workflow_ray.records.record import HistoryEntry, Record
+from workflow_ray.records.record import DELETED, ErrorDetail, HistoryEntry, Record
+from workflow_ray.records.removal import Removal
 from workflow_ray.records.role import (
     CONSUMER,
     PUBLISHER,
@@ -73,9 +99,11 @@ from workflow_ray.records.role import (
     Fence,
     Role,
     Shared,
+    admission_group,
     bulk_group,
     connector_group,
     consumer_group,
+    data_group,
     hooks_group,
     named_groups,
     paused_retry_group,
@@ -91,6 +119,7 @@ from workflow_ray.records.set_aside import (
     SetAsideEvent,
     SetAsideKey,
     SetAsideQuery,
+    read_set_aside,
 )
 from workflow_ray.records.timeout import NewTimeout, Timeout, TimeoutKey
 from workflow_ray.records.write import (
@@ -114,10 +143,14 @@ from workflow_ray.records.write import (
 __all__ = [
     "BATCH_DATA",
     "CONSUMER",
+    "DELETED",
     "DIGEST_SIZE",
     "JOBS",
     "MAX_DATA",
     "MAX_FOREIGN_ID",
+    "MAX_LABELS",
+    "MAX_LABEL_NAME",
+    "MAX_PRIORITY",
     "NO_VERSION",
     "PUBLISHER",
     "REQUESTS",
@@ -137,11 +170,14 @@ __all__ = [
     "Committed",
     "Conflict",
     "ConnectorEvent",
+    "DeployedFlow",
     "DeployedWorkflow",
     "Deployment",
+    "ErrorDetail",
     "Event",
     "Fence",
     "Fenced",
+    "FlowLimits",
     "Gathered",
     "Gathering",
     "GroupResult",
@@ -170,11 +206,18 @@ __all__ = [
     "OnceResult",
     "OutboxEntry",
     "OutgoingEvent",
+    "Parked",
+    "ParkedKey",
+    "ParkedQuery",
+    "ParkedRun",
+    "Parking",
     "Position",
     "PostResult",
     "Posted",
+    "Rate",
     "Received",
     "Record",
+    "Removal",
     "Role",
     "RoleHolder",
     "RoleName",
@@ -186,6 +229,7 @@ __all__ = [
     "SetAsideEvent",
     "SetAsideKey",
     "SetAsideQuery",
+    "Shape",
     "Shared",
     "Stored",
     "Timeout",
@@ -200,14 +244,19 @@ __all__ = [
     "WriteGroup",
     "WriteId",
     "WriteResult",
+    "admission_group",
     "bulk_end_group",
     "bulk_group",
     "check_group",
     "check_write",
     "connector_group",
     "consumer_group",
+    "data_group",
+    "deletion_entry",
+    "deletion_key",
     "end_entry",
     "flaw_of_key",
+    "flaw_of_labels",
     "hooks_group",
     "job_entry",
     "job_key",
@@ -219,10 +268,12 @@ __all__ = [
     "new_write_id",
     "partition_of",
     "paused_retry_group",
+    "read_set_aside",
     "reader_partition",
     "readers_group",
     "refuse_child",
     "request_entry",
+    "run_id_at",
     "run_state_topic",
     "scheduler_group",
     "sort_inbox",

@@ -1,11 +1,20 @@
 """Checks that a group of writes can be stored by every store, before anything is written."""
 
 import re
+from collections.abc import Mapping
 
 from workflow_ray.errors import WriteRejected
 from workflow_ray.records.ids import NO_VERSION, RunId
-from workflow_ray.records.limits import DIGEST_SIZE, MAX_DATA, MAX_FOREIGN_ID
+from workflow_ray.records.limits import (
+    DIGEST_SIZE,
+    MAX_DATA,
+    MAX_FOREIGN_ID,
+    MAX_LABEL_NAME,
+    MAX_LABELS,
+    MAX_PRIORITY,
+)
 from workflow_ray.records.message import NewMessage, OnceResult
+from workflow_ray.records.parking import Parking
 from workflow_ray.records.set_aside import NewSetAside
 from workflow_ray.records.write import NewChild, NewRun, Write, WriteGroup
 
@@ -33,6 +42,14 @@ def check_write(write: Write) -> None:
         _check_size(f"run {write.run_id}", "data", data)
     if new is not None:
         _check_new(write.run_id, new)
+    if write.labels:
+        _check_labels(f"run {write.run_id}", write.labels)
+    if write.parking is not None:
+        _check_parking(f"run {write.run_id}", write.parking)
+    elif write.parked:
+        raise WriteRejected(f"run {write.run_id} is parked, but flow control does not order it")
+    if write.erases and write.data is None:
+        raise WriteRejected(f"run {write.run_id} erases its versions, but says no data that stays")
     if write.children:
         for child in write.children:
             _check_child(f"run {write.run_id}", child)
@@ -50,6 +67,20 @@ def _check_new(run_id: RunId, new: NewRun) -> None:
         _check_key(run, "foreign id", new.foreign_id)
         _check_key(run, "idempotency key", key)
         _check_digest(run, digest)
+
+
+def _check_parking(run: str, parking: Parking) -> None:
+    _check_key(run, "flow control key", parking.key)
+    if abs(parking.priority) > MAX_PRIORITY:
+        raise WriteRejected(
+            f"{run} has the priority {parking.priority}; they go from -{MAX_PRIORITY} to"
+            f" {MAX_PRIORITY}"
+        )
+
+
+def _check_labels(run: str, labels: Mapping[str, str]) -> None:
+    if why := flaw_of_labels(labels):
+        raise WriteRejected(f"{run} has labels that can't be used: {why}")
 
 
 def _check_child(run: str, child: NewChild) -> None:
@@ -108,4 +139,17 @@ def flaw_of_key(key: str) -> str | None:
         return f"it has {len(key)} characters; {MAX_FOREIGN_ID} are allowed"
     if UNSTORABLE.search(key):
         return "it holds a NUL or half a surrogate pair, which not every database can store"
+    return None
+
+
+def flaw_of_labels(labels: Mapping[str, str]) -> str | None:
+    """Say why not every database can store and index these labels. None: each can."""
+    if len(labels) > MAX_LABELS:
+        return f"there are {len(labels)}; {MAX_LABELS} are allowed"
+    for name, value in labels.items():
+        if not name or len(name) > MAX_LABEL_NAME:
+            return f"the name {name!r} is not of 1 to {MAX_LABEL_NAME} characters"
+        for text in (name, value):
+            if why := flaw_of_key(text):
+                return f"of {name!r}, {why}"
     return None

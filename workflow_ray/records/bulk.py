@@ -52,6 +52,7 @@ class BulkEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str
     by: str
     reason: str | None = None
+    to: int | None = None  # of a move: the number of the status
     asked_at: datetime
     state: BulkState = BulkState.RUNNING
     # how many runs; those in `tried` count nowhere yet

@@ -2,8 +2,33 @@
 
 import msgspec
 
+from workflow_ray.records.parking import FlowLimits
+
 SUPERSEDED = 20
 """The number of digests of earlier code that a deployment keeps for each workflow."""
+
+
+class DeployedFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The flow control of a status, as the code says."""
+
+    limits: FlowLimits = FlowLimits()
+    keyed: bool = False  # whether runs have keys, so that limits per key can be set
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a definition was at its deploy, so that the next one can be compared with it."""
+
+    data_version: int = 1
+    # a digest of the JSON schema of the data model
+    model: str = ""
+    # (kind and name of a function, number of its status, numbers of the statuses that it may lead
+    # to), sorted; the kind is the first word or words, such as "step" or "child function of"
+    functions: tuple[tuple[str, int, tuple[int, ...]], ...] = ()
+    # the statuses with flow control, by name
+    flow: dict[str, DeployedFlow] = {}
+    # statuses of earlier code, by name, that this code does not have; their numbers, by which their
+    # runs are found
+    gone: dict[str, int] = {}
 
 
 class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +68,36 @@ class DeployedWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     paused: tuple[str, ...] = ()
     """Schedules that an operator has paused."""
 
+    limits: dict[str, FlowLimits] = {}
+    """The limits that an operator has set, by the name of the status. They take precedence over
+    those of the code until they are reset.
+    """
+
+    shape: Shape | None = None
+    """None: the code that deployed it did not tell."""
+
     def shards(self, group: str) -> int:
         """Return the number of shards that the group has now."""
         return self.scaled.get(group, self.groups[group])
+
+    @property
+    def flow(self) -> dict[str, DeployedFlow]:
+        """The statuses with flow control, by name."""
+        return {} if self.shape is None else self.shape.flow
+
+    def limits_at(self, status: str) -> FlowLimits | None:
+        """Return the limits that apply at a status now. None: it has no flow control.
+
+        An operator may have set limits per key while the code had keys. Without keys all runs have
+        the same one, and such limits would apply to all of them.
+        """
+        flow = self.flow.get(status)
+        if flow is None:
+            return None
+        limits = self.limits.get(status, flow.limits)
+        if flow.keyed:
+            return limits
+        return msgspec.structs.replace(limits, concurrency_per_key=None, rate_per_key=None)
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """Identifiers. They are text or numbers, the same in code, SQL, logs and on the command line."""
 
 import zlib
+from datetime import datetime
 from typing import NewType
+from uuid import UUID
 
 import uuid_utils
 
@@ -20,6 +22,12 @@ NO_VERSION = Version(0)
 
 def new_run_id() -> RunId:
     return RunId(str(uuid_utils.uuid7()))
+
+
+def run_id_at(time: datetime) -> RunId:
+    """Return the lowest id that a run could have that was created at that time."""
+    milliseconds = int(time.timestamp() * 1000)
+    return RunId(str(UUID(int=milliseconds << 80 | 0x7 << 76 | 0b10 << 62)))
 
 
 def new_write_id() -> WriteId:

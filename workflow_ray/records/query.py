@@ -30,6 +30,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
     cascading: bool = False  # with `parent`: only those that are cancelled with it
     child: RunId | None = None  # only parents of this run
+    labels: dict[str, str] = {}  # only runs that have all of these labels, with these values
     newest_first: bool = False
     after: RunId | None = None  # the last run of the previous page, exclusive
     limit: int = 500
@@ -45,6 +46,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             and (self.created_from is None or record.created_at >= self.created_from)
             and (self.created_before is None or record.created_at < self.created_before)
             and (self.updated_before is None or record.updated_at < self.updated_before)
+            and self.labels.items() <= record.labels.items()
         )
 
 

@@ -5,7 +5,19 @@ from datetime import datetime
 import msgspec
 
 from workflow_ray.records.ids import RunId, Version, WriteId
+from workflow_ray.records.parking import Parking
 from workflow_ray.records.run_state import Awaits, Cause, RunState
+
+DELETED = b""
+"""Takes the place of data that was deleted. No data is empty: it is JSON."""
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The error of a failed attempt, as the history keeps it."""
+
+    type: str  # the class, such as "httpx.ConnectTimeout"
+    message: str
+    trace: str | None = None  # the newest lines of the traceback; None: not kept
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -23,7 +35,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     cause: Cause  # of the last write
     reason: str | None = None  # of a halt or a control, or the error of the last failed attempt
     partition: int
-    data: bytes  # JSON, UTF-8
+    data: bytes  # JSON, UTF-8; DELETED: it was deleted, and nothing of it is kept
     idempotency_key: str | None = None
     awaits: Awaits = Awaits.EVENT
     # the version whose write asked for the step; a step event of an earlier version is stale;
@@ -33,6 +45,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     has_results: bool = False  # results of `once` are stored for its visit
     has_parents: bool = False  # another run has started it, or joined it
     cascades: bool = False  # it has children that are cancelled with it
+    labels: dict[str, str] = {}
+    data_version: int = 1  # of the model that wrote the data
+    parking: Parking | None = None  # None: flow control does not order it at its status
+    parked: bool = False  # its step is not to run until it is admitted
     created_at: datetime  # UTC by the store's clock, like every time here
     updated_at: datetime
 
@@ -52,4 +68,6 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None  # of a halt or a control, or the error of a failed attempt
     at: datetime
     write_id: WriteId
-    data: bytes | None = None  # None: as in the previous version
+    data: bytes | None = None  # None: as in the previous version; DELETED: it was deleted
+    data_version: int = 1  # of the data, if it has some
+    error: ErrorDetail | None = None  # of a failed attempt

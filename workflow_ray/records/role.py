@@ -74,6 +74,16 @@ def paused_retry_group(workflow: str) -> str:
     return f"{workflow}-paused-retry"
 
 
+def admission_group(workflow: str) -> str:
+    """Return the group of the role that lets parked runs go on to their step."""
+    return f"{workflow}-admission"
+
+
+def data_group(workflow: str) -> str:
+    """Return the group of the role that deletes the data of runs, and runs that are old enough."""
+    return f"{workflow}-data"
+
+
 def bulk_group(workflow: str) -> str:
     return f"{workflow}-bulk"
 

@@ -63,6 +63,14 @@ class Cause(IntEnum):
     """An operator moved the run to a status."""
     FORKED = 18
     """A new run was made from a version of another one, which the reason names."""
+    PARKED = 19
+    """The step can't run now, and is held back; the reason says why. No attempt was counted."""
+    ADMITTED = 20
+    """Flow control lets the run go on to its step."""
+    DELETION_REQUESTED = 21
+    """A client asked for the deletion of the run's data."""
+    DATA_DELETED = 22
+    """The run's data was deleted from everything that is kept of it."""
 
 
 class Awaits(IntEnum):

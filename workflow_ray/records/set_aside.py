@@ -4,7 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from workflow_ray.errors import EncodedData
 from workflow_ray.records.connector import ConnectorEvent
+from workflow_ray.records.encoded import why_unreadable
 from workflow_ray.records.event import Event
 from workflow_ray.records.role import Fence
 
@@ -43,6 +45,16 @@ class NewSetAside(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     attempt: int  # failed attempts so far
     error: str = ""  # of the last one
     retry_in: float | None = None  # seconds from the commit; None: a dead letter
+
+
+_read_event = msgspec.json.Decoder(SetAsideEvent).decode
+
+
+def read_set_aside(workflow: str, event: bytes) -> SetAsideEvent:
+    """Read the `event` of an entry. Raises EncodedData: a codec has encoded it."""
+    if why := why_unreadable(event):
+        raise EncodedData(workflow, "", why)
+    return _read_event(event)
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):

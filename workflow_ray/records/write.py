@@ -16,8 +16,10 @@ from workflow_ray.records.message import (
     OnceResult,
     PostResult,
 )
+from workflow_ray.records.parking import Parking
 from workflow_ray.records.position import Position
-from workflow_ray.records.record import Record
+from workflow_ray.records.record import ErrorDetail, Record
+from workflow_ray.records.removal import Removal
 from workflow_ray.records.role import Fence
 from workflow_ray.records.run_state import Awaits, Cause, RunState
 from workflow_ray.records.set_aside import NewSetAside, SetAsideKey
@@ -63,6 +65,16 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     takes: tuple[MessageKey, ...] = ()  # messages of the run that it settles as TAKEN
     children: "tuple[NewChild, ...]" = ()
     gatherings: tuple[Gathering, ...] = ()  # of the status that it enters
+    error: ErrorDetail | None = None  # only the history keeps it
+    # all labels of the run; None: unchanged; in a new run: none
+    labels: dict[str, str] | None = None
+    data_version: int = 1  # of `data`; without data the record's stays
+    # the record's, as they are to be after the write
+    parking: Parking | None = None
+    parked: bool = False
+    # whether what earlier versions hold of the user's is cleared in the same transaction: data,
+    # reasons and errors of the history, payloads and errors of the messages, results of `once`
+    erases: bool = False
 
     @property
     def version(self) -> Version:
@@ -83,6 +95,10 @@ class Write(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
             awaits=self.awaits,
             awaited=self.version if self.asks else self.awaited,
             data=record.data if self.data is None else self.data,
+            data_version=record.data_version if self.data is None else self.data_version,
+            labels=record.labels if self.labels is None else self.labels,
+            parking=self.parking,
+            parked=self.parked,
         )
 
     @property
@@ -124,6 +140,7 @@ class WriteGroup(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: tuple[str, ...] = ()
     set_aside: tuple[NewSetAside, ...] = ()
     taken_back: tuple[SetAsideKey, ...] = ()  # entries to remove
+    removals: tuple[Removal, ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -186,6 +203,9 @@ class Committed(msgspec.Struct, frozen=True, tag=True):
     results: tuple[WriteResult, ...]  # one for each write
     posts: tuple[PostResult, ...] = ()  # one for each message
     once: tuple[OnceAnswer, ...] = ()  # one for each of the group's `results`
+    # for each of the group's removals, how many it has removed: runs, histories that had more than
+    # one entry, idempotency keys and messages, added up
+    removed: tuple[int, ...] = ()
 
 
 class Fenced(msgspec.Struct, frozen=True, tag=True):
