@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from workflow_ray.records import (
     Committed,
     DeployedWorkflow,
@@ -31,6 +33,7 @@ from workflow_ray_adapters.memory.messaging import Messaging
 from workflow_ray_adapters.memory.notifications import Notifications
 from workflow_ray_adapters.memory.outbox import Outbox
 from workflow_ray_adapters.memory.positions import Positions
+from workflow_ray_adapters.memory.removals import Removals
 from workflow_ray_adapters.memory.roles import Roles
 from workflow_ray_adapters.memory.runs import Runs
 from workflow_ray_adapters.memory.set_asides import SetAsides
@@ -65,6 +68,13 @@ class Contents:
         self.messaging = Messaging(self.runs, self.outbox)
         self.families = Families()
         self.transitions = Transitions(self.runs, self.outbox, self.messaging, self.families)
+        self.removals = Removals(
+            self.runs,
+            self.messaging.inboxes,
+            self.families,
+            self.transitions.results,
+            self.timeouts,
+        )
         self.set_asides = SetAsides()
         self.writes = Notifications[RunId]()
         self.arrivals = Notifications[Topic]()
@@ -73,7 +83,20 @@ class Contents:
         self.setting_aside = Notifications[str]()  # keys: groups
         self.deploying = Notifications[str]()  # key: the store id
 
-    def commit(self, group: WriteGroup, now: datetime) -> GroupResult:
+    def commit_all(self, groups: Sequence[WriteGroup], now: datetime) -> list[GroupResult]:
+        """Commit groups, and then carry out their removals."""
+        return [
+            self._remove(group, answer)
+            if group.removals and isinstance(answer, Committed)
+            else answer
+            for group, answer in [(group, self._commit(group, now)) for group in groups]
+        ]
+
+    def _remove(self, group: WriteGroup, answer: Committed) -> Committed:
+        removed = tuple(self.removals.carry_out(removal) for removal in group.removals)
+        return replace(answer, removed=removed)
+
+    def _commit(self, group: WriteGroup, now: datetime) -> GroupResult:
         if group.fence and (current := self.roles.epoch(group.fence.role)) != group.fence.epoch:
             return Fenced(group.fence.role, current)
         self.positions.merge(group.positions)

@@ -18,7 +18,7 @@ class Families:
         self._children: dict[RunId, list[Linked]] = {}  # by the parent
         # by the child, then by the parent and its version
         self._parents: dict[RunId, dict[tuple[RunId, Version], Linked]] = {}
-        self._gathered: dict[tuple[RunId, str], Gathered] = {}  # by parent and workflow
+        self._gathered: dict[RunId, dict[str, Gathered]] = {}  # by parent and workflow
 
     def link(self, linked: Linked, workflow: str) -> bool:
         """Link a child of the workflow. False: the parent's version has linked it already."""
@@ -27,23 +27,32 @@ class Families:
             return False
         self._children.setdefault(linked.parent, []).append(linked)
         if linked.link.gathered_at:
-            key = (linked.parent, workflow)
-            self._gathered.setdefault(key, Gathered(linked.since)).start()
+            gathered = self._gathered.setdefault(linked.parent, {})
+            gathered.setdefault(workflow, Gathered(linked.since)).start()
         return True
 
     def end(self, linked: Linked, workflow: str, run_state: RunState) -> bool:
         """Count the end of a gathered child. True: none is open any more."""
-        gathered = self._gathered[linked.parent, workflow]
+        gathered = self._gathered[linked.parent][workflow]
         gathered.end(run_state)
         return not gathered.unended
 
     def gathered(self, parent: RunId, workflow: str) -> Gathered:
         """Return the count of the parent's children of the workflow."""
-        return self._gathered.get((parent, workflow)) or Gathered(NO_VERSION)
+        return self._gathered.get(parent, {}).get(workflow) or Gathered(NO_VERSION)
 
     def forget(self, parent: RunId, workflow: str) -> None:
         """Count the children that start from now on."""
-        self._gathered.pop((parent, workflow), None)
+        self._gathered.get(parent, {}).pop(workflow, None)
+
+    def remove(self, run_id: RunId) -> None:
+        """Remove the links of a run, as a parent and as a child, and the counts of its children."""
+        for linked in self._children.pop(run_id, ()):
+            self._parents[linked.child].pop((run_id, linked.since), None)
+        for linked in self._parents.pop(run_id, {}).values():
+            if linked.parent in self._children:
+                self._children[linked.parent].remove(linked)
+        self._gathered.pop(run_id, None)
 
     def parents(self, child: RunId) -> list[Linked]:
         return list(self._parents.get(child, {}).values())

@@ -1,6 +1,6 @@
 """Messages: all of them by key, and those that wait by run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
@@ -28,6 +28,8 @@ class Inboxes:
         self._runs = runs
         self._messages: dict[MessageKey, Message] = {}
         self._numbers: dict[MessageKey, int] = {}  # in the order in which they were posted
+        self._posted = 0
+        self._of_run: dict[RunId, dict[MessageKey, None]] = {}
         self._waiting: dict[RunId, dict[MessageKey, None]] = {}
         self._failed: dict[RunId, list[MessageKey]] = {}
         # (when it expires, its key) by workflow, of messages that wait
@@ -37,7 +39,9 @@ class Inboxes:
 
     def add(self, message: Message) -> None:
         """Add a message that waits."""
-        self._numbers[message.key] = len(self._numbers)
+        self._posted += 1
+        self._numbers[message.key] = self._posted
+        self._of_run.setdefault(message.run_id, {})[message.key] = None
         self._waiting.setdefault(message.run_id, {})[message.key] = None
         self._put(message)
 
@@ -62,6 +66,27 @@ class Inboxes:
         if outcome is MessageOutcome.FAILED:
             self._failed.setdefault(message.run_id, []).append(message.key)
         self._put(message.settled(outcome, version, now))
+
+    def erase(self, run_id: RunId) -> None:
+        """Clear the payloads and errors of all messages of the run."""
+        for key in self._of_run.get(run_id, ()):
+            self._put(replace(self._messages[key], payload=b"", reason=None))
+
+    def forget(self, run_ids: Iterable[RunId], limit: int) -> int:
+        """Forget up to `limit` messages of runs that were removed, and return how many."""
+        found = (key for run_id in run_ids for key in self._of_run.get(run_id, ()))
+        keys = list(islice(found, limit))
+        for key in keys:
+            run_id = self._messages.pop(key).run_id
+            del self._numbers[key], self._of_run[run_id][key]
+            if not self._of_run[run_id]:
+                del self._of_run[run_id]
+                self._failed.pop(run_id, None)
+        return len(keys)
+
+    def has_some(self, run_id: RunId) -> bool:
+        """Whether messages of the run are kept, settled or not."""
+        return run_id in self._of_run
 
     def _put(self, message: Message) -> None:
         self._messages[message.key] = message

@@ -158,8 +158,9 @@ class Messaging:
         accepted = self.inboxes.sorted(record, now).accepted
         if accepted:
             self.wake(run_id, accepted, now)
-        elif record.awaits is Awaits.EVENT and record.awaited == NO_VERSION:
-            self._runs.amend(replace(record, awaits=Awaits.MESSAGE))
+        elif record.awaits is Awaits.EVENT and (record.parked or record.awaited == NO_VERSION):
+            awaits = Awaits.PARKED if record.parked else Awaits.MESSAGE
+            self._runs.amend(replace(record, awaits=awaits))
 
     def _ask(self, record: Record, due_at: datetime, now: datetime) -> None:
         """Put an event into the outbox that says that the run has a message."""

@@ -13,6 +13,8 @@ from workflow_ray.records import (
     MessageQuery,
     OnceResult,
     OutboxEntry,
+    Parked,
+    ParkedQuery,
     Position,
     Record,
     RunCount,
@@ -36,8 +38,7 @@ class Records(Opening):
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         for group in groups:
             check_group(group)
-        now = self._now()
-        return [self._contents.commit(group, now) for group in groups]
+        return self._contents.commit_all(groups, self._now())
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
         return self._contents.runs.lookup(run_ids)
@@ -54,7 +55,7 @@ class Records(Opening):
     async def history(
         self, run_id: RunId, *, after: Version = Version(0), limit: int = 1000
     ) -> list[HistoryEntry]:
-        return self._contents.runs.history(run_id, after, limit)
+        return self._contents.runs.histories.page(run_id, after, limit)
 
     async def watch(
         self, seen: Mapping[RunId, Version], *, wait: float, at_rest: bool = False
@@ -130,6 +131,20 @@ class Records(Opening):
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return self._contents.waiting(query, self._now())
+
+    async def parked(self, query: ParkedQuery, *, wait: float = 0.0) -> Parked:
+        parkings = self._contents.runs.parkings
+
+        def has_changed(parked: Parked) -> bool:
+            return query.seen is None or parked.change != query.seen
+
+        return await parkings.changes.poll(
+            [(query.workflow, query.status)],
+            lambda: parkings.read(query, self._now()),
+            clock=self._clock,
+            wait=wait,
+            enough=has_changed,
+        )
 
     async def activity(self, *, limit: int = 500) -> Activity:
         now = self._now()

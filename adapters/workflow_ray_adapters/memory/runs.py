@@ -4,8 +4,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -29,8 +27,9 @@ from workflow_ray.records import (
     Write,
     WriteResult,
 )
-
-P = TypeVar("P", Record, HistoryEntry)
+from workflow_ray_adapters.memory.histories import Histories
+from workflow_ray_adapters.memory.paging import page_of
+from workflow_ray_adapters.memory.parkings import Parkings
 
 
 class Runs:
@@ -40,8 +39,9 @@ class Runs:
     """
 
     def __init__(self) -> None:
+        self.histories = Histories()
+        self.parkings = Parkings()
         self._records: dict[RunId, Record] = {}
-        self._history: dict[RunId, list[HistoryEntry]] = {}  # the entry of version v is at v - 1
         self._by_workflow: dict[str, list[RunId]] = {}
         self._by_foreign_id: dict[tuple[str, str], list[RunId]] = {}
         self._unfinished: dict[tuple[str, str], RunId] = {}
@@ -63,14 +63,10 @@ class Runs:
         if found != write.expected:
             return (
                 Stored(write.run_id, write.version)
-                if self._made(write)
+                if self.histories.has(write)
                 else Conflict(write.run_id, found)
             )
         return None if write.new is None else self._taken(write.run_id, write.new)
-
-    def _made(self, write: Write) -> bool:
-        entries = self._history.get(write.run_id, ())
-        return write.expected < len(entries) and entries[write.expected].write_id == write.write_id
 
     def _taken(self, run_id: RunId, new: NewRun) -> WriteResult | None:
         if new.idempotency_key is not None and (
@@ -86,7 +82,9 @@ class Runs:
         before = self._records.get(write.run_id)
         record = replace(write.onto(before), updated_at=now) if before else _first(write, now)
         self._records[write.run_id] = record
-        self._history.setdefault(write.run_id, []).append(_entry(write, now))
+        self.histories.add(write, now)
+        if record.parking or (before and before.parking):
+            self.parkings.move(before, record)
         counts = self._counts.setdefault(record.workflow, Counter())
         counts[record.status, record.run_state] += 1
         if before is None:
@@ -107,6 +105,20 @@ class Runs:
         self._records[record.run_id] = record
         if (record.awaits is Awaits.EVENT) != (before.awaits is Awaits.EVENT):
             self._toggle_awaiting(record)
+
+    def remove(self, record: Record) -> None:
+        """Remove a finished run. Its idempotency key is kept."""
+        del self._records[record.run_id]
+        self.histories.remove(record.run_id)
+        self._counts[record.workflow][record.status, record.run_state] -= 1
+        _remove(self._by_workflow[record.workflow], record.run_id)
+        key = (record.workflow, record.foreign_id)
+        _remove(self._by_foreign_id[key], record.run_id)
+        if not self._by_foreign_id[key]:
+            del self._by_foreign_id[key]
+
+    def forget_key(self, workflow: str, idempotency_key: str) -> None:
+        del self._keys[workflow, idempotency_key]
 
     def _index(self, record: Record) -> None:
         key = (record.workflow, record.foreign_id)
@@ -129,7 +141,7 @@ class Runs:
         if record.awaits is Awaits.EVENT:
             insort(run_ids, record.run_id)
         else:
-            del run_ids[bisect_left(run_ids, record.run_id)]
+            _remove(run_ids, record.run_id)
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -168,7 +180,7 @@ class Runs:
             family: The only runs that it allows, by run id. None: any.
         """
         records = (self._records[run_id] for run_id in self._candidates(query, family))
-        return _page((record for record in records if query.admits(record)), query.limit)
+        return page_of((record for record in records if query.admits(record)), query.limit)
 
     def _candidates(self, query: RunQuery, family: Sequence[RunId] | None) -> Iterator[RunId]:
         if family is not None:
@@ -191,14 +203,11 @@ class Runs:
             if runs
         ]
 
-    def history(self, run_id: RunId, after: Version, limit: int) -> list[HistoryEntry]:
-        return _page(islice(self._history.get(run_id, ()), after, None), limit)
-
-    def paused(self, workflow: str) -> list[tuple[Record, list[HistoryEntry]]]:
+    def paused(self, workflow: str) -> list[tuple[Record, Sequence[HistoryEntry]]]:
         """Return the workflow's paused runs, each with the entries of its visit after the first."""
         found = map(self._records.__getitem__, self._by_workflow.get(workflow, ()))
         return [
-            (record, self._history[record.run_id][record.visit :])
+            (record, self.histories.after(record.run_id, record.visit))
             for record in found
             if record.run_state is RunState.PAUSED
         ]
@@ -219,21 +228,14 @@ class Runs:
             for run_id in sorted(seen)
             if (record := self._records.get(run_id)) and record.version > seen[run_id]
         )
-        return _page(
+        return page_of(
             (record for record in records if record.run_state.at_rest or not at_rest), len(seen)
         )
 
 
-def _page(items: Iterable[P], limit: int) -> list[P]:
-    """Return the first `limit` items, up to the one whose data exceeds BATCH_DATA."""
-    page: list[P] = []
-    size = 0
-    for item in islice(items, limit):
-        page.append(item)
-        size += len(item.data or b"")
-        if size > BATCH_DATA:
-            break
-    return page
+def _remove(run_ids: list[RunId], run_id: RunId) -> None:
+    """Remove a run from sorted ones."""
+    del run_ids[bisect_left(run_ids, run_id)]
 
 
 def _first(write: Write, now: datetime) -> Record:
@@ -256,21 +258,10 @@ def _first(write: Write, now: datetime) -> Record:
         idempotency_key=new.idempotency_key,
         awaits=write.awaits,
         awaited=write.version if write.asks else NO_VERSION,
+        labels=write.labels or {},
+        data_version=write.data_version,
+        parking=write.parking,
+        parked=write.parked,
         created_at=now,
         updated_at=now,
-    )
-
-
-def _entry(write: Write, now: datetime) -> HistoryEntry:
-    return HistoryEntry(
-        run_id=write.run_id,
-        version=write.version,
-        status=write.status,
-        run_state=write.run_state,
-        cause=write.cause,
-        by=write.by,
-        reason=write.reason,
-        at=now,
-        write_id=write.write_id,
-        data=write.data,
     )

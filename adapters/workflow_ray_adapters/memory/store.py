@@ -34,13 +34,17 @@ class MemoryStore(Records):
         """Return the events that are not due yet, the next one first. For test kits."""
         return self._contents.outbox.delayed(self._now())
 
+    def exists(self, run_id: RunId) -> bool:
+        """Whether a run exists. For test kits."""
+        return self._contents.runs.get(run_id) is not None
+
     def stored(self, run_id: RunId) -> Record:
         """Return a run that exists. For test kits."""
         record = self._contents.runs.get(run_id)
         assert record is not None, "only runs that exist have events, timeouts and waits"
         return record
 
-    def paused(self, workflow: str) -> list[tuple[Record, list[HistoryEntry]]]:
+    def paused(self, workflow: str) -> list[tuple[Record, Sequence[HistoryEntry]]]:
         """Return the workflow's paused runs, each with the entries of its visit after the first.
         For test kits.
         """

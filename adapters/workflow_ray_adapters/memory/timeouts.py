@@ -1,6 +1,6 @@
 """Timeouts, by the status that waits for them."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from heapq import merge
@@ -18,6 +18,7 @@ class Timeouts:
 
     def __init__(self) -> None:
         self._known: dict[TimeoutKey, Timeout] = {}
+        self._of_run: dict[RunId, dict[TimeoutKey, None]] = {}
         self._open: dict[Wait, list[Place]] = {}
         # in the order in which they were completed
         self._completed: dict[TimeoutKey, datetime] = {}
@@ -26,20 +27,35 @@ class Timeouts:
         for timeout in timeouts:
             if timeout.key not in self._known:
                 self._known[timeout.key] = timeout
+                self._of_run.setdefault(timeout.key.run_id, {})[timeout.key] = None
                 insort(self._open.setdefault(_wait(timeout), []), _place(timeout))
 
     def complete(self, keys: Iterable[TimeoutKey], now: datetime) -> None:
         for key in keys:
             if (timeout := self._known.get(key)) and key not in self._completed:
-                self._open[_wait(timeout)].remove(_place(timeout))
+                self._close(timeout)
                 self._completed[key] = now
 
     def trim(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` timeouts that were completed by then, and return how many."""
         keys = list(islice((key for key, at in self._completed.items() if at <= before), limit))
         for key in keys:
-            del self._completed[key], self._known[key]
+            del self._completed[key], self._known[key], self._of_run[key.run_id][key]
+            if not self._of_run[key.run_id]:
+                del self._of_run[key.run_id]
         return len(keys)
+
+    def remove(self, run_id: RunId) -> None:
+        """Forget the timeouts of a run, completed or not."""
+        for key in list(self._of_run.pop(run_id, ())):
+            if key not in self._completed:
+                self._close(self._known[key])
+            del self._known[key]
+            self._completed.pop(key, None)
+
+    def _close(self, timeout: Timeout) -> None:
+        places = self._open[_wait(timeout)]
+        del places[bisect_left(places, _place(timeout))]
 
     def due(
         self,

@@ -58,6 +58,8 @@ class Transitions:
             return prevented, []
         before = self._runs.get(write.run_id)
         self._put(write, now)
+        if write.erases:
+            self._erase(write)
         self._take(write, now)
         started = [child.write for child in write.children if self._start(write, child, now)]
         made = [write, *started]
@@ -110,6 +112,11 @@ class Transitions:
         if before and before.has_results and (leaves or write.run_state.finished):
             self.results.remove(write.run_id)
             self._runs.amend(replace(self._runs.known(write.run_id), has_results=False))
+
+    def _erase(self, write: Write) -> None:
+        self._messaging.inboxes.erase(write.run_id)
+        self.results.remove(write.run_id)
+        self._runs.amend(replace(self._runs.known(write.run_id), has_results=False))
 
     def _take(self, write: Write, now: datetime) -> None:
         for message in self._messaging.take(write, now):
