@@ -4,10 +4,11 @@ from sqlalchemy import ClauseElement, bindparam, select
 
 from workflow_ray.records import Activity, OutboxEntry, RoleHolder
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import outbox
 from workflow_ray_adapters.sql.outbox import ENTRY
 from workflow_ray_adapters.sql.rows import AT_ONCE, moment, to_event
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import fences, outbox
+from workflow_ray_adapters.sql.tables import fences
 
 
 def activity(session: Session, limit: int) -> Activity:

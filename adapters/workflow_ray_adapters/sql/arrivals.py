@@ -26,9 +26,10 @@ from sqlalchemy import (
 
 from workflow_ray.records import BATCH_DATA, Arrivals, Received, Topic
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import events
 from workflow_ray_adapters.sql.rows import RECORD, to_event, to_record
 from workflow_ray_adapters.sql.session import Session, Statement
-from workflow_ray_adapters.sql.tables import events, records
+from workflow_ray_adapters.sql.tables import records
 
 
 def ceiling_division(dividend: int, divisor: int) -> int:

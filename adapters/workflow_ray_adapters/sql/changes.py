@@ -6,12 +6,13 @@ from typing import TypeAlias
 from sqlalchemy import ClauseElement, false, func, literal, select, union_all
 
 from workflow_ray.records import Fence, RoleName, RunId, RunState, Topic, Version
-from workflow_ray_adapters.sql import messages, outbox, roles, set_asides, stream
+from workflow_ray_adapters.sql import messages, outbox, parking, roles, set_asides, stream
+from workflow_ray_adapters.sql.counters import OfStatus
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.notifications import Notification
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import deployment, records, timeouts
-from workflow_ray_adapters.sql.wakeups import OfStatus, Wanted
+from workflow_ray_adapters.sql.wakeups import Wanted
 
 Ends: TypeAlias = dict[tuple[Topic, int], int]
 """For each topic-partition, the offset that its next event gets."""
@@ -35,6 +36,8 @@ def read(session: Session, wanted: Wanted) -> tuple[Notification, Ends]:
         _add_messages(session, wanted, found)
     if wanted.set_aside:
         found.set_aside = set_asides.first_due(session, list(wanted.set_aside))
+    if wanted.flow:
+        found.flow = parking.changed(session, wanted.flow)
     found.roles = _lost(session, wanted.fences)
     if wanted.deployment is not None:
         ((version,),) = session.rows(_version)

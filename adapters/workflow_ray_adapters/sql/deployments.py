@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ClauseElement, Connection, and_, delete, not_, select, update
 
 from workflow_ray.errors import DeploymentConflict, PartitionsChanged, StatusRenumbered
-from workflow_ray.records import DeployedWorkflow, Deployment
+from workflow_ray.records import DeployedWorkflow, Deployment, FlowLimits, Shape
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.session import Session
@@ -48,6 +48,8 @@ def _deployed_workflows(_: Dialect) -> ClauseElement:
         column.partitions,
         column.superseded,
         column.paused,
+        column.limits,
+        column.shape,
     )
     return select(*columns).where(column.place.is_not(None)).order_by(column.place)
 
@@ -60,6 +62,8 @@ def _workflow(
     partitions: int,
     superseded: str | None,
     paused: str | None,
+    limits: str | None,
+    shape: str | None,
     *,
     statuses: dict[str, int],
     groups: "Sequence[_Group]",
@@ -71,6 +75,8 @@ def _workflow(
         code=code,
         superseded=_names(superseded),
         paused=_names(paused),
+        limits=msgspec.json.decode(limits, type=dict[str, FlowLimits]) if limits else {},
+        shape=msgspec.json.decode(shape, type=Shape) if shape else None,
         statuses=statuses,
         partitions=partitions,
         groups={group.name: group.shards for group in groups},
@@ -83,8 +89,8 @@ def _names(stored: str | None) -> tuple[str, ...]:
     return msgspec.json.decode(stored, type=tuple[str, ...]) if stored else ()
 
 
-def _stored(names: tuple[str, ...]) -> str | None:
-    return msgspec.json.encode(names).decode() if names else None
+def _stored(value: tuple[str, ...] | dict[str, FlowLimits] | Shape | None) -> str | None:
+    return msgspec.json.encode(value).decode() if value else None
 
 
 class _Group(NamedTuple):
@@ -161,14 +167,20 @@ def _write_workflows(session: Session, wanted: Sequence[DeployedWorkflow]) -> No
             "partitions": workflow.partitions,
             "superseded": _stored(workflow.superseded),
             "paused": _stored(workflow.paused),
+            "limits": _stored(workflow.limits),
+            "shape": _stored(workflow.shape),
         }
         for place, workflow in enumerate(wanted)
     ]
     session.run(_put_workflow, rows)
 
 
+KEPT = ("name", "partitions")
+"""The columns of a workflow that stay as they were at its first deploy."""
+
+
 def _put_workflow(dialect: Dialect) -> ClauseElement:
-    changing = ("place", "reference", "python_path", "code", "superseded", "paused")
+    changing = [column.name for column in workflows.c if column.name not in KEPT]
     return dialect.upsert(workflows, lambda _, new: {name: new[name] for name in changing})
 
 

@@ -31,10 +31,13 @@ class Dialect(ABC):
         driver: Compiles statements. Its parameters are positional.
         row_locks: False: `lock_rows` locks nothing, because a transaction holds the write lock
             from its beginning, or only reads.
+        correlated_ranges: Whether a subquery reads only a range of an index where that depends on
+            the query around it.
     """
 
-    def __init__(self, driver: Driver, *, row_locks: bool) -> None:
+    def __init__(self, driver: Driver, *, row_locks: bool, correlated_ranges: bool = True) -> None:
         self.driver = driver
+        self.correlated_ranges = correlated_ranges
         self._row_locks = row_locks
 
     def lock_rows(self, query: Q, *, shared: bool = False, waits: bool = True) -> Q:

@@ -137,6 +137,8 @@ def _by_id(dialect: Dialect) -> Select[*tuple[Any, ...]]:
         table.marks,
         table.visit,
         table.awaited,
+        table.data_version,
+        table.parked,
     )
     query = select(*columns, *dialect.clock()).where(dialect.among(table.run_id, "run_ids"))
     return query.order_by(records.c.run_id)

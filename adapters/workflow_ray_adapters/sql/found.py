@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from workflow_ray.records import RunId, Version
+from workflow_ray_adapters.sql.rows import lane
 from workflow_ray_adapters.sql.staged_rows import CANCELLED, PAUSED
 
 
@@ -23,6 +24,8 @@ class Found(NamedTuple):
     marks: int
     visit: Version
     awaited: Version
+    data_version: int | None  # None: 1
+    parked: int | None  # as the column has it
 
     @property
     def is_finished(self) -> bool:
@@ -31,6 +34,12 @@ class Found(NamedTuple):
     @property
     def is_at_rest(self) -> bool:
         return self.run_state >= PAUSED
+
+    @property
+    def lane(self) -> int | None:
+        """Return where flow control finds it. None: nowhere."""
+        is_ordered = self.parked is not None and not self.is_at_rest
+        return lane(self.status, self.parked or 0) if is_ordered else None
 
 
 _marks = attrgetter("marks")  # in a `map`, it takes a third of the time of a generator

@@ -196,5 +196,5 @@ class Messaging:
         accepted = self._sort(self.inboxes.waiting(run_id), run).accepted
         if accepted:
             self.wake(run_id, accepted)
-        elif run.awaiting is not None and run.awaited == NO_VERSION:
+        elif run.awaiting is not None and (run.awaited == NO_VERSION or run.parked):
             self._batch.await_message(run)

@@ -25,6 +25,7 @@ class Kind(IntFlag):
     DEPLOYMENT = 32
     MESSAGES = 64
     SET_ASIDE = 128
+    FLOW = 256
 
 
 ALL = ~Kind(0)
@@ -50,6 +51,8 @@ class Notification(msgspec.Struct, omit_defaults=True):
     settled: set[Mail] = set()  # messages that wait no longer
     # groups with new entries that are set aside, and when these are due, in microseconds
     set_aside: set[tuple[str, int]] = set()
+    # workflows and statuses at which something has changed for flow control
+    flow: set[tuple[str, int]] = set()
     unnamed: Kind = Kind(0)  # the kinds of which something may have changed that is not named
 
     def __bool__(self) -> bool:
@@ -64,6 +67,7 @@ class Notification(msgspec.Struct, omit_defaults=True):
             or self.posted
             or self.settled
             or self.set_aside
+            or self.flow
         )
 
     def add_events(self, appended: Iterable[tuple[Topic, int]]) -> None:
@@ -90,6 +94,7 @@ class Notification(msgspec.Struct, omit_defaults=True):
         self.posted |= other.posted
         self.settled |= other.settled
         self.set_aside |= other.set_aside
+        self.flow |= other.flow
         self.unnamed |= other.unnamed
 
     def encode(self, largest: int) -> bytes:
@@ -120,6 +125,7 @@ PARTS = {
     "posted": Kind.MESSAGES,
     "settled": Kind.MESSAGES,
     "set_aside": Kind.SET_ASIDE,
+    "flow": Kind.FLOW,
 }
 
 

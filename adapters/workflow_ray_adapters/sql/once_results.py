@@ -1,6 +1,6 @@
 """Results of `once`, for the current visits of runs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ClauseElement, and_, select
 
@@ -38,7 +38,7 @@ class OnceResults:
 
     def apply(self, session: Session) -> None:
         if self._removed:
-            session.execute(_remove, run_ids=sorted(self._removed))
+            remove(session, sorted(self._removed))
         session.run(
             _insert,
             [
@@ -46,6 +46,11 @@ class OnceResults:
                 for (run_id, name), result in sorted(self._new.items())
             ],
         )
+
+
+def remove(session: Session, run_ids: Sequence[RunId]) -> None:
+    """Remove the results of the runs."""
+    session.execute(_remove, run_ids=run_ids)
 
 
 def _remove(dialect: Dialect) -> ClauseElement:

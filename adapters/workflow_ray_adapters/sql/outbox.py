@@ -28,10 +28,10 @@ from sqlalchemy import (
 from workflow_ray.records import Fence, OutboxEntry, Timeout, TimeoutKey, Topic
 from workflow_ray_adapters.sql import roles
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import events, heads, outbox
 from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, moment, to_event
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.statement import Values
-from workflow_ray_adapters.sql.tables import events, heads, outbox
 
 TOPIC_PARTITION = (outbox.c.topic, outbox.c.partition_no)
 ENTRY = (*TOPIC_PARTITION, outbox.c.run_id, outbox.c.version, outbox.c.status, outbox.c.headers)

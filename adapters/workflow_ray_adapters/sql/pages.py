@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from workflow_ray.records import BATCH_DATA, Record, RunCount, RunQuery, RunState
+from workflow_ray_adapters.sql import labelled
 from workflow_ray_adapters.sql.rows import RECORD, micros, resting, to_record
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.tables import counters, links, records
@@ -87,11 +88,7 @@ def runs(session: Session, query: RunQuery) -> list[Record]:
 def page(session: Session, query: RunQuery) -> Select[Any] | None:
     """Build the query's statement. None: there are no such runs."""
     by = desc if query.newest_first else asc
-    keys = (
-        _merged(_parts(session, query), query, by)
-        if query.parent is None and query.child is None
-        else _relatives(query, by)
-    )
+    keys = _keys(session, query, by)
     if keys is None:
         return None
     fitting = _fitting(keys, by)
@@ -102,12 +99,24 @@ def page(session: Session, query: RunQuery) -> Select[Any] | None:
     )
 
 
+def _keys(session: Session, query: RunQuery, by: Order) -> Subquery | None:
+    """Build a query for the run ids of the page, or of more where its data is large. None: there
+    are none.
+    """
+    if query.parent is not None or query.child is not None:
+        return _relatives(query, by)
+    if query.labels and query.foreign_id is None:
+        filters = [*_filters(query), *_of_status_and_state(query)]
+        return labelled.keys(session, query, filters, by).subquery("keys")
+    return _merged(_parts(session, query), query, by)
+
+
 def _relatives(query: RunQuery, by: Order) -> Subquery:
     """Build a query for the run ids of the page, which are those of children or of parents. An
     index has the links of each run in their order.
     """
     one, other = links.c.parent, links.c.child
-    filters = [*_filters(query), *_of_status_and_state(query)]
+    filters = [*_filters(query), *_of_status_and_state(query), *labelled.having(query.labels)]
     if query.parent is None:
         key, linked = one, [other == query.child]
     else:
@@ -142,7 +151,11 @@ def _parts(session: Session, query: RunQuery) -> list[Part]:
     if query.foreign_id is not None:
         return [
             Part(
-                [*filters, records.c.workflow == query.workflow],
+                [
+                    *filters,
+                    *labelled.having(query.labels),
+                    records.c.workflow == query.workflow,
+                ],
                 records.c.foreign_id,
                 query.foreign_id,
             )

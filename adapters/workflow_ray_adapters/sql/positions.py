@@ -1,7 +1,7 @@
 """The committed positions of groups."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -9,9 +9,12 @@ from sqlalchemy import ClauseElement, ColumnElement, and_, bindparam, case, sele
 
 from workflow_ray.records import Fence, Position, RoleName
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import positions
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import positions
+
+Positions: TypeAlias = dict[tuple[str, int], Position]
+"""Positions by their group and partition."""
 
 
 def merged(before: Position | None, written: Position) -> Position:
@@ -23,6 +26,19 @@ def merged(before: Position | None, written: Position) -> Position:
     return replace(
         written, offset=max(before.offset, written.offset), begun=max(before.begun, written.begun)
     )
+
+
+def stage(staged: list[Positions], position: Position) -> None:
+    """Add a position to those that are written one after another. Two for one partition are merged;
+    but of two logs each is written, because merged the second would replace what was stored before
+    both.
+    """
+    key = (position.group, position.partition)
+    before = staged[-1].get(key)
+    if before is not None and before.log != position.log:
+        staged.append({})
+        before = None
+    staged[-1][key] = merged(before, position)
 
 
 def write(session: Session, written: Iterable[Position]) -> None:

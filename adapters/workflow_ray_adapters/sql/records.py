@@ -21,6 +21,8 @@ from workflow_ray.records import (
     MessageQuery,
     OnceResult,
     OutboxEntry,
+    Parked,
+    ParkedQuery,
     Position,
     Record,
     RunCount,
@@ -41,6 +43,7 @@ from workflow_ray_adapters.sql import (
     once_results,
     outbox,
     pages,
+    parking,
     positions,
     queries,
     set_asides,
@@ -198,6 +201,15 @@ class Records:
 
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return await self._read_by_time(lambda session: waiting.waiting(session, query))
+
+    async def parked(self, query: ParkedQuery, *, wait: float = 0.0) -> Parked:
+        if query.seen is None:
+            return await self._read_by_time(lambda session: parking.read(session, query))
+        seen = (query.workflow, query.status, query.seen)
+        with self._wakeups.flow.waiting(seen) as wakeup:
+            look = partial(self._database.read, lambda session: parking.changed(session, [seen]))
+            await wait_until(self._clock, wakeup, look, wait)
+        return await self._read_by_time(lambda session: parking.read(session, query))
 
     async def activity(self, *, limit: int = 500) -> Activity:
         found = await self._read_by_time(lambda session: activity.activity(session, limit))

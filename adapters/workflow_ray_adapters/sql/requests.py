@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar, assert_never
 
 from workflow_ray.errors import WorkflowError
-from workflow_ray.records import BATCH_DATA, GroupResult, WriteGroup
+from workflow_ray.records import BATCH_DATA, GroupResult, Removal, WriteGroup
+from workflow_ray_adapters.sql.removals import AT_ONCE
 from workflow_ray_adapters.sql.transaction import Answer, Answered, Call, Refused
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 TRANSACTION_ROWS = 2_000
 QUEUE_ROWS = 50_000
+OF_RUN = 10
+"""The number of rows that a removed run counts as."""
 PASSED_OVER = 3
 """Transactions in a row that leave requests of clients waiting; in the next one these go first."""
 
@@ -70,7 +73,15 @@ def _copied(error: E) -> E:
 
 def _count_others(group: WriteGroup) -> int:
     """Return the number of rows of what is not a write or a position."""
-    return sum(map(len, (group.messages, group.failures, group.results, group.set_aside)))
+    removed = sum(map(_count_removed, group.removals))
+    others = (group.messages, group.failures, group.results, group.set_aside)
+    return removed + sum(map(len, others))
+
+
+def _count_removed(removal: Removal) -> int:
+    """Return about the number of rows that are removed."""
+    keys = 0 if removal.keys_below is None else 2 * AT_ONCE
+    return OF_RUN * (len(removal.runs) + len(removal.histories)) + keys
 
 
 def _size_of_others(group: WriteGroup) -> int:
@@ -98,7 +109,13 @@ class StoreRequest:
                 if write.children:
                     rows += len(write.children)
                     size += sum(len(child.write.data or b"") for child in write.children)
-            if group.messages or group.failures or group.results or group.set_aside:
+            if (
+                group.messages
+                or group.failures
+                or group.results
+                or group.set_aside
+                or group.removals
+            ):
                 rows += _count_others(group)
                 size += _size_of_others(group)
         self.rows = rows or 1

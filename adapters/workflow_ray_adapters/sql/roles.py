@@ -7,8 +7,9 @@ from sqlalchemy import ClauseElement, bindparam, func, insert, null, select, upd
 from workflow_ray.errors import RoleLost, RoleRetired
 from workflow_ray.records import Fence, Role, RoleName
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import positions
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import fences, positions, topology
+from workflow_ray_adapters.sql.tables import fences, topology
 
 NO_LEASE = {"holder": null(), "lease_until": null()}
 SHARDS = func.coalesce(topology.c.scaled, topology.c.shards)

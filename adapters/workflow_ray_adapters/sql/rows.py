@@ -9,7 +9,16 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Column, Row
 
-from workflow_ray.records import Awaits, Cause, Event, HistoryEntry, Record, RunState
+from workflow_ray.records import (
+    Awaits,
+    Cause,
+    ErrorDetail,
+    Event,
+    HistoryEntry,
+    Parking,
+    Record,
+    RunState,
+)
 from workflow_ray_adapters.sql.marks import CASCADES, HAS_PARENTS, HAS_RESULTS, count_messages
 from workflow_ray_adapters.sql.tables import history, records
 
@@ -42,6 +51,11 @@ RECORD: tuple[Column[Any], ...] = (
     records.c.created_at,
     records.c.updated_at,
     records.c.marks,
+    records.c.labels,
+    records.c.data_version,
+    records.c.parked,
+    records.c.parking_key,
+    records.c.parking_rank,
 )
 ENTRY: tuple[Column[Any], ...] = (
     history.c.run_id,
@@ -54,6 +68,8 @@ ENTRY: tuple[Column[Any], ...] = (
     history.c.written_at,
     history.c.write_id,
     history.c.data,
+    history.c.data_version,
+    history.c.error,
 )
 
 
@@ -61,6 +77,14 @@ ENTRY: tuple[Column[Any], ...] = (
 RUN_STATES = {int(run_state): run_state for run_state in RunState}
 AWAITS = {int(awaits): awaits for awaits in Awaits}
 CAUSES = {int(cause): cause for cause in Cause}
+ERROR = msgspec.json.Decoder(ErrorDetail)
+
+
+def lane(status: int, parked: int) -> int:
+    """Return where flow control finds a run that is not at rest, as one number: those that are
+    parked at a status, and those that hold a slot of it.
+    """
+    return status * 2 + parked
 
 
 def resting(status: int, run_state: int) -> int:
@@ -98,6 +122,11 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
         created,
         updated,
         marks,
+        labels,
+        data_version,
+        parked,
+        parking_key,
+        parking_rank,
     ) = row
     record = Record(
         run_id=run_id,
@@ -118,7 +147,17 @@ def to_record(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> Record:
         created_at=moment(created),
         updated_at=moment(updated),
     )
-    return with_marks(record, marks) if marks else record
+    if marks:
+        record = with_marks(record, marks)
+    if labels is None and data_version is None and parked is None:
+        return record
+    return replace(
+        record,
+        labels=to_headers(labels),
+        data_version=1 if data_version is None else data_version,
+        parking=None if parked is None else Parking(key=parking_key, priority=-parking_rank),
+        parked=bool(parked),
+    )
 
 
 def with_marks(record: Record, marks: int) -> Record:
@@ -134,7 +173,20 @@ def with_marks(record: Record, marks: int) -> Record:
 
 def to_entry(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> HistoryEntry:
     """Make a history entry of the columns ENTRY, in their order."""
-    run_id, version, status, run_state, cause, by, reason, at, write_id, data = row
+    (
+        run_id,
+        version,
+        status,
+        run_state,
+        cause,
+        by,
+        reason,
+        at,
+        write_id,
+        data,
+        data_version,
+        error,
+    ) = row
     return HistoryEntry(
         run_id=run_id,
         version=version,
@@ -146,6 +198,8 @@ def to_entry(row: Sequence[Any] | Row[*tuple[Any, ...]]) -> HistoryEntry:
         at=moment(at),
         write_id=write_id,
         data=data,
+        data_version=1 if data_version is None else data_version,
+        error=None if error is None else ERROR.decode(error),
     )
 
 

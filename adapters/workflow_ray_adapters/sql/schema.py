@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 
 from workflow_ray_adapters.sql.tables import deployment
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest revision in migrations/versions; they sort by age. It is kept here so that opening a
 store does not import Alembic.
 """

@@ -1,5 +1,7 @@
 """The rows that a write stages."""
 
+import msgspec
+
 from workflow_ray.records import Awaits, NewTimeout, OutgoingEvent, RunState, Version, Write
 from workflow_ray_adapters.sql.rows import AT_ONCE, CARRIED, Values, from_headers, micros, resting
 
@@ -9,6 +11,7 @@ PAUSED = int(RunState.PAUSED)
 CANCELLED = int(RunState.CANCELLED)
 EVENT = int(Awaits.EVENT)
 MESSAGE = int(Awaits.MESSAGE)
+PARKED = int(Awaits.PARKED)
 
 
 def record_row(write: Write, version: Version, partition: int, now: int) -> Values:
@@ -50,6 +53,15 @@ def history_row(write: Write, row: Values) -> Values:
         "written_at": row["updated_at"],
         "write_id": write.write_id,
         "data": write.data,
+    }
+
+
+def detailed_row(write: Write, row: Values) -> Values:
+    """Return the history's entry with what few have."""
+    error = write.error
+    return row | {
+        "data_version": None if write.data is None else write.data_version,
+        "error": None if error is None else msgspec.json.encode(error).decode(),
     }
 
 

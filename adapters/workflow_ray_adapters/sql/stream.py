@@ -20,9 +20,9 @@ from workflow_ray.records import Arrivals, Event, Fence, Topic
 from workflow_ray_adapters.sql import outbox, roles
 from workflow_ray_adapters.sql.arrivals import Receive, is_complete, read
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import events, heads
 from workflow_ray_adapters.sql.rows import Values, event_row
 from workflow_ray_adapters.sql.session import Session, Statement
-from workflow_ray_adapters.sql.tables import events, heads
 
 
 def append(session: Session, appended: Sequence[Event]) -> None:

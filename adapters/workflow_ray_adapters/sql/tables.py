@@ -4,34 +4,22 @@ Times are microseconds since 1970 in UTC, by the store's clock. Statuses, run st
 stored as their numbers.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, column, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, text
 
+from workflow_ray.records import MAX_LABEL_NAME
 from workflow_ray_adapters.sql.columns import BYTES, DIGEST, TEXT, key
-
-metadata = MetaData()
-
-
-def _table(name: str, *columns: Column[object] | Index) -> Table:
-    """A table that SQLite keeps in its primary key's own tree: one look-up, one page to write."""
-    return Table(name, metadata, *columns, sqlite_with_rowid=False)
-
-
-def _index_of_known(name: str, *columns: str, of: str, unique: bool = False) -> Index:
-    """Where the database can, rows without a value in the column `of` cost the index nothing."""
-    known = column(of).is_not(None)
-    return Index(name, *columns, unique=unique, sqlite_where=known, postgresql_where=known)
-
+from workflow_ray_adapters.sql.metadata import index_of_known, make_table, metadata
 
 # --- what should run ----------------------------------------------------------------------------
 
-deployment = _table(  # one row
+deployment = make_table(  # one row
     "deployment",
     Column("store_id", key(36), primary_key=True),
     Column("version", BigInteger, nullable=False),
     # the oldest revision of the schema whose code can read and write this one; NULL: no older one's
     Column("usable_from", key(32)),
 )
-workflows = _table(  # kept for good, and with them the number of partitions
+workflows = make_table(  # kept for good, and with them the number of partitions
     "workflows",
     Column("name", key(), primary_key=True),
     Column("place", Integer),  # in the deployment's order; NULL: retired
@@ -41,15 +29,17 @@ workflows = _table(  # kept for good, and with them the number of partitions
     Column("superseded", TEXT),  # JSON; NULL: none
     Column("paused", TEXT),  # JSON, the schedules that an operator has paused; NULL: none
     Column("partitions", Integer, nullable=False),
+    Column("limits", TEXT),  # JSON, those that an operator has set; NULL: none
+    Column("shape", TEXT),  # JSON; NULL: not known
 )
-statuses = _table(  # kept for good
+statuses = make_table(  # kept for good
     "statuses",
     Column("workflow", key(), primary_key=True),
     Column("name", key(), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("active", Boolean, nullable=False),  # False: the newest definition has left it out
 )
-topology = _table(
+topology = make_table(
     "topology",
     Column("role_group", key(), primary_key=True),
     Column("workflow", key(), primary_key=True),
@@ -57,7 +47,7 @@ topology = _table(
     Column("scaled", Integer),  # as an operator set it; NULL: as the code has it
     Column("draining", Boolean),  # NULL: no
 )
-fences = _table(  # kept for good: epochs only go up
+fences = make_table(  # kept for good: epochs only go up
     "fences",
     Column("role", key(), primary_key=True),
     Column("epoch", BigInteger, nullable=False),
@@ -67,7 +57,7 @@ fences = _table(  # kept for good: epochs only go up
     Index("fences_by_group", "role_group"),
 )
 # The stored names stay: to rename them would refuse earlier code during a rolling upgrade.
-workers = _table(  # processes that share roles
+workers = make_table(  # processes that share roles
     "members",
     Column("member", key(), key="worker", primary_key=True),
     Column("roles", TEXT, nullable=False),  # JSON: the names of those that it can run
@@ -106,28 +96,44 @@ records = Table(  # with a rowid: the data may be large, and would crowd the tre
     # The messages that wait, and what else is kept for the run, as one number (marks.py); 0: none.
     # Writes do not name it, unless they change it.
     Column("marks", Integer, nullable=False, server_default=text("0")),
-    _index_of_known("records_unfinished", "workflow", "unfinished", of="unfinished", unique=True),
+    # Those from here on are NULL in most rows, and mostly no write names them (extensions.py).
+    Column("labels", TEXT),  # JSON; NULL: none
+    Column("data_version", Integer),  # NULL: 1
+    # 1: flow control holds the run back at its status; 0: it has let it go on; NULL: it does not
+    # order it there
+    Column("parked", Integer),
+    Column("parking_key", key()),
+    Column("parking_rank", BigInteger),  # the negative of the priority: the index is ascending
+    # Where flow control finds it (rows.lane); NULL: nowhere, or it is at rest
+    Column("lane", BigInteger),
+    index_of_known("records_unfinished", "workflow", "unfinished", of="unfinished", unique=True),
     Index("records_foreign_id", "workflow", "foreign_id", "run_id"),
     Index("records_by_workflow", "workflow", "run_id"),
-    _index_of_known("records_awaiting", "workflow", "awaiting", "run_id", of="awaiting"),
-    _index_of_known("records_resting", "workflow", "resting", "run_id", of="resting"),
+    index_of_known("records_awaiting", "workflow", "awaiting", "run_id", of="awaiting"),
+    index_of_known("records_resting", "workflow", "resting", "run_id", of="resting"),
+    index_of_known(
+        "records_lane", "workflow", "lane", "parking_key", "parking_rank", "run_id", of="lane"
+    ),
 )
-counters = _table(  # how many runs stand where: of each writer its own part, which may be negative
-    "counters",
-    Column("workflow", key(), primary_key=True),
-    Column("status", Integer, primary_key=True, autoincrement=False),
-    Column("run_state", Integer, primary_key=True, autoincrement=False),
-    Column("writer", key(36), primary_key=True),
-    Column("runs", BigInteger, nullable=False),
+counters = (
+    make_table(  # how many runs stand where: of each writer its own part, which may be negative
+        "counters",
+        Column("workflow", key(), primary_key=True),
+        Column("status", Integer, primary_key=True, autoincrement=False),
+        Column("run_state", Integer, primary_key=True, autoincrement=False),
+        Column("writer", key(36), primary_key=True),
+        Column("runs", BigInteger, nullable=False),
+    )
 )
-idempotency_keys = _table(  # outlive the run
+idempotency_keys = make_table(  # outlive the run
     "idempotency_keys",
     Column("workflow", key(), primary_key=True),
     Column("idempotency_key", key(), primary_key=True),
     Column("run_id", key(36), nullable=False),
     Column("digest", DIGEST),  # of what the key was used for; NULL: not known
+    Index("idempotency_keys_by_run", "workflow", "run_id"),
 )
-history = _table(
+history = make_table(
     "history",
     Column("run_id", key(36), primary_key=True),
     Column("version", BigInteger, primary_key=True),
@@ -139,6 +145,23 @@ history = _table(
     Column("written_at", BigInteger, nullable=False),
     Column("write_id", key(36), nullable=False),
     Column("data", BYTES),  # NULL: as in the version before
+    Column("data_version", Integer),  # NULL: 1
+    Column("error", TEXT),  # JSON; NULL: none
+)
+labels = make_table(
+    "labels",
+    Column("run_id", key(36), primary_key=True),
+    Column("name", key(MAX_LABEL_NAME), primary_key=True),
+    Column("workflow", key(), nullable=False),
+    Column("value", key(), nullable=False),
+    Index("labels_by_value", "workflow", "name", "value", "run_id"),
+)
+parking_changes = make_table(  # what flow control orders has changed so often: as counters
+    "parking_changes",
+    Column("workflow", key(), primary_key=True),
+    Column("status", Integer, primary_key=True, autoincrement=False),
+    Column("writer", key(36), primary_key=True),
+    Column("changes", BigInteger, nullable=False),
 )
 
 # --- what runs wait for, and what is kept for them -----------------------------------------------
@@ -171,17 +194,17 @@ messages = Table(
     Column("settled_at", BigInteger),
     Index("messages_by_key", "workflow", "kind", "message_id", unique=True),
     Index("messages_of_run", "run_id", "outcome", "id"),
-    _index_of_known("messages_expiring", "workflow", "outcome", "expires_at", of="expires_at"),
+    index_of_known("messages_expiring", "workflow", "outcome", "expires_at", of="expires_at"),
     sqlite_autoincrement=True,
 )
-once_results = _table(
+once_results = make_table(
     "once_results",
     Column("run_id", key(36), primary_key=True),
     Column("visit", BigInteger, primary_key=True),
     Column("name", key(), primary_key=True),
     Column("result", BYTES, nullable=False),
 )
-links = _table(  # kept for good
+links = make_table(  # kept for good
     "links",
     Column("parent", key(36), primary_key=True),
     Column("child", key(36), primary_key=True),
@@ -191,7 +214,7 @@ links = _table(  # kept for good
     Column("cascades", Boolean, nullable=False),
     Index("links_by_child", "child", "parent", "version"),
 )
-gatherings = _table(  # the children of a workflow that a parent's message is to tell of
+gatherings = make_table(  # the children of a workflow that a parent's message is to tell of
     "gatherings",
     Column("parent", key(36), primary_key=True),
     Column("workflow", key(), primary_key=True),
@@ -201,7 +224,7 @@ gatherings = _table(  # the children of a workflow that a parent's message is to
     Column("completed", Integer, nullable=False),
     Column("cancelled", Integer, nullable=False),
 )
-set_aside = _table(
+set_aside = make_table(
     "set_aside",
     Column("role_group", key(), primary_key=True),
     Column("partition_no", Integer, primary_key=True, autoincrement=False),
@@ -217,70 +240,13 @@ set_aside = _table(
     Column("due_at", BigInteger),  # NULL: a dead letter
     Column("set_aside_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
-    _index_of_known("set_aside_due", "role_group", "due_at", of="due_at"),
+    index_of_known("set_aside_due", "role_group", "due_at", of="due_at"),
     Index("set_aside_by_event", "role_group", "event_id"),
-)
-
-# --- events -------------------------------------------------------------------------------------
-
-outbox = Table(
-    "outbox",
-    metadata,
-    # AUTOINCREMENT: an id removed is never given again, or a repeated `published` would remove
-    # another's entry.
-    Column(
-        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
-    ),
-    Column("topic", key(), nullable=False),
-    Column("partition_no", Integer, nullable=False),
-    Column("run_id", key(36), nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("status", Integer, nullable=False),
-    # 0: at once; -1: it carries a timeout. So each kind is one range of the index
-    Column("due_at", BigInteger, nullable=False),
-    Column("headers", TEXT),  # JSON; NULL: none
-    # Of a timeout that is to be created in another store; its status is the timeout's, and it has
-    # no topic.
-    Column("timeout_name", key()),
-    Column("timeout_workflow", key()),
-    Column("timeout_due_at", BigInteger),
-    Index("outbox_due", "due_at", "id"),
-    Index("outbox_by_run", "run_id"),
-    sqlite_autoincrement=True,
-)
-events = _table(
-    "events",
-    Column("topic", key(), primary_key=True),
-    Column("partition_no", Integer, primary_key=True),
-    Column("stream_offset", BigInteger, primary_key=True),
-    Column("run_id", key(36), nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("status", Integer, nullable=False),
-    Column("headers", TEXT),
-)
-heads = _table(
-    "heads",
-    Column("topic", key(), primary_key=True),
-    Column("partition_no", Integer, primary_key=True),
-    Column("next_offset", BigInteger, nullable=False),
-)
-positions = _table(
-    "positions",
-    Column("role_group", key(), primary_key=True),
-    Column("partition_no", Integer, primary_key=True),
-    Column("stream_offset", BigInteger, nullable=False),
-    Column("begun", BigInteger, nullable=False),
-    Column("trying", TEXT),  # JSON; NULL: none
-    Column("in_use_role", key()),  # NULL: it is not in use
-    Column("in_use_epoch", BigInteger),
-    # Last, because MariaDB sets columns one after another: the others depend on what these were.
-    Column("incarnation", BigInteger, nullable=False),
-    Column("log", key(1000), nullable=False),
 )
 
 # --- timeouts -----------------------------------------------------------------------------------
 
-timeouts = _table(  # of two with one key the first stands
+timeouts = make_table(  # of two with one key the first stands
     "timeouts",
     Column("run_id", key(36), primary_key=True),
     Column("visit", BigInteger, primary_key=True),

@@ -21,6 +21,7 @@ class Targets:
     joined: set[ForeignKey] = field(default_factory=set[ForeignKey])  # by children
     started: set[ForeignKey] = field(default_factory=set[ForeignKey])  # by children
     expired: dict[MessageKey, RunId] = field(default_factory=dict[MessageKey, RunId])
+    removes: bool = False  # the groups have removals
 
     @property
     def wanted(self) -> set[ForeignKey]:
@@ -47,6 +48,7 @@ def find_targets(session: Session, groups: Sequence[WriteGroup]) -> Targets | No
             or group.expires
             or group.set_aside
             or group.taken_back
+            or group.removals
         ):
             targets = targets or Targets()
             _add_group(targets, group)
@@ -71,6 +73,9 @@ def _add_group(targets: Targets, group: WriteGroup) -> None:
             targets.addressed.add((message.key.workflow, message.foreign_id))
     targets.run_ids |= {failure.run_id for failure in group.failures}
     targets.run_ids |= {result.run_id for result in group.results}
+    for removal in group.removals:
+        targets.run_ids |= {*removal.runs, *removal.histories}
+        targets.removes = True
 
 
 def _add_children(targets: Targets, write: Write) -> None:

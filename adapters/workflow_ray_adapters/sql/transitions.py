@@ -103,7 +103,7 @@ class Transitions:
         before = self._runs.get(write.run_id)
         stored = self._batch.put(write, before, apart)
         if before and before.marks & HAS_RESULTS:
-            leaves = write.visit != before.visit or write.run_state.finished
+            leaves = write.visit != before.visit or write.run_state.finished or write.erases
             if leaves:
                 self._results.remove(write.run_id)
                 self._batch.mark(write.run_id, before.marks & ~HAS_RESULTS)

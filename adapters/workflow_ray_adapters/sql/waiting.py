@@ -4,8 +4,9 @@ from sqlalchemy import ClauseElement, bindparam, select
 
 from workflow_ray.records import Event, RunId, Version, Waiting, WaitingQuery, status_topic
 from workflow_ray_adapters.sql.dialect import Dialect
+from workflow_ray_adapters.sql.event_tables import outbox
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import outbox, records
+from workflow_ray_adapters.sql.tables import records
 
 MICROSECONDS = 1_000_000
 

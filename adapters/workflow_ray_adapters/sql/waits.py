@@ -21,6 +21,7 @@ from workflow_ray_adapters.sql.inboxes import Inboxes, find_first, find_known, f
 from workflow_ray_adapters.sql.marks import HAS_PARENTS, HAS_RESULTS, count_messages
 from workflow_ray_adapters.sql.messaging import Messaging
 from workflow_ray_adapters.sql.once_results import OnceResults
+from workflow_ray_adapters.sql.removals import Removals
 from workflow_ray_adapters.sql.session import Session
 from workflow_ray_adapters.sql.set_asides import Entries
 from workflow_ray_adapters.sql.targets import Targets
@@ -33,12 +34,13 @@ LONG = 100
 
 @dataclass
 class Waits:
-    """Messages, children, results of `once` and entries set aside, of a transaction."""
+    """Messages, children, results of `once`, entries set aside and removals, of a transaction."""
 
     messaging: Messaging
     families: Families
     results: OnceResults
     transitions: Transitions
+    removals: Removals
     entries: Entries = field(default_factory=Entries)
 
     @classmethod
@@ -79,10 +81,14 @@ class Waits:
         )
         messaging = Messaging(batch, inboxes, found.newest, targets.expired)
         transitions = Transitions(batch, messaging, families, results)
-        return cls(messaging, families, results, transitions)
+        return cls(messaging, families, results, transitions, Removals(batch))
 
     def stage(self, groups: Sequence[WriteGroup]) -> list[Committed]:
-        return [self._stage(group) for group in groups]
+        decided = [self._stage(group) for group in groups]
+        for group in groups:
+            for removal in group.removals:
+                self.removals.stage(removal)
+        return decided
 
     def _stage(self, group: WriteGroup) -> Committed:
         """Stage a group: its writes first, then what else it has."""

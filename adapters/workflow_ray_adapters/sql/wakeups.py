@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from workflow_ray.ports import Clock
 from workflow_ray.records import Fence, MessageKey, RunId, Topic
+from workflow_ray_adapters.sql.counters import OfStatus
 from workflow_ray_adapters.sql.message_rows import to_key
 from workflow_ray_adapters.sql.moves import Moves
 from workflow_ray_adapters.sql.notifications import ALL, Kind, Notification
@@ -17,8 +18,6 @@ from workflow_ray_adapters.sql.timer import Timer
 from workflow_ray_adapters.sql.transaction import Done
 from workflow_ray_adapters.sql.waiters import KnownVersions, Waiters, Watchers
 
-OfStatus: TypeAlias = tuple[str, int]
-"""A workflow, and the number of one of its statuses."""
 OUTBOX: OfStatus = ("", 0)
 """The timer's key for entries of the outbox."""
 Timed: TypeAlias = OfStatus | str | MessageKey
@@ -27,6 +26,8 @@ message that expires.
 """
 OfMessage: TypeAlias = tuple[str, MessageKey | RunId]
 """What somebody waits for: a message, or one of a run, that was POSTED or SETTLED."""
+SeenFlow: TypeAlias = tuple[str, int, int]
+"""A workflow, one of its statuses, and the number of changes at it that somebody has seen."""
 POSTED = "posted"
 SETTLED = "settled"
 
@@ -44,6 +45,8 @@ class Wanted:
     messages: Collection[MessageKey] = ()
     inboxes: Collection[RunId] = ()  # of runs
     set_aside: Collection[str] = ()  # groups
+    # statuses under flow control, each with the number of changes that somebody has seen
+    flow: Collection[SeenFlow] = ()
 
     def __bool__(self) -> bool:
         return bool(
@@ -56,6 +59,7 @@ class Wanted:
             or self.messages
             or self.inboxes
             or self.set_aside
+            or self.flow
         )
 
 
@@ -73,6 +77,7 @@ class Wakeups:
         self.deployments = Waiters[int]()
         self.messages = Waiters[OfMessage]()
         self.set_asides = Waiters[str]()
+        self.flow = Waiters[SeenFlow]()
         self.versions = KnownVersions()
         self.timer = Timer[Timed](clock, self._get_due)
         self._moves = moves
@@ -108,6 +113,7 @@ class Wakeups:
             self._moves.fences(),
             self.messages.keys(),
             self.set_asides.keys(),
+            self.flow.keys(),
         )
         return any(keys) or self.readers.is_anybody_waiting()
 
@@ -126,6 +132,7 @@ class Wakeups:
             messages=[key for key in asked if isinstance(key, MessageKey)],
             inboxes=[key for key in asked if not isinstance(key, MessageKey)],
             set_aside=list(self.set_asides.keys()) if kinds & Kind.SET_ASIDE else (),
+            flow=list(self.flow.keys()) if kinds & Kind.FLOW else (),
         )
 
     def forget(self) -> None:
@@ -159,6 +166,8 @@ class Wakeups:
             woken += self._wake_messages(notification)
         for group, due in notification.set_aside:
             self.timer.set(group, due)
+        if notification.flow:
+            woken += self._wake_flow(notification)
         if notification.deployment:
             woken += [self.deployments.wake(seen) for seen in list(self.deployments.keys())]
         return any(woken)
@@ -168,6 +177,12 @@ class Wakeups:
             for workflow, number, message_id, run_id in messages:
                 yield self.messages.wake((kind, to_key(workflow, number, message_id)))
                 yield self.messages.wake((kind, run_id))
+
+    def _wake_flow(self, notification: Notification) -> Iterator[bool]:
+        for seen in list(self.flow.keys()):
+            workflow, status, _ = seen
+            if (workflow, status) in notification.flow:
+                yield self.flow.wake(seen)
 
     def _get_due(self, what: Timed) -> None:
         if what == OUTBOX:

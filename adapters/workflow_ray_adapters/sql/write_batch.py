@@ -3,7 +3,6 @@ and all are applied together.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from workflow_ray.records import (
     NO_VERSION,
@@ -13,7 +12,6 @@ from workflow_ray.records import (
     KeyUsed,
     NewRun,
     NewTimeout,
-    Position,
     RunId,
     Stored,
     Version,
@@ -22,9 +20,10 @@ from workflow_ray.records import (
     check_write,
     status_topic,
 )
-from workflow_ray_adapters.sql import positions
 from workflow_ray_adapters.sql.counters import CountKey
+from workflow_ray_adapters.sql.extensions import Extensions
 from workflow_ray_adapters.sql.found import Existing, Found, make_found
+from workflow_ray_adapters.sql.positions import Positions
 from workflow_ray_adapters.sql.rows import (
     AT_ONCE,
     Values,
@@ -34,15 +33,15 @@ from workflow_ray_adapters.sql.rows import (
 from workflow_ray_adapters.sql.staged_rows import (
     EVENT,
     MESSAGE,
+    PARKED,
     PAUSED,
     carried_timeout_row,
+    detailed_row,
     history_row,
     outgoing_row,
     record_row,
     timeout_row,
 )
-
-Positions: TypeAlias = dict[tuple[str, int], Position]  # by group and partition
 
 
 @dataclass
@@ -68,6 +67,10 @@ class WriteBatch:
     lost: list[Write] = field(default_factory=list[Write])  # those that got a Conflict
     # runs that now take no step by themselves
     at_rest: set[RunId] = field(default_factory=set[RunId])
+    extensions: Extensions = field(default_factory=Extensions)
+    has_details: bool = False  # some entries of the history have more than most
+    # the versions before which all of the user's is cleared
+    erased: dict[RunId, Version] = field(default_factory=dict[RunId, Version])
 
     def __post_init__(self) -> None:
         self._holders = {run_id: key for key, run_id in self.existing.unfinished.items()}
@@ -118,7 +121,23 @@ class WriteBatch:
         origin = found or _first(write)
         row = record_row(write, version, origin.partition, self.now)
         run_state: int = row["run_state"]
-        self.history.append(history_row(write, row))
+        entry = history_row(write, row)
+        if write.error is not None or write.data_version != 1:
+            entry = detailed_row(write, entry)
+            self.has_details = True
+        self.history.append(entry)
+        data_version = 1 if found is None or found.data_version is None else found.data_version
+        if (
+            write.parking is not None
+            or write.labels is not None
+            or (write.data is not None and write.data_version != data_version)
+            or (found is not None and found.parked is not None)
+            or run_id in self.extensions.runs
+        ):
+            staged = self.inserts.get(run_id) or self.updates.get(run_id)
+            self.extensions.stage(write, row, origin.workflow, found, staged)
+        if write.erases:
+            self.erased[run_id] = version
         if write.new is not None:
             self._create(write, write.new, row)
         elif run_id in self.inserts:
@@ -139,6 +158,8 @@ class WriteBatch:
                 found.marks if found else 0,
                 write.visit,
                 row["awaited"],
+                data_version if write.data is None else write.data_version,
+                row.get("parked"),
             )
         )
         self._entered.append((origin.workflow, write.status, run_state))
@@ -150,17 +171,6 @@ class WriteBatch:
             self._stage_timeout(write, timeout, apart=timeouts_apart)
         return Stored(run_id, version)
 
-    def stage_position(self, position: Position) -> None:
-        """Stage a position. Two for one partition are merged; but of two logs each is written,
-        because merged the second would replace what was stored before both.
-        """
-        key = (position.group, position.partition)
-        before = self.positions[-1].get(key)
-        if before is not None and before.log != position.log:
-            self.positions.append({})
-            before = None
-        self.positions[-1][key] = positions.merged(before, position)
-
     def stage_event(self, event: Event) -> None:
         """Stage an event that does not belong to a write."""
         self.outbox.append({**event_row(event), "due_at": AT_ONCE})
@@ -168,6 +178,11 @@ class WriteBatch:
     def holder_key(self, run_id: RunId) -> tuple[str, str] | None:
         """Return workflow and foreign id of an unfinished run, if a new run asks for these."""
         return self._holders.get(run_id)
+
+    def remove(self, run_id: RunId) -> None:
+        """Count out a run that is to be removed. Nothing more can be staged for it."""
+        run = self.existing.runs.pop(run_id)
+        self._left.append((run.workflow, run.status, run.run_state))
 
     # --- what becomes of runs without a version -------------------------------------------------
 
@@ -182,22 +197,21 @@ class WriteBatch:
             self._await(run, EVENT, run.partition, None)
 
     def await_message(self, run: Found) -> None:
-        """Make a run that awaits an event await a message."""
-        self._await(run, MESSAGE, None, resting(run.status, run.run_state))
+        """Make a run that awaits an event await a message, or what a parked one does."""
+        awaits = PARKED if run.parked else MESSAGE
+        self._await(run, awaits, None, resting(run.status, run.run_state))
 
     def ask(self, run: Found, due_at: int) -> None:
         """Stage an event that says that the run has a message."""
-        self.outbox.append(
-            {
-                "topic": status_topic(run.workflow, run.status),
-                "partition_no": run.partition,
-                "run_id": run.run_id,
-                "version": NO_VERSION,
-                "status": run.status,
-                "due_at": due_at if due_at > self.now else AT_ONCE,
-                "headers": None,
-            }
+        topic = status_topic(run.workflow, run.status)
+        event = Event(
+            run_id=run.run_id,
+            topic=topic,
+            partition=run.partition,
+            version=NO_VERSION,
+            status=run.status,
         )
+        self.outbox.append({**event_row(event), "due_at": due_at if due_at > self.now else AT_ONCE})
 
     def _await(self, run: Found, awaits: int, awaiting: int | None, rests: int | None) -> None:
         changed: Values = {"awaits": awaits, "awaiting": awaiting, "resting": rests}

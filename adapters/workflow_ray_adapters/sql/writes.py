@@ -2,13 +2,12 @@
 many there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import ClauseElement, ColumnElement, func, null, select
+from sqlalchemy import ClauseElement, select
 
 from workflow_ray.records import (
     Committed,
@@ -24,13 +23,14 @@ from workflow_ray.records import (
     WriteId,
     WriteResult,
 )
-from workflow_ray_adapters.sql import positions, timeouts
+from workflow_ray_adapters.sql import erasing, extensions, positions, timeouts
+from workflow_ray_adapters.sql import record_statements as statements
 from workflow_ray_adapters.sql.counters import Counters
-from workflow_ray_adapters.sql.dialect import Columns, Dialect
+from workflow_ray_adapters.sql.dialect import Dialect
 from workflow_ray_adapters.sql.existing import find
 from workflow_ray_adapters.sql.rows import Values
 from workflow_ray_adapters.sql.session import Session
-from workflow_ray_adapters.sql.tables import history, idempotency_keys, records
+from workflow_ray_adapters.sql.tables import history
 from workflow_ray_adapters.sql.targets import Targets, find_targets
 from workflow_ray_adapters.sql.waits import Waits
 from workflow_ray_adapters.sql.write_batch import WriteBatch
@@ -67,10 +67,12 @@ def store(
     decided = _stage(batch, valid) if waits is None else waits.stage(valid)
     for group in valid:
         for position in group.positions:
-            batch.stage_position(position)
+            positions.stage(batch.positions, position)
         for event in group.events:
             batch.stage_event(event)
     apply(session, batch, waits, counters)
+    if waits is not None and targets is not None and targets.removes:
+        decided = waits.removals.apply(session, valid, decided)
     if batch.lost:
         decided = _with_repeats(session, valid, decided, batch.lost)
     committed = iter(decided)
@@ -80,6 +82,7 @@ def store(
         for run_id, row in rows.items()
     }
     session.notification.at_rest |= batch.at_rest
+    session.notification.flow |= batch.extensions.changes.keys()
     return Applied(
         answers=[refusal or next(committed) for refusal in fenced], outgoing=batch.outbox
     )
@@ -158,111 +161,59 @@ def apply(session: Session, batch: WriteBatch, waits: Waits | None, counters: Co
     one that begins. What others may write as well is written in the order of its keys, so that no
     two transactions wait for each other.
     """
-    updates = batch.updates.values()
+    updates: Collection[Values] = batch.updates.values()
     if batch.waits:
-        session.run(_await, list(batch.waits.values()))
-    session.run(_go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])])
-    session.run(_settle, [row for row in updates if row["is_indexed"] and not row["is_finished"]])
-    session.run(_finish, [row for row in updates if row["is_finished"]])
+        session.run(statements.await_, list(batch.waits.values()))
+    if batch.extensions.runs:
+        updates = _rewrite(session, batch)
     session.run(
-        _insert_record, sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id"))
+        statements.go_on, [row for row in updates if not (row["is_indexed"] or row["is_finished"])]
     )
+    session.run(
+        statements.settle, [row for row in updates if row["is_indexed"] and not row["is_finished"]]
+    )
+    session.run(statements.finish, [row for row in updates if row["is_finished"]])
+    _insert(session, batch)
     if batch.marks:
-        session.run(_mark, [{"run": run, "given": marks} for run, marks in batch.marks.items()])
-    session.run(_insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key")))
-    session.run(_insert_entry, batch.history)
+        session.run(
+            statements.mark, [{"run": run, "given": marks} for run, marks in batch.marks.items()]
+        )
+    session.run(
+        statements.insert_key, sorted(batch.keys, key=itemgetter("workflow", "idempotency_key"))
+    )
+    _add_history(session, batch)
     timeouts.add(session, list(batch.timeouts.values()))
     for written in batch.positions:
         positions.write(session, written.values())
-    counters.add(session, batch.counts)
+    counters.add(session, batch.counts, batch.extensions.changes)
+    batch.extensions.apply(session)
     if waits:
         waits.apply(session)
+    if batch.erased:
+        erasing.apply(session, batch.erased)
 
 
-def _await(dialect: Dialect) -> ClauseElement:
-    """Update for a run that awaits something else, without a version."""
-    changing = {"awaits": records.c.awaits, **INDEXED}
-    return dialect.update(
-        records,
-        {"run": records.c.run_id, **changing},
-        lambda row, new: (row.run_id == new["run"],),
-        lambda _, new: {name: new[name] for name in changing},
-    )
+def _rewrite(session: Session, batch: WriteBatch) -> list[Values]:
+    """Update the runs that have more than most, and return the rows of the others."""
+    runs = batch.extensions.runs
+    extended = [row for run_id, row in batch.updates.items() if run_id in runs]
+    session.run(statements.rewrite, [row for row in extended if not row["is_finished"]])
+    session.run(statements.finish_rewritten, [row for row in extended if row["is_finished"]])
+    return [row for run_id, row in batch.updates.items() if run_id not in runs]
 
 
-def _mark(dialect: Dialect) -> ClauseElement:
-    return dialect.update(
-        records,
-        {"run": records.c.run_id, "given": records.c.marks},
-        lambda row, new: (row.run_id == new["run"],),
-        lambda _, new: {"marks": new["given"]},
-    )
+def _insert(session: Session, batch: WriteBatch) -> None:
+    rows = sorted(batch.inserts.values(), key=itemgetter("workflow", "foreign_id"))
+    if batch.extensions.runs.isdisjoint(batch.inserts):
+        session.run(statements.insert_record, rows)
+    else:
+        whole = [extensions.NONE | row for row in rows]
+        session.run(statements.insert_extended_record, whole)
 
 
-def _go_on(dialect: Dialect) -> ClauseElement:
-    """Update for a step that leads to a step. It has a statement of its own, because the others
-    cost indexes that this one leaves alone.
-    """
-    return _update(dialect, {})
-
-
-def _settle(dialect: Dialect) -> ClauseElement:
-    return _update(dialect, INDEXED)
-
-
-def _finish(dialect: Dialect) -> ClauseElement:
-    """Update for a run that ends, which frees its foreign id."""
-    return _update(dialect, INDEXED, unfinished=null())
-
-
-PLAIN = {
-    name: records.c[name]
-    for name in (
-        "status",
-        "run_state",
-        "version",
-        "visit",
-        "attempt",
-        "cause",
-        "reason",
-        "awaits",
-        "awaited",
-        "updated_at",
-    )
-}
-INDEXED = {name: records.c[name] for name in ("awaiting", "resting")}
-KEPT = {"new_data": records.c.data}
-"""Where the value given is NULL, the stored one stays."""
-
-
-def _update(dialect: Dialect, indexed: Columns, **fixed: ColumnElement[Any]) -> ClauseElement:
-    changing = {**PLAIN, **indexed}
-
-    def change(row: Any, new: Any) -> Columns:
-        return {
-            **{name: new[name] for name in changing},
-            "data": func.coalesce(new["new_data"], row.data),
-            **fixed,
-        }
-
-    return dialect.update(
-        records,
-        {"run": records.c.run_id, "before": records.c.version, **changing, **KEPT},
-        lambda row, new: (row.run_id == new["run"], row.version == new["before"]),
-        change,
-    )
-
-
-def _insert_record(dialect: Dialect) -> ClauseElement:
-    """Insert without marks: a run without messages, parents and the like has the default."""
-    return dialect.insert(
-        records, *(column.name for column in records.c if column is not records.c.marks)
-    )
-
-
-def _insert_key(dialect: Dialect) -> ClauseElement:
-    return dialect.insert(idempotency_keys)
-
-
-def _insert_entry(dialect: Dialect) -> ClauseElement:
-    return dialect.insert(history)
+def _add_history(session: Session, batch: WriteBatch) -> None:
+    if not batch.has_details:
+        session.run(statements.insert_entry, batch.history)
+    else:
+        whole = [statements.DETAILS | row for row in batch.history]
+        session.run(statements.insert_detailed_entry, whole)

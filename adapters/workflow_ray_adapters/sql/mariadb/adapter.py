@@ -19,13 +19,16 @@ from workflow_ray_adapters.sql.mariadb.connections import (
     access_to,
     autocommit_engine,
     definition_engine,
+    keys_engine,
 )
 from workflow_ray_adapters.sql.mariadb.database import MariadbDatabase
 from workflow_ray_adapters.sql.mariadb.faults import translate_errors
 from workflow_ray_adapters.sql.mariadb.joined import MariadbTransactions
 from workflow_ray_adapters.sql.mariadb.lock import ServiceLock, lock_name
 from workflow_ray_adapters.sql.mariadb.url import Target, parse_target
+from workflow_ray_adapters.sql.run_keys import SqlRunKeys
 from workflow_ray_adapters.sql.server import deployed
+from workflow_ray_adapters.sql.server.run_keys import ServerRunner
 from workflow_ray_adapters.sql.store import SqlStore
 
 PATIENCE = 60  # seconds that `create` waits for another process that creates the store
@@ -75,6 +78,11 @@ class MariadbAdapter:
 
     def transactions(self, url: str, *, clock: Clock, store_id: str) -> MariadbTransactions:
         return MariadbTransactions(parse_target(url), clock, store_id)
+
+    def run_keys(self, url: str) -> SqlRunKeys:
+        where = parse_target(url)
+        runner = ServerRunner(lambda: keys_engine(where))
+        return SqlRunKeys(where.canonical, runner, translate_errors)
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return self.open_records(url, clock=clock, exclusive=False)

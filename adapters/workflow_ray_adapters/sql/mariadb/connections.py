@@ -16,6 +16,7 @@ from workflow_ray_adapters.sql.mariadb.dialect import MARIADB, MARIADB_READER
 from workflow_ray_adapters.sql.mariadb.faults import PACKET_TOO_LARGE, translate_errors
 from workflow_ray_adapters.sql.mariadb.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, DEADLINE, READERS, Access
+from workflow_ray_adapters.sql.server.run_keys import POOL
 
 HOLDING = 10
 """Seconds after which a client that pauses within a transaction, or whose node has died, loses its
@@ -87,6 +88,11 @@ def access_to(target: Target) -> Access:
 def steps_engine(target: Target) -> AsyncEngine:
     """Return an engine for transactions of steps."""
     return _engine(target, **ENGINE_OPTIONS)
+
+
+def keys_engine(target: Target) -> AsyncEngine:
+    """Return an engine for the keys of runs."""
+    return _engine(target, isolation_level="READ COMMITTED", **POOL)
 
 
 def is_broken(driver: Any) -> bool:

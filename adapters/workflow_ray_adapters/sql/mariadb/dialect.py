@@ -84,5 +84,5 @@ class Mariadb(Dialect):
         return super().parameters(names, rows)
 
 
-MARIADB = Mariadb(mariadb.loader("asyncmy")(), row_locks=True)
-MARIADB_READER = Mariadb(mariadb.loader("asyncmy")(), row_locks=False)
+MARIADB = Mariadb(mariadb.loader("asyncmy")(), row_locks=True, correlated_ranges=False)
+MARIADB_READER = Mariadb(mariadb.loader("asyncmy")(), row_locks=False, correlated_ranges=False)

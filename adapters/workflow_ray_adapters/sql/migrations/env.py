@@ -4,8 +4,8 @@ transaction.
 
 from alembic import context
 
+from workflow_ray_adapters.sql.metadata import metadata
 from workflow_ray_adapters.sql.schema import VERSION_TABLE
-from workflow_ray_adapters.sql.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -9,15 +9,21 @@ from sqlalchemy import Connection
 
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore
 from workflow_ray_adapters.sql.postgresql.channel import channel_of
-from workflow_ray_adapters.sql.postgresql.connections import access_to, autocommit_engine
+from workflow_ray_adapters.sql.postgresql.connections import (
+    access_to,
+    autocommit_engine,
+    keys_engine,
+)
 from workflow_ray_adapters.sql.postgresql.database import PostgresqlDatabase
 from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.postgresql.joined import PostgresqlTransactions
 from workflow_ray_adapters.sql.postgresql.schema import check_schema, lock_making, make_schema
 from workflow_ray_adapters.sql.postgresql.url import Target, parse_target
 from workflow_ray_adapters.sql.postgresql.watch import Watch
+from workflow_ray_adapters.sql.run_keys import SqlRunKeys
 from workflow_ray_adapters.sql.server import deployed
 from workflow_ray_adapters.sql.server.database import CONNECTING
+from workflow_ray_adapters.sql.server.run_keys import ServerRunner
 from workflow_ray_adapters.sql.store import SqlStore
 
 
@@ -66,6 +72,11 @@ class PostgresqlAdapter:
 
     def transactions(self, url: str, *, clock: Clock, store_id: str) -> PostgresqlTransactions:
         return PostgresqlTransactions(parse_target(url), clock, store_id)
+
+    def run_keys(self, url: str) -> SqlRunKeys:
+        where = parse_target(url)
+        runner = ServerRunner(lambda: keys_engine(where))
+        return SqlRunKeys(where.canonical, runner, translate_errors)
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return self.open_records(url, clock=clock, exclusive=False)

@@ -10,6 +10,7 @@ from workflow_ray_adapters.sql.postgresql.dialect import POSTGRESQL, POSTGRESQL_
 from workflow_ray_adapters.sql.postgresql.faults import translate_errors
 from workflow_ray_adapters.sql.postgresql.url import Target
 from workflow_ray_adapters.sql.server.database import CONNECTING, READERS, Access
+from workflow_ray_adapters.sql.server.run_keys import POOL
 
 SETTINGS = {
     "application_name": "workflow_ray",
@@ -46,6 +47,11 @@ def steps_engine(target: Target) -> AsyncEngine:
     the user, not in the schema of the store.
     """
     return _engine(target._replace(schema=None), **ENGINE_OPTIONS)
+
+
+def keys_engine(target: Target) -> AsyncEngine:
+    """Return an engine for the keys of runs."""
+    return _engine(target, isolation_level="READ COMMITTED", **POOL)
 
 
 def is_broken(driver: Any) -> bool:

@@ -10,10 +10,13 @@ from sqlalchemy import make_url
 
 from workflow_ray.errors import InvalidInput
 from workflow_ray.ports import Clock, EventStreamer, TimeoutStore, path_in_url
+from workflow_ray_adapters.sql.run_keys import SqlRunKeys
 from workflow_ray_adapters.sql.sqlite import file
 from workflow_ray_adapters.sql.sqlite.database import SqliteDatabase
+from workflow_ray_adapters.sql.sqlite.faults import translate_errors
 from workflow_ray_adapters.sql.sqlite.joined import SqliteTransactions
 from workflow_ray_adapters.sql.sqlite.lock import FileLock
+from workflow_ray_adapters.sql.sqlite.run_keys import FileRunner
 from workflow_ray_adapters.sql.store import SqlStore
 
 PATIENCE = 5.0  # seconds that `create` waits for the process that serves an older store
@@ -59,6 +62,9 @@ class SqliteAdapter:
 
     def transactions(self, url: str, *, clock: Clock, store_id: str) -> SqliteTransactions:
         return SqliteTransactions(_path(url), clock, store_id)
+
+    def run_keys(self, url: str) -> SqlRunKeys:
+        return SqlRunKeys(self.canonical(url), FileRunner(_path(url)), translate_errors)
 
     def open_events(self, url: str, *, clock: Clock) -> AbstractAsyncContextManager[EventStreamer]:
         return self.open_records(url, clock=clock, exclusive=False)
