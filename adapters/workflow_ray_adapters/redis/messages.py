@@ -54,7 +54,7 @@ class Failure(msgspec.Struct, frozen=True):
     """The failed attempts of a message. Fields are only added, with a default."""
 
     attempt: int
-    reason: str
+    reason: str | None = None  # None: it was cleared
 
 
 class MessageRow(msgspec.Struct, frozen=True, array_like=True):

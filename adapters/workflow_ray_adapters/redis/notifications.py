@@ -71,3 +71,12 @@ class Notifications:
             yield wakeup
         finally:
             self.unregister(names, wakeup)
+
+
+def without_due_time(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
+    """Make a look whose result only a notification can change."""
+
+    async def look_once() -> tuple[T, None]:
+        return await look(), None
+
+    return look_once

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from workflow_ray.records import Fence, OutboxEntry, Topic
+from workflow_ray_adapters.redis.outbox_rows import to_entries
 from workflow_ray_adapters.redis.roles import lost
-from workflow_ray_adapters.redis.rows import seconds, to_entries
+from workflow_ray_adapters.redis.rows import seconds
 from workflow_ray_adapters.redis.scripts import MOVE, PENDING, PUBLISHED
 from workflow_ray_adapters.redis.server import Server
 

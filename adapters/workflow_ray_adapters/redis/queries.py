@@ -1,6 +1,7 @@
 """Reads of runs. Each call is one script, and so one snapshot."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from workflow_ray.records import (
     BATCH_DATA,
@@ -17,6 +18,7 @@ from workflow_ray.records import (
     Waiting,
     WaitingQuery,
 )
+from workflow_ray_adapters.redis.outbox_rows import to_entries
 from workflow_ray_adapters.redis.rows import (
     DIGITS,
     found,
@@ -24,7 +26,6 @@ from workflow_ray_adapters.redis.rows import (
     moment,
     numbers,
     text,
-    to_entries,
     to_history,
     to_records,
     to_waiting,
@@ -68,6 +69,7 @@ async def runs(server: Server, query: RunQuery) -> list[Record]:
         str(query.since),
         "1" if query.cascading else "",
         query.child or "",
+        *chain.from_iterable(query.labels.items()),
     )
     order, after = "1" if query.newest_first else "", query.after or ""
     while True:

@@ -12,15 +12,14 @@ import msgspec
 from workflow_ray.records import (
     Awaits,
     Cause,
+    ErrorDetail,
     Event,
     HistoryEntry,
-    OutboxEntry,
+    Parking,
     Received,
     Record,
     RunId,
     RunState,
-    Timeout,
-    TimeoutKey,
     Version,
     WaitingQuery,
     Write,
@@ -32,7 +31,7 @@ BEGIN = datetime.min.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DIGITS = 18
 """The digits of a time as text: microseconds since the year 1. It sorts like the time."""
-NOTHING = (0, 0, 0, 0, 0)
+NOTHING = (0, 0, 0, 0, 0, 1)
 LONGEST = 9e9
 """Seconds that a script can add to a time, 285 years: its numbers are exact up to 2^53."""
 Answer: TypeAlias = Sequence[Any]
@@ -70,13 +69,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     write_id: WriteId
     attempt: int = 0
     reason: str | None = None
+    data_version: int = 1
+    error: ErrorDetail | None = None
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """A record without its data. Times are text.
 
     `extra`: how many messages wait and how many of these the status accepts; then whether the run
-    has results of once, parents, and children that are cancelled with it.
+    has results of once, parents, and children that are cancelled with it; and the version of its
+    data, unless format 3 has written it. `parking`: whether it is parked, its priority, and its
+    key.
     """
 
     created_at: str
@@ -85,7 +88,9 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     last: Entry
     awaits: Awaits
     awaited: Version
-    extra: tuple[int, int, int, int, int] | None
+    extra: tuple[int, ...] | None
+    parking: tuple[int, int, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -95,27 +100,10 @@ class ReceivedRow(msgspec.Struct, frozen=True, array_like=True):
     row: Row | None
 
 
-class NewTimeoutRow(msgspec.Struct, frozen=True):
-    """A timeout for another store, beside its due time. Fields are only added, with a default."""
-
-    key: TimeoutKey
-    workflow: str
-    status: int
-    partition: int
-
-
 class WaitingRow(msgspec.Struct, frozen=True, array_like=True):
     run_id: RunId
     status: int
     awaited: Version
-
-
-class PendingRow(msgspec.Struct, frozen=True, array_like=True):
-    id: int
-    due: str
-    event: Event | None
-    timeout: NewTimeoutRow | None
-    timeout_due: str
 
 
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
@@ -128,7 +116,6 @@ _encoder = msgspec.json.Encoder()
 _origin = msgspec.json.Decoder(Origin)
 _rows = msgspec.json.Decoder(list[Row | None])
 _received = msgspec.json.Decoder(list[ReceivedRow])
-_pending = msgspec.json.Decoder(list[PendingRow])
 _waiting = msgspec.json.Decoder(list[WaitingRow])
 _history = msgspec.json.Decoder(list[HistoryRow])
 
@@ -179,6 +166,8 @@ def entry_of(write: Write) -> Entry:
         write_id=write.write_id,
         attempt=write.attempt,
         reason=write.reason,
+        data_version=write.data_version,
+        error=write.error,
     )
 
 
@@ -220,29 +209,6 @@ def to_received(answer: Answer) -> list[Received]:
     ]
 
 
-def to_entries(answer: Answer) -> list[OutboxEntry]:
-    return sorted(map(_entry, _pending.decode(answer[0])), key=lambda entry: entry.id)
-
-
-def _entry(row: PendingRow) -> OutboxEntry:
-    return OutboxEntry(
-        id=row.id,
-        event=row.event,
-        timeout=_timeout(row.timeout, row.timeout_due) if row.timeout else None,
-        due_at=moment(row.due) if row.due else None,
-    )
-
-
-def _timeout(row: NewTimeoutRow, due: str) -> Timeout:
-    return Timeout(
-        key=row.key,
-        workflow=row.workflow,
-        status=row.status,
-        partition=row.partition,
-        due_at=moment(due),
-    )
-
-
 def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:
     data = iter(answer[1])
     for row in _history.decode(answer[0]):
@@ -258,12 +224,23 @@ def to_history(run_id: RunId, answer: Answer) -> Iterator[HistoryEntry]:
             at=moment(row.at),
             write_id=entry.write_id,
             data=next(data) if row.has_data else None,
+            data_version=entry.data_version,
+            error=entry.error,
         )
+
+
+def _parking(row: Row) -> tuple[bool, Parking | None]:
+    """Return whether the run is parked, and where flow control orders it."""
+    if row.parking is None:
+        return False, None
+    parked, priority, key = row.parking
+    return bool(parked), Parking(key=key, priority=priority)
 
 
 def _record(row: Row, data: bytes) -> Record:
     origin, last = row.origin, row.last
-    messages, _, results, parents, cascades = row.extra or NOTHING
+    messages, _, results, parents, cascades, *data_version = row.extra or NOTHING
+    parked, parking = _parking(row)
     return Record(
         run_id=origin.run_id,
         workflow=origin.workflow,
@@ -284,6 +261,10 @@ def _record(row: Row, data: bytes) -> Record:
         has_results=bool(results),
         has_parents=bool(parents),
         cascades=bool(cascades),
+        labels=row.labels or {},
+        data_version=data_version[0] if data_version else 1,
+        parking=parking,
+        parked=parked,
         created_at=moment(row.created_at),
         updated_at=moment(row.updated_at),
     )

@@ -46,21 +46,28 @@ STORE = Script(
         "positions",
         "skews",
         "set_asides",
+        "parking",
         "staging",
         "message",
         "inbox",
         "family",
+        "labels",
+        "erasing",
+        "removals",
     ),
 )
+REMOVE = Script("store", FREES, STORE.parts)
+"""Stores groups that only remove something."""
 LOOKUP = Script("lookup", READS)
 LATEST = Script("latest", READS)
-RUNS = Script("runs", READS, ("scan", "skews"))
+RUNS = Script("runs", READS, ("scan", "skews", "labels"))
 COUNTS = Script("counts", READS)
 HISTORY = Script("history", READS)
 NEWER = Script("newer", READS)
 MESSAGES = Script("messages", READS, ("message",))
 RESULTS = Script("results", READS)
 SET_ASIDES_OF = Script("set_asides_of", READS)
+PARKED = Script("parked", READS)
 WAITING = Script("waiting", READS)
 ACTIVITY = Script("activity", READS)
 POSITIONS_OF = Script("positions_of", READS)
@@ -73,6 +80,7 @@ SEND = Script("send", WRITES, ("stream",))
 RECEIVE = Script("receive", READS, ("stream",))
 HEADS = Script("heads", READS, ("stream",))
 TRIM = Script("trim", FREES, ("stream",))
+INDEX = Script("index", WRITES, ("message",))
 DEPLOYED = Script("deployed", READS)
 DEPLOY = Script("deploy", WRITES, ("roles",))
 ACQUIRE = Script("acquire", FREES, ("roles",))

@@ -14,12 +14,13 @@ from redis.retry import Retry
 from workflow_ray.errors import NotAStore, StoreMismatch, StoreMissing, StoreReadOnly, StoreTooNew
 from workflow_ray_adapters.redis.address import CONNECTING, Address
 from workflow_ray_adapters.redis.faults import translate_errors
+from workflow_ray_adapters.redis.scripts import INDEX
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """The version of the keys and values that the scripts keep."""
-USABLE_FROM = 3
+USABLE_FROM = 4
 """The oldest format whose code can read and write this one: those since then have only added to it.
 A format that does more sets it to its own. The store keeps it, so that older code can tell.
 """
@@ -49,9 +50,23 @@ def make(address: Address) -> str:
             found = _marks(address, client)
         store_id = _check_marks(address, found)
         if int(found["format"]) < FORMAT:
+            _index(address, client, store_id)
             marks = {"format": str(FORMAT), "usable_from": str(USABLE_FROM)}
             client.hset(_store(address), mapping=marks)
         return store_id
+
+
+def _index(address: Address, client: Client, store_id: str) -> None:
+    """Add what earlier formats did not have: which messages and timeouts a run has.
+
+    It may be done again, and the store may be used meanwhile.
+    """
+    base = address.base
+    names = [key.removeprefix(f"{base}:") for key in client.scan_iter(match=f"{base}:messages:*")]
+    for name in (*names, "timeouts"):
+        cursor = "0"
+        while (cursor := client.eval(INDEX.text, 1, base, store_id, name, cursor)) != "0":
+            pass
 
 
 def check(address: Address, store_id: str | None = None) -> str:

@@ -1,9 +1,8 @@
 """The store: every port. Each call is a script."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
 
 from workflow_ray.ports import Clock, SystemClock
 from workflow_ray.records import (
@@ -19,6 +18,8 @@ from workflow_ray.records import (
     MessageQuery,
     OnceResult,
     OutboxEntry,
+    Parked,
+    ParkedQuery,
     Position,
     Record,
     Role,
@@ -40,6 +41,7 @@ from workflow_ray_adapters.redis import (
     deployments,
     messages,
     outbox,
+    parking,
     positions,
     queries,
     roles,
@@ -51,15 +53,13 @@ from workflow_ray_adapters.redis.background import background
 from workflow_ray_adapters.redis.fence_checks import FenceChecks, is_fence_check
 from workflow_ray_adapters.redis.leases import Heartbeat
 from workflow_ray_adapters.redis.listener import Listener
-from workflow_ray_adapters.redis.notifications import Notifications
+from workflow_ray_adapters.redis.notifications import Notifications, without_due_time
 from workflow_ray_adapters.redis.readers import Readers
 from workflow_ray_adapters.redis.roles import share
 from workflow_ray_adapters.redis.rows import text
-from workflow_ray_adapters.redis.scripts import STORE
+from workflow_ray_adapters.redis.scripts import REMOVE, STORE
 from workflow_ray_adapters.redis.server import Server
 from workflow_ray_adapters.redis.stream import Stream
-
-T = TypeVar("T")
 
 OUTBOX = "outbox"
 DEPLOYMENT = "deployment"
@@ -104,8 +104,9 @@ class RedisStore:
     async def store(self, groups: Sequence[WriteGroup]) -> list[GroupResult]:
         if groups and all(is_fence_check(group) for group in groups):
             return await self._fences.check(groups)
+        script = REMOVE if groups and groups[0].removals and writes.only_remove(groups) else STORE
         return writes.results(
-            groups, await self._server.call(STORE, self._now(), *writes.arguments(groups))
+            groups, await self._server.call(script, self._now(), *writes.arguments(groups))
         )
 
     async def lookup(self, run_ids: Sequence[RunId], *, fresh: bool = False) -> list[Record | None]:
@@ -130,7 +131,7 @@ class RedisStore:
     ) -> list[Record]:
         names = [f"{'rest' if at_rest else 'run'}:{run_id}" for run_id in seen]
         return await self._notifications.poll(
-            names, _without_due_time(lambda: queries.newer(self._server, seen, at_rest)), wait
+            names, without_due_time(lambda: queries.newer(self._server, seen, at_rest)), wait
         )
 
     async def messages(
@@ -182,13 +183,20 @@ class RedisStore:
     async def waiting(self, query: WaitingQuery) -> Waiting:
         return await queries.waiting(self._server, self._now(), query)
 
+    async def parked(self, query: ParkedQuery, *, wait: float = 0.0) -> Parked:
+        def has_changed(found: Parked) -> bool:
+            return query.seen is None or found.change != query.seen
+
+        look = without_due_time(lambda: parking.read(self._server, self._now(), query))
+        return await self._notifications.poll([parking.topic_of(query)], look, wait, has_changed)
+
     async def activity(self, *, limit: int = 500) -> Activity:
         return await queries.activity(self._server, self._now(), limit)
 
     async def deployment(self, *, newer_than: int | None = None, wait: float = 0.0) -> Deployment:
         if newer_than is None:
             return await deployments.read(self._server)
-        look = _without_due_time(partial(deployments.newer, self._server, newer_than))
+        look = without_due_time(partial(deployments.newer, self._server, newer_than))
         newer = await self._notifications.poll([DEPLOYMENT], look, wait)
         return await deployments.read(self._server) if newer is None else newer
 
@@ -280,12 +288,3 @@ class RedisStore:
 def _role(fence: Fence) -> str:
     """Return the name that is notified when the role has a new epoch."""
     return f"role:{fence.role}"
-
-
-def _without_due_time(look: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[tuple[T, None]]]:
-    """Make a look whose result only a notification can change."""
-
-    async def look_once() -> tuple[T, None]:
-        return await look(), None
-
-    return look_once

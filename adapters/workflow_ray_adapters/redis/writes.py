@@ -20,6 +20,7 @@ from workflow_ray.records import (
     NewRun,
     NewTimeout,
     OutgoingEvent,
+    Removal,
     RunId,
     Stored,
     TimeoutKey,
@@ -30,9 +31,10 @@ from workflow_ray.records import (
     check_group,
 )
 from workflow_ray_adapters.redis import messages, set_asides
+from workflow_ray_adapters.redis.outbox_rows import NewTimeoutRow
+from workflow_ray_adapters.redis.parking import place_of
 from workflow_ray_adapters.redis.positions import pack
 from workflow_ray_adapters.redis.rows import (
-    NewTimeoutRow,
     Origin,
     encode,
     entry_of,
@@ -61,6 +63,11 @@ def arguments(groups: Sequence[WriteGroup]) -> list[str | bytes]:
     return [pack, *batch.data]
 
 
+def only_remove(groups: Sequence[WriteGroup]) -> bool:
+    """Whether the groups only free memory, so that they may do it where it is full."""
+    return all(group == WriteGroup(removals=group.removals, fence=group.fence) for group in groups)
+
+
 class _Batch:
     def __init__(self) -> None:
         self.data: list[bytes] = []
@@ -85,6 +92,7 @@ class _Batch:
             or group.expires
             or group.set_aside
             or group.taken_back
+            or group.removals
         ):
             return False
         return [
@@ -96,6 +104,7 @@ class _Batch:
                 *[set_asides.new_entry(new, self._add(new.event)) for new in group.set_aside],
                 *map(set_asides.taken_back, group.taken_back),
             ],
+            [_removal(removal) for removal in group.removals],
         ]
 
     def _add(self, data: bytes) -> int:
@@ -129,13 +138,25 @@ class _Batch:
 
     def _rest_of(self, write: Write) -> Plain | bool:
         """Return what few writes have."""
-        if not (write.takes or write.children or write.gatherings):
+        if not (
+            write.takes
+            or write.children
+            or write.gatherings
+            or write.parking is not None
+            or write.labels is not None
+            or write.data_version != 1
+            or write.erases
+        ):
             return False
         return [
             [[key.workflow, messages.name_of(key)] for key in write.takes],
             [self._child(child) for child in write.children],
             [[gathering.workflow, numbers(gathering.statuses)] for gathering in write.gatherings],
             write.by,
+            place_of(write),
+            False if write.labels is None else encode(write.labels) if write.labels else "",
+            str(write.data_version),
+            write.erases,
         ]
 
     def _child(self, child: NewChild) -> Plain:
@@ -147,6 +168,15 @@ class _Batch:
             link.cascades,
             child.joins,
         ]
+
+
+def _removal(removal: Removal) -> Plain:
+    return [
+        removal.workflow,
+        removal.runs,
+        removal.histories,
+        False if removal.keys_below is None else removal.keys_below,
+    ]
 
 
 def _new(run_id: RunId, new: NewRun) -> Plain:
@@ -200,11 +230,12 @@ def results(groups: Sequence[WriteGroup], answers: Sequence[Plain]) -> list[Grou
 def _group_result(group: WriteGroup, answer: Plain) -> GroupResult:
     if group.fence and answer[:1] == [b"f"]:
         return Fenced(group.fence.role, int(answer[1]))
-    written, posts, kept = answer
+    written, posts, kept, removed = answer
     return Committed(
         tuple([_write_result(*each) for each in zip(group.writes, written, strict=True)]),
         tuple([messages.post_result(*each) for each in zip(group.messages, posts, strict=True)]),
         tuple([messages.once_answer(*each) for each in zip(group.results, kept, strict=True)]),
+        tuple(removed),
     )
 
 

@@ -103,6 +103,7 @@ local function post(run, name, message, keep, payload)
   end
   run.messages = run.messages + 1
   join('inbox:' .. run.id, message.number, name)
+  join('posted:' .. run.id, message.number, name)
   if fate == 'kept' and keep then
     message.expires_at = later(now, keep)
     join('expiring:' .. run.workflow, 0, message.expires_at .. name)
@@ -213,8 +214,8 @@ local function fail(failed)
   settle(run, name, message, FAILED)
   if run.accepted > 0 then
     wake(run, first_due(run))
-  elseif run.awaits == AWAITS_EVENT and run.awaited == '0' then
-    run.awaits = AWAITS_MESSAGE
+  elseif run.awaits == AWAITS_EVENT and (is_parked(run) or run.awaited == '0') then
+    run.awaits = is_parked(run) and AWAITS_PARKED or AWAITS_MESSAGE
   end
 end
 

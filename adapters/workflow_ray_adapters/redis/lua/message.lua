@@ -29,6 +29,13 @@ local function pack_message(message)
   return cmsgpack.pack(values)
 end
 
+-- Clears the error of the last failed attempt. How many there were stays.
+local function clear_error(message)
+  if message.failure ~= '' then
+    message.failure = '{"attempt":' .. whole(cjson.decode(message.failure).attempt) .. '}'
+  end
+end
+
 local function waits(message)
   return message.outcome == ''
 end

@@ -45,6 +45,12 @@ local function find(workflow, names)
   return #found - before
 end
 
+-- The workflow of a run, also of one that was removed and whose messages are kept.
+local function workflow_of(run_id)
+  local birth = redis.call('HGET', key('run:' .. run_id), 'birth')
+  return birth and select(3, split_birth(birth)) or redis.call('HGET', key('gone'), run_id):match('^(.-)%z')
+end
+
 -- Finds a run's first messages, as many as a page has.
 local function find_of(run_id)
   local at, first, left, workflow = key((failed and 'failed:' or 'inbox:') .. run_id), 0, limit, nil
@@ -53,7 +59,7 @@ local function find_of(run_id)
     if #names == 0 then
       return
     end
-    workflow = workflow or select(3, birth_of(run_id))
+    workflow = workflow or workflow_of(run_id)
     left, first = left - find(workflow, names), first + #names
   end
 end

@@ -55,9 +55,11 @@ end
 -- A run is a hash, of few fields since each costs its time: `state` is what scripts ask for that
 -- changes, `birth` what doesn't, `origin` the JSON of what was written once, `entry:<version>` the
 -- time and the JSON of each version, and `data:<version>` the data of those that changed it. A run
--- that ever had a message, a result of once, a parent or a child that is cancelled with it has
--- `extra`: how many messages wait and how many of these its status accepts; then 1 or 0: whether it
--- has results, parents and such children.
+-- that ever had a message, a result of once, a parent or a child that is cancelled with it, or whose
+-- data has another version than 1, has `extra`: how many messages wait and how many of these its status
+-- accepts; then 1 or 0: whether it has results, parents and such children; and the version of its data.
+-- A run that has labels has them in `labels`; one that flow control orders has `parking`; one whose
+-- history was trimmed has `first`, the version of the first entry that is left.
 
 -- Version, status, run state, the version that has the data, the time of the last write, what the
 -- run awaits, and the version that asked for it.
@@ -93,16 +95,25 @@ local function entry_of(stored)
   return '"' .. stored:sub(1, DIGITS) .. '",' .. stored:sub(DIGITS + 1)
 end
 
--- A record as JSON, [created at, origin, written at, last entry, awaits, awaited, extra or null], and
--- its data. Nothing where the run does not exist.
+-- Where flow control orders a run, as JSON: [1 if it is parked, or 0, priority, key].
+local function parking_of(parking)
+  local parked, priority, flow_key = parking:match('^(%d) (%-?%d+) (.*)$')
+  return '[' .. parked .. ',' .. priority .. ',' .. cjson.encode(flow_key) .. ']'
+end
+
+-- A record as JSON, [created at, origin, written at, last entry, awaits, awaited, extra or null], then
+-- its parking and labels, or null, if it has one of them; and its data. Nothing where the run does not
+-- exist.
 local function record(run_id)
   local version, _, _, data_of, _, awaits, awaited = state_of(run_id)
   if version then
-    local birth, origin, extra, entry, data =
-      unpack(redis.call('HMGET', key('run:' .. run_id), 'birth', 'origin', 'extra', 'entry:' .. version, 'data:' .. data_of))
+    local birth, origin, extra, entry, data, parking, labels = unpack(redis.call(
+      'HMGET', key('run:' .. run_id), 'birth', 'origin', 'extra', 'entry:' .. version, 'data:' .. data_of, 'parking', 'labels'
+    ))
+    local rest = (parking or labels) and ',' .. (parking and parking_of(parking) or 'null') .. ',' .. (labels or 'null') or ''
     return table.concat({
       '["', birth:sub(1, DIGITS), '",', origin, ',', entry_of(entry), ',', awaits, ',', awaited, ',',
-      extra and '[' .. extra:gsub(' ', ',') .. ']' or 'null', ']',
+      extra and '[' .. extra:gsub(' ', ',') .. ']' or 'null', rest, ']',
     }), data
   end
 end

@@ -1,7 +1,8 @@
 -- ARGV: workflow, how many to look at, limit, bytes of a page, newest first or '', after or '',
 -- foreign id's prefix or '', created from or '', created before or '', statuses and run states,
 -- each as ',1,2,' or '', causes in the same way, written before or '', parent or '', the least
--- version of it that linked the run, whether only those that are cancelled with it, child or ''.
+-- version of it that linked the run, whether only those that are cancelled with it, child or '', then
+-- names and values of labels.
 -- Returns rows, and after whom to go on; '' at the end.
 
 local workflow, most, limit, batch = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -13,6 +14,32 @@ local function allowed(list, number)
   return list == '' or listed(list, number)
 end
 
+local labelled = {}
+for at = 19, #ARGV, 2 do
+  labelled[#labelled + 1] = key(set_of(ARGV[at], ARGV[at + 1], workflow))
+end
+
+-- How many runs sets have, all together.
+local function count(sets)
+  local sum = 0
+  for _, set in ipairs(sets) do
+    sum = sum + redis.call('ZCARD', set)
+  end
+  return sum
+end
+
+-- The set of the label that the fewest runs have, if these are fewer than those of the sets.
+local function fewest(sets)
+  local least = count(sets)
+  for _, set in ipairs(labelled) do
+    local size = count({set})
+    if size < least then
+      least, sets = size, {set}
+    end
+  end
+  return sets
+end
+
 local function sets()
   if parent ~= '' then
     return {key('children:' .. parent)}
@@ -21,7 +48,7 @@ local function sets()
   elseif prefix ~= '' then
     return {key('foreign_ids:' .. workflow)}
   elseif statuses == '' and run_states == '' then
-    return {key('runs:' .. workflow)}
+    return fewest({key('runs:' .. workflow)})
   end
   local found = {}
   for _, stand in ipairs(redis.call('SMEMBERS', key('stands:' .. workflow))) do
@@ -30,7 +57,16 @@ local function sets()
       found[#found + 1] = key('stand:' .. stand .. ':' .. workflow)
     end
   end
-  return found
+  return fewest(found)
+end
+
+local function has_labels(run_id)
+  for _, set in ipairs(labelled) do
+    if not redis.call('ZSCORE', set, run_id) then
+      return false
+    end
+  end
+  return true
 end
 
 local function last_write_fits(run_id, version)
@@ -60,7 +96,7 @@ end
 
 local function fits(run_id)
   local version, status, run_state = state_of(run_id)
-  if not (allowed(statuses, status) and allowed(run_states, run_state) and last_write_fits(run_id, version)) then
+  if not (allowed(statuses, status) and allowed(run_states, run_state) and has_labels(run_id) and last_write_fits(run_id, version)) then
     return false
   elseif (parent ~= '' or child ~= '') and not (is_of_family(run_id) and is_of_workflow(run_id)) then
     return false

@@ -1,7 +1,7 @@
 -- What the earlier writes of this call have changed, and nothing has stored yet.
 
 local now, groups, DATA = now_of(ARGV[2]), cmsgpack.unpack(ARGV[3]), 3
-local AWAITS_EVENT, AWAITS_MESSAGE = '1', '2'
+local AWAITS_EVENT, AWAITS_MESSAGE, AWAITS_PARKED = '1', '2', '3'
 -- Run states. Those from PAUSED on are at rest, those from CANCELLED on are finished.
 local PAUSED, CANCELLED, COMPLETED = '3', '4', '5'
 
@@ -42,8 +42,11 @@ end
 local function run_of(run_id)
   local run = runs[run_id]
   if not run then
-    local state, birth, extra = unpack(redis.call('HMGET', key('run:' .. run_id), 'state', 'birth', 'extra'))
-    run = {id = run_id, version = '0', awaited = '0', made = {}, messages = 0, accepted = 0, results = 0, parents = 0, cascades = 0}
+    local state, birth, extra, parking = unpack(redis.call('HMGET', key('run:' .. run_id), 'state', 'birth', 'extra', 'parking'))
+    run = {
+      id = run_id, version = '0', awaited = '0', made = {}, messages = 0, accepted = 0, results = 0, parents = 0, cascades = 0,
+      data_version = '1', parking = parking, had_parking = parking, stored_version = '0',
+    }
     if state then
       run.version, run.status, run.run_state, run.data_of, run.written_at, run.awaits, run.awaited = split_state(state)
       run.at_rest, run.finished = run.run_state >= PAUSED, run.run_state >= CANCELLED
@@ -51,10 +54,14 @@ local function run_of(run_id)
       run.before = run.stand
       run.partition, run.workflow, run.foreign_id = select(2, split_birth(birth))
       run.was_awaiting = is_awaiting(run)
+      run.stored_version, run.stored_data_of, run.place = run.version, run.data_of, place_of(run)
     end
     if extra then
       run.has_extra = true
-      run.messages, run.accepted, run.results, run.parents, run.cascades = extra:match('^(%d+) (%d+) (%d) (%d) (%d)$')
+      local data_version  -- '' in a run that format 3 has written
+      run.messages, run.accepted, run.results, run.parents, run.cascades, data_version =
+        extra:match('^(%d+) (%d+) (%d) (%d) (%d) ?(%d*)$')
+      run.data_version = data_version ~= '' and data_version or '1'
       run.messages, run.accepted = tonumber(run.messages), tonumber(run.accepted)
       run.results, run.parents, run.cascades = tonumber(run.results), tonumber(run.parents), tonumber(run.cascades)
     end
@@ -65,6 +72,10 @@ end
 
 local function exists(run)
   return run.version ~= '0'
+end
+
+local function is_parked(run)
+  return run.parking and run.parking:sub(1, 1) == '1'
 end
 
 local function visit_of(run)

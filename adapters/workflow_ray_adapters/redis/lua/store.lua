@@ -4,12 +4,15 @@
 -- that asked for the step, entry, place of its data or 0, {workflow, foreign_id, key or false,
 -- partition, origin} or false, events, timeouts, rest or false}. An event: {run_id, topic-partition,
 -- microseconds of delay, event}. A timeout: {name, queue, microseconds of delay, or false, due time,
--- timeout}. A write's rest: {messages taken, each {workflow, name}, children, gatherings, by whom}. A
--- child: {write, statuses, gathered at, whether it is cancelled with its parent, whether it joins}. A
--- group's rest: {messages, failures, results, workflows, entries set aside or taken back}.
+-- timeout}. A write's rest: {messages taken, each {workflow, name}, children, gatherings, by whom, the
+-- field `parking` or false, the JSON of the labels, '' for none or false, the version of the data,
+-- whether it erases}. A child: {write, statuses, gathered at, whether it is cancelled with its parent,
+-- whether it joins}. A group's rest: {messages, failures, results, workflows, entries set aside or taken
+-- back, removals, each {workflow, runs, histories, the run below which keys are removed, or false}}.
 
 local RUN_ID, EXPECTED, VERSION, WRITE_ID, FINISHED, ENTRY, NEW, EVENTS, REST = 1, 2, 3, 4, 8, 12, 14, 15, 17
 local WORKFLOW, FOREIGN_ID = 1, 2  -- of NEW
+local PARKING, ERASES = 5, 8  -- of REST
 
 local function made(run, version, write_id)
   if run.made[version] then
@@ -44,6 +47,17 @@ local function stage(run, version, write_id, status, run_state, at_rest, finishe
   names[#names + 1] = 'run:' .. run.id
   if at_rest then
     names[#names + 1] = 'rest:' .. run.id
+  end
+end
+
+-- Stages what few writes have.
+local function stage_rest(run, has_data, parking, labels, data_version)
+  run.parking = parking
+  if labels then
+    run.labels = labels
+  end
+  if has_data then
+    run.data_version = data_version
   end
 end
 
@@ -116,7 +130,16 @@ local function make(run, write, apart)
     drop('results:' .. run.id)
     run.results = 0
   end
+  local rest = write[REST]
+  if rest and rest[ERASES] then
+    erase(run)
+  end
   stage(run, version, write_id, status, run_state, at_rest, finished, visit, awaits, awaited, entry, data)
+  if rest then
+    stage_rest(run, data > 0, unpack(rest, PARKING))
+  else
+    stage_rest(run, data > 0, false, false, '1')
+  end
   send(events)
   time(wanted, apart)
   return ends
@@ -171,8 +194,10 @@ local function decide(write, apart)
   if new then
     local workflow, foreign_id, name = unpack(new)
     local first, active = name and get('keys:' .. workflow, name), get('unfinished:' .. workflow, foreign_id)
-    if first or active then
-      return first and 'k' .. origin_of(first) or 'a' .. active
+    if first then
+      return 'k' .. (first:sub(1, 1) == '{' and first or origin_of(first))  -- itself, if the run was removed
+    elseif active then
+      return 'a' .. active
     end
   end
   local refused = rest and refusal(run, new, write[FINISHED], rest[1], rest[2])
@@ -196,11 +221,12 @@ local function decide(write, apart)
   return 's'
 end
 
-local set_asides = {}
+local set_asides, removing = {}, {}
 
--- Does what few groups ask for. Returns the answers to messages and results.
-local function commit_rest(new_messages, failures, results, workflows, set_aside)
-  local posts, kept = {}, {}
+-- Does what few groups ask for. Returns the answers to messages, results and removals. The latter get
+-- their numbers when they are carried out.
+local function commit_rest(new_messages, failures, results, workflows, set_aside, removals)
+  local posts, kept, removed = {}, {}, {}
   for at, new in ipairs(new_messages) do
     posts[at] = post_new(new)
   end
@@ -214,7 +240,10 @@ local function commit_rest(new_messages, failures, results, workflows, set_aside
     expire(workflow)
   end
   extend(set_asides, set_aside)
-  return posts, kept
+  for at, removal in ipairs(removals) do
+    removing[#removing + 1] = {removal, removed, at}
+  end
+  return posts, kept, removed
 end
 
 local function commit(fence, writes, written, events, apart, rest)
@@ -222,16 +251,16 @@ local function commit(fence, writes, written, events, apart, rest)
   if current then
     return {'f', current}
   end
-  local answers, posts, kept = {}, {}, {}
+  local answers, posts, kept, removed = {}, {}, {}, {}
   for at, write in ipairs(writes) do
     answers[at] = decide(write, apart)
   end
   extend(positions, written)
   if rest then
-    posts, kept = commit_rest(unpack(rest))
+    posts, kept, removed = commit_rest(unpack(rest))
   end
   send(events)
-  return {answers, posts, kept}
+  return {answers, posts, kept, removed}
 end
 
 local answers = {}
@@ -241,14 +270,37 @@ end
 
 -- --- writing: what goes to one key in one call ---------------------------------------------------
 
-local stands, created = {}, {}
+-- Sets a field of a run, or removes it if the value is false.
+local function put_field(run_id, fields, name, value)
+  if value then
+    pair(fields, name, value)
+  else
+    redis.call('HDEL', key('run:' .. run_id), name)
+  end
+end
+
+local stands, created, places = {}, {}, {}
 
 for run_id, run in pairs(runs) do
+  if run.erases then
+    erase_stored(run_id, run.stored_version, run.stored_data_of)
+  end
   if run.touched then
     local fields, state = run.fields or {}, {run.version, run.status, run.run_state, run.data_of, run.written_at, run.awaits, run.awaited}
     pair(fields, 'state', table.concat(state, ' '))
-    if run.messages + run.results + run.parents + run.cascades > 0 or run.has_extra then
-      pair(fields, 'extra', table.concat({run.messages, run.accepted, run.results, run.parents, run.cascades}, ' '))
+    if run.messages + run.results + run.parents + run.cascades > 0 or run.has_extra or run.data_version ~= '1' then
+      pair(fields, 'extra', table.concat({run.messages, run.accepted, run.results, run.parents, run.cascades, run.data_version}, ' '))
+    end
+    if run.labels then
+      relabel(run_id, run.workflow, not run.origin and redis.call('HGET', key('run:' .. run_id), 'labels'), run.labels)
+      put_field(run_id, fields, 'labels', run.labels ~= '' and run.labels)
+    end
+    if run.parking ~= run.had_parking then
+      put_field(run_id, fields, 'parking', run.parking)
+    end
+    local place = place_of(run)
+    if place ~= run.place then
+      places[#places + 1] = {run.place or false, place or false, run_id}
     end
     if run.origin then
       pair(fields, 'birth', now .. ' ' .. run.partition .. ' ' .. run.workflow .. '\0' .. run.foreign_id)
@@ -300,11 +352,16 @@ for workflow, run_ids in pairs(created) do
 end
 put_messages()
 put_set_asides(set_asides, now, function(place) return ARGV[DATA + place] end, names)
+put_places(places, names)
 put_positions(positions)
 extend(names, create_timeouts(timeouts))
 add(outgoing)
 if #outgoing > 0 then
   names[#names + 1] = 'outbox'
+end
+for _, one in ipairs(removing) do
+  local removal, removed, at = unpack(one)
+  removed[at] = remove(unpack(removal))
 end
 notify(names)
 return answers

@@ -6,6 +6,7 @@ local members = redis.call('ZRANGEBYLEX', key('completed'), '-', '[' .. before .
 local names = {}
 for at, member in ipairs(members) do
   names[at] = member:sub(DIGITS + 1)
+  redis.call('SREM', key('timeouts_of:' .. names[at]:match('^(.-)%z')), names[at])
 end
 each('HDEL', key('timeouts'), names)
 each('ZREM', key('completed'), members)
