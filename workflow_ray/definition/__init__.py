@@ -1,13 +1,15 @@
 """Definitions: workflows, their statuses and functions, and what these take and return."""
 
+from workflow_ray.definition.breaker import Breaker
 from workflow_ray.definition.callback import Callback
 from workflow_ray.definition.cancelled import CancelledEvent
 from workflow_ray.definition.children import ChildFunction, Children, ChildrenFunction
 from workflow_ray.definition.effects import ChildStart, Effects
+from workflow_ray.definition.flow import FlowControl, Rate
 from workflow_ray.definition.function import AnyFunction, RunFunction
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.halt import Cancel, Fatal, Halt, Pause, Repeat, Stay
-from workflow_ray.definition.handlers import Connector, Hook, Overlap, Schedule
+from workflow_ray.definition.handlers import Connector, Hook, Overlap, Schedule, Scrubber
 from workflow_ray.definition.middleware import FunctionCall, FunctionKind, Middleware, Proceed
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.reference import (
@@ -22,6 +24,7 @@ from workflow_ray.definition.reference import (
     reference_of,
 )
 from workflow_ray.definition.resources import Resource, resource
+from workflow_ray.definition.retention import Retention
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import Run
 from workflow_ray.definition.source import defined_at, module_path
@@ -34,6 +37,7 @@ __all__ = [
     "MAIN",
     "AnyFunction",
     "BatchStep",
+    "Breaker",
     "Callback",
     "Cancel",
     "CancelledEvent",
@@ -44,6 +48,7 @@ __all__ = [
     "Connector",
     "Effects",
     "Fatal",
+    "FlowControl",
     "FunctionCall",
     "FunctionKind",
     "Graph",
@@ -53,13 +58,16 @@ __all__ = [
     "Overlap",
     "Pause",
     "Proceed",
+    "Rate",
     "RayOptions",
     "Repeat",
     "Resource",
+    "Retention",
     "Retry",
     "Run",
     "RunFunction",
     "Schedule",
+    "Scrubber",
     "Status",
     "Stay",
     "Step",

@@ -11,10 +11,13 @@ _SHORT.maxstring = _SHORT.maxother = 100
 
 
 def checked_text(what: str, text: object) -> str:
-    """Return the text. Raises InvalidInput if it is something else."""
+    """Return the text as a plain `str`. Raises InvalidInput if it is something else.
+
+    Stores differ in how they write a subclass of `str`, such as an enum, and some can't.
+    """
     if not isinstance(text, str):
         raise InvalidInput(what, f"it must be text, not {type(text).__name__}")
-    return text
+    return str.__str__(text)
 
 
 def checked_flag(what: str, flag: object) -> bool:

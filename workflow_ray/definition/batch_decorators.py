@@ -3,10 +3,12 @@
 from functools import partial
 from typing import Any, Generic, cast
 
+from workflow_ray.definition.breaker import Breaker
 from workflow_ray.definition.declarations import BatchStepDeclaration, is_function, named
 from workflow_ray.definition.declaring import Declaring
 from workflow_ray.definition.decorator_types import BatchStepDecorator
 from workflow_ray.definition.durations import Duration
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, S
@@ -27,7 +29,9 @@ class BatchDecorators(Declaring, Generic[D, S]):
         retry: Retry = DEFAULT_RETRY,
         on_failure: S | None = None,
         timeout: Duration | None = None,
+        flow: FlowControl[D, S] | None = None,
         ray: RayOptions | None = None,
+        breaker: Breaker | None = None,
     ) -> BatchStepDecorator[D, S]:
         """Declare the decorated function as the step of the runs at `status`, many in one call.
 
@@ -55,7 +59,11 @@ class BatchDecorators(Declaring, Generic[D, S]):
             timeout: How long one call may take, in seconds or as a timedelta. An async function
                 that takes longer is cancelled; a plain one goes on in its thread, and its results
                 are dropped. None: no limit.
+            flow: Limits how many runs take the step at a time, or in a period. None: no limits, and
+                none can be set while the workflow runs.
             ray: What each role's actor asks of a Ray cluster. None: nothing.
+            breaker: When runs are held back for a while, because the last attempts at runs have
+                failed. None: never.
 
         Raises:
             InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
@@ -72,7 +80,9 @@ class BatchDecorators(Declaring, Generic[D, S]):
             max_batch=max_batch,
             max_wait=max_wait,
             max_batches=max_batches,
+            flow=flow,
             ray=ray,
+            breaker=breaker,
         )
         frame = calling_frame()
         if is_function(status):  # without parentheses

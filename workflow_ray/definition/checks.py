@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import is_count, shown
+from workflow_ray.definition.codecs import codec_mistakes
 from workflow_ray.definition.data import model_mistake
 from workflow_ray.definition.declarations import named
 from workflow_ray.definition.durations import duration_mistake, seconds_of
 from workflow_ray.definition.middleware import middleware_mistakes
+from workflow_ray.definition.retention import retention_mistake
 from workflow_ray.definition.status import Status
 
 if TYPE_CHECKING:
@@ -44,8 +46,13 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
             f" {MAX_PARTITIONS}; the default is 16"
         )
     yield from (f"{place} {mistake}" for mistake in middleware_mistakes(workflow.middleware))
+    yield from (f"{place} {mistake}" for mistake in codec_mistakes(workflow.codecs))
     if mistake := _retry_paused_mistake(workflow.retry_paused):
         yield f"{place} retry_paused={shown(workflow.retry_paused)} can't be used: {mistake}"
+    if mistake := retention_mistake(workflow.retention):
+        yield f"{place} retention={shown(workflow.retention)} can't be used; {mistake}"
+    if not isinstance(cast(object, workflow.traces), bool):
+        yield f"{place} traces={shown(workflow.traces)} can't be used; use True or False"
     if _is_subclass(workflow.data, Status) and _is_subclass(workflow.statuses, BaseModel):
         yield (
             f"{place} data and statuses are in each other's place; write"
@@ -56,6 +63,7 @@ def workflow_mistakes(workflow: "Workflow[Any, Any]", scope: Mapping[str, object
     if is_statuses(workflow.statuses):
         yield from _number_mistakes(workflow.statuses, workflow.where)
         yield from (f"{place} {mistake}" for mistake in _begin_mistakes(workflow))
+        yield from (f"{place} {mistake}" for mistake in _moved_mistakes(workflow))
     else:
         yield (
             f"{place} {shown(workflow.statuses)} is not an enum of statuses; hand in a subclass of"
@@ -89,6 +97,27 @@ def _begin_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
         listed = " and ".join(map(shown, others))
         what = "which is not a status" if len(others) == 1 else "which are not statuses"
         yield f"entry has {listed}, {what} of {name}; take it out"
+
+
+def _moved_mistakes(workflow: "Workflow[Any, Any]") -> Iterator[str]:
+    moved = cast(object, workflow.moved)
+    name = workflow.statuses.__name__
+    if not isinstance(moved, Mapping):
+        statuses: type[Status] = workflow.statuses
+        example = f'`moved={{"OLD_NAME": {next(iter(statuses))}}}`'
+        yield f"moved={shown(moved)} is not a mapping of names to statuses; write {example}"
+        return
+    for old, new in cast(Mapping[object, object], moved).items():
+        if not isinstance(old, str):
+            yield (
+                f"moved has the key {named(old)}, which is not a name; write the name that the"
+                " status had"
+            )
+        elif old in workflow.statuses.__members__:
+            yield f"moved has {old!r}, which {name} still has; take it out of one of them"
+        if not isinstance(new, workflow.statuses):
+            what = f"moved={{{shown(old)}: {named(new)}}}"
+            yield f"{what} doesn't lead to a status of {name}; name one"
 
 
 def is_name(name: object) -> bool:

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, NamedTuple, cast
 
 from workflow_ray.definition.arguments import shown
+from workflow_ray.definition.breaker import Breaker
 from workflow_ray.definition.callables import name_of, plain_name_of
 from workflow_ray.definition.durations import Duration
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.handlers import Overlap
 from workflow_ray.definition.ray_options import RayOptions
@@ -98,7 +100,9 @@ class StepDeclaration(RunDeclaration[S]):
     shards: int
     max_in_flight: int
     ray: RayOptions | None
+    breaker: Breaker | None
     transactional: bool = False
+    flow: FlowControl[Any, S] | None = None
 
     @property
     def name(self) -> str:
@@ -204,6 +208,7 @@ class ConnectorDeclaration(NamedDeclaration):
     shards: int
     retry: Retry
     ordered: bool
+    ray: RayOptions | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,3 +239,30 @@ class HookDeclaration(Declaration):
     def claim(self) -> Claim:
         key = ("hook", self.run_state, self.name)
         return Claim(key, NAMED_LIKE, "rename one of them, or take it out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrubDeclaration(Declaration):
+    """The arguments of `.scrub`."""
+
+    noun = "scrubber"
+    leading = ("the run",)
+
+    retry: Retry
+
+    def claim(self) -> Claim:
+        return Claim(("scrubber",), "the workflow has the", "take one of them out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationDeclaration(Declaration):
+    """The arguments of `.migrate`."""
+
+    noun = "migration"
+    leading = ("the data",)
+
+    version: int  # the earlier one
+
+    def claim(self) -> Claim:
+        has = f"version {named(self.version)} has the"
+        return Claim((self.noun, self.version), has, "take one of them out")

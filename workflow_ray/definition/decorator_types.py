@@ -149,6 +149,19 @@ class ScheduleDecorator(Protocol[D]):
     ) -> Callable[[datetime], D | None]: ...
 
 
+class ScrubDecorator(Protocol[D, S]):
+    """Declares a scrubber and returns the same function."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Run[D, S], P], Coroutine[Any, Any, D]]
+    ) -> Callable[Concatenate[Run[D, S], P], Coroutine[Any, Any, D]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Run[D, S], P], D]
+    ) -> Callable[Concatenate[Run[D, S], P], D]: ...
+
+
 class HookDecorator(Protocol[D, S]):
     """Declares a hook and returns the same function."""
 

@@ -1,7 +1,7 @@
 """Effects: what a run does beside its transition, for whoever runs its functions."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import checked_flag, checked_text, shown
 from workflow_ray.definition.cancelled import CancelledEvent
+from workflow_ray.definition.labels import Labels, checked_labels
 from workflow_ray.definition.status import Status
 from workflow_ray.errors import InvalidInput
 from workflow_ray.records import MAX_DATA, flaw_of_key
@@ -32,6 +33,7 @@ class ChildStart:
     start_at: Status  # the workflow's start, if none was named
     joins: bool  # if its foreign id has an unfinished run, that run becomes the child
     cascades: bool  # the child is cancelled with the parent
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Effects(Protocol):
@@ -59,6 +61,13 @@ class Effects(Protocol):
         """Return the attempt's event, always the same one. Thread-safe."""
         ...
 
+    def labels(self, stored: Mapping[str, str]) -> Labels:
+        """Return the run's labels. What a function changes is written with its transition.
+
+        stored: The labels, as the record has them.
+        """
+        ...
+
 
 class Unbound:
     """The effects of a run that was made by hand: calls are made, and children are noted."""
@@ -67,6 +76,7 @@ class Unbound:
         self.started: list[ChildStart] = []
         # made at its first use, so that a run can be copied and pickled until then
         self._cancelled: CancelledEvent | None = None
+        self._labels: Labels | None = None
 
     async def once(self, name: str, call: Callable[[], object]) -> object:
         result = call()
@@ -80,6 +90,11 @@ class Unbound:
             self._cancelled = CancelledEvent()
         return self._cancelled
 
+    def labels(self, stored: Mapping[str, str]) -> Labels:
+        if self._labels is None:
+            self._labels = Labels(stored)
+        return self._labels
+
 
 class ReadOnly:
     """The effects of a run that no function works on, as a client reads it."""
@@ -92,6 +107,9 @@ class ReadOnly:
 
     def cancelled(self) -> CancelledEvent:
         self._refuse("run.cancelled")
+
+    def labels(self, stored: Mapping[str, str]) -> Labels:
+        return Labels(stored, self._refuse)
 
     def _refuse(self, what: str) -> NoReturn:
         raise InvalidInput(
@@ -125,6 +143,7 @@ def checked_child(
     start_at: Any,
     if_active: object,
     cascade: object,
+    labels: object,
 ) -> ChildStart:
     """Check the arguments of `run.start`. Raises InvalidInput."""
     if not hasattr(workflow, "status_of"):  # a Workflow can't be imported here
@@ -156,6 +175,7 @@ def checked_child(
         start_at=start,
         joins=if_active == "join",
         cascades=checked_flag("run.start, cascade", cascade),
+        labels={} if labels is None else checked_labels("run.start, labels", labels),
     )
 
 

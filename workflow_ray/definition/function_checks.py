@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from workflow_ray.definition.arguments import is_count, shown
+from workflow_ray.definition.breaker import Breaker
 from workflow_ray.definition.callables import is_async
 from workflow_ray.definition.checks import MAX_PARTITIONS
 from workflow_ray.definition.declarations import (
@@ -17,6 +18,7 @@ from workflow_ray.definition.declarations import (
 )
 from workflow_ray.definition.declaring import Declaring
 from workflow_ray.definition.durations import duration_mistake, seconds_of
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import Retry
 from workflow_ray.definition.run import S
@@ -101,6 +103,12 @@ def ray_mistake(ray: object) -> str | None:
     return f"can't have ray={shown(ray)}; use RayOptions(...)"
 
 
+def flow_mistake(flow: object) -> str | None:
+    if flow is None or isinstance(flow, FlowControl):
+        return None
+    return f"can't have flow={shown(flow)}; use FlowControl(...)"
+
+
 def shards_mistake(shards: object, partitions: object) -> str | None:
     """Why there can't be so many shards. `partitions` are the workflow's, as they were given."""
     if is_count(shards) and not (is_count(partitions) and shards > partitions):
@@ -156,6 +164,10 @@ def _step_mistakes(declared: StepDeclaration[Any], partitions: int) -> Iterator[
         yield mistake
     if mistake := ray_mistake(declared.ray):
         yield mistake
+    if mistake := flow_mistake(declared.flow):
+        yield mistake
+    if declared.breaker is not None and not isinstance(cast(object, declared.breaker), Breaker):
+        yield f"can't have breaker={shown(declared.breaker)}; use Breaker(...)"
     if isinstance(declared, BatchStepDeclaration):
         yield from _batch_mistakes(declared)
     elif not is_count(declared.max_in_flight):

@@ -159,9 +159,16 @@ class FunctionReader(Generic[S]):
         match declared:
             case BatchStepDeclaration():
                 return _batch_step(declared, read)
-            case StepDeclaration(shards=shards, max_in_flight=most, ray=ray):
-                session = self._parameters.session
-                return Step(**read, shards=shards, max_in_flight=most, ray=ray, session=session)
+            case StepDeclaration():
+                return Step(
+                    **read,
+                    shards=declared.shards,
+                    max_in_flight=declared.max_in_flight,
+                    ray=declared.ray,
+                    breaker=declared.breaker,
+                    flow=declared.flow,
+                    session=self._parameters.session,
+                )
             case CallbackDeclaration(early=early):
                 message = self._message
                 what = f"the message of {declared.name}"
@@ -187,6 +194,8 @@ def _batch_step(declared: BatchStepDeclaration[S], read: dict[str, Any]) -> Batc
         # The runs of the calls, and those of the batch that is being collected meanwhile.
         max_in_flight=max_batch * (max_batches + 1),
         ray=declared.ray,
+        flow=declared.flow,
+        breaker=declared.breaker,
         max_batch=max_batch,
         max_wait=seconds_or(0.0, declared.max_wait),
         max_batches=max_batches,

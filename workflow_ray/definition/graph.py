@@ -5,8 +5,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from workflow_ray.definition.callback import Callback
 from workflow_ray.definition.children import ChildFunction, ChildrenFunction
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.function import AnyFunction, RunFunction
-from workflow_ray.definition.handlers import Connector, Hook, Schedule
+from workflow_ray.definition.handlers import Connector, Hook, Schedule, Scrubber
+from workflow_ray.definition.migrations import Migration
 from workflow_ray.definition.run import S
 from workflow_ray.definition.step import Step
 from workflow_ray.definition.timeout_function import TimeoutFunction
@@ -19,9 +21,10 @@ class Entry(NamedTuple):
     """What the entry of a status does."""
 
     asks: bool = False  # for its step
-    prepares: bool = False  # it sets timeouts, or gathers children
+    prepares: bool = False  # it sets timeouts, gathers children or parks the run
     ends: bool = False  # the run, because the status has no function
     awaits: Awaits = Awaits.NOBODY  # what the run waits for then
+    flow: FlowControl[Any, Any] | None = None  # how the run is parked; None: it is not
 
 
 TERMINAL = Entry(ends=True)
@@ -38,6 +41,8 @@ class Graph(Generic[S]):
         connectors: The connectors.
         schedules: The schedules.
         hooks: The hooks.
+        scrubber: The scrubber. None: there is none.
+        migrations: The migrations, by the version of data that they take.
     """
 
     def __init__(
@@ -47,6 +52,8 @@ class Graph(Generic[S]):
         connectors: Iterable[Connector] = (),
         schedules: Iterable[Schedule] = (),
         hooks: Iterable[Hook] = (),
+        scrubber: Scrubber | None = None,
+        migrations: Mapping[int, Migration] | None = None,
     ) -> None:
         declared = tuple(functions)
         self.steps = tuple(each for each in declared if isinstance(each, Step))
@@ -57,6 +64,8 @@ class Graph(Generic[S]):
         self.connectors = tuple(connectors)
         self.schedules = tuple(schedules)
         self.hooks = tuple(hooks)
+        self.scrubber = scrubber
+        self.migrations: Mapping[int, Migration] = migrations or {}
         self._functions = _by_status(declared)
         self.entries: Mapping[S, Entry] = {
             status: _entry(here) for status, here in self._functions.items()
@@ -145,11 +154,14 @@ class Graph(Generic[S]):
 
 
 def _entry(functions: Iterable[RunFunction[Any]]) -> Entry:
-    asks = any(isinstance(each, Step) for each in functions)
+    step = next((each for each in functions if isinstance(each, Step)), None)
+    flow = None if step is None else step.flow
     return Entry(
-        asks=asks,
-        prepares=any(isinstance(each, TimeoutFunction | ChildrenFunction) for each in functions),
-        awaits=Awaits.EVENT if asks else Awaits.MESSAGE,
+        asks=step is not None,
+        prepares=flow is not None
+        or any(isinstance(each, TimeoutFunction | ChildrenFunction) for each in functions),
+        awaits=Awaits.MESSAGE if step is None else Awaits.EVENT,
+        flow=flow,
     )
 
 

@@ -14,9 +14,10 @@ from workflow_ray.definition.declarations import (
     HookDeclaration,
     NamedDeclaration,
     ScheduleDeclaration,
+    ScrubDeclaration,
 )
 from workflow_ray.definition.durations import duration_mistake, seconds_of
-from workflow_ray.definition.function_checks import retry_mistake
+from workflow_ray.definition.function_checks import ray_mistake, retry_mistake
 from workflow_ray.definition.handlers import OVERLAPS
 
 MILLISECOND = 0.001
@@ -37,7 +38,7 @@ def handler_mistakes(declared: Declaration) -> Iterator[str]:
             yield from _name_mistakes(declared)
             yield from _tick_mistakes(declared)
             yield from _schedule_mistakes(declared)
-        case HookDeclaration():
+        case HookDeclaration() | ScrubDeclaration():
             if mistake := retry_mistake(declared.retry):
                 yield mistake
         case _:
@@ -64,6 +65,8 @@ def _connector_mistakes(declared: ConnectorDeclaration) -> Iterator[str]:
         yield mistake
     if declared.ordered not in (True, False):
         yield f"can't have ordered={shown(declared.ordered)}; it is True or False"
+    if mistake := ray_mistake(declared.ray):
+        yield mistake
 
 
 def _tick_mistakes(declared: ScheduleDeclaration) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The decorators of connectors, schedules and hooks."""
+"""The decorators of connectors, schedules, hooks and scrubbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import FrameType
 from typing import Any, Concatenate, Generic, cast, overload
@@ -9,6 +9,7 @@ from workflow_ray.definition.declarations import (
     ConnectorDeclaration,
     HookDeclaration,
     ScheduleDeclaration,
+    ScrubDeclaration,
     named,
 )
 from workflow_ray.definition.declaring import Declaring
@@ -17,10 +18,12 @@ from workflow_ray.definition.decorator_types import (
     HandlerResult,
     HookDecorator,
     ScheduleDecorator,
+    ScrubDecorator,
 )
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.function import AnyFunction
 from workflow_ray.definition.handlers import Overlap
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
 from workflow_ray.definition.run_effects import P
@@ -47,6 +50,7 @@ class HandlerDecorators(Declaring, Generic[D, S]):
         shards: int = 1,
         retry: Retry = DEFAULT_RETRY,
         ordered: bool = False,
+        ray: RayOptions | None = None,
     ) -> ConnectorDecorator[D, S]:
         """Declare the decorated function as the one that takes the messages of an outside log.
 
@@ -61,6 +65,7 @@ class HandlerDecorators(Declaring, Generic[D, S]):
             retry: When a failed attempt is made again.
             ordered: Whether the messages of a key wait until an earlier one of that key that has
                 failed is set aside.
+            ray: What each role's actor asks of a Ray cluster. None: nothing.
 
         Raises:
             InvalidDefinition: The workflow was put to use before.
@@ -72,6 +77,7 @@ class HandlerDecorators(Declaring, Generic[D, S]):
             shards=shards,
             retry=retry,
             ordered=ordered,
+            ray=ray,
         )
         made = self._decorator(f"connector {named(name)}", calling_frame(), declaration)
         return cast(ConnectorDecorator[D, S], made)
@@ -190,6 +196,39 @@ class HandlerDecorators(Declaring, Generic[D, S]):
             InvalidDefinition: The workflow was put to use before.
         """
         return self._hook(RunState.COMPLETED, function, retry, calling_frame())
+
+    @overload
+    def scrub(
+        self, function: Callable[Concatenate[Run[D, S], P], Coroutine[Any, Any, D]], /
+    ) -> Callable[Concatenate[Run[D, S], P], Coroutine[Any, Any, D]]: ...
+    @overload
+    def scrub(
+        self, function: Callable[Concatenate[Run[D, S], P], D], /
+    ) -> Callable[Concatenate[Run[D, S], P], D]: ...
+    @overload
+    def scrub(self, *, retry: Retry = DEFAULT_RETRY) -> ScrubDecorator[D, S]: ...
+    def scrub(self, function: AnyFunction | None = None, *, retry: Retry = DEFAULT_RETRY) -> Any:
+        """Declare the decorated function as the one that says what is kept when data is deleted.
+
+        The function takes the run, then resources, and returns the data to keep, for example a copy
+        without a name and an address. It is also the place to delete what belongs to the run
+        elsewhere, such as files. It is called at least once for each run whose data is deleted (see
+        `Client.delete_data`), before anything is deleted. A workflow has one at most; without one,
+        nothing of the data is kept.
+
+        Args:
+            function: The function, if the decorator is written without parentheses.
+            retry: When a failed call is made again. After the last one the run's data stays, until
+                its deletion is asked for again.
+
+        Raises:
+            InvalidDefinition: The workflow was put to use before.
+        """
+        declaration = partial(ScrubDeclaration, retry=retry)
+        frame = calling_frame()
+        if function is not None:
+            return self._declare(function, frame, declaration)
+        return self._decorator("a scrubber", frame, declaration)
 
     def _hook(
         self, run_state: RunState, function: AnyFunction | None, retry: Retry, frame: FrameType

@@ -1,6 +1,7 @@
-"""The reading of one connector, schedule or hook."""
+"""The reading of one connector, schedule, hook or scrubber."""
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from workflow_ray.definition.callables import is_async, kind_mistake
 from workflow_ray.definition.declarations import (
@@ -8,18 +9,21 @@ from workflow_ray.definition.declarations import (
     Declaration,
     HookDeclaration,
     ScheduleDeclaration,
+    ScrubDeclaration,
 )
 from workflow_ray.definition.durations import seconds_of
 from workflow_ray.definition.handler_checks import handler_mistakes
-from workflow_ray.definition.handlers import Connector, Hook, Schedule
+from workflow_ray.definition.handlers import Connector, Hook, Schedule, Scrubber
 from workflow_ray.definition.signature import Parameters
+
+Handler: TypeAlias = Connector | Schedule | Hook | Scrubber
 
 
 class HandlerReader:
     """Reads one declared function. Its handler is made only if it has no mistakes."""
 
     def __init__(self, declared: Declaration) -> None:
-        self.handler: Connector | Schedule | Hook | None = None
+        self.handler: Handler | None = None
         self._declared = declared
         self._mistakes = list(handler_mistakes(declared))
         if kind := kind_mistake(declared.function):
@@ -42,7 +46,7 @@ class HandlerReader:
             yield f"{self._declared.place} {mistake}"
 
 
-def _made(declared: Declaration, parameters: Parameters) -> Connector | Schedule | Hook | None:
+def _made(declared: Declaration, parameters: Parameters) -> Handler | None:
     match declared:
         case ConnectorDeclaration():
             return Connector(
@@ -55,6 +59,7 @@ def _made(declared: Declaration, parameters: Parameters) -> Connector | Schedule
                 shards=declared.shards,
                 retry=declared.retry,
                 ordered=declared.ordered,
+                ray=declared.ray,
             )
         case ScheduleDeclaration():
             every = declared.every
@@ -73,6 +78,15 @@ def _made(declared: Declaration, parameters: Parameters) -> Connector | Schedule
         case HookDeclaration():
             return Hook(
                 run_state=declared.run_state,
+                function=declared.function,
+                name=declared.name,
+                where=declared.where,
+                is_async=is_async(declared.function),
+                resources=parameters.resources,
+                retry=declared.retry,
+            )
+        case ScrubDeclaration():
+            return Scrubber(
                 function=declared.function,
                 name=declared.name,
                 where=declared.where,

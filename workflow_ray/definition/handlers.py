@@ -1,10 +1,11 @@
-"""Connectors, schedules and hooks: the functions that take no run further."""
+"""Connectors, schedules, hooks and scrubbers: the functions that take no run further."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from workflow_ray.definition.function import AnyFunction
+from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.resources import Resource
 from workflow_ray.definition.retry import Retry
 from workflow_ray.ports import ConnectorSource
@@ -30,6 +31,7 @@ class Connector:
     shards: int
     retry: Retry
     ordered: bool  # whether a key whose message failed is blocked until the message is set aside
+    ray: RayOptions | None = None  # what the actors of its roles ask of a Ray cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,18 @@ class Hook:
     """Calls its function with a run that has come to a run state."""
 
     run_state: RunState  # PAUSED, CANCELLED or COMPLETED
+    function: AnyFunction
+    name: str
+    where: str  # file:line
+    is_async: bool
+    resources: Mapping[str, Resource[Any]]  # by the parameter's name
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubber:
+    """Calls its function with a run whose data is deleted. It returns the data to keep."""
+
     function: AnyFunction
     name: str
     where: str  # file:line

@@ -20,6 +20,7 @@ FunctionKind: TypeAlias = Literal[
     "connector",
     "schedule",
     "hook",
+    "scrub",
 ]
 """What a function was declared as."""
 
@@ -31,7 +32,7 @@ class FunctionCall:
     Args:
         workflow: The name of the workflow.
         kind: What the function was declared as: "step", "batch_step", "callback", "timeout",
-            "child", "children", "connector", "schedule" or "hook".
+            "child", "children", "connector", "schedule", "hook" or "scrub".
         function: The name of the function; of a connector or a schedule, the name that its
             decorator gives it.
         attempt: 1 for the first attempt, one more after each that has failed. Of a batch, that of

@@ -8,11 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from workflow_ray.definition import checks
-from workflow_ray.definition.declarations import Declaration, NamedDeclaration, RunDeclaration
+from workflow_ray.definition.arguments import is_count
+from workflow_ray.definition.declarations import (
+    Declaration,
+    MigrationDeclaration,
+    NamedDeclaration,
+    RunDeclaration,
+)
 from workflow_ray.definition.function_reading import FunctionReader
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.handler_reading import HandlerReader
-from workflow_ray.definition.handlers import Connector, Hook, Schedule
+from workflow_ray.definition.handlers import Connector, Hook, Schedule, Scrubber
+from workflow_ray.definition.migration_reading import MigrationReader
 from workflow_ray.definition.run import S
 from workflow_ray.definition.status import Status
 
@@ -48,15 +55,21 @@ def read(
         if isinstance(each, RunDeclaration):
             function = cast(RunDeclaration[S], each)
             readers.append(FunctionReader(function, statuses, workflow.partitions))
-        else:
+        elif not isinstance(each, MigrationDeclaration):
             handlers.append(HandlerReader(each))
-    graph = _graph(readers, handlers)
+    migrations = MigrationReader(
+        [each for each in declared if isinstance(each, MigrationDeclaration)],
+        workflow.data_version,
+        workflow.where,
+    )
+    graph = _graph(readers, handlers, migrations)
     begins = [begin for begin in (workflow.start, *workflow.entry) if isinstance(begin, statuses)]
     missing = _first_unreached(graph, statuses, begins)
     for reader in readers:
         mistakes += reader.mistakes(missing, graph)
     for handler in handlers:
         mistakes += handler.mistakes()
+    mistakes += migrations.mistakes()
     duplicates = list(
         _duplicate_mistakes(each for each in declared if _is_claiming(each, statuses))
     )
@@ -66,7 +79,11 @@ def read(
     return graph, mistakes + duplicates
 
 
-def _graph(readers: Iterable[FunctionReader[S]], handlers: Iterable[HandlerReader]) -> Graph[S]:
+def _graph(
+    readers: Iterable[FunctionReader[S]],
+    handlers: Iterable[HandlerReader],
+    migrations: MigrationReader,
+) -> Graph[S]:
     """The graph of what could be read. Of several claims of one thing, the first counts."""
     first = {
         reader.declared.claim().key: reader.function
@@ -79,6 +96,8 @@ def _graph(readers: Iterable[FunctionReader[S]], handlers: Iterable[HandlerReade
         connectors=[handler for handler in made if isinstance(handler, Connector)],
         schedules=[handler for handler in made if isinstance(handler, Schedule)],
         hooks=[handler for handler in made if isinstance(handler, Hook)],
+        scrubber=next((handler for handler in made if isinstance(handler, Scrubber)), None),
+        migrations=migrations.migrations,
     )
 
 
@@ -89,6 +108,8 @@ def _is_claiming(declared: Declaration, statuses: type[Status]) -> bool:
             return all(isinstance(status, statuses) for status in declared.statuses)
         case NamedDeclaration():
             return checks.is_name(declared.label)
+        case MigrationDeclaration():
+            return is_count(declared.version)
         case _:
             return True
 

@@ -1,6 +1,6 @@
 """The run that steps, clients and tests get."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Generic, TypeVar, cast
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from workflow_ray.definition.arguments import checked_count, checked_text, checked_time
 from workflow_ray.definition.effects import READ_ONLY, Effects, Unbound
+from workflow_ray.definition.labels import Labels, checked_labels
 from workflow_ray.definition.run_effects import OfData, OfStatus, RunEffects
 from workflow_ray.definition.status import Status
 from workflow_ray.errors import InvalidInput, UnknownStatus, UnreadableData
@@ -43,6 +44,7 @@ class Run(RunEffects, Generic[D, S]):
         reason: str | None = None,
         created_at: datetime | None = None,
         updated_at: datetime | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Make a run, for a test.
 
@@ -58,6 +60,7 @@ class Run(RunEffects, Generic[D, S]):
             reason: The reason of a halt, or the error of the last failed attempt.
             created_at: With a timezone; now by default.
             updated_at: With a timezone; `created_at` by default.
+            labels: The run's labels; none by default.
 
         Raises:
             InvalidInput: An argument is of another type or out of range.
@@ -83,6 +86,7 @@ class Run(RunEffects, Generic[D, S]):
             reason=None if reason is None else checked_text("reason", reason),
             partition=0,
             data=b"",
+            labels={} if labels is None else checked_labels("labels", labels),
             created_at=checked_time("created_at", created_at),
             updated_at=checked_time("updated_at", created_at if updated_at is None else updated_at),
         )
@@ -205,6 +209,16 @@ class Run(RunEffects, Generic[D, S]):
     def reason(self) -> str | None:
         """The reason of the last halt, or the error of the last failed attempt."""
         return self._record.reason
+
+    @property
+    def labels(self) -> Labels:
+        """Short texts by which runs are found, by name, such as a tenant. Not for personal data.
+
+        A function changes them in place: `run.labels["stage"] = "packed"`, or `del`. The change is
+        committed with the transition that the function returns, and is dropped when it raises. The
+        labels of a client's run can't be changed.
+        """
+        return self._effects.labels(self._record.labels)
 
     @property
     def created_at(self) -> datetime:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+from workflow_ray.definition.breaker import Breaker
 from workflow_ray.definition.declarations import (
     CallbackDeclaration,
     ChildDeclaration,
@@ -23,6 +24,7 @@ from workflow_ray.definition.decorator_types import (
     TimeoutDecorator,
 )
 from workflow_ray.definition.durations import Duration
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.retry import DEFAULT_RETRY, Retry
 from workflow_ray.definition.run import D, Run, S
@@ -58,7 +60,9 @@ class RunDecorators(Declaring, Generic[D, S]):
         max_in_flight: int = 100,
         timeout: Duration | None = None,
         transactional: bool = False,
+        flow: FlowControl[D, S] | None = None,
         ray: RayOptions | None = None,
+        breaker: Breaker | None = None,
     ) -> StepDecorator[D, S]:
         """Declare the decorated function as the step of the runs at `status`.
 
@@ -83,7 +87,11 @@ class RunDecorators(Declaring, Generic[D, S]):
                 parameter with the annotation AsyncSession (an async function, on PostgreSQL and
                 MariaDB) or Session (a plain one, on SQLite). What it writes is committed with the
                 transition, or not at all.
+            flow: Limits how many runs take the step at a time, or in a period. None: no limits, and
+                none can be set while the workflow runs.
             ray: What each role's actor asks of a Ray cluster. None: nothing.
+            breaker: When runs are held back for a while, because the last attempts have
+                failed. None: never.
 
         Raises:
             InvalidDefinition: The workflow was put to use before. Other mistakes are collected, and
@@ -98,7 +106,9 @@ class RunDecorators(Declaring, Generic[D, S]):
             shards=shards,
             max_in_flight=max_in_flight,
             transactional=transactional,
+            flow=flow,
             ray=ray,
+            breaker=breaker,
         )
         frame = calling_frame()
         if is_function(status):  # `@workflow.step` without parentheses

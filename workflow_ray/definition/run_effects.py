@@ -1,6 +1,6 @@
 """What a function may ask of its run beside the transition that it returns."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel
@@ -71,6 +71,7 @@ class RunEffects:
         start_at: OfStatus | None = None,
         if_active: Literal["refuse", "join"] = "refuse",
         cascade: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Start a run of a workflow as a child of this run.
 
@@ -85,6 +86,8 @@ class RunEffects:
             if_active: What to do if the foreign id has an unfinished run: "refuse" fails the
                 function without further attempts, "join" makes that run the child.
             cascade: Whether the child is cancelled when this run is.
+            labels: The child's labels, as `Client.trigger` takes them. A run that is joined keeps
+                its own. None: it has none.
 
         Raises:
             InvalidInput: An argument can't be used.
@@ -97,6 +100,7 @@ class RunEffects:
                 start_at=start_at,
                 if_active=if_active,
                 cascade=cascade,
+                labels=labels,
             )
         )
 

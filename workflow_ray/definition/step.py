@@ -1,7 +1,10 @@
 """Steps: the functions that take a run from one status to the next."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from workflow_ray.definition.breaker import Breaker
+from workflow_ray.definition.flow import FlowControl
 from workflow_ray.definition.function import OneStatus
 from workflow_ray.definition.ray_options import RayOptions
 from workflow_ray.definition.run import S
@@ -14,9 +17,11 @@ class Step(OneStatus[S]):
     shards: int
     max_in_flight: int  # the runs that one role works on at a time
     ray: RayOptions | None = None  # what the actors of its roles ask of a Ray cluster
+    breaker: Breaker | None = None
     # The parameter that takes the session of the transaction that ends with the transition's
     # write. None: the step is not transactional.
     session: str | None = None
+    flow: FlowControl[Any, S] | None = None  # None: its runs are not parked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

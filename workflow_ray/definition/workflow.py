@@ -7,21 +7,28 @@ from typing import Any, cast
 from workflow_ray.definition import checks, reading
 from workflow_ray.definition.arguments import is_count
 from workflow_ray.definition.batch_decorators import BatchDecorators
+from workflow_ray.definition.codecs import codecs_of
 from workflow_ray.definition.data import ValueCodec
 from workflow_ray.definition.durations import Duration
 from workflow_ray.definition.graph import Graph
 from workflow_ray.definition.graph_diagram import diagram_of
 from workflow_ray.definition.handler_decorators import HandlerDecorators
 from workflow_ray.definition.middleware import Middleware, middleware_of
+from workflow_ray.definition.migration_decorators import MigrationDecorators
+from workflow_ray.definition.migrations import migrated
+from workflow_ray.definition.retention import Retention
 from workflow_ray.definition.run import D, S
 from workflow_ray.definition.run_decorators import RunDecorators
 from workflow_ray.definition.source import calling_frame, local_names, place_of
 from workflow_ray.diagram import Diagram
 from workflow_ray.errors import InvalidDefinition
+from workflow_ray.ports import Codec
 from workflow_ray.records import RunState
 
 
-class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, S]):
+class Workflow(
+    RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, S], MigrationDecorators
+):
     """A typed state machine: a run stands at a status, and a step takes it to the next.
 
     Mistakes in the arguments and in the functions are collected. `checked` reports all of them.
@@ -41,6 +48,17 @@ class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, 
             or as a timedelta. The time doubles with each retry in a row that ends in an error
             again, up to a day. Runs that a function or an operator has paused stay so. None: only
             operators retry.
+        codec: Encodes the data of runs, and whatever else holds data of the user, before it is
+            stored. Several encode one after the other, as in [Compression(), Encryption(keys)].
+        retention: For how long finished runs, their history and their keys are kept. None: for
+            good.
+        data_version: The version of the data model, from 1. Raise it by one with a change that
+            stored data does not fit, and declare a migration from the version before. See
+            `migrate`.
+        moved: For statuses that the code has no more: the name of each, and the status to which
+            its unfinished runs are moved after a deploy. A bulk job moves them, as `move` does.
+        traces: Whether the history keeps the traceback of an error beside its type and its text, up
+            to 16,000 bytes of the newest lines.
     """
 
     def __init__(
@@ -54,6 +72,11 @@ class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, 
         partitions: int = 16,
         middleware: Sequence[Middleware] = (),
         retry_paused: Duration | None = None,
+        codec: Codec | Sequence[Codec] = (),
+        retention: Retention | None = None,
+        data_version: int = 1,
+        moved: Mapping[str, S] | None = None,
+        traces: bool = True,
     ) -> None:
         super().__init__(name)
         frame = calling_frame()
@@ -62,6 +85,11 @@ class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, 
         self.partitions = partitions
         self.middleware: tuple[Middleware, ...] = middleware_of(middleware)
         self.retry_paused = retry_paused
+        self.codecs: tuple[Codec, ...] = codecs_of(codec)
+        self.retention = retention
+        self.data_version = data_version
+        self.moved: Mapping[str, S] = _moved_of(moved)
+        self.traces = traces
         members = list(statuses) if checks.is_statuses(statuses) else []
         # None only if there are no statuses, which `checked` refuses
         self.start = cast(S, next(iter(members), None) if start is None else start)
@@ -127,13 +155,34 @@ class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, 
         """
         return self._codec.encode(data)
 
-    def decode(self, data: bytes) -> D:
-        """Read data that `encode` has made.
+    def decode(self, data: bytes, data_version: int | None = None) -> D:
+        """Read data that `encode` has made, in this code or in an earlier version of it.
+
+        Args:
+            data: The JSON.
+            data_version: The version in which it was stored. None: that of the code.
 
         Raises:
             pydantic.ValidationError: The data doesn't fit the model.
+            ValueError: A migration has failed, or the version is newer than the code's.
         """
-        return self._codec.decode(data)
+        if data_version is None or data_version == self.data_version:
+            return self._codec.decode(data)
+        return self._codec.decode(self.migrated(data, data_version))
+
+    def migrated(self, data: bytes, data_version: int) -> bytes:
+        """Convert stored JSON to the version of the code. It is not compared with the model.
+
+        Args:
+            data: The JSON.
+            data_version: The version in which it was stored.
+
+        Raises:
+            ValueError: A migration has failed, or the version is newer than the code's.
+        """
+        if data_version == self.data_version:
+            return data
+        return migrated(data, data_version, self.data_version, self.checked().migrations)
 
     @cached_property
     def _codec(self) -> ValueCodec[D]:
@@ -147,6 +196,13 @@ class Workflow(RunDecorators[D, S], BatchDecorators[D, S], HandlerDecorators[D, 
 def _entries(entry: Any) -> tuple[Any, ...]:
     """The statuses of `entry=`. Anything else is kept, and `checked` refuses it."""
     return tuple(entry) if _is_several(entry) else (entry,)
+
+
+def _moved_of(moved: Any) -> Mapping[str, Any]:
+    """Copy the mapping of `moved=`. Anything else is kept, and `checked` refuses it."""
+    if moved is None:
+        return {}
+    return dict(cast(Mapping[str, Any], moved)) if isinstance(moved, Mapping) else moved
 
 
 def _is_several(value: object) -> bool:
